@@ -1,0 +1,5 @@
+"""``python -m bot`` is ``atelier``."""
+
+from bot.cli import main
+
+main()

@@ -1,0 +1,129 @@
+"""``atelier``: every command of the command line. Rooms are imported when a command needs them, not before."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from engine.cli import stylize
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="A Discord bot that paints. Try it without Discord: [bold]atelier demo[/].",
+)
+app.command()(stylize)
+errors = Console(stderr=True)
+
+
+def main() -> None:
+    """Entry point of ``atelier``."""
+    app()
+
+
+@app.command()
+def run() -> None:
+    """Run the bot until Ctrl-C or SIGTERM. Settings come from the environment and .env: see .env.example."""
+    from bot.app import run as run_bot
+
+    _with_discord(run_bot)
+
+
+@app.command()
+def sync(
+    guild: Annotated[int | None, typer.Option(help="Register for this server only, by id; instant.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Register even if nothing changed.")] = False,
+) -> None:
+    """Register the commands with Discord, if they changed since the last time."""
+    from bot.client import Atelier
+    from bot.commands.sync import sync as sync_commands
+    from bot.jobs.store import Store
+    from bot.settings import Settings
+
+    async def register(settings: Settings, token: str) -> None:
+        settings.data_directory.mkdir(parents=True, exist_ok=True)
+        async with Store.open(settings.database) as store, Atelier(settings) as client:
+            await client.login(token)
+            outcome = await sync_commands(client, store, guild, force=force)
+            typer.echo(f"Commands {outcome} for {f'server {guild}' if guild else 'all servers'}.")
+
+    _with_discord(register)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what works on this machine, and what to do about what doesn't. Exit code 1 if something doesn't."""
+    from bot.doctor import examine
+
+    settings = _settings()
+    console = Console()
+
+    async def look() -> bool:
+        well = True
+        async for finding in examine(settings):
+            console.print("[green]✓[/]" if finding.works else "[red]✗[/]", f"[bold]{finding.subject}[/]:", end=" ")
+            console.print(finding.detail, markup=False, highlight=False)
+            well = well and finding.works
+        return well
+
+    raise typer.Exit(0 if asyncio.run(look()) else 1)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where pictures and transcript go.")] = Path("demo"),
+    content: Annotated[Path | None, typer.Option(help="A photo of yours.", show_default="a drawn one")] = None,
+    style: Annotated[Path | None, typer.Option(help="A style of yours.", show_default="a drawn one")] = None,
+    quality: Annotated[str, typer.Option(help="quick, standard or fine.")] = "standard",
+) -> None:
+    """Run everything once without Discord: a local Discord, the real bot, a worker, a member who asks for a picture."""
+    from bot.demo.show import show
+
+    raise typer.Exit(asyncio.run(show(out, content, style, quality)))
+
+
+def _settings() -> Any:
+    from bot.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        for problem in error.errors(include_input=False):
+            errors.print(f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", markup=False)
+        raise typer.Exit(2) from error
+
+
+def _with_discord(act: Callable[[Any, str], Coroutine[Any, Any, None]]) -> None:
+    """Run ``act`` with settings and token; what an operator can mend ends in a sentence, not in a traceback."""
+    import aiohttp
+    import discord
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from bot import logs
+    from engine.errors import AtelierError
+
+    settings = _settings()
+    if settings.discord_token is None:
+        _end("There is no token: put DISCORD_TOKEN into the environment or into .env (atelier demo needs none).", 2)
+    token = settings.discord_token.get_secret_value()
+    logs.configure(settings.log_level, settings.log_format, token)
+    try:
+        asyncio.run(act(settings, token))
+    except discord.LoginFailure:
+        _end("Discord refuses the token: copy it anew from the Developer Portal, page Bot, into DISCORD_TOKEN.", 2)
+    except (aiohttp.ClientConnectionError, discord.GatewayNotFound) as error:
+        _end(f"Discord can't be reached at {settings.discord_api_url}: {error}", 1)
+    except SQLAlchemyError as error:
+        _end(f"The database can't be used: {error}. Look at DATABASE_URL, or run atelier doctor.", 1)
+    except (AtelierError, OSError) as error:
+        _end(f"{error} Run atelier doctor to see what works.", 1)
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    errors.print(sentence, style="red", markup=False, highlight=False)
+    raise typer.Exit(code)

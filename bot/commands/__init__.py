@@ -1,0 +1,1 @@
+"""What a member can say: one file for each command family."""

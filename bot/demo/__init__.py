@@ -1,0 +1,1 @@
+"""Pictures to try Atelier with, drawn by its own code."""

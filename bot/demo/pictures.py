@@ -1,0 +1,71 @@
+"""The pictures that Atelier is tried out with. All are drawn by the code in this package, so they are ours to give.
+
+``python -m bot.demo.pictures DIR`` draws them anew.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bot.demo import brush, glass, scene
+from bot.demo.noise import Array
+from engine.pictures import encode
+
+FOLDER = Path(__file__).parent
+CONTENT = FOLDER / "content.jpg"
+"""A town on a lake, 960 x 720 pixels."""
+STYLE = FOLDER / "style.jpg"
+"""An oil painting in thick curved strokes, 768 x 768 pixels."""
+STYLE_GLASS = FOLDER / "style-glass.jpg"
+"""A stained-glass window, 768 x 768 pixels."""
+
+MOST_BYTES = 250_000
+"""What one of the files may take: they are part of every installation."""
+
+
+def content(width: int = 960) -> Image.Image:
+    """The scene, four to three, ``width`` pixels wide."""
+    return _image(scene.render(width, width * 3 // 4))
+
+
+def style(side: int = 768) -> Image.Image:
+    """The painting, ``side`` pixels high and wide."""
+    return _image(brush.paint(side))
+
+
+def style_glass(side: int = 768) -> Image.Image:
+    """The window, ``side`` pixels high and wide."""
+    return _image(glass.glaze(side))
+
+
+DRAWN: dict[Path, Callable[[], Image.Image]] = {CONTENT: content, STYLE: style, STYLE_GLASS: style_glass}
+
+
+def file_of(image: Image.Image) -> bytes:
+    """A JPEG of the best quality that stays within :data:`MOST_BYTES`."""
+    for quality in range(92, 40, -2):
+        data = encode(image, "jpeg", quality=quality)
+        if len(data) <= MOST_BYTES:
+            return data
+    raise ValueError(f"no JPEG of {image.size} fits into {MOST_BYTES} bytes")
+
+
+def main() -> None:
+    """Draw all pictures into the folder that the command line names."""
+    parser = argparse.ArgumentParser(description="Draw the demonstration pictures.")
+    parser.add_argument("folder", type=Path)
+    folder: Path = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, draw in DRAWN.items():
+        (folder / path.name).write_bytes(file_of(draw()))
+
+
+def _image(colours: Array) -> Image.Image:
+    return Image.fromarray((colours * 255 + 0.5).astype(np.uint8))
+
+
+if __name__ == "__main__":
+    main()

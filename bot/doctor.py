@@ -1,0 +1,130 @@
+"""``atelier doctor``: what works on this machine, and what to do about what doesn't."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import discord
+
+from bot.client import Atelier
+from bot.jobs.store import Store
+from bot.settings import MEGABYTE, Settings
+from engine.errors import AtelierError
+
+ENOUGH_DISK_MB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    works: bool
+    detail: str
+    """What was found, or what is wrong and what to do."""
+
+
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at everything, one after the other; never raises for what it finds."""
+    checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
+        "device": _device,
+        "weights": _weights,
+        "disk": _disk,
+        "database": _database,
+        "scheduler": _scheduler,
+        "Discord": _discord,
+    }
+    for subject, check in checks.items():
+        try:
+            yield Finding(subject, works=True, detail=await check(settings))
+        except _Wrong as wrong:
+            yield Finding(subject, works=False, detail=str(wrong))
+        except Exception as error:
+            yield Finding(subject, works=False, detail=f"{type(error).__name__}: {error}")
+
+
+class _Wrong(Exception):
+    """What is wrong and what to do about it."""
+
+
+async def _device(settings: Settings) -> str:
+    from engine.devices import choose, set_threads
+
+    set_threads(settings.threads)
+    try:
+        compute = choose(settings.device, settings.precision)
+    except AtelierError as error:
+        raise _Wrong(f"{error} Set DEVICE or PRECISION.") from error
+    return f"{compute.name}, {compute.precision}"
+
+
+async def _weights(settings: Settings) -> str:
+    def load() -> None:
+        from engine.devices import choose
+        from engine.vgg19 import resident
+
+        compute = choose(settings.device, settings.precision)
+        resident(settings.vgg19_weights, compute.device, compute.dtype)
+
+    try:
+        await asyncio.to_thread(load)
+    except AtelierError as error:
+        raise _Wrong(f"{error} Set VGG19_WEIGHTS.") from error
+    return f"VGG19 loaded ({settings.vgg19_weights})"
+
+
+async def _disk(settings: Settings) -> str:
+    directory = settings.data_directory.resolve()
+
+    def try_it() -> int:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = directory / ".probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+        return shutil.disk_usage(directory).free
+
+    try:
+        free = await asyncio.to_thread(try_it)
+    except OSError as error:
+        raise _Wrong(f"{directory} can't be written to ({error.strerror}). Set DATA_DIRECTORY.") from error
+    if free < ENOUGH_DISK_MB * MEGABYTE:
+        raise _Wrong(f"only {free // MEGABYTE} MB are free at {directory}. Make room, or set DATA_DIRECTORY.")
+    return f"{free // MEGABYTE:,} MB free at {directory}"
+
+
+async def _database(settings: Settings) -> str:
+    try:
+        async with Store.open(settings.database) as store:
+            waiting = len(await store.open_jobs())
+    except Exception as error:
+        raise _Wrong(f"the database can't be opened: {error}. Look at DATABASE_URL.") from error
+    return f"tables up to date, {waiting} open jobs"
+
+
+async def _scheduler(settings: Settings) -> str:
+    if settings.scheduler is None:
+        return "embedded: one worker process on this machine"
+    from distributed import Client
+
+    try:
+        async with Client(settings.scheduler, asynchronous=True, timeout=5, set_as_default=False) as client:
+            identity = await client.scheduler.identity(n_workers=-1)
+    except OSError as error:
+        raise _Wrong(f"nothing answers at {settings.scheduler}. Start it, or unset SCHEDULER.") from error
+    if not identity["workers"]:
+        raise _Wrong(f"{settings.scheduler} answers but has no workers. Start one: see the README.")
+    return f"{settings.scheduler} with {len(identity['workers'])} workers"
+
+
+async def _discord(settings: Settings) -> str:
+    if settings.discord_token is None:
+        raise _Wrong("no token. Put DISCORD_TOKEN into the environment or .env; `atelier demo` needs none.")
+    async with Atelier(settings) as client:
+        try:
+            await client.login(settings.discord_token.get_secret_value())
+        except discord.LoginFailure as error:
+            raise _Wrong("Discord refuses the token. Copy it anew from the Developer Portal, page Bot.") from error
+        except OSError as error:
+            raise _Wrong(f"{settings.discord_api_url} can't be reached: {error}. Look at the network.") from error
+        return f"logged in as {client.user}"

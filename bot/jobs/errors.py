@@ -1,0 +1,49 @@
+"""What can go wrong with a job, besides what the engine raises."""
+
+from typing import Literal
+
+from engine.errors import AtelierError, PictureError
+
+Role = Literal["content", "style"]
+
+
+class PictureRejected(AtelierError):
+    """One of a job's pictures can't be used."""
+
+    def __init__(self, role: Role, reason: PictureError) -> None:
+        super().__init__(role, reason)
+        self.role = role
+        self.reason = reason
+
+
+class DownloadFailed(AtelierError):
+    """A picture could not be fetched from where the member put it. ``detail`` is for the log."""
+
+    def __init__(self, role: Role, detail: str) -> None:
+        super().__init__(role, detail)
+        self.role = role
+        self.detail = detail
+
+
+class TooManyJobs(AtelierError):
+    """The member already has as many open jobs as the operator allows."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+
+class NotYourJob(AtelierError):
+    """Somebody other than the job's owner tried to act on it."""
+
+
+class JobEnded(AtelierError):
+    """There is nothing left to act on: the job has ended, or was never here."""
+
+
+class UnexpectedError(AtelierError):
+    """A fault of ours: the log has the job's id and the traceback, the member gets the id."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(reference)
+        self.reference = reference

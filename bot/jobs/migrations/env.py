@@ -1,0 +1,9 @@
+"""Run by Alembic with the connection that :mod:`bot.jobs.store` opened."""
+
+from alembic import context
+
+from bot.jobs.store import Base
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,26 @@
+"""A local Discord: gateway, REST interface and file store on loopback, with members to talk to the bot.
+
+It lets the bot run whole without a token and without a network. It knows what a bot like this one uses of Discord
+and behaves like Discord there; anything else it refuses by name. Nothing of it imports the rest of the bot.
+"""
+
+from bot.sandbox.clock import SandboxClock
+from bot.sandbox.commands import InvocationRefused
+from bot.sandbox.invocation import Invocation
+from bot.sandbox.ledger import RestRequest
+from bot.sandbox.member import Member, Upload
+from bot.sandbox.messages import Attachment, Button, Message
+from bot.sandbox.server import LocalDiscord
+
+__all__ = [
+    "Attachment",
+    "Button",
+    "Invocation",
+    "InvocationRefused",
+    "LocalDiscord",
+    "Member",
+    "Message",
+    "RestRequest",
+    "SandboxClock",
+    "Upload",
+]

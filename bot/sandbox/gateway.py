@@ -1,0 +1,327 @@
+"""The gateway: the socket over which the bot hears of what happens (Discord documentation: Gateway)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import zlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from aiohttp import WSMsgType, web
+
+from bot.sandbox.errors import JsonObject
+from bot.sandbox.ledger import Ledger
+from bot.sandbox.world import World
+
+GUILDS = 1 << 0
+GUILD_MESSAGES = 1 << 9
+DIRECT_MESSAGES = 1 << 12
+MESSAGE_CONTENT = 1 << 15
+
+_REPLAY = 1000
+_IDENTIFY_FIELDS = frozenset({"token", "properties", "compress", "large_threshold", "shard", "presence", "intents"})
+
+
+class Opcode(IntEnum):
+    """What a frame of the gateway is about."""
+
+    DISPATCH = 0
+    HEARTBEAT = 1
+    IDENTIFY = 2
+    PRESENCE = 3
+    RESUME = 6
+    RECONNECT = 7
+    INVALID_SESSION = 9
+    HELLO = 10
+    HEARTBEAT_ACK = 11
+
+
+class _Close(Exception):
+    """The local Discord ends a connection, with the code and the reason that Discord would give."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Connection:
+    """One socket. Frames go out in the order in which they were put, from a task of their own."""
+
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, *, compressed: bool) -> None:
+        """Write to this socket, compressed as one zlib stream or not."""
+        self._request = request
+        self._socket = socket
+        self._outbox: asyncio.Queue[JsonObject] = asyncio.Queue()
+        # One stream for the whole connection, flushed after each frame: that is what `zlib-stream` means.
+        self._compressor = zlib.compressobj() if compressed else None
+        self.session: Session | None = None
+
+    def put(self, operation: Opcode, data: object, *, sequence: int | None = None, event: str | None = None) -> None:
+        """Send a frame."""
+        self._outbox.put_nowait({"op": operation, "d": data, "s": sequence, "t": event})
+
+    async def write(self) -> None:
+        """Send what is put, until the socket is gone."""
+        with contextlib.suppress(ConnectionError):
+            while True:
+                text = json.dumps(await self._outbox.get())
+                if self._compressor is None:
+                    await self._socket.send_str(text)
+                else:
+                    data = self._compressor.compress(text.encode())
+                    await self._socket.send_bytes(data + self._compressor.flush(zlib.Z_SYNC_FLUSH))
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say good-bye properly."""
+        await self._socket.close(code=code, message=reason.encode()[:120])
+
+    def abort(self) -> None:
+        """Be gone without a word, as when a cable is pulled."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+
+@dataclass(slots=True)
+class Session:
+    """What survives a lost connection: the events sent so far, to be sent again on resume."""
+
+    intents: int
+    shard: tuple[int, int]
+    id: str = field(default_factory=lambda: secrets.token_hex(16))
+    sequence: int = 0
+    events: deque[tuple[int, str, JsonObject]] = field(default_factory=lambda: deque(maxlen=_REPLAY))
+    connection: Connection | None = None
+
+    def send(self, event: str, data: JsonObject) -> None:
+        """Send an event now, or keep it until the bot is back."""
+        self.sequence += 1
+        self.events.append((self.sequence, event, data))
+        if self.connection is not None:
+            self.connection.put(Opcode.DISPATCH, data, sequence=self.sequence, event=event)
+
+    def can_replay(self, sequence: int) -> bool:
+        """Whether everything after this sequence number is still there."""
+        return sequence == self.sequence or bool(self.events and self.events[0][0] <= sequence + 1)
+
+    def replay(self, sequence: int) -> None:
+        """Send again everything after this sequence number, to the new connection."""
+        if self.connection is not None:
+            for number, event, data in self.events:
+                if number > sequence:
+                    self.connection.put(Opcode.DISPATCH, data, sequence=number, event=event)
+
+
+class Gateway:
+    """Greets bots, keeps their sessions, and tells them what happens."""
+
+    def __init__(self, world: World, ledger: Ledger, heartbeat_interval: float) -> None:
+        """Ask for a heartbeat in this interval, in seconds."""
+        self.url = ""
+        self._world = world
+        self._ledger = ledger
+        self._heartbeat_interval = heartbeat_interval
+        self._connections: set[Connection] = set()
+        self._sessions: dict[str, Session] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call this when a bot has come or gone."""
+        self._listeners.append(listener)
+
+    def _changed(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    @property
+    def has_bot(self) -> bool:
+        """Whether a bot is connected and has identified itself."""
+        return any(session.connection is not None for session in self._sessions.values())
+
+    def dispatch(self, event: str, data: JsonObject, *, intent: int = 0, direct: bool = False) -> None:
+        """Send an event to each session that asked for it; `intent` 0 means all.
+
+        Discord sends what concerns a server to the shard that has it, and direct messages to the first.
+        """
+        for session in self._sessions.values():
+            number, count = session.shard
+            mine = number == (0 if direct else (self._world.guild_id >> 22) % count)
+            if mine and session.intents & intent == intent:
+                session.send(event, _without_content(data, session.intents, self._world.bot.id, direct=direct))
+
+    def request_reconnect(self) -> None:
+        """Ask every bot to come again and resume."""
+        for connection in self._connections:
+            connection.put(Opcode.RECONNECT, None)
+            self._detach(connection)
+
+    def drop(self) -> None:
+        """Lose every connection without a word."""
+        for connection in self._connections:
+            self._detach(connection)
+            connection.abort()
+
+    def forget_sessions(self) -> None:
+        """Forget every session that is not connected: it cannot be resumed."""
+        self._sessions = {key: session for key, session in self._sessions.items() if session.connection is not None}
+
+    async def close(self) -> None:
+        """Send every bot away."""
+        for connection in tuple(self._connections):
+            await connection.close(1001, "the local Discord closes")
+
+    def _detach(self, connection: Connection) -> None:
+        if connection.session is not None and connection.session.connection is connection:
+            connection.session.connection = None
+            self._changed()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer `GET /` with a socket, or refuse by name what it asks for."""
+        unknown = _unknown_query(request)
+        if unknown is not None:
+            sentence = f"the local Discord does not know {unknown}"
+            self._ledger.refuse(sentence)
+            return web.json_response({"message": sentence, "code": 0}, status=501)
+        socket = web.WebSocketResponse(max_msg_size=1 << 16, timeout=1.0)
+        await socket.prepare(request)
+        connection = Connection(request, socket, compressed="compress" in request.query)
+        self._connections.add(connection)
+        writer = asyncio.create_task(connection.write())
+        try:
+            connection.put(Opcode.HELLO, {"heartbeat_interval": round(self._heartbeat_interval * 1000)})
+            await self._listen(connection, socket)
+        except _Close as end:
+            self._detach(connection)
+            await connection.close(end.code, end.reason)
+        finally:
+            self._detach(connection)
+            self._connections.discard(connection)
+            writer.cancel()
+        if socket.close_code in {1000, 1001} and connection.session is not None:
+            # A bot that takes its leave cannot resume.
+            self._sessions.pop(connection.session.id, None)
+        return socket
+
+    async def _listen(self, connection: Connection, socket: web.WebSocketResponse) -> None:
+        loop = asyncio.get_running_loop()
+        # A heartbeat may be late by half its interval, as networks are.
+        patience = self._heartbeat_interval * 1.5
+        deadline = loop.time() + patience
+        while True:
+            try:
+                frame = await socket.receive(timeout=max(deadline - loop.time(), 0.001))
+            except TimeoutError:
+                raise _Close(4009, "Session timed out.") from None
+            if frame.type is not WSMsgType.TEXT:
+                return
+            operation, data = _parse(frame.data)
+            if operation == Opcode.HEARTBEAT:
+                deadline = loop.time() + patience
+                connection.put(Opcode.HEARTBEAT_ACK, None)
+            elif operation == Opcode.IDENTIFY:
+                self._identify(connection, data)
+            elif operation == Opcode.RESUME:
+                self._resume(connection, data)
+            elif connection.session is None:
+                raise _Close(4003, "Not authenticated.")
+            elif operation != Opcode.PRESENCE:
+                sentence = f"the local Discord does not know the gateway operation {operation}"
+                self._ledger.refuse(sentence)
+                raise _Close(4001, sentence)
+
+    def _identify(self, connection: Connection, data: JsonObject) -> None:
+        unknown = sorted(set(data) - _IDENTIFY_FIELDS)
+        if unknown:
+            sentence = f"the local Discord does not know the fields {unknown} of an identify"
+            self._ledger.refuse(sentence)
+            raise _Close(4002, sentence)
+        if connection.session is not None:
+            raise _Close(4005, "Already authenticated.")
+        self._check_token(data)
+        if not isinstance(data.get("intents"), int):
+            raise _Close(4013, "Invalid intent(s).")
+        number, count = _shard(data.get("shard", [0, 1]))
+        session = Session(data["intents"], (number, count), connection=connection)
+        connection.session = session
+        self._sessions[session.id] = session
+        guild = self._world.guild_payload()
+        session.send("READY", self._ready(session))
+        if session.intents & GUILDS and number == (self._world.guild_id >> 22) % count:
+            session.send("GUILD_CREATE", guild)
+        self._changed()
+
+    def _ready(self, session: Session) -> JsonObject:
+        return {
+            "v": 10,
+            "user": self._world.bot.payload() | {"verified": True, "mfa_enabled": False, "email": None},
+            "guilds": [{"id": str(self._world.guild_id), "unavailable": True}],
+            "session_id": session.id,
+            "session_type": "normal",
+            "resume_gateway_url": self.url,
+            "shard": list(session.shard),
+            "application": {"id": str(self._world.application_id), "flags": 0},
+            "private_channels": [],
+            "relationships": [],
+            "presences": [],
+            "guild_join_requests": [],
+            "geo_ordered_rtc_regions": [],
+            "auth": {},
+        }
+
+    def _resume(self, connection: Connection, data: JsonObject) -> None:
+        self._check_token(data)
+        session = self._sessions.get(str(data.get("session_id")))
+        sequence = data.get("seq")
+        if session is None or not isinstance(sequence, int) or not session.can_replay(sequence):
+            connection.put(Opcode.INVALID_SESSION, False)
+            return
+        if sequence > session.sequence:
+            raise _Close(4007, "Invalid seq.")
+        session.connection = connection
+        connection.session = session
+        session.replay(sequence)
+        session.send("RESUMED", {})
+        self._changed()
+
+    def _check_token(self, data: JsonObject) -> None:
+        if str(data.get("token")).removeprefix("Bot ") != self._world.token:
+            raise _Close(4004, "Authentication failed.")
+
+
+def _unknown_query(request: web.Request) -> str | None:
+    """What of the socket's address is not known here, if anything."""
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        return f"the route {request.method} {request.path}"
+    allowed = {"v": {"10"}, "encoding": {"json"}, "compress": {"zlib-stream"}}
+    for name, value in request.query.items():
+        if value not in allowed.get(name, set()):
+            return f"the gateway argument {name}={value}"
+    return None
+
+
+def _parse(text: str) -> tuple[int, JsonObject]:
+    try:
+        frame = json.loads(text)
+        operation, data = frame["op"], frame.get("d")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise _Close(4002, "Error while decoding payload.") from None
+    return operation, data if isinstance(data, dict) else {}
+
+
+def _shard(given: object) -> tuple[int, int]:
+    match given:
+        case [int(number), int(count)] if 0 <= number < count:
+            return number, count
+    raise _Close(4010, "Invalid shard.")
+
+
+def _without_content(data: JsonObject, intents: int, bot_id: int, *, direct: bool) -> JsonObject:
+    """A message of somebody else, as a bot without the message content intent gets to see it."""
+    if "author" not in data or direct or intents & MESSAGE_CONTENT or data["author"]["id"] == str(bot_id):
+        return data
+    return data | {"content": "", "embeds": [], "attachments": [], "components": []}

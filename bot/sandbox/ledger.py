@@ -1,0 +1,54 @@
+"""What the bot asked of the REST interface, request by request, and what of it was not understood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+UNKNOWN_ROUTE = "(unknown)"
+
+
+@dataclass(frozen=True, slots=True)
+class RestRequest:
+    """One request of the bot.
+
+    `at` counts seconds since the server started, by its clock. In `path` the interaction tokens are replaced by "…".
+    `route` is the template as in Discord's OpenAPI document, or "(unknown)". `body` is the parsed JSON, for multipart
+    that of `payload_json`; `files` are the names of the multipart file fields, such as `files[0]`.
+    """
+
+    at: float
+    method: str
+    path: str
+    status: int
+    request_bytes: int
+    response_bytes: int
+    route: str
+    body: Any | None
+    query: Mapping[str, str]
+    files: tuple[str, ...]
+
+
+class Ledger:
+    """Keeps every request and every refusal, and tells those who want to know."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.requests: list[RestRequest] = []
+        self.refusals: list[str] = []
+        self._listeners: list[Callable[[RestRequest], None]] = []
+
+    def on_request(self, listener: Callable[[RestRequest], None]) -> None:
+        """Call this with each request, once it has been answered."""
+        self._listeners.append(listener)
+
+    def add(self, request: RestRequest) -> None:
+        """Keep a request that has been answered."""
+        self.requests.append(request)
+        for listener in self._listeners:
+            listener(request)
+
+    def refuse(self, sentence: str) -> None:
+        """Keep what was not understood."""
+        self.refusals.append(sentence)

@@ -1,0 +1,99 @@
+"""The table of known routes: which there are, what they take, and how they are limited."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bot.sandbox.body import UploadedFile
+from bot.sandbox.errors import ApiError
+from bot.sandbox.ratelimit import Limit
+
+SNOWFLAKE = r"\d{1,20}"
+MESSAGES = Limit(5, 5.0)
+"""What a channel, or the token of an interaction, may do."""
+
+ANYTHING_ELSE = Limit(50, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as a handler sees it: the parts of the path, the query, the JSON body and the files."""
+
+    parts: Mapping[str, str]
+    query: Mapping[str, str]
+    json: object
+    files: tuple[UploadedFile, ...]
+
+    def number(self, part: str) -> int:
+        """A part of the path that is an identifier."""
+        return int(self.parts[part])
+
+    def flag(self, name: str) -> bool:
+        """Whether an argument of the query is true."""
+        return self.query.get(name, "").lower() in {"1", "true"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler answers; `json` None means no content."""
+
+    status: int
+    json: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method and a template as in Discord's OpenAPI document.
+
+    `major` are the parts of the path whose values have buckets of their own; `bucket` names a bucket that several
+    routes share.
+    """
+
+    method: str
+    template: str
+    handler: Callable[[Call], Answer]
+    needs_token: bool = True
+    query: frozenset[str] = frozenset()
+    takes_files: bool = False
+    limit: Limit = ANYTHING_ELSE
+    major: tuple[str, ...] = ()
+    bucket: str = ""
+    pattern: re.Pattern[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make a pattern of the template: identifiers are numbers, tokens are not."""
+
+        def part(found: re.Match[str]) -> str:
+            name = found[1]
+            return f"(?P<{name}>{'[^/]+' if name.endswith('_token') else SNOWFLAKE})"
+
+        object.__setattr__(self, "pattern", re.compile(re.sub(r"\{(\w+)\}", part, self.template)))
+
+
+class Faults:
+    """Answers that a test has ordered in advance, each for the next request on its route."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        """Know these routes, so that an order for none of them is noticed."""
+        self._known = {route.template for route in routes} | {f"{route.method} {route.template}" for route in routes}
+        self._ordered: list[tuple[str, ApiError]] = []
+
+    def order(self, route: str, error: ApiError) -> None:
+        """Answer the next request on a route with this; `route` is a template, alone or after a method and a space.
+
+        Raises:
+            ValueError: there is no such route.
+        """
+        if route not in self._known:
+            raise ValueError(f"no route {route!r}; there are {sorted(self._known)}")
+        self._ordered.append((route, error))
+
+    def take(self, route: Route) -> ApiError | None:
+        """The answer ordered for this route, if one was."""
+        for order in self._ordered:
+            if order[0] in {route.template, f"{route.method} {route.template}"}:
+                self._ordered.remove(order)
+                return order[1]
+        return None

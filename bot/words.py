@@ -1,0 +1,70 @@
+"""The one place that turns values and errors into words for a member. Short, in plain words, and with a way forward."""
+
+import engine.words
+from bot.jobs.errors import DownloadFailed, JobEnded, NotYourJob, PictureRejected, TooManyJobs, UnexpectedError
+from engine.errors import AtelierError, DeviceUnavailable, WeightsUnavailable
+from engine.progress import Progress, Result
+
+BAR = 14
+
+
+def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each error is the clearest form
+    """What went wrong, and what to do about it."""
+    match error:
+        case PictureRejected(role=role, reason=reason):
+            return f"**{role.capitalize()}:** {engine.words.explain(reason)}"
+        case DownloadFailed(role=role):
+            return f"**{role.capitalize()}:** The picture could not be fetched from Discord. Send the command again."
+        case TooManyJobs(limit=limit):
+            return f"You already have {counted(limit, 'picture')} in the works. Wait for one to finish, or cancel one."
+        case NotYourJob():
+            return "Only the member who asked for this picture can do that."
+        case JobEnded():
+            return "This picture is already finished or cancelled."
+        case UnexpectedError(reference=reference):
+            return f"Something went wrong on our side. Try again; if it stays, tell the operator `{reference}`."
+        case WeightsUnavailable() | DeviceUnavailable():
+            return "Painting is not possible right now: the operator has to look at the log."
+        case _:
+            return engine.words.explain(error)
+
+
+def queued(place: int) -> str:
+    """A waiting job; ``place`` 1 is next."""
+    return "Next in line …" if place == 1 else f"Waiting in line: **{place - 1}** before yours …"
+
+
+def painting(progress: Progress) -> str:
+    """A running job: bar, step of steps, time left."""
+    filled = round(BAR * progress.step / progress.steps)
+    bar = "▰" * filled + "▱" * (BAR - filled)
+    return f"Painting {bar} step {progress.step} of {progress.steps} · about {duration(progress.remaining)} left"
+
+
+def caption(result: Result) -> str:
+    """One line under a finished picture: seconds, size, recipe."""
+    size = f"{result.width} × {result.height}"
+    return f"Painted in {duration(result.seconds)} · {size} · recipe `{result.recipe.id}`"
+
+
+def described(content: str, style: str) -> str:
+    """Alt text from the names of the files, in at most 1,024 characters (Discord's limit)."""
+    return f"{_title(content)}, painted in the style of {_title(style)}"
+
+
+def duration(seconds: float) -> str:
+    """``8 s``, ``1 min 20 s``, ``12 min``."""
+    whole = max(1, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    if not minutes:
+        return f"{whole} s"
+    return f"{minutes} min {rest} s" if minutes < 10 and rest else f"{minutes} min"
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 picture``, ``3 pictures``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _title(filename: str) -> str:
+    return filename.rsplit(".", 1)[0].replace("_", " ")[:480] or "a picture"

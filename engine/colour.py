@@ -1,0 +1,38 @@
+"""Oklab: Björn Ottosson, "A perceptual color space for image processing" (2020)."""
+
+import torch
+from torch import Tensor
+
+_LINEAR_TO_LMS = (
+    (0.4122214708, 0.5363325363, 0.0514459929),
+    (0.2119034982, 0.6806995451, 0.1073969566),
+    (0.0883024619, 0.2817188376, 0.6299787005),
+)
+_LMS_TO_LAB = (
+    (0.2104542553, 0.7936177850, -0.0040720468),
+    (1.9779984951, -2.4285922050, 0.4505937099),
+    (0.0259040371, 0.7827717662, -0.8086757660),
+)
+
+
+def _mixed(pixels: Tensor, matrix: Tensor) -> Tensor:
+    return torch.einsum("ij,bjhw->bihw", matrix.to(pixels), pixels)
+
+
+def oklab(srgb: Tensor) -> Tensor:
+    """Convert gamma-encoded sRGB in [0, 1], shape (batch, 3, height, width), to L in [0, 1], a and b."""
+    linear = torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb.clamp(min=0) + 0.055) / 1.055) ** 2.4)
+    lms = _mixed(linear, torch.tensor(_LINEAR_TO_LMS)).clamp(min=0) ** (1 / 3)
+    return _mixed(lms, torch.tensor(_LMS_TO_LAB))
+
+
+def srgb(oklab: Tensor) -> Tensor:
+    """Undo :func:`oklab`; colours outside of sRGB are clipped to it."""
+    lms = _mixed(oklab, torch.linalg.inv(torch.tensor(_LMS_TO_LAB))) ** 3
+    linear = _mixed(lms, torch.linalg.inv(torch.tensor(_LINEAR_TO_LMS))).clamp(0, 1)
+    return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def with_colours_of(painting: Tensor, content: Tensor) -> Tensor:
+    """Lightness from ``painting``, hue and chroma from ``content``; both sRGB in [0, 1] and of one shape."""
+    return srgb(torch.cat((oklab(painting)[:, :1], oklab(content)[:, 1:]), dim=1))

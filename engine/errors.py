@@ -1,0 +1,90 @@
+"""The one error hierarchy of Atelier.
+
+Everything that can go wrong with a picture, a painting or a worker is a subclass of
+:class:`AtelierError` and carries data, not sentences: ``engine.words`` and, for a member, ``bot.words``
+turn it into words. All of them survive pickling, because they travel from a
+worker process to the bot: each passes its fields, in order, to ``Exception.__init__``.
+"""
+
+from typing import Literal
+
+
+class AtelierError(Exception):
+    """Base of every error that Atelier raises on purpose."""
+
+
+class PictureError(AtelierError):
+    """A picture from outside can't be used."""
+
+
+class NotAPicture(PictureError):
+    """The first bytes belong to none of the accepted formats."""
+
+
+class PictureTooLarge(PictureError):
+    """A picture is over a limit, found before any pixel was decoded.
+
+    ``measure`` says which limit: ``bytes`` of the file, ``pixels`` in all, or the longer ``side`` in pixels.
+    """
+
+    def __init__(self, measure: Literal["bytes", "pixels", "side"], value: int, limit: int) -> None:
+        super().__init__(measure, value, limit)
+        self.measure = measure
+        self.value = value
+        self.limit = limit
+
+
+class PictureTooSmall(PictureError):
+    """A side, in pixels, is shorter than the network can look at."""
+
+    def __init__(self, width: int, height: int, least: int) -> None:
+        super().__init__(width, height, least)
+        self.width = width
+        self.height = height
+        self.least = least
+
+
+class PictureTooNarrow(PictureError):
+    """The longer side is more than ``limit`` times the shorter one."""
+
+    def __init__(self, width: int, height: int, limit: int) -> None:
+        super().__init__(width, height, limit)
+        self.width = width
+        self.height = height
+        self.limit = limit
+
+
+class PictureDamaged(PictureError):
+    """The file has the mark of an accepted format, but its pixels can't be decoded. ``detail`` is for the log."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class PaintingCancelled(AtelierError):
+    """The painting was stopped because somebody asked for it."""
+
+
+class OutOfMemory(AtelierError):
+    """A worker could not get the memory for a painting of ``size`` pixels on the longer side."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+class WorkerLost(AtelierError):
+    """The worker process died under the painting, ``times`` times in a row."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(times)
+        self.times = times
+
+
+class WeightsUnavailable(AtelierError):
+    """VGG19's weights could not be found or read; the message says what to do."""
+
+
+class DeviceUnavailable(AtelierError):
+    """The device or precision that was asked for does not exist here; the message says which do."""

@@ -1,0 +1,73 @@
+"""What a painting tells while it is made, what it ends as, and how it is stopped."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.errors import PaintingCancelled
+from engine.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One event of a running painting."""
+
+    step: int
+    """Steps done, 0 to ``steps``, over all scales. Never less than in an earlier event of the same painting."""
+    steps: int
+    scale: int
+    """The longer side, in pixels, that is worked on now."""
+    loss: float
+    content_loss: float
+    style_loss: float
+    """The losses at this step, each relative to its target (see :mod:`engine.losses`); ``loss`` is what Adam sees."""
+    elapsed: float
+    """Seconds since the painting began, those before a resumed checkpoint included."""
+    remaining: float
+    """Predicted seconds to the end."""
+    preview: bytes | None = None
+    """The picture so far as JPEG, of the size that the result will have."""
+    checkpoint: bytes | None = None
+    """Enough to go on from here: see :mod:`engine.checkpoint`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished painting."""
+
+    picture: bytes
+    """The encoded picture, without metadata."""
+    format: Literal["png", "jpeg"]
+    width: int
+    height: int
+    recipe: Recipe
+    steps: int
+    """Steps done: fewer than the recipe's where ``ending`` is ``stopped``."""
+    seconds: float
+    ending: Literal["finished", "stopped"]
+
+
+class Stop:
+    """A token that a painting looks at on each step, and between the layers within a step.
+
+    Safe to use from another thread or from a signal handler.
+    """
+
+    def __init__(self, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """``cancelled`` is asked too, cheaply and often: for example whether the scheduler still wants the result."""
+        self._also_cancelled = cancelled
+        self._cancelled = False
+        self.finishing = False
+
+    def cancel(self) -> None:
+        """Abandon the painting: it raises :class:`PaintingCancelled` within a fraction of a step."""
+        self._cancelled = True
+
+    def finish(self) -> None:
+        """End the painting after the step in hand and keep the picture so far as its result."""
+        self.finishing = True
+
+    def check(self) -> None:
+        """Raise :class:`PaintingCancelled` if somebody cancelled."""
+        if self._cancelled or self._also_cancelled():
+            raise PaintingCancelled

@@ -1,0 +1,92 @@
+"""What determines a painting apart from the bytes of its pictures, and what it gives back."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Layer = Literal[
+    "relu1_1", "relu1_2",
+    "relu2_1", "relu2_2",
+    "relu3_1", "relu3_2", "relu3_3", "relu3_4",
+    "relu4_1", "relu4_2", "relu4_3", "relu4_4",
+    "relu5_1", "relu5_2", "relu5_3", "relu5_4",
+]  # fmt: skip
+Precision = Literal["auto", "float32", "bfloat16"]
+Colours = Literal["style", "content"]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+SMALLEST_SIZE: Final = 64
+LARGEST_SIZE: Final = 4096
+DEFAULT_CONTENT_LAYERS: Final[Mapping[Layer, float]] = {"relu4_2": 1.0}
+DEFAULT_STYLE_LAYERS: Final[Mapping[Layer, float]] = {
+    "relu1_1": 1.0,
+    "relu2_1": 1.0,
+    "relu3_1": 1.0,
+    "relu4_1": 1.0,
+    "relu5_1": 1.0,
+}
+
+
+class Recipe(BaseModel):
+    """A painting's whole description. The same recipe on the same pictures and device gives the same picture.
+
+    Frozen and validated; JSON both ways by ``model_dump_json`` and ``model_validate_json``. Raises
+    ``pydantic.ValidationError`` for a value out of range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    """Of the meaning of these fields: it grows when the same fields would paint another picture."""
+
+    method: Literal["gatys"] = "gatys"
+    """Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016)."""
+
+    size: int = Field(default=512, ge=SMALLEST_SIZE, le=LARGEST_SIZE)
+    """The longer side of the painting, in pixels."""
+
+    steps: int = Field(default=120, ge=1, le=10_000)
+    """Steps of Adam in all, over all scales."""
+
+    strength: float = Field(default=50, ge=0, le=100)
+    """0 gives the content back, 100 is nearly all style. See :attr:`style_factor`."""
+
+    content_weight: Weight = 1.0
+    style_weight: Weight = 1.0
+    """Factors on the two losses, on top of what ``strength`` says."""
+
+    content_layers: Mapping[Layer, Weight] = DEFAULT_CONTENT_LAYERS
+    style_layers: Mapping[Layer, Weight] = DEFAULT_STYLE_LAYERS
+    """Features that are compared, each with its weight within its loss."""
+
+    style_shares: tuple[Weight, ...] = ()
+    """A weight for each style picture, in their order; empty for equal shares. Blended in the statistics."""
+
+    colours: Colours = "style"
+    """``content`` keeps the content's colours: only the lightness of the painting is taken (in Oklab)."""
+
+    noise: float = Field(default=0.03, ge=0, le=1)
+    """Standard deviation (pixels go from 0 to 1) of the noise on the first image: it lets flat areas take strokes."""
+
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Of that noise."""
+
+    precision: Precision = "auto"
+    """Of the network's activations. ``auto``: bfloat16 where the device computes in it, else float32."""
+
+    @model_validator(mode="after")
+    def _check_layers(self) -> Self:
+        if not any(self.content_layers.values()):
+            raise ValueError("content_layers needs a layer with a weight above 0")
+        if not any(self.style_layers.values()):
+            raise ValueError("style_layers needs a layer with a weight above 0")
+        if self.style_shares and not any(self.style_shares):
+            raise ValueError("style_shares needs a share above 0")
+        return self
+
+    @property
+    def id(self) -> str:
+        """Eight hexadecimal digits that name this recipe to people."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]

@@ -1,0 +1,49 @@
+"""Coarse to fine: which sizes a painting goes through, and how Adam's learning rate falls at each."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+COARSEST: Final = 192
+"""The longer side, in pixels, under which a scale would paint over the content instead of on it."""
+LEARNING_RATE: Final = (0.03, 0.002)
+"""From, to, within each scale, for pixels in [0, 1]."""
+COARSE_STYLE: Final = 0.5
+"""Factor on the style's weight for each halving: at a coarse scale the same weight turns houses into swirls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """One size of the pyramid."""
+
+    size: int
+    """The longer side in pixels."""
+    steps: int
+    style_factor: float
+
+
+def scales(size: int, steps: int) -> tuple[Scale, ...]:
+    """Halve ``size`` down to :data:`COARSEST` and share ``steps`` equally, the rest going to the coarsest.
+
+    With fewer steps than scales, the coarse scales are left out.
+    """
+    sizes = [size]
+    while sizes[0] // 2 >= COARSEST and len(sizes) < steps:
+        sizes.insert(0, sizes[0] // 2)
+    each, rest = divmod(steps, len(sizes))
+    finest = len(sizes) - 1
+    return tuple(
+        Scale(side, each + (rest if index == 0 else 0), COARSE_STYLE ** (finest - index))
+        for index, side in enumerate(sizes)
+    )
+
+
+def learning_rate(step: int, steps: int) -> float:
+    """Cosine from the first to the last of :data:`LEARNING_RATE`; ``step`` counts from 0 within a scale."""
+    first, last = LEARNING_RATE
+    return last + (first - last) * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def style_factor(strength: float) -> float:
+    """The style loss's weight against the content loss's for a ``strength`` from 0 to 100: 0, then 0.4 to 580."""
+    return 15 * 10 ** ((strength - 50) / 31.5) if strength > 0 else 0.0

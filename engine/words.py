@@ -1,0 +1,42 @@
+"""Turns the engine's errors into words for whoever gave the pictures: short, plain, and with a way forward."""
+
+from engine.errors import (
+    AtelierError,
+    NotAPicture,
+    OutOfMemory,
+    PaintingCancelled,
+    PictureDamaged,
+    PictureTooLarge,
+    PictureTooNarrow,
+    PictureTooSmall,
+    WorkerLost,
+)
+
+MEBIBYTE = 2**20
+
+
+def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each error is the clearest form
+    """What is wrong, and what to do about it. Errors that the operator has to mend give their own message."""
+    match error:
+        case NotAPicture():
+            return "That file is not a picture I know. Send a PNG, JPEG, WebP, AVIF, GIF or BMP."
+        case PictureTooLarge(measure="bytes", limit=limit):
+            return f"The file is too large. Send one under {limit // MEBIBYTE} MB."
+        case PictureTooLarge(measure="pixels", limit=limit):
+            return f"The picture has too many pixels. Scale it down to under {limit // 1_000_000} megapixels."
+        case PictureTooLarge(limit=limit):
+            return f"The picture is too large. Scale it down to at most {limit:,} px on each side."
+        case PictureTooSmall(width=width, height=height, least=least):
+            return f"The picture is too small: {width} × {height} px. Send one of at least {least} px on each side."
+        case PictureTooNarrow(limit=limit):
+            return f"The picture is too narrow. Crop it so that its long side is at most {limit} times the short one."
+        case PictureDamaged():
+            return "The file is damaged. Open it, save it anew, and send that."
+        case PaintingCancelled():
+            return "Cancelled."
+        case OutOfMemory(size=size):
+            return f"There was not enough memory to paint at {size} px. Try again with a smaller size or quality."
+        case WorkerLost():
+            return "The painter stopped several times on this picture. Try a lower quality, or another picture."
+        case _:
+            return str(error)

@@ -1,0 +1,1 @@
+"""The tests of Atelier; the folders mirror the packages they test."""

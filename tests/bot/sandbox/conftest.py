@@ -1,0 +1,134 @@
+"""A local Discord for each test, and two ways to talk to it: discord.py, and bare requests."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import discord
+import pytest
+import yarl
+from discord import app_commands
+
+from bot.sandbox import Invocation, LocalDiscord
+
+OPENAPI = Path(__file__).parents[4] / "shared" / "discord" / "openapi.json"
+
+
+class Probe(discord.Client):
+    """The smallest client with commands; each test gives it its own."""
+
+    def __init__(self) -> None:
+        """Ask for what a bot like this one asks for."""
+        # discord.py waits this long for further servers before it is ready; here there is one.
+        super().__init__(intents=discord.Intents.default(), guild_ready_timeout=0.05)
+        self.tree = app_commands.CommandTree(self)
+        self.failures: list[Exception] = []
+        self.tree.error(self._on_failure)
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """Do not wait 5 seconds before each further identify, as Discord would have it."""
+
+    async def _on_failure(self, interaction: discord.Interaction, error: app_commands.AppCommandError) -> None:
+        self.failures.append(error)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer to a bare request."""
+
+    status: int
+    headers: dict[str, str]
+    json: Any
+
+
+class Caller:
+    """Sends bare requests with the bot's token."""
+
+    def __init__(self, local: LocalDiscord, session: aiohttp.ClientSession) -> None:
+        """Send them to this server."""
+        self.local = local
+        self.session = session
+
+    async def __call__(self, method: str, path: str, *, token: str | None = None, **arguments: Any) -> Reply:
+        """Send one request; `arguments` are those of aiohttp."""
+        headers = {"Authorization": f"Bot {self.local.token if token is None else token}"}
+        url = f"{self.local.api_url}{path}"
+        async with self.session.request(method, url, headers=headers, **arguments) as response:
+            text = await response.text()
+            is_json = response.headers.get("Content-Type") == "application/json"
+            return Reply(response.status, dict(response.headers), json.loads(text) if is_json else text or None)
+
+    async def answer(self, invocation: Invocation, kind: int, data: object = None, **arguments: Any) -> Reply:
+        """Answer an interaction."""
+        path = f"/interactions/{invocation.id}/{invocation.token}/callback"
+        return await self("POST", path, json={"type": kind, "data": data}, **arguments)
+
+    async def register(self, *commands: dict[str, Any]) -> Reply:
+        """Register these commands everywhere."""
+        return await self("PUT", f"/applications/{self.local.application_id}/commands", json=list(commands))
+
+    def hook(self, invocation: Invocation, rest: str = "") -> str:
+        """The path of the webhook of an interaction."""
+        return f"/webhooks/{self.local.application_id}/{invocation.token}{rest}"
+
+    async def begin(self, name: str = "Ann", **arguments: Any) -> Invocation:
+        """Let a member send the command `/ping`, registered if need be."""
+        if not any(request.method == "PUT" for request in self.local.requests):
+            await self.register({"name": "ping", "description": "Answer"})
+        return await self.local.member(name).invoke("ping", **arguments)
+
+
+def form(payload: object, *files: tuple[str, bytes]) -> aiohttp.FormData:
+    """A multipart body as Discord takes it."""
+    data = aiohttp.FormData(quote_fields=False)
+    data.add_field("payload_json", json.dumps(payload), content_type="application/json")
+    for index, (filename, content) in enumerate(files):
+        data.add_field(
+            f"files[{index}]", io.BytesIO(content), filename=filename, content_type="application/octet-stream"
+        )
+    return data
+
+
+@pytest.fixture
+async def local() -> AsyncIterator[LocalDiscord]:
+    """A local Discord without a bot."""
+    async with LocalDiscord() as server:
+        yield server
+
+
+@pytest.fixture
+async def call(local: LocalDiscord) -> AsyncIterator[Caller]:
+    """Bare requests to it."""
+    async with aiohttp.ClientSession() as session:
+        yield Caller(local, session)
+
+
+@pytest.fixture
+async def bot(local: LocalDiscord, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Probe]:
+    """The real discord.py, connected to it."""
+    monkeypatch.setattr(discord.http.Route, "BASE", local.api_url)
+    monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(local.gateway_url))
+    client = Probe()
+    running = asyncio.create_task(client.start(local.token))
+    try:
+        await local.wait_for_bot(10)
+        yield client
+    finally:
+        await client.close()
+        await running
+
+
+@pytest.fixture(scope="session")
+def openapi_document() -> dict[str, Any]:
+    """Discord's OpenAPI document."""
+    if not OPENAPI.exists():
+        pytest.skip(f"Discord's OpenAPI document is not at {OPENAPI}")
+    document: dict[str, Any] = json.loads(OPENAPI.read_text(encoding="utf-8"))
+    return document

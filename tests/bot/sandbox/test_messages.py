@@ -1,0 +1,345 @@
+"""Messages: their limits, their files and their components."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import discord
+import pytest
+
+from bot.sandbox import LocalDiscord, Upload
+from bot.sandbox.body import REQUEST_LIMIT
+from tests.bot.sandbox.conftest import Caller, Probe, form
+
+V2 = 1 << 15
+MEGABYTE = 1024 * 1024
+
+
+def channel(local: LocalDiscord, rest: str = "") -> str:
+    """The path of the channel's messages."""
+    return f"/channels/{local.channel_id}/messages{rest}"
+
+
+def button(**fields: Any) -> dict[str, Any]:
+    """A row with one button."""
+    return {"type": 1, "components": [{"type": 2, "style": 1, "label": "x", "custom_id": "x"} | fields]}
+
+
+def text(content: str) -> dict[str, Any]:
+    """A text display."""
+    return {"type": 10, "content": content}
+
+
+def gallery(*urls: str) -> dict[str, Any]:
+    """A media gallery."""
+    return {"type": 12, "items": [{"media": {"url": url}} for url in urls]}
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    """As many rows with a button."""
+    return [button(custom_id=str(index)) for index in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("body", "place", "code"),
+    [
+        ({"content": "x" * 2001}, ("content",), "BASE_TYPE_MAX_LENGTH"),
+        ({"content": 5}, ("content",), "STRING_TYPE_CONVERT"),
+        ({"embeds": [{"description": "x" * 4097}]}, ("embeds", "0", "description"), "BASE_TYPE_MAX_LENGTH"),
+        ({"embeds": [{"description": "x" * 3001}] * 2}, ("embeds",), "MAX_EMBED_SIZE_EXCEEDED"),
+        ({"embeds": [{"title": "x"}] * 11}, ("embeds",), "BASE_TYPE_BAD_LENGTH"),
+        (
+            {"components": [button(custom_id="x" * 101)]},
+            ("components", "0", "components", "0", "custom_id"),
+            "BASE_TYPE_MAX_LENGTH",
+        ),
+        (
+            {"components": [button(label="x" * 81)]},
+            ("components", "0", "components", "0", "label"),
+            "BASE_TYPE_MAX_LENGTH",
+        ),
+        ({"components": rows(2) + rows(1)}, ("components",), "COMPONENT_CUSTOM_ID_DUPLICATED"),
+        ({"components": rows(6)}, ("components",), "BASE_TYPE_BAD_LENGTH"),
+        ({"components": [button(custom_id=None)]}, ("components",), "BUTTON_COMPONENT_INVALID"),
+        ({"components": [button(url="https://a.example")]}, ("components",), "BUTTON_COMPONENT_INVALID"),
+        ({"components": [button(label=None)]}, ("components",), "BUTTON_COMPONENT_INVALID"),
+        ({"components": [{"type": 1}]}, ("components", "0", "components"), "BASE_TYPE_REQUIRED"),
+        ({"components": [text("x")]}, ("components", "0", "type"), "UNION_TYPE_CHOICES"),
+        ({"components": [{"type": 2, "style": 1, "label": "x"}]}, ("components", "0"), "UNION_TYPE_CHOICES"),
+        ({"flags": V2, "components": [text("x" * 2500), text("x" * 1501)]}, ("components",), "COMPONENT_DISPLAYABLE"),
+        ({"flags": V2, "components": [text("x")] * 40 + [text("x")]}, ("components",), "BASE_TYPE_BAD_LENGTH"),
+        (
+            {"flags": V2, "components": [{"type": 17, "components": [text("x")] * 21}] * 2},
+            ("components",),
+            "COMPONENT_MAX_TOTAL",
+        ),
+        ({"flags": V2, "components": [text("x")], "content": "x"}, ("content",), "MESSAGE_CANNOT_USE_LEGACY"),
+        ({"flags": V2, "components": [gallery(*["https://a.example"] * 11)]}, ("components", "0", "items"), "BASE_"),
+        ({"flags": V2, "components": [gallery("attachment://none.png")]}, ("components",), "UNFURLED_MEDIA"),
+        ({"attachments": [{"id": 7}]}, ("attachments", "0", "id"), "ATTACHMENT_NOT_FOUND"),
+        ({"content": "x", "message_reference": {"message_id": "7"}}, ("message_reference",), "MESSAGE_REFERENCE"),
+    ],
+)
+async def test_limits_are_named_by_their_place(
+    local: LocalDiscord, call: Caller, body: dict[str, Any], place: tuple[str, ...], code: str
+) -> None:
+    reply = await call("POST", channel(local), json=body)
+    assert (reply.status, reply.json["code"]) == (400, 50035), reply.json
+    node = reply.json["errors"]
+    for key in place:
+        node = node[key]
+    assert node["_errors"][0]["code"].startswith(code)
+    assert local.channel_messages == []
+    assert local.refusals == []
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"content": "x", "mood": "good"}, "the field mood"),
+        ({"content": "x", "poll": {"question": {}}}, "the field poll"),
+        ({"content": "x", "sticker_ids": ["1"]}, "the field sticker_ids"),
+        ({"content": "x", "flags": 1 << 13}, "the message flags 0x2000"),
+        ({"content": "x", "flags": 64}, "the message flags 0x40"),
+        ({"embeds": [{"title": "x", "shade": 1}]}, "the field embeds.0.shade"),
+        ({"components": [{"type": 99}]}, "the component type 99 at components.0"),
+        ({"components": [{"type": 1, "components": [{"type": 5, "custom_id": "u"}]}]}, "the component type 5 at"),
+        ({"components": [button(sku_id="1")]}, "the field components.0.components.0.sku_id"),
+        ({"content": "x", "attachments": None}, "attachments: null"),
+    ],
+)
+async def test_what_is_not_known_is_refused_by_name(
+    local: LocalDiscord, call: Caller, body: dict[str, Any], named: str
+) -> None:
+    reply = await call("POST", channel(local), json=body)
+    assert reply.status == 501
+    assert f"the local Discord does not know {named}" in reply.json["message"]
+    assert len(local.refusals) == 1
+    assert named in local.refusals[0]
+    assert local.channel_messages == []
+
+
+@pytest.mark.parametrize("body", [{}, {"content": ""}, {"content": None, "embeds": []}])
+async def test_an_empty_message_is_50006(local: LocalDiscord, call: Caller, body: dict[str, Any]) -> None:
+    reply = await call("POST", channel(local), json=body)
+    assert (reply.status, reply.json["code"]) == (400, 50006)
+
+
+async def test_exactly_at_the_limits(local: LocalDiscord, call: Caller) -> None:
+    body: dict[str, Any] = {
+        "content": "x" * 2000,
+        "embeds": [{"description": "x" * 3000}] * 2,
+        "components": [button(custom_id="x" * 100, label="x" * 80), *rows(4)],
+    }
+    assert (await call("POST", channel(local), json=body)).status == 200
+    body = {"flags": V2, "components": [text("x" * 4000), *rows(19), {"type": 14}]}
+    assert (await call("POST", channel(local), json=body)).status == 200
+    assert (await call("POST", channel(local), json={"flags": V2, "components": rows(20)})).status == 200
+
+
+async def test_a_file_over_its_limit_is_40005(local: LocalDiscord, call: Caller) -> None:
+    exact = form({}, ("a.bin", bytes(10 * MEGABYTE)))
+    assert (await call("POST", channel(local), data=exact)).status == 200
+    over = form({}, ("a.bin", bytes(10 * MEGABYTE + 1)))
+    reply = await call("POST", channel(local), data=over)
+    assert (reply.status, reply.json["code"]) == (413, 40005)
+    assert local.requests[-1].request_bytes > 10 * MEGABYTE
+
+
+async def test_a_request_over_its_limit_is_40005(local: LocalDiscord, call: Caller) -> None:
+    files = [(f"{index}.bin", bytes(9 * MEGABYTE)) for index in range(3)]
+    reply = await call("POST", channel(local), data=form({}, *files))
+    assert (reply.status, reply.json["code"]) == (413, 40005)
+    reply = await call("POST", channel(local), data=io.BytesIO(bytes(REQUEST_LIMIT + 1)))
+    assert (reply.status, reply.json["code"]) == (413, 40005)
+
+
+async def test_the_limit_can_be_another(call: Caller) -> None:
+    call.local.attachment_size_limit = 3
+    reply = await call("POST", channel(call.local), data=form({}, ("a.bin", b"1234")))
+    assert reply.status == 413
+    invocation = await call.begin()
+    path = f"/interactions/{invocation.id}/{invocation.token}/callback"
+    reply = await call("POST", path, data=form({"type": 4, "data": {}}, ("a.bin", b"123")))
+    assert reply.status == 204
+
+
+async def test_discord_py_learns_that_a_file_is_too_large(local: LocalDiscord, bot: Probe) -> None:
+    local.attachment_size_limit = 1000
+    await bot.wait_until_ready()
+    target = bot.get_channel(local.channel_id)
+    assert isinstance(target, discord.TextChannel)
+    with pytest.raises(discord.HTTPException) as caught:
+        await target.send(file=discord.File(__file__))
+    assert (caught.value.status, caught.value.code) == (413, 40005)
+
+
+async def test_eleven_files_are_too_many(local: LocalDiscord, call: Caller) -> None:
+    reply = await call("POST", channel(local), data=form({}, *[("a.bin", b"1")] * 11))
+    assert (reply.status, reply.json["code"]) == (400, 50035)
+
+
+async def test_an_edit_keeps_what_it_does_not_name(local: LocalDiscord, call: Caller) -> None:
+    sent = await call("POST", channel(local), data=form({"content": "a"}, ("a.png", b"1"), ("b.png", b"2")))
+    path = channel(local, f"/{sent.json['id']}")
+    first, second = sent.json["attachments"]
+    # Neither content nor attachments named.
+    edited = (await call("PATCH", path, json={"components": [button()]})).json
+    assert edited["content"] == "a"
+    assert [file["id"] for file in edited["attachments"]] == [first["id"], second["id"]]
+    # One is listed, with another description; the other vanishes.
+    kept = {"attachments": [{"id": second["id"], "description": "The second"}]}
+    edited = (await call("PATCH", path, json=kept)).json
+    assert [(file["id"], file["description"]) for file in edited["attachments"]] == [(second["id"], "The second")]
+    # A new file beside the kept one, by its index.
+    both = {"attachments": [{"id": second["id"]}, {"id": 0, "description": "New"}]}
+    edited = (await call("PATCH", path, data=form(both, ("c.png", b"3")))).json
+    assert [file["filename"] for file in edited["attachments"]] == ["b.png", "c.png"]
+    # No list, but a file: added.
+    edited = (await call("PATCH", path, data=form({}, ("d.png", b"4")))).json
+    assert [file["filename"] for file in edited["attachments"]] == ["b.png", "c.png", "d.png"]
+    assert edited["components"][0]["components"][0]["custom_id"] == "x"
+    assert edited["edited_timestamp"] is not None
+
+
+async def test_an_edit_that_fails_changes_nothing(local: LocalDiscord, call: Caller) -> None:
+    sent = await call("POST", channel(local), data=form({"content": "a"}, ("a.png", b"1")))
+    path = channel(local, f"/{sent.json['id']}")
+    before = local.channel_messages
+    body = {"content": "b", "attachments": [], "components": rows(6)}
+    assert (await call("PATCH", path, json=body)).status == 400
+    assert (await call("PATCH", path, json={"content": "", "attachments": []})).json["code"] == 50006
+    assert local.channel_messages == before
+    async with call.session.get(before[0].attachments[0].url) as response:
+        assert await response.read() == b"1"
+
+
+async def test_the_second_version_cannot_be_taken_back(local: LocalDiscord, call: Caller) -> None:
+    sent = await call("POST", channel(local), json={"content": "a"})
+    path = channel(local, f"/{sent.json['id']}")
+    # The old content is in the way.
+    assert (await call("PATCH", path, json={"flags": V2, "components": [text("b")]})).status == 400
+    changed = await call("PATCH", path, json={"flags": V2, "components": [text("b")], "content": None})
+    assert changed.json["flags"] & V2
+    still = await call("PATCH", path, json={"flags": 0, "components": [text("c")]})
+    assert still.json["flags"] & V2
+    assert (await call("PATCH", path, json={"content": "back"})).status == 400
+
+
+async def test_a_layout_with_its_picture_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+    class Layout(discord.ui.LayoutView):
+        row: discord.ui.ActionRow[Layout] = discord.ui.ActionRow()
+
+        @row.button(label="More", custom_id="more")
+        async def more(self, interaction: discord.Interaction, button: discord.ui.Button[Layout]) -> None:
+            raise NotImplementedError
+
+    @bot.tree.command(description="Paint")
+    async def paint(interaction: discord.Interaction) -> None:
+        await interaction.response.defer()
+        view = Layout()
+        view.add_item(discord.ui.MediaGallery(discord.MediaGalleryItem("attachment://a.png", description="A picture")))
+        view.add_item(discord.ui.Container(discord.ui.TextDisplay("done"), discord.ui.Separator()))
+        message = await interaction.edit_original_response(
+            view=view, attachments=[discord.File(__file__, "a.png", description="A picture")]
+        )
+        assert message.flags.components_v2
+        # What discord.py has read it can send again.
+        await message.edit(view=discord.ui.LayoutView.from_message(message))
+
+    await bot.tree.sync()
+    invocation = await local.member("Ann").invoke("paint")
+    message = await invocation.wait_until(lambda message: message.edited_at is not None, 5)
+    assert not bot.failures
+    [shown] = message.components[1]["items"]
+    assert shown["media"]["url"].startswith(f"{local.cdn_url}/")
+    assert shown["description"] == "A picture"
+    assert [found.label for found in message.buttons] == ["More"]
+    assert local.refusals == []
+
+
+async def test_an_embed_shows_its_attachment(local: LocalDiscord, bot: Probe) -> None:
+    await bot.wait_until_ready()
+    target = bot.get_channel(local.channel_id)
+    assert isinstance(target, discord.TextChannel)
+    embed = discord.Embed(title="Done", colour=0x123456)
+    embed.set_image(url="attachment://my_picture.png").set_footer(text="12 s").add_field(name="Steps", value="5")
+    sent = await target.send(embed=embed, file=discord.File(__file__, "my picture.png"))
+    assert sent.embeds[0].image.url == sent.attachments[0].url
+    await sent.edit(embed=sent.embeds[0].copy(), content="again")
+    assert local.channel_messages[0].content == "again"
+
+
+async def test_a_channel_message_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+    await bot.wait_until_ready()
+    target = bot.get_channel(local.channel_id)
+    assert isinstance(target, discord.TextChannel)
+    sent = await target.send("one", nonce="job-1")
+    assert (await target.send("one", nonce="job-1")).id == sent.id
+    reply = await sent.reply("two")
+    assert reply.reference is not None
+    assert reply.reference.message_id == sent.id
+    assert [message.content async for message in target.history(limit=5)] == ["two", "one"]
+    assert [message.content async for message in target.history(after=sent, oldest_first=True)] == ["two"]
+    assert (await target.fetch_message(sent.id)).content == "one"
+    await sent.edit(content="changed")
+    assert [message.content for message in local.channel_messages] == ["changed", "two"]
+    await sent.delete()
+    assert [message.content for message in local.channel_messages] == ["two"]
+    with pytest.raises(discord.NotFound) as caught:
+        await target.fetch_message(sent.id)
+    assert caught.value.code == 10008
+
+
+async def test_an_enforced_nonce_is_forgotten_after_minutes(local: LocalDiscord, call: Caller) -> None:
+    body = {"content": "x", "nonce": "n", "enforce_nonce": True}
+    first = await call("POST", channel(local), json=body)
+    again = await call("POST", channel(local), json=body)
+    assert again.json["id"] == first.json["id"]
+    local.clock.advance(301)
+    assert (await call("POST", channel(local), json=body)).json["id"] != first.json["id"]
+
+
+async def test_an_ephemeral_message_does_not_exist_for_the_channel(local: LocalDiscord, call: Caller) -> None:
+    invocation = await call.begin()
+    await call.answer(invocation, 4, {"content": "secret", "flags": 64})
+    assert invocation.original is not None
+    reply = await call("PATCH", channel(local, f"/{invocation.original.id}"), json={"content": "y"})
+    assert (reply.status, reply.json["code"]) == (404, 10008)
+    assert (await call("GET", channel(local))).json == []
+
+
+async def test_the_words_of_others_cannot_be_changed(local: LocalDiscord, call: Caller) -> None:
+    said = await local.member("Ann").say("mine", Upload("a.png", b"1"))
+    reply = await call("PATCH", channel(local, f"/{said.id}"), json={"content": "yours"})
+    assert (reply.status, reply.json["code"]) == (403, 50005)
+    reply = await call("DELETE", channel(local, f"/{said.id}"))
+    assert (reply.status, reply.json["code"]) == (403, 50013)
+
+
+async def test_direct_messages_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+    ann = local.member("Ann")
+    user = discord.Object(ann.id)
+    direct = await bot.create_dm(user)
+    await direct.send("your picture")
+    await direct.send("your second picture")
+    assert [message.content for message in local.direct_messages(ann)] == ["your picture", "your second picture"]
+    assert local.channel_messages == []
+
+
+async def test_unknown_channels_and_recipients(call: Caller) -> None:
+    reply = await call("POST", "/channels/7/messages", json={"content": "x"})
+    assert (reply.status, reply.json["code"]) == (404, 10003)
+    reply = await call("POST", "/users/@me/channels", json={"recipient_id": "7"})
+    assert (reply.status, reply.json["code"]) == (400, 50033)
+
+
+async def test_messages_reach_discord_py_as_events(local: LocalDiscord, bot: Probe) -> None:
+    heard = bot.wait_for("message", timeout=5)
+    await local.member("Ann").say("hello")
+    message = await heard
+    assert message.author.name == "Ann"
+    assert message.channel.id == local.channel_id
+    # No intent for the content.
+    assert message.content == ""
