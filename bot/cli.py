@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from engine.cli import stylize
+from engine.quality import Quality
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -77,14 +78,18 @@ def doctor() -> None:
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where pictures and transcript go.")] = Path("demo"),
-    content: Annotated[Path | None, typer.Option(help="A photo of yours.", show_default="a drawn one")] = None,
-    style: Annotated[Path | None, typer.Option(help="A style of yours.", show_default="a drawn one")] = None,
-    quality: Annotated[str, typer.Option(help="quick, standard or fine.")] = "standard",
+    content: Annotated[
+        Path | None, typer.Option(help="A photo of yours.", show_default="a drawn one", exists=True, dir_okay=False)
+    ] = None,
+    style: Annotated[
+        Path | None, typer.Option(help="A style of yours.", show_default="a drawn one", exists=True, dir_okay=False)
+    ] = None,
+    quality: Annotated[Quality, typer.Option(help="How large and how well; better takes longer.")] = "standard",
 ) -> None:
     """Run everything once without Discord: a local Discord, the real bot, a worker, a member who asks for a picture."""
     from bot.demo.show import show
 
-    raise typer.Exit(asyncio.run(show(out, content, style, quality)))
+    raise typer.Exit(show(out, content, style, quality))
 
 
 def _settings() -> Any:

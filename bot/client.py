@@ -58,6 +58,7 @@ class Atelier(discord.Client):
     def __init__(self, settings: Settings) -> None:
         discord.http.Route.BASE = settings.discord_api_url
         discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(settings.discord_gateway_url)
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # it paints, it doesn't speak
         super().__init__(intents=discord.Intents(guilds=True), allowed_mentions=discord.AllowedMentions.none())
         self.settings = settings
         self.tree = CommandTree(self)

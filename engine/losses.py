@@ -12,8 +12,8 @@ from torch import Tensor
 
 from engine.recipe import Layer
 
+_SILENT = 0.1
 _TINY = 1e-8
-"""Keeps the energy of a layer that a flat picture leaves silent from dividing by 0."""
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -50,11 +50,29 @@ class Losses:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What a layer should become, and what a squared distance from it is divided by."""
+
+    value: Tensor
+    energy: Tensor
+
+
+def target(value: Tensor, other: Tensor) -> Target:
+    """Aim at ``value``; ``other`` is the same statistic of the picture on the other side, style or content.
+
+    The energy is that of ``value``, but not under a tenth of ``other``'s: a plain grey picture leaves deep layers
+    silent, and a distance divided by next to nothing would drown every other layer in noise.
+    """
+    floor = _SILENT * other.square().mean() * value.numel()
+    return Target(value, torch.maximum(value.square().sum(), floor).clamp(min=_TINY))
+
+
+@dataclass(frozen=True, slots=True)
 class Objective:
     """How far a picture's features are from the content's and its Gram matrices from the style's."""
 
-    content: Mapping[Layer, Tensor]
-    style: Mapping[Layer, Tensor]
+    content: Mapping[Layer, Target]
+    style: Mapping[Layer, Target]
     content_layers: Mapping[Layer, float]
     style_layers: Mapping[Layer, float]
     content_weight: float
@@ -68,19 +86,18 @@ class Objective:
     def __call__(self, features: Mapping[Layer, Tensor]) -> Losses:
         """Evaluate at a picture's ``features`` (see :meth:`engine.vgg19.VGG19.features`)."""
         content = _weighted(
-            {layer: _relative(features[layer].float(), target) for layer, target in self.content.items()},
+            {layer: _distance(features[layer].float(), target) for layer, target in self.content.items()},
             self.content_layers,
         )
         style = _weighted(
-            {layer: _relative(gram_matrix(features[layer]), target) for layer, target in self.style.items()},
+            {layer: _distance(gram_matrix(features[layer]), target) for layer, target in self.style.items()},
             self.style_layers,
         )
         return Losses(self.content_weight * content + self.style_weight * style, content, style)
 
 
-def _relative(value: Tensor, target: Tensor) -> Tensor:
-    """‖value − target‖² / ‖target‖²."""
-    return (value - target).square().sum() / (target.square().sum() + _TINY)
+def _distance(value: Tensor, target: Target) -> Tensor:
+    return (value - target.value).square().sum() / target.energy
 
 
 def _weighted(terms: Mapping[Layer, Tensor], weights: Mapping[Layer, float]) -> Tensor:

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
 
 import torch
 from PIL import Image
@@ -16,10 +15,10 @@ from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 from engine.checkpoint import Checkpoint
 from engine.colour import with_colours_of
 from engine.errors import OutOfMemory
-from engine.losses import Losses, Objective, blended, gram_matrix
-from engine.pictures import Picture, encode
+from engine.losses import Losses, Objective, blended, gram_matrix, target
+from engine.pictures import Picture, encode, encode_within
 from engine.progress import Progress, Result, Stop
-from engine.recipe import Recipe
+from engine.recipe import Layer, Recipe
 from engine.schedule import Scale, learning_rate, scales, style_factor
 from engine.vgg19 import VGG19
 
@@ -167,22 +166,26 @@ class _Painting:
 
     @torch.no_grad()
     def _objective(self, scale: Scale) -> Objective:
-        recipe, check = self.recipe, self.stop.check
-        content = self._tensor(self.content, fitted(self.content.rgb.size, scale.size))
-        content_features = self.network.features(content, recipe.content_layers, check)
-        statistics = []
-        for style in self.styles:
-            image = self._tensor(style, fitted(style.rgb.size, scale.size))
-            features = self.network.features(image, recipe.style_layers, check)
-            statistics.append({layer: gram_matrix(each) for layer, each in features.items()})
+        recipe = self.recipe
+        content = self._features(self.content, scale)
+        styles = [self._features(style, scale) for style in self.styles]
+        shares = recipe.style_shares or [1.0] * len(styles)
+        grams = blended([{layer: gram_matrix(each[layer]) for layer in recipe.style_layers} for each in styles], shares)
         return Objective(
-            content={layer: each.float() for layer, each in content_features.items()},
-            style=blended(statistics, recipe.style_shares or [1.0] * len(statistics)),
+            content={
+                layer: target(content[layer].float(), styles[0][layer].float()) for layer in recipe.content_layers
+            },
+            style={layer: target(grams[layer], gram_matrix(content[layer])) for layer in recipe.style_layers},
             content_layers=recipe.content_layers,
             style_layers=recipe.style_layers,
             content_weight=recipe.content_weight,
             style_weight=recipe.style_weight * style_factor(recipe.strength) * scale.style_factor,
         )
+
+    def _features(self, picture: Picture, scale: Scale) -> dict[Layer, Tensor]:
+        layers = {*self.recipe.content_layers, *self.recipe.style_layers}
+        image = self._tensor(picture, fitted(picture.rgb.size, scale.size))
+        return self.network.features(image, layers, self.stop.check)
 
     def _tensor(self, picture: Picture, size: tuple[int, int]) -> Tensor:
         pixels: Tensor = pil_to_tensor(picture.rgb.resize(size, Image.Resampling.LANCZOS)).to(self.network.device)
@@ -295,23 +298,6 @@ class _Adam:
             first_moment=state["exp_avg"].cpu(),
             second_moment=state["exp_avg_sq"].cpu(),
         ).to_bytes()
-
-
-def encode_within(
-    image: Image.Image, max_bytes: int | None, *, alpha: Image.Image | None
-) -> tuple[bytes, Literal["png", "jpeg"]]:
-    """Encode as PNG, or, where that is over ``max_bytes``, as the best JPEG that is not.
-
-    The alpha channel is given up with the PNG. A JPEG of the lowest quality is returned even if it is too large.
-    """
-    data = encode(image, "png", alpha=alpha)
-    if max_bytes is None or len(data) <= max_bytes:
-        return data, "png"
-    for quality in (95, 90, 80, 65, 40):
-        data = encode(image, "jpeg", alpha=alpha, quality=quality)
-        if len(data) <= max_bytes:
-            break
-    return data, "jpeg"
 
 
 def fitted(size: tuple[int, int], longer_side: int) -> tuple[int, int]:

@@ -31,7 +31,7 @@ from PIL import (
 )
 
 from engine import headers
-from engine.errors import NotAPicture, PictureDamaged, PictureError, PictureTooLarge, PictureTooSmall
+from engine.errors import NotAPicture, PictureDamaged, PictureError, PictureTooLarge, PictureTooNarrow, PictureTooSmall
 
 BACKGROUND = (255, 255, 255)
 """What transparent content is painted on: white, as paper and as most viewers show it."""
@@ -61,13 +61,15 @@ _TRANSPOSITIONS = {
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a picture from outside may measure: ``bytes`` of its file, ``pixels`` in all, pixels of its longer
-    ``side``, and ``least``, the pixels that its shorter side must have. Checked before any pixel is decoded.
+    ``side``, ``least``, the pixels that its shorter side must have, and ``aspect``, how many times its shorter side
+    the longer one may be. Checked before any pixel is decoded.
     """
 
     bytes: int = 16 * 2**20
     pixels: int = 64_000_000
     side: int = 16_384
     least: int = 32
+    aspect: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ def decode(data: bytes, limits: Limits = Limits(), *, longer_side: int | None = 
     :raises NotAPicture: the first bytes are of no accepted format.
     :raises PictureTooLarge: over one of ``limits``, found without decoding a pixel.
     :raises PictureTooSmall: a side is under ``limits.least``.
+    :raises PictureTooNarrow: the aspect is over ``limits.aspect``.
     :raises PictureDamaged: the format is accepted, but the contents can't be decoded whole.
     """
     if len(data) > limits.bytes:
@@ -114,23 +117,6 @@ def decode(data: bytes, limits: Limits = Limits(), *, longer_side: int | None = 
         # Pillow and the libraries under it document no closed set: OSError, SyntaxError, ValueError, EOFError,
         # OverflowError, struct.error, zlib.error and others are all seen for damaged files.
         raise PictureDamaged(f"{format}: {type(error).__name__}: {error}") from error
-
-
-def resized(picture: Picture, longer_side: int) -> Picture:
-    """The picture with a longer side of ``longer_side`` pixels (at least 1), its aspect kept, each side at least 1.
-
-    Never enlarges: a picture that is small enough already comes back as it is. Lanczos; colours and alpha can be
-    filtered apart because the colours are flattened already.
-    """
-    if longer_side < 1:
-        raise ValueError(f"a longer side of {longer_side} pixels")
-    longest = max(picture.rgb.size)
-    if longest <= longer_side:
-        return picture
-    width, height = (max(1, round(side * longer_side / longest)) for side in picture.rgb.size)
-    lanczos = Image.Resampling.LANCZOS
-    alpha = picture.alpha.resize((width, height), lanczos) if picture.alpha else None
-    return Picture(picture.rgb.resize((width, height), lanczos), alpha)
 
 
 def encode(
@@ -174,6 +160,23 @@ def encode(
     return out.getvalue()
 
 
+def encode_within(
+    image: Image.Image, max_bytes: int | None, *, alpha: Image.Image | None
+) -> tuple[bytes, Literal["png", "jpeg"]]:
+    """Encode as PNG, or, where that is over ``max_bytes``, as the best JPEG that is not.
+
+    The alpha channel is given up with the PNG. A JPEG of the lowest quality is returned even if it is too large.
+    """
+    data = encode(image, "png", alpha=alpha)
+    if max_bytes is None or len(data) <= max_bytes:
+        return data, "png"
+    for quality in (95, 90, 80, 65, 40):
+        data = encode(image, "jpeg", alpha=alpha, quality=quality)
+        if len(data) <= max_bytes:
+            break
+    return data, "jpeg"
+
+
 def _check_size(width: int, height: int, limits: Limits) -> None:
     if max(width, height) > limits.side:
         raise PictureTooLarge("side", max(width, height), limits.side)
@@ -181,6 +184,8 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
         raise PictureTooLarge("pixels", width * height, limits.pixels)
     if min(width, height) < limits.least:
         raise PictureTooSmall(width, height, limits.least)
+    if max(width, height) > limits.aspect * min(width, height):
+        raise PictureTooNarrow(width, height, limits.aspect)
 
 
 class _Quiet:

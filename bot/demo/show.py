@@ -19,21 +19,26 @@ from bot.sandbox.ledger import RestRequest
 from bot.sandbox.member import Upload
 from bot.sandbox.messages import Message
 from bot.sandbox.server import LocalDiscord
+from engine.quality import Quality
 
 START_WITHIN: Final = 120.0
 """Seconds for the bot to load VGG19 and connect; a cold disk reads torch slowly."""
 PAINT_WITHIN: Final = 1800.0
 
 
-async def show(out: Path, content: Path | None, style: Path | None, quality: str) -> int:
-    """Show one picture from command to result; the exit code, 0 when the picture came."""
-    console = Console()
+def show(out: Path, content: Path | None, style: Path | None, quality: Quality) -> int:
+    """Show one picture from command to result; the exit code, 0 when the picture came. Raises ``OSError``."""
     out.mkdir(parents=True, exist_ok=True)
     uploads = {
         role: Upload(path.name, path.read_bytes())
         for role, path in (("content", content or _drawn("content.jpg")), ("style", style or _drawn("style.jpg")))
     }
     with (out / "transcript.jsonl").open("w") as transcript, tempfile.TemporaryDirectory() as data:
+        return asyncio.run(_show(out, uploads, quality, transcript, data))
+
+
+async def _show(out: Path, uploads: dict[str, Upload], quality: Quality, transcript: TextIO, data: str) -> int:
+    console = Console()
         async with LocalDiscord() as discord:
             discord.on_request(lambda request: _note(transcript, request))
             environment = os.environ | {

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import secrets
-import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from enum import IntEnum
 
 from aiohttp import WSMsgType, web
 
+from bot.sandbox.compression import Compress, stream
 from bot.sandbox.errors import JsonObject
 from bot.sandbox.ledger import Ledger
 from bot.sandbox.world import World
@@ -53,13 +53,12 @@ class _Close(Exception):
 class Connection:
     """One socket. Frames go out in the order in which they were put, from a task of their own."""
 
-    def __init__(self, request: web.Request, socket: web.WebSocketResponse, *, compressed: bool) -> None:
-        """Write to this socket, compressed as one zlib stream or not."""
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, compress: Compress | None) -> None:
+        """Write to this socket, compressed as one stream or not."""
         self._request = request
         self._socket = socket
         self._outbox: asyncio.Queue[JsonObject] = asyncio.Queue()
-        # One stream for the whole connection, flushed after each frame: that is what `zlib-stream` means.
-        self._compressor = zlib.compressobj() if compressed else None
+        self._compress = compress
         self.session: Session | None = None
 
     def put(self, operation: Opcode, data: object, *, sequence: int | None = None, event: str | None = None) -> None:
@@ -71,11 +70,10 @@ class Connection:
         with contextlib.suppress(ConnectionError):
             while True:
                 text = json.dumps(await self._outbox.get())
-                if self._compressor is None:
+                if self._compress is None:
                     await self._socket.send_str(text)
                 else:
-                    data = self._compressor.compress(text.encode())
-                    await self._socket.send_bytes(data + self._compressor.flush(zlib.Z_SYNC_FLUSH))
+                    await self._socket.send_bytes(self._compress(text.encode()))
 
     async def close(self, code: int, reason: str) -> None:
         """Say good-bye properly."""
@@ -189,7 +187,7 @@ class Gateway:
             return web.json_response({"message": sentence, "code": 0}, status=501)
         socket = web.WebSocketResponse(max_msg_size=1 << 16, timeout=1.0)
         await socket.prepare(request)
-        connection = Connection(request, socket, compressed="compress" in request.query)
+        connection = Connection(request, socket, stream(request.query.get("compress", "")))
         self._connections.add(connection)
         writer = asyncio.create_task(connection.write())
         try:
@@ -297,9 +295,9 @@ def _unknown_query(request: web.Request) -> str | None:
     """What of the socket's address is not known here, if anything."""
     if request.headers.get("Upgrade", "").lower() != "websocket":
         return f"the route {request.method} {request.path}"
-    allowed = {"v": {"10"}, "encoding": {"json"}, "compress": {"zlib-stream"}}
+    allowed = {"v": {"10"}, "encoding": {"json"}, "compress": {"zlib-stream", "zstd-stream"}}
     for name, value in request.query.items():
-        if value not in allowed.get(name, set()):
+        if (name == "compress" and stream(value) is None) or value not in allowed.get(name, set()):
             return f"the gateway argument {name}={value}"
     return None
 

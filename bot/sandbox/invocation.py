@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from enum import IntEnum
 
 from bot.sandbox.clock import SandboxClock
@@ -137,7 +137,7 @@ class Invocation:
             lambda: self.acknowledged_after is not None, timeout, f"the answer to interaction {self.id}"
         )
 
-    async def messages(self) -> AsyncIterator[Message]:
+    async def messages(self) -> AsyncGenerator[Message]:
         """All of `history` so far and then each further state as it comes, without end."""
         seen = 0
         while True:

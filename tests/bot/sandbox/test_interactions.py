@@ -48,6 +48,9 @@ async def test_a_command_with_a_picture_through_discord_py(local: LocalDiscord, 
     assert [(file.filename, file.description, file.data) for file in preview.attachments] == [
         ("preview.png", "A preview", b"\x89PNG")
     ]
+    # Filling the placeholder is no edit, what comes after it is.
+    assert preview.edited_at is None
+    assert final.edited_at is not None
     # The preview was not listed in the second edit, so it is gone.
     assert [(file.filename, file.data) for file in final.attachments] == [("final_picture.png", b"GNP\x89")]
     assert invocation.original == final
@@ -415,3 +418,91 @@ async def test_files_with_the_first_answer(call: Caller) -> None:
     assert call.local.requests[-1].files == ("files[0]",)
     assert call.local.requests[-1].body == payload
     assert invocation.token not in call.local.requests[-1].path
+
+
+async def test_a_button_in_direct_messages_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+    class Buttons(discord.ui.View):
+        @discord.ui.button(label="Again", custom_id="again")
+        async def again(self, interaction: discord.Interaction, button: discord.ui.Button[Buttons]) -> None:
+            where = "direct" if interaction.guild is None and interaction.context.dm_channel else "elsewhere"
+            await interaction.response.edit_message(content=f"{interaction.user.name} {where}", view=None)
+
+    ann = local.member("Ann")
+    direct = await bot.create_dm(discord.Object(ann.id))
+    await direct.send("your picture", view=Buttons())
+    [message] = local.direct_messages(ann)
+    pressed = await ann.press(message, "Again")
+    assert (await pressed.wait_until(lambda message: True, 5)).content == "Ann direct"
+
+
+async def test_every_state_of_every_message_is_told(local: LocalDiscord, call: Caller) -> None:
+    told: list[Message] = []
+    local.on_message(told.append)
+    await local.member("Bob").say("hello")
+    invocation = await call.begin()
+    await call.answer(invocation, 4, {"content": "secret", "flags": EPHEMERAL})
+    await call("DELETE", call.hook(invocation, "/messages/@original"))
+    assert [(state.author, state.content, state.ephemeral, state.deleted) for state in told] == [
+        ("Bob", "hello", False, False),
+        ("Atelier", "secret", True, False),
+        ("Atelier", "secret", True, True),
+    ]
+
+
+async def test_what_a_member_cannot_choose(local: LocalDiscord, call: Caller) -> None:
+    said = await local.member("Bob").say("hello")
+    ann = local.member("Ann")
+    with pytest.raises(InvocationRefused, match="no command 'Paint this'"):
+        await ann.invoke_on("Paint this", said)
+    with pytest.raises(InvocationRefused, match="no select menu 'style'"):
+        await ann.choose(said, "style", "Waves")
+    invocation = await call.begin()
+    with pytest.raises(InvocationRefused, match="no modal is open"):
+        await ann.submit(invocation, name="Wheat")
+    with pytest.raises(InvocationRefused, match="no option 'style' that suggests"):
+        await ann.autocomplete("ping", "style", "w")
+
+
+async def test_links_and_disabled_buttons_cannot_be_pressed(call: Caller) -> None:
+    link = {"type": 2, "style": 5, "label": "Site", "url": "https://a.example"}
+    disabled = {"type": 2, "style": 1, "label": "Later", "custom_id": "later", "disabled": True}
+    invocation = await call.begin()
+    await call.answer(invocation, 4, {"components": [{"type": 1, "components": [link, disabled]}]})
+    assert invocation.original is not None
+    assert [(one.label, one.custom_id, one.disabled) for one in invocation.original.buttons] == [
+        ("Site", None, False),
+        ("Later", "later", True),
+    ]
+    for label in ("Site", "Later", "later"):
+        with pytest.raises(InvocationRefused, match="0 buttons"):
+            await call.local.member("Ann").press(invocation.original, label)
+
+
+async def test_nobody_answers_where_no_bot_is(call: Caller) -> None:
+    invocation = await call.begin()
+    with pytest.raises(TimeoutError, match="did not come within"):
+        await invocation.acknowledged(timeout=0.01)
+    with pytest.raises(TimeoutError, match="no such message within"):
+        await invocation.wait_until(lambda message: True, 0.01)
+
+
+async def test_discord_py_learns_of_a_lost_token(local: LocalDiscord, bot: Probe) -> None:
+    caught: list[discord.HTTPException] = []
+
+    @bot.tree.command(description="Take long")
+    async def wait(interaction: discord.Interaction) -> None:
+        await interaction.response.defer()
+        local.clock.advance(15 * 60 + 1)
+        try:
+            await interaction.edit_original_response(content="too late")
+        except discord.HTTPException as error:
+            caught.append(error)
+            assert isinstance(interaction.channel, discord.TextChannel)
+            await interaction.channel.send("here it is")
+
+    await bot.tree.sync()
+    sent = asyncio.Event()
+    local.on_message(lambda message: sent.set() if message.content == "here it is" else None)
+    await local.member("Ann").invoke("wait")
+    await asyncio.wait_for(sent.wait(), 5)
+    assert [(type(error), error.status, error.code) for error in caught] == [(discord.HTTPException, 401, 50027)]
