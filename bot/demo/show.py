@@ -29,6 +29,8 @@ PAINT_WITHIN: Final = 1800.0
 def show(out: Path, content: Path | None, style: Path | None, quality: Quality) -> int:
     """Show one picture from command to result; the exit code, 0 when the picture came. Raises ``OSError``."""
     out.mkdir(parents=True, exist_ok=True)
+    for earlier in (*out.glob("preview-*"), *out.glob("final.*")):
+        earlier.unlink()
     uploads = {
         role: Upload(path.name, path.read_bytes())
         for role, path in (("content", content or _drawn("content.jpg")), ("style", style or _drawn("style.jpg")))
@@ -39,39 +41,39 @@ def show(out: Path, content: Path | None, style: Path | None, quality: Quality) 
 
 async def _show(out: Path, uploads: dict[str, Upload], quality: Quality, transcript: TextIO, data: str) -> int:
     console = Console()
-        async with LocalDiscord() as discord:
-            discord.on_request(lambda request: _note(transcript, request))
-            environment = os.environ | {
-                "DISCORD_TOKEN": discord.token,
-                "DISCORD_API_URL": discord.api_url,
-                "DISCORD_GATEWAY_URL": discord.gateway_url,
-                "DISCORD_CDN_URL": discord.cdn_url,
-                "DATA_DIRECTORY": data,
-                "DATABASE_URL": "",
-                "HEALTH_PORT": "",
-                "LOG_LEVEL": "WARNING",
-            }
-            console.print("A local Discord listens at", discord.api_url)
-            console.print("[dim]$ atelier sync[/]")
-            async with _atelier("sync", environment) as sync:
-                if await sync.wait() != 0:
-                    return 1
-            console.print("[dim]$ atelier run[/]")
-            async with _atelier("run", environment) as bot:
-                connected = asyncio.create_task(discord.wait_for_bot(START_WITHIN))
-                ended = asyncio.create_task(bot.wait())
-                await asyncio.wait((connected, ended), return_when=asyncio.FIRST_COMPLETED)
-                if not connected.done() or connected.exception():
-                    connected.cancel()
-                    console.print("[red]The bot did not connect; what it said is above.[/]")
-                    return 1
-                member = discord.member("Ada")
-                names = " ".join(f"{role}:{upload.filename}" for role, upload in uploads.items())
-                console.print(f"[bold]{member.name}[/] types [bold cyan]/stylize[/] {names} quality:{quality}")
-                invocation = await member.invoke("stylize", **uploads, quality=quality)
-                code = await _follow(invocation, out, console)
-                ended.cancel()
-        console.print(f"Saved to {out}: previews, the painting, and transcript.jsonl.")
+    async with LocalDiscord() as discord:
+        discord.on_request(lambda request: _note(transcript, request))
+        environment = os.environ | {
+            "DISCORD_TOKEN": discord.token,
+            "DISCORD_API_URL": discord.api_url,
+            "DISCORD_GATEWAY_URL": discord.gateway_url,
+            "DISCORD_CDN_URL": discord.cdn_url,
+            "DATA_DIRECTORY": data,
+            "DATABASE_URL": "",
+            "HEALTH_PORT": "",
+            "LOG_LEVEL": "WARNING",
+        }
+        console.print("A local Discord listens at", discord.api_url)
+        console.print("[dim]$ atelier sync[/]")
+        async with _atelier("sync", environment) as sync:
+            if await sync.wait() != 0:
+                return 1
+        console.print("[dim]$ atelier run[/]")
+        async with _atelier("run", environment) as bot:
+            connected = asyncio.create_task(discord.wait_for_bot(START_WITHIN))
+            ended = asyncio.create_task(bot.wait())
+            await asyncio.wait((connected, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not connected.done() or connected.exception():
+                connected.cancel()
+                console.print("[red]The bot did not connect; what it said is above.[/]")
+                return 1
+            member = discord.member("Ada")
+            names = " ".join(f"{role}:{upload.filename}" for role, upload in uploads.items())
+            console.print(f"[bold]{member.name}[/] types [bold cyan]/stylize[/] {names} quality:{quality}")
+            invocation = await member.invoke("stylize", **uploads, quality=quality)
+            code = await _follow(invocation, out, console)
+            ended.cancel()
+    console.print(f"Saved to {out}: previews, the painting, and transcript.jsonl.")
     return code
 
 
