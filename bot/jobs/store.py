@@ -59,10 +59,14 @@ class Store:
     async def open(cls, url: str) -> AsyncIterator[Self]:
         """Connect, bring the tables up to date, close on leaving. Raises SQLAlchemy's or the driver's error."""
         engine = create_async_engine(url)
-        if make_url(url).get_backend_name() == "sqlite":
+        is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        if is_sqlite:
             event.listen(engine.sync_engine, "connect", _use_wal)
         try:
             async with engine.begin() as connection:
+                if is_sqlite:
+                    # Its driver begins no transaction for tables: two processes would create them at a time.
+                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 await connection.run_sync(_migrate)
             yield cls(engine)
         finally:
@@ -145,8 +149,8 @@ def _job(row: Any) -> Job:
 
 def _use_wal(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA busy_timeout=5000")
+    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.close()
 
 

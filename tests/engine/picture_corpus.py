@@ -22,6 +22,15 @@ def scene(width: int = 96, height: int = 64) -> Image.Image:
     return image
 
 
+def stripes(width: int = 96, height: int = 64) -> Image.Image:
+    """Slanted strokes in two colours over a third: a texture that no :func:`scene` has."""
+    image = Image.new("RGB", (width, height), (250, 200, 40))
+    draw = ImageDraw.Draw(image)
+    for number, x in enumerate(range(-height, width, 9)):
+        draw.line((x, height, x + height, 0), fill=((20, 60, 140), (190, 60, 30))[number % 2], width=4)
+    return image
+
+
 def saved(image: Image.Image, format: str, **options: object) -> bytes:
     """The file that Pillow writes."""
     out = BytesIO()

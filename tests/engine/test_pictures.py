@@ -19,9 +19,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageCms, PngImagePlugin, features
 
-from engine.errors import NotAPicture, PictureDamaged, PictureError, PictureTooLarge, PictureTooSmall
+from engine.errors import (
+    NotAPicture,
+    PictureDamaged,
+    PictureError,
+    PictureTooLarge,
+    PictureTooNarrow,
+    PictureTooSmall,
+)
 from engine.headers import MAX_SCANS
-from engine.pictures import Limits, Picture, decode, encode, resized
+from engine.pictures import Limits, Picture, decode, encode, encode_within
 from tests.engine import picture_corpus as corpus
 
 ORIENTATION = 0x0112
@@ -343,6 +350,21 @@ def test_one_pixel_is_too_small() -> None:
         decode(corpus.saved(Image.new("RGB", (1, 1)), "PNG"))
 
 
+@pytest.mark.parametrize("size", [(320, 40), (40, 320)])
+@pytest.mark.parametrize("format", corpus.FORMATS)
+def test_a_strip_is_refused_when_it_is_narrower_than_the_limit(format: str, size: tuple[int, int]) -> None:
+    data = corpus.saved(Image.new("RGB", size, "teal"), format)
+    assert decode(data, Limits(aspect=8)).rgb.size == size
+    with pytest.raises(PictureTooNarrow) as refused:
+        decode(data, Limits(aspect=7))
+    assert (refused.value.width, refused.value.height, refused.value.limit) == (*size, 7)
+
+
+def test_a_strip_of_one_pixel_over_the_usual_aspect_is_refused() -> None:
+    with pytest.raises(PictureTooNarrow):
+        decode(corpus.saved(Image.new("RGB", (321, 40)), "PNG"))
+
+
 def test_text_and_profile_bombs_of_png_are_skipped() -> None:
     zeros = zlib.compress(bytes(40 * 2**20), 9)
     chunks = (
@@ -439,7 +461,7 @@ def test_what_follows_the_picture_is_left_behind(format: str, tail: bytes) -> No
     assert tail not in encode(picture.rgb, "png")
 
 
-# --- Reduced decoding, resizing ---
+# --- Reduced decoding ---
 
 
 @settings(max_examples=25, deadline=None)
@@ -458,22 +480,6 @@ def test_a_reduced_jpeg_looks_the_same() -> None:
     picture = decode(data, longer_side=240)
     assert picture.rgb.size == (240, 160)
     assert mean_difference(picture.rgb, decode(data).rgb.resize((240, 160), Image.Resampling.BOX)) < 2
-
-
-@given(width=st.integers(1, 300), height=st.integers(1, 300), longer_side=st.integers(1, 400))
-@settings(max_examples=60, deadline=None)
-def test_resizing_keeps_the_aspect_and_never_enlarges(width: int, height: int, longer_side: int) -> None:
-    picture = resized(Picture(Image.new("RGB", (width, height)), Image.new("L", (width, height))), longer_side)
-    assert picture.alpha is not None
-    assert picture.alpha.size == picture.rgb.size
-    assert max(picture.rgb.size) == min(longer_side, max(width, height))
-    assert min(picture.rgb.size) >= 1
-    assert abs(picture.width * height - picture.height * width) <= max(width, height)
-
-
-def test_a_longer_side_of_nothing() -> None:
-    with pytest.raises(ValueError, match="longer side"):
-        resized(Picture(corpus.scene()), 0)
 
 
 # --- Encoding ---
@@ -551,6 +557,53 @@ def test_what_can_not_be_encoded() -> None:
         encode(corpus.scene(), "png", alpha=Image.new("L", (3, 3)))
     with pytest.raises(ValueError, match="16400"):
         encode(Image.new("RGB", (16_400, 1)), "webp")
+
+
+# --- Encoding within a limit ---
+
+
+def sharp() -> Image.Image:
+    """Noise: nothing that a format can save on."""
+    return Image.merge("RGB", [Image.effect_noise((96, 64), 120) for _ in range(3)])
+
+
+def test_a_picture_within_the_limit_stays_lossless() -> None:
+    image, alpha = sharp(), Image.linear_gradient("L").resize((96, 64))
+    without_limit, format = encode_within(image, None, alpha=alpha)
+    assert format == "png"
+    for max_bytes in (len(without_limit), 10 * len(without_limit)):
+        data, format = encode_within(image, max_bytes, alpha=alpha)
+        assert format == "png"
+        back = decode(data)
+        assert back.alpha is not None
+        assert back.alpha.tobytes() == alpha.tobytes()
+
+
+def test_a_picture_over_the_limit_becomes_the_best_jpeg_that_fits() -> None:
+    image = sharp()
+    sizes = [len(encode(image, "jpeg", quality=quality)) for quality in (95, 90, 80, 65, 40)]
+    assert len(encode(image, "png")) > sizes[0]
+    for size in sizes:
+        for max_bytes, expected in ((size, size), (size - 1, next((each for each in sizes if each < size), sizes[-1]))):
+            data, format = encode_within(image, max_bytes, alpha=None)
+            assert format == "jpeg"
+            assert data.startswith(b"\xff\xd8")
+            assert len(data) == expected
+
+
+def test_a_picture_that_can_not_fit_comes_as_small_as_it_gets() -> None:
+    data, format = encode_within(sharp(), 100, alpha=None)
+    assert format == "jpeg"
+    assert decode(data).rgb.size == (96, 64)
+
+
+def test_a_picture_over_the_limit_loses_its_alpha_to_white() -> None:
+    image = sharp()
+    data, format = encode_within(image, len(encode(image, "png")) // 2, alpha=Image.new("L", (96, 64), 0))
+    assert format == "jpeg"
+    back = decode(data)
+    assert back.alpha is None
+    assert min(pixel(back, (50, 30))) >= 250
 
 
 # --- Warnings ---

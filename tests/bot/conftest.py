@@ -1,0 +1,130 @@
+"""A local Discord, and the real bot connected to it over real sockets."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+from pydantic import SecretStr
+
+from bot import logs
+from bot.app import running
+from bot.client import Atelier
+from bot.commands.sync import sync
+from bot.jobs.store import Store
+from bot.sandbox import LocalDiscord, Message, Upload
+from bot.settings import Settings
+from engine import quality
+from tests.bot.sandbox.conftest import OPENAPI
+from tests.bot.sandbox.openapi import violations
+
+Bot = Callable[[], AbstractAsyncContextManager[list[asyncio.Task[None]]]]
+
+
+@pytest.fixture(autouse=True)
+def small_efforts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paint thumbnails: `quick` in a second, `standard` in a few, `fine` for as long as a test could want."""
+    efforts: dict[quality.Quality, quality.Effort] = {
+        "quick": quality.Effort(96, 10),
+        "standard": quality.Effort(128, 60),
+        "fine": quality.Effort(160, 5000),
+    }
+    monkeypatch.setattr("bot.commands.stylize.EFFORTS", dict.fromkeys(quality.EFFORTS, efforts))
+
+
+@pytest.fixture(autouse=True)
+def logging_as_an_operator() -> None:
+    """Log in the product's own way, so that what it shows is what an operator would see."""
+    logs.configure("INFO", "console")
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[LocalDiscord]:
+    """A local Discord that in the end has understood everything, and found nothing that the real one would refuse."""
+    async with LocalDiscord() as local:
+        yield local
+    assert local.refusals == []
+    if OPENAPI.exists():
+        document = json.loads(OPENAPI.read_text())
+        assert [found for request in local.requests for found in violations(request, document)] == []
+
+
+@pytest.fixture
+def settings(discord: LocalDiscord, scheduler: str, tmp_path: Path) -> Settings:
+    """An operator's settings for that Discord."""
+    return Settings(
+        _env_file=None,
+        discord_token=SecretStr(discord.token),
+        discord_api_url=discord.api_url,
+        discord_gateway_url=discord.gateway_url,
+        discord_cdn_url=discord.cdn_url,
+        data_directory=tmp_path / "data",
+        scheduler=scheduler,
+        max_picture_mb=1,
+    )
+
+
+@pytest.fixture
+def start(discord: LocalDiscord, settings: Settings) -> Bot:
+    """Starts the bot, its commands registered, and waits until it is connected."""
+
+    @asynccontextmanager
+    async def starting() -> AsyncIterator[list[asyncio.Task[None]]]:
+        settings.data_directory.mkdir(exist_ok=True)
+        async with Store.open(settings.database) as store, Atelier(settings) as client:
+            await client.login(discord.token)
+            await sync(client, store)
+        async with running(settings, discord.token) as tasks:
+            await discord.wait_for_bot(20)
+            yield tasks
+
+    return starting
+
+
+@pytest.fixture
+async def bot(start: Bot) -> AsyncIterator[None]:
+    """The bot, running; in the end nothing of it has stopped by itself."""
+    async with start() as tasks:
+        yield
+        assert not any(task.done() for task in tasks)
+
+
+def photo(size: tuple[int, int] = (120, 90), *, hue: int = 0) -> bytes:
+    """A small picture with edges, as PNG."""
+    image = Image.new("RGB", size, (200, (hue * 60) % 256, 90))
+    draw = ImageDraw.Draw(image)
+    width, height = size
+    draw.ellipse((width // 6, height // 6, width // 2, height // 2), fill=(30, 60, 160))
+    for x in range(0, width, 9):
+        draw.line((x, 0, width - x, height), fill=(240, 220, 40 + hue * 40), width=2)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+CONTENT = Upload("town.png", photo())
+STYLE = Upload("strokes.png", photo((100, 100), hue=2))
+
+
+def is_painting(message: Message) -> bool:
+    """Whether a message says that the job is painted."""
+    return message.content.startswith("Painting")
+
+
+def has_preview(message: Message) -> bool:
+    """Whether a message shows a picture on the way."""
+    return any(attachment.filename == "preview.jpg" for attachment in message.attachments)
+
+
+def is_final(message: Message) -> bool:
+    """Whether a message shows a finished painting."""
+    return any(attachment.filename.startswith("painting.") for attachment in message.attachments)
+
+
+def told(message: Message) -> bool:
+    """Whether a message speaks to its reader alone."""
+    return message.ephemeral and not message.deleted and bool(message.content)

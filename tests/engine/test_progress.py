@@ -1,0 +1,60 @@
+"""How a painting is told to end."""
+
+import signal
+import threading
+
+import pytest
+
+from engine.errors import PaintingCancelled
+from engine.progress import Stop
+
+
+def test_a_fresh_token_lets_everything_go_on() -> None:
+    stop = Stop()
+    stop.check()
+    assert not stop.finishing
+
+
+def test_a_cancelled_token_raises_from_then_on() -> None:
+    stop = Stop()
+    stop.cancel()
+    for _ in range(2):
+        with pytest.raises(PaintingCancelled):
+            stop.check()
+
+
+def test_the_end_of_a_painting_that_is_kept_is_no_cancellation() -> None:
+    stop = Stop()
+    stop.finish()
+    stop.check()
+    assert stop.finishing
+
+
+def test_whoever_else_decides_is_asked_each_time() -> None:
+    answers = [False, False, True]
+    stop = Stop(lambda: answers.pop(0))
+    stop.check()
+    stop.check()
+    with pytest.raises(PaintingCancelled):
+        stop.check()
+    assert not answers
+
+
+def test_another_thread_can_cancel() -> None:
+    stop = Stop()
+    thread = threading.Thread(target=stop.cancel)
+    thread.start()
+    thread.join()
+    with pytest.raises(PaintingCancelled):
+        stop.check()
+
+
+def test_a_signal_handler_can_cancel() -> None:
+    stop = Stop()
+    before = signal.signal(signal.SIGUSR1, lambda *_: stop.cancel())
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(PaintingCancelled):
+        stop.check()

@@ -1,0 +1,134 @@
+"""What a recipe accepts, and that nothing of it is lost on the way."""
+
+import json
+import string
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from engine.recipe import LARGEST_SIZE, SMALLEST_SIZE, Layer, Recipe
+
+weights = st.floats(0, 1e6, exclude_min=True)
+layers = st.dictionaries(st.sampled_from(get_args(Layer)), weights, min_size=1)
+recipes = st.builds(
+    Recipe,
+    size=st.integers(SMALLEST_SIZE, LARGEST_SIZE),
+    steps=st.integers(1, 10_000),
+    strength=st.floats(0, 100),
+    content_weight=st.floats(0, 1e6),
+    style_weight=st.floats(0, 1e6),
+    content_layers=layers,
+    style_layers=layers,
+    style_shares=st.lists(weights, max_size=5).map(tuple),
+    colours=st.sampled_from(["style", "content"]),
+    noise=st.floats(0, 1),
+    seed=st.integers(0, 2**63 - 1),
+    precision=st.sampled_from(["auto", "float32", "bfloat16"]),
+)
+
+
+@given(recipes)
+def test_a_recipe_comes_back_from_json_as_it_was(recipe: Recipe) -> None:
+    back = Recipe.model_validate_json(recipe.model_dump_json())
+    assert back == recipe
+    assert back.id == recipe.id
+
+
+@given(recipes)
+def test_a_recipe_is_told_by_eight_hexadecimal_digits(recipe: Recipe) -> None:
+    assert len(recipe.id) == 8
+    assert set(recipe.id) <= set(string.hexdigits.lower())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("size", 513),
+        ("steps", 121),
+        ("strength", 50.5),
+        ("content_weight", 1.5),
+        ("style_weight", 1.5),
+        ("content_layers", {"relu4_2": 2.0}),
+        ("style_layers", {"relu1_1": 1.0}),
+        ("style_shares", (1.0, 2.0)),
+        ("colours", "content"),
+        ("noise", 0.04),
+        ("seed", 1),
+        ("precision", "float32"),
+    ],
+)
+def test_each_field_gives_another_recipe_another_name(field: str, value: object) -> None:
+    assert Recipe.model_validate({field: value}).id != Recipe().id
+
+
+def test_all_fields_are_told_apart_above() -> None:
+    told = {mark.args[1][index][0] for mark in _marks() for index in range(len(mark.args[1]))}
+    assert told | {"version", "method"} == set(Recipe.model_fields)
+
+
+def _marks() -> list[pytest.Mark]:
+    marks: list[pytest.Mark] = test_each_field_gives_another_recipe_another_name.pytestmark  # type: ignore[attr-defined]
+    return marks
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("size", SMALLEST_SIZE - 1),
+        ("size", LARGEST_SIZE + 1),
+        ("size", 100.5),
+        ("steps", 0),
+        ("steps", 10_001),
+        ("strength", -0.1),
+        ("strength", 100.1),
+        ("strength", float("nan")),
+        ("content_weight", -1),
+        ("content_weight", float("inf")),
+        ("style_weight", float("nan")),
+        ("content_layers", {}),
+        ("content_layers", {"relu4_2": 0}),
+        ("content_layers", {"relu4_2": -1}),
+        ("content_layers", {"relu6_1": 1}),
+        ("content_layers", {"conv4_2": 1}),
+        ("style_layers", {}),
+        ("style_layers", {"relu1_1": 0, "relu2_1": 0}),
+        ("style_layers", {"relu1_1": "much"}),
+        ("style_shares", [0, 0]),
+        ("style_shares", [1, -1]),
+        ("colours", "both"),
+        ("noise", 1.1),
+        ("noise", -0.1),
+        ("seed", -1),
+        ("seed", 2**63),
+        ("precision", "float16"),
+        ("version", 2),
+        ("method", "magic"),
+        ("colour", "style"),
+    ],
+)
+def test_what_a_recipe_refuses_names_the_field(field: str, value: object) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Recipe.model_validate({field: value})
+    (problem,) = refused.value.errors()
+    assert field in problem["loc"] or field in problem["msg"]
+
+
+def test_a_recipe_can_not_be_changed() -> None:
+    recipe = Recipe()
+    with pytest.raises(ValidationError):
+        recipe.size = 64  # type: ignore[misc]
+    assert recipe.size == Recipe().size
+
+
+def test_a_recipe_does_not_share_its_layers_with_the_next_one() -> None:
+    mine: Any = Recipe().style_layers
+    mine["relu1_1"] = 99.0
+    assert Recipe().style_layers["relu1_1"] == 1.0
+
+
+def test_a_recipe_of_a_few_words_takes_the_rest_from_the_defaults() -> None:
+    recipe = Recipe.model_validate_json(json.dumps({"size": 256, "style_shares": [1, 3]}))
+    assert recipe == Recipe(size=256, style_shares=(1.0, 3.0))

@@ -1,0 +1,41 @@
+"""What whoever gave the pictures reads: what is wrong, and a way forward."""
+
+import re
+
+import pytest
+
+from engine import errors, words
+from tests.engine.test_errors import hierarchy
+
+SAID: dict[errors.AtelierError, tuple[str, ...]] = {
+    errors.NotAPicture(): ("not a picture", "Send", "PNG", "JPEG", "WebP", "AVIF", "GIF", "BMP"),
+    errors.PictureTooLarge("bytes", 20_000_000, 16 * 2**20): ("too large", "Send", "16 MB"),
+    errors.PictureTooLarge("pixels", 90_000_000, 64_000_000): ("too many pixels", "Scale it down", "64 megapixels"),
+    errors.PictureTooLarge("side", 20_000, 16_384): ("too large", "Scale it down", "16,384 px"),
+    errors.PictureTooSmall(20, 31, 32): ("too small", "20 × 31 px", "Send", "at least 32 px"),
+    errors.PictureTooNarrow(900, 100, 8): ("too narrow", "Crop", "8 times"),
+    errors.PictureDamaged("PNG: OSError: secret"): ("damaged", "save it anew"),
+    errors.PaintingCancelled(): ("Cancelled",),
+    errors.OutOfMemory(2048): ("not enough memory", "2048 px", "Try again"),
+    errors.WorkerLost(3): ("stopped several times", "Try"),
+    errors.WeightsUnavailable("Do this."): ("Do this.",),
+    errors.DeviceUnavailable("Use that."): ("Use that.",),
+}
+
+
+@pytest.mark.parametrize(("error", "parts"), SAID.items(), ids=lambda value: type(value).__name__)
+def test_each_error_says_what_is_wrong_and_what_to_do(error: errors.AtelierError, parts: tuple[str, ...]) -> None:
+    said = words.explain(error)
+    for part in parts:
+        assert part in said
+    assert re.fullmatch(r"[A-Z].*\.", said)
+    assert len(said) < 200
+
+
+def test_no_error_of_the_engine_is_left_without_words() -> None:
+    bases = {errors.AtelierError, errors.PictureError}
+    assert {type(error) for error in SAID} == set(hierarchy()) - bases
+
+
+def test_what_is_for_the_log_is_not_said() -> None:
+    assert "secret" not in words.explain(errors.PictureDamaged("PNG: OSError: secret"))
