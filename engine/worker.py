@@ -11,7 +11,7 @@ from distributed import Queue, WorkerPlugin, get_worker
 from distributed.worker import Worker
 
 from engine.errors import AtelierError
-from engine.pictures import Limits, decode
+from engine.limits import Limits
 from engine.progress import Result, Stop
 from engine.recipe import SMALLEST_SIZE, Precision, Recipe
 
@@ -107,6 +107,8 @@ def check_picture(data: bytes) -> AtelierError | None:
 
     Errors of ours are returned, not raised, by what runs here: Dask logs each exception as a failure of its worker.
     """
+    from engine.pictures import decode
+
     try:
         decode(data, _studio().settings.limits, longer_side=SMALLEST_SIZE)
     except AtelierError as error:
@@ -129,6 +131,7 @@ def paint_picture(
     because the bot is gone.
     """
     from engine.painting import Pace, paint
+    from engine.pictures import decode
     from engine.vgg19 import resident
 
     worker = get_worker()

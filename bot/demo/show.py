@@ -33,7 +33,7 @@ def show(out: Path, content: Path | None, style: Path | None, quality: Quality) 
         earlier.unlink()
     uploads = {
         role: Upload(path.name, path.read_bytes())
-        for role, path in (("content", content or _drawn("content.jpg")), ("style", style or _drawn("style.jpg")))
+        for role, path in (("content", content or drawn("content.jpg")), ("style", style or drawn("style.jpg")))
     }
     with (out / "transcript.jsonl").open("w") as transcript, tempfile.TemporaryDirectory() as data:
         return asyncio.run(_show(out, uploads, quality, transcript, data))
@@ -125,7 +125,8 @@ def _note(transcript: TextIO, request: RestRequest) -> None:
     transcript.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def _drawn(name: str) -> Path:
+def drawn(name: str) -> Path:
+    """A picture that the project drew and ships."""
     return Path(str(files("bot.demo") / name))
 
 

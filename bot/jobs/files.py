@@ -46,7 +46,13 @@ class JobFiles:
         return (folder / "content").read_bytes(), [path.read_bytes() for path in styles]
 
     async def _write(self, job: str, name: str, data: bytes) -> Path:
-        return await asyncio.to_thread(_write_durably, self._directory / job / name, data)
+        writing = asyncio.create_task(asyncio.to_thread(_write_durably, self._directory / job / name, data))
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # Its thread can't be stopped: left behind, it would write into the folder after the job's removal.
+            await asyncio.gather(writing, return_exceptions=True)
+            raise
 
 
 def _write_durably(path: Path, data: bytes) -> Path:

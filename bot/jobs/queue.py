@@ -1,6 +1,6 @@
 """Who is next: members take turns, however many jobs each has waiting."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,11 +43,18 @@ class FairQueue:
         return ticket.job
 
     def remove(self, job: str) -> bool:
-        """Take a job out wherever it stands; whether it was there."""
-        kept = [ticket for ticket in self._waiting if ticket.job != job]
-        found = len(kept) < len(self._waiting)
-        self._waiting = kept
-        return found
+        """Take a job out wherever it stands; its owner's later jobs move up a turn. Whether it was there."""
+        gone = next((ticket for ticket in self._waiting if ticket.job == job), None)
+        if gone is None:
+            return False
+        self._waiting.remove(gone)
+        self._waiting = sorted(
+            replace(ticket, turn=ticket.turn - 1) if ticket.owner == gone.owner and ticket > gone else ticket
+            for ticket in self._waiting
+        )
+        self._last_turn[gone.owner] -= 1
+        self._forget_past_turns()
+        return True
 
     def places(self) -> dict[str, int]:
         """Each waiting job's place, from 1, in order."""

@@ -46,6 +46,8 @@ class Jobs:
         self._changed = asyncio.Event()
         self._accepting: Counter[int] = Counter()
         """Orders of each member that are being checked and not stored yet: they count towards the limit."""
+        self._counting = asyncio.Lock()
+        """Held where an order turns from accepting to stored and where both are counted, so that none counts 0 or 2."""
 
     async def accept(self, order: Order) -> Job:
         """Check an order's pictures and limits, store it, and queue it.
@@ -55,10 +57,12 @@ class Jobs:
             TooManyJobs: the member has as many open jobs as allowed.
             WorkerLost: a picture crashed the decoder.
         """
-        self._accepting[order.owner] += 1
-        try:
-            if await self._store.count_open(order.owner) + self._accepting[order.owner] > self._max_jobs_per_member:
+        async with self._counting:
+            open_jobs = await self._store.count_open(order.owner) + self._accepting[order.owner]
+            if open_jobs >= self._max_jobs_per_member:
                 raise TooManyJobs(self._max_jobs_per_member)
+            self._accepting[order.owner] += 1
+        try:
             await self._check("content", order.content)
             for style in order.styles:
                 await self._check("style", style)
@@ -71,10 +75,16 @@ class Jobs:
                 max_bytes=order.max_bytes,
                 state=State.QUEUED,
             )
-            await self._files.save_inputs(job.id, order.content, order.styles)
-            await self._store.add(job)
+            try:
+                await self._files.save_inputs(job.id, order.content, order.styles)
+                # No other coroutine runs between the lock's release and the end of this block.
+                async with self._counting:
+                    await self._store.add(job)
+            except Exception:
+                await self._files.remove(job.id)
+                raise
         finally:
-            self._accepting[order.owner] -= 1
+            self._accepting -= Counter((order.owner,))
         log.info("job accepted", job=job.id, owner=job.owner, recipe=job.recipe.id)
         self._enqueue(job)
         return job
@@ -117,7 +127,9 @@ class Jobs:
                     self._changed.clear()
                     await self._start_waiting(group)
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._changed.wait(), LOOK_FOR_WORKERS)
+                        # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with a change.
+                        async with asyncio.timeout(LOOK_FOR_WORKERS):
+                            await self._changed.wait()
         finally:
             for reply in list(self._replies.values()):
                 await reply.close()
@@ -129,6 +141,8 @@ class Jobs:
             raise PictureRejected(role, error) from error
 
     def _enqueue(self, job: Job) -> None:
+        if job.id in self._jobs:  # accepted at the moment when run() looked for what was left open
+            return
         self._jobs[job.id] = job
         self._replies[job.id] = self._reply_to(job)
         self._queue.add(job.id, job.owner)

@@ -24,6 +24,8 @@ DIRECT_MESSAGES = 1 << 12
 MESSAGE_CONTENT = 1 << 15
 
 _REPLAY = 1000
+_NETWORK = 0.02
+"""Seconds that an answer would take on its way from the real Discord."""
 _IDENTIFY_FIELDS = frozenset({"token", "properties", "compress", "large_threshold", "shard", "presence", "intents"})
 
 
@@ -220,7 +222,9 @@ class Gateway:
             operation, data = _parse(frame.data)
             if operation == Opcode.HEARTBEAT:
                 deadline = loop.time() + patience
-                connection.put(Opcode.HEARTBEAT_ACK, None)
+                # discord.py notes the time of a heartbeat after sending it: an answer that is there before makes it
+                # believe that the one before was answered only now.
+                loop.call_later(_NETWORK, connection.put, Opcode.HEARTBEAT_ACK, None)
             elif operation == Opcode.IDENTIFY:
                 self._identify(connection, data)
             elif operation == Opcode.RESUME:

@@ -1,0 +1,1 @@
+"""Measures; never asserts a time. Each module runs by ``python -m tests.benchmarks.NAME``."""
