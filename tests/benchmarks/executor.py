@@ -1,0 +1,72 @@
+"""How soon a cancelled painting frees its worker, and how soon a painting goes on after its worker was killed.
+
+``python -m tests.benchmarks.executor`` paints the project's own pictures on an embedded worker and prints a table.
+Freed is when the next painting, of 64 pixels, has done its first step.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from bot.demo.show import drawn
+from engine.executor import Executor
+from engine.recipe import Recipe
+from engine.worker import WorkerSettings
+
+REPEATS = 5
+
+
+async def freed_after(executor: Executor, content: bytes, style: bytes, size: int) -> float:
+    """Seconds from asking for the cancellation of a painting of ``size`` to the next painting's first step."""
+    painting = executor.submit(Recipe(size=size, steps=2000), content, [style])
+    async for progress in painting:
+        if progress.scale == size or progress.elapsed > 3:
+            break
+    began = time.perf_counter()
+    await painting.cancel()
+    following = executor.submit(Recipe(size=64, steps=1), content, [style])
+    await anext(aiter(following))
+    seconds = time.perf_counter() - began
+    await following.result()
+    return seconds
+
+
+async def resumed_after(executor: Executor, content: bytes, style: bytes) -> tuple[float, int, int]:
+    """Seconds from the death of a painting's worker to its next step, and the steps before and after."""
+    painting = executor.submit(Recipe(size=256, steps=5000), content, [style])
+    events = aiter(painting)
+    progress = await anext(events)
+    while not progress.checkpoint:
+        progress = await anext(events)
+    before = progress.step
+    (worker,) = await executor.workers()
+    began = time.perf_counter()
+    os.kill(worker.process, signal.SIGKILL)
+    progress = await anext(events)
+    while time.perf_counter() - began < 0.5:  # what was on its way when the worker died comes first
+        progress = await anext(events)
+    seconds = time.perf_counter() - began
+    await painting.cancel()
+    return seconds, before, progress.step
+
+
+async def measure() -> Table:
+    """Everything, as a table."""
+    content, style = drawn("content.jpg").read_bytes(), drawn("style.jpg").read_bytes()
+    table = Table("", "median of 5", "most")
+    async with Executor.open(WorkerSettings()) as executor:
+        for size in (256, 512, 1024):
+            seconds = [await freed_after(executor, content, style, size) for _ in range(REPEATS)]
+            table.add_row(f"cancel at {size} px frees the worker", f"{median(seconds):.2f} s", f"{max(seconds):.2f} s")
+        seconds_to_go_on, before, after = await resumed_after(executor, content, style)
+        table.add_row(f"killed after step {before}, goes on with step {after}", f"{seconds_to_go_on:.1f} s", "")
+    return table
+
+
+if __name__ == "__main__":
+    Console().print(asyncio.run(measure()))
