@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from engine import words
@@ -80,15 +81,16 @@ def stylize(
         )
     except ValidationError as error:
         for problem in error.errors():
-            console.print(f"[red]{'.'.join(map(str, problem['loc'])) or 'recipe'}:[/] {problem['msg']}")
+            field = ".".join(map(str, problem["loc"])) or "recipe"
+            console.print(f"[red]{escape(field)}:[/] {escape(problem['msg'])}")
         raise typer.Exit(2) from error
     try:
         _paint(recipe, content, styles, output, device, threads, weights, previews, console)
     except AtelierError as error:
-        console.print(f"[red]{words.explain(error)}[/]")
+        console.print(f"[red]{escape(words.explain(error))}[/]")
         raise typer.Exit(1) from error
     except OSError as error:
-        console.print(f"[red]{error.filename}: {error.strerror}[/]")
+        console.print(f"[red]{escape(f'{error.filename}: {error.strerror}')}[/]")
         raise typer.Exit(1) from error
 
 
@@ -128,7 +130,7 @@ def _paint(
         network = resident(weights, compute.device, compute.dtype)
     stop = Stop()
     painting = paint(pictures[0], pictures[1:], recipe, network, stop, pace=Pace(preview=2.0 if previews else None))
-    with _finish_on_interrupt(stop, console), _bar(console) as bar:
+    with _finish_on_interrupt(stop), _bar(console) as bar:
         task = bar.add_task(
             f"{compute.name}, {compute.precision}", total=recipe.steps, loss=float("nan"), rate="", left="…"
         )
@@ -151,7 +153,8 @@ def _paint(
     alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
     output.write_bytes(result.picture if format == "png" else encode(picture.convert("RGB"), format, alpha=alpha))
     early = "" if result.ending == "finished" else f", ended early after {result.steps} steps"
-    console.print(f"{output}: {result.width} × {result.height} px in {result.seconds:.1f} s{early}, recipe {recipe.id}")
+    size = f"{result.width} × {result.height} px"
+    console.print(f"{escape(str(output))}: {size} in {result.seconds:.1f} s{early}, recipe {recipe.id}")
 
 
 def _read(path: Path, size: int) -> "Picture":
@@ -176,7 +179,7 @@ def _bar(console: Console) -> Progress:
 
 
 @contextmanager
-def _finish_on_interrupt(stop: Stop, console: Console) -> Iterator[None]:
+def _finish_on_interrupt(stop: Stop) -> Iterator[None]:
     """The first Ctrl-C ends the painting and keeps it, the second gives it up."""
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
@@ -184,7 +187,6 @@ def _finish_on_interrupt(stop: Stop, console: Console) -> Iterator[None]:
             stop.cancel()
         else:
             stop.finish()
-            console.print("Ending after this step; Ctrl-C again gives the picture up.")
 
     before = signal.signal(signal.SIGINT, interrupted)
     try:

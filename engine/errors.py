@@ -82,6 +82,10 @@ class WorkerLost(AtelierError):
         self.times = times
 
 
+class NoWorkers(AtelierError):
+    """No worker has joined, or all have left."""
+
+
 class WeightsUnavailable(AtelierError):
     """VGG19's weights could not be found or read; the message says what to do."""
 

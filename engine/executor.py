@@ -14,10 +14,10 @@ from typing import Final, Self
 import dask
 from distributed import Client, Future, LocalCluster, Queue
 from distributed.client import FutureCancelledError
-from distributed.scheduler import KilledWorker
+from distributed.scheduler import KilledWorker, Scheduler
 
 from engine import worker
-from engine.errors import AtelierError, PaintingCancelled, WorkerLost
+from engine.errors import AtelierError, NoWorkers, PaintingCancelled, WorkerLost
 from engine.progress import Progress, Result
 from engine.quality import EFFORTS, Tier, tier
 from engine.recipe import Recipe
@@ -31,8 +31,6 @@ CHECKPOINT_EVERY: Final = 10.0
 """Seconds of work that a worker's death may cost."""
 
 _DASK: Final = {
-    # A worker's death is our affair: Dask would begin the painting anew, we go on from the last checkpoint.
-    "distributed.scheduler.allowed-failures": 0,
     # Pictures travel with their task on purpose.
     "distributed.admin.large-graph-warning-threshold": "1 GiB",
     "distributed.worker.daemon": True,
@@ -80,7 +78,7 @@ class Executor:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._paintings: set[asyncio.Task[Result]] = set()
-        self._tiers: dict[int, Tier] = {}
+        self._tier: Tier | None = None
 
     @classmethod
     @asynccontextmanager
@@ -114,6 +112,7 @@ class Executor:
             else:
                 address = scheduler
             client = await stack.enter_async_context(Client(address, asynchronous=True, set_as_default=False))
+            await client.run_on_scheduler(_never_begin_anew)
             await client.register_plugin(Studio(settings))
             executor = cls(client)
             try:
@@ -133,6 +132,8 @@ class Executor:
             error = await future
         except KilledWorker as killed:
             raise WorkerLost(1) from killed
+        finally:
+            future.release()
         if error is not None:
             raise error
 
@@ -158,10 +159,17 @@ class Executor:
         return int(sum(each["resources"].get(PAINT, 0) for each in workers.values()))
 
     async def tier(self) -> Tier:
-        """What a quality means here: that of the slowest worker, so that no job takes longer than it says."""
-        for each in await self.workers():
-            self._tiers[each.process] = tier(each.device, each.precision)
-        return max(self._tiers.values(), key=list(EFFORTS).index)
+        """What a quality means here: that of the slowest worker, so that no job takes longer than it says.
+
+        Raises:
+            NoWorkers: none has joined yet.
+        """
+        tiers = [tier(each.device, each.precision) for each in await self.workers()]
+        if tiers:  # else they are restarting, and will be what they were
+            self._tier = next(each for each in reversed(list(EFFORTS)) if each in tiers)
+        if self._tier is None:
+            raise NoWorkers
+        return self._tier
 
     async def workers(self) -> list[WorkerInfo]:
         """What each worker that is there now computes with."""
@@ -211,12 +219,19 @@ class Executor:
                 return outcome
             finally:
                 queue.close()
+                # Now, not when the garbage collector finds it: what is held is computed anew if its worker dies.
+                future.release()
         raise AssertionError("unreachable")
 
     async def _cancel_all(self) -> None:
         for task in self._paintings:
             task.cancel()
         await asyncio.gather(*self._paintings, return_exceptions=True)
+
+
+def _never_begin_anew(dask_scheduler: Scheduler) -> None:
+    """A worker's death is our affair: Dask would begin the painting anew, we go on from the last checkpoint."""
+    dask_scheduler.allowed_failures = 0
 
 
 async def _follow(queue: Queue, future: Future[Result | AtelierError]) -> AsyncIterator[Progress]:

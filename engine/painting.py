@@ -77,7 +77,8 @@ def paint(
         max_bytes: of the encoded result; a picture over it becomes a JPEG.
 
     Yields:
-        :class:`Progress`, the first after the first step, the last after the last.
+        :class:`Progress`, the first after the first step, the last after the last. None where the style has no weight:
+        then the content is the result at once.
 
     Returns:
         The :class:`Result`.
@@ -117,11 +118,14 @@ class _Painting:
         self.stop = stop
         self.pace = pace
         self.scales = scales(recipe.size, recipe.steps)
+        self.style_weight = recipe.style_weight * style_factor(recipe.strength)
         self.final_size = fitted(content.rgb.size, recipe.size)
         self.seconds_a_pixel: deque[float] = deque(maxlen=9)
         self.began = time.monotonic()
 
     def run(self, resume: bytes | None, max_bytes: int | None) -> Generator[Progress, None, Result]:
+        if not self.style_weight:
+            return self._result(self._tensor(self.content, self.final_size), 0, max_bytes)
         checkpoint = Checkpoint.from_bytes(resume) if resume else None
         if checkpoint:
             self.began -= checkpoint.elapsed
@@ -179,7 +183,7 @@ class _Painting:
             content_layers=recipe.content_layers,
             style_layers=recipe.style_layers,
             content_weight=recipe.content_weight,
-            style_weight=recipe.style_weight * style_factor(recipe.strength) * scale.style_factor,
+            style_weight=self.style_weight * scale.style_factor,
         )
 
     def _features(self, picture: Picture, scale: Scale) -> dict[Layer, Tensor]:
@@ -245,7 +249,7 @@ class _Painting:
             recipe=self.recipe,
             steps=steps,
             seconds=self._elapsed(),
-            ending="finished" if steps == self.recipe.steps else "stopped",
+            ending="stopped" if self.stop.finishing and steps < self.recipe.steps else "finished",
         )
 
 

@@ -13,7 +13,7 @@ class Progress:
     """One event of a running painting."""
 
     step: int
-    """Steps done, 0 to ``steps``, over all scales. Never less than in an earlier event of the same painting."""
+    """Steps done, 1 to ``steps``, over all scales. Goes back only where a worker died and another took over."""
     steps: int
     scale: int
     """The longer side, in pixels, that is worked on now."""
@@ -42,7 +42,7 @@ class Result:
     height: int
     recipe: Recipe
     steps: int
-    """Steps done: fewer than the recipe's where ``ending`` is ``stopped``."""
+    """Steps done: fewer than the recipe's where ``ending`` is ``stopped``, none where the style has no weight."""
     seconds: float
     ending: Literal["finished", "stopped"]
 

@@ -1,6 +1,7 @@
 """What determines a painting apart from the bytes of its pictures, and what it gives back."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
@@ -89,4 +90,4 @@ class Recipe(BaseModel):
     @property
     def id(self) -> str:
         """Eight hexadecimal digits that name this recipe to people."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:8]

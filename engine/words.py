@@ -3,6 +3,7 @@
 from engine.errors import (
     AtelierError,
     NotAPicture,
+    NoWorkers,
     OutOfMemory,
     PaintingCancelled,
     PictureDamaged,
@@ -38,5 +39,7 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each 
             return f"There was not enough memory to paint at {size} px. Try again with a smaller size or quality."
         case WorkerLost():
             return "The painter stopped several times on this picture. Try a lower quality, or another picture."
+        case NoWorkers():
+            return "No painter is there right now. Try again in a minute."
         case _:
             return str(error)

@@ -20,7 +20,7 @@ class Operations(TorchDispatchMode):
     """Counts what torch really computes."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.counted: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -84,7 +84,7 @@ def test_the_hook_is_called_all_along_forwards_and_backwards(network: VGG19, ima
     found = network.features(image.requires_grad_(), ["relu5_1"], lambda: calls.append(None))
     forwards = len(calls)
     assert forwards >= 12
-    found["relu5_1"].sum().backward()  # type: ignore[no-untyped-call]
+    found["relu5_1"].sum().backward()
     assert len(calls) - forwards >= 12
 
 
@@ -99,7 +99,7 @@ def test_what_the_hook_raises_ends_the_computation_there(call: int, network: VGG
             raise Interrupted
 
     def step() -> None:
-        network.features(image.requires_grad_(), ["relu5_1"], hook)["relu5_1"].sum().backward()  # type: ignore[no-untyped-call]
+        network.features(image.requires_grad_(), ["relu5_1"], hook)["relu5_1"].sum().backward()
 
     with pytest.raises(Interrupted):
         step()

@@ -132,7 +132,7 @@ def test_what_torchvision_downloads_is_read_as_a_file_would_be(
     assert options["check_hash"]
 
 
-@pytest.mark.parametrize("failure", [URLError("no route to host"), RuntimeError('invalid hash value (expected "dcbb")')])
+@pytest.mark.parametrize("failure", [URLError("no route to host"), RuntimeError("invalid hash value")])
 def test_a_failed_download_says_what_needs_none(failure: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(url: str, **options: Any) -> Parameters:
         raise failure

@@ -18,6 +18,7 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.PaintingCancelled(): ("Cancelled",),
     errors.OutOfMemory(2048): ("not enough memory", "2048 px", "Try again"),
     errors.WorkerLost(3): ("stopped several times", "Try"),
+    errors.NoWorkers(): ("No painter", "Try again"),
     errors.WeightsUnavailable("Do this."): ("Do this.",),
     errors.DeviceUnavailable("Use that."): ("Use that.",),
 }

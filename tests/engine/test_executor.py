@@ -1,0 +1,458 @@
+"""Real workers: one embedded in this process's cluster, and one behind the address of a scheduler.
+
+A cluster takes seconds to start, so tests share them; each leaves its workers free.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NoReturn
+
+import dask
+import pytest
+import pytest_asyncio
+from distributed import Client, LocalCluster
+from PIL import Image
+
+from engine import executor as executor_module
+from engine import worker as worker_module
+from engine.errors import (
+    NotAPicture,
+    OutOfMemory,
+    PaintingCancelled,
+    PictureDamaged,
+    PictureTooLarge,
+    WeightsUnavailable,
+    WorkerLost,
+)
+from engine.executor import Executor, Painting
+from engine.limits import Limits
+from engine.painting import paint
+from engine.pictures import decode
+from engine.progress import Progress, Result
+from engine.recipe import Recipe
+from engine.vgg19 import VGG19
+from engine.worker import WorkerSettings
+from tests.engine import picture_corpus as corpus
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CONTENT = corpus.saved(corpus.scene(), "PNG")
+STYLE = corpus.saved(corpus.stripes(), "PNG")
+SETTINGS = WorkerSettings(
+    device="cpu", precision="float32", threads=1, memory=3 * 2**30, limits=Limits(pixels=3_000_000)
+)
+ENDLESS = Recipe(size=64, steps=10_000)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def embedded() -> AsyncIterator[Executor]:
+    """An executor with a worker of its own."""
+    async with Executor.open(SETTINGS) as executor:
+        yield executor
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scheduler() -> AsyncIterator[str]:
+    """The address of a scheduler with one worker, set up as an operator would, for several bots."""
+    async with LocalCluster(
+        n_workers=1,
+        threads_per_worker=2,
+        resources={"paint": 1},
+        memory_limit=None,
+        dashboard_address="127.0.0.1:0",
+        asynchronous=True,
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def begin(executor: Executor, recipe: Recipe = ENDLESS, **options: Any) -> Painting:
+    return executor.submit(recipe, CONTENT, [STYLE], **options)
+
+
+async def first(painting: Painting, wanted: Callable[[Progress], object] = bool) -> Progress:
+    """The first progress of that kind; fails with the painting's own error if there is none."""
+    async with asyncio.timeout(90):
+        async for event in painting:
+            if wanted(event):
+                return event
+        raise AssertionError(f"the painting ended: {await painting.result()}")
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(90):
+        while not await condition():  # noqa: ASYNC110 - another process tells by answering, not by an event
+            await asyncio.sleep(0.05)
+
+
+async def process(executor: Executor) -> int:
+    """The one worker's process; after a death, the next one's as soon as it is there."""
+    found: list[int] = []
+
+    async def there() -> bool:
+        found[:] = [each.process for each in await executor.workers()]
+        return bool(found)
+
+    await eventually(there)
+    (one,) = found
+    return one
+
+
+def ended(painting: Generator[Progress, None, Result]) -> Result:
+    """The result of a painting in this process."""
+    while True:
+        try:
+            next(painting)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+
+# --- From the bot's side ---
+
+
+async def test_progress_and_the_result_arrive(embedded: Executor) -> None:
+    recipe = Recipe(size=64, steps=30)
+    painting = begin(embedded, recipe)
+    events = [event async for event in painting]
+    result = await painting.result()
+    assert all(one.step < other.step for one, other in pairwise(events))
+    assert (events[0].step, events[-1].step) == (1, 30)
+    assert len(events) > 2
+    assert (result.recipe, result.steps, result.ending, result.format) == (recipe, 30, "finished", "png")
+    assert Image.open(BytesIO(result.picture)).size == (result.width, result.height) == (64, 43)
+
+
+async def test_previews_arrive_on_the_way(embedded: Executor) -> None:
+    painting = begin(embedded)
+    event = await first(painting, lambda event: event.preview)
+    await painting.cancel()
+    assert event.preview is not None
+    preview = Image.open(BytesIO(event.preview))
+    assert (preview.format, preview.size) == ("JPEG", (64, 43))
+
+
+async def test_a_worker_paints_what_would_be_painted_here(embedded: Executor, network: VGG19) -> None:
+    recipe = Recipe(size=64, steps=5, seed=3, style_shares=(1, 2))
+    distant = await embedded.submit(recipe, CONTENT, [STYLE, CONTENT]).result()
+    here = paint(decode(CONTENT), [decode(STYLE), decode(CONTENT)], recipe, network)
+    assert distant.picture == ended(here).picture
+
+
+async def test_a_result_respects_the_limit_of_its_channel(embedded: Executor) -> None:
+    result = await begin(embedded, Recipe(size=64, steps=1), max_bytes=4_000).result()
+    assert result.format == "jpeg"
+    assert len(result.picture) <= 4_000
+
+
+async def test_the_worker_stays_warm_from_one_painting_to_the_next(embedded: Executor) -> None:
+    before = await process(embedded)
+    for _ in range(2):
+        await begin(embedded, Recipe(size=64, steps=1)).result()
+        assert await process(embedded) == before
+    assert before != os.getpid()
+
+
+async def test_the_worker_says_what_it_computes_with(embedded: Executor) -> None:
+    (worker,) = await embedded.workers()
+    assert (worker.device, worker.precision, worker.name) == ("cpu", "float32", "CPU with 1 threads")
+    assert await embedded.slots() == 1
+    assert await embedded.tier() == "cpu-float32"
+
+
+async def test_paintings_wait_for_each_other(embedded: Executor) -> None:
+    running, waiting = begin(embedded), begin(embedded, Recipe(size=64, steps=2))
+    await first(running)
+    events = aiter(waiting)
+    upcoming = asyncio.ensure_future(anext(events))
+    await first(running)
+    assert not upcoming.done()
+    await running.cancel()
+    assert (await upcoming).step >= 1
+    assert (await waiting.result()).steps == 2
+
+
+async def test_pictures_are_looked_at_while_a_painting_runs(embedded: Executor) -> None:
+    painting = begin(embedded)
+    await first(painting)
+    await embedded.check(CONTENT)
+    with pytest.raises(NotAPicture):
+        await embedded.check(b"this is no picture")
+    with pytest.raises(PictureDamaged):
+        await embedded.check(CONTENT[: len(CONTENT) // 2])
+    with pytest.raises(PictureTooLarge) as refused:  # the operator's limit, not the usual one
+        await embedded.check(corpus.saved(Image.new("L", (2_000, 1_501)), "PNG"))
+    assert refused.value.limit == 3_000_000
+    assert (await first(painting)).step > 1
+    await painting.cancel()
+
+
+# --- What goes wrong in a painting ---
+
+
+async def test_what_the_painting_raises_arrives_as_it_was(embedded: Executor) -> None:
+    painting = embedded.submit(ENDLESS, CONTENT, [b"no picture"])
+    assert [event async for event in painting] == []
+    with pytest.raises(NotAPicture):
+        await painting.result()
+
+
+async def test_a_painting_too_large_for_the_memory_fails_and_its_worker_paints_on(embedded: Executor) -> None:
+    before = await process(embedded)
+    with pytest.raises(OutOfMemory) as told:
+        await begin(embedded, Recipe(size=4096, steps=1)).result()
+    assert told.value.size == 4096
+    assert (await begin(embedded, Recipe(size=64, steps=2)).result()).steps == 2
+    assert await process(embedded) == before
+
+
+# --- Cancelling ---
+
+
+async def test_a_cancelled_painting_frees_its_worker_for_the_next(embedded: Executor) -> None:
+    before = await process(embedded)
+    painting = begin(embedded)
+    await first(painting)
+    await painting.cancel()
+    started = asyncio.get_running_loop().time()
+    following = begin(embedded)
+    event = await first(following)
+    print(f"free {asyncio.get_running_loop().time() - started:.2f} s after the cancel")  # noqa: T201
+    assert event.step == 1
+    await following.cancel()
+    assert await process(embedded) == before
+
+
+async def test_a_cancelled_painting_says_so_and_can_be_cancelled_again(embedded: Executor) -> None:
+    painting = begin(embedded)
+    await first(painting)
+    await painting.cancel()
+    for _ in range(2):
+        with pytest.raises(PaintingCancelled):
+            await painting.result()
+        await painting.cancel()
+    async for _ in painting:  # whatever was told before; the end comes
+        pass
+
+
+async def test_a_painting_that_waits_can_be_cancelled(embedded: Executor) -> None:
+    running, waiting = begin(embedded), begin(embedded)
+    await first(running)
+    await waiting.cancel()
+    with pytest.raises(PaintingCancelled):
+        await waiting.result()
+    assert (await first(running)).step > 1
+    await running.cancel()
+
+
+async def test_cancelling_after_the_end_changes_nothing(embedded: Executor) -> None:
+    painting = begin(embedded, Recipe(size=64, steps=1))
+    result = await painting.result()
+    await painting.cancel()
+    assert await painting.result() == result
+
+
+async def test_who_waits_for_the_result_can_give_up_without_ending_the_painting(embedded: Executor) -> None:
+    painting = begin(embedded)
+    waiter = asyncio.ensure_future(painting.result())
+    await first(painting)
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    assert (await first(painting)).step > 1
+    await painting.cancel()
+
+
+# --- Workers that die ---
+
+
+async def test_a_painting_goes_on_from_its_checkpoint_when_its_worker_is_killed(
+    embedded: Executor, network: VGG19, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each progress brings a checkpoint here, so not one step is done again, and the picture is the same."""
+    monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
+    recipe = Recipe(size=64, steps=120)
+    painting = begin(embedded, recipe)
+    steps = [(await first(painting, lambda event: event.checkpoint and event.step > 10)).step]
+    before = await process(embedded)
+    os.kill(before, signal.SIGKILL)
+    steps += [event.step async for event in painting]
+    result = await painting.result()
+    assert all(one < other for one, other in pairwise(steps))
+    assert steps[-1] == 120
+    assert await process(embedded) != before
+    here = paint(decode(CONTENT), [decode(STYLE)], recipe, network)
+    assert result.picture == ended(here).picture
+
+
+async def test_a_painting_goes_on_from_a_checkpoint_that_outlived_the_bot(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
+    recipe = Recipe(size=64, steps=30)
+    painting = begin(embedded, recipe)
+    event = await first(painting, lambda event: event.checkpoint)
+    await painting.cancel()
+    rest = begin(embedded, recipe, resume=event.checkpoint)
+    steps = [event.step async for event in rest]
+    assert steps[0] == event.step + 1
+    assert (await rest.result()).steps == 30
+
+
+async def test_a_painting_under_which_workers_die_again_and_again_is_given_up(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor_module, "ATTEMPTS", 2)
+    painting = begin(embedded)
+    for _ in range(2):
+        await first(painting, lambda event: event.step == 1)  # no checkpoint yet, so each begins anew
+        os.kill(await process(embedded), signal.SIGKILL)
+    with pytest.raises(WorkerLost) as lost:
+        await painting.result()
+    assert lost.value.times == 2
+    assert (await begin(embedded, Recipe(size=64, steps=1)).result()).steps == 1
+
+
+def deadly(data: bytes) -> NoReturn:
+    """A picture that a decoder doesn't survive, as seen from outside."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+async def test_a_picture_that_kills_its_worker_is_told_to_the_one_who_sent_it(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "check_picture", deadly)
+    with pytest.raises(WorkerLost):
+        await embedded.check(CONTENT)
+    monkeypatch.undo()
+    await embedded.check(CONTENT)
+
+
+# --- One scheduler, several bots ---
+
+
+async def test_two_bots_share_a_worker(scheduler: str) -> None:
+    async with Executor.open(SETTINGS, scheduler) as one, Executor.open(SETTINGS, scheduler) as other:
+        assert await process(one) == await process(other)
+        assert await one.slots() == await other.slots() == 1
+        paintings = [begin(executor, Recipe(size=64, steps=8)) for executor in (one, other, one, other)]
+        results = await asyncio.gather(*(painting.result() for painting in paintings))
+        assert len({result.picture for result in results}) == 1
+
+
+async def test_a_bot_that_leaves_takes_its_paintings_along(scheduler: str) -> None:
+    async with Executor.open(SETTINGS, scheduler) as staying:
+        async with Executor.open(SETTINGS, scheduler) as leaving:
+            painting = begin(leaving)
+            await first(painting)
+        with pytest.raises(PaintingCancelled):
+            await painting.result()
+        following = begin(staying)
+        assert (await first(following)).step == 1
+        await following.cancel()
+
+
+async def test_a_painting_goes_on_when_a_worker_of_a_shared_scheduler_is_killed(
+    scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scheduler as it comes would begin a dead worker's task anew, three times."""
+    monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
+    async with Executor.open(SETTINGS, scheduler) as executor:
+        painting = begin(executor)
+        steps = [(await first(painting, lambda event: event.checkpoint and event.step > 5)).step]
+        os.kill(await process(executor), signal.SIGKILL)
+        while len(steps) < 6:  # some told before the death may still be on their way
+            steps.append((await first(painting)).step)
+        assert all(one < other for one, other in pairwise(steps))
+        await painting.cancel()
+
+
+async def test_nothing_is_kept_of_what_has_ended(scheduler: str) -> None:
+    """What the scheduler keeps would be computed anew when its worker dies."""
+    gc.disable()  # an error refers to its traceback, and that to whatever raised it
+    try:
+        async with (
+            Executor.open(SETTINGS, scheduler) as executor,
+            Client(scheduler, asynchronous=True, set_as_default=False) as observer,
+        ):
+            await begin(executor, Recipe(size=64, steps=1)).result()
+            with pytest.raises(NotAPicture):
+                await executor.submit(ENDLESS, CONTENT, [b"no picture"]).result()
+            with pytest.raises(NotAPicture):
+                await executor.check(b"no picture")
+
+            async def empty() -> bool:
+                return not await observer.who_has()
+
+            await eventually(empty)
+    finally:
+        gc.enable()
+
+
+BOT = """
+import asyncio, sys
+from pathlib import Path
+
+from engine.executor import Executor
+from engine.recipe import Recipe
+from engine.worker import WorkerSettings
+
+
+async def main():
+    async with Executor.open(WorkerSettings(device="cpu", precision="float32", threads=1), sys.argv[1]) as executor:
+        await executor.workers()
+        content, style = (Path(path).read_bytes() for path in sys.argv[2:])
+        await executor.check(content)
+        async for event in executor.submit(Recipe(size=64, steps=10_000), content, [style]):
+            print("torch" if "torch" in sys.modules else "painting", flush=True)
+
+
+asyncio.run(main())
+"""
+
+
+@contextlib.contextmanager
+def bot(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    with subprocess.Popen(
+        [sys.executable, "-c", BOT, *arguments], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+async def test_a_bot_that_dies_leaves_no_painting_behind_and_never_had_torch(scheduler: str, tmp_path: Path) -> None:
+    (tmp_path / "content.png").write_bytes(CONTENT)
+    (tmp_path / "style.png").write_bytes(STYLE)
+    with bot(scheduler, str(tmp_path / "content.png"), str(tmp_path / "style.png")) as dying:
+        assert dying.stdout is not None
+        assert await asyncio.to_thread(dying.stdout.readline) == "painting\n"
+    async with Executor.open(SETTINGS, scheduler) as staying:
+        painting = begin(staying)
+        assert (await first(painting)).step == 1
+        await painting.cancel()
+
+
+# --- What can not be opened ---
+
+
+async def test_weights_that_no_worker_can_read_fail_at_once() -> None:
+    with pytest.raises(WeightsUnavailable, match=r"no weights file at /nowhere/vgg19\.pt"):
+        async with Executor.open(WorkerSettings(weights="/nowhere/vgg19.pt")):
+            pass
+
+
+async def test_an_address_where_nobody_answers_is_an_error_of_the_network() -> None:
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), pytest.raises(OSError, match=r"127\.0\.0\.1:9"):
+        async with Executor.open(SETTINGS, "tcp://127.0.0.1:9"):
+            pass

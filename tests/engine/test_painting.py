@@ -1,0 +1,538 @@
+"""Paintings: small, but from decoded pictures to encoded bytes, by the real network."""
+
+import io
+import math
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageOps
+from torch import Tensor
+
+from engine import schedule
+from engine.errors import OutOfMemory, PaintingCancelled
+from engine.painting import PREVIEW_QUALITY, Pace, fitted, paint
+from engine.pictures import Picture, decode
+from engine.progress import Progress, Result, Stop
+from engine.recipe import Layer, Recipe
+from engine.vgg19 import VGG19, resident
+from tests.engine import picture_corpus as corpus
+
+EVERY_STEP = Pace(progress=0, preview=None)
+ALL = Pace(progress=0, preview=0, first_preview=0, checkpoint=0)
+
+CONTENT = Picture(corpus.scene(96, 64))
+STYLE = Picture(corpus.stripes(96, 80))
+
+
+@dataclass
+class Painted:
+    """A painting that ended, and what it told."""
+
+    result: Result
+    events: list[Progress] = field(default_factory=list)
+
+    @property
+    def image(self) -> Image.Image:
+        return Image.open(io.BytesIO(self.result.picture))
+
+    @property
+    def pixels(self) -> NDArray[np.float64]:
+        return np.asarray(self.image.convert("RGB"), dtype=np.float64)
+
+
+def drained(painting: Generator[Progress, None, Result]) -> Painted:
+    events = []
+    while True:
+        try:
+            events.append(next(painting))
+        except StopIteration as end:
+            return Painted(end.value, events)
+
+
+def painted(
+    network: VGG19,
+    content: Picture = CONTENT,
+    styles: Sequence[Picture] = (STYLE,),
+    pace: Pace = EVERY_STEP,
+    stop: Stop | None = None,
+    max_bytes: int | None = None,
+    **fields: Any,
+) -> Painted:
+    recipe = Recipe(**({"size": 64, "steps": 12} | fields))
+    return drained(paint(content, styles, recipe, network, stop, pace=pace, max_bytes=max_bytes))
+
+
+def tensor(image: Image.Image) -> Tensor:
+    pixels = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None]
+
+
+HELD_OUT: tuple[Layer, ...] = ("relu2_2", "relu3_4", "relu4_4")
+"""Layers that no recipe of these tests goes by: they judge it from outside."""
+
+
+def style_distance(network: VGG19, image: Image.Image, style: Image.Image) -> float:
+    """Between the correlations at layers that were not optimised."""
+
+    def statistics(each: Image.Image) -> list[Tensor]:
+        found = network.features(tensor(each), HELD_OUT)
+        return [
+            torch.einsum("bchw,bdhw->cd", found[name], found[name]) / found[name][0, 0].numel() for name in HELD_OUT
+        ]
+
+    with torch.no_grad():
+        pairs = zip(statistics(image), statistics(style), strict=True)
+        return sum(float((one - other).norm() / other.norm()) for one, other in pairs) / len(HELD_OUT)
+
+
+def same_but_for_jpeg(preview: bytes, image: Image.Image) -> bool:
+    """Whether the preview is this image, as Pillow writes a JPEG of that quality."""
+    expected = corpus.saved(image, "JPEG", quality=PREVIEW_QUALITY, subsampling=0)
+    return Image.open(io.BytesIO(preview)).tobytes() == Image.open(io.BytesIO(expected)).tobytes()
+
+
+def shown(picture: Picture, size: int = 64) -> Image.Image:
+    return picture.rgb.resize(fitted(picture.rgb.size, size), Image.Resampling.LANCZOS)
+
+
+@pytest.fixture
+def two_scales(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pictures go through 32 and 64 pixels, as large ones do through 256 and 512."""
+    monkeypatch.setattr(schedule, "COARSEST", 32)
+
+
+# --- What it paints ---
+
+
+def test_painting_lowers_the_loss(network: VGG19) -> None:
+    losses = [event.loss for event in painted(network, steps=25).events]
+    assert len(losses) == 25
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_painting_comes_nearer_to_the_style_at_layers_it_does_not_go_by(network: VGG19) -> None:
+    after = painted(network, steps=25, strength=80).image
+    before = style_distance(network, shown(CONTENT), shown(STYLE))
+    assert style_distance(network, after, shown(STYLE)) < 0.7 * before
+
+
+def test_more_strength_is_nearer_to_the_style_and_farther_from_the_content(network: VGG19) -> None:
+    paintings = [painted(network, steps=15, strength=strength) for strength in (1, 5, 20, 50)]
+    to_style = [style_distance(network, each.image, shown(STYLE)) for each in paintings]
+    to_content = [each.events[-1].content_loss for each in paintings]
+    assert to_style == sorted(to_style, reverse=True)
+    assert to_content == sorted(to_content)
+    assert to_style[-1] < 0.85 * to_style[0]
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_no_strength_gives_the_content_back_to_the_pixel_at_once(network: VGG19) -> None:
+    result = painted(network, strength=0, noise=0.5)
+    assert result.image.tobytes() == shown(CONTENT).tobytes()
+    assert result.events == []
+    assert result.result.ending == "finished"
+
+
+def test_a_style_weight_of_nothing_is_no_strength(network: VGG19) -> None:
+    assert painted(network, style_weight=0).result.picture == painted(network, strength=0).result.picture
+
+
+def test_the_loss_is_made_of_its_parts(network: VGG19) -> None:
+    for event in painted(network, strength=50, content_weight=0.5, style_weight=2, steps=3).events:
+        assert event.loss == pytest.approx(0.5 * event.content_loss + 15 * 2 * event.style_loss, rel=1e-4)
+
+
+def test_the_contents_colours_can_be_kept(network: VGG19) -> None:
+    """The style is yellow and blue throughout; the content grey."""
+    grey = Picture(ImageOps.grayscale(corpus.scene()).convert("RGB"))
+    kept, taken = (painted(network, grey, colours=colours).pixels for colours in ("content", "style"))
+    assert np.ptp(kept, axis=2).mean() < 2
+    assert np.ptp(taken, axis=2).mean() > 10
+
+
+def test_a_preview_has_the_colours_that_the_result_will_have(network: VGG19) -> None:
+    grey = Picture(ImageOps.grayscale(corpus.scene()).convert("RGB"))
+    last = painted(network, grey, pace=ALL, colours="content", steps=4).events[-1]
+    assert last.preview is not None
+    assert np.ptp(np.asarray(Image.open(io.BytesIO(last.preview)), dtype=np.float64), axis=2).mean() < 4
+
+
+# --- Several styles ---
+
+RED, BLUE = (
+    Picture(
+        Image.composite(Image.new("RGB", (64, 64), colour), STYLE.rgb.resize((64, 64)), Image.new("L", (64, 64), 200))
+    )
+    for colour in ("red", "blue")
+)
+
+
+def test_styles_are_blended_by_their_shares(network: VGG19) -> None:
+    """The more a style's share, the more of its colour."""
+    reds = []
+    for shares in ((0, 1), (1, 1), (1, 0)):
+        pixels = painted(network, styles=[RED, BLUE], style_shares=shares, strength=90, steps=25).pixels
+        reds.append((pixels[..., 0] - pixels[..., 2]).mean())
+    assert reds[0] + 4 < reds[1] < reds[2] - 4
+
+
+def test_without_shares_all_styles_count_the_same(network: VGG19) -> None:
+    one = painted(network, styles=[RED, BLUE], steps=4)
+    other = painted(network, styles=[RED, BLUE], steps=4, style_shares=(2, 2))
+    assert one.result.picture == other.result.picture
+
+
+def test_the_same_style_twice_is_the_style(network: VGG19) -> None:
+    once, twice = painted(network, steps=6), painted(network, styles=[STYLE, STYLE], steps=6)
+    assert abs(once.pixels - twice.pixels).mean() < 1
+
+
+def test_a_share_for_each_style_is_needed(network: VGG19) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        painted(network, styles=[RED, BLUE], style_shares=(1,))
+
+
+def test_a_picture_in_its_own_style_stays_as_it_is(network: VGG19) -> None:
+    assert painted(network, styles=[CONTENT], noise=0).image.tobytes() == shown(CONTENT).tobytes()
+    losses = [event.loss for event in painted(network, styles=[CONTENT], steps=25).events]
+    assert losses[-1] < 0.3 * losses[0]
+
+
+# --- The same again ---
+
+
+@pytest.mark.usefixtures("two_scales")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_same_recipe_gives_the_same_bytes_and_another_seed_gives_others(precision: str) -> None:
+    network = resident("embedded", torch.device("cpu"), getattr(torch, precision))
+    first, again, other = (painted(network, seed=seed, steps=6).result.picture for seed in (7, 7, 8))
+    assert first == again
+    assert first != other
+
+
+def test_how_often_a_painting_tells_does_not_change_it(network: VGG19) -> None:
+    assert painted(network, pace=ALL).result.picture == painted(network, pace=Pace()).result.picture
+
+
+@pytest.mark.usefixtures("two_scales")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_painting_goes_on_from_any_checkpoint_to_the_same_bytes(precision: str) -> None:
+    network = resident("embedded", torch.device("cpu"), getattr(torch, precision))
+    recipe = Recipe(size=64, steps=7, noise=0.1)
+    whole = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL))
+    assert [event.scale for event in whole.events] == [32] * 4 + [64] * 3
+    checkpoints = [event.checkpoint for event in whole.events]
+    assert checkpoints.pop() is None  # nothing is left to go on with
+    for done, checkpoint in enumerate(checkpoints, 1):
+        rest = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=checkpoint))
+        assert [event.step for event in rest.events] == list(range(done + 1, 8))
+        assert [event.loss for event in rest.events] == [event.loss for event in whole.events[done:]]
+        assert rest.result.picture == whole.result.picture
+        assert rest.result.steps == 7
+        assert rest.events[0].elapsed > whole.events[done - 1].elapsed
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_a_painting_can_be_interrupted_again_and_again(network: VGG19) -> None:
+    recipe = Recipe(size=64, steps=6)
+    checkpoint = None
+    for _ in range(5):
+        checkpoint = next(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=checkpoint)).checkpoint
+        assert checkpoint is not None
+    end = drained(paint(CONTENT, [STYLE], recipe, network, resume=checkpoint))
+    assert end.result.picture == painted(network, steps=6).result.picture
+
+
+# --- What it tells ---
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_progress_counts_each_step_and_never_goes_back(network: VGG19) -> None:
+    events = painted(network, steps=9, pace=ALL).events
+    assert [event.step for event in events] == list(range(1, 10))
+    assert {event.steps for event in events} == {9}
+    assert [event.scale for event in events] == [32] * 5 + [64] * 4
+    assert all(one.elapsed < other.elapsed for one, other in pairwise(events))
+    assert events[0].remaining > 0
+    assert events[-1].remaining == 0
+    assert all(math.isfinite(event.loss) and event.loss > 0 for event in events)
+
+
+def test_a_hurried_painting_tells_its_first_and_its_last_step(network: VGG19) -> None:
+    events = painted(network, steps=5, pace=Pace(progress=3600, checkpoint=3600)).events
+    assert [event.step for event in events] == [1, 5]
+    assert {event.checkpoint for event in events} == {None}
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_a_preview_is_a_jpeg_of_the_final_size_from_the_first_step_on(network: VGG19) -> None:
+    events = painted(network, Picture(corpus.scene(90, 64)), steps=4, pace=ALL).events
+    for event in events:
+        assert event.preview is not None
+        preview = Image.open(io.BytesIO(event.preview))
+        assert (preview.format, preview.size) == ("JPEG", (64, 46))
+
+
+def test_the_last_preview_is_the_result(network: VGG19) -> None:
+    end = painted(network, steps=3, pace=ALL)
+    preview = end.events[-1].preview
+    assert preview is not None
+    assert same_but_for_jpeg(preview, end.image)
+
+
+def test_previews_and_checkpoints_can_be_left_out(network: VGG19) -> None:
+    events = painted(network, steps=3, pace=EVERY_STEP).events
+    assert {(event.preview, event.checkpoint) for event in events} == {(None, None)}
+
+
+# --- What it ends as ---
+
+
+def test_the_result_is_a_bare_png_with_the_recipe_beside_it(network: VGG19) -> None:
+    end = painted(network, steps=2, seed=5)
+    result = end.result
+    assert (result.format, end.image.format, end.image.mode) == ("png", "PNG", "RGB")
+    assert (result.width, result.height) == end.image.size == (64, 43)
+    assert end.image.info == {}
+    assert (result.recipe, result.steps, result.ending) == (Recipe(size=64, steps=2, seed=5), 2, "finished")
+    assert result.seconds >= end.events[-1].elapsed
+
+
+def test_alpha_is_kept_and_scaled_along(network: VGG19) -> None:
+    alpha = Image.linear_gradient("L").resize((96, 64))
+    end = painted(network, Picture(CONTENT.rgb, alpha), steps=2)
+    assert end.image.mode == "RGBA"
+    assert end.image.size == (64, 43)
+    difference = ImageChops.difference(end.image.getchannel("A"), alpha.resize((64, 43)))
+    assert np.asarray(difference).max() <= 3
+    assert end.image.convert("RGB").tobytes() == painted(network, steps=2).image.tobytes()
+
+
+def test_a_result_over_the_limit_is_a_jpeg_within_it(network: VGG19) -> None:
+    whole = painted(network, steps=2).result
+    limited = painted(network, steps=2, max_bytes=len(whole.picture) - 1).result
+    assert (whole.format, limited.format) == ("png", "jpeg")
+    assert len(limited.picture) < len(whole.picture)
+    assert decode(limited.picture).rgb.size == (64, 43)
+
+
+# --- How it is stopped ---
+
+
+def test_a_painting_that_is_told_to_finish_keeps_the_picture_so_far(network: VGG19) -> None:
+    stop = Stop()
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), network, stop, pace=ALL)
+    events = [next(painting) for _ in range(4)]
+    stop.finish()
+    end = drained(painting)
+    assert (end.result.ending, end.result.steps) == ("stopped", 4)
+    assert end.events == []
+    preview = events[-1].preview
+    assert preview is not None
+    assert same_but_for_jpeg(preview, end.image)
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_a_painting_that_finishes_at_a_coarse_scale_has_its_full_size(network: VGG19) -> None:
+    stop = Stop()
+    stop.finish()
+    end = painted(network, steps=10_000, stop=stop)
+    assert (end.result.ending, end.result.steps) == ("stopped", 1)
+    assert [event.scale for event in end.events] == [32]
+    assert end.image.size == (64, 43)
+
+
+def test_a_painting_that_is_told_to_finish_within_its_last_step_is_finished(network: VGG19) -> None:
+    stop = Stop()
+    stop.finish()
+    assert painted(network, steps=1, stop=stop).result.ending == "finished"
+
+
+def test_a_cancelled_painting_takes_no_further_step(network: VGG19) -> None:
+    stop = Stop()
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), network, stop, pace=EVERY_STEP)
+    next(painting)
+    stop.cancel()
+    with pytest.raises(PaintingCancelled):
+        next(painting)
+
+
+def test_another_thread_cancels_a_painting_that_tells_nothing(network: VGG19) -> None:
+    """By a step that has begun, and long before the next progress."""
+    stop, begun = Stop(), threading.Event()
+    checks = 0
+
+    def asked() -> bool:
+        nonlocal checks
+        checks += 1
+        if checks > 100:  # some steps on
+            begun.set()
+        return False
+
+    stop = Stop(asked)
+    ended: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            painted(network, steps=10_000, pace=Pace(progress=3600, preview=None), stop=stop)
+        except PaintingCancelled as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(60)
+    stop.cancel()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert len(ended) == 1
+
+
+@pytest.mark.parametrize("check", [1, 20, 60, 80, 100])
+def test_cancelling_ends_the_step_between_two_layers(check: int, network: VGG19) -> None:
+    """Whether content or style are looked at, or the painting goes forwards or backwards."""
+    checks = 0
+
+    def asked() -> bool:
+        nonlocal checks
+        checks += 1
+        return checks >= check
+
+    with pytest.raises(PaintingCancelled):
+        painted(network, steps=10_000, stop=Stop(asked))
+    assert checks == check
+
+
+# --- Odd pictures ---
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((320, 40), (64, 16)), ((40, 320), (16, 64)), ((50, 50), (64, 64)), ((64, 33), (64, 33))]
+)
+def test_any_aspect_is_painted(size: tuple[int, int], expected: tuple[int, int], network: VGG19) -> None:
+    end = painted(network, Picture(corpus.scene(*size)), [Picture(corpus.stripes(*size[::-1]))], steps=3, pace=ALL)
+    assert end.image.size == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "longer_side", "expected"),
+    [((400, 300), 64, (64, 48)), ((3, 4), 200, (150, 200)), ((1000, 10), 64, (64, 16)), ((10, 1000), 512, (16, 512))],
+)
+def test_sizes_are_fitted_to_the_longer_side(
+    size: tuple[int, int], longer_side: int, expected: tuple[int, int]
+) -> None:
+    assert fitted(size, longer_side) == expected
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("colour", ["black", "white", "grey", "red"])
+def test_a_plain_style_gives_a_picture_and_no_noise(colour: str, precision: str) -> None:
+    network = resident("embedded", torch.device("cpu"), getattr(torch, precision))
+    plain = Picture(Image.new("RGB", (64, 64), colour))
+    end = painted(network, styles=[plain], steps=20)
+    losses = [event.loss for event in end.events]
+    assert all(math.isfinite(loss) for loss in losses)
+    assert losses[-1] < losses[0]
+    assert grain(end.pixels) < 15
+
+
+@pytest.mark.parametrize("colour", ["black", "white", "grey"])
+def test_a_plain_content_takes_the_style(colour: str, network: VGG19) -> None:
+    plain = Picture(Image.new("RGB", (64, 64), colour))
+    end = painted(network, plain, steps=25, strength=80)
+    assert all(math.isfinite(event.loss) for event in end.events)
+    before = style_distance(network, plain.rgb, shown(STYLE))
+    assert style_distance(network, end.image, shown(STYLE)) < before
+
+
+def test_plain_on_plain_has_no_frame(network: VGG19) -> None:
+    plain = Picture(Image.new("RGB", (64, 64), (128, 128, 128)))
+    pixels = painted(network, plain, [plain], noise=0, steps=10).pixels
+    assert abs(pixels[:3].mean() - pixels[20:44, 20:44].mean()) < 4
+    assert abs(pixels[:, -3:].mean() - pixels[20:44, 20:44].mean()) < 4
+
+
+def grain(pixels: NDArray[np.float64]) -> float:
+    """Mean difference of a pixel from the mean of its neighbours, in levels."""
+    around = (pixels[:-2, 1:-1] + pixels[2:, 1:-1] + pixels[1:-1, :-2] + pixels[1:-1, 2:]) / 4
+    return float(abs(pixels[1:-1, 1:-1] - around).mean())
+
+
+# --- Memory ---
+
+STARVED = """
+import re, resource
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from engine.errors import OutOfMemory
+from engine.painting import paint
+from engine.pictures import Picture
+from engine.recipe import Recipe
+from engine.vgg19 import resident
+
+torch.set_num_threads(1)
+network = resident("embedded", torch.device("cpu"), torch.float32)
+picture = Picture(Image.effect_noise((96, 96), 90).convert("RGB"))
+
+
+def painted(size):
+    for _ in paint(picture, [picture], Recipe(size=size, steps=1), network):
+        pass
+
+
+painted(64)
+held = int(re.search(r"VmData:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (held + 50 * 2**20, resource.RLIM_INFINITY))
+try:
+    painted(1024)
+except OutOfMemory as error:
+    print("out of memory at", error.size, "px by", type(error.__cause__).__name__)
+painted(64)
+print("and went on")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux limits the data of a process.")
+def test_too_little_memory_is_told_with_the_size_and_the_process_goes_on() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STARVED], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+    )
+    first, second = done.stdout.splitlines()
+    assert first.startswith("out of memory at 1024 px by ")
+    assert second == "and went on"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")]
+)
+def test_the_memory_of_other_allocators_is_told_too(
+    error: Exception, network: VGG19, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def features(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(network, "features", features)
+    with pytest.raises(OutOfMemory) as told:
+        painted(network)
+    assert told.value.size == 64
+
+
+def test_other_errors_of_torch_stay_what_they_are(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
+    def features(*_: object) -> None:
+        raise RuntimeError("expected scalar type Float but found Half")
+
+    monkeypatch.setattr(network, "features", features)
+    with pytest.raises(RuntimeError, match="scalar type"):
+        painted(network)
