@@ -121,8 +121,10 @@ def _with_discord(act: Callable[[Any, str], Coroutine[Any, Any, None]]) -> None:
         asyncio.run(act(settings, token))
     except discord.LoginFailure:
         _end("Discord refuses the token: copy it anew from the Developer Portal, page Bot, into DISCORD_TOKEN.", 2)
-    except (aiohttp.ClientConnectionError, discord.GatewayNotFound) as error:
+    except (aiohttp.ClientError, discord.GatewayNotFound) as error:
         _end(f"Discord can't be reached at {settings.discord_api_url}: {error}", 1)
+    except discord.HTTPException as error:
+        _end(f"Discord answers with an error: {error}.", 1)
     except SQLAlchemyError as error:
         _end(f"The database can't be used: {error}. Look at DATABASE_URL, or run atelier doctor.", 1)
     except (AtelierError, OSError) as error:

@@ -7,13 +7,17 @@ from typing import Any, Final, Literal
 
 import structlog
 
+_COLOUR: Final = r"(?:\x1b\[[\d;]*m)*"
+_QUOTE: Final = r"(?:\\*['\"])?"
+"""Within JSON, within JSON …, a quote stands behind backslashes."""
+_NUMBER: Final = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[,}\]])"
 _SECRETS: Final = (
     # Interaction and webhook tokens stand in paths of Discord's API.
-    (re.compile(r"(/(?:webhooks|interactions)/\d+/)[^/\s?'\"]+"), r"\1…"),
+    (re.compile(r"(/(?:webhooks|interactions)/\d+/)[^/\s?'\"\\\x1b]+"), r"\1…"),
     # Links to the CDN are signed.
-    (re.compile(r"([?&](?:ex|is|hm|signature)=)[^&\s'\"]+"), r"\1…"),
+    (re.compile(r"([?&](?:ex|is|hm|signature)=)[^&\s'\"\\\x1b]+"), r"\1…"),
     (re.compile(r"(Bot )[\w.-]{20,}"), r"\1…"),
-    (re.compile(r"(['\"]?token['\"]?\s*[:=]\s*['\"]?)[\w.-]{8,}"), r"\1…"),
+    (re.compile(rf"(?i)(token{_QUOTE}{_COLOUR}\s*[:=]\s*{_COLOUR}{_QUOTE})(?!{_NUMBER})[\w.-]{{8,}}"), r"\1…"),
 )
 
 
@@ -26,7 +30,14 @@ class _Redacting(structlog.stdlib.ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line without secrets."""
-        return redacted(super().format(record), self._secret)
+        try:
+            line = super().format(record)
+        except Exception as error:
+            # Left alone, logging prints the call's arguments as they are.
+            place = f"{record.pathname}:{record.lineno}"
+            told = f"a line from {place} could not be written: {type(error).__name__}"
+            line = super().format(logging.LogRecord(record.name, record.levelno, place, 0, told, None, None))
+        return redacted(line, self._secret)
 
 
 def redacted(text: str, secret: str | None = None) -> str:
@@ -68,6 +79,10 @@ def configure(level: str, form: Literal["console", "json"], secret: str | None =
         )
     )
     root = logging.getLogger()
+    for logger in list(root.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):  # distributed gives its loggers handlers of their own
+            logger.handlers.clear()
+            logger.propagate = True
     root.handlers[:] = [handler]
     root.setLevel(level)
     for noisy in ("alembic", "distributed", "asyncio"):

@@ -1,11 +1,15 @@
 """The one place that turns values and errors into words for a member. Short, in plain words, and with a way forward."""
 
+import re
+
 import engine.words
 from bot.jobs.errors import DownloadFailed, JobEnded, NotYourJob, PictureRejected, TooManyJobs, UnexpectedError
 from engine.errors import AtelierError, DeviceUnavailable, WeightsUnavailable
 from engine.progress import Progress, Result
 
 BAR = 14
+_UNSPEAKABLE = re.compile(r"[_\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What stands for a space in names of files, or breaks lines, turns the direction of writing, or is no character."""
 
 
 def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each error is the clearest form
@@ -67,4 +71,5 @@ def counted(count: int, noun: str) -> str:
 
 
 def _title(filename: str) -> str:
-    return filename.rsplit(".", 1)[0].replace("_", " ")[:480] or "a picture"
+    words = _UNSPEAKABLE.sub(" ", filename.rsplit(".", 1)[0]).split()
+    return " ".join(words)[:480].strip(" .") or "a picture"

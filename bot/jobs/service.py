@@ -42,6 +42,8 @@ class Jobs:
         self._queue = FairQueue()
         self._jobs: dict[str, Job] = {}
         self._replies: dict[str, Reply] = {}
+        self._places: dict[str, int] = {}
+        """What the waiting were told last: each telling is an edit, so none is told twice."""
         self._working: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._accepting: Counter[int] = Counter()
@@ -150,8 +152,11 @@ class Jobs:
         self._changed.set()
 
     def _tell_places(self) -> None:
-        for job, place in self._queue.places().items():
-            self._replies[job].queued(place)
+        places = self._queue.places()
+        for job, place in places.items():
+            if self._places.get(job) != place:
+                self._replies[job].queued(place)
+        self._places = places
 
     async def _start_waiting(self, group: asyncio.TaskGroup) -> None:
         if not self._queue:

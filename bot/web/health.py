@@ -17,8 +17,12 @@ async def serve_health(settings: Settings, client: Atelier) -> AsyncIterator[Non
         return
 
     async def healthz(_request: web.Request) -> web.Response:
-        slots = await client.executor.slots()
-        parts = {"gateway": client.is_ready(), "workers": slots > 0}
+        try:
+            slots = await client.executor.slots()
+        except OSError:  # the scheduler is gone
+            slots = 0
+        # A client that was ready stays so for discord.py while it reconnects.
+        parts = {"gateway": client.is_ready() and client.ws.open, "workers": slots > 0}
         return web.json_response({**parts, "slots": slots}, status=200 if all(parts.values()) else 503)
 
     app = web.Application()

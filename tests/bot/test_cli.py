@@ -1,0 +1,313 @@
+"""The command line as an operator meets it: each command as a process of its own, at the local Discord."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+import pytest
+
+from bot.sandbox import LocalDiscord
+from bot.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ["run", "sync", "doctor", "demo", "stylize"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What is left of a process. White space is made single: lines are broken for a terminal."""
+
+    code: int
+    out: str
+    error: str
+
+
+@asynccontextmanager
+async def started(directory: Path, *arguments: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python -m bot` in an empty directory, with these variables and none of ours."""
+    names = {name.upper() for name in Settings.model_fields}
+    inherited = {name: value for name, value in os.environ.items() if name.upper() not in names}
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-W", "error", "-W", "ignore:'audioop' is deprecated:DeprecationWarning"),
+        *("-m", "bot", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=pipe,
+        cwd=directory,
+        env=inherited | {"PYTHONPATH": str(ROOT), "COLUMNS": "80", "LOG_LEVEL": "WARNING"} | environment,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def atelier(directory: Path, *arguments: str, **environment: str) -> Ended:
+    """Run it to its end."""
+    async with started(directory, *arguments, **environment) as process, asyncio.timeout(60):
+        return await ended(process)
+
+
+async def both(directory: Path, **environment: str) -> list[Ended]:
+    """Run the two commands that need Discord."""
+    return await asyncio.gather(*(atelier(directory, command, **environment) for command in ("run", "sync")))
+
+
+async def ended(process: asyncio.subprocess.Process) -> Ended:
+    """Wait for the end."""
+    out, error = await process.communicate()
+    assert process.returncode is not None
+    return Ended(process.returncode, " ".join(out.decode().split()), " ".join(error.decode().split()))
+
+
+def at(local: LocalDiscord, **environment: str) -> dict[str, str]:
+    """Variables that point to the local Discord."""
+    return {
+        "DISCORD_TOKEN": local.token,
+        "DISCORD_API_URL": local.api_url,
+        "DISCORD_GATEWAY_URL": local.gateway_url,
+        "DISCORD_CDN_URL": local.cdn_url,
+    } | environment
+
+
+def registrations(local: LocalDiscord) -> list[str]:
+    """Where commands were registered so far."""
+    return [request.path for request in local.requests if request.method == "PUT"]
+
+
+def names_in(directory: Path) -> set[str]:
+    """What lies there."""
+    return {path.name for path in directory.iterdir()}
+
+
+def is_sentence(text: str) -> bool:
+    """Words for people: nothing that Python prints by itself."""
+    return text.endswith(".") and not any(word in text for word in ("Traceback", "Error:", "Exception", "<", ' File "'))
+
+
+@pytest.fixture
+async def local() -> AsyncIterator[LocalDiscord]:
+    """A local Discord that is expected to refuse."""
+    async with LocalDiscord() as server:
+        yield server
+
+
+class TestHelp:
+    async def test_lists_every_command(self, tmp_path: Path) -> None:
+        told = await atelier(tmp_path, "--help")
+        assert (told.code, told.error) == (0, "")
+        assert [command for command in COMMANDS if command not in told.out] == []
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    async def test_says_what_a_command_does(self, tmp_path: Path, command: str) -> None:
+        told = await atelier(tmp_path, command, "--help")
+        assert (told.code, told.error) == (0, "")
+        assert f"bot {command}" in told.out
+        assert names_in(tmp_path) == set()
+
+    async def test_is_what_one_gets_without_a_command(self, tmp_path: Path) -> None:
+        told = await atelier(tmp_path)
+        assert told.code == 2
+        assert "Commands" in told.out + told.error
+
+    async def test_names_an_unknown_command(self, tmp_path: Path) -> None:
+        told = await atelier(tmp_path, "paint")
+        assert told.code == 2
+        assert "'paint'" in told.error
+
+
+class TestWithoutDiscord:
+    async def test_no_token_is_told_in_a_sentence(self, tmp_path: Path) -> None:
+        for told in await both(tmp_path, DISCORD_TOKEN=""):
+            assert (told.code, told.out) == (2, "")
+            assert is_sentence(told.error)
+            assert told.error.startswith("There is no token")
+            assert "DISCORD_TOKEN" in told.error
+        assert names_in(tmp_path) == set()
+
+    async def test_a_wrong_token_is_told_in_a_sentence(self, tmp_path: Path, local: LocalDiscord) -> None:
+        wrong = "MTIzNDU2.wrong-token.aBcDeFgHiJkLmNoPqRsTuVwXyZ"
+        for told in await both(tmp_path, **at(local, DISCORD_TOKEN=wrong)):
+            assert (told.code, told.out) == (2, "")
+            assert is_sentence(told.error)
+            assert told.error.startswith("Discord refuses the token")
+            assert wrong not in told.error
+
+    async def test_a_discord_that_does_not_answer_is_told_in_a_sentence(
+        self, tmp_path: Path, unused_tcp_port: int
+    ) -> None:
+        url = f"http://127.0.0.1:{unused_tcp_port}/api/v10"
+        for told in await both(tmp_path, DISCORD_TOKEN="abc.def.ghi", DISCORD_API_URL=url):
+            assert (told.code, told.out) == (1, "")
+            assert told.error.startswith(f"Discord can't be reached at {url}")
+            assert "Traceback" not in told.error
+
+    async def test_an_address_that_is_none_is_told_in_a_sentence(self, tmp_path: Path) -> None:
+        told = await atelier(tmp_path, "sync", DISCORD_TOKEN="abc.def.ghi", DISCORD_API_URL="discord")
+        assert (told.code, told.out) == (1, "")
+        assert told.error.startswith("Discord can't be reached at discord")
+        assert "Traceback" not in told.error
+
+    async def test_a_bad_setting_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / ".env").write_text("LOG_FORMAT=xml\nDISCORD_TOKEN=abc.def.ghi\n")
+        for told in await asyncio.gather(
+            *(atelier(tmp_path, command, THREADS="two") for command in ("run", "sync", "doctor"))
+        ):
+            assert (told.code, told.out) == (2, "")
+            assert "THREADS: " in told.error
+            assert "LOG_FORMAT: " in told.error
+            assert "Traceback" not in told.error
+            assert "abc.def.ghi" not in told.error
+
+    async def test_a_data_directory_that_is_none_is_told_in_a_sentence(
+        self, tmp_path: Path, local: LocalDiscord
+    ) -> None:
+        (tmp_path / "data").write_text("not a directory")
+        told = await atelier(tmp_path, "run", **at(local))
+        assert (told.code, told.out) == (1, "")
+        assert "data" in told.error
+        assert told.error.endswith("Run atelier doctor to see what works.")
+        assert "Traceback" not in told.error
+
+    async def test_a_database_that_is_none_is_told_in_a_sentence(self, tmp_path: Path, local: LocalDiscord) -> None:
+        (tmp_path / "diary.txt").write_text("Dear diary, this is no database. " * 50)
+        url = f"sqlite+aiosqlite:///{tmp_path / 'diary.txt'}"
+        told = await atelier(tmp_path, "run", **at(local, DATABASE_URL=url))
+        assert (told.code, told.out) == (1, "")
+        assert told.error.startswith("The database can't be used")
+        assert "Traceback" not in told.error
+
+
+class TestSync:
+    async def test_registers_once_and_again_only_when_something_changed(
+        self, tmp_path: Path, local: LocalDiscord
+    ) -> None:
+        async def sync(*arguments: str) -> tuple[str, int]:
+            before = len(registrations(local))
+            told = await atelier(tmp_path, "sync", *arguments, **at(local))
+            assert (told.code, told.error) == (0, "")
+            return told.out, len(registrations(local)) - before
+
+        assert await sync() == ("Commands registered for all servers.", 1)
+        assert await sync() == ("Commands unchanged for all servers.", 0)
+        assert await sync("--force") == ("Commands registered for all servers.", 1)
+        (registered,) = {request.path for request in local.requests if request.method == "PUT"}
+        await self.overwrite(local, registered)
+        assert await sync() == ("Commands registered for all servers.", 1)
+        assert await sync() == ("Commands unchanged for all servers.", 0)
+        assert local.refusals == []
+
+    async def test_for_one_server_leaves_the_others_alone(self, tmp_path: Path, local: LocalDiscord) -> None:
+        place = f"server {local.guild_id}"
+        for outcome in ("registered", "unchanged"):
+            told = await atelier(tmp_path, "sync", "--guild", str(local.guild_id), **at(local))
+            assert (told.code, told.out) == (0, f"Commands {outcome} for {place}.")
+        (path,) = registrations(local)
+        assert f"/guilds/{local.guild_id}/" in path
+        assert local.refusals == []
+
+    async def test_what_discord_refuses_is_told_in_a_sentence(self, tmp_path: Path, local: LocalDiscord) -> None:
+        told = await atelier(tmp_path, "sync", "--guild", "42", **at(local))
+        assert (told.code, told.out) == (1, "")
+        assert "Missing Access" in told.error
+        assert "Traceback" not in told.error
+
+    @staticmethod
+    async def overwrite(local: LocalDiscord, path: str) -> None:
+        """Register something else, as another program with the same token would."""
+        headers = {"Authorization": f"Bot {local.token}"}
+        body: list[dict[str, Any]] = [{"name": "other", "description": "Something else"}]
+        async with (
+            aiohttp.ClientSession() as session,
+            session.put(f"{local.api_url}{path}", json=body, headers=headers) as response,
+        ):
+            assert response.status == 200
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """What it says without a token, with everything in place, and with everything wrong: each takes seconds."""
+    bare, well, wrong = (tmp_path_factory.mktemp(name) for name in ("bare", "well", "wrong"))
+    (wrong / "data").write_text("not a directory")
+
+    async def examine() -> tuple[Ended, Ended, Ended]:
+        async with LocalDiscord() as local:
+            settings = {"VGG19_WEIGHTS": "/nowhere/vgg19.pt", "SCHEDULER": "tcp://127.0.0.1:1"}
+            return await asyncio.gather(
+                atelier(bare, "doctor"),
+                atelier(well, "doctor", **at(local)),
+                atelier(wrong, "doctor", **at(local, DISCORD_TOKEN="abc.def.ghi", **settings)),
+            )
+
+    with asyncio.Runner() as runner:
+        return dict(zip(("bare", "well", "wrong"), runner.run(examine()), strict=True))
+
+
+class TestDoctor:
+    def test_without_a_token_finds_everything_else_well(self, told: dict[str, Ended]) -> None:
+        bare = told["bare"]
+        assert (bare.code, bare.error) == (1, "")
+        assert bare.out.count("✗") == 1
+        assert "✗ Discord: no token" in bare.out
+        for subject in ("device", "weights", "disk", "database", "scheduler"):
+            assert f"✓ {subject}: " in bare.out
+
+    def test_with_everything_in_place_finds_all_well(self, told: dict[str, Ended]) -> None:
+        well = told["well"]
+        assert (well.code, well.error) == (0, "")
+        assert well.out.count("✓") == 6
+        assert "✗" not in well.out
+        assert "logged in as Atelier" in well.out
+
+    def test_names_what_is_wrong_and_the_setting_that_mends_it(self, told: dict[str, Ended]) -> None:
+        wrong = told["wrong"]
+        assert (wrong.code, wrong.error) == (1, "")
+        findings = dict(part.split(": ", 1) for part in wrong.out.split("✗ ")[1:])
+        assert sorted(findings) == ["Discord", "database", "disk", "scheduler", "weights"]
+        assert "/nowhere/vgg19.pt" in findings["weights"]
+        for subject, setting in [
+            ("weights", "VGG19_WEIGHTS"),
+            ("disk", "DATA_DIRECTORY"),
+            ("database", "DATABASE_URL"),
+            ("scheduler", "SCHEDULER"),
+        ]:
+            assert setting in findings[subject]
+        assert "refuses the token" in findings["Discord"]
+        assert "abc.def.ghi" not in wrong.out
+
+
+class TestRun:
+    async def test_connects_serves_health_and_stops_well_when_asked(
+        self, tmp_path: Path, local: LocalDiscord, unused_tcp_port: int
+    ) -> None:
+        environment = at(local, HEALTH_PORT=str(unused_tcp_port), LOG_FORMAT="json", LOG_LEVEL="INFO")
+        async with started(tmp_path, "run", **environment) as process:
+            await local.wait_for_bot(90)
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{unused_tcp_port}/healthz") as response,
+            ):
+                assert (await response.json())["workers"] is True
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(15):
+                told = await ended(process)
+        assert told.code == 0
+        assert '"event": "stopping"' in told.error
+        assert "Traceback" not in told.error
+        assert local.token not in told.error
+        assert "atelier.db" in names_in(tmp_path / "data")
+        assert family
+        assert psutil.wait_procs(family, timeout=15)[1] == []

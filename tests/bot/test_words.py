@@ -1,0 +1,248 @@
+"""What a member reads: whole sentences in plain words, whatever went wrong and whatever a file is called."""
+
+import re
+from pathlib import Path
+
+import discord
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bot
+import engine
+import engine.words
+from bot import words
+from bot.jobs.errors import DownloadFailed, JobEnded, NotYourJob, PictureRejected, TooManyJobs, UnexpectedError
+from engine.errors import (
+    AtelierError,
+    DeviceUnavailable,
+    NotAPicture,
+    NoWorkers,
+    OutOfMemory,
+    PaintingCancelled,
+    PictureDamaged,
+    PictureError,
+    PictureTooLarge,
+    PictureTooNarrow,
+    PictureTooSmall,
+    WeightsUnavailable,
+    WorkerLost,
+)
+from engine.progress import Progress, Result
+from engine.recipe import Recipe
+
+ALT_TEXT_LIMIT = 1024
+PICTURE_ERRORS: list[PictureError] = [
+    NotAPicture(),
+    PictureTooLarge("bytes", 600 * 2**20, 500 * 2**20),
+    PictureTooLarge("pixels", 10**12, 500_000_000),
+    PictureTooLarge("side", 10**6, 16384),
+    PictureTooSmall(1, 16384, 32),
+    PictureTooNarrow(1, 16384, 20),
+    PictureDamaged("broken PNG file (chunk b'\\x00\\x00')"),
+]
+ERRORS: list[AtelierError] = [
+    *PICTURE_ERRORS,
+    *(PictureRejected(role, error) for role in ("content", "style") for error in PICTURE_ERRORS),
+    PaintingCancelled(),
+    OutOfMemory(4096),
+    NoWorkers(),
+    WorkerLost(3),
+    WeightsUnavailable("/secret/path/weights.pt can't be read as PyTorch weights: <class 'EOFError'>"),
+    DeviceUnavailable("There is no cuda:7: torch sees 0 CUDA devices."),
+    DownloadFailed("content", "ClientConnectorError(ConnectionKey(host='cdn.discordapp.com'))"),
+    DownloadFailed("style", "the CDN answered 404"),
+    TooManyJobs(1),
+    TooManyJobs(3),
+    NotYourJob(),
+    JobEnded(),
+    UnexpectedError("5f420c727cca59b4"),
+]
+BASES = {PictureError.__name__}
+"""Never raised themselves."""
+
+
+def errors_in_the_source() -> set[str]:
+    """The names of all that derive from the base of all errors, without importing every module."""
+    bases: dict[str, str] = {}
+    for package in (bot, engine):
+        for path in Path(package.__path__[0]).rglob("*.py"):
+            bases |= dict(re.findall(r"^class (\w+)\((\w+)\):", path.read_text(encoding="utf-8"), re.MULTILINE))
+    found: set[str] = set()
+    while more := {name for name, base in bases.items() if base in found | {"AtelierError"}} - found:
+        found |= more
+    return found
+
+
+NAMES = errors_in_the_source()
+
+
+def test_every_error_of_the_product_is_looked_at_here() -> None:
+    assert {type(error).__name__ for error in ERRORS} == NAMES - BASES
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+class TestAnError:
+    def test_is_told_in_short_whole_sentences(self, error: AtelierError) -> None:
+        text = words.explain(error)
+        assert text.endswith(".")
+        assert re.match(r"(\*\*(Content|Style):\*\* )?[A-Z]", text)
+        assert len(text) < 200
+        assert text == " ".join(text.split())
+
+    def test_shows_nothing_of_the_code(self, error: AtelierError) -> None:
+        text = words.explain(error)
+        names = NAMES | {"Error", "Exception", "None", "object"}
+        assert not [name for name in names if name in text]
+        assert not re.search(r"[()<>{}\[\]'\\]|/", text.replace("can't", ""))
+
+    def test_shows_nothing_of_the_machine(self, error: AtelierError) -> None:
+        for detail in ("secret", "cdn.", "404", "cuda", "chunk"):
+            assert detail not in words.explain(error)
+
+    def test_has_words_of_its_own(self, error: AtelierError) -> None:
+        assert words.explain(error) not in {str(error), engine.words.explain(AtelierError(*error.args))}
+
+
+def test_different_errors_are_told_differently() -> None:
+    told = {words.explain(error) for error in ERRORS}
+    by_operator = 1  # weights and device: a member can do nothing about either
+    assert len(told) == len(ERRORS) - by_operator
+
+
+@pytest.mark.parametrize(
+    ("error", "needed"),
+    [
+        (PictureRejected("style", PictureTooLarge("bytes", 2**30, 16 * 2**20)), ["Style", "16 MB"]),
+        (PictureRejected("content", PictureTooSmall(20, 300, 32)), ["Content", "20 × 300", "32"]),
+        (PictureRejected("content", PictureTooLarge("pixels", 10**9, 64_000_000)), ["64 megapixels"]),
+        (TooManyJobs(1), ["1 picture "]),
+        (TooManyJobs(3), ["3 pictures "]),
+        (OutOfMemory(2048), ["2048"]),
+        (UnexpectedError("5f420c727cca59b4"), ["`5f420c727cca59b4`"]),
+    ],
+    ids=repr,
+)
+def test_an_error_says_what_one_needs_to_know(error: AtelierError, needed: list[str]) -> None:
+    assert [part for part in needed if part not in words.explain(error)] == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (-3, "1 s"),
+        (0, "1 s"),
+        (0.4, "1 s"),
+        (8.4, "8 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (60, "1 min"),
+        (80, "1 min 20 s"),
+        (119.6, "2 min"),
+        (599, "9 min 59 s"),
+        (599.7, "10 min"),
+        (754, "12 min"),
+        (3600, "60 min"),
+    ],
+)
+def test_durations_are_told_as_people_do(seconds: float, told: str) -> None:
+    assert words.duration(seconds) == told
+
+
+@given(st.floats(min_value=0, max_value=1e6))
+def test_durations_are_about_right(seconds: float) -> None:
+    told = words.duration(seconds)
+    parts = [(int(number), unit) for number, unit in re.findall(r"(\d+) (min|s)", told)]
+    assert " ".join(f"{number} {unit}" for number, unit in parts) == told
+    assert abs(sum(number * (60 if unit == "min" else 1) for number, unit in parts) - seconds) <= max(1, seconds / 10)
+
+
+@pytest.mark.parametrize(("place", "told"), [(1, "Next"), (2, "**1** before"), (17, "**16** before")])
+def test_places_are_told_as_people_count(place: int, told: str) -> None:
+    assert told in words.queued(place)
+
+
+@given(st.data())
+def test_the_bar_never_changes_its_length(data: st.DataObject) -> None:
+    steps = data.draw(st.integers(min_value=1, max_value=10_000))
+    step = data.draw(st.integers(min_value=0, max_value=steps))
+    bars = [re.findall(r"[▰▱]", words.painting(progress(now, steps))) for now in (step, min(step + 1, steps))]
+    assert [len(bar) for bar in bars] == [words.BAR, words.BAR]
+    assert bars[0] == sorted(bars[0])
+    assert bars[0].count("▰") <= bars[1].count("▰")
+
+
+@pytest.mark.parametrize(("step", "filled"), [(0, 0), (5, words.BAR // 2), (10, words.BAR)])
+def test_the_bar_shows_how_far_a_painting_is(step: int, filled: int) -> None:
+    assert words.painting(progress(step, 10)).count("▰") == filled
+
+
+def progress(step: int, steps: int, remaining: float = 80) -> Progress:
+    """A moment of a painting."""
+    return Progress(step, steps, 512, 1.0, 0.5, 0.5, 1.0, remaining)
+
+
+def test_a_running_job_says_step_and_time_left() -> None:
+    assert words.painting(progress(3, 60, 75)).endswith("step 3 of 60 · about 1 min 15 s left")
+
+
+def test_a_caption_says_time_size_and_recipe() -> None:
+    recipe = Recipe(seed=3)
+    result = Result(b"", "png", 512, 384, recipe, 60, 75.2, "finished")
+    assert words.caption(result) == f"Painted in 1 min 15 s · 512 × 384 · recipe `{recipe.id}`"
+
+
+HOSTILE = [
+    "",
+    ".",
+    "...",
+    ".png",
+    " .png",
+    "___.png",
+    "\u202egnp.exe",
+    "line\nbreak\r\n.png",
+    "nul\x00.png",
+    "\ud800.png",
+    "@everyone.png",
+    "<@1234> **bold** ||spoiler|| [link](https://example.com) `code`.png",
+    "a" * 5000 + ".png",
+    "🎨" * 2000,
+    "_" * 5000,
+]
+
+
+@given(st.text(), st.text())
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_alt_text_is_one_line_that_fits_whatever_the_files_are_called(hostile: str, content: str, style: str) -> None:
+    for names in ((hostile, style), (content, hostile), (content, style)):
+        text = words.described(*names)
+        assert len(text) <= ALT_TEXT_LIMIT
+        assert text == " ".join(text.split())
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", text)
+        text.encode()
+        subject, _, manner = text.partition(", painted in the style of ")
+        assert subject
+        assert manner
+
+
+@pytest.mark.parametrize(
+    ("filename", "title"),
+    [
+        ("town_hall.at.night.jpg", "town hall.at.night"),
+        ("town_hall.jpg", "town hall"),
+        ("Štefánik–münster 2.webp", "Štefánik–münster 2"),
+        ("无题.png", "无题"),
+        ("photo", "photo"),
+        ("👩‍🎨.png", "👩‍🎨"),
+        *((name, "a picture") for name in ("", ".", "...", ".png", " .png", "___.png", "\n.png")),
+    ],
+)
+def test_alt_text_names_a_file_as_people_would(filename: str, title: str) -> None:
+    assert words.described(filename, "waves.png") == f"{title}, painted in the style of waves"
+
+
+def test_alt_text_can_be_attached() -> None:
+    for name in HOSTILE:
+        file = discord.File(__file__, "painting.png", description=words.described(name, name))
+        assert file.to_dict(0)["description"] == words.described(name, name)
+        file.close()
