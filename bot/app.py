@@ -52,13 +52,28 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
             settings.max_jobs_per_member,
         )
         await stack.enter_async_context(serve_health(settings, client))
-        tasks = [asyncio.create_task(client.jobs.run()), asyncio.create_task(client.connect())]
+        tasks = [asyncio.create_task(client.jobs.run()), asyncio.create_task(_connect(client))]
         try:
             yield tasks
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _connect(client: Atelier) -> None:
+    """Stay connected to the gateway.
+
+    Raises:
+        ConnectionError: it could not be reached at all. discord.py reconnects only where it was connected before, and
+            else fails on its own missing session.
+    """
+    try:
+        await client.connect()
+    except AttributeError as error:
+        if client.ws is None:
+            raise ConnectionError(f"The gateway at {client.settings.discord_gateway_url} can't be reached.") from error
+        raise
 
 
 async def run(settings: Settings, token: str) -> None:

@@ -132,5 +132,5 @@ def _with_discord(act: Callable[[Any, str], Coroutine[Any, Any, None]]) -> None:
 
 
 def _end(sentence: str, code: int) -> NoReturn:
-    errors.print(sentence, style="red", markup=False, highlight=False)
+    errors.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code)

@@ -49,7 +49,8 @@ class Pulse:
     async def wait(self, timeout: float | None) -> bool:
         """Wait for the next beat; False when it did not come within so many seconds."""
         try:
-            await asyncio.wait_for(self._event.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._event.wait()
         except TimeoutError:
             return False
         return True
