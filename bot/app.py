@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import ctypes
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
 import structlog
 
@@ -18,9 +16,7 @@ from bot.reply import DiscordReply
 from bot.settings import Settings
 from bot.web.health import serve_health
 from engine.executor import Executor
-
-_M_MMAP_THRESHOLD: Final = -3
-"""From glibc's malloc.h."""
+from engine.memory import return_large_blocks
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -78,7 +74,7 @@ async def _connect(client: Atelier) -> None:
 
 async def run(settings: Settings, token: str) -> None:
     """Run until SIGINT or SIGTERM, or until something ends the bot for good, which is raised."""
-    _return_large_blocks()
+    return_large_blocks()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -90,13 +86,3 @@ async def run(settings: Settings, token: str) -> None:
         log.info("stopping")
         for task in done - {stopped}:
             task.result()
-
-
-def _return_large_blocks() -> None:
-    """Have glibc give blocks over 256 KB back to the system as soon as they are freed.
-
-    Left alone it raises that threshold with each block that it frees (mallopt(3)), and checkpoints of megabytes leave
-    the heap in holes. Elsewhere than on glibc there is nothing to do.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, 256 * 1024)

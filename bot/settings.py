@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     device: str = "auto"
     precision: Precision = "auto"
     threads: int | None = Field(default=None, ge=1)
-    worker_memory_mb: int | None = Field(default=None, ge=1536)
+    worker_memory_mb: int | None = Field(default=None, ge=2048)
 
     max_picture_mb: int = Field(default=16, ge=1, le=500)
     max_picture_megapixels: int = Field(default=64, ge=1, le=500)

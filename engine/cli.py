@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from engine import words
 from engine.errors import AtelierError, PictureError
+from engine.memory import keep_large_blocks
 from engine.progress import Result, Stop
 from engine.recipe import Colours, Precision, Recipe
 
@@ -125,6 +126,7 @@ def _paint(
         from engine.pictures import encode
         from engine.vgg19 import resident
 
+        keep_large_blocks()
         set_threads(threads)
         compute = choose(device, recipe.precision)
         network = resident(weights, compute.device, compute.dtype)

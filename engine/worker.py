@@ -12,6 +12,7 @@ from distributed.worker import Worker
 
 from engine.errors import AtelierError
 from engine.limits import Limits
+from engine.memory import keep_large_blocks, trim
 from engine.progress import Result, Stop
 from engine.recipe import SMALLEST_SIZE, Precision, Recipe
 
@@ -63,6 +64,7 @@ class Studio(WorkerPlugin):
     def _prepare(self) -> None:
         from engine.devices import set_threads
 
+        keep_large_blocks()
         compute = self.compute(self.settings.precision)
         set_threads(self.settings.threads)
         if self.settings.memory and compute.device.type == "cpu" and sys.platform == "linux":
@@ -164,6 +166,9 @@ def paint_picture(
                 return cast(Result, end.value)
             queue.put(asdict(progress))
     except AtelierError as error:
-        return error
+        # Tracebacks hold the frames, and so the tensors, of the painting that failed.
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
     finally:
         queue.close()
+        trim()

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, create_engine, inspect
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot.jobs.job import OPEN, Job, State, new_id
-from bot.jobs.store import Base, Store
+from bot.jobs.store import REVISION, Base, Store
 from engine.recipe import Recipe
 
 ROOT = Path(__file__).parents[3]
@@ -242,6 +242,7 @@ class TestMigrations:
     async def test_form_one_line(self, connection: Connection) -> None:
         (head,) = ScriptDirectory.from_config(alembic(connection)).get_heads()
         assert MigrationContext.configure(connection).get_current_heads() == (head,)
+        assert head == REVISION
 
     async def test_can_be_taken_back_and_made_again(self, connection: Connection) -> None:
         command.downgrade(alembic(connection), "base")

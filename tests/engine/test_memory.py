@@ -1,0 +1,52 @@
+"""What the C library does with freed memory, seen from the kernel: pages touched anew are counted as faults."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
+
+ALLOCATE_AGAIN_AND_AGAIN = """
+import resource
+from engine import memory
+memory.{setting}()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+bytearray(32 << 20)
+before = faults()
+for _ in range(10):
+    bytearray(32 << 20)
+print(faults() - before)
+"""
+RESIDENT_AFTER_TRIM = """
+from engine import memory
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+memory.keep_large_blocks()
+before = resident()
+bytearray(64 << 20)
+kept = resident()
+memory.trim()
+print((kept - before) >> 20, (resident() - before) >> 20)
+"""
+
+
+def printed(code: str) -> list[int]:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return [int(word) for word in done.stdout.split()]
+
+
+def test_a_painter_touches_its_memory_once_and_the_bot_gives_it_back() -> None:
+    (painter,) = printed(ALLOCATE_AGAIN_AND_AGAIN.format(setting="keep_large_blocks"))
+    (bot,) = printed(ALLOCATE_AGAIN_AND_AGAIN.format(setting="return_large_blocks"))
+    pages = 10 * (32 << 20) // 4096
+    assert painter < pages / 100
+    assert bot > 100 * max(painter, 1) or bot > pages / 2
+
+
+def test_what_a_painter_kept_is_returned_after_the_painting() -> None:
+    kept, left = printed(RESIDENT_AFTER_TRIM)
+    assert kept >= 60
+    assert left <= 4
