@@ -23,6 +23,7 @@ from engine.quality import Quality
 
 START_WITHIN: Final = 120.0
 """Seconds for the bot to load VGG19 and connect; a cold disk reads torch slowly."""
+OPERATORS_OWN: Final = {"DATABASE_URL", "SCHEDULER", "HEALTH_PORT"}
 PAINT_WITHIN: Final = 1800.0
 
 
@@ -43,23 +44,23 @@ async def _show(out: Path, uploads: dict[str, Upload], quality: Quality, transcr
     console = Console()
     async with LocalDiscord() as discord:
         discord.on_request(lambda request: _note(transcript, request))
-        environment = os.environ | {
+        # Nothing that is an operator's own may be reached, neither by their environment nor, hence the folder, by .env.
+        environment = {name: value for name, value in os.environ.items() if name not in OPERATORS_OWN} | {
             "DISCORD_TOKEN": discord.token,
             "DISCORD_API_URL": discord.api_url,
             "DISCORD_GATEWAY_URL": discord.gateway_url,
             "DISCORD_CDN_URL": discord.cdn_url,
             "DATA_DIRECTORY": data,
-            "DATABASE_URL": "",
-            "HEALTH_PORT": "",
             "LOG_LEVEL": "WARNING",
+            "LOG_FORMAT": "console",
         }
         console.print("A local Discord listens at", discord.api_url)
         console.print("[dim]$ atelier sync[/]")
-        async with _atelier("sync", environment) as sync:
+        async with _atelier("sync", environment, data) as sync:
             if await sync.wait() != 0:
                 return 1
         console.print("[dim]$ atelier run[/]")
-        async with _atelier("run", environment) as bot:
+        async with _atelier("run", environment, data) as bot:
             connected = asyncio.create_task(discord.wait_for_bot(START_WITHIN))
             ended = asyncio.create_task(bot.wait())
             await asyncio.wait((connected, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -131,9 +132,9 @@ def drawn(name: str) -> Path:
 
 
 @asynccontextmanager
-async def _atelier(command: str, environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _atelier(command: str, environment: dict[str, str], folder: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """``atelier COMMAND`` as a process of its own; asked to stop when left."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", command, env=environment)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", command, env=environment, cwd=folder)
     try:
         yield process
     finally:

@@ -17,16 +17,26 @@ from tests.bot.conftest import CONTENT, STYLE
 def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder that one run filled, and what it printed; begun beside a .env of somebody's own."""
     here = tmp_path_factory.mktemp("demo")
-    (here / ".env").write_text("DISCORD_TOKEN=mine\nDATABASE_URL=sqlite+aiosqlite:////nowhere/mine.db\nHEALTH_PORT=1\n")
+    (here / ".env").write_text(
+        "DISCORD_TOKEN=mine\nDATABASE_URL=sqlite+aiosqlite:////nowhere/mine.db\nSCHEDULER=tcp://127.0.0.1:1\n"
+    )
     (here / "out").mkdir()
     (here / "out" / "preview-99.jpg").write_bytes(b"of an earlier run")
     (here / "town.png").write_bytes(CONTENT.data)
     (here / "strokes.png").write_bytes(STYLE.data)
     done = subprocess.run(
-        [sys.executable, "-m", "bot", "demo", "--out", "out", "--content", "town.png", "--style", "strokes.png"]
-        + ["--quality", "quick"],
+        [
+            sys.executable,
+            "-m",
+            "bot",
+            "demo",
+            "--out=out",
+            "--content=town.png",
+            "--style=strokes.png",
+            "--quality=quick",
+        ],
         cwd=here,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "COLUMNS": "200"},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "COLUMNS": "200", "HEALTH_PORT": "1"},
         capture_output=True,
         text=True,
         timeout=110,
