@@ -1,5 +1,7 @@
 """Jobs in a database: SQLite (WAL) by default, PostgreSQL by URL."""
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -23,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.util import await_only
 
 from bot.jobs.job import OPEN, Job, State
 from engine.recipe import Recipe
@@ -165,7 +168,16 @@ def _job(row: Any) -> Job:
 def _use_wal(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout=5000")
-    cursor.execute("PRAGMA journal_mode=WAL")
+    for patience in range(100, -1, -1):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            # SQLite doesn't wait here, whatever the time-out, while another process makes the same change.
+            if not patience:
+                raise
+            await_only(asyncio.sleep(0.05))
+        else:
+            break
     cursor.close()
 
 

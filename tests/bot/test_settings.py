@@ -151,11 +151,11 @@ def test_another_database_is_taken_as_it_is() -> None:
 
 def test_workers_are_told_what_concerns_them() -> None:
     settings = Settings(
-        vgg19_weights="torchvision", device="cpu", precision="float32", threads=2, worker_memory_mb=1024
+        vgg19_weights="torchvision", device="cpu", precision="float32", threads=2, worker_memory_mb=3072
     )
     worker = settings.worker
     assert (worker.weights, worker.device, worker.precision, worker.threads) == ("torchvision", "cpu", "float32", 2)
-    assert (worker.memory, worker.limits) == (2**30, settings.limits)
+    assert (worker.memory, worker.limits) == (3 * 2**30, settings.limits)
     assert Settings().worker.memory is None
 
 

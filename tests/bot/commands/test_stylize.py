@@ -6,12 +6,15 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
 import pytest
 from PIL import Image
 
+from bot import logs
+from bot.jobs.service import Jobs
 from bot.sandbox import Invocation, LocalDiscord, Message, Upload
 from bot.settings import Settings
 from tests.bot.conftest import CONTENT, STYLE, Bot, has_preview, is_final, is_painting, photo, told
@@ -89,6 +92,18 @@ class TestAPainting:
         assert opened(second).size == opened(first).size == (160, 120)
         assert opened(second).format == "JPEG"
         await cancel(discord, second)
+
+    async def test_is_edited_at_most_every_two_seconds_until_it_is_there(self, discord: LocalDiscord) -> None:
+        await (await stylize(discord, quality="standard")).wait_until(is_final, TIMEOUT)
+        *edits, _final = [request.at for request in discord.requests if request.method == "PATCH"]
+        assert len(edits) > 1
+        assert all(later - earlier > 1.9 for earlier, later in pairwise(edits))
+
+    async def test_fits_what_the_server_lets_through(self, discord: LocalDiscord) -> None:
+        discord.attachment_size_limit = 12_000
+        final = await (await stylize(discord)).wait_until(is_final, TIMEOUT)
+        assert final.attachments[0].size <= 12_000
+        assert (opened(final).format, opened(final).size) == ("JPEG", (96, 72))
 
     async def test_has_the_strength_and_the_colours_that_were_asked_for(self, discord: LocalDiscord) -> None:
         async def painted(**options: str | int) -> Image.Image:
@@ -272,6 +287,24 @@ class TestARestart:
 
 @pytest.mark.usefixtures("bot")
 class TestTrouble:
+    async def test_a_fault_of_ours_is_told_to_the_member_and_logged_whole(
+        self, discord: LocalDiscord, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        async def broken(*_: object) -> None:
+            raise RuntimeError("a fault of ours")
+
+        logs.configure("INFO", "console")
+        monkeypatch.setattr(Jobs, "accept", broken)
+        invocation = await stylize(discord)
+        message = await invocation.wait_until(told, 5)
+        assert message.content.startswith("Something went wrong on our side.")
+        assert str(invocation.id) in message.content
+        assert discord.channel_messages == []
+        logged = capsys.readouterr().err
+        assert f"interaction={invocation.id}" in logged
+        assert "RuntimeError: a fault of ours" in logged
+        assert invocation.token not in logged
+
     async def test_a_picture_arrives_after_the_token_has_died(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="standard")
         await invocation.wait_until(is_painting, TIMEOUT)

@@ -74,6 +74,7 @@ async def test_what_is_not_claimed_of_a_file_is_not_passed_on(local: LocalDiscor
 
 async def test_the_answer_tells_what_it_made(local: LocalDiscord, bot: Probe) -> None:
     made: list[tuple[object, ...]] = []
+    done = asyncio.Event()
 
     @bot.tree.command(description="Answer")
     async def ping(interaction: discord.Interaction) -> None:
@@ -81,10 +82,12 @@ async def test_the_answer_tells_what_it_made(local: LocalDiscord, bot: Probe) ->
         made.append((answer.message_id, answer.is_ephemeral(), answer.is_thinking()))
         assert isinstance(answer.resource, discord.InteractionMessage)
         made.append((answer.resource.id, answer.resource.content))
+        done.set()
 
     await bot.tree.sync()
     invocation = await local.member("Ann").invoke("ping")
     message = await invocation.wait_until(lambda message: message.content == "pong", 5)
+    await asyncio.wait_for(done.wait(), 5)
     assert made == [(message.id, True, False), (message.id, "pong")]
 
 
