@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -11,6 +11,9 @@ from rich.console import Console
 
 from engine.cli import stylize
 from engine.quality import Quality
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -92,7 +95,7 @@ def demo(
     raise typer.Exit(show(out, content, style, quality))
 
 
-def _settings() -> Any:
+def _settings() -> "Settings":
     from bot.settings import Settings
 
     try:
@@ -103,7 +106,7 @@ def _settings() -> Any:
         raise typer.Exit(2) from error
 
 
-def _with_discord(act: Callable[[Any, str], Coroutine[Any, Any, None]]) -> None:
+def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -> None:
     """Run ``act`` with settings and token; what an operator can mend ends in a sentence, not in a traceback."""
     import aiohttp
     import discord

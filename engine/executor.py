@@ -33,7 +33,6 @@ CHECKPOINT_EVERY: Final = 10.0
 _DASK: Final = {
     # Pictures travel with their task on purpose.
     "distributed.admin.large-graph-warning-threshold": "1 GiB",
-    "distributed.worker.daemon": True,
 }
 
 
@@ -68,8 +67,7 @@ class Painting:
     async def cancel(self) -> None:
         """Stop the painting and free its worker; harmless when it has ended."""
         self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await asyncio.wait([self._task])
+        await asyncio.wait([self._task])
 
 
 class Executor:

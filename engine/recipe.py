@@ -52,7 +52,7 @@ class Recipe(BaseModel):
     """Steps of Adam in all, over all scales."""
 
     strength: float = Field(default=50, ge=0, le=100)
-    """0 gives the content back, 100 is nearly all style. See :attr:`style_factor`."""
+    """0 gives the content back, 100 is nearly all style. See :func:`engine.schedule.style_factor`."""
 
     content_weight: Weight = 1.0
     style_weight: Weight = 1.0

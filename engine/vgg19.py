@@ -54,8 +54,8 @@ class VGG19:
         Args:
             image: shape (1, 3, height, width), float32, RGB in [0, 1]; sides of at least 16 pixels.
             layers: which activations to return, each of shape (1, channels, height / 2^(block-1), width / 2^(block-1)).
-            checkpoint: called before each convolution, forwards and backwards. What it raises ends the computation,
-                so that a step of many seconds can be cancelled within a fraction of one.
+            checkpoint: called before each convolution but the first, forwards and backwards. What it raises ends the
+                computation, so that a step of many seconds can be cancelled within a fraction of one.
         """
         found: dict[Layer, Tensor] = {}
         wanted = set(layers)
