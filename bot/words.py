@@ -3,7 +3,16 @@
 import re
 
 import engine.words
-from bot.jobs.errors import DownloadFailed, JobEnded, NotYourJob, PictureRejected, TooManyJobs, UnexpectedError
+from bot.jobs.errors import (
+    Closing,
+    DownloadFailed,
+    JobEnded,
+    JobExpired,
+    NotYourJob,
+    PictureRejected,
+    TooManyJobs,
+    UnexpectedError,
+)
 from engine.errors import AtelierError, DeviceUnavailable, WeightsUnavailable
 from engine.progress import Progress, Result
 
@@ -25,6 +34,10 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each 
             return "Only the member who asked for this picture can do that."
         case JobEnded():
             return "This picture is already finished or cancelled."
+        case JobExpired(hours=hours):
+            return f"This picture was not finished within {duration(hours * 3600)}. Send the command again."
+        case Closing():
+            return "I am restarting. Send the command again in a minute; pictures in the works go on by themselves."
         case UnexpectedError(reference=reference):
             return f"Something went wrong on our side. Try again; if it stays, tell the operator `{reference}`."
         case WeightsUnavailable() | DeviceUnavailable():

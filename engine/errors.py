@@ -66,6 +66,10 @@ class PaintingCancelled(AtelierError):
     """The painting was stopped because somebody asked for it."""
 
 
+class PaintingPaused(AtelierError):
+    """The painting was stopped to go on later or elsewhere; its last checkpoint is of that very step."""
+
+
 class OutOfMemory(AtelierError):
     """A worker could not get the memory for a painting of ``size`` pixels on the longer side."""
 
@@ -84,6 +88,18 @@ class WorkerLost(AtelierError):
 
 class NoWorkers(AtelierError):
     """No worker has joined, or all have left."""
+
+
+class StorageFull(AtelierError):
+    """There is no room to keep more bytes."""
+
+
+class BlobLost(AtelierError):
+    """Bytes that were kept under ``name`` are gone or damaged."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class WeightsUnavailable(AtelierError):

@@ -27,8 +27,12 @@ class Progress:
     """Predicted seconds to the end."""
     preview: bytes | None = None
     """The picture so far as JPEG, of the size that the result will have."""
-    checkpoint: bytes | None = None
-    """Enough to go on from here: see :mod:`engine.checkpoint`."""
+    checkpoint: str | None = None
+    """The name under which enough was kept to go on from this step: see :mod:`engine.checkpoint`."""
+    device: str = ""
+    """What people call the device that paints."""
+    step_seconds: float | None = None
+    """The median of the last steps at this scale; None before the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,11 @@ class Stop:
         self._also_cancelled = cancelled
         self._cancelled = False
         self.finishing = False
+        self.pausing = False
+
+    def pause(self) -> None:
+        """Stop after the step in hand with a checkpoint of it: the painting raises :class:`PaintingPaused`."""
+        self.pausing = True
 
     def cancel(self) -> None:
         """Abandon the painting: it raises :class:`PaintingCancelled` within a fraction of a step."""

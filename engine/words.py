@@ -2,6 +2,7 @@
 
 from engine.errors import (
     AtelierError,
+    BlobLost,
     NotAPicture,
     NoWorkers,
     OutOfMemory,
@@ -10,6 +11,7 @@ from engine.errors import (
     PictureTooLarge,
     PictureTooNarrow,
     PictureTooSmall,
+    StorageFull,
     WorkerLost,
 )
 
@@ -41,5 +43,9 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each 
             return "The painter stopped several times on this picture. Try a lower quality, or another picture."
         case NoWorkers():
             return "No painter is there right now. Try again in a minute."
+        case StorageFull():
+            return "There is no room left for more pictures right now. Try again later."
+        case BlobLost():
+            return "The pictures of this job are gone from our disk. Send the command again."
         case _:
             return str(error)

@@ -41,6 +41,26 @@ class JobEnded(AtelierError):
     """There is nothing left to act on: the job has ended, or was never here."""
 
 
+class JobExpired(AtelierError):
+    """The job did not end within the operator's ``hours``."""
+
+    def __init__(self, hours: float) -> None:
+        super().__init__(hours)
+        self.hours = hours
+
+
+class Closing(AtelierError):
+    """The bot is going down and takes no new jobs; what it has goes on with its next start."""
+
+
+class DeliveryDelayed(AtelierError):
+    """Discord could not be reached or would not take it now: deliver again later. ``detail`` is for the log."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
 class UnexpectedError(AtelierError):
     """A fault of ours: the log has the job's id and the traceback, the member gets the id."""
 

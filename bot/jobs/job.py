@@ -1,10 +1,11 @@
-"""A job: a recipe, its pictures, who asked, where to answer, and a state."""
+"""A job: a recipe, its pictures, who asked, where to answer, a state, and how it ended."""
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from engine.errors import AtelierError
 from engine.progress import Progress, Result
@@ -12,7 +13,11 @@ from engine.recipe import Recipe
 
 
 class State(StrEnum):
-    """Where a job is in its life: the first three are open, the others are ends."""
+    """Where a job is in its life: the first three are open, the others are ends.
+
+    ``queued → running → delivering →`` one of the ends. Whatever the end is, it is told while the job is delivering: a
+    process that dies in between leaves a job that another one tells, and no end is told twice.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -20,9 +25,16 @@ class State(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
 
 OPEN: Final = frozenset({State.QUEUED, State.RUNNING, State.DELIVERING})
+
+Way = Literal["token", "edit", "post", "direct", "kept"]
+"""How an end reached its member: an edit of the reply by the interaction's token or by the bot's own, a new message in
+the channel, a direct message, or none of them: then it is kept for ``/jobs``.
+"""
+Ending = Result | AtelierError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +55,39 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Painted:
+    """A :class:`engine.progress.Result` whose picture lies in the blobs."""
+
+    picture: str
+    format: Literal["png", "jpeg"]
+    width: int
+    height: int
+    steps: int
+    seconds: float
+    ending: Literal["finished", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """An accepted order; its pictures lie in :class:`bot.jobs.files.JobFiles`."""
+    """An accepted order. Pictures are names of :class:`engine.blobs.Blobs`."""
 
     id: str
     owner: int
     recipe: Recipe
+    content: str
+    styles: tuple[str, ...]
     address: str
+    """Empty once the job has ended."""
     description: str
     max_bytes: int
     state: State
+    created_at: datetime
+    checkpoint: str | None = None
+    painted: Painted | None = None
+    """The result, from the moment that it is there until retention removes it."""
+    cause: AtelierError | None = None
+    """Why there is no result."""
+    way: Way | None = None
 
 
 class Reply(Protocol):
@@ -64,17 +99,15 @@ class Reply(Protocol):
     def progressed(self, progress: Progress) -> None:
         """The job is painted. Returns at once, as :meth:`queued`."""
 
-    async def finished(self, result: Result) -> None:
-        """Show the result; raises what kept it from being shown."""
+    async def deliver(self, ending: Ending) -> Way:
+        """Tell how the job ended, in the first way that works; the same again, after a crash, changes nothing.
 
-    async def failed(self, error: AtelierError) -> None:
-        """Tell the owner, in words, why there will be no result. Never raises."""
-
-    async def cancelled(self) -> None:
-        """Take back what is shown. Never raises."""
+        Raises:
+            DeliveryDelayed: no way works now, but one may later.
+        """
 
     async def close(self) -> None:
-        """Stop editing, showing nothing more: the bot goes down and the job will go on later."""
+        """Stop editing, showing nothing more; what is on its way is abandoned."""
 
 
 def new_id() -> str:
