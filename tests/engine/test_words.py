@@ -21,6 +21,8 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.NoWorkers(): ("No painter", "Try again"),
     errors.WeightsUnavailable("Do this."): ("Do this.",),
     errors.DeviceUnavailable("Use that."): ("Use that.",),
+    errors.CertificatesUnavailable("Make some."): ("Make some.",),
+    errors.ClusterUnsafe("Encrypt it."): ("Encrypt it.",),
 }
 
 
