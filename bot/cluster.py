@@ -59,16 +59,14 @@ def scheduler(
     the next one.
     """
     from bot import logs
+    from engine.cluster.scheduler import SchedulerPlan, serve
 
-    async def serve() -> int:
-        from engine.cluster.scheduler import SchedulerPlan
-        from engine.cluster.scheduler import serve as run
-
-        await run(SchedulerPlan(host, port, _tls(tls_ca, tls_certificate, tls_key), dashboard))
+    async def run() -> int:
+        await serve(SchedulerPlan(host, port, _tls(tls_ca, tls_certificate, tls_key), dashboard))
         return 0
 
     logs.configure(log_level, log_format)
-    _run(serve())
+    _run(run())
 
 
 def worker(
@@ -112,12 +110,11 @@ def worker(
     a second one ends at once. It runs nothing but this program's own paintings.
     """
     from bot import logs
+    from engine.cluster.workers import WorkersPlan, keep
     from engine.limits import Limits
     from engine.worker import WorkerSettings
 
-    async def paint() -> int:
-        from engine.cluster.workers import WorkersPlan, keep
-
+    async def run() -> int:
         settings = WorkerSettings(
             weights=weights,
             device=device,
@@ -130,7 +127,7 @@ def worker(
         return await keep(plan, partial(logs.configure, log_level, log_format))
 
     logs.configure(log_level, log_format)
-    _run(paint())
+    _run(run())
 
 
 @app.command()
@@ -174,10 +171,9 @@ def status(
     tls_key: Key = None,
 ) -> None:
     """Say which workers have joined. Exit code 1 if the scheduler doesn't answer: good for a health check."""
+    from engine.cluster.status import members
 
-    async def look() -> int:
-        from engine.cluster.status import members
-
+    async def run() -> int:
         names = await members(scheduler, _tls(tls_ca, tls_certificate, tls_key))
         for name in names:
             typer.echo(name)
@@ -185,7 +181,7 @@ def status(
             typer.echo("no workers")
         return int(here and not any(_is_of_here(name) for name in names))
 
-    _run(look())
+    _run(run())
 
 
 def _is_of_here(name: str) -> bool:

@@ -93,6 +93,11 @@ class PaintingWorker(Worker):
         super().__init__(scheduler, **options)
         _block(self, WORKER_OPERATIONS)
 
+    async def close(self, *, reason: str = "worker-close", **_options: Any) -> str | None:  # type: ignore[override]
+        """Leave the scheduler, without waiting for a painting: its process ends, or has paused it before."""
+        closed: str | None = await super().close(executor_wait=False, nanny=False, reason=reason)
+        return closed
+
     async def execute(self, key: Key, *, stimulus_id: str) -> StateMachineEvent:
         """Called by Dask for each task that is to run."""
         task = self.state.tasks[key]

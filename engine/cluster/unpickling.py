@@ -7,6 +7,7 @@ Python's own exceptions. :func:`restrict` puts that into Dask, which has no sett
 
 import builtins
 import io
+import logging
 import os
 import pickle
 from collections.abc import Iterable
@@ -16,12 +17,14 @@ from typing import Any, Final
 
 import distributed.client
 import distributed.scheduler
+from distributed.protocol import core
 from distributed.protocol import pickle as dask_pickle
-from distributed.protocol.core import dumps, loads
 from distributed.protocol.serialize import ToPickle, deserialize, serialize
 
 from engine import errors, worker
 from engine.errors import ClusterUnsafe
+
+log = logging.getLogger(__name__)
 
 TASKS: Final = (worker.check_picture, worker.paint_picture)
 """The functions that a worker calls for others."""
@@ -62,6 +65,7 @@ class _Unpickler(pickle.Unpickler):
             return super().find_class(module, name)
         if (module, name) == ("builtins", "type"):
             return _type_of_none  # how pickle spells it
+        log.warning("refused a pickle with %s.%s", module, name)
         raise Refused(f"{module}.{name} is not part of a painting")
 
 
@@ -71,16 +75,28 @@ def restrict() -> None:
     Raises:
         ClusterUnsafe: this version of Dask unpickles in a way that is not known here.
     """
-    dask_pickle.loads = _loads
+    dask_pickle.loads = loads
     # These took the function by name when they were imported.
-    distributed.client.loads = distributed.scheduler.loads = _loads  # type: ignore[attr-defined]
+    distributed.client.loads = distributed.scheduler.loads = loads  # type: ignore[attr-defined]
     # These use Python's own for a few messages.
-    own: Any = SimpleNamespace(loads=_loads, dumps=pickle.dumps)
+    own: Any = SimpleNamespace(loads=loads, dumps=pickle.dumps)
     distributed.client.pickle = distributed.scheduler.pickle = own  # type: ignore[attr-defined]
-    _try(os.getpid)
+    noisy = [logging.getLogger(name) for name in (__name__, core.__name__)]
+    try:
+        for logger in noisy:
+            logger.disabled = True
+        _try(os.getpid)
+    finally:
+        for logger in noisy:
+            logger.disabled = False
 
 
-def _loads(data: bytes, *, buffers: Iterable[Any] = ()) -> Any:
+def loads(data: bytes, *, buffers: Iterable[Any] = ()) -> Any:
+    """Unpickle ``data``.
+
+    Raises:
+        Refused: it names something that is not in :data:`ALLOWED`.
+    """
     return _Unpickler(io.BytesIO(data), buffers=buffers).load()
 
 
@@ -92,9 +108,9 @@ def _type_of_none(value: None) -> type[None]:
 
 def _try(forbidden: object) -> None:
     """Send ``forbidden`` along each way that Dask has."""
-    message = dumps({"op": "anything", "spec": ToPickle(forbidden)})
+    message = core.dumps({"op": "anything", "spec": ToPickle(forbidden)})
     frames = serialize(forbidden, serializers=["pickle"])
-    for way in (lambda: loads(message), lambda: deserialize(*frames)):
+    for way in (lambda: core.loads(message), lambda: deserialize(*frames)):  # type: ignore[no-untyped-call]
         try:
             way()
         except Refused:

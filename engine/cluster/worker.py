@@ -56,6 +56,7 @@ def work(plan: WorkerPlan, configure: Callable[[], None]) -> None:
 
 
 async def _work(plan: WorkerPlan) -> int:
+    """Comes back only where the process never was a worker."""
     restrict()
     leaving = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -77,14 +78,14 @@ async def _work(plan: WorkerPlan) -> int:
     await asyncio.wait((asked, gone), return_when=asyncio.FIRST_COMPLETED)
     if gone.done():
         log.warning("%s lost its scheduler", plan.name)
-        return 0 if leaving.is_set() else 1
+        os._exit(0 if leaving.is_set() else 1)  # not held up by a thread that still paints
     log.info("%s leaves", plan.name)
     try:
         async with asyncio.timeout(LEAVE_SECONDS):
             await _leave(worker)
     except TimeoutError:
         log.warning("%s could not leave within %d s", plan.name, LEAVE_SECONDS)
-    os._exit(0)  # not held up by a thread that still paints
+    os._exit(0)
 
 
 async def _join(plan: WorkerPlan) -> PaintingWorker:
@@ -112,7 +113,7 @@ async def _leave(worker: PaintingWorker) -> None:
     leave = getattr(worker.plugins[PLUGIN], "leave", None)
     if leave is not None:
         await leave()
-    await worker.close(executor_wait=False, reason="asked to leave")
+    await worker.close(reason="asked to leave")
 
 
 async def reachable(scheduler: str, security: Security | None) -> None:
