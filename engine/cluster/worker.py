@@ -52,7 +52,17 @@ def work(plan: WorkerPlan, configure: Callable[[], None]) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: meant for the parent, which passes it on
     configure()
+    for name in ("distributed.worker", "distributed.batched"):
+        logging.getLogger(name).addFilter(_in_a_line)
     raise SystemExit(asyncio.run(_work(plan)))
+
+
+def _in_a_line(record: logging.LogRecord) -> bool:
+    """A broken connection is no reason for a traceback."""
+    if record.exc_info and isinstance(record.exc_info[1], OSError):
+        record.msg, record.args = f"{record.getMessage()} ({record.exc_info[1]})", ()
+        record.exc_info = None
+    return True
 
 
 async def _work(plan: WorkerPlan) -> int:
