@@ -10,7 +10,7 @@ import io
 import logging
 import os
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any, Final
@@ -42,6 +42,7 @@ ALLOWED: Final = {
     ("dask._expr", "LLGExpr"),
     ("dask._task_spec", "Task"),
     # What the scheduler tells a client about a worker that died.
+    ("distributed.core", "Status"),
     ("distributed.scheduler", "KilledWorker"),
     ("distributed.scheduler", "WorkerState"),
     *(("engine.errors", name) for name, each in vars(errors).items() if isinstance(each, type)),
@@ -100,8 +101,8 @@ def loads(data: bytes, *, buffers: Iterable[Any] = ()) -> Any:
     return _Unpickler(io.BytesIO(data), buffers=buffers).load()
 
 
-def _type_of_none(value: None) -> type[None]:
-    if value is not None:
+def _type_of_none(*values: object) -> type[None]:
+    if values != (None,):
         raise Refused("builtins.type is not part of a painting")
     return type(None)
 
@@ -110,7 +111,11 @@ def _try(forbidden: object) -> None:
     """Send ``forbidden`` along each way that Dask has."""
     message = core.dumps({"op": "anything", "spec": ToPickle(forbidden)})
     frames = serialize(forbidden, serializers=["pickle"])
-    for way in (lambda: core.loads(message), lambda: deserialize(*frames)):  # type: ignore[no-untyped-call]
+    ways: list[Callable[[], object]] = [
+        lambda: core.loads(message),
+        lambda: deserialize(*frames),
+    ]
+    for way in ways:
         try:
             way()
         except Refused:
