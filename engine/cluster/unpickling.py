@@ -42,6 +42,7 @@ ALLOWED: Final = {
     ("dask._expr", "LLGExpr"),
     ("dask._task_spec", "Task"),
     # What the scheduler tells a client about a worker that died.
+    ("collections", "deque"),
     ("distributed.core", "Status"),
     ("distributed.scheduler", "KilledWorker"),
     ("distributed.scheduler", "WorkerState"),
