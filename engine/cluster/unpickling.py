@@ -31,17 +31,19 @@ TASKS: Final = (worker.check_picture, worker.paint_picture)
 
 ALLOWED: Final = {
     *(("engine.worker", task.__name__) for task in TASKS),
+    ("engine.worker", "Order"),
     ("engine.cluster.unpickling", "Refused"),
     ("engine.limits", "Limits"),
     ("engine.progress", "Progress"),
     ("engine.progress", "Result"),
     ("engine.recipe", "Recipe"),
-    ("engine.worker", "WorkerInfo"),
     # How Dask wraps a call on its way from client to scheduler to worker.
     ("dask._expr", "Expr._reconstruct"),
     ("dask._expr", "LLGExpr"),
     ("dask._task_spec", "Task"),
     # What the scheduler tells a client about a worker that died.
+    ("builtins", "int"),
+    ("collections", "defaultdict"),
     ("collections", "deque"),
     ("distributed.core", "Status"),
     ("distributed.scheduler", "KilledWorker"),

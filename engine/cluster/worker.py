@@ -17,11 +17,11 @@ from distributed.comm.core import connect
 from engine.cluster.guarded import PaintingWorker
 from engine.cluster.unpickling import restrict
 from engine.errors import AtelierError
-from engine.worker import PAINT, PLUGIN, Studio, WorkerSettings
+from engine.worker import LEAVING, WorkerSettings, worker_options
 
 log = logging.getLogger(__name__)
 
-LEAVE_SECONDS: Final = 8.0
+LEAVE_SECONDS: Final = LEAVING + 0.5
 """How long a worker may take to pause what it paints and to say goodbye."""
 NEVER: Final = 2
 """The exit code of a process that would fail again."""
@@ -92,7 +92,7 @@ async def _work(plan: WorkerPlan) -> int:
     log.info("%s leaves", plan.name)
     try:
         async with asyncio.timeout(LEAVE_SECONDS):
-            await _leave(worker)
+            await worker.close(reason="asked to leave")  # Studio pauses what is painted
     except TimeoutError:
         log.warning("%s could not leave within %d s", plan.name, LEAVE_SECONDS)
     os._exit(0)
@@ -107,23 +107,10 @@ async def _join(plan: WorkerPlan) -> PaintingWorker:
             host=plan.host or (None if plan.security else "127.0.0.1"),
             port=plan.port,
             name=plan.name,
-            # One thread paints; the other looks at pictures that arrive meanwhile.
-            nthreads=2,
-            resources={PAINT: 1},
-            # Studio limits the memory itself, so that a painting fails instead of its worker.
-            memory_limit=0,
             dashboard_address="127.0.0.1:0",
-            plugins=(Studio(plan.settings),),
+            **worker_options(plan.settings),
         )
     return worker
-
-
-async def _leave(worker: PaintingWorker) -> None:
-    """Pause what is painted, so that it goes on elsewhere, and say goodbye."""
-    leave = getattr(worker.plugins[PLUGIN], "leave", None)
-    if leave is not None:
-        await leave()
-    await worker.close(reason="asked to leave")
 
 
 async def reachable(scheduler: str, security: Security | None) -> None:

@@ -19,7 +19,7 @@ from engine.worker import WorkerSettings
 
 log = logging.getLogger(__name__)
 
-KILL_SECONDS: Final = LEAVE_SECONDS + 1.0
+KILL_SECONDS: Final = LEAVE_SECONDS + 0.5
 """After which a process that was asked to leave is killed."""
 BACK_OFF: Final = (1.0, 30.0)
 """The first and the longest pause, in seconds, before a process that ended is started again."""

@@ -1,7 +1,6 @@
 """Workers join, leave politely and die while one painting is made, and the painting ends once and well."""
 
 import asyncio
-import inspect
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,6 @@ from engine.recipe import Recipe
 from engine.worker import WorkerSettings
 from tests.engine import picture_corpus as corpus
 from tests.engine.cluster.machines import Cluster, Machine, cluster
-
-pytestmark = pytest.mark.skipif(
-    "security" not in inspect.signature(Executor.open).parameters, reason="the executor knows no certificates yet"
-)
 
 SETTINGS = WorkerSettings(device="cpu", precision="float32", threads=1)
 
@@ -50,6 +45,7 @@ async def busy(there: Cluster, machines: list[Machine]) -> Machine:
     return machine
 
 
+@pytest.mark.timeout(300)  # four starts of torch
 async def test_workers_come_and_go_under_a_painting(
     certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,6 @@
 """``atelier scheduler`` and ``atelier worker`` as processes over TLS, and what they do for whom."""
 
 import asyncio
-import inspect
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -110,9 +109,6 @@ class TestWithACertificate:
     async def test_pictures_are_checked(self, there: There) -> None:
         await there.check()
 
-    @pytest.mark.skipif(
-        "security" not in inspect.signature(Executor.open).parameters, reason="the executor knows no certificates yet"
-    )
     async def test_pictures_are_painted(self, there: There, tmp_path: Path) -> None:
         blobs = Blobs(str(tmp_path))
         content = blobs.put(PICTURE)
