@@ -1,5 +1,6 @@
 """What can go wrong with a job, besides what the engine raises."""
 
+import json
 from typing import Literal
 
 from engine.errors import AtelierError, PictureError
@@ -67,3 +68,18 @@ class UnexpectedError(AtelierError):
     def __init__(self, reference: str) -> None:
         super().__init__(reference)
         self.reference = reference
+
+
+def dump(error: AtelierError) -> str:
+    """As JSON: the name of its class and its fields. Raises ``TypeError`` for fields that are no plain values."""
+    return json.dumps([type(error).__name__, *error.args])
+
+
+def load(text: str) -> AtelierError:
+    """Undo :func:`dump`. An error that this version doesn't know is an :class:`AtelierError` of the same text."""
+    name, *fields = json.loads(text)
+    classes = [AtelierError]
+    for each in classes:  # grows while it is gone through: subclasses of subclasses
+        classes += each.__subclasses__()
+    known = {each.__name__: each for each in classes}
+    return known.get(name, AtelierError)(*fields)
