@@ -7,18 +7,21 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+import structlog
 from sqlalchemy import ColumnElement, case, delete, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.jobs import errors
 from bot.jobs.cipher import Cipher
 from bot.jobs.database import connected
-from bot.jobs.errors import TooManyJobs
+from bot.jobs.errors import AddressUnreadable, TooManyJobs
 from bot.jobs.job import OPEN, Job, Painted, State, Way
 from bot.jobs.line import ORDER, in_line, next_turn, orphaned
 from bot.jobs.tables import BlobRow, JobRow, ProcessRow, SyncRow, database_time
 from engine.errors import AtelierError
 from engine.recipe import Recipe
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +335,13 @@ class Store:
         )
         return changed.rowcount == 1
 
+    def _address(self, row: Any) -> str:
+        try:
+            return self._cipher.decrypt(row.address) if row.address else ""
+        except AddressUnreadable:
+            log.warning("no key of SECRET_KEY fits a job's address", job=row.id)
+            return ""
+
     async def _blob(self, connection: AsyncConnection, job: str, role: str) -> str | None:
         query = select(BlobRow.name).where(BlobRow.job == job, BlobRow.role == role)
         return (await connection.execute(query)).scalar_one_or_none()
@@ -357,7 +367,7 @@ class Store:
             recipe=Recipe.model_validate_json(row.recipe),
             content=blobs["content"],
             styles=tuple(blobs[role] for role in sorted(styles, key=lambda role: int(role.removeprefix("style-")))),
-            address=self._cipher.decrypt(row.address) if row.address else "",
+            address=self._address(row),
             description=row.description,
             max_bytes=row.max_bytes,
             state=State(row.state),
