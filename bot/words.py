@@ -4,12 +4,14 @@ import re
 
 import engine.words
 from bot.jobs.errors import (
+    AddressUnreadable,
     Closing,
     DownloadFailed,
     JobEnded,
     JobExpired,
     NotYourJob,
     PictureRejected,
+    SecretKeyUnusable,
     TooManyJobs,
     UnexpectedError,
 )
@@ -40,7 +42,9 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each 
             return "I am restarting. Send the command again in a minute; pictures in the works go on by themselves."
         case UnexpectedError(reference=reference):
             return f"Something went wrong on our side. Try again; if it stays, tell the operator `{reference}`."
-        case WeightsUnavailable() | DeviceUnavailable():
+        case AddressUnreadable():
+            return "I no longer know where to answer about this picture. Send the command again."
+        case WeightsUnavailable() | DeviceUnavailable() | SecretKeyUnusable():
             return "Painting is not possible right now: the operator has to look at the log."
         case _:
             return engine.words.explain(error)

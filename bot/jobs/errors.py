@@ -61,6 +61,14 @@ class DeliveryDelayed(AtelierError):
         self.detail = detail
 
 
+class AddressUnreadable(AtelierError):
+    """None of the operator's keys decrypts where the job's reply is: it can't be told there how the job ended."""
+
+
+class SecretKeyUnusable(AtelierError):
+    """The file that holds the key holds none; the message says what to do."""
+
+
 class UnexpectedError(AtelierError):
     """A fault of ours: the log has the job's id and the traceback, the member gets the id."""
 
