@@ -79,6 +79,14 @@ def doctor() -> None:
 
 
 @app.command()
+def key() -> None:
+    """Make a key for SECRET_KEY, which encrypts interaction tokens in the database."""
+    from bot.jobs.cipher import new_key
+
+    typer.echo(new_key())
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where pictures and transcript go.")] = Path("demo"),
     content: Annotated[
@@ -119,7 +127,7 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     if settings.discord_token is None:
         _end("There is no token: put DISCORD_TOKEN into the environment or into .env (atelier demo needs none).", 2)
     token = settings.discord_token.get_secret_value()
-    logs.configure(settings.log_level, settings.log_format, token)
+    logs.configure(settings.log_level, settings.log_format, *settings.secrets)
     try:
         asyncio.run(act(settings, token))
     except discord.LoginFailure:

@@ -12,7 +12,16 @@ import bot
 import engine
 import engine.words
 from bot import words
-from bot.jobs.errors import DownloadFailed, JobEnded, NotYourJob, PictureRejected, TooManyJobs, UnexpectedError
+from bot.jobs.errors import (
+    AddressUnreadable,
+    DownloadFailed,
+    JobEnded,
+    NotYourJob,
+    PictureRejected,
+    SecretKeyUnusable,
+    TooManyJobs,
+    UnexpectedError,
+)
 from engine.errors import (
     AtelierError,
     DeviceUnavailable,
@@ -50,6 +59,8 @@ ERRORS: list[AtelierError] = [
     WorkerLost(3),
     WeightsUnavailable("/secret/path/weights.pt can't be read as PyTorch weights: <class 'EOFError'>"),
     DeviceUnavailable("There is no cuda:7: torch sees 0 CUDA devices."),
+    SecretKeyUnusable("/secret/path/secret.key holds no key."),
+    AddressUnreadable(),
     DownloadFailed("content", "ClientConnectorError(ConnectionKey(host='cdn.discordapp.com'))"),
     DownloadFailed("style", "the CDN answered 404"),
     TooManyJobs(1),
@@ -106,7 +117,7 @@ class TestAnError:
 
 def test_different_errors_are_told_differently() -> None:
     told = {words.explain(error) for error in ERRORS}
-    by_operator = 1  # weights and device: a member can do nothing about either
+    by_operator = 2  # weights, device and key: a member can do nothing about any
     assert len(told) == len(ERRORS) - by_operator
 
 
