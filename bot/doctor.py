@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import discord
 
+from bot.app import open_store
 from bot.client import Atelier
-from bot.jobs.store import Store
 from bot.settings import MEGABYTE, Settings
 from engine.errors import AtelierError
 
@@ -95,8 +95,8 @@ async def _disk(settings: Settings) -> str:
 
 async def _database(settings: Settings) -> str:
     try:
-        async with Store.open(settings.database) as store:
-            waiting = len(await store.open_jobs())
+        async with open_store(settings) as store:
+            waiting = await store.count_open()
     except Exception as error:
         raise _Wrong(f"the database can't be opened: {error}. Look at DATABASE_URL.") from error
     return f"tables up to date, {waiting} open jobs"
