@@ -321,10 +321,13 @@ def job(owner: int = 1, state: State = State.QUEUED, **fields: Any) -> Job:
     )
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A database that is not there yet."""
-    return f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables, of each kind. For one alone: ``parametrize("url", ["sqlite"], indirect=True)``."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
 
 
 @pytest.fixture
