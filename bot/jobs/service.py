@@ -20,8 +20,17 @@ from typing import Final, TypeVar
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.jobs.errors import Closing, DeliveryDelayed, JobEnded, JobExpired, NotYourJob, PictureRejected, Role
-from bot.jobs.errors import TooManyJobs, UnexpectedError
+from bot.jobs.errors import (
+    Closing,
+    DeliveryDelayed,
+    JobEnded,
+    JobExpired,
+    NotYourJob,
+    PictureRejected,
+    Role,
+    TooManyJobs,
+    UnexpectedError,
+)
 from bot.jobs.job import OPEN, Ending, Job, Order, Painted, Reply, State, Way, new_id
 from bot.jobs.line import LEASE
 from bot.jobs.storage import Storage
@@ -60,9 +69,7 @@ class Policy:
 class Jobs:
     """The service that commands and buttons talk to. :meth:`run` must be running for anything to be painted."""
 
-    def __init__(
-        self, store: Store, storage: Storage, executor: Executor, reply_to: ReplyTo, policy: Policy
-    ) -> None:
+    def __init__(self, store: Store, storage: Storage, executor: Executor, reply_to: ReplyTo, policy: Policy) -> None:
         self._store = store
         self._storage = storage
         self._executor = executor

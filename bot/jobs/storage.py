@@ -101,4 +101,3 @@ class Storage:
 def _batches(blobs: Iterator[Blob]) -> Iterator[list[Blob]]:
     while batch := list(itertools.islice(blobs, _BATCH)):
         yield batch
-

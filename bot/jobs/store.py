@@ -205,8 +205,7 @@ class Store:
     async def give_up(self, job: str, cause: AtelierError, process: str | None = None) -> State | None:
         """There will be no result: ``queued`` or ``running → delivering``; from which state, None from neither.
 
-        Args:
-            process: that looks after the job; None lets anybody do it.
+        Where ``process`` is given, only if it looks after the job.
         """
         guard: ColumnElement[bool] = literal(True) if process is None else JobRow.process == process
         change = {"cause": errors.dump(cause)}
