@@ -110,14 +110,14 @@ class RestInterface:
     ) -> Answer:
         if fault is Fault.RESET_BEFORE:
             return Answer(0)
+        if fault is Fault.RATE_LIMIT:
+            raise too_many_requests(self.faults.retry_after())
         major = "/".join(call.parts[name] for name in route.major)
         bucket = route.bucket or f"{route.method} {route.template}"
         ordered = self.faults.take(route)
         headers |= self._limits.take(bucket, major, route.limit)
         if ordered is not None:
             raise ordered
-        if fault is Fault.RATE_LIMIT:
-            raise too_many_requests(self.faults.retry_after())
         if fault is Fault.SERVER_ERROR:
             return self.faults.failure()
         if route.needs_token and request.headers.get("Authorization") != f"Bot {self._world.token}":
