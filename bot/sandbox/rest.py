@@ -42,7 +42,9 @@ class RestInterface:
         try:
             body = await read_body(request, self.file_limit)
         except (ConnectionError, web.RequestPayloadError, ValueError):
-            # Most likely whoever sent this was killed in the middle of a word, and nobody is there to be answered.
+            if request.transport is not None:
+                self._ledger.refuse(f"{request.method} {_without_tokens(path)}: a body that cannot be read")
+            # Otherwise whoever sent this was killed in the middle of a word, and nobody is there to be answered.
             return web.Response(status=400)
         route = self._find(request.method, path.removeprefix(PREFIX)) if path.startswith(f"{PREFIX}/") else None
         shown = _without_tokens(path.removeprefix(PREFIX))

@@ -258,6 +258,7 @@ async def test_discord_py_hears_of_its_permissions(local: LocalDiscord, bot: Pro
     changed = bot.wait_for("guild_channel_update", timeout=5)
     local.forbid(Permission.SEND_MESSAGES | Permission.ATTACH_FILES)
     _, channel = await changed
+    assert isinstance(channel, discord.TextChannel)
     assert not channel.permissions_for(channel.guild.me).send_messages
     with pytest.raises(discord.Forbidden) as caught:
         await channel.send("x")

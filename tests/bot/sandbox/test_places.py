@@ -84,7 +84,7 @@ async def test_the_bots_own_token_gets_nowhere_where_it_is_not(local: LocalDisco
         assert invocation.original is not None
         path = f"/channels/{place.channel_id}/messages"
         for method, rest in (("POST", ""), ("GET", ""), ("PATCH", f"/{invocation.original.id}")):
-            reply = await call(method, path + rest, **({} if method == "GET" else {"json": {"content": "b"}}))
+            reply = await call(method, path + rest, json=None if method == "GET" else {"content": "b"})
             assert (reply.status, reply.json["code"]) == (403, 50001)
         reply = await call("PATCH", call.hook(invocation, "/messages/@original"), json={"content": "c"})
         assert reply.status == 200

@@ -11,7 +11,7 @@ import struct
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from functools import partial
 
 import aiohttp
 import discord
@@ -19,7 +19,7 @@ import pytest
 import yarl
 
 from bot.sandbox import LocalDiscord, Upload
-from tests.bot.sandbox.conftest import Caller, Probe
+from tests.bot.sandbox.conftest import Caller, Probe, eventually
 from tests.bot.sandbox.test_gateway import identify
 
 Connected = Callable[..., AbstractAsyncContextManager[Probe]]
@@ -50,6 +50,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 async def test_two_bots_hear_of_one_command_and_one_answers(local: LocalDiscord, connected: Connected) -> None:
     heard = asyncio.Barrier(2)
+    done = asyncio.Event()
     lost: list[discord.HTTPException] = []
     answered: list[discord.Interaction] = []
 
@@ -63,6 +64,7 @@ async def test_two_bots_hear_of_one_command_and_one_answers(local: LocalDiscord,
         else:
             answered.append(interaction)
         await heard.wait()
+        done.set()
 
     async with connected() as first, connected() as second:
         for bot in (first, second):
@@ -70,9 +72,7 @@ async def test_two_bots_hear_of_one_command_and_one_answers(local: LocalDiscord,
         await first.tree.sync()
         assert local.bots == 2
         invocation = await local.member("Ann").invoke("ping")
-        async with asyncio.timeout(10):
-            while heard.n_waiting or not answered or not lost:
-                await asyncio.sleep(0.01)
+        await asyncio.wait_for(done.wait(), 10)
     assert [(refused.status, refused.code) for refused in lost] == [(400, 40060)]
     assert len(answered) == 1
     assert [message.content for message in invocation.history] == ["pong"]
@@ -86,26 +86,26 @@ async def test_each_shard_has_its_own_servers(local: LocalDiscord, connected: Co
         connected(shard_id=0, shard_count=2) as zero,
         connected(shard_id=1, shard_count=2) as one,
     ):
-        seen: dict[int, list[str]] = {0: [], 1: []}
-        for number, bot in enumerate((zero, one)):
+        seen: dict[discord.Client, list[str]] = {zero: [], one: []}
+
+        async def ping(interaction: discord.Interaction) -> None:
+            seen[interaction.client].append("direct" if interaction.guild is None else interaction.guild.name)
+            await interaction.response.send_message("pong")
+
+        for bot in (zero, one):
             await bot.wait_until_ready()
-
-            @bot.tree.command(description="Answer")
-            async def ping(interaction: discord.Interaction, number: int = number) -> None:
-                seen[number].append("direct" if interaction.guild is None else interaction.guild.name)
-                await interaction.response.send_message("pong")
-
+            bot.tree.command(name="ping", description="Answer")(ping)
         await zero.tree.sync()
-        guilds = [[guild.id for guild in bot.guilds] for bot in (zero, one)]
-        assert sorted(guilds) == sorted([[local.guild_id], [second.guild_id]])
-        mine = guilds.index([local.guild_id])
+        mine, other = (zero, one) if zero.get_guild(local.guild_id) else (one, zero)
+        assert [guild.id for guild in mine.guilds] == [local.guild_id]
+        assert [guild.id for guild in other.guilds] == [second.guild_id]
         for place in (local.home, second, local.direct(ann)):
             invocation = await ann.at(place).invoke("ping")
             await invocation.wait_until(lambda message: message.content == "pong", 5)
-    assert sorted(seen[mine] + seen[1 - mine]) == ["Elsewhere", "Local Discord", "direct"]
-    assert "Local Discord" in seen[mine]
-    assert "Elsewhere" in seen[1 - mine]
-    assert "direct" in seen[0]
+    assert [name for name in seen[mine] if name != "direct"] == ["Local Discord"]
+    assert [name for name in seen[other] if name != "direct"] == ["Elsewhere"]
+    assert "direct" in seen[zero]
+    assert "direct" not in seen[one]
 
 
 async def test_any_number_of_shards_get_servers_by_turns(local: LocalDiscord) -> None:
@@ -163,21 +163,21 @@ async def test_half_a_request_leaves_nothing_behind(
     said = await local.member("Ann").say("", Upload("a.bin", bytes(8 << 20)))
     link = yarl.URL(said.attachments[0].url)
     tasks = len(asyncio.all_tasks())
-    for patience in (0, 0.02):
-        reader, writer = await asyncio.open_connection(link.host, link.port)
+    for seen in (False, True):
+        _, writer = await asyncio.open_connection(link.host, link.port)
         writer.write(request_of(kind, local, link.raw_path_qs))
         await writer.drain()
         # Once before the server has looked at it, once while it waits for the rest.
-        await asyncio.sleep(patience)
+        if seen:
+            assert (await call("GET", "/users/@me")).status == 200
         if reset:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
     assert (await call("GET", "/users/@me")).status == 200
-    async with asyncio.timeout(5):
-        # That of the request above may stay: its connection is kept.
-        while len(asyncio.all_tasks()) > tasks + 1:
-            await asyncio.sleep(0.01)
+    # That of the request above may stay: its connection is kept.
+    await eventually(lambda: len(asyncio.all_tasks()) <= tasks + 1)
     assert [record.getMessage() for record in caplog.records] == []
+    assert local.refusals == []
     assert len(local.channel_messages) == (3 if kind == "a whole request" else 1)
 
 
@@ -185,30 +185,38 @@ async def test_killed_bots_leave_nothing_behind(
     local: LocalDiscord, call: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
+
+    def served(requests: int) -> bool:
+        return len(local.requests) >= requests
+
     arguments = (local.api_url, local.gateway_url, str(local.channel_id), local.token)
-    for _ in range(3):
+    for wanted in (20, 40, 60):
         # Clear of the rate limit of the channel.
         local.clock.advance(60)
-        before = len(local.requests)
         bot = await asyncio.create_subprocess_exec(sys.executable, "-c", VICTIM, *arguments)
         try:
             await local.wait_for_bot(20)
-            async with asyncio.timeout(20):
-                while len(local.requests) < before + 20:
-                    await asyncio.sleep(0.005)
+            await eventually(partial(served, wanted))
         finally:
             os.kill(bot.pid, signal.SIGKILL)
         await bot.wait()
-        async with asyncio.timeout(5):
-            while local.bots:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: local.bots == 0)
     assert (await call("GET", "/users/@me")).status == 200
     assert [record.getMessage() for record in caplog.records] == []
+    assert local.refusals == []
+
+
+async def test_a_body_that_nobody_can_read_is_refused(local: LocalDiscord, call: Caller) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=b", "Authorization": f"Bot {local.token}"}
+    url = f"{local.api_url}/channels/{local.channel_id}/messages"
+    async with call.session.post(url, data=b"not a part", headers=headers) as response:
+        assert response.status == 400
+    assert "a body that cannot be read" in local.refusals[0]
 
 
 async def test_the_session_of_a_killed_bot_is_forgotten(local: LocalDiscord, call: Caller) -> None:
     _, ready = await identify(call)
-    resume: dict[str, Any] = {"token": local.token, "session_id": ready["d"]["session_id"], "seq": 2}
+    resume = {"token": local.token, "session_id": ready["d"]["session_id"], "seq": 2}
     await local.drop_gateway()
     local.clock.advance(301)
     # Whatever happens next makes room.
