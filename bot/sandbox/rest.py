@@ -39,15 +39,15 @@ class RestInterface:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request and record it."""
         path = unquote(request.raw_path.partition("?")[0])
+        shown = _without_tokens(path.removeprefix(PREFIX))
         try:
             body = await read_body(request, self.file_limit)
         except (ConnectionError, web.RequestPayloadError, ValueError):
             if request.transport is not None:
-                self._ledger.refuse(f"{request.method} {_without_tokens(path)}: a body that cannot be read")
+                self._ledger.refuse(f"{request.method} {shown}: a body that cannot be read")
             # Otherwise whoever sent this was killed in the middle of a word, and nobody is there to be answered.
             return web.Response(status=400)
         route = self._find(request.method, path.removeprefix(PREFIX)) if path.startswith(f"{PREFIX}/") else None
-        shown = _without_tokens(path.removeprefix(PREFIX))
         headers: dict[str, str] = {}
         fault = None if route is None else self.faults.draw(route)
         try:
