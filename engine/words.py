@@ -7,6 +7,7 @@ from engine.errors import (
     NoWorkers,
     OutOfMemory,
     PaintingCancelled,
+    PaintingPaused,
     PictureDamaged,
     PictureTooLarge,
     PictureTooNarrow,
@@ -37,6 +38,8 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each 
             return "The file is damaged. Open it, save it anew, and send that."
         case PaintingCancelled():
             return "Cancelled."
+        case PaintingPaused():
+            return "The painting was interrupted. It goes on from there later."
         case OutOfMemory(size=size):
             return f"There was not enough memory to paint at {size} px. Try again with a smaller size or quality."
         case WorkerLost():
