@@ -4,14 +4,16 @@ Discord's documentation: "Receiving and Responding to Interactions", "Create Mes
 """
 
 import asyncio
+import contextlib
 import io
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, TypeVar
 
 import aiohttp
 import discord
+from discord.webhook.async_ import AsyncWebhookAdapter, async_context
 
 from bot.address import FILE_LIMIT, Address
 from bot.jobs.errors import DeliveryDelayed
@@ -77,6 +79,20 @@ async def asked(request: Awaitable[T]) -> T | Refusal:
         raise DeliveryDelayed(type(error).__name__) from error
 
 
+@contextlib.contextmanager
+def _lock_of_its_own() -> Iterator[None]:
+    """Keep a request by an interaction's token apart from the others by it.
+
+    discord.py locks the token, and after a request that used up its allowance it sleeps before it unlocks. A request
+    that is cancelled in that sleep, as by a time-out, leaves the lock closed, and every later one waits for ever.
+    """
+    previous = async_context.set(AsyncWebhookAdapter())  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        async_context.reset(previous)
+
+
 class Ways:
     """The ways to one member about one job. All methods raise DeliveryDelayed for trouble that may pass."""
 
@@ -105,15 +121,16 @@ class Ways:
             return discord.utils.MISSING if parcel is None else parcel.files()
 
         if self._address.token_lives():
-            outcome = await asked(
-                self._webhook.edit_message(
-                    self._address.message,
-                    content=text,
-                    attachments=attachments(),
-                    view=view,
-                    allowed_mentions=NOBODY,
+            with _lock_of_its_own():
+                outcome = await asked(
+                    self._webhook.edit_message(
+                        self._address.message,
+                        content=text,
+                        attachments=attachments(),
+                        view=view,
+                        allowed_mentions=NOBODY,
+                    )
                 )
-            )
             if outcome is not Refusal.CLOSED:
                 return outcome if isinstance(outcome, Refusal) else "token"
         if self._address.place == "elsewhere":
@@ -160,7 +177,8 @@ class Ways:
     async def take_away(self) -> Literal["token", "edit"] | Refusal:
         """Delete the reply; one that is gone already is as good."""
         if self._address.token_lives():
-            outcome = await asked(self._webhook.delete_message(self._address.message))
+            with _lock_of_its_own():
+                outcome = await asked(self._webhook.delete_message(self._address.message))
             if outcome in {None, Refusal.GONE}:
                 return "token"
         if self._address.place == "elsewhere":
