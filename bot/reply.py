@@ -11,6 +11,7 @@ again by direct message, because nothing there can be looked at any more.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -52,8 +53,10 @@ class DiscordReply:
     each other. They stop with the end, and where the reply is gone or out of reach.
     """
 
-    def __init__(self, client: discord.Client, job: Job) -> None:
+    def __init__(self, client: discord.Client, job: Job, may_edit: Callable[[], bool] = lambda: True) -> None:
+        """``may_edit`` is asked before each edit: false once the job may be in the care of another process."""
         self._job = job
+        self._may_edit = may_edit
         self._ways = Ways(client, Address.model_validate_json(job.address), job.id, job.owner)
         self._preview: bytes | None = None
         self._shown: bytes | None = None
@@ -80,16 +83,15 @@ class DiscordReply:
         A cancelled job's reply is taken away: whoever cancelled is answered where they did.
 
         Raises:
-            DeliveryDelayed: Discord can't be reached or is overloaded.
+            DeliveryDelayed: Discord can't be reached or is overloaded, or this may be another process's task now.
         """
         await self._settle()
+        self._check_care()
         if isinstance(ending, PaintingCancelled):
             outcome: Way | Refusal = await self._ways.take_away()
         else:
             outcome = await self._tell(ending)
-        way: Way = "kept" if isinstance(outcome, Refusal) else outcome
-        log.info("the end of a job was told", job=self._job.id, way=way, ending=type(ending).__name__)
-        return way
+        return "kept" if isinstance(outcome, Refusal) else outcome
 
     async def close(self) -> None:
         """Stop editing and abandon an edit in flight."""
@@ -133,13 +135,19 @@ class DiscordReply:
         outcome: Way | Refusal = await self._ways.edit(parcel)
         if outcome is Refusal.CLOSED:
             self._perhaps_sent = True
+            self._check_care()
             text = words.sent(parcel.text, self._job, named=True)
             outcome = await self._ways.post(replace(parcel, text=text))
         if outcome in {Refusal.CLOSED, Refusal.GONE}:
             self._perhaps_sent = True
+            self._check_care()
             text = words.sent(parcel.text, self._job, named=False)
             outcome = await self._ways.direct(replace(parcel, text=text))
         return outcome
+
+    def _check_care(self) -> None:
+        if not self._may_edit():
+            raise DeliveryDelayed("another process may look after the job")
 
     def _show(self, edit: _Edit) -> None:
         if self._stopped:
@@ -153,7 +161,8 @@ class DiscordReply:
             edit, self._pending = self._pending, None
             self._idle.clear()
             try:
-                await self._edit(edit)
+                if self._may_edit():
+                    await self._edit(edit)
             finally:
                 self._idle.set()
             await asyncio.sleep(EDIT_EVERY)

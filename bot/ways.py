@@ -13,10 +13,13 @@ from typing import Final, Literal, TypeVar
 
 import aiohttp
 import discord
+import structlog
 from discord.webhook.async_ import AsyncWebhookAdapter, async_context
 
 from bot.address import FILE_LIMIT, Address
 from bot.jobs.errors import DeliveryDelayed
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WITHIN: Final = 60.0
 """Seconds after which a request is given up for now: discord.py waits out rate limits, however long they are."""
@@ -71,6 +74,7 @@ async def asked(request: Awaitable[T]) -> T | Refusal:
         passing = error.status >= 500 or error.status == 429 or error.code in PASSING
         if passing or (error.status == 401 and error.code != DEAD_TOKEN):
             raise DeliveryDelayed(str(error)) from error
+        log.info("Discord refused", status=error.status, code=error.code, reason=error.text)
         if error.code == UNKNOWN_MESSAGE:
             return Refusal.GONE
         return Refusal.TOO_LARGE if error.status == 413 or error.code == TOO_LARGE else Refusal.CLOSED

@@ -384,6 +384,20 @@ class TestTrouble:
         assert delayed.value.detail == "ClientConnectorError"
 
 
+async def test_a_process_that_may_have_lost_the_job_says_nothing(
+    discord: LocalDiscord, client: Atelier, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.reply.EDIT_EVERY", 0.0)
+    reply = DiscordReply(client, job, lambda: False)
+    reply.progressed(progress(1))
+    await asyncio.sleep(0.1)
+    with pytest.raises(DeliveryDelayed):
+        await reply.deliver(result())
+    assert requests(discord, BY_TOKEN) == 0
+    (message,) = discord.channel_messages
+    assert message.thinking
+
+
 class TestWhatIsShownMeanwhile:
     async def test_is_the_latest(
         self,
@@ -405,7 +419,7 @@ class TestWhatIsShownMeanwhile:
         assert shown.attachments[0].data == JPEG
         reply.progressed(progress(31))
         kept = await invocation.wait_until(lambda message: "step 31" in message.content, 5)
-        assert kept.attachments == shown.attachments
+        assert [each.id for each in kept.attachments] == [each.id for each in shown.attachments]
         assert requests(discord, BY_TOKEN) == 3
 
     async def test_is_never_shown_after_the_end(

@@ -1,6 +1,8 @@
 """One interaction, one answer: whatever runs beside this process, and whatever goes wrong before a job is accepted."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import aiohttp
 import pytest
@@ -12,6 +14,15 @@ from tests.bot.conftest import CONTENT, STYLE, told
 from tests.bot.held import HeldJobs
 
 CALLBACK = "POST /interactions/{interaction_id}/{interaction_token}/callback"
+
+
+def ready_event(ready: asyncio.Event) -> Callable[[], Coroutine[Any, Any, None]]:
+    """A handler that discord.py calls when it is connected."""
+
+    async def on_ready() -> None:
+        ready.set()
+
+    return on_ready
 
 
 @pytest.mark.usefixtures("client")
@@ -39,6 +50,27 @@ class TestStylize:
         logged = capsys.readouterr().err
         assert "warning" not in logged
         assert "error" not in logged
+
+    async def test_is_accepted_once_where_two_processes_hear_of_it(
+        self, discord: LocalDiscord, client: Atelier, held: HeldJobs
+    ) -> None:
+        async with Atelier(client.settings) as other:
+            other.jobs, other.executor = client.jobs, client.executor
+            await other.login(discord.token)
+            ready = asyncio.Event()
+            other.event(ready_event(ready))
+            connected = asyncio.create_task(other.connect())
+            await ready.wait()
+            invocation = await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)
+            async with asyncio.timeout(10):
+                await held.accepted.wait()
+            await asyncio.sleep(0.3)
+            assert len(held.orders) == 1
+            callbacks = [request.status for request in discord.requests if request.route.startswith("/interactions")]
+            assert sorted(callbacks) == [200, 400]
+            assert [message.id for message in discord.channel_messages] == [invocation.history[0].id]
+            await other.close()
+            await asyncio.gather(connected, return_exceptions=True)
 
     async def test_is_refused_with_a_word_while_the_bot_goes_down(self, discord: LocalDiscord, held: HeldJobs) -> None:
         held.refusal = Closing()
