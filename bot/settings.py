@@ -6,9 +6,9 @@ Secrets may also lie in files: whatever ``NAME`` is a :data:`Secret`, ``NAME_FIL
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -104,6 +104,8 @@ class Settings(BaseSettings):
     discord_api_url: Url = "https://discord.com/api/v10"
     discord_gateway_url: Url = "wss://gateway.discord.gg"
     discord_cdn_url: Url = "https://cdn.discordapp.com"
+    shard_id: int | None = Field(default=None, ge=0)
+    shard_count: int | None = Field(default=None, ge=1)
 
     data_directory: Path = Path("data")
     database_url_file: Path | None = None
@@ -131,6 +133,14 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)
+
+    @model_validator(mode="after")
+    def _one_of_the_shards(self) -> Self:
+        if (self.shard_id is None) != (self.shard_count is None):
+            raise ValueError("set both SHARD_ID and SHARD_COUNT, or neither")
+        if self.shard_id is not None and self.shard_count is not None and self.shard_id >= self.shard_count:
+            raise ValueError(f"SHARD_ID goes from 0 to {self.shard_count - 1}")
+        return self
 
     @property
     def database(self) -> str:

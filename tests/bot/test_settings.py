@@ -66,6 +66,13 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.discord_token == SecretStr("abc")
 
 
+@pytest.mark.parametrize("shards", [{"SHARD_ID": "0"}, {"SHARD_COUNT": "2"}, {"SHARD_ID": "2", "SHARD_COUNT": "2"}])
+def test_half_a_shard_and_one_too_many_are_refused(shards: dict[str, str]) -> None:
+    written(*(f"{name}={value}" for name, value in shards.items()))
+    with pytest.raises(ValidationError, match="SHARD_"):
+        Settings()
+
+
 def test_dotenv_is_read() -> None:
     written("# mine", "DISCORD_TOKEN='a.b-c_d'", 'DATA_DIRECTORY="/srv/Bücher und Bilder"', "", "export THREADS=3")
     settings = Settings()
