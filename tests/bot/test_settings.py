@@ -220,7 +220,8 @@ class TestASecret:
         assert f"{name}_FILE" in self.refused(name)
 
     @pytest.mark.parametrize(
-        ("content", "why"), [(None, "No such file"), ("directory", "Is a directory"), (b"\n", "no text"), (b"\xff", "text")]
+        ("content", "why"),
+        [(None, "No such file"), ("directory", "Is a directory"), (b"\n", "no text"), (b"\xff", "text")],
     )
     def test_in_a_file_that_can_not_be_read_is_told_of(
         self, name: str, content: bytes | str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
