@@ -44,14 +44,13 @@ def sync(
     force: Annotated[bool, typer.Option("--force", help="Register even if nothing changed.")] = False,
 ) -> None:
     """Register the commands with Discord, if they changed since the last time."""
+    from bot.app import open_store
     from bot.client import Atelier
     from bot.commands.sync import sync as sync_commands
-    from bot.jobs.store import Store
     from bot.settings import Settings
 
     async def register(settings: Settings, token: str) -> None:
-        settings.data_directory.mkdir(parents=True, exist_ok=True)
-        async with Store.open(settings.database) as store, Atelier(settings) as client:
+        async with open_store(settings) as store, Atelier(settings) as client:
             await client.login(token)
             outcome = await sync_commands(client, store, guild, force=force)
             typer.echo(f"Commands {outcome} for {f'server {guild}' if guild else 'all servers'}.")

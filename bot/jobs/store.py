@@ -92,7 +92,7 @@ class Store:
         async with self._engine.begin() as connection:
             taken = await connection.execute(
                 update(JobRow)
-                .where(JobRow.state.in_(OPEN), orphaned())
+                .where(JobRow.state.in_(OPEN), JobRow.process != process, orphaned())
                 .values(process=process, pool=pool, state=again)
                 .returning(JobRow.id, JobRow.state)
                 .execution_options(synchronize_session=False)

@@ -12,10 +12,9 @@ from PIL import Image, ImageDraw
 from pydantic import SecretStr
 
 from bot import logs
-from bot.app import running
+from bot.app import open_store, running
 from bot.client import Atelier
 from bot.commands.sync import sync
-from bot.jobs.store import Store
 from bot.sandbox import LocalDiscord, Message, Upload
 from bot.settings import Settings
 from engine import quality
@@ -74,8 +73,7 @@ def start(discord: LocalDiscord, settings: Settings) -> Bot:
 
     @asynccontextmanager
     async def starting() -> AsyncIterator[list[asyncio.Task[None]]]:
-        settings.data_directory.mkdir(exist_ok=True)
-        async with Store.open(settings.database) as store, Atelier(settings) as client:
+        async with open_store(settings) as store, Atelier(settings) as client:
             await client.login(discord.token)
             await sync(client, store)
         async with running(settings, discord.token) as tasks:

@@ -148,6 +148,7 @@ class TestTheLine:
         async with workshop.running():
             await workshop.accept_and_paint(ANN)
             bob, cid = await workshop.accept(BOB), await workshop.accept(CID)
+            await eventually(lambda: len(workshop.desk.replies) == 3)
             await workshop.jobs.cancel(bob.id, BOB)
             await eventually(lambda: workshop.desk.of(cid).places[-1:] == [1])
 
@@ -483,7 +484,7 @@ class TestAFailure:
             else:
                 canvas.finish()
                 await workshop.until(job, "delivered")
-        assert workshop.store.failed == 3
+        assert workshop.store.failed == (1 if name == "set_checkpoint" else 3)
         assert len(workshop.desk.told(job)) == 1
 
 
