@@ -98,12 +98,13 @@ def postgresql() -> Iterator[Server]:
     where = programs()
     if where is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("PostgreSQL is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="atelier-postgresql-", dir="/tmp"))  # a socket's path must be short
+    # A socket's path must be short, and the server's user must get there.
+    folder = Path(tempfile.mkdtemp(prefix="atelier-postgresql-", dir="/tmp"))
     runs_as = account()
     if runs_as:
         os.chown(folder, runs_as["user"], runs_as["group"])
     guard = subprocess.Popen(
-        ["sh", "-c", GUARD, "sh", folder, USER, SETTINGS.format(folder=folder)],
+        ["/bin/sh", "-c", GUARD, "sh", folder, USER, SETTINGS.format(folder=folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -182,7 +182,9 @@ class TestWithoutDiscord:
             )
         ):
             assert (told.code, told.out) == (2, "")
-            assert "DISCORD_TOKEN: DISCORD_TOKEN_FILE is /nowhere/token, which can't be read: No such file" in told.error
+            assert (
+                "DISCORD_TOKEN: DISCORD_TOKEN_FILE is /nowhere/token, which can't be read: No such file" in told.error
+            )
             assert "SECRET_KEY: " in told.error
             assert "Traceback" not in told.error
             assert "s3cret" not in told.error
@@ -302,7 +304,6 @@ class TestDoctor:
             assert setting in findings[subject]
         assert "refuses the token" in findings["Discord"]
         assert "abc.def.ghi" not in wrong.out
-
 
     async def test_tells_of_secrets_without_showing_them(self, tmp_path: Path, unused_tcp_port: int) -> None:
         (tmp_path / "token").write_text("s3cret.to.ken\n")

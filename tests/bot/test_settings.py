@@ -168,9 +168,8 @@ class TestASecret:
     @staticmethod
     def of(settings: Settings, name: str) -> str | None:
         """Its value."""
-        secret = getattr(settings, name.lower())
-        assert secret is None or isinstance(secret, SecretStr)
-        return secret and secret.get_secret_value()
+        secret: SecretStr | None = getattr(settings, name.lower())
+        return secret.get_secret_value() if secret else None
 
     @staticmethod
     def refused(name: str) -> str:
@@ -227,7 +226,8 @@ class TestASecret:
         assert f"{name}_FILE" in self.refused(name)
 
     @pytest.mark.parametrize(
-        ("content", "why"), [(None, "No such file"), ("directory", "Is a directory"), (b"\n", "no text"), (b"\xff", "text")]
+        ("content", "why"),
+        [(None, "No such file"), ("directory", "Is a directory"), (b"\n", "no text"), (b"\xff", "text")],
     )
     def test_in_a_file_that_can_not_be_read_is_told_of(
         self, name: str, content: bytes | str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

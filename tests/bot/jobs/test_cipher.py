@@ -45,7 +45,7 @@ class TestKeys:
 
     @pytest.mark.parametrize("key", ["", "short", "x" * 44, "é" * 44, new_key()[:-2]])
     def test_what_is_none_is_refused(self, key: str) -> None:
-        with pytest.raises(ValueError, match="Fernet key|base64|padding|ASCII|ascii"):
+        with pytest.raises(ValueError, match=r"Fernet key|base64|padding|ASCII|ascii"):
             Cipher([key])
 
     def test_none_at_all_is_refused(self) -> None:
@@ -120,7 +120,7 @@ class TestTheKeyFile:
         for out, _ in told:
             for number, kept in enumerate(out.decode().split()):
                 assert Cipher.open([], tmp_path / str(number)).decrypt(kept) == f"at {number}"
-        assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {FILE}
+                assert [path.name for path in (tmp_path / str(number)).iterdir()] == [FILE]
 
 
 def test_a_new_key_is_fernets() -> None:
