@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 import structlog
+from distributed import Security
 
 from bot.client import Atelier
 from bot.jobs.cipher import Cipher
@@ -20,6 +21,8 @@ from bot.reply import DiscordReply
 from bot.settings import MEGABYTE, Settings
 from bot.web.health import serve_health
 from engine.blobs import Blobs
+from engine.cluster.security import TLS, scheduler_security
+from engine.cluster.unpickling import restrict
 from engine.executor import Executor
 from engine.memory import return_large_blocks
 
@@ -44,6 +47,18 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         yield store
 
 
+def security(settings: Settings) -> Security | None:
+    """How to speak to the scheduler; None for an embedded one, or for one on this machine without TLS.
+
+    Raises:
+        ClusterUnsafe: it could be overheard or be somebody else, or the certificates can't be used.
+    """
+    if settings.scheduler is None:
+        return None
+    tls = TLS.given(settings.tls_ca, settings.tls_certificate, settings.tls_key)
+    return scheduler_security(settings.scheduler, tls)
+
+
 @asynccontextmanager
 async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.Task[None]]]:
     """Log in, open the database, start or find workers, connect, take up what was left open.
@@ -60,7 +75,7 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         await client.login(token)
         store = await stack.enter_async_context(open_store(settings))
         client.executor = await stack.enter_async_context(
-            Executor.open(settings.worker, settings.blobs, settings.scheduler)
+            Executor.open(settings.worker, settings.blobs, settings.scheduler, security(settings))
         )
         for worker in await client.executor.workers():
             log.info("worker ready", device=worker.device, name=worker.name, precision=worker.precision)
@@ -109,6 +124,8 @@ async def run(settings: Settings, token: str) -> None:
     :data:`DOWN_WITHIN` seconds; a second signal ends the process at once.
     """
     return_large_blocks()
+    if settings.scheduler is not None:
+        restrict()  # a worker elsewhere gets no more from the bot than the bot from it
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 

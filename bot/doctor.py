@@ -13,7 +13,7 @@ from bot.jobs.cipher import FILE, Cipher, new_key
 from bot.jobs.store import Store
 from bot.logs import redacted
 from bot.settings import MEGABYTE, Settings
-from engine.errors import AtelierError, DeviceUnavailable
+from engine.errors import AtelierError, ClusterUnsafe, DeviceUnavailable
 
 ENOUGH_DISK_MB = 1024
 
@@ -137,16 +137,19 @@ async def _database(settings: Settings) -> str:
 async def _scheduler(settings: Settings) -> str:
     if settings.scheduler is None:
         return "embedded: one worker process on this machine"
-    from distributed import Client
+    from engine.cluster.security import TLS
+    from engine.cluster.status import members
 
     try:
-        async with Client(settings.scheduler, asynchronous=True, timeout=5, set_as_default=False) as client:
-            identity = await client.scheduler.identity(n_workers=-1)
+        tls = TLS.given(settings.tls_ca, settings.tls_certificate, settings.tls_key)
+        names = await members(settings.scheduler, tls)
+    except ClusterUnsafe as error:
+        raise _Wrong(str(error)) from error
     except OSError as error:
-        raise _Wrong(f"nothing answers at {settings.scheduler}. Start it, or unset SCHEDULER.") from error
-    if not identity["workers"]:
+        raise _Wrong(f"nothing answers at {settings.scheduler}: {error}. Start it, or unset SCHEDULER.") from error
+    if not names:
         raise _Wrong(f"{settings.scheduler} answers but has no workers. Start one: see the README.")
-    return f"{settings.scheduler} with {len(identity['workers'])} workers"
+    return f"{settings.scheduler} with {len(names)} workers"
 
 
 async def _discord(settings: Settings) -> str:

@@ -118,6 +118,9 @@ class Settings(BaseSettings):
     min_free_mb: int = Field(default=256, ge=0)
 
     scheduler: str | None = None
+    tls_ca: Path | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
     vgg19_weights: str = "embedded"
     device: str = "auto"
     precision: Precision = "auto"
