@@ -4,13 +4,14 @@ The ways, in their order: the reply is edited by the interaction's token, or by 
 in the server; else a new message answers it in the channel; else the owner gets a direct message; else the end is kept
 for ``/jobs``. A reply that somebody deleted was not wanted in that channel: then nothing is posted there.
 
-Edits may be repeated. What was sent carries the job's id and is looked for before it is sent again. One case is left:
-where the app came along with a member, an edit just before the token's death of which a crash lost the news is told
-again by direct message, because nothing there can be looked at any more.
+Edits may be repeated. What was sent carries the job's id and is looked for before it is sent again. Where an earlier
+edit by the token may have arrived, and the bot can't look at the reply, nothing is sent: it would perhaps be a second
+answer, and what is kept is not lost.
 """
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -37,6 +38,8 @@ EDIT_WITHIN: Final = 5.0
 """Seconds after which an edit on the way is abandoned, waits for rate limits included: the next shows more."""
 SETTLE_WITHIN: Final = 2.0
 """Seconds that the end waits for an edit in flight: cut off, it might still be carried out after the end was shown."""
+REPEATED_AFTER: Final = 1.0
+"""Seconds: an answer that took longer may be to a repetition of discord.py's, whose first attempt arrived after all."""
 ALT_TEXT: Final = 1024
 
 
@@ -67,6 +70,8 @@ class DiscordReply:
         self._stopped = False
         self._perhaps_sent = job.state is State.DELIVERING
         """Whether an earlier attempt, of this process or of one that died, may have sent a message."""
+        self._perhaps_edited = job.state is State.DELIVERING
+        """Whether one may have edited the reply without knowing."""
 
     def queued(self, place: int) -> None:
         """Show the place in the queue."""
@@ -132,7 +137,11 @@ class DiscordReply:
         return Parcel(words.explain(ending))
 
     async def _hand_over(self, parcel: Parcel) -> Way | Refusal:
-        outcome: Way | Refusal = await self._ways.edit(parcel)
+        outcome: Way | Refusal = await self._edit_for_good(parcel)
+        if outcome is Refusal.CLOSED and self._perhaps_edited:
+            shown = await self._ways.shown(parcel)
+            if shown is not False:
+                return "token" if shown else outcome
         if outcome is Refusal.CLOSED:
             self._perhaps_sent = True
             self._check_care()
@@ -143,6 +152,17 @@ class DiscordReply:
             self._check_care()
             text = words.sent(parcel.text, self._job, named=False)
             outcome = await self._ways.direct(replace(parcel, text=text))
+        return outcome
+
+    async def _edit_for_good(self, parcel: Parcel) -> Way | Refusal:
+        began = time.monotonic()
+        try:
+            outcome = await self._ways.edit(parcel)
+        except DeliveryDelayed:
+            self._perhaps_edited = True
+            raise
+        if time.monotonic() - began > REPEATED_AFTER:
+            self._perhaps_edited = True
         return outcome
 
     def _check_care(self) -> None:

@@ -146,6 +146,16 @@ class Ways:
         )
         return edited if isinstance(edited, Refusal) else "edit"
 
+    async def shown(self, parcel: Parcel) -> bool | None:
+        """Whether :meth:`edit` has made this of the reply already; None where the bot can't look."""
+        if self._address.place == "elsewhere":
+            return None
+        message = await asked(self._reply.fetch())
+        if isinstance(message, Refusal):
+            return False if message is Refusal.GONE else None
+        names = [parcel.filename] if parcel.picture is not None else []
+        return message.content == parcel.text and [each.filename for each in message.attachments] == names
+
     async def post(self, parcel: Parcel) -> Literal["post"] | Refusal:
         """Send a new message to the channel, in reply to the first one where that exists, unless it is there already.
 

@@ -374,6 +374,30 @@ class TestTrouble:
         assert await reply.deliver(OutOfMemory(512)) == "post"
         assert len(discord.channel_messages) == 2
 
+    async def test_that_hides_whether_an_edit_arrived_leads_to_no_second_answer(
+        self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply]
+    ) -> None:
+        """Where the app came along with a member nobody can look, once the token is dead."""
+        away = moved(job, place="elsewhere")
+        assert await reply_to(away).deliver(result()) == "token"
+        token_dies(discord)
+        assert await reply_to(dataclasses.replace(away, state=State.DELIVERING)).deliver(result()) == "kept"
+        assert shows(the_one(discord.channel_messages))
+        assert direct_messages(discord) == []
+
+    async def test_that_closes_the_channel_after_an_edit_leads_to_no_second_answer(
+        self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply]
+    ) -> None:
+        assert await reply_to(job).deliver(result()) == "token"
+        token_dies(discord)
+        for looking, way in ((None, "token"), (50001, "kept")):
+            discord.fail_next(BY_BOT, 403, code=50001)
+            if looking:
+                discord.fail_next("GET /channels/{channel_id}/messages/{message_id}", 403, code=looking)
+            assert await reply_to(dataclasses.replace(job, state=State.DELIVERING)).deliver(result()) == way
+        assert shows(the_one(discord.channel_messages))
+        assert direct_messages(discord) == []
+
     async def test_without_a_connection_delays_the_delivery(
         self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply], monkeypatch: pytest.MonkeyPatch
     ) -> None:
