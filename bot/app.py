@@ -13,8 +13,9 @@ from bot.jobs.files import JobFiles
 from bot.jobs.service import Jobs
 from bot.jobs.store import Store
 from bot.reply import DiscordReply
-from bot.settings import Settings
-from bot.web.health import serve_health
+from bot.settings import MEGABYTE, Settings
+from bot.web.health import Health
+from bot.web.server import serve
 from engine.executor import Executor
 from engine.memory import return_large_blocks
 
@@ -47,7 +48,9 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
             lambda job: DiscordReply(client, job),
             settings.max_jobs_per_member,
         )
-        await stack.enter_async_context(serve_health(settings, client))
+        least_free = settings.min_free_mb * MEGABYTE
+        health = Health(client, client.executor, store, settings.data_directory, least_free=least_free)
+        await stack.enter_async_context(serve(settings.health_host, settings.health_port, health, lambda: True))
         tasks = [asyncio.create_task(client.jobs.run()), asyncio.create_task(_connect(client))]
         try:
             yield tasks

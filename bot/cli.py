@@ -135,5 +135,7 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
 
 
 def _end(sentence: str, code: int) -> NoReturn:
-    errors.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
+    from bot.redaction import redactor
+
+    errors.print(redactor()(sentence), style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code)

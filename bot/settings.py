@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     max_picture_megapixels: int = Field(default=64, ge=1, le=500)
     max_jobs_per_member: int = Field(default=3, ge=1)
 
+    min_free_mb: int = Field(default=256, ge=0)
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
     health_host: str = "127.0.0.1"

@@ -138,6 +138,21 @@ class Store:
         async with self._engine.connect() as connection:
             return (await connection.execute(query)).scalar_one()
 
+    async def waiting_line(self) -> tuple[int, float]:
+        """How many jobs are queued, and the age in seconds of the oldest of them (0 when there is none)."""
+        query = select(func.count(), func.min(JobRow.created_at)).where(JobRow.state == State.QUEUED)
+        async with self._engine.connect() as connection:
+            waiting, oldest = (await connection.execute(query)).one()
+        if oldest is None:
+            return 0, 0.0
+        # SQLite gives back no time zone; all are UTC.
+        return waiting, max(0.0, (datetime.now(UTC) - oldest.replace(tzinfo=UTC)).total_seconds())
+
+    async def ping(self) -> None:
+        """Make sure that the database takes changes, without making one. Raises SQLAlchemy's or the driver's error."""
+        async with self._engine.begin() as connection:
+            await connection.execute(update(JobRow).where(JobRow.id == "").values(cause=""))
+
     async def synced(self, scope: str) -> str | None:
         """The fingerprint given to :meth:`set_synced`."""
         async with self._engine.connect() as connection:
