@@ -22,6 +22,10 @@ PATIENCE: Final = 2.0
 """Seconds that a part may take to answer before it counts as not well; who asks mostly waits 5."""
 
 
+GIVE_UP: Final = 30.0
+"""Seconds after which a part that still hasn't answered is asked anew: the first question may have been lost."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """How one part is. ``detail`` is for the operator and free of anything secret."""
@@ -102,24 +106,36 @@ class _Look:
     def __init__(self, look: Callable[[], Awaitable[Finding]], *gauges: Gauge) -> None:
         self._look = look
         self._gauges = gauges
-        self._task: asyncio.Task[Finding] | None = None
+        self._tasks: set[asyncio.Task[Finding]] = set()
+        self._newest: asyncio.Task[Finding] | None = None
+        self._begun = 0.0
 
     async def __call__(self) -> Finding:
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._caught())
-        task = self._task
-        # Not a time-out around the look: some of what is awaited there doesn't end promptly when it is cancelled.
+        task = self._join_or_begin()
+        # Not a time-out around it: cancelling costs a connection to the database, and some code ignores it.
         await asyncio.wait([task], timeout=PATIENCE)
         if task.done() and not task.cancelled():
             return task.result()
-        task.cancel()
         self._forget()
         return Finding(False, f"no answer within {PATIENCE:g} s")
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=PATIENCE / 2)
+        """Let what is under way come to its end, if it does so soon."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=PATIENCE / 2)
+
+    def _join_or_begin(self) -> asyncio.Task[Finding]:
+        now = asyncio.get_running_loop().time()
+        if self._newest is not None and not self._newest.done():
+            if now < self._begun + GIVE_UP:
+                return self._newest
+            # Once only: SQLite's driver, cancelled while it is closing, never ends.
+            self._newest.cancel()
+        self._begun = now
+        self._newest = asyncio.create_task(self._caught())
+        self._tasks.add(self._newest)
+        self._newest.add_done_callback(self._tasks.discard)
+        return self._newest
 
     async def _caught(self) -> Finding:
         try:
