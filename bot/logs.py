@@ -1,4 +1,4 @@
-"""Structured logs, on standard error: no secret leaves through them, and no value from outside breaks or forges a line."""
+"""Structured logs, on standard error: no secret leaves through them, and no value from outside forges a line."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from bot.redaction import redactor
 
 Form = Literal["console", "json"]
 
-_BELOW: Final = ("exception", "stack")
+_BELOW: Final[tuple[str, ...]] = ("exception", "stack")
 """What structlog prints below the line, over several lines."""
 _MARGIN: Final = "    "
 """Before each further line of an entry, so that none of them looks like an entry of its own."""

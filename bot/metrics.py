@@ -20,7 +20,7 @@ from engine.progress import Progress
 REGISTRY: Final = CollectorRegistry()
 """Ours alone: Dask keeps its own metrics in the library's default one."""
 ProcessCollector(registry=REGISTRY)
-disable_created_metrics()  # one more series for each, of which nothing is read
+disable_created_metrics()  # type: ignore[no-untyped-call] # one more series for each, of which nothing is read
 
 # --- Jobs ------------------------------------------------------------------------------------------------------------
 

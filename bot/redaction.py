@@ -14,7 +14,9 @@ _NUMBER: Final = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[,}\]])"
 _IS: Final = rf"{_QUOTE}{_COLOUR}\s*[:=]\s*{_COLOUR}{_QUOTE}"
 _EQUALS: Final = r"(?:=|%3D)"
 _PORT: Final = r"\d{1,5}(?:[/?#\s,;)\]}>'\"\\\x1b]|$)"
-_SIGNATURES: Final = r"ex|is|hm|sig|signature|expires|AWSAccessKeyId|X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)"
+_SIGNATURES: Final = (
+    r"ex|is|hm|sig|signature|expires|AWSAccessKeyId|X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)"
+)
 
 # None of these may ask for a boundary before a secret: the n of an escaped line break may stand there.
 _SHAPES: Final = (
@@ -22,7 +24,10 @@ _SHAPES: Final = (
     (re.compile(r"(/(?:webhooks|interactions)/\d+/)[^/\s?'\"\\\x1b]+"), r"\1…"),
     (re.compile(r"aW50ZXJhY3Rpb246[\w+/=-]{16,}"), "…"),
     # Links to the CDN and to object stores are signed, also where they stand within another link.
-    (re.compile(rf"(?i)((?:[?&;]|%3F|%26)(?:{_SIGNATURES}){_EQUALS})[^&\s'\"\\\x1b]+?(?=[&\s'\"\\\x1b]|%26|$)"), r"\1…"),
+    (
+        re.compile(rf"(?i)((?:[?&;]|%3F|%26)(?:{_SIGNATURES}){_EQUALS})[^&\s'\"\\\x1b]+?(?=[&\s'\"\\\x1b]|%26|$)"),
+        r"\1…",
+    ),
     # A bot's token: its user's number, a time and a signature, in Base64.
     (re.compile(r"[MNO][\w-]{22,27}\.[\w-]{6,7}\.[\w-]{27,}"), "…"),
     (re.compile(r"(?i)((?:Bot|Bearer|Basic) )[\w.~+/-]{20,}=*"), r"\1…"),

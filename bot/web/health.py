@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final
 
 import discord
 from prometheus_client import Gauge
@@ -16,7 +16,7 @@ from bot.jobs.store import Store
 from bot.settings import MEGABYTE
 from engine.executor import Executor
 
-Part = Literal["gateway", "workers", "database", "disk"]
+PARTS: Final = ("gateway", "workers", "database", "disk")
 
 PATIENCE: Final = 2.0
 """Seconds that a part may take to answer before it counts as not well; who asks mostly waits 5."""
@@ -54,10 +54,9 @@ class Health:
             "queue": _Look(self._queue, metrics.QUEUED, metrics.OLDEST),
         }
 
-    async def examine(self) -> dict[Part, Finding]:
-        """The finding for each part, within little more than :data:`PATIENCE`."""
-        parts: tuple[Part, ...] = get_args(Part)
-        findings = dict(zip(parts, await asyncio.gather(*(self._looks[part]() for part in parts)), strict=True))
+    async def examine(self) -> dict[str, Finding]:
+        """The finding for each of :data:`PARTS`, within little more than :data:`PATIENCE`."""
+        findings = dict(zip(PARTS, await asyncio.gather(*(self._looks[part]() for part in PARTS)), strict=True))
         for part, finding in findings.items():
             metrics.HEALTHY.labels(part=part).set(finding.well)
         return findings

@@ -37,7 +37,9 @@ def scheduler_process(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[by
     file = tmp_path / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     with subprocess.Popen(
-        [*command, "--no-dashboard", "--scheduler-file", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*command, "--no-dashboard", "--scheduler-file", str(file)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as process:
         try:
             while not (file.exists() and file.read_text().strip().endswith("}")):
@@ -104,6 +106,23 @@ class TestHealth:
             assert await operated.detail("workers") == "no answer within 0.3 s"
             operated.workers.answers.set()
             await eventually(lambda: _is_well(operated), "well again")
+
+    async def test_asks_again_when_a_question_was_lost(
+        self, operated: Operated, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lost: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        answers: list[Any] = [lost, asyncio.sleep(0, 2)]
+
+        async def slots() -> int:
+            found: int = await answers.pop(0)
+            return found
+
+        monkeypatch.setattr(operated.workers, "slots", slots)
+        monkeypatch.setattr("bot.web.health.GIVE_UP", 0.0)
+        async with operated.connected():
+            assert await operated.detail("workers") == "no answer within 0.3 s"
+            assert await operated.detail("workers") == "2 at a time"
+        assert lost.cancelled()
 
     async def test_is_not_well_while_the_scheduler_is_frozen_or_gone(
         self, operated: Operated, scheduler_process: tuple[str, subprocess.Popen[bytes]]
