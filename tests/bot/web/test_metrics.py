@@ -23,6 +23,7 @@ from tests.bot.jobs.conftest import eventually
 from tests.bot.web.conftest import Operated
 
 MESSAGES = "POST /channels/{channel_id}/messages"
+README = Path(__file__).parents[3] / "README.md"
 DASHBOARD = Path(bot.web.__file__).parent / "grafana.json"
 
 
@@ -271,6 +272,16 @@ class TestTheDashboard:
         assert [
             name for name, names in self.served().items() if name.startswith("atelier_") and not names & asked
         ] == []
+
+    def test_is_not_alone_in_telling_of_them(self) -> None:
+        section = README.read_text(encoding="utf-8").split("## Seeing it")[1].split("\n## ")[0]
+        told = set(re.findall(r"`([a-z_]+)`", section))
+        expected = {
+            name.removeprefix("atelier_") + ("_total" if f"{name}_total" in names else "")
+            for name, names in self.served().items()
+            if name.startswith("atelier_")
+        }
+        assert expected - told == set()
 
     def test_uses_labels_that_are_there(self) -> None:
         known = {"le", "instance", "job"}
