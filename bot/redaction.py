@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 _COLOUR: Final = r"(?:\x1b\[[\d;]*m)*"
 _QUOTE: Final = r"(?:\\*['\"])?"
@@ -51,18 +51,33 @@ _SHORTEST: Final = 8
 
 def redactor(*secrets: str) -> Callable[[str], str]:
     """What takes these secrets, however they are written, and everything of a secret's shape out of a text."""
-    forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
+    known_secrets = {*secrets, *(password for secret in secrets for password in _passwords(secret))}
+    forms = {form for secret in known_secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
     # The longest first, so that no form leaves the rest of a longer one behind.
     known = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))) if forms else None
 
-    def redacted(text: str) -> str:
+    def without_secrets(text: str) -> str:
         if known is not None:
             text = known.sub("…", text)
         for pattern, replacement in _SHAPES:
             text = pattern.sub(replacement, text)
         return text
 
-    return redacted
+    return without_secrets
+
+
+def redacted(text: str, *secrets: str) -> str:
+    """``text`` as :func:`redactor` leaves it."""
+    return redactor(*secrets)(text)
+
+
+def _passwords(secret: str) -> set[str]:
+    """Those in an address that is secret as a whole: drivers are given them alone."""
+    try:
+        password = urlsplit(secret).password or ""
+    except ValueError:
+        return set()
+    return {password, unquote(password)}
 
 
 def _forms(secret: str) -> set[str]:

@@ -169,6 +169,11 @@ class TestTheRestIsLogged:
         assert "https://discord.com/api/v10/webhooks/1234/…/messages/5?thread=6" in output
         assert all(word in output for word in ("before", "after"))
 
+    def test_of_addresses_without_a_password(self) -> None:
+        urls = ["http://127.0.0.1:8080/api/v10/users/@me", "tls://host:8786", "https://host:443/a, mail me@host"]
+        (line,) = parsed(logged("json", lambda: ours.info("event", urls=urls)))
+        assert line["urls"] == urls
+
     @given(
         st.dictionaries(
             st.text("abcdefgh_", min_size=1).map("key_{}".format),

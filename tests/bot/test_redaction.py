@@ -25,6 +25,8 @@ SHAPES: dict[str, Callable[[str], str]] = {
     "the path of a callback": lambda secret: f"https://discord.com/api/v10/interactions/1234/{secret}/callback",
     "a link": lambda secret: f"https://cdn.discordapp.com/attachments/1/2/a.png?ex=68a1&is=68a0&hm={secret}&",
     "a link that was cut": lambda secret: f"https://cdn.discordapp.com/attachments/1/2/a.png?hm={secret}",
+    "the URL of a database": lambda secret: f"postgresql+asyncpg://atelier:{secret}@localhost:5432/atelier",
+    "the URL of a cache": lambda secret: f"redis://:{secret}@localhost",
     "a header": lambda secret: f"Authorization: Bot {secret}",
     "a field": lambda secret: f"token={secret}",
     "a field of JSON": lambda secret: json.dumps({"application": 1, "token": secret, "channel": 2}),

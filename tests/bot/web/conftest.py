@@ -13,6 +13,7 @@ import pytest
 import yarl
 
 from bot.client import Atelier
+from bot.jobs.cipher import Cipher, new_key
 from bot.jobs.store import Store
 from bot.sandbox import LocalDiscord
 from bot.settings import Settings
@@ -136,5 +137,5 @@ def settings(local: LocalDiscord, unused_tcp_port: int) -> Settings:
 @pytest.fixture
 async def operated(settings: Settings, local: LocalDiscord, tmp_path: Path) -> AsyncIterator[Operated]:
     """Everything at hand, one worker, nothing served yet."""
-    async with Store.open(f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}") as store:
+    async with Store.open(f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}", Cipher([new_key()])) as store:
         yield Operated(settings, local, store, tmp_path)

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from prometheus_client.parser import text_string_to_metric_families
 import bot.web
 from bot import metrics
 from bot.client import Atelier
+from bot.jobs.job import State
 from engine.progress import Progress
-from tests.bot.jobs.conftest import eventually
+from tests.bot.jobs.conftest import eventually, job
 from tests.bot.web.conftest import Operated
 
 MESSAGES = "POST /channels/{channel_id}/messages"
@@ -108,16 +110,16 @@ class TestTheSurroundings:
         async with operated.serving():
             assert await sample(operated, "atelier_storage_free_bytes") > 0
 
-    async def test_the_line_of_jobs(self, operated: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
-        async def waiting_line() -> tuple[int, float]:
-            return 7, 81.5
-
+    async def test_the_line_of_jobs(self, operated: Operated) -> None:
         async with operated.serving():
             assert await sample(operated, "atelier_queue_jobs") == 0
             assert await sample(operated, "atelier_queue_oldest_seconds") == 0
-            monkeypatch.setattr(operated.store, "waiting_line", waiting_line)
-            assert await sample(operated, "atelier_queue_jobs") == 7
-            assert await sample(operated, "atelier_queue_oldest_seconds") == 81.5
+            an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+            await operated.store.add(job(), "a process", "a pool", 3)
+            await operated.store.add(job(created_at=an_hour_ago), "another", "a pool", 3)
+            await operated.store.add(job(state=State.RUNNING), "another", "a pool", 3)
+            assert await sample(operated, "atelier_queue_jobs") == 2
+            assert await sample(operated, "atelier_queue_oldest_seconds") >= 3600
 
     async def test_a_line_that_is_not_known(self, operated: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
         async def waiting_line() -> tuple[int, float]:
