@@ -19,7 +19,8 @@ from bot.jobs.storage import Room, Storage
 from bot.jobs.store import Store
 from bot.reply import DiscordReply
 from bot.settings import MEGABYTE, Settings
-from bot.web.health import serve_health
+from bot.web.health import Health
+from bot.web.server import serve
 from engine.blobs import Blobs
 from engine.cluster.security import TLS, scheduler_security
 from engine.cluster.unpickling import restrict
@@ -91,7 +92,11 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
             lambda job, may_edit: DiscordReply(client, job, may_edit),
             Policy(settings.max_jobs_per_member, timedelta(hours=settings.max_job_hours)),
         )
-        await stack.enter_async_context(serve_health(settings, client))
+        health = Health(client, client.executor, store, settings.data_directory, least_free=room.free)
+        service = client.jobs
+        await stack.enter_async_context(
+            serve(settings.health_host, settings.health_port, health, lambda: not service.closing)
+        )
         tasks = [asyncio.create_task(client.jobs.run()), asyncio.create_task(_connect(client))]
         try:
             yield tasks

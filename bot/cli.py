@@ -125,6 +125,7 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     from sqlalchemy.exc import SQLAlchemyError
 
     from bot import logs
+    from bot.redaction import redacted
     from engine.errors import AtelierError
 
     settings = _settings()
@@ -134,7 +135,7 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     logs.configure(settings.log_level, settings.log_format, *settings.secrets)
 
     def told(sentence: str) -> str:
-        return logs.redacted(sentence, *settings.secrets)
+        return redacted(sentence, *settings.secrets)
 
     try:
         asyncio.run(act(settings, token))

@@ -15,6 +15,7 @@ from discord import app_commands
 from bot.commands.jobs import jobs
 from bot.commands.stylize import stylize
 from bot.settings import Settings
+from bot.traffic import Traffic
 from bot.trouble import UNDELIVERED, is_anothers, told
 from bot.views.cancel import CancelButton
 from bot.views.jobs import ShowMenu
@@ -61,11 +62,13 @@ class Atelier(discord.Client):
         discord.http.Route.BASE = settings.discord_api_url
         discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(settings.discord_gateway_url)
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # it paints, it doesn't speak
+        self._traffic = Traffic()
         super().__init__(
             intents=discord.Intents(guilds=True),
             allowed_mentions=discord.AllowedMentions.none(),
             shard_id=settings.shard_id,
             shard_count=settings.shard_count,
+            http_trace=self._traffic.trace(),
         )
         self.settings = settings
         self.tree = CommandTree(self)
@@ -86,6 +89,10 @@ class Atelier(discord.Client):
     async def on_ready(self) -> None:
         """Called by discord.py each time the gateway is ready anew."""
         log.info("connected to Discord", user=str(self.user), servers=len(self.guilds))
+
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        """Called by discord.py for each interaction, beside the command or button that it is for."""
+        self._traffic.received(interaction.id)
 
     async def on_error(self, event_method: str, /, *_args: Any, **_kwargs: Any) -> None:
         """Called by discord.py when a handler of ours raised."""

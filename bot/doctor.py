@@ -11,7 +11,7 @@ import discord
 from bot.client import Atelier
 from bot.jobs.cipher import FILE, Cipher, new_key
 from bot.jobs.store import Store
-from bot.logs import redacted
+from bot.redaction import redacted
 from bot.settings import MEGABYTE, Settings
 from engine.errors import AtelierError, ClusterUnsafe, DeviceUnavailable
 

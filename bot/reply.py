@@ -174,7 +174,9 @@ class DiscordReply:
             return
         self._pending = edit
         if self._editing is None or self._editing.done():
-            self._editing = asyncio.create_task(self._edit_in_turn())
+            # What discord.py logs of an edit names the job, too.
+            with structlog.contextvars.bound_contextvars(job=self._job.id):
+                self._editing = asyncio.create_task(self._edit_in_turn())
 
     async def _edit_in_turn(self) -> None:
         while self._pending is not None:

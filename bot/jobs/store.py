@@ -236,9 +236,9 @@ class Store:
     # Looking
 
     async def ping(self) -> None:
-        """Raise if the database does not answer."""
-        async with self._engine.connect() as connection:
-            await connection.execute(select(literal(1)))
+        """Raise if the database does not take changes; makes none."""
+        async with self._engine.begin() as connection:
+            await connection.execute(update(JobRow).where(JobRow.id == "").values(address=""))
 
     async def get(self, job: str) -> Job | None:
         """The job of that id."""
