@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from bot.sandbox import LocalDiscord
@@ -19,7 +19,7 @@ MIN_FREE_MB: Final = 16
 class Faults:
     """Injects a fault of a random kind every now and then, and counts them."""
 
-    def __init__(self, discord: LocalDiscord, disk: Disk | None, rng: random.Random, *, pause: float) -> None:
+    async def __init__(self, discord: LocalDiscord, disk: Disk | None, rng: random.Random, *, pause: float) -> None:
         """``pause`` is the mean number of seconds between two faults."""
         self.injected: Counter[str] = Counter()
         self._discord = discord
@@ -29,8 +29,8 @@ class Faults:
 
     async def run(self) -> None:
         """Inject until cancelled; then the disk has room again."""
-        kinds: dict[str, Callable[[], None]] = {
-            "429": self._rate_limit,
+        kinds: dict[str, Callable[[], Awaitable[None]]] = {
+            "429": self._limit,
             "500": self._server_error,
             "missing permission": self._forbid,
             "token refused": self._refuse_token,
@@ -43,27 +43,28 @@ class Faults:
                     await self._fill(self._disk)
                     continue
                 kind = self._rng.choice(list(kinds))
-                kinds[kind]()
+                await kinds[kind]()
                 self.injected[kind] += 1
         finally:
             if self._disk is not None:
                 self._disk.empty()
 
-    def _rate_limit(self) -> None:
+    async def _limit(self) -> None:
         self._discord.rate_limit_next(self._rng.choice((CALLBACK, REPLY)), self._rng.uniform(0.3, 2))
 
-    def _server_error(self) -> None:
+    async def _server_error(self) -> None:
         self._discord.fail_next(self._rng.choice((CALLBACK, REPLY)), self._rng.choice((500, 502, 503)))
 
-    def _forbid(self) -> None:
+    async def _forbid(self) -> None:
         self._discord.fail_next(CHANNEL, 403, code=50013, message="Missing Permissions")
 
-    def _refuse_token(self) -> None:
+    async def _refuse_token(self) -> None:
         self._discord.fail_next(REPLY, 401, code=50027, message="Invalid Webhook Token")
 
-    def _drop(self) -> None:
-        dropping = asyncio.ensure_future(self._discord.drop_gateway())
-        dropping.add_done_callback(lambda _: self._rng.random() < 0.3 and self._discord.forget_sessions())
+    async def _drop(self) -> None:
+        await self._discord.drop_gateway()
+        if self._rng.random() < 0.3:
+            self._discord.forget_sessions()
 
     async def _fill(self, disk: Disk) -> None:
         """Leave less than the bot wants free, or nothing at all, for some seconds."""

@@ -5,11 +5,11 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bot.demo.show import OPERATORS_OWN
 from bot.sandbox import LocalDiscord
@@ -18,13 +18,14 @@ from tests.chaos.disk import small_disk
 from tests.chaos.faults import MIN_FREE_MB, Faults
 from tests.chaos.killer import Killer
 from tests.chaos.members import Book, customers
-from tests.chaos.processes import Fleet, fleet
+from tests.chaos.processes import fleet
 from tests.chaos.report import Report, as_dicts, logged_errors, outcomes, survivors
 from tests.chaos.watch import Watch
 from tests.chaos.witness import Witness
 
 START_WITHIN: Final = 120.0
 """Seconds for the first bot to connect."""
+QUIET: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,7 @@ async def run(scenario: Scenario, folder: Path) -> Report:
                 await _ask(discord, book, scenario)
             with suppress(TimeoutError):
                 async with asyncio.timeout(scenario.settle):
-                    while watch.open_rows():
-                        await watch.changed()
-            await asyncio.sleep(3)  # whoever would answer twice has the time to
+                    await _settled(watch)
             await watch.read_all()
             claimed = await watch.claimed()
             findings = Checker(book, watch, witness).findings()
@@ -133,9 +132,9 @@ def _environment(discord: LocalDiscord, data: Path, database: str | None) -> Map
 
 
 @asynccontextmanager
-async def _going_on(*works: "asyncio.Future[None] | object") -> AsyncIterator[None]:
+async def _going_on(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Have these coroutines run beside what is inside; what they raise ends it."""
-    tasks = [asyncio.ensure_future(work) for work in works]  # type: ignore[arg-type]
+    tasks = [asyncio.create_task(work) for work in works]
     try:
         yield
     finally:
@@ -152,6 +151,15 @@ async def _ask(discord: LocalDiscord, book: Book, scenario: Scenario) -> None:
         async with asyncio.timeout(scenario.minutes * 60), asyncio.TaskGroup() as group:
             for customer in customers(discord, book, scenario.members, scenario.seed):
                 group.create_task(customer.live())
+
+
+async def _settled(watch: Watch) -> None:
+    """Wait until no job has been open for :data:`QUIET` seconds: whoever would answer twice has the time to."""
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < QUIET:
+        if watch.open_rows():
+            quiet_since = time.monotonic()
+        await asyncio.sleep(0.1)
 
 
 def _orphans(folder: Path, claimed: set[str]) -> int:

@@ -54,7 +54,6 @@ class Watch:
         self._engine = engine
         self._by_content: dict[str, Row] = {}
         self._listeners: list[Callable[[Row], None]] = []
-        self._changed = asyncio.Event()
 
     @classmethod
     @asynccontextmanager
@@ -83,10 +82,6 @@ class Watch:
     def open_rows(self) -> list[Row]:
         """Every job that has not ended."""
         return [row for row in self.rows.values() if row.is_open]
-
-    async def changed(self) -> None:
-        """Wait for the next change of any state."""
-        await self._changed.wait()
 
     async def read_all(self) -> None:
         """Read everything once more."""
@@ -124,9 +119,6 @@ class Watch:
         for row in told:
             for listener in self._listeners:
                 listener(row)
-        if told:
-            self._changed.set()
-            self._changed = asyncio.Event()
 
 
 def _row(found: Mapping[str, Any], before: Row | None) -> Row:
