@@ -19,7 +19,7 @@ MIN_FREE_MB: Final = 16
 class Faults:
     """Injects a fault of a random kind every now and then, and counts them."""
 
-    async def __init__(self, discord: LocalDiscord, disk: Disk | None, rng: random.Random, *, pause: float) -> None:
+    def __init__(self, discord: LocalDiscord, disk: Disk | None, rng: random.Random, *, pause: float) -> None:
         """``pause`` is the mean number of seconds between two faults."""
         self.injected: Counter[str] = Counter()
         self._discord = discord
