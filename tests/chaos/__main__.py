@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--database", help="SQLAlchemy's URL of an empty database (SQLite in the data directory)")
     parser.add_argument("--kill-every", type=float, default=6.0, help="mean seconds between blows; 0 for none")
-    parser.add_argument("--fault-every", type=float, default=1.0, help="mean seconds between faults; 0 for none")
+    parser.add_argument("--fault-every", type=float, default=8.0, help="mean seconds between troubles; 0 for none")
     parser.add_argument("--folder", type=Path, help="an empty folder for data and logs, kept (a temporary one)")
     parser.add_argument("--json", type=Path, help="write the report here, too")
     arguments = parser.parse_args()

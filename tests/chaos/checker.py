@@ -38,7 +38,7 @@ class Checker:
         self._asks = {row.id: ask for ask in book.asks if (row := book.job(ask)) is not None}
         self._named: dict[str, list[list[Sight]]] = {}
         for states in witness.messages():
-            for job in {job for sight in states for job in (sight.button, *(job for job, _ in sight.finals)) if job}:
+            for job in {job for sight in states for job in sight.jobs}:
                 self._named.setdefault(job, []).append(states)
 
     def findings(self) -> list[Finding]:
@@ -62,9 +62,9 @@ class Checker:
             yield Finding("disagrees", row.id, f"its member was told that it is cancelled, and it is {row.state}")
 
     def _messages(self, ask: Ask, row: Row) -> list[list[Sight]]:
-        """Every message about a job: those of its interaction, and those that name it."""
+        """Every message about a job: those of its interaction, and those that name it, but not what ``/jobs`` shows."""
         own = [self._witness.states(message) for message in ask.invocation.message_ids]
-        return own + [states for states in self._named.get(row.id, []) if states not in own]
+        return own + [states for states in self._named.get(row.id, []) if states not in own and not states[0].ephemeral]
 
     def _told_cancelled(self, ask: Ask) -> bool:
         told = words.explain(PaintingCancelled())
@@ -115,7 +115,7 @@ def _missing(row: Row, shown: list[list[Sight]], told: list[list[Sight]], reply:
             if shown:
                 yield Finding("disagrees", row.id, f"{row.state}, and its painting was shown")
         case "cancelled":
-            if not told and reply and not reply[-1].deleted:
+            if not told and row.way != "kept" and reply and not reply[-1].deleted:
                 yield Finding("lost", row.id, f"cancelled, but the reply says {last!r}")
             if shown:
                 yield Finding("disagrees", row.id, "cancelled, and its painting was shown")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from bot.sandbox import Invocation, InvocationRefused, LocalDiscord, Member, Upload
+from bot.sandbox import Invocation, InvocationRefused, LocalDiscord, Member, Message, Place, Upload
 from engine.quality import Quality
 from tests.chaos.pictures import drawn
 from tests.chaos.watch import Row, Watch
@@ -47,6 +47,8 @@ class Ask:
     """SHA-256 of its content, under which the bot keeps it."""
     invocation: Invocation
     presses: list[Invocation] = field(default_factory=list)
+    fetched: bool = False
+    """Whether the member has fetched the painting by ``/jobs``, because no way led to them."""
 
 
 class Book:
@@ -98,11 +100,28 @@ class Book:
         return self.accepted >= self._wanted
 
 
+class Places:
+    """Where members ask: two servers of different shards, one without the bot, and direct messages."""
+
+    def __init__(self, discord: LocalDiscord) -> None:
+        self.discord = discord
+        self.joined = (discord.home, discord.add_guild("The other shard's"))
+        """Those where the bot is a member."""
+        self._stranger = discord.add_guild("Where the bot is not", installed="user")
+
+    def choose(self, member: Member, rng: random.Random) -> Place:
+        """Mostly a server with the bot in it."""
+        first, second = self.joined
+        places = (first, second, self._stranger, self.discord.direct(member))
+        return rng.choices(places, (0.45, 0.25, 0.2, 0.1))[0]
+
+
 class Customer:
     """One member with several hands: each hand follows one picture at a time."""
 
-    def __init__(self, member: Member, book: Book, rng: random.Random, *, hands: int) -> None:
+    def __init__(self, member: Member, places: Places, book: Book, rng: random.Random, *, hands: int) -> None:
         self.member = member
+        self._places = places
         self._book = book
         self._rng = rng
         self._hands = hands
@@ -134,7 +153,8 @@ class Customer:
     async def _invoke(self, number: int) -> Ask | None:
         picture = drawn(number)
         plan = self._plan()
-        invocation = await self.member.invoke(
+        member = self.member.at(self._places.choose(self.member, self._rng))
+        invocation = await member.invoke(
             "stylize",
             content=Upload(f"content {number}.png", picture),
             style=STYLE,
@@ -142,7 +162,7 @@ class Customer:
             strength=10,
             colours="content",
         )
-        ask = Ask(number, self.member, plan, hashlib.sha256(picture).hexdigest(), invocation)
+        ask = Ask(number, member, plan, hashlib.sha256(picture).hexdigest(), invocation)
         self._book.asks.append(ask)
         try:
             await invocation.acknowledged(ACKNOWLEDGED_WITHIN)
@@ -174,6 +194,23 @@ class Customer:
         if ask.plan.cancel != "never":
             await self._cancel(ask, ended)
         await _until(ended, WAITS_FOR)
+        row = self._book.job(ask)
+        if row is not None and (row.state, row.way) == ("delivered", "kept"):
+            await self._fetch(ask, row.id)
+
+    async def _fetch(self, ask: Ask, job: str) -> None:
+        """Look where the bot keeps what it could not bring."""
+        for _ in range(5):
+            try:
+                listed = await ask.member.invoke("jobs")
+                menu = await listed.wait_until(lambda message: bool(message.components), 10)
+                chosen = await ask.member.choose(menu, "jobs:show", job)
+                await chosen.wait_until(_shows(job), 10)
+            except (TimeoutError, InvocationRefused):  # a bot that was killed; or the list is too short
+                await asyncio.sleep(2)
+            else:
+                ask.fetched = True
+                return
 
     async def _cancel(self, ask: Ask, ended: Callable[[], bool]) -> None:
         """Press Cancel as soon as it is there, again where nobody answered."""
@@ -185,7 +222,7 @@ class Customer:
             presses = []
             for _ in range(ask.plan.presses):
                 try:
-                    presses.append(await self.member.press(reply, "Cancel"))
+                    presses.append(await ask.member.press(reply, "Cancel"))
                 except InvocationRefused:  # gone while the finger was on its way
                     return
             ask.presses += presses
@@ -199,11 +236,16 @@ def _can_cancel(ask: Ask) -> bool:
     return reply is not None and any(button.label == "Cancel" and not button.disabled for button in reply.buttons)
 
 
-def customers(discord: LocalDiscord, book: Book, count: int, seed: int) -> list[Customer]:
+def _shows(job: str) -> Callable[[Message], bool]:
+    return lambda message: any(job in attachment.filename for attachment in message.attachments)
+
+
+def customers(places: Places, book: Book, count: int, seed: int) -> list[Customer]:
     """``count`` members; every third wants more at a time than an operator's three."""
     return [
         Customer(
-            discord.member(f"Member {number}"),
+            places.discord.member(f"Member {number}"),
+            places,
             book,
             random.Random(f"member {number} of {seed}"),
             hands=5 if number % 3 == 2 else 2,

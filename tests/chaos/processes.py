@@ -154,14 +154,15 @@ class Child:
 
     async def _stop(self) -> None:
         if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
+            began = time.monotonic()
+            self.ask()
             try:
                 async with asyncio.timeout(STOP_WITHIN):
                     await self._process.wait()
             except TimeoutError:
                 self._signal(signal.SIGKILL)
                 await self._process.wait()
+            self.polite_seconds.append(time.monotonic() - began)
         self._sweep()
 
 
@@ -209,13 +210,15 @@ async def fleet(environment: Mapping[str, str], logs: Path, *, bots: int, worker
             for number in range(bots)
         ),
     ]  # fmt: skip
-    tasks = [asyncio.create_task(child.supervise()) for child in children]
+    tasks = {child: asyncio.create_task(child.supervise()) for child in children}
     try:
         yield Fleet(children)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for role in ("bot", "worker", "scheduler"):  # as an operator would: those who need others first
+            ending = [task for child, task in tasks.items() if child.role == role]
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
 
 
 def atelier(*arguments: str) -> list[str]:

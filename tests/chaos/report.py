@@ -48,6 +48,8 @@ class Report:
     """How often processes ended by themselves; workers do when their scheduler is gone."""
     polite_seconds: float
     """The longest that a bot took to end when asked."""
+    fetched: int
+    """Paintings that were kept, and that their member fetched by ``/jobs``."""
     orphans: int
     """Blobs that no job claims in the end."""
     errors: dict[str, int]
@@ -103,14 +105,14 @@ def survivors(watch: Watch, killer: Killer) -> tuple[int, int]:
 
 
 def logged_errors(logs: Iterable[Path]) -> Counter[str]:
-    """Lines at level error or above, by event; a line that is no JSON counts by its first word."""
+    """Lines at level error or above, by event."""
     found: Counter[str] = Counter()
     for path in logs:
         for line in path.read_text(errors="replace").splitlines():
             try:
                 entry = json.loads(line)
             except ValueError:
-                found["not JSON: " + line[:60]] += 1
+                found["(a line that is not JSON)"] += 1
                 continue
             if isinstance(entry, dict) and entry.get("level") in {"error", "critical"}:
                 found[str(entry.get("event"))[:80]] += 1

@@ -15,9 +15,9 @@ from bot.demo.show import OPERATORS_OWN
 from bot.sandbox import LocalDiscord
 from tests.chaos.checker import Checker
 from tests.chaos.disk import small_disk
-from tests.chaos.faults import MIN_FREE_MB, Faults
+from tests.chaos.faults import MIN_FREE_MB, Troubles
 from tests.chaos.killer import Killer
-from tests.chaos.members import Book, customers
+from tests.chaos.members import Book, Customer, Places, customers
 from tests.chaos.processes import fleet
 from tests.chaos.report import Report, as_dicts, logged_errors, outcomes, survivors
 from tests.chaos.watch import Watch
@@ -46,8 +46,8 @@ class Scenario:
     """SQLAlchemy's URL; SQLite beside the blobs unless given."""
     kill_every: float | None = 6.0
     """Mean seconds between two blows, beyond one; None for none."""
-    fault_every: float | None = 1.0
-    """Mean seconds between two faults; None for none."""
+    fault_every: float | None = 8.0
+    """Mean seconds between two of the larger troubles; None for no faults at all."""
 
 
 async def run(scenario: Scenario, folder: Path) -> Report:
@@ -68,16 +68,19 @@ async def run(scenario: Scenario, folder: Path) -> Report:
             fleet(environment, logs, bots=scenario.bots, workers=scenario.workers) as children,
             Watch.open(database) as watch,
         ):
-            await discord.wait_for_bot(START_WITHIN)
+            await discord.wait_for_bot(START_WITHIN, scenario.bots)
+            places = Places(discord)
             book = Book(scenario.jobs, watch, witness)
             killer = Killer(
                 children, watch, witness, random.Random(f"killer {scenario.seed}"), pause=scenario.kill_every or 1
             )
-            faults = Faults(discord, disk, random.Random(f"faults {scenario.seed}"), pause=scenario.fault_every or 1)
+            crowd = customers(places, book, scenario.members, scenario.seed)
+            troubles = Troubles(discord, [customer.member for customer in crowd], places.joined, disk, scenario.seed)
             async with _going_on(
-                *([killer.run()] if scenario.kill_every else []), *([faults.run()] if scenario.fault_every else [])
+                *([killer.run()] if scenario.kill_every else []),
+                *([troubles.run(scenario.fault_every)] if scenario.fault_every else []),
             ):
-                await _ask(discord, book, scenario)
+                await _ask(crowd, scenario)
             with suppress(TimeoutError):
                 async with asyncio.timeout(scenario.settle):
                     await _settled(watch)
@@ -97,7 +100,7 @@ async def run(scenario: Scenario, folder: Path) -> Report:
             kills=killer.kills(),
             blows=killer.by_moment(),
             missed=killer.missed,
-            faults=faults.injected,
+            faults=troubles.counts,
             resumed=resumed,
             interrupted=interrupted,
             cancelled=sum(row.state == "cancelled" for row in rows),
@@ -106,6 +109,7 @@ async def run(scenario: Scenario, folder: Path) -> Report:
             only_acknowledged=only_acknowledged,
             fell=children.fell(),
             polite_seconds=max(children.polite_seconds(), default=0.0),
+            fetched=sum(ask.fetched for ask in book.asks),
             orphans=_orphans(data / "blobs", claimed),
             errors=logged_errors(child.log for child in children.of("bot")),
             lost=sum(finding.kind == "lost" for finding in findings),
@@ -145,11 +149,11 @@ async def _going_on(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
                 raise ended
 
 
-async def _ask(discord: LocalDiscord, book: Book, scenario: Scenario) -> None:
+async def _ask(crowd: list[Customer], scenario: Scenario) -> None:
     """Let the members live until they have what they want, or the time is over."""
     with suppress(TimeoutError):
         async with asyncio.timeout(scenario.minutes * 60), asyncio.TaskGroup() as group:
-            for customer in customers(discord, book, scenario.members, scenario.seed):
+            for customer in crowd:
                 group.create_task(customer.live())
 
 

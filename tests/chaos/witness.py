@@ -12,6 +12,7 @@ from bot.sandbox import LocalDiscord, Message
 
 _JOB: Final = re.compile(r"cancel:([0-9a-f]{16})")
 _FINAL: Final = re.compile(r"painting(?:-([0-9a-f]{16}))?\.\w+")
+_NAMED: Final = re.compile(r"-# Job ([0-9a-f]{16})$")
 _STEP: Final = re.compile(r"step (\d+) of (\d+)")
 
 Moment = Literal["acknowledged", "told"]
@@ -29,8 +30,10 @@ class Sight:
     deleted: bool
     thinking: bool
     content: str
-    button: str
-    """The job that its Cancel button names, else empty."""
+    jobs: frozenset[str]
+    """Those that its Cancel button, its text or its paintings name."""
+    button: bool
+    """Whether it can be cancelled."""
     finals: tuple[tuple[str, str], ...]
     """Of each finished painting on it: the job that its name tells, else empty, and the SHA-256 of its bytes."""
     step: int | None
@@ -66,12 +69,8 @@ class Witness:
         yield from self._states.values()
 
     def job_at(self, message: int | None) -> str:
-        """The job whose Cancel button or painting was seen on a message, else empty."""
-        for sight in self.states(message):
-            named = sight.button or next((job for job, _ in sight.finals if job), "")
-            if named:
-                return named
-        return ""
+        """The job that a message named, else empty."""
+        return next((job for sight in self.states(message) for job in sight.jobs), "")
 
     def _see(self, message: Message) -> None:
         if not message.author_is_bot:
@@ -82,7 +81,8 @@ class Witness:
                 digest = hashlib.sha256(attachment.data).hexdigest()
                 self.pictures[digest] = attachment.data
                 finals.append((found[1] or "", digest))
-        buttons = (_JOB.fullmatch(button.custom_id or "") for button in message.buttons)
+        buttons = [found[1] for button in message.buttons if (found := _JOB.fullmatch(button.custom_id or ""))]
+        named = [*buttons, *_NAMED.findall(message.content), *(job for job, _ in finals if job)]
         step = _STEP.search(message.content)
         sight = Sight(
             at=time.monotonic(),
@@ -92,7 +92,8 @@ class Witness:
             deleted=message.deleted,
             thinking=message.thinking,
             content=message.content,
-            button=next((found[1] for found in buttons if found), ""),
+            jobs=frozenset(named),
+            button=bool(buttons),
             finals=tuple(finals),
             step=int(step[1]) if step else None,
         )
