@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import structlog
@@ -14,6 +15,8 @@ _NUMBER: Final = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[,}\]])"
 _SECRETS: Final = (
     # Interaction and webhook tokens stand in paths of Discord's API.
     (re.compile(r"(/(?:webhooks|interactions)/\d+/)[^/\s?'\"\\\x1b]+"), r"\1…"),
+    # Passwords in URLs of databases and the like.
+    (re.compile(r"(\w://[^\s/:@'\"]*:)[^\s/@'\"]+(?=@)"), r"\1…"),
     # Links to the CDN are signed.
     (re.compile(r"([?&](?:ex|is|hm|signature)=)[^&\s'\"\\\x1b]+"), r"\1…"),
     (re.compile(r"(Bot )[\w.-]{20,}"), r"\1…"),
@@ -24,9 +27,9 @@ _SECRETS: Final = (
 class _Redacting(structlog.stdlib.ProcessorFormatter):
     """Goes over the finished line, traceback and all, so that no way of logging gets around it."""
 
-    def __init__(self, secret: str | None, **kwargs: Any) -> None:
+    def __init__(self, secrets: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._secret = secret
+        self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
         """The line without secrets."""
@@ -37,19 +40,19 @@ class _Redacting(structlog.stdlib.ProcessorFormatter):
             place = f"{record.pathname}:{record.lineno}"
             told = f"a line from {place} could not be written: {type(error).__name__}"
             line = super().format(logging.LogRecord(record.name, record.levelno, place, 0, told, None, None))
-        return redacted(line, self._secret)
+        return redacted(line, *self._secrets)
 
 
-def redacted(text: str, secret: str | None = None) -> str:
-    """``text`` without ``secret``, tokens in paths, and signatures of links."""
-    if secret:
+def redacted(text: str, *secrets: str) -> str:
+    """``text`` without ``secrets``, tokens in paths, passwords in URLs, and signatures of links."""
+    for secret in secrets:
         text = text.replace(secret, "…")
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
 
 
-def configure(level: str, form: Literal["console", "json"], secret: str | None = None) -> None:
+def configure(level: str, form: Literal["console", "json"], *secrets: str) -> None:
     """Send everything that this process logs, ours and libraries', through one formatter."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -73,7 +76,7 @@ def configure(level: str, form: Literal["console", "json"], secret: str | None =
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         _Redacting(
-            secret,
+            secrets,
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )

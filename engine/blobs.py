@@ -38,6 +38,11 @@ class Blobs:
         self.url = url
         self._files, self._root = fsspec.core.url_to_fs(url)
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the bytes lie on this machine; None where they lie elsewhere."""
+        return Path(self._root) if isinstance(self._files, LocalFileSystem) else None
+
     def put(self, data: bytes) -> str:
         """Keep ``data`` durably, whole or not at all; its name, the SHA-256 in hexadecimal digits.
 
@@ -48,7 +53,7 @@ class Blobs:
         name = hashlib.sha256(data).hexdigest()
         path = self._path(name)
         try:
-            if isinstance(self._files, LocalFileSystem):
+            if self.folder:
                 _write_durably(Path(path), data)
             else:  # object stores show an object once it is whole
                 self._files.pipe_file(path, data)

@@ -102,6 +102,23 @@ class BlobLost(AtelierError):
         self.name = name
 
 
+class StorageFailed(AtelierError):
+    """Kept bytes could not be reached from a worker. ``detail`` is for the log."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class VersionMismatch(AtelierError):
+    """A worker of version ``found`` refused what a bot of version ``wanted`` asked for: it would paint differently."""
+
+    def __init__(self, wanted: str, found: str) -> None:
+        super().__init__(wanted, found)
+        self.wanted = wanted
+        self.found = found
+
+
 class WeightsUnavailable(AtelierError):
     """VGG19's weights could not be found or read; the message says what to do."""
 

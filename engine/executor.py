@@ -1,160 +1,148 @@
 """Where work runs: Dask distributed, as one embedded worker process or as a cluster behind an address.
 
-The bot's side only: nothing here imports torch. See :mod:`engine.worker` for the other side.
+The bot's side only: nothing here imports torch. See :mod:`engine.worker` for the other side, :mod:`engine.pool` for
+the connection in between. Nothing that happens to a worker or to the scheduler ends the bot.
 """
 
 import asyncio
 import contextlib
-import itertools
-import logging
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, Self
+from weakref import WeakSet
 
 import dask
-from distributed import Client, Future, LocalCluster, Queue
-from distributed.client import FutureCancelledError
-from distributed.scheduler import KilledWorker, Scheduler
+from distributed import LocalCluster, Security
 
 from engine import worker
-from engine.errors import AtelierError, NoWorkers, PaintingCancelled, WorkerLost
-from engine.progress import Progress, Result
+from engine.errors import AtelierError, NoWorkers, WorkerLost
+from engine.placement import Board
+from engine.pool import Pool
 from engine.quality import EFFORTS, Tier, tier
 from engine.recipe import Recipe
-from engine.worker import PAINT, Studio, WorkerInfo, WorkerSettings
+from engine.submission import End, Painting, absent, answer, forget
+from engine.version import version
+from engine.worker import THREADS, Order, WorkerInfo, WorkerSettings, worker_options
 
-log = logging.getLogger(__name__)
+__all__ = ["Executor", "Painting"]
 
-ATTEMPTS: Final = 3
-"""How often in a row a worker may die under a painting, without a new checkpoint, before the painting is given up."""
 CHECKPOINT_EVERY: Final = 10.0
 """Seconds of work that a worker's death may cost."""
+CHECKS: Final = 2
+"""How many workers may die while they look at one picture."""
+WAIT_FOR_WORKERS: Final = 15.0
+"""Seconds that a look at a picture waits for a worker: longer than an embedded one takes to start anew."""
 
 _DASK: Final = {
-    # Pictures travel with their task on purpose.
+    # Pictures to look at travel with their task on purpose.
     "distributed.admin.large-graph-warning-threshold": "1 GiB",
+    # A worker's death is our affair: Dask would begin the painting anew, we go on from the last checkpoint.
+    "distributed.scheduler.allowed-failures": 0,
+    # An embedded worker that died loads torch and VGG19 before it joins again; in 15 s Dask would give it up.
+    "distributed.deploy.lost-worker-timeout": "5 minutes",
 }
-
-
-class Painting:
-    """A painting that was submitted: iterate over its progress, await its result, cancel it."""
-
-    def __init__(self, task: "asyncio.Task[Result]", events: "asyncio.Queue[Progress | None]") -> None:
-        self._task = task
-        self._events = events
-        task.add_done_callback(lambda _: events.put_nowait(None))
-
-    async def __aiter__(self) -> AsyncIterator[Progress]:
-        """Yield every event until the painting ends, however it ends; one consumer only."""
-        while (event := await self._events.get()) is not None:
-            yield event
-
-    async def result(self) -> Result:
-        """Wait for the end.
-
-        Raises:
-            PaintingCancelled: :meth:`cancel` was called.
-            WorkerLost: workers died under it :data:`ATTEMPTS` times in a row.
-            AtelierError: whatever else the painting itself raised in the worker.
-        """
-        try:
-            return await asyncio.shield(self._task)
-        except asyncio.CancelledError:
-            if self._task.cancelled():
-                raise PaintingCancelled from None
-            raise
-
-    async def cancel(self) -> None:
-        """Stop the painting and free its worker; harmless when it has ended."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
 
 
 class Executor:
     """A connection to workers. Make one with :meth:`open`."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._paintings: set[asyncio.Task[Result]] = set()
+    def __init__(self, version: str, blobs: str, pool: Pool) -> None:
+        self._version = version
+        self._blobs = blobs
+        self._pool = pool
+        self._board = Board()
+        self._paintings: WeakSet[Painting] = WeakSet()
         self._tier: Tier | None = None
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: WorkerSettings, scheduler: str | None = None) -> AsyncIterator[Self]:
+    async def open(
+        cls, settings: WorkerSettings, blobs: str, scheduler: str | None = None, security: Security | None = None
+    ) -> AsyncIterator[Self]:
         """Start an embedded cluster of one worker process, or connect to ``scheduler`` (``tcp://…``, ``tls://…``).
 
-        Leaving cancels what runs and stops what was started.
+        ``blobs`` is the URL (see :class:`engine.blobs.Blobs`) where bots and workers alike find pictures and
+        checkpoints by name. Leaving cancels what runs and stops what was started.
 
         Raises:
-            WeightsUnavailable, DeviceUnavailable: the workers can't paint with these settings.
+            WeightsUnavailable, DeviceUnavailable: the embedded worker can't paint with these settings.
             OSError: no scheduler answers at that address.
         """
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(dask.config.set(_DASK))
+            needed = version(settings.weights)
             if scheduler is None:
-                cluster = await stack.enter_async_context(
-                    LocalCluster(
-                        n_workers=1,
-                        # One thread paints; the other looks at pictures that arrive meanwhile.
-                        threads_per_worker=2,
-                        processes=True,
-                        resources={PAINT: 1},
-                        # Studio limits the memory itself, so that a painting fails instead of its worker.
-                        memory_limit=None,
-                        # None would mean port 8787, and a warning where another bot has it already.
-                        dashboard_address="127.0.0.1:0",
-                        asynchronous=True,
-                    )
-                )
-                address = cluster.scheduler_address
-            else:
-                address = scheduler
-            client = await stack.enter_async_context(Client(address, asynchronous=True, set_as_default=False))
-            await client.run_on_scheduler(_never_begin_anew)
-            await client.register_plugin(Studio(settings))
-            executor = cls(client)
+                scheduler = await stack.enter_async_context(_embedded(settings))
+            pool = await stack.enter_async_context(Pool.open(scheduler, worker.resource_of(needed), security))
+            executor = cls(needed, blobs, pool)
             try:
                 yield executor
             finally:
                 await executor._cancel_all()
+
+    @property
+    def pool(self) -> str:
+        """Identifies the workers that are shared: the id of the scheduler that was last connected to."""
+        return self._pool.id
 
     async def check(self, picture: bytes) -> None:
         """Have a worker look whether it can decode a picture from outside, even while it paints.
 
         Raises:
             PictureError: it can't.
-            WorkerLost: the picture killed its worker.
+            WorkerLost: workers died :data:`CHECKS` times while they looked.
+            NoWorkers: none was there for :data:`WAIT_FOR_WORKERS` seconds.
         """
-        future = self._client.submit(worker.check_picture, picture, pure=False, priority=1)
-        try:
-            error = await future
-        except KilledWorker as killed:
-            raise WorkerLost(1) from killed
-        finally:
-            future.release()
-        if error is not None:
-            raise error
+        died = 0
+        while died < CHECKS:
+            try:
+                async with asyncio.timeout(WAIT_FOR_WORKERS):
+                    client = await self._pool.client()
+                    workers = await self._pool.until(lambda: self._pool.workers)
+            except TimeoutError:
+                raise NoWorkers from None
+            address = random.choice(list(workers))  # noqa: S311 - any will do
+            over = partial(absent, self._pool, client, address, workers[address].process)
+            try:
+                future = client.submit(worker.check_picture, picture, pure=False, priority=1, workers=[address])
+                try:
+                    found = await answer(self._pool, future, over)
+                finally:
+                    await forget(self._pool, client, future)
+            except OSError:
+                continue  # the scheduler went away
+            if found is End.DIED:
+                died += 1
+            elif isinstance(found, AtelierError):
+                raise found
+            elif found is None:
+                return
+        raise WorkerLost(died)
 
     def submit(
         self,
         recipe: Recipe,
-        content: bytes,
-        styles: Sequence[bytes],
+        content: str,
+        styles: Sequence[str],
         *,
-        resume: bytes | None = None,
+        resume: str | None = None,
         max_bytes: int | None = None,
     ) -> Painting:
-        """Have a worker paint; see :func:`engine.painting.paint` for the arguments."""
-        events: asyncio.Queue[Progress | None] = asyncio.Queue()
-        task = asyncio.create_task(self._paint(recipe, content, styles, resume, max_bytes, events))
-        self._paintings.add(task)
-        task.add_done_callback(self._paintings.discard)
-        return Painting(task, events)
+        """Have a worker paint; pictures and the checkpoint to resume are names of blobs.
+
+        See :func:`engine.painting.paint` for the arguments. A checkpoint that is lost or damaged means to begin anew.
+        Checkpoints are told as names of blobs too: whoever keeps the last one removes those before it, nobody else.
+        """
+        order = Order(self._version, self._blobs, recipe, content, tuple(styles), resume, max_bytes, CHECKPOINT_EVERY)
+        painting = Painting(order, self._pool, self._board)
+        self._paintings.add(painting)
+        return painting
 
     async def slots(self) -> int:
-        """How many paintings the workers that are there now can make at a time."""
-        workers = (await self._client.scheduler.identity(n_workers=-1))["workers"]  # type: ignore[union-attr]
-        return int(sum(each["resources"].get(PAINT, 0) for each in workers.values()))
+        """How many paintings the workers that are there now can make at a time; 0 while the scheduler is gone."""
+        return len(self._pool.workers)
 
     async def tier(self) -> Tier:
         """What a quality means here: that of the slowest worker, so that no job takes longer than it says.
@@ -170,81 +158,31 @@ class Executor:
         return self._tier
 
     async def workers(self) -> list[WorkerInfo]:
-        """What each worker that is there now computes with."""
-        return list((await self._client.run(worker.describe, on_error="ignore")).values())
-
-    async def _paint(
-        self,
-        recipe: Recipe,
-        content: bytes,
-        styles: Sequence[bytes],
-        checkpoint: bytes | None,
-        max_bytes: int | None,
-        events: "asyncio.Queue[Progress | None]",
-    ) -> Result:
-        died = 0
-        for attempt in itertools.count(1):
-            queue = await Queue(client=self._client)
-            future = self._client.submit(
-                worker.paint_picture,
-                queue.name,
-                recipe,
-                content,
-                tuple(styles),
-                checkpoint,
-                max_bytes,
-                CHECKPOINT_EVERY,
-                pure=False,
-                resources={PAINT: 1},
-            )
-            try:
-                async for event in _follow(queue, future):
-                    if event.checkpoint:
-                        checkpoint, died = event.checkpoint, 0
-                    events.put_nowait(event)
-                outcome: Result | AtelierError = await future
-            except (KilledWorker, FutureCancelledError) as error:  # the latter when the scheduler went away
-                died += 1
-                log.warning("a worker died under a painting (attempt %d): %s", attempt, error)
-                if died == ATTEMPTS:
-                    raise WorkerLost(died) from error
-            except asyncio.CancelledError:
-                await future.cancel(force=True)
-                raise
-            else:
-                if isinstance(outcome, AtelierError):
-                    raise outcome
-                return outcome
-            finally:
-                queue.close()
-                # Now, not when the garbage collector finds it: what is held is computed anew if its worker dies.
-                future.release()
-        raise AssertionError("unreachable")
+        """What each worker that is there now computes with; none while the scheduler is gone."""
+        await self._pool.refresh()
+        return list(self._pool.workers.values())
 
     async def _cancel_all(self) -> None:
-        for task in self._paintings:
-            task.cancel()
-        await asyncio.gather(*self._paintings, return_exceptions=True)
+        await asyncio.gather(*(painting.cancel() for painting in list(self._paintings)))
 
 
-def _never_begin_anew(dask_scheduler: Scheduler) -> None:
-    """A worker's death is our affair: Dask would begin the painting anew, we go on from the last checkpoint."""
-    dask_scheduler.allowed_failures = 0
-
-
-async def _follow(queue: Queue, future: Future[Result | AtelierError]) -> AsyncIterator[Progress]:
-    """Yield what a worker puts into ``queue`` until ``future`` is done, however it ends."""
-    ended = asyncio.ensure_future(future.exception())
-    pending = {ended}
+@asynccontextmanager
+async def _embedded(settings: WorkerSettings) -> AsyncIterator[str]:
+    """The address of a scheduler in this process with one worker in another."""
     try:
-        while True:
-            event = asyncio.ensure_future(queue.get())
-            pending = {ended, event}
-            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            if not event.done():
-                return
-            yield Progress(**event.result())
-    finally:
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        cluster = await LocalCluster(
+            n_workers=1,
+            threads_per_worker=THREADS,
+            processes=True,
+            # None would mean port 8787, and a warning where another bot has it already.
+            dashboard_address="127.0.0.1:0",
+            asynchronous=True,
+            **worker_options(settings),
+        )
+    except RuntimeError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, AtelierError):
+            cause = cause.__cause__
+        raise (error if cause is None else cause) from None
+    async with cluster:
+        yield cluster.scheduler_address

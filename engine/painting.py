@@ -1,8 +1,9 @@
 """The optimisation loop: from a content and styles to a painting, telling how it goes."""
 
+import logging
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -14,13 +15,19 @@ from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
 from engine.checkpoint import Checkpoint
 from engine.colour import with_colours_of
-from engine.errors import OutOfMemory
-from engine.losses import Losses, Objective, blended, gram_matrix, target
+from engine.devices import Compute
+from engine.errors import OutOfMemory, PaintingPaused
+from engine.losses import Objective, blended, gram_matrix, target
 from engine.pictures import Picture, encode, encode_within
 from engine.progress import Progress, Result, Stop
 from engine.recipe import Layer, Recipe
 from engine.schedule import Scale, learning_rate, scales, style_factor
 from engine.vgg19 import VGG19
+
+log = logging.getLogger(__name__)
+
+Save = Callable[[bytes], str | None]
+"""Keeps the bytes of a checkpoint and gives the name that they are found by; None where they could not be kept."""
 
 BETAS = (0.8, 0.95)
 """Of Adam. Shorter memories than the usual 0.9 and 0.999 reach a lower loss in so few steps."""
@@ -36,7 +43,8 @@ class Pace:
     progress: float = 0.25
     preview: float | None = 2.0
     first_preview: float = 1.0
-    checkpoint: float | None = None
+    checkpoint: float | None = 10.0
+    """Only where there is something to save with."""
 
 
 class _Due:
@@ -62,6 +70,7 @@ def paint(
     *,
     pace: Pace = Pace(),
     resume: bytes | None = None,
+    save: Save | None = None,
     max_bytes: int | None = None,
 ) -> Generator[Progress, None, Result]:
     """Paint ``content`` in the manner of ``styles``, coarse to fine, by Adam on the pixels.
@@ -73,7 +82,8 @@ def paint(
         network: VGG19, on the device and in the precision to use.
         stop: ends the painting from outside.
         pace: how often to yield what.
-        resume: a checkpoint of this same painting.
+        resume: a checkpoint of this same painting. One that can't be used is logged, and the painting begins anew.
+        save: keeps checkpoints, under the names that :class:`Progress` tells. Where it can't, the painting goes on.
         max_bytes: of the encoded result; a picture over it becomes a JPEG.
 
     Yields:
@@ -85,10 +95,13 @@ def paint(
 
     Raises:
         PaintingCancelled: ``stop`` was cancelled.
+        PaintingPaused: ``stop`` was told to pause. The last progress has a checkpoint of the last step, unless there
+            was no step yet, or ``save`` could not keep it.
         OutOfMemory: the device has too little memory for ``recipe.size``.
     """
     try:
-        return (yield from _Painting(content, styles, recipe, network, stop or Stop(), pace).run(resume, max_bytes))
+        painting = _Painting(content, styles, recipe, network, stop or Stop(), pace, save)
+        return (yield from painting.run(resume, max_bytes))
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(recipe.size) from error
     except MemoryError as error:
@@ -110,6 +123,7 @@ class _Painting:
         network: VGG19,
         stop: Stop,
         pace: Pace,
+        save: Save | None,
     ) -> None:
         self.content = content
         self.styles = styles
@@ -117,16 +131,20 @@ class _Painting:
         self.network = network
         self.stop = stop
         self.pace = pace
+        self.save = save
+        self.device = Compute(network.device, network.dtype).name
         self.scales = scales(recipe.size, recipe.steps)
         self.style_weight = recipe.style_weight * style_factor(recipe.strength)
         self.final_size = fitted(content.rgb.size, recipe.size)
         self.seconds_a_pixel: deque[float] = deque(maxlen=9)
+        self.step_seconds: deque[float] = deque(maxlen=9)
+        """Of the scale that is worked on."""
         self.began = time.monotonic()
 
     def run(self, resume: bytes | None, max_bytes: int | None) -> Generator[Progress, None, Result]:
         if not self.style_weight:
             return self._result(self._tensor(self.content, self.final_size), 0, max_bytes)
-        checkpoint = Checkpoint.from_bytes(resume) if resume else None
+        checkpoint = None if resume is None else self._usable(resume)
         if checkpoint:
             self.began -= checkpoint.elapsed
         image = self._first_image() if checkpoint is None else checkpoint.image.to(self.network.device)
@@ -137,30 +155,72 @@ class _Painting:
             _Due(self.pace.preview, self.pace.first_preview),
             _Due(self.pace.checkpoint),
         )
+        begun_with = done
         for index, scale in enumerate(self.scales):
             if checkpoint and index < checkpoint.scale:
                 continue
             adam.resize(fitted(self.content.rgb.size, scale.size))
             objective = self._objective(scale)
             first = checkpoint.step if checkpoint and index == checkpoint.scale else 0
+            self.step_seconds.clear()
+            measured, since = first, time.monotonic()
             for step in range(first, scale.steps):
-                started = time.monotonic()
+                if self.stop.pausing and done == begun_with:
+                    raise PaintingPaused
                 losses = objective(self.network.features(adam.image, objective.layers, self.stop.check))
                 losses.total.backward()
                 adam.step(learning_rate(step, scale.steps))
                 done += 1
-                self.seconds_a_pixel.append((time.monotonic() - started) / adam.image[0, 0].numel())
                 last = done == self.recipe.steps or self.stop.finishing
-                if last or progress():
+                pausing = self.stop.pausing and not last
+                if last or pausing or progress():
                     self.stop.check()
-                    saved = adam.checkpoint(index, step + 1, self._elapsed()) if saving() and not last else None
+                    told = losses.total.item(), losses.content.item(), losses.style.item()
+                    # A GPU works behind our back: only now, with numbers in hand, is it known how long it took.
+                    self._measured((time.monotonic() - since) / (step + 1 - measured), adam.image)
+                    saved = self._saved(adam, index, step + 1) if pausing or (saving() and not last) else None
                     shown = encode(self._picture(adam.image), "jpeg", quality=PREVIEW_QUALITY) if preview() else None
-                    yield self._progress(done, scale, losses, shown, saved)
+                    yield self._progress(done, scale, told, shown, saved)
+                    measured, since = step + 1, time.monotonic()
+                if pausing:
+                    raise PaintingPaused
                 if self.stop.finishing:
                     break
             if self.stop.finishing:
                 break
         return self._result(adam.image, done, max_bytes)
+
+    def _usable(self, resume: bytes) -> Checkpoint | None:
+        try:
+            checkpoint = Checkpoint.from_bytes(resume)
+            self._check(checkpoint)
+        except MemoryError:
+            raise
+        except Exception as error:  # torch.load raises whatever its unpickler or its zip reader does
+            log.warning("a checkpoint can't be used, the painting begins anew: %s: %s", type(error).__name__, error)
+            return None
+        return checkpoint
+
+    def _check(self, checkpoint: Checkpoint) -> None:
+        """Raise whatever for a checkpoint that is not of this painting."""
+        if not 0 <= checkpoint.scale < len(self.scales):
+            raise ValueError(f"scale {checkpoint.scale} of {len(self.scales)}")
+        scale = self.scales[checkpoint.scale]
+        if not 0 < checkpoint.step <= scale.steps:
+            raise ValueError(f"step {checkpoint.step} of {scale.steps}")
+        if not (checkpoint.elapsed >= 0 and checkpoint.adam_step >= 0):
+            raise ValueError(f"{checkpoint.elapsed} s, {checkpoint.adam_step} steps of Adam")
+        width, height = fitted(self.content.rgb.size, scale.size)
+        for tensor in (checkpoint.image, checkpoint.first_moment, checkpoint.second_moment):
+            if tensor.shape != (1, 3, height, width) or tensor.dtype != torch.float32 or not tensor.isfinite().all():
+                raise ValueError(f"a tensor of {tuple(tensor.shape)} for {width} × {height} px")
+
+    def _saved(self, adam: "_Adam", scale: int, step: int) -> str | None:
+        return self.save(adam.checkpoint(scale, step, self._elapsed())) if self.save else None
+
+    def _measured(self, step_seconds: float, image: Tensor) -> None:
+        self.step_seconds.append(step_seconds)
+        self.seconds_a_pixel.append(step_seconds / image[0, 0].numel())
 
     def _first_image(self) -> Tensor:
         image = self._tensor(self.content, fitted(self.content.rgb.size, self.scales[0].size))
@@ -212,19 +272,27 @@ class _Painting:
         return ahead * median(self.seconds_a_pixel)
 
     def _progress(
-        self, done: int, scale: Scale, losses: Losses, preview: bytes | None, checkpoint: bytes | None
+        self,
+        done: int,
+        scale: Scale,
+        losses: tuple[float, float, float],
+        preview: bytes | None,
+        checkpoint: str | None,
     ) -> Progress:
+        loss, content_loss, style_loss = losses
         return Progress(
             step=done,
             steps=self.recipe.steps,
             scale=scale.size,
-            loss=losses.total.item(),
-            content_loss=losses.content.item(),
-            style_loss=losses.style.item(),
+            loss=loss,
+            content_loss=content_loss,
+            style_loss=style_loss,
             elapsed=self._elapsed(),
             remaining=self._remaining(done),
             preview=preview,
             checkpoint=checkpoint,
+            device=self.device,
+            step_seconds=median(self.step_seconds),
         )
 
     @torch.no_grad()

@@ -7,18 +7,21 @@ from engine.errors import (
     NoWorkers,
     OutOfMemory,
     PaintingCancelled,
+    PaintingPaused,
     PictureDamaged,
     PictureTooLarge,
     PictureTooNarrow,
     PictureTooSmall,
+    StorageFailed,
     StorageFull,
+    VersionMismatch,
     WorkerLost,
 )
 
 MEBIBYTE = 2**20
 
 
-def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each error is the clearest form
+def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return for each error is the clearest form
     """What is wrong, and what to do about it. Errors that the operator has to mend give their own message."""
     match error:
         case NotAPicture():
@@ -37,6 +40,8 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each 
             return "The file is damaged. Open it, save it anew, and send that."
         case PaintingCancelled():
             return "Cancelled."
+        case PaintingPaused():
+            return "Paused. It goes on by itself."
         case OutOfMemory(size=size):
             return f"There was not enough memory to paint at {size} px. Try again with a smaller size or quality."
         case WorkerLost():
@@ -47,5 +52,9 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each 
             return "There is no room left for more pictures right now. Try again later."
         case BlobLost():
             return "The pictures of this job are gone from our disk. Send the command again."
+        case StorageFailed():
+            return "The painters can't reach the pictures of this job. Try again later."
+        case VersionMismatch(wanted=wanted, found=found):
+            return f"The worker is of another version, {found}. Install the same as the bot's, {wanted}."
         case _:
             return str(error)

@@ -1,27 +1,47 @@
 """What runs inside a worker process. The bot imports this module for its names alone, so torch is imported late."""
 
 import asyncio
+import logging
 import os
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+import dask
 from distributed import Queue, WorkerPlugin, get_worker
 from distributed.worker import Worker
 
-from engine.errors import AtelierError
+from engine.blobs import Blobs
+from engine.errors import AtelierError, BlobLost, PaintingCancelled, StorageFailed, StorageFull, VersionMismatch
 from engine.limits import Limits
 from engine.memory import keep_large_blocks, trim
-from engine.progress import Result, Stop
+from engine.progress import Progress, Result, Stop
 from engine.recipe import SMALLEST_SIZE, Precision, Recipe
+from engine.version import version
 
 if TYPE_CHECKING:
     from engine.devices import Compute
 
-PLUGIN = "atelier"
-PAINT = "paint"
-"""The Dask resource that a worker has one of for each painting that it can make at a time."""
+log = logging.getLogger(__name__)
+
+PLUGIN: Final = "atelier"
+"""The name of our plugin, and of what it tells in the metrics that each worker sends with its heartbeat."""
+PAUSE: Final = "atelier_pause"
+"""The message that has a worker pause the painting of a ``channel``; its answer says whether that runs there."""
+THREADS: Final = 2
+"""Of Dask: one paints; the other looks at pictures that arrive meanwhile."""
+LEAVING: Final = 8.0
+"""Seconds that a worker which leaves gives its painting to come to the end of a step."""
+REACHING: Final = "5s"
+"""How long a worker tries to reach a scheduler that doesn't answer. Dask's 30 s would keep it from leaving."""
+
+BEGUN: Final = "begun"
+LEFT: Final = "left"
+"""What a worker tells in a painting's channel besides progress: it has begun; it paused because its worker leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +60,56 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """What a worker computes with."""
+    """What a worker tells about itself, twice a second or, among many, less often."""
 
+    version: str
     device: Literal["cpu", "cuda"]
     name: str
+    """What people call the device."""
     precision: str
     process: int
     """Its process id, on its own machine."""
+    pace: float | None
+    """Seconds that a step last took for each pixel of a square of the scale's size; None before the first painting."""
+    painting: str | None
+    """The channel of the painting that runs."""
+    busy: float
+    """Predicted seconds to its end."""
+
+
+def resource_of(version: str) -> str:
+    """The Dask resource that a worker of that version has one of for each painting that it can make at a time.
+
+    Named by version, so that a scheduler never sends a painting to a worker that would paint another picture.
+    """
+    return f"paint:{version}"
+
+
+def resources(settings: WorkerSettings) -> dict[str, float]:
+    """What a worker of these settings has to be started with.
+
+    Raises:
+        WeightsUnavailable: see :func:`engine.version.version`.
+    """
+    return {resource_of(version(settings.weights)): 1}
+
+
+def worker_options(settings: WorkerSettings) -> dict[str, Any]:
+    """Keyword arguments for whatever starts a worker of these settings: ``Worker``, ``Nanny``, ``LocalCluster``.
+
+    The last takes its threads by another name: ``threads_per_worker=THREADS``.
+    """
+    return {
+        "resources": resources(settings),
+        "plugins": (Studio(settings),),
+        "nthreads": THREADS,
+        # Studio limits the memory itself, so that a painting fails instead of its worker.
+        "memory_limit": None,
+    }
 
 
 class Studio(WorkerPlugin):
-    """Prepares a worker when it joins: threads, memory limit, VGG19 loaded and warm."""
+    """Prepares a worker before it joins (threads, memory limit, VGG19 warm), and knows what is painted there."""
 
     name = PLUGIN
 
@@ -58,8 +117,21 @@ class Studio(WorkerPlugin):
         self.settings = settings
 
     async def setup(self, worker: Worker) -> None:
-        """Called by Dask; what it raises fails :meth:`engine.executor.Executor.open`."""
+        """Called by Dask; what it raises keeps the worker from joining."""
+        self.version = version(self.settings.weights)
+        self._running: dict[str, Stop] = {}
+        self._changed = threading.Condition()
+        self._leaving = False
+        self._pace: float | None = None
+        self._until = 0.0
+        dask.config.set({"distributed.comm.timeouts.connect": REACHING})
         await asyncio.to_thread(self._prepare)
+        worker.handlers[PAUSE] = self.pause
+        worker.metrics[PLUGIN] = self.tell
+
+    async def teardown(self, worker: Worker) -> None:
+        """Called by Dask when the worker leaves, while the painting can still tell its last checkpoint."""
+        await asyncio.to_thread(self._leave)
 
     def _prepare(self) -> None:
         from engine.devices import set_threads
@@ -72,6 +144,8 @@ class Studio(WorkerPlugin):
 
             resource.setrlimit(resource.RLIMIT_DATA, (self.settings.memory, resource.RLIM_INFINITY))
         self._warm_up(compute)
+        kind = "cuda" if compute.device.type == "cuda" else "cpu"
+        self._about = {"device": kind, "name": compute.name, "precision": compute.precision, "process": os.getpid()}
 
     def compute(self, precision: Precision) -> "Compute":
         """The device and precision for a recipe's ``precision``; the operator's where the recipe leaves it open."""
@@ -92,16 +166,55 @@ class Studio(WorkerPlugin):
         for _ in paint(grey, [grey], Recipe(size=SMALLEST_SIZE, steps=1), network):
             pass
 
+    def pause(self, channel: str) -> bool:
+        """Have the painting of that channel pause after the step in hand; whether it runs here."""
+        stop = self._running.get(channel)
+        if stop is None:
+            return False
+        stop.pause()
+        return True
+
+    def tell(self, worker: Worker) -> dict[str, Any]:
+        """The fields of :class:`WorkerInfo`."""
+        running = next(iter(list(self._running)), None)
+        busy = max(0.0, self._until - time.monotonic()) if running else 0.0
+        return self._about | {"version": self.version, "pace": self._pace, "painting": running, "busy": busy}
+
+    @contextmanager
+    def at_work(self, channel: str, stop: Stop) -> Iterator[None]:
+        """While the painting of ``channel`` is made; ``stop`` is told if the worker has to leave."""
+        with self._changed:
+            self._running[channel] = stop
+            if self._leaving:
+                stop.pause()
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._running[channel]
+                self._changed.notify_all()
+
+    def measured(self, progress: Progress) -> None:
+        """Learn from what a painting tells."""
+        self._until = time.monotonic() + progress.remaining
+        if progress.step_seconds:
+            self._pace = progress.step_seconds / progress.scale**2
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the worker is about to end."""
+        return self._leaving
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._leaving = True
+            for stop in self._running.values():
+                stop.pause()
+            self._changed.wait_for(lambda: not self._running, LEAVING)
+
 
 def _studio() -> Studio:
     return cast(Studio, get_worker().plugins[PLUGIN])
-
-
-def describe(dask_worker: Worker) -> WorkerInfo:
-    """Tell what this worker computes with; Dask passes the worker by the argument's name."""
-    compute = cast(Studio, dask_worker.plugins[PLUGIN]).compute("auto")
-    kind: Literal["cpu", "cuda"] = "cuda" if compute.device.type == "cuda" else "cpu"
-    return WorkerInfo(kind, compute.name, compute.precision, os.getpid())
 
 
 def check_picture(data: bytes) -> AtelierError | None:
@@ -118,24 +231,28 @@ def check_picture(data: bytes) -> AtelierError | None:
     return None
 
 
-def paint_picture(
-    channel: str,
-    recipe: Recipe,
-    content: bytes,
-    styles: Sequence[bytes],
-    resume: bytes | None,
-    max_bytes: int | None,
-    checkpoint_every: float,
-) -> Result | AtelierError:
+@dataclass(frozen=True, slots=True)
+class Order:
+    """All that a worker needs to know of a painting; pictures and checkpoint by the names of their blobs."""
+
+    version: str
+    blobs: str
+    """The URL that those names are found under."""
+    recipe: Recipe
+    content: str
+    styles: Sequence[str]
+    resume: str | None
+    max_bytes: int | None
+    checkpoint_every: float
+
+
+def paint_picture(channel: str, order: Order) -> Result | AtelierError:
     """Paint, and put each :class:`engine.progress.Progress` as a dictionary into the Dask queue ``channel``.
 
     Ends within a fraction of a step when the scheduler no longer wants the result: because the bot cancelled it, or
-    because the bot is gone.
+    because the bot is gone. Gives :class:`engine.errors.PaintingPaused` when somebody asked for it, or, after having
+    told :data:`LEFT`, when the worker leaves.
     """
-    from engine.painting import Pace, paint
-    from engine.pictures import decode
-    from engine.vgg19 import resident
-
     worker = get_worker()
     key = worker.get_current_task()
 
@@ -145,26 +262,18 @@ def paint_picture(
         return task is None or task.state == "cancelled"
 
     studio = _studio()
-    limits = studio.settings.limits
+    if studio.version != order.version:
+        return VersionMismatch(order.version, studio.version)
+    stop = Stop(unwanted)
     queue = Queue(channel)
     try:
-        compute = studio.compute(recipe.precision)
-        painting = paint(
-            decode(content, limits, longer_side=recipe.size),
-            [decode(style, limits, longer_side=recipe.size) for style in styles],
-            recipe,
-            resident(studio.settings.weights, compute.device, compute.dtype),
-            Stop(unwanted),
-            pace=Pace(checkpoint=checkpoint_every),
-            resume=resume,
-            max_bytes=max_bytes,
-        )
-        while True:
+        with studio.at_work(channel, stop):
             try:
-                progress = next(painting)
-            except StopIteration as end:
-                return cast(Result, end.value)
-            queue.put(asdict(progress))
+                _tell(queue, BEGUN)
+                return _painted(studio, queue, order, stop)
+            finally:
+                if stop.pausing and studio.leaving:
+                    _tell(queue, LEFT)
     except AtelierError as error:
         # Tracebacks hold the frames, and so the tensors, of the painting that failed.
         error.__cause__ = error.__context__ = None
@@ -172,3 +281,65 @@ def paint_picture(
     finally:
         queue.close()
         trim()
+
+
+def _painted(studio: Studio, queue: Queue, order: Order, stop: Stop) -> Result:
+    from engine.painting import Pace, paint
+    from engine.pictures import decode
+    from engine.vgg19 import resident
+
+    blobs = Blobs(order.blobs)
+    limits = studio.settings.limits
+    compute = studio.compute(order.recipe.precision)
+    painting = paint(
+        decode(_read(blobs, order.content), limits, longer_side=order.recipe.size),
+        [decode(_read(blobs, style), limits, longer_side=order.recipe.size) for style in order.styles],
+        order.recipe,
+        resident(studio.settings.weights, compute.device, compute.dtype),
+        stop,
+        pace=Pace(checkpoint=order.checkpoint_every),
+        resume=_checkpoint(blobs, order.resume),
+        save=lambda data: _saved(blobs, data),
+        max_bytes=order.max_bytes,
+    )
+    while True:
+        try:
+            progress = next(painting)
+        except StopIteration as end:
+            return cast(Result, end.value)
+        studio.measured(progress)
+        _tell(queue, asdict(progress))
+
+
+def _tell(queue: Queue, what: object) -> None:
+    try:
+        queue.put(what)
+    except OSError as error:  # the scheduler is gone, and with it whoever wanted the picture
+        raise PaintingCancelled from error
+
+
+def _read(blobs: Blobs, name: str) -> bytes:
+    try:
+        return blobs.get(name)
+    except OSError as error:
+        raise StorageFailed(f"{type(error).__name__}: {error}") from error
+
+
+def _checkpoint(blobs: Blobs, name: str | None) -> bytes | None:
+    """None where it is lost: then the painting begins anew."""
+    if name is None:
+        return None
+    try:
+        return _read(blobs, name)
+    except BlobLost:
+        log.warning("the checkpoint %s is lost, the painting begins anew", name)
+        return None
+
+
+def _saved(blobs: Blobs, data: bytes) -> str | None:
+    """None where it can't be kept: losing some work later is better than all of it now."""
+    try:
+        return blobs.put(data)
+    except (StorageFull, OSError) as error:
+        log.warning("a checkpoint could not be kept: %s: %s", type(error).__name__, error)
+        return None

@@ -1,4 +1,4 @@
-"""What tests of several rooms share: one cluster of real workers for the whole run."""
+"""What tests of several rooms share: one cluster of real workers, and one database server, for the whole run."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,8 @@ import pytest
 from distributed import LocalCluster
 
 from engine.worker import PAINT
+
+pytest_plugins = ["tests.postgresql"]
 
 
 @pytest.fixture(scope="session")

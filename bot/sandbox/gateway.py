@@ -82,7 +82,8 @@ class Connection:
 
     async def close(self, code: int, reason: str) -> None:
         """Say good-bye properly."""
-        await self._socket.close(code=code, message=reason.encode()[:120])
+        with contextlib.suppress(ConnectionError):
+            await self._socket.close(code=code, message=reason.encode()[:120])
 
     def abort(self) -> None:
         """Be gone without a word, as when a cable is pulled."""
@@ -207,7 +208,11 @@ class Gateway:
             self._ledger.refuse(sentence)
             return web.json_response({"message": sentence, "code": 0}, status=501)
         socket = web.WebSocketResponse(max_msg_size=1 << 16, timeout=1.0)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            # The bot was killed before it was greeted.
+            return web.Response(status=503)
         connection = Connection(request, socket, stream(request.query.get("compress", "")))
         self._connections.add(connection)
         writer = asyncio.create_task(connection.write())

@@ -39,13 +39,15 @@ class RestInterface:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request and record it."""
         path = unquote(request.raw_path.partition("?")[0])
+        shown = _without_tokens(path.removeprefix(PREFIX))
         try:
             body = await read_body(request, self.file_limit)
         except (ConnectionError, web.RequestPayloadError, ValueError):
-            # Most likely whoever sent this was killed in the middle of a word, and nobody is there to be answered.
+            if request.transport is not None:
+                self._ledger.refuse(f"{request.method} {shown}: a body that cannot be read")
+            # Otherwise whoever sent this was killed in the middle of a word, and nobody is there to be answered.
             return web.Response(status=400)
         route = self._find(request.method, path.removeprefix(PREFIX)) if path.startswith(f"{PREFIX}/") else None
-        shown = _without_tokens(path.removeprefix(PREFIX))
         headers: dict[str, str] = {}
         fault = None if route is None else self.faults.draw(route)
         try:
@@ -110,14 +112,14 @@ class RestInterface:
     ) -> Answer:
         if fault is Fault.RESET_BEFORE:
             return Answer(0)
+        if fault is Fault.RATE_LIMIT:
+            raise too_many_requests(self.faults.retry_after())
         major = "/".join(call.parts[name] for name in route.major)
         bucket = route.bucket or f"{route.method} {route.template}"
         ordered = self.faults.take(route)
         headers |= self._limits.take(bucket, major, route.limit)
         if ordered is not None:
             raise ordered
-        if fault is Fault.RATE_LIMIT:
-            raise too_many_requests(self.faults.retry_after())
         if fault is Fault.SERVER_ERROR:
             return self.faults.failure()
         if route.needs_token and request.headers.get("Authorization") != f"Bot {self._world.token}":

@@ -142,6 +142,8 @@ class LocalDiscord:
         guild = self._world.add_guild(name, has_bot=installed != "user")
         if guild.has_bot:
             payload = self._world.guild_payload(guild)
+            # Servers that were there before say that they are no longer unavailable; those that are new say nothing.
+            del payload["unavailable"]
             self._gateway.dispatch("GUILD_CREATE", payload, intent=GUILDS, guild_id=guild.id)
         return Place(guild.channel_id, guild.id, installed)
 

@@ -17,6 +17,7 @@ from bot import logs
 Form = Literal["console", "json"]
 FORMS: tuple[Form, ...] = ("console", "json")
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GhIjKl.aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789-_"
+KEY = "3sVt0y8pXoD0eFv0m1d0bWk5c2Fib3V0LWEta2V5LXg="
 WORDS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
@@ -47,7 +48,7 @@ def logged(form: Form, log: Callable[[], object], *, terminal: bool = False, lev
     stream = Terminal() if terminal else io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stderr", stream)
-        logs.configure(level, form, TOKEN)
+        logs.configure(level, form, TOKEN, KEY)
         log()
     return stream.getvalue()
 
@@ -134,6 +135,8 @@ SHAPES: dict[str, Callable[[str], str]] = {
     "the path of a callback": lambda secret: f"https://discord.com/api/v10/interactions/1234/{secret}/callback",
     "a link": lambda secret: f"https://cdn.discordapp.com/attachments/1/2/a.png?ex=68a1&is=68a0&hm={secret}&",
     "a link that was cut": lambda secret: f"https://cdn.discordapp.com/attachments/1/2/a.png?hm={secret}",
+    "the URL of a database": lambda secret: f"postgresql+asyncpg://atelier:{secret}@localhost:5432/atelier",
+    "the URL of a cache": lambda secret: f"redis://:{secret}@localhost",
     "a header": lambda secret: f"Authorization: Bot {secret}",
     "a field": lambda secret: f"token={secret}",
     "a field of JSON": lambda secret: json.dumps({"application": 1, "token": secret, "channel": 2}),
@@ -148,6 +151,12 @@ class TestNoSecretIsLogged:
     def test_not_the_bots_token(self, form: Form, terminal: bool, way: str) -> None:
         output = logged(form, lambda: WAYS[way](TOKEN), terminal=terminal)
         assert TOKEN not in output
+        assert output
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_not_the_operators_other_secrets(self, form: Form, terminal: bool, way: str) -> None:
+        output = logged(form, lambda: WAYS[way](KEY), terminal=terminal)
+        assert KEY not in output
         assert output
 
     @pytest.mark.parametrize("shape", SHAPES)
@@ -180,6 +189,11 @@ class TestTheRestIsLogged:
         output = logged(form, lambda: ours.info("before", url=url, after="after"))
         assert "https://discord.com/api/v10/webhooks/1234/…/messages/5?thread=6" in output
         assert all(word in output for word in ("before", "after"))
+
+    def test_of_addresses_without_a_password(self) -> None:
+        urls = ["http://127.0.0.1:8080/api/v10/users/@me", "tls://host:8786", "https://host:443/a, mail me@host"]
+        (line,) = parsed(logged("json", lambda: ours.info("event", urls=urls)))
+        assert line["urls"] == urls
 
     @given(
         st.dictionaries(

@@ -5,8 +5,8 @@ import math
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from PIL import Image, ImageChops, ImageOps
 from torch import Tensor
 
 from engine import schedule
-from engine.errors import OutOfMemory, PaintingCancelled
-from engine.painting import PREVIEW_QUALITY, Pace, fitted, paint
+from engine.checkpoint import Checkpoint
+from engine.errors import OutOfMemory, PaintingCancelled, PaintingPaused
+from engine.painting import PREVIEW_QUALITY, Pace, Save, fitted, paint
 from engine.pictures import Picture, decode
 from engine.progress import Progress, Result, Stop
 from engine.recipe import Layer, Recipe
@@ -32,6 +33,15 @@ ALL = Pace(progress=0, preview=0, first_preview=0, checkpoint=0)
 
 CONTENT = Picture(corpus.scene(96, 64))
 STYLE = Picture(corpus.stripes(96, 80))
+
+
+class Shelf(dict[str, bytes]):
+    """Keeps checkpoints under numbers."""
+
+    def save(self, data: bytes) -> str:
+        name = f"checkpoint {len(self)}"
+        self[name] = data
+        return name
 
 
 @dataclass
@@ -66,10 +76,11 @@ def painted(
     pace: Pace = EVERY_STEP,
     stop: Stop | None = None,
     max_bytes: int | None = None,
+    save: Save | None = None,
     **fields: Any,
 ) -> Painted:
     recipe = Recipe(**({"size": 64, "steps": 12} | fields))
-    return drained(paint(content, styles, recipe, network, stop, pace=pace, max_bytes=max_bytes))
+    return drained(paint(content, styles, recipe, network, stop, pace=pace, save=save, max_bytes=max_bytes))
 
 
 def tensor(image: Image.Image) -> Tensor:
@@ -221,7 +232,7 @@ def test_the_same_recipe_gives_the_same_bytes_and_another_seed_gives_others(prec
 
 
 def test_how_often_a_painting_tells_does_not_change_it(network: VGG19) -> None:
-    assert painted(network, pace=ALL).result.picture == painted(network, pace=Pace()).result.picture
+    assert painted(network, pace=ALL, save=Shelf().save).result.picture == painted(network, pace=Pace()).result.picture
 
 
 @pytest.mark.usefixtures("two_scales")
@@ -229,12 +240,14 @@ def test_how_often_a_painting_tells_does_not_change_it(network: VGG19) -> None:
 def test_a_painting_goes_on_from_any_checkpoint_to_the_same_bytes(precision: str) -> None:
     network = resident("embedded", torch.device("cpu"), getattr(torch, precision))
     recipe = Recipe(size=64, steps=7, noise=0.1)
-    whole = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL))
+    shelf = Shelf()
+    whole = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, save=shelf.save))
     assert [event.scale for event in whole.events] == [32] * 4 + [64] * 3
     checkpoints = [event.checkpoint for event in whole.events]
     assert checkpoints.pop() is None  # nothing is left to go on with
     for done, checkpoint in enumerate(checkpoints, 1):
-        rest = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=checkpoint))
+        assert checkpoint is not None
+        rest = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=shelf[checkpoint]))
         assert [event.step for event in rest.events] == list(range(done + 1, 8))
         assert [event.loss for event in rest.events] == [event.loss for event in whole.events[done:]]
         assert rest.result.picture == whole.result.picture
@@ -245,12 +258,72 @@ def test_a_painting_goes_on_from_any_checkpoint_to_the_same_bytes(precision: str
 @pytest.mark.usefixtures("two_scales")
 def test_a_painting_can_be_interrupted_again_and_again(network: VGG19) -> None:
     recipe = Recipe(size=64, steps=6)
-    checkpoint = None
+    shelf = Shelf()
+    resume = None
     for _ in range(5):
-        checkpoint = next(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=checkpoint)).checkpoint
-        assert checkpoint is not None
-    end = drained(paint(CONTENT, [STYLE], recipe, network, resume=checkpoint))
+        name = next(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=resume, save=shelf.save)).checkpoint
+        assert name is not None
+        resume = shelf[name]
+    end = drained(paint(CONTENT, [STYLE], recipe, network, resume=resume))
     assert end.result.picture == painted(network, steps=6).result.picture
+
+
+def saved_after(steps: int, network: VGG19, recipe: Recipe, content: Picture = CONTENT) -> bytes:
+    """The checkpoint of a painting after so many steps."""
+    shelf = Shelf()
+    painting = paint(content, [STYLE], recipe, network, pace=ALL, save=shelf.save)
+    for _ in range(steps):
+        next(painting)
+    return list(shelf.values())[-1]
+
+
+def remade(checkpoint: bytes, **fields: Any) -> bytes:
+    return replace(Checkpoint.from_bytes(checkpoint), **fields).to_bytes()
+
+
+@pytest.mark.usefixtures("two_scales")
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda checkpoint: b"",
+        lambda checkpoint: b"no checkpoint",
+        lambda checkpoint: checkpoint[: len(checkpoint) // 2],
+        lambda checkpoint: checkpoint[:100] + bytes(200) + checkpoint[300:],
+        lambda checkpoint: remade(checkpoint, scale=2),
+        lambda checkpoint: remade(checkpoint, scale=-1),
+        lambda checkpoint: remade(checkpoint, scale="first"),
+        lambda checkpoint: remade(checkpoint, scale=1),  # whose size is another
+        lambda checkpoint: remade(checkpoint, step=4),
+        lambda checkpoint: remade(checkpoint, step=0),
+        lambda checkpoint: remade(checkpoint, elapsed=float("nan")),
+        lambda checkpoint: remade(checkpoint, image=torch.zeros(1, 3, 21, 30)),
+        lambda checkpoint: remade(checkpoint, image=torch.full((1, 3, 21, 32), float("nan"))),
+        lambda checkpoint: remade(checkpoint, first_moment=torch.zeros(1, 3, 21, 32, dtype=torch.float64)),
+        lambda checkpoint: remade(checkpoint, second_moment=None),
+    ],
+)
+def test_a_checkpoint_that_can_not_be_used_begins_the_painting_anew(
+    spoil: Callable[[bytes], bytes], network: VGG19, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = Recipe(size=64, steps=6)
+    usable = saved_after(2, network, recipe)
+    assert drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=usable)).events[0].step == 3
+    assert not caplog.records
+    anew = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=spoil(usable)))
+    assert anew.events[0].step == 1
+    assert anew.result.picture == painted(network, steps=6).result.picture
+    assert "begins anew" in caplog.text
+
+
+def test_a_checkpoint_of_another_painting_is_not_gone_on_with(network: VGG19) -> None:
+    foreign = saved_after(2, network, Recipe(size=64, steps=6), Picture(corpus.scene(64, 96)))
+    assert drained(paint(CONTENT, [STYLE], Recipe(size=64, steps=6), network, resume=foreign)).events[0].step == 1
+
+
+def test_a_checkpoint_that_can_not_be_kept_stops_nothing(network: VGG19) -> None:
+    end = drained(paint(CONTENT, [STYLE], Recipe(size=64, steps=4), network, pace=ALL, save=lambda _: None))
+    assert [event.checkpoint for event in end.events] == [None] * 4
+    assert end.result.picture == painted(network, steps=4).result.picture
 
 
 # --- What it tells ---
@@ -269,9 +342,18 @@ def test_progress_counts_each_step_and_never_goes_back(network: VGG19) -> None:
 
 
 def test_a_hurried_painting_tells_its_first_and_its_last_step(network: VGG19) -> None:
-    events = painted(network, steps=5, pace=Pace(progress=3600, checkpoint=3600)).events
+    events = painted(network, steps=5, pace=Pace(progress=3600, checkpoint=3600), save=Shelf().save).events
     assert [event.step for event in events] == [1, 5]
     assert {event.checkpoint for event in events} == {None}
+
+
+def test_progress_names_the_device_and_says_what_a_step_takes(network: VGG19) -> None:
+    events = painted(network, steps=6, pace=ALL).events
+    assert {event.device for event in events} == {"CPU with 1 threads"}
+    seconds = [event.step_seconds for event in events]
+    for one, event in zip(seconds, events, strict=True):
+        assert one is not None
+        assert 0 < one < event.elapsed
 
 
 @pytest.mark.usefixtures("two_scales")
@@ -291,7 +373,7 @@ def test_the_last_preview_is_the_result(network: VGG19) -> None:
 
 
 def test_previews_and_checkpoints_can_be_left_out(network: VGG19) -> None:
-    events = painted(network, steps=3, pace=EVERY_STEP).events
+    events = painted(network, steps=3, pace=EVERY_STEP, save=None).events
     assert {(event.preview, event.checkpoint) for event in events} == {(None, None)}
 
 
@@ -364,6 +446,51 @@ def test_a_cancelled_painting_takes_no_further_step(network: VGG19) -> None:
     next(painting)
     stop.cancel()
     with pytest.raises(PaintingCancelled):
+        next(painting)
+
+
+@pytest.mark.usefixtures("two_scales")
+@pytest.mark.parametrize("steps", [1, 4, 5])
+def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, network: VGG19) -> None:
+    recipe, shelf, stop = Recipe(size=64, steps=8), Shelf(), Stop()
+    painting = paint(CONTENT, [STYLE], recipe, network, stop, pace=EVERY_STEP, save=shelf.save)
+    for _ in range(steps):
+        assert next(painting).checkpoint is None  # none is due for seconds
+    stop.pause()
+    event = next(painting)
+    assert event.step == steps + 1
+    with pytest.raises(PaintingPaused):
+        next(painting)
+    assert event.checkpoint is not None
+    rest = drained(paint(CONTENT, [STYLE], recipe, network, pace=EVERY_STEP, resume=shelf[event.checkpoint]))
+    assert [event.step for event in rest.events] == list(range(steps + 2, 9))
+    assert rest.result.picture == painted(network, steps=8).result.picture
+
+
+def test_a_painting_that_is_paused_within_its_last_step_is_finished(network: VGG19) -> None:
+    stop = Stop()
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), network, stop, pace=EVERY_STEP)
+    next(painting), next(painting)
+    stop.pause()
+    assert drained(painting).result.ending == "finished"
+
+
+def test_a_painting_that_is_paused_before_its_first_step_takes_none(network: VGG19) -> None:
+    stop, shelf = Stop(), Shelf()
+    stop.pause()
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), network, stop, pace=ALL, save=shelf.save)
+    with pytest.raises(PaintingPaused):
+        next(painting)
+    assert not shelf
+
+
+def test_a_pause_whose_checkpoint_can_not_be_kept_is_a_pause(network: VGG19) -> None:
+    stop = Stop()
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=9), network, stop, pace=EVERY_STEP, save=lambda _: None)
+    next(painting)
+    stop.pause()
+    assert next(painting).checkpoint is None
+    with pytest.raises(PaintingPaused):
         next(painting)
 
 

@@ -16,9 +16,17 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.PictureTooNarrow(900, 100, 8): ("too narrow", "Crop", "8 times"),
     errors.PictureDamaged("PNG: OSError: secret"): ("damaged", "save it anew"),
     errors.PaintingCancelled(): ("Cancelled",),
+    errors.PaintingPaused(): ("interrupted", "goes on"),
+    errors.StorageFull(): ("no room", "Try again"),
+    errors.BlobLost("00ff"): ("gone", "Send the command again"),
     errors.OutOfMemory(2048): ("not enough memory", "2048 px", "Try again"),
     errors.WorkerLost(3): ("stopped several times", "Try"),
+    errors.PaintingPaused(): ("Paused", "goes on"),
     errors.NoWorkers(): ("No painter", "Try again"),
+    errors.StorageFull(): ("no room", "Try again"),
+    errors.BlobLost("0123"): ("gone", "Send"),
+    errors.StorageFailed("secret"): ("can't reach", "Try again"),
+    errors.VersionMismatch("atelier-2", "atelier-1"): ("another version, atelier-1.", "Install", "atelier-2"),
     errors.WeightsUnavailable("Do this."): ("Do this.",),
     errors.DeviceUnavailable("Use that."): ("Use that.",),
 }
@@ -39,4 +47,5 @@ def test_no_error_of_the_engine_is_left_without_words() -> None:
 
 
 def test_what_is_for_the_log_is_not_said() -> None:
-    assert "secret" not in words.explain(errors.PictureDamaged("PNG: OSError: secret"))
+    for error in (errors.PictureDamaged("PNG: OSError: secret"), errors.StorageFailed("OSError: secret")):
+        assert "secret" not in words.explain(error)

@@ -1,0 +1,196 @@
+"""The connection to a Dask scheduler, made anew whenever it is lost, and the workers behind it as last seen."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from typing import Any, Final, Self, TypeVar
+
+from distributed import Client, Security
+
+from engine.worker import PLUGIN, WorkerInfo
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+CONNECT: Final = 5.0
+"""Seconds in which a scheduler has to answer a newcomer."""
+LOOK: Final = 0.5
+"""Seconds between two looks at the scheduler, and a hundredth more for each worker: its answer grows with them."""
+ANSWER: Final = 10.0
+"""Seconds after which a scheduler that doesn't answer counts as gone."""
+LONGEST_PAUSE: Final = 10.0
+"""Seconds between two attempts to find it again; the first comes after :data:`LOOK`, each next after twice that."""
+
+_FIELDS: Final = {field.name for field in fields(WorkerInfo)}
+
+
+class Pool:
+    """What is behind one scheduler's address. Make one with :meth:`open`."""
+
+    def __init__(self, address: str, security: Security | None, resource: str) -> None:
+        self._address = address
+        self._security = security
+        self._resource = resource
+        self._client: Client | None = None
+        self._changed = asyncio.Condition()
+        self._other_versions: set[str] = set()
+        self.id = ""
+        """Of the scheduler that was last connected to; another one at the same address has another."""
+        self.workers: Mapping[str, WorkerInfo] = {}
+        """By address, those that paint what a bot of this version would; none while there is no connection."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, address: str, resource: str, security: Security | None = None) -> AsyncIterator[Self]:
+        """Connect, and stay connected whatever happens to the scheduler. Workers without ``resource`` don't count.
+
+        Raises:
+            OSError: no scheduler answers there within :data:`CONNECT` seconds.
+        """
+        pool = cls(address, security, resource)
+        try:
+            await pool._connect()
+        except (OSError, ImportError) as error:
+            raise ConnectionError(
+                f"No scheduler answers at {address} within {CONNECT:.0f} s ({error}). Start it, or unset SCHEDULER to "
+                "paint without one."
+            ) from error
+        keeping = asyncio.create_task(pool._keep())
+        try:
+            yield pool
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            await pool._drop()
+
+    async def client(self) -> Client:
+        """The connection, as soon as there is one."""
+        return await self.until(lambda: self._client if self._client and not self.lost(self._client) else None)
+
+    def lost(self, client: Client) -> bool:
+        """Whether that connection is no longer the one to use."""
+        return client is not self._client or client.status != "running"
+
+    async def until(self, condition: Callable[[], T | None]) -> T:
+        """Wait until ``condition`` of this pool gives something, and give it; it is asked at each look."""
+        async with self._changed:
+            while not (found := condition()):
+                await self._changed.wait()
+            return found
+
+    async def refresh(self) -> None:
+        """Look now; never raises: if the scheduler doesn't answer, there is no connection and there are no workers."""
+        if self._client is not None:
+            try:
+                await self._look(self._client)
+            except Exception as error:
+                await self._drop(error)
+
+    async def ask(self, worker: str, operation: str, **fields: Any) -> Any:
+        """Send a message to a worker and give its answer; None if it could not be reached within seconds."""
+        if self._client is None or self._client.scheduler is None:
+            return None
+        message = {"op": operation, **fields}
+        try:
+            async with asyncio.timeout(CONNECT):
+                answers = await self._client.scheduler.broadcast(msg=message, workers=[worker], on_error="ignore")
+        except OSError:
+            return None
+        return answers.get(worker)
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK + len(self.workers) / 100)
+            await self.refresh()
+            if self._client is None:
+                await self._reconnect()
+
+    async def _reconnect(self) -> None:
+        began, pause = time.monotonic(), LOOK
+        while True:
+            try:
+                await self._connect()
+            except Exception as error:
+                log.debug("no scheduler at %s yet: %s", self._address, error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                log.warning("the scheduler at %s is back after %.0f s", self._address, time.monotonic() - began)
+                return
+
+    async def _connect(self) -> None:
+        self.id = ""
+        client = Client(
+            self._address, asynchronous=True, set_as_default=False, security=self._security, timeout=CONNECT
+        )
+        try:
+            async with asyncio.timeout(2 * CONNECT):
+                await client
+                await self._look(client)
+        except BaseException:
+            await _close(client)
+            raise
+        async with self._changed:
+            self._client = client
+            self._changed.notify_all()
+
+    async def _look(self, client: Client) -> None:
+        """See who is there.
+
+        Raises:
+            OSError: nobody, or another scheduler than before.
+        """
+        if client.status != "running" or client.scheduler is None:
+            raise ConnectionError("the connection broke")
+        async with asyncio.timeout(ANSWER):
+            identity = await client.scheduler.identity(n_workers=-1)
+        if self.id and identity["id"] != self.id:
+            raise ConnectionError("it was started anew")
+        running = {address: each for address, each in identity["workers"].items() if each["status"] == "running"}
+        async with self._changed:
+            self.id = identity["id"]
+            self.workers = {
+                address: _info(each["metrics"][PLUGIN])
+                for address, each in running.items()
+                if self._resource in each["resources"] and PLUGIN in each["metrics"]
+            }
+            self._changed.notify_all()
+        self._tell_of_others({name for each in running.values() for name in each["resources"]} - {self._resource})
+
+    def _tell_of_others(self, resources: set[str]) -> None:
+        if self.workers:
+            resources = set()
+        if resources and resources != self._other_versions:
+            log.warning(
+                "no worker can paint what this bot paints: it needs %s, they have %s",
+                self._resource,
+                ", ".join(sorted(resources)),
+            )
+        self._other_versions = resources
+
+    async def _drop(self, why: Exception | None = None) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            return
+        if why is not None:
+            log.warning("the scheduler at %s is gone, painting waits until it is back: %s", self._address, why)
+        async with self._changed:
+            self.workers = {}
+            self._changed.notify_all()
+        await _close(client)
+
+
+def _info(told: Mapping[str, Any]) -> WorkerInfo:
+    """A worker of a later release may tell more."""
+    return WorkerInfo(**{name: value for name, value in told.items() if name in _FIELDS})
+
+
+async def _close(client: Client) -> None:
+    """However broken it is."""
+    with contextlib.suppress(Exception):
+        await client.close(timeout=CONNECT)

@@ -1,0 +1,269 @@
+"""One painting on its way: finds a worker, follows it, and starts elsewhere from its last checkpoint where that fails.
+
+A worker may die or leave, the scheduler may go away, and a better worker may come: none of it ends the painting.
+"""
+
+import asyncio
+import contextlib
+import enum
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from distributed import Client, Future, Queue
+from distributed.client import FutureCancelledError
+from distributed.scheduler import KilledWorker
+
+from engine import placement, worker
+from engine.errors import (
+    AtelierError,
+    PaintingCancelled,
+    PaintingPaused,
+    StorageFailed,
+    VersionMismatch,
+    WorkerLost,
+)
+from engine.placement import Board, Seat
+from engine.pool import Pool
+from engine.progress import Progress, Result
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS: Final = 3
+"""How often in a row a worker may die under a painting, without a new checkpoint, before the painting is given up."""
+PATIENCE: Final = 6.0
+"""Seconds that a painting which is to pause has for the step in hand."""
+BREATH: Final = 0.5
+"""Seconds before an attempt that might fail as the last one did."""
+
+
+class End(enum.Enum):
+    """How something that was sent to a worker ends without an answer."""
+
+    DIED = "its worker died"
+    LEFT = "its worker left"
+    LOST = "the scheduler is gone"
+    MOVED = "another worker will be done sooner"
+
+
+class Painting:
+    """A painting that was submitted: iterate over its progress, await its result, pause or cancel it."""
+
+    def __init__(self, order: worker.Order, pool: Pool, board: Board) -> None:
+        """``order`` says from which checkpoint to begin."""
+        self._order = order
+        self._pool = pool
+        self._board = board
+        self._events: asyncio.Queue[Progress | None] = asyncio.Queue()
+        self._done = 0
+        self._died = 0
+        self._begun = False
+        self._pausing = False
+        self._place: tuple[str, str] | None = None
+        """Worker and channel of the attempt that runs."""
+        self._shunned: set[tuple[str, int]] = set()
+        """Workers, by address and process, that left, died or refused: the scheduler may not know yet."""
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._ended)
+
+    async def __aiter__(self) -> AsyncIterator[Progress]:
+        """Yield every event until the painting ends, however it ends; one consumer only."""
+        while (event := await self._events.get()) is not None:
+            yield event
+
+    async def result(self) -> Result:
+        """Wait for the end.
+
+        Raises:
+            PaintingCancelled: :meth:`cancel` was called.
+            PaintingPaused: :meth:`pause` was called; it goes on from the last checkpoint that was told, if any.
+            WorkerLost: workers died under it :data:`ATTEMPTS` times in a row.
+            BlobLost: one of its pictures is gone.
+            StorageFailed: workers can't reach its pictures.
+            AtelierError: whatever else the painting itself raised in the worker.
+        """
+        try:
+            return await asyncio.shield(self._task)
+        except asyncio.CancelledError:
+            if self._task.cancelled():
+                raise (PaintingPaused if self._pausing else PaintingCancelled) from None
+            raise
+
+    async def cancel(self) -> None:
+        """Stop the painting and free its worker; harmless when it has ended."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def pause(self) -> None:
+        """Stop after the step in hand, telling a checkpoint of it as the last progress; harmless when it has ended.
+
+        A painting that waits for a worker stops at once, one whose step takes over :data:`PATIENCE` seconds then: both
+        go on later from the last checkpoint that was told before.
+        """
+        if self._task.done():
+            return
+        self._pausing = True
+        if self._place is not None:
+            address, channel = self._place
+            if await self._pool.ask(address, worker.PAUSE, channel=channel):
+                await asyncio.wait([self._task], timeout=PATIENCE)
+        await self.cancel()
+
+    def _ended(self, task: "asyncio.Task[Result]") -> None:
+        self._events.put_nowait(None)
+        if not task.cancelled():
+            task.exception()  # whoever wants it asks for the result; nobody has to
+
+    async def _run(self) -> Result:
+        """Attempt until there is an outcome."""
+        while True:
+            outcome = await self._attempt()
+            failure: AtelierError | None = None
+            match outcome:
+                case Result():
+                    return outcome
+                case End.DIED:
+                    self._died += 1
+                    failure = WorkerLost(self._died)
+                case StorageFailed():
+                    self._died += 1
+                    failure = outcome
+                case VersionMismatch() | PaintingPaused():
+                    pass
+                case AtelierError():
+                    raise outcome
+            if self._pausing:
+                raise PaintingPaused
+            if failure is not None and self._died >= ATTEMPTS:
+                raise failure
+            said = outcome.value if isinstance(outcome, End) else repr(outcome)
+            log.warning("a painting goes on elsewhere, from step %d or before: %s", self._done, said)
+            if outcome is not End.LEFT and outcome is not End.MOVED:
+                await asyncio.sleep(BREATH)
+
+    async def _attempt(self) -> Result | AtelierError | End:
+        """Have one worker paint, and tell what it tells."""
+        client = await self._pool.client()
+        left = placement.pixels(self._order.recipe, self._done)
+        seat = await self._pool.until(lambda: placement.choose(self._seats(), left))
+        channel = self._board.put(seat, left)
+        self._begun = False
+        try:
+            return await self._follow(client, channel, seat)
+        except (OSError, FutureCancelledError):
+            return End.LOST
+        except Exception:  # a scheduler that was started anew knows nothing of our channel
+            await self._pool.refresh()
+            if self._pool.lost(client):
+                return End.LOST
+            raise
+        finally:
+            self._place = None
+            self._board.remove(channel)
+
+    async def _follow(self, client: Client, channel: str, seat: Seat) -> Result | AtelierError | End:
+        incarnation = seat.worker, self._pool.workers[seat.worker].process
+        queue = await Queue(channel, client=client)
+        future = client.submit(
+            worker.paint_picture,
+            channel,
+            self._order,
+            pure=False,
+            # Not where Dask would have it, and never again without us: it knows neither costs nor checkpoints.
+            workers=[seat.worker],
+            resources={worker.resource_of(self._order.version): 1},
+        )
+        self._place = seat.worker, channel
+
+        def over() -> End | None:
+            if end := absent(self._pool, client, *incarnation):
+                return end
+            left = placement.pixels(self._order.recipe, self._done)
+            if not self._begun and placement.worth_moving(self._seats(channel), seat.worker, left):
+                return End.MOVED
+            return None
+
+        async def watch() -> Result | AtelierError | End:
+            try:
+                return await answer(self._pool, future, over)
+            finally:
+                await queue.put(None)  # behind all that was told
+
+        watching = asyncio.create_task(watch())
+        outcome: Result | AtelierError | End | None = None
+        try:
+            while (told := await queue.get()) is not None:
+                if told == worker.LEFT:
+                    outcome = End.LEFT
+                    break
+                self._heard(channel, told)
+            else:
+                outcome = await watching
+        finally:
+            if isinstance(outcome, End | VersionMismatch | PaintingPaused) and outcome is not End.MOVED:
+                self._shunned.add(incarnation)
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            await forget(self._pool, client, future)
+            queue.close()
+        return outcome
+
+    def _seats(self, channel: str = "") -> list[Seat]:
+        workers = self._pool.workers
+        usable = {at: each for at, each in workers.items() if (at, each.process) not in self._shunned}
+        return self._board.seats(usable, apart_from=channel)
+
+    def _heard(self, channel: str, told: Any) -> None:
+        self._begun = True
+        if told == worker.BEGUN:
+            return
+        progress = Progress(**told)
+        self._done = progress.step
+        self._board.progressed(channel, progress.remaining)
+        if progress.checkpoint:
+            self._died = 0
+            self._order = replace(self._order, resume=progress.checkpoint)
+        self._events.put_nowait(progress)
+
+
+def absent(pool: Pool, client: Client, address: str, process: int) -> End | None:
+    """Why nothing more is to be expected of a worker; None while it is there."""
+    if pool.lost(client):
+        return End.LOST
+    there = pool.workers.get(address)
+    return None if there is not None and there.process == process else End.DIED
+
+
+async def answer(pool: Pool, future: "Future[T]", over: Callable[[], End | None]) -> T | End:
+    """Wait for what a worker was asked for, or until ``over`` says why there will be nothing."""
+    waiting = asyncio.create_task(_value(future))
+    ended = asyncio.create_task(pool.until(over))
+    try:
+        await asyncio.wait({waiting, ended}, return_when=asyncio.FIRST_COMPLETED)
+        return await (waiting if waiting.done() else ended)
+    finally:
+        for task in (waiting, ended):
+            task.cancel()
+        await asyncio.gather(waiting, ended, return_exceptions=True)
+
+
+async def _value(future: "Future[T]") -> T | End:
+    """A cancelled future is no cancellation of whoever waits for it."""
+    try:
+        value: T = await future
+    except KilledWorker:
+        return End.DIED
+    except FutureCancelledError:
+        return End.LOST
+    return value
+
+
+async def forget(pool: Pool, client: Client, future: "Future[Any]") -> None:
+    """Stop what was asked for, and have it computed never again: now, not when the garbage collector finds it."""
+    with contextlib.suppress(OSError):
+        if not pool.lost(client):
+            await future.cancel(force=True)
+    future.release()
