@@ -70,7 +70,9 @@ class Report:
     within_a_second: float
     """The share of them."""
     unacknowledged: int
-    """How many never were."""
+    """How many of all commands never were."""
+    refused: int
+    """How many were answered by words in place of a job."""
     later_p50: float
     later_p99: float
     """The same for all further commands, which come as members get their pictures."""
@@ -176,20 +178,29 @@ async def _bot(environment: dict[str, str]) -> AsyncIterator[psutil.Process]:
 async def _invoke_at_once(crowd: Crowd, engine: AsyncEngine) -> list[Invocation]:
     first = list(await asyncio.gather(*(crowd.invoke(number) for number in range(len(crowd.members)))))
     await asyncio.gather(*(invocation.acknowledged(30) for invocation in first), return_exceptions=True)
-    accepted = sum(invocation.acknowledged_after is not None for invocation in first)
-    while len(await _fair_places(engine)) < accepted:  # noqa: ASYNC110 - another process writes it
-        await asyncio.sleep(0.2)
+    await _settled(first, engine)
     again = [crowd.invoke(number) for number in range(0, len(crowd.members), round(1 / AT_ONCE_AGAIN))]
     second = list(await asyncio.gather(*again))
     await asyncio.gather(*(invocation.acknowledged(30) for invocation in second), return_exceptions=True)
+    await _settled(first + second, engine)
     return first
+
+
+async def _settled(invocations: Sequence[Invocation], engine: AsyncEngine) -> None:
+    """Wait until each that was acknowledged is a job, or was refused."""
+    deadline = time.monotonic() + PLACES_WITHIN
+    while time.monotonic() < deadline:
+        open_ones = sum(each.acknowledged_after is not None and not _is_refused(each) for each in invocations)
+        if len(await _fair_places(engine)) >= open_ones:
+            return
+        await asyncio.sleep(0.2)
 
 
 async def _places(crowd: Crowd, engine: AsyncEngine) -> tuple[int, int, float]:
     """How many places are shown, how many of them are wrong when nothing changes any more, and when they were right."""
     began = time.monotonic()
     while True:
-        waiting = [invocation for invocation in crowd.invocations if invocation.acknowledged_after is not None]
+        waiting = [each for each in crowd.invocations if each.acknowledged_after is not None and not _is_refused(each)]
         fair = await _fair_places(engine)
         seen: Counter[int] = Counter()
         wrong = 0
@@ -236,6 +247,11 @@ def _is_painted(message: Message | None) -> bool:
     return message is not None and any(each.filename.startswith("painting") for each in message.attachments)
 
 
+def _is_refused(invocation: Invocation) -> bool:
+    """Whether words to the member alone stand in place of a job."""
+    return any(message.ephemeral and message.content for message in invocation.history)
+
+
 async def _work(
     discord: LocalDiscord,
     crowd: Crowd,
@@ -252,8 +268,9 @@ async def _work(
 
     async def follow(invocation: Invocation) -> None:
         nonlocal delivered
-        await invocation.wait_until(_is_painted, JOB_WITHIN)
-        delivered += 1
+        if not invocation.failed:
+            last = await invocation.wait_until(lambda message: _is_painted(message) or message.ephemeral, JOB_WITHIN)
+            delivered += _is_painted(last)
 
     async def live(number: int, own: Sequence[Invocation]) -> None:
         for invocation in own:
@@ -294,6 +311,7 @@ async def _work(
         acknowledged_most=max(waits),
         within_a_second=sum(wait <= 1 for wait in waits) / len(at_once),
         unacknowledged=sum(invocation.acknowledged_after is None for invocation in crowd.invocations),
+        refused=sum(map(_is_refused, crowd.invocations)),
         later_p50=median(later) if later else 0.0,
         later_p99=percentile(later, 0.99) if later else 0.0,
         places=places[0],

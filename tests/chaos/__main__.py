@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of who does what; not of who wins which race")
     parser.add_argument("--minutes", type=float, default=90.0, help="after which members ask for no more")
     parser.add_argument("--bots", type=int, default=1, help="processes: one shard each, one database for all")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="beside a scheduler; 0: within each bot")
     parser.add_argument("--database", help="SQLAlchemy's URL of an empty database (SQLite in the data directory)")
     parser.add_argument("--kill-every", type=float, default=6.0, help="mean seconds between blows; 0 for none")
     parser.add_argument("--fault-every", type=float, default=8.0, help="mean seconds between troubles; 0 for none")

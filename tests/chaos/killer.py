@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final, Literal, get_args
 
-from tests.chaos.processes import Child, Fleet
+from tests.chaos.processes import Child, Fleet, Role
 from tests.chaos.watch import Row, Watch
 from tests.chaos.witness import Witness
 
@@ -94,7 +94,8 @@ class Killer:
         )
 
     def _deck(self) -> list[Strike]:
-        deck = [Strike(victim, moment) for victim, moment in product(get_args(Victim), get_args(Moment))]
+        victims = ("bot", "worker") if self._fleet.embedded else get_args(Victim)
+        deck = [Strike(victim, moment) for victim, moment in product(victims, get_args(Moment))]
         deck += [Strike("bot", moment, "ask") for moment in ("queued", "running", "delivering", "random")]
         if len(self._fleet.of("bot")) > 1:
             deck += [Strike("bot", moment, "freeze") for moment in ("running", "delivering", "random")]
@@ -139,7 +140,8 @@ class Killer:
     def _victims(self, victim: Victim) -> list[Child]:
         if victim == "bot and worker":
             return self._fleet.of("bot") + self._fleet.of("worker")
-        alive = [child for child in self._fleet.of(victim) if child.alive]
+        within: Role = "bot" if victim == "worker" and self._fleet.embedded else victim
+        alive = [child for child in self._fleet.of(within) if child.alive]
         return [self._rng.choice(alive)] if alive else []
 
     def _hit(self, strike: Strike, child: Child) -> bool:
@@ -150,6 +152,8 @@ class Killer:
             self._freezing.add(task)
             task.add_done_callback(self._freezing.discard)
             return child.alive
-        if child.role == "worker" and self._rng.random() < 0.5 and child.kill_innermost():
+        if strike.victim == "worker" and child.role == "bot":
+            return child.kill_innermost()
+        if child.role == "worker" and self._rng.random() < 0.4 and child.kill_innermost():
             return True
         return child.kill()

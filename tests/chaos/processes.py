@@ -27,10 +27,10 @@ STOP_WITHIN: Final = 15.0
 class Child:
     """One supervised process and all that it starts: they form a group of their own and are killed as one."""
 
-    def __init__(self, role: Role, name: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path):
+    def __init__(self, role: Role, name: str, arguments: Sequence[str], environment: Mapping[str, str], logs: Path):
         self.role: Role = role
         self.name = name
-        self.log = log
+        self.log = logs / f"{name}.log"
         """Where its standard output and error go, every start after the other."""
         self.fell = 0
         """How often it ended by itself."""
@@ -172,6 +172,11 @@ class Fleet:
     def __init__(self, children: Sequence[Child]) -> None:
         self.children = children
 
+    @property
+    def embedded(self) -> bool:
+        """Whether each bot has its worker within itself."""
+        return not self.of("worker")
+
     def of(self, role: Role) -> list[Child]:
         """Those of one role."""
         return [child for child in self.children if child.role == role]
@@ -189,27 +194,24 @@ class Fleet:
 async def fleet(environment: Mapping[str, str], logs: Path, *, bots: int, workers: int) -> AsyncIterator[Fleet]:
     """Register the commands, then keep a scheduler, ``workers`` workers and ``bots`` bots running while inside.
 
+    Without workers of their own the bots embed one each.
+
     Raises:
         RuntimeError: the commands could not be registered.
     """
-    port = free_port()
-    scheduler = f"tcp://127.0.0.1:{port}"
-    environment = {**environment, "SCHEDULER": scheduler}
     await _sync(environment, logs)
-    children = [
-        Child("scheduler", "scheduler", atelier("scheduler", "--host", "127.0.0.1", "--port", str(port)),
-              environment, logs / "scheduler.log"),
-        *(
-            Child("worker", f"worker-{number}", atelier("worker", "--scheduler", scheduler), environment,
-                  logs / f"worker-{number}.log")
-            for number in range(workers)
-        ),
-        *(
-            Child("bot", f"bot-{number}", atelier("run"), environment | _shard(number, bots),
-                  logs / f"bot-{number}.log")
-            for number in range(bots)
-        ),
-    ]  # fmt: skip
+    children: list[Child] = []
+    if workers:
+        port = free_port()
+        environment = {**environment, "SCHEDULER": f"tcp://127.0.0.1:{port}"}
+        serve = ("scheduler", "--host", "127.0.0.1", "--port", str(port))
+        children.append(Child("scheduler", "scheduler", atelier(*serve), environment, logs))
+        join = ("worker", "--scheduler", environment["SCHEDULER"])
+        children += [Child("worker", f"worker-{index}", atelier(*join), environment, logs) for index in range(workers)]
+    children += [
+        Child("bot", f"bot-{index}", atelier("run"), {**environment, **_shard(index, bots)}, logs)
+        for index in range(bots)
+    ]
     tasks = {child: asyncio.create_task(child.supervise()) for child in children}
     try:
         yield Fleet(children)
