@@ -37,6 +37,8 @@ class Checker:
         self._witness = witness
         self._asks = {row.id: ask for ask in book.asks if (row := book.job(ask)) is not None}
         self._named: dict[str, list[list[Sight]]] = {}
+        self.most_work_lost = 0.0
+        """The most seconds of work, as its member saw it, by which a painting went back; set by :meth:`findings`."""
         for states in witness.messages():
             for job in {job for sight in states for job in sight.jobs}:
                 self._named.setdefault(job, []).append(states)
@@ -55,7 +57,10 @@ class Checker:
     def _check(self, ask: Ask, row: Row) -> Iterable[Finding]:
         messages = self._messages(ask, row)
         for states in messages:
-            yield from _steps_back(row, states)
+            lost = _work_lost(states)
+            self.most_work_lost = max(self.most_work_lost, lost)
+            if lost > MOST_WORK_LOST:
+                yield Finding("went back", row.id, f"by {lost:.0f} s of work")
         yield from self._owner(ask, row, messages)
         yield from _count(row, messages, self._witness.states(ask.invocation.original_id))
         if row.state != "cancelled" and self._told_cancelled(ask):
@@ -123,16 +128,15 @@ def _missing(row: Row, shown: list[list[Sight]], told: list[list[Sight]], reply:
             yield Finding("lost", row.id, f"still {row.state}; the reply says {last!r}")
 
 
-def _steps_back(row: Row, states: list[Sight]) -> Iterable[Finding]:
-    """Whether the steps that a member read went back by more work than may be lost."""
+def _work_lost(states: list[Sight]) -> float:
+    """The most seconds of work by which the steps went back that a member read: since they read that step first."""
+    most = 0.0
     rising: list[tuple[float, int]] = []
     for sight in states:
         if sight.step is None:
             continue
         if rising and sight.step < rising[-1][1]:
-            since = next(at for at, step in rising if step >= sight.step)
-            lost = rising[-1][0] - since
-            if lost > MOST_WORK_LOST:
-                yield Finding("went back", row.id, f"from step {rising[-1][1]} to {sight.step}: {lost:.0f} s of work")
+            most = max(most, rising[-1][0] - next(at for at, step in rising if step >= sight.step))
             rising = []
         rising.append((sight.at, sight.step))
+    return most

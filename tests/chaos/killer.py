@@ -9,7 +9,7 @@ from itertools import product
 from typing import Final, Literal, get_args
 
 from tests.chaos.processes import Child, Fleet, Role
-from tests.chaos.watch import Row, Watch
+from tests.chaos.watch import Watch
 from tests.chaos.witness import Witness
 
 Victim = Literal["bot", "worker", "scheduler", "bot and worker"]
@@ -17,6 +17,7 @@ Moment = Literal[
     "acknowledged",  # the member reads "thinking …", nothing is stored yet
     "queued",
     "running",
+    "checkpointed",
     "delivering",
     "told",  # Discord has the picture, the bot has not heard so
     "delivered",
@@ -66,7 +67,7 @@ class Killer:
         self._armed: Strike | None = None
         self._dealt = asyncio.Event()
         self._freezing: set[asyncio.Task[bool]] = set()
-        watch.on_state(self._on_state)
+        watch.on_moment(self._on_moment)
         witness.on_moment(self._on_moment)
 
     async def run(self) -> None:
@@ -96,9 +97,9 @@ class Killer:
     def _deck(self) -> list[Strike]:
         victims = ("bot", "worker") if self._fleet.embedded else get_args(Victim)
         deck = [Strike(victim, moment) for victim, moment in product(victims, get_args(Moment))]
-        deck += [Strike("bot", moment, "ask") for moment in ("queued", "running", "delivering", "random")]
+        deck += [Strike("bot", moment, "ask") for moment in ("queued", "checkpointed", "delivering", "random")]
         if len(self._fleet.of("bot")) > 1:
-            deck += [Strike("bot", moment, "freeze") for moment in ("running", "delivering", "random")]
+            deck += [Strike("bot", moment, "freeze") for moment in ("checkpointed", "delivering", "random")]
         self._rng.shuffle(deck)
         return deck
 
@@ -114,9 +115,6 @@ class Killer:
         except TimeoutError:
             self._armed = None
             self.missed += 1
-
-    def _on_state(self, row: Row) -> None:
-        self._on_moment(row.state)
 
     def _on_moment(self, moment: str) -> None:
         if self._armed is not None and self._armed.moment == moment:

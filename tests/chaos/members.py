@@ -171,7 +171,7 @@ class Customer:
         return ask
 
     def _plan(self) -> Plan:
-        quality: Quality = self._rng.choices(("quick", "standard", "fine"), (0.75, 0.2, 0.05))[0]
+        quality: Quality = self._rng.choices(("quick", "standard", "fine"), (0.7, 0.2, 0.1))[0]
         cancel: Cancel = self._rng.choices(("never", "at once", "while painting"), (0.84, 0.08, 0.08))[0]
         return Plan(quality, cancel, self._rng.choice((1, 1, 2, 3)))
 

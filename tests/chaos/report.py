@@ -37,6 +37,8 @@ class Report:
     """Delivered jobs that had a checkpoint when a bot, worker or scheduler under them was struck."""
     interrupted: int
     """Delivered jobs that were being painted when a bot, worker or scheduler was struck."""
+    most_work_lost: float
+    """The most seconds of work by which a painting went back before its member's eyes."""
     cancelled: int
     refused: dict[str, int]
     """Asks answered by words in place of a job."""

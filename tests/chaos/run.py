@@ -1,6 +1,7 @@
 """One run: a local Discord, the real processes under it, members, killer and faults, then the check."""
 
 import asyncio
+import json
 import os
 import random
 import time
@@ -86,7 +87,8 @@ async def run(scenario: Scenario, folder: Path) -> Report:
                     await _settled(watch)
             await watch.read_all()
             claimed = await watch.claimed()
-            findings = Checker(book, watch, witness).findings()
+            checker = Checker(book, watch, witness)
+            findings = checker.findings()
         rows = list(watch.rows.values())
         resumed, interrupted = survivors(watch, killer)
         refused, unacknowledged, only_acknowledged = outcomes(book)
@@ -96,13 +98,14 @@ async def run(scenario: Scenario, folder: Path) -> Report:
             jobs=len(rows),
             states=Counter(row.state for row in rows),
             ways=Counter(row.way for row in rows if row.way),
-            causes=Counter(row.cause for row in rows if row.cause),
+            causes=Counter(json.loads(row.cause)[0] for row in rows if row.cause),
             kills=killer.kills(),
             blows=killer.by_moment(),
             missed=killer.missed,
             faults=troubles.counts,
             resumed=resumed,
             interrupted=interrupted,
+            most_work_lost=checker.most_work_lost,
             cancelled=sum(row.state == "cancelled" for row in rows),
             refused=refused,
             unacknowledged=unacknowledged,

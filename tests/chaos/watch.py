@@ -53,7 +53,7 @@ class Watch:
         self.rows: dict[str, Row] = {}
         self._engine = engine
         self._by_content: dict[str, Row] = {}
-        self._listeners: list[Callable[[Row], None]] = []
+        self._listeners: list[Callable[[str], None]] = []
 
     @classmethod
     @asynccontextmanager
@@ -71,8 +71,8 @@ class Watch:
             await asyncio.gather(looking, return_exceptions=True)
             await engine.dispose()
 
-    def on_state(self, listener: Callable[[Row], None]) -> None:
-        """Call this at once with each row that is new or has another state."""
+    def on_moment(self, listener: Callable[[str], None]) -> None:
+        """Call this at once with each state that a job has come to, and with ``checkpointed`` at each checkpoint."""
         self._listeners.append(listener)
 
     def by_content(self, digest: str) -> Row | None:
@@ -115,10 +115,12 @@ class Watch:
             self.rows[row.id] = row
             self._by_content[row.content] = row
             if before is None or before.state != row.state:
-                told.append(row)
-        for row in told:
+                told.append(row.state)
+            elif row.state == "running" and before.checkpoint != row.checkpoint:
+                told.append("checkpointed")
+        for moment in told:
             for listener in self._listeners:
-                listener(row)
+                listener(moment)
 
 
 def _row(found: Mapping[str, Any], before: Row | None) -> Row:
