@@ -1,4 +1,4 @@
-"""What tests of several rooms share: one cluster of real workers, and one database server, for the whole run."""
+"""What tests of several rooms share: one cluster of real workers for the whole run."""
 
 from collections.abc import Iterator
 
@@ -6,23 +6,29 @@ import dask
 import pytest
 from distributed import LocalCluster
 
-from engine.worker import PAINT
+from engine.worker import THREADS, WorkerSettings, worker_options
 
 pytest_plugins = ["tests.postgresql"]
+
+WORKER = WorkerSettings(device="cpu", precision="float32", threads=1)
 
 
 @pytest.fixture(scope="session")
 def scheduler() -> Iterator[str]:
     """The address of a scheduler with one painting worker, as an operator would start them."""
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": 0,
+                "distributed.deploy.lost-worker-timeout": "5 minutes",
+            }
+        ),
         LocalCluster(
             n_workers=1,
-            threads_per_worker=2,
+            threads_per_worker=THREADS,
             processes=True,
-            resources={PAINT: 1},
-            memory_limit=None,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
+            **worker_options(WORKER),
         ) as cluster,
     ):
         yield cluster.scheduler_address
