@@ -6,7 +6,7 @@ import aiohttp
 import discord
 import structlog
 
-from bot import words
+from bot import metrics, words
 from bot.jobs.errors import UnexpectedError
 from engine.errors import AtelierError
 
@@ -35,6 +35,7 @@ def is_anothers(interaction: discord.Interaction[Any], error: BaseException) -> 
 
 def told(interaction: discord.Interaction[Any], error: BaseException) -> str:
     """What the member reads of an error; what nobody expected goes to the log with a reference."""
+    metrics.REFUSED.labels(type(error).__name__).inc()
     if isinstance(error, AtelierError):
         log.info("a member was refused", interaction=interaction.id, error=repr(error))
         return words.explain(error)

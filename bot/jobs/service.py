@@ -20,6 +20,7 @@ from typing import Final, TypeVar
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from bot import metrics
 from bot.jobs.errors import (
     Closing,
     DeliveryDelayed,
@@ -148,6 +149,7 @@ class Jobs:
             raise Closing
         # The database counts as well: orders of one member may arrive at several processes.
         await self._store.add(job, self.process, self._executor.pool, self._policy.most_open)
+        metrics.ACCEPTED.inc()
         log.info("job accepted", job=job.id, owner=job.owner, recipe=job.recipe.id)
         self._changed.set()
         return job
@@ -262,6 +264,7 @@ class Jobs:
         if self.closing:
             return
         for job_id, state in await self._store.adopt(self.process, self._executor.pool):
+            metrics.RESUMED.inc()
             log.info("job taken up", job=job_id, state=state.value)
             self._changed.set()
         accepted_before = datetime.now(UTC) - self._policy.expire_after
@@ -307,10 +310,12 @@ class Jobs:
 
         task = group.create_task(working())
         self._working[job_id] = task
+        metrics.RUNNING.set(len(self._working))
         task.add_done_callback(partial(self._worked, job_id))
 
     def _worked(self, job_id: str, _task: asyncio.Task[None]) -> None:
         del self._working[job_id]
+        metrics.RUNNING.set(len(self._working))
         self._changed.set()
 
     async def _paint_and_deliver(self, job_id: str) -> None:
@@ -350,6 +355,7 @@ class Jobs:
             async for progress in painting:
                 if progress.checkpoint:
                     await self._checkpoint(job_id, progress.checkpoint)
+                metrics.observe_step(progress)
                 reply.progressed(progress)
             return await painting.result()
         finally:
@@ -358,7 +364,9 @@ class Jobs:
 
     async def _checkpoint(self, job_id: str, name: str) -> None:
         with _logged("a checkpoint could not be noted"):
-            if last := await self._store.set_checkpoint(job_id, self.process, name):
+            last = await self._store.set_checkpoint(job_id, self.process, name)
+            metrics.CHECKPOINTS.inc()
+            if last:
                 await self._storage.drop(last)
 
     async def _keep(self, result: Result) -> Painted | None:
@@ -393,7 +401,10 @@ class Jobs:
             return
         end = _end(ending)
         if await _insist(lambda: self._store.conclude(job_id, self.process, end, way)):
-            log.info("job ended", state=end.value, way=way, cause=type(ending).__name__ if job.cause else None)
+            cause = "" if isinstance(ending, Result) else type(ending).__name__
+            metrics.ENDED.labels(end.value, cause).inc()
+            metrics.DELIVERIES.labels(way).inc()
+            log.info("job ended", state=end.value, way=way, cause=cause)
         self._replies.pop(job_id, None)
         if job.checkpoint:
             await self._storage.drop(job.checkpoint)

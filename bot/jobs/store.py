@@ -16,7 +16,7 @@ from bot.jobs.cipher import Cipher
 from bot.jobs.database import connected
 from bot.jobs.errors import AddressUnreadable, TooManyJobs
 from bot.jobs.job import OPEN, Job, Painted, State, Way
-from bot.jobs.line import ORDER, in_line, next_turn, orphaned
+from bot.jobs.line import LEASE, ORDER, in_line, next_turn, orphaned
 from bot.jobs.tables import BlobRow, JobRow, ProcessRow, SyncRow, database_time
 from engine.errors import AtelierError
 from engine.recipe import Recipe
@@ -263,6 +263,12 @@ class Store:
         async with self._engine.connect() as connection:
             count, oldest = (await connection.execute(query)).one()
         return count, (datetime.now(UTC) - _aware(oldest)).total_seconds() if oldest else 0.0
+
+    async def processes(self) -> int:
+        """How many bot processes are alive."""
+        query = select(func.count()).where(ProcessRow.seen >= database_time() - LEASE)
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).scalar_one()
 
     async def overdue(self, process: str, accepted_before: datetime) -> list[str]:
         """Jobs in a process's care that should have ended long ago and have no result yet."""
