@@ -1,6 +1,7 @@
 """Where a painting goes: always to where it ends soonest, whatever comes and goes."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given
@@ -41,7 +42,7 @@ def info(device: str = "cpu", painting: str | None = None, busy: float = 0, pace
 def test_what_is_left_falls_with_each_step_to_nothing(recipe: Recipe) -> None:
     left = [pixels(recipe, done) for done in range(recipe.steps + 1)]
     assert left[0] == sum(scale.steps * scale.size**2 for scale in scales(recipe.size, recipe.steps))
-    assert all(one > other for one, other in zip(left, left[1:], strict=False))
+    assert all(one > other for one, other in pairwise(left))
     assert left[-1] == 0
 
 
