@@ -2,23 +2,62 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final
 
 import structlog
+from distributed import Security
 
 from bot.client import Atelier
-from bot.jobs.files import JobFiles
-from bot.jobs.service import Jobs
+from bot.jobs.cipher import Cipher
+from bot.jobs.service import Jobs, Policy
+from bot.jobs.storage import Room, Storage
 from bot.jobs.store import Store
 from bot.reply import DiscordReply
-from bot.settings import Settings
-from bot.web.health import serve_health
+from bot.settings import MEGABYTE, Settings
+from bot.web.health import Health
+from bot.web.server import serve
+from engine.blobs import Blobs
+from engine.cluster.security import TLS, scheduler_security
+from engine.cluster.unpickling import restrict
 from engine.executor import Executor
 from engine.memory import return_large_blocks
 
+DOWN_WITHIN: Final = 9.5
+"""Seconds; containers are killed ten after they are asked to stop."""
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """The database with its key.
+
+    Raises:
+        SecretKeyUnusable: the key in the data directory is none.
+        OSError, SQLAlchemyError: data directory or database can't be used.
+    """
+    # Members' pictures and a key lie there: they are for the bot's user alone.
+    settings.data_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cipher = await asyncio.to_thread(Cipher.open, settings.secret_keys, settings.data_directory)
+    async with Store.open(settings.database, cipher) as store:
+        yield store
+
+
+def security(settings: Settings) -> Security | None:
+    """How to speak to the scheduler; None for an embedded one, or for one on this machine without TLS.
+
+    Raises:
+        ClusterUnsafe: it could be overheard or be somebody else, or the certificates can't be used.
+    """
+    if settings.scheduler is None:
+        return None
+    tls = TLS.given(settings.tls_ca, settings.tls_certificate, settings.tls_key)
+    return scheduler_security(settings.scheduler, tls)
 
 
 @asynccontextmanager
@@ -35,23 +74,34 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(Atelier(settings))
         await client.login(token)
-        settings.data_directory.mkdir(parents=True, exist_ok=True)
-        store = await stack.enter_async_context(Store.open(settings.database))
-        client.executor = await stack.enter_async_context(Executor.open(settings.worker, settings.scheduler))
+        store = await stack.enter_async_context(open_store(settings))
+        client.executor = await stack.enter_async_context(
+            Executor.open(settings.worker, settings.blobs, settings.scheduler, security(settings))
+        )
         for worker in await client.executor.workers():
             log.info("worker ready", device=worker.device, name=worker.name, precision=worker.precision)
+        room = Room(
+            keep=timedelta(days=settings.keep_days),
+            most=settings.max_storage_mb * MEGABYTE,
+            free=settings.min_free_mb * MEGABYTE,
+        )
         client.jobs = Jobs(
             store,
-            JobFiles(settings.data_directory / "jobs"),
+            Storage(Blobs(settings.blobs), store, room),
             client.executor,
-            lambda job: DiscordReply(client, job),
-            settings.max_jobs_per_member,
+            lambda job, may_edit: DiscordReply(client, job, may_edit),
+            Policy(settings.max_jobs_per_member, timedelta(hours=settings.max_job_hours)),
         )
-        await stack.enter_async_context(serve_health(settings, client))
+        health = Health(client, client.executor, store, settings.data_directory, least_free=room.free)
+        service = client.jobs
+        await stack.enter_async_context(
+            serve(settings.health_host, settings.health_port, health, lambda: not service.closing)
+        )
         tasks = [asyncio.create_task(client.jobs.run()), asyncio.create_task(_connect(client))]
         try:
             yield tasks
         finally:
+            await client.jobs.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -73,12 +123,26 @@ async def _connect(client: Atelier) -> None:
 
 
 async def run(settings: Settings, token: str) -> None:
-    """Run until SIGINT or SIGTERM, or until something ends the bot for good, which is raised."""
+    """Run until SIGINT or SIGTERM, or until something ends the bot for good, which is raised.
+
+    After the first signal no more jobs are taken in, running ones reach a checkpoint, and everything is down within
+    :data:`DOWN_WITHIN` seconds; a second signal ends the process at once.
+    """
     return_large_blocks()
+    if settings.scheduler is not None:
+        restrict()  # a worker elsewhere gets no more from the bot than the bot from it
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if stopping.is_set():
+            os._exit(1)
+        stopping.set()
+        # Whatever hangs must not keep a supervisor waiting: what is stored is enough to go on from.
+        loop.call_later(DOWN_WITHIN, os._exit, 1)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stop)
     async with running(settings, token) as tasks:
         stopped = asyncio.create_task(stopping.wait())
         done, _ = await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)

@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from bot import cluster
 from engine.cli import stylize
 from engine.quality import Quality
 
@@ -22,6 +23,9 @@ app = typer.Typer(
     help="A Discord bot that paints. Try it without Discord: [bold]atelier demo[/].",
 )
 app.command()(stylize)
+app.command()(cluster.scheduler)
+app.command()(cluster.worker)
+app.add_typer(cluster.app, name="cluster")
 errors = Console(stderr=True)
 
 
@@ -44,14 +48,13 @@ def sync(
     force: Annotated[bool, typer.Option("--force", help="Register even if nothing changed.")] = False,
 ) -> None:
     """Register the commands with Discord, if they changed since the last time."""
+    from bot.app import open_store
     from bot.client import Atelier
     from bot.commands.sync import sync as sync_commands
-    from bot.jobs.store import Store
     from bot.settings import Settings
 
     async def register(settings: Settings, token: str) -> None:
-        settings.data_directory.mkdir(parents=True, exist_ok=True)
-        async with Store.open(settings.database) as store, Atelier(settings) as client:
+        async with open_store(settings) as store, Atelier(settings) as client:
             await client.login(token)
             outcome = await sync_commands(client, store, guild, force=force)
             typer.echo(f"Commands {outcome} for {f'server {guild}' if guild else 'all servers'}.")
@@ -76,6 +79,14 @@ def doctor() -> None:
         return well
 
     raise typer.Exit(0 if asyncio.run(look()) else 1)
+
+
+@app.command()
+def key() -> None:
+    """Make a key for SECRET_KEY, which encrypts interaction tokens in the database."""
+    from bot.jobs.cipher import new_key
+
+    typer.echo(new_key())
 
 
 @app.command()
@@ -110,28 +121,38 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     """Run ``act`` with settings and token; what an operator can mend ends in a sentence, not in a traceback."""
     import aiohttp
     import discord
+    import structlog
     from sqlalchemy.exc import SQLAlchemyError
 
     from bot import logs
+    from bot.redaction import redacted
     from engine.errors import AtelierError
 
     settings = _settings()
     if settings.discord_token is None:
         _end("There is no token: put DISCORD_TOKEN into the environment or into .env (atelier demo needs none).", 2)
     token = settings.discord_token.get_secret_value()
-    logs.configure(settings.log_level, settings.log_format, token)
+    logs.configure(settings.log_level, settings.log_format, *settings.secrets)
+
+    def told(sentence: str) -> str:
+        return redacted(sentence, *settings.secrets)
+
     try:
         asyncio.run(act(settings, token))
     except discord.LoginFailure:
         _end("Discord refuses the token: copy it anew from the Developer Portal, page Bot, into DISCORD_TOKEN.", 2)
     except (aiohttp.ClientError, discord.GatewayNotFound) as error:
-        _end(f"Discord can't be reached at {settings.discord_api_url}: {error}", 1)
+        _end(told(f"Discord can't be reached at {settings.discord_api_url}: {error}"), 1)
     except discord.HTTPException as error:
-        _end(f"Discord answers with an error: {error}.", 1)
+        _end(told(f"Discord answers with an error: {error}."), 1)
     except SQLAlchemyError as error:
-        _end(f"The database can't be used: {error}. Look at DATABASE_URL, or run atelier doctor.", 1)
+        _end(told(f"The database can't be used: {error}. Look at DATABASE_URL, or run atelier doctor."), 1)
     except (AtelierError, OSError) as error:
-        _end(f"{error} Run atelier doctor to see what works.", 1)
+        _end(told(f"{error} Run atelier doctor to see what works."), 1)
+    except Exception as error:
+        # Through the log, which shows no secret: what Python prints by itself might.
+        structlog.get_logger(__name__).exception("stopped by a fault of ours")
+        raise typer.Exit(1) from error
 
 
 def _end(sentence: str, code: int) -> NoReturn:

@@ -1,7 +1,8 @@
 """The Discord client: what discord.py calls, wired to the rooms."""
 
+import contextlib
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import discord
@@ -11,15 +12,17 @@ import structlog
 import yarl
 from discord import app_commands
 
-from bot import words
+from bot.commands.jobs import jobs
 from bot.commands.stylize import stylize
-from bot.jobs.errors import UnexpectedError
-from bot.jobs.service import Jobs
-from bot.reply import UNDELIVERED
 from bot.settings import Settings
+from bot.traffic import Traffic
+from bot.trouble import UNDELIVERED, is_anothers, told
 from bot.views.cancel import CancelButton
-from engine.errors import AtelierError
-from engine.executor import Executor
+from bot.views.jobs import ShowMenu
+
+if TYPE_CHECKING:
+    from bot.jobs.service import Jobs
+    from engine.executor import Executor
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -32,41 +35,49 @@ class CommandTree(app_commands.CommandTree["Atelier"]):
     ) -> None:
         """Answer in a way that only the member sees; what we did not expect goes to the log with a reference."""
         cause: BaseException = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-        if not isinstance(cause, AtelierError):
-            log.error("a command failed unexpectedly", interaction=interaction.id, exc_info=cause)
-            cause = UnexpectedError(str(interaction.id))
-        else:
-            log.info("a command was refused", interaction=interaction.id, error=repr(cause))
+        if is_anothers(interaction, cause):
+            return
+        text = told(interaction, cause)
         try:
             if interaction.response.is_done():
                 # A follow-up to a public "thinking …" would be public: that message has to go first.
-                await interaction.delete_original_response()
-                await interaction.followup.send(words.explain(cause), ephemeral=True)
+                with contextlib.suppress(discord.NotFound):
+                    await interaction.delete_original_response()
+                await interaction.followup.send(text, ephemeral=True)
             else:
-                await interaction.response.send_message(words.explain(cause), ephemeral=True)
+                await interaction.response.send_message(text, ephemeral=True)
         except UNDELIVERED as failure:
-            log.warning("an error could not be told", interaction=interaction.id, reason=repr(failure))
+            if not is_anothers(interaction, failure):
+                log.warning("an error could not be told", interaction=interaction.id, reason=str(failure))
 
 
 class Atelier(discord.Client):
     """The bot. :attr:`jobs` and :attr:`executor` must be set before it connects."""
 
-    jobs: Jobs
-    executor: Executor
+    jobs: "Jobs"
+    executor: "Executor"
     downloads: aiohttp.ClientSession
 
     def __init__(self, settings: Settings) -> None:
         discord.http.Route.BASE = settings.discord_api_url
         discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(settings.discord_gateway_url)
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # it paints, it doesn't speak
-        super().__init__(intents=discord.Intents(guilds=True), allowed_mentions=discord.AllowedMentions.none())
+        self._traffic = Traffic()
+        super().__init__(
+            intents=discord.Intents(guilds=True),
+            allowed_mentions=discord.AllowedMentions.none(),
+            shard_id=settings.shard_id,
+            shard_count=settings.shard_count,
+            http_trace=self._traffic.trace(),
+        )
         self.settings = settings
         self.tree = CommandTree(self)
         self.tree.add_command(stylize)
+        self.tree.add_command(jobs)
 
     async def setup_hook(self) -> None:
         """Called by discord.py after login."""
-        self.add_dynamic_items(CancelButton)
+        self.add_dynamic_items(CancelButton, ShowMenu)
         self.downloads = aiohttp.ClientSession()
 
     async def close(self) -> None:
@@ -78,6 +89,10 @@ class Atelier(discord.Client):
     async def on_ready(self) -> None:
         """Called by discord.py each time the gateway is ready anew."""
         log.info("connected to Discord", user=str(self.user), servers=len(self.guilds))
+
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        """Called by discord.py for each interaction, beside the command or button that it is for."""
+        self._traffic.received(interaction.id)
 
     async def on_error(self, event_method: str, /, *_args: Any, **_kwargs: Any) -> None:
         """Called by discord.py when a handler of ours raised."""

@@ -2,15 +2,18 @@
 
 import asyncio
 import shutil
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import discord
 
 from bot.client import Atelier
+from bot.jobs.cipher import FILE, Cipher, new_key
 from bot.jobs.store import Store
+from bot.redaction import redacted
 from bot.settings import MEGABYTE, Settings
-from engine.errors import AtelierError
+from engine.errors import AtelierError, ClusterUnsafe, DeviceUnavailable
 
 ENOUGH_DISK_MB = 1024
 
@@ -31,17 +34,19 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         "device": _device,
         "weights": _weights,
         "disk": _disk,
+        "key": _key,
         "database": _database,
         "scheduler": _scheduler,
         "Discord": _discord,
     }
     for subject, check in checks.items():
         try:
-            yield Finding(subject, works=True, detail=await check(settings))
+            works, detail = True, await check(settings)
         except _Wrong as wrong:
-            yield Finding(subject, works=False, detail=str(wrong))
+            works, detail = False, str(wrong)
         except Exception as error:
-            yield Finding(subject, works=False, detail=f"{type(error).__name__}: {error}")
+            works, detail = False, f"{type(error).__name__}: {error}"
+        yield Finding(subject, works, redacted(detail, *settings.secrets))
 
 
 class _Wrong(Exception):
@@ -69,6 +74,8 @@ async def _weights(settings: Settings) -> str:
 
     try:
         await asyncio.to_thread(load)
+    except DeviceUnavailable as error:
+        raise _Wrong("can't be loaded without a device. Set DEVICE or PRECISION.") from error
     except AtelierError as error:
         raise _Wrong(f"{error} Set VGG19_WEIGHTS.") from error
     return f"VGG19 loaded ({settings.vgg19_weights})"
@@ -93,10 +100,35 @@ async def _disk(settings: Settings) -> str:
     return f"{free // MEGABYTE:,} MB free at {directory}"
 
 
+async def _key(settings: Settings) -> str:
+    if settings.secret_keys:
+        return f"{len(settings.secret_keys)} in SECRET_KEY"
+    path = settings.data_directory.resolve() / FILE
+
+    def look() -> str:
+        # A key made here would be the one of whoever asks, who need not be the user that runs the bot.
+        if not path.exists():
+            return f"will be made at {path}"
+        Cipher.open((), path.parent)
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise _Wrong(f"others may use {path} (mode {mode:o}). Say: chmod 600 '{path}'")
+        return str(path)
+
+    try:
+        kept = await asyncio.to_thread(look)
+    except OSError as error:
+        raise _Wrong(f"{path} can't be read ({error.strerror}). Set SECRET_KEY or DATA_DIRECTORY.") from error
+    if settings.database_url is not None:
+        kept += "; bots on other machines that share the database need it as SECRET_KEY"
+    return kept
+
+
 async def _database(settings: Settings) -> str:
     try:
-        async with Store.open(settings.database) as store:
-            waiting = len(await store.open_jobs())
+        # Counting reads no address, so any key will do.
+        async with Store.open(settings.database, Cipher([new_key()])) as store:
+            waiting = await store.count_open()
     except Exception as error:
         raise _Wrong(f"the database can't be opened: {error}. Look at DATABASE_URL.") from error
     return f"tables up to date, {waiting} open jobs"
@@ -105,16 +137,19 @@ async def _database(settings: Settings) -> str:
 async def _scheduler(settings: Settings) -> str:
     if settings.scheduler is None:
         return "embedded: one worker process on this machine"
-    from distributed import Client
+    from engine.cluster.security import TLS
+    from engine.cluster.status import members
 
     try:
-        async with Client(settings.scheduler, asynchronous=True, timeout=5, set_as_default=False) as client:
-            identity = await client.scheduler.identity(n_workers=-1)
+        tls = TLS.given(settings.tls_ca, settings.tls_certificate, settings.tls_key)
+        names = await members(settings.scheduler, tls)
+    except ClusterUnsafe as error:
+        raise _Wrong(str(error)) from error
     except OSError as error:
-        raise _Wrong(f"nothing answers at {settings.scheduler}. Start it, or unset SCHEDULER.") from error
-    if not identity["workers"]:
+        raise _Wrong(f"nothing answers at {settings.scheduler}: {error}. Start it, or unset SCHEDULER.") from error
+    if not names:
         raise _Wrong(f"{settings.scheduler} answers but has no workers. Start one: see the README.")
-    return f"{settings.scheduler} with {len(identity['workers'])} workers"
+    return f"{settings.scheduler} with {len(names)} workers"
 
 
 async def _discord(settings: Settings) -> str:

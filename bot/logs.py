@@ -1,32 +1,31 @@
-"""Structured logs, on standard error, from which no secret leaves."""
+"""Structured logs, on standard error: no secret leaves through them, and no value from outside forges a line."""
 
+import json
 import logging
-import re
 import sys
+import threading
+from types import TracebackType
 from typing import Any, Final, Literal
 
 import structlog
 
-_COLOUR: Final = r"(?:\x1b\[[\d;]*m)*"
-_QUOTE: Final = r"(?:\\*['\"])?"
-"""Within JSON, within JSON …, a quote stands behind backslashes."""
-_NUMBER: Final = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[,}\]])"
-_SECRETS: Final = (
-    # Interaction and webhook tokens stand in paths of Discord's API.
-    (re.compile(r"(/(?:webhooks|interactions)/\d+/)[^/\s?'\"\\\x1b]+"), r"\1…"),
-    # Links to the CDN are signed.
-    (re.compile(r"([?&](?:ex|is|hm|signature)=)[^&\s'\"\\\x1b]+"), r"\1…"),
-    (re.compile(r"(Bot )[\w.-]{20,}"), r"\1…"),
-    (re.compile(rf"(?i)(token{_QUOTE}{_COLOUR}\s*[:=]\s*{_COLOUR}{_QUOTE})(?!{_NUMBER})[\w.-]{{8,}}"), r"\1…"),
-)
+from bot.redaction import redactor
+
+Form = Literal["console", "json"]
+
+_BELOW: Final[tuple[str, ...]] = ("exception", "stack")
+"""What structlog prints below the line, over several lines."""
+_MARGIN: Final = "    "
+"""Before each further line of an entry, so that none of them looks like an entry of its own."""
 
 
-class _Redacting(structlog.stdlib.ProcessorFormatter):
+class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Goes over the finished line, traceback and all, so that no way of logging gets around it."""
 
-    def __init__(self, secret: str | None, **kwargs: Any) -> None:
+    def __init__(self, form: Form, secrets: tuple[str, ...], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._secret = secret
+        self._form = form
+        self._redacted = redactor(*secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         """The line without secrets."""
@@ -37,20 +36,21 @@ class _Redacting(structlog.stdlib.ProcessorFormatter):
             place = f"{record.pathname}:{record.lineno}"
             told = f"a line from {place} could not be written: {type(error).__name__}"
             line = super().format(logging.LogRecord(record.name, record.levelno, place, 0, told, None, None))
-        return redacted(line, self._secret)
+        return self._redacted(_json_escaped(line) if self._form == "json" else line)
 
 
-def redacted(text: str, secret: str | None = None) -> str:
-    """``text`` without ``secret``, tokens in paths, and signatures of links."""
-    if secret:
-        text = text.replace(secret, "…")
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
+class _Handler(logging.StreamHandler[Any]):
+    """Writes to standard error, or else nothing."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Called by logging when a line can't be written; its own way prints the call's arguments as they are."""
 
 
-def configure(level: str, form: Literal["console", "json"], secret: str | None = None) -> None:
-    """Send everything that this process logs, ours and libraries', through one formatter."""
+def configure(level: str, form: Form, *secrets: str) -> None:
+    """Send everything that this process logs, ours and libraries', through one formatter.
+
+    So are errors that end the process or a thread. ``secrets`` are taken out by value, others by their shape.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -58,22 +58,28 @@ def configure(level: str, form: Literal["console", "json"], secret: str | None =
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            *shared,
+            structlog.processors.StackInfoRenderer(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    rendering: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
-        if form == "json"
-        else [
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
-        ]
-    )
-    handler = logging.StreamHandler(sys.stderr)
+    rendering: list[Any] = [_name_stack, structlog.processors.format_exc_info]
+    if form == "json":
+        rendering += [structlog.processors.JSONRenderer(ensure_ascii=False)]
+    else:
+        console = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+        rendering += [_escape, console]
+    handler = _Handler(sys.stderr)
     handler.setFormatter(
-        _Redacting(
-            secret,
+        _Formatter(
+            form,
+            secrets,
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
@@ -87,3 +93,76 @@ def configure(level: str, form: Literal["console", "json"], secret: str | None =
     root.setLevel(level)
     for noisy in ("alembic", "distributed", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    sys.excepthook = _log_end
+    threading.excepthook = _log_end_of_thread
+
+
+def _log_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logging.getLogger(__name__).critical("stopped by an error", exc_info=(kind, error, trace))
+
+
+def _log_end_of_thread(end: threading.ExceptHookArgs) -> None:
+    if end.exc_value is None or issubclass(end.exc_type, SystemExit):
+        return
+    info = (end.exc_type, end.exc_value, end.exc_traceback)
+    logging.getLogger(__name__).error("a thread was stopped by an error", exc_info=info)
+
+
+def _name_stack(_logger: object, _method: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """Call the stack that logging has rendered what structlog calls it."""
+    if stack := entry.pop("stack_info", None):
+        entry["stack"] = stack
+    return entry
+
+
+def _escape(_logger: object, _method: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """Keep an entry on its line: what moves the cursor, colours, or turns the direction of writing is shown as a code.
+
+    Names of files and people come from outside, and stand in our values as in libraries' messages and errors.
+    """
+    below = {key: _indented(entry.pop(key)) for key in _BELOW if key in entry}
+    event = entry.pop("event", "")
+    return {
+        "event": _escaped(event if isinstance(event, str) else repr(event)),
+        **{_escaped(key): _shown(value) for key, value in entry.items()},
+        **below,
+    }
+
+
+def _shown(value: object) -> object:
+    """A value as the console shows it: ConsoleRenderer quotes a text where it could be taken for several values."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return value if value.isprintable() else _Shown(repr(value))
+    return _Shown(_escaped(repr(value)))
+
+
+class _Shown:
+    """What is shown as it stands here."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _escaped(text: str) -> str:
+    """``text`` with everything that is not printable as Python writes it: ``\\n``, ``\\x1b``, ``\\u202e``."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(_MARGIN + _escaped(line) for line in text.split("\n"))
+
+
+def _json_escaped(line: str) -> str:
+    """The same for a line of JSON, where whatever is not printable stands within a string."""
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)

@@ -1,53 +1,46 @@
-"""The one place that edits messages: pacing, delivery past the token's life, alt text.
+"""The one place that edits messages: pacing while a job is open, and its end by the first way that works.
 
-Discord's documentation: "Receiving and Responding to Interactions", "Followup Messages".
+The ways, in their order: the reply is edited by the interaction's token, or by the bot's own where the app is installed
+in the server; else a new message answers it in the channel; else the owner gets a direct message; else the end is kept
+for ``/jobs``. A reply that somebody deleted was not wanted in that channel: then nothing is posted there.
+
+Edits may be repeated. What was sent carries the job's id and is looked for before it is sent again. Where an earlier
+edit by the token may have arrived, and the bot can't look at the reply, nothing is sent: it would perhaps be a second
+answer, and what is kept is not lost.
 """
 
 import asyncio
-import io
+import contextlib
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
-import aiohttp
 import discord
 import structlog
-from pydantic import BaseModel, ConfigDict, Field
 
 from bot import words
-from bot.jobs.job import Job
+from bot.address import Address
+from bot.jobs.errors import DeliveryDelayed
+from bot.jobs.job import Ending, Job, State, Way
 from bot.views.cancel import cancel_view
-from engine.errors import AtelierError
+from bot.ways import Parcel, Refusal, Ways
+from engine.errors import PaintingCancelled
 from engine.progress import Progress, Result
+
+__all__ = ["Address", "DiscordReply"]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 EDIT_EVERY: Final = 2.0
 """Seconds between edits: Discord grants 5 in 5 s for each interaction, and the final picture must not wait."""
-TOKEN_LIFE: Final = 15 * 60.0
-"""Seconds that an interaction's token lives."""
-TOKEN_MARGIN: Final = 10.0
-TOKEN_DEAD: Final = {50027, 10015}
-"""Discord's codes for an interaction's token that it no longer takes, whatever our clock says."""
-UNDELIVERED: Final = (discord.HTTPException, aiohttp.ClientError, OSError)
-"""What discord.py lets through when an edit does not arrive; ``TimeoutError`` is an ``OSError``."""
-
-
-class Address(BaseModel):
-    """Where a job's reply is. Holds the interaction's token, so it is a secret until the job has ended."""
-
-    model_config = ConfigDict(frozen=True)
-
-    application: int
-    token: str = Field(repr=False)
-    channel: int
-    message: int
-    created_at: float
-    """Unix time of the interaction."""
-
-    def token_lives(self) -> bool:
-        """Whether the interaction's token can still be used."""
-        return time.time() < self.created_at + TOKEN_LIFE - TOKEN_MARGIN
+EDIT_WITHIN: Final = 5.0
+"""Seconds after which an edit on the way is abandoned, waits for rate limits included: the next shows more."""
+SETTLE_WITHIN: Final = 2.0
+"""Seconds that the end waits for an edit in flight: cut off, it might still be carried out after the end was shown."""
+REPEATED_AFTER: Final = 1.0
+"""Seconds: an answer that took longer may be to a repetition of discord.py's, whose first attempt arrived after all."""
+ALT_TEXT: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +53,25 @@ class DiscordReply:
     """One reply to one interaction: implements :class:`bot.jobs.job.Reply`.
 
     Edits are latest-wins: while one is on its way, or the last was under :data:`EDIT_EVERY` ago, newer ones replace
-    each other. The end of the job drops whatever edit is in flight.
+    each other. They stop with the end, and where the reply is gone or out of reach.
     """
 
-    def __init__(self, client: discord.Client, job: Job) -> None:
-        self._client = client
+    def __init__(self, client: discord.Client, job: Job, may_edit: Callable[[], bool] = lambda: True) -> None:
+        """``may_edit`` is asked before each edit: false once the job may be in the care of another process."""
         self._job = job
-        self._address = Address.model_validate_json(job.address)
-        self._webhook = discord.Webhook.partial(self._address.application, self._address.token, client=client)
+        self._may_edit = may_edit
+        self._ways = Ways(client, Address.model_validate_json(job.address), job.id, job.owner)
         self._preview: bytes | None = None
+        self._shown: bytes | None = None
         self._pending: _Edit | None = None
-        self._wake = asyncio.Event()
-        self._editing = asyncio.create_task(self._edit_in_turn())
+        self._editing: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopped = False
+        self._perhaps_sent = job.state is State.DELIVERING
+        """Whether an earlier attempt, of this process or of one that died, may have sent a message."""
+        self._perhaps_edited = job.state is State.DELIVERING
+        """Whether one may have edited the reply without knowing."""
 
     def queued(self, place: int) -> None:
         """Show the place in the queue."""
@@ -82,85 +82,127 @@ class DiscordReply:
         self._preview = progress.preview or self._preview
         self._show(_Edit(words.painting(progress), self._preview))
 
-    async def finished(self, result: Result) -> None:
-        """Replace the preview by the picture; raises one of :data:`UNDELIVERED`."""
-        await self.close()
-        file = discord.File(
-            io.BytesIO(result.picture), f"painting.{result.format}", description=self._job.description[:1024]
-        )
-        await self._edit(words.caption(result), [file], None)
+    async def deliver(self, ending: Ending) -> Way:
+        """Tell the end in the first way that works.
 
-    async def failed(self, error: AtelierError) -> None:
-        """Take the reply away and tell the owner alone; past the token's life, say it in the reply."""
-        await self.close()
-        text = words.explain(error)
-        try:
-            if self._address.token_lives():
-                await self._webhook.delete_message(self._address.message)
-                await self._webhook.send(text, ephemeral=True)
-            else:
-                await self._edit(text, [], None)
-        except UNDELIVERED as failure:
-            log.warning("a failure could not be told", job=self._job.id, error=repr(error), reason=repr(failure))
+        A cancelled job's reply is taken away: whoever cancelled is answered where they did.
 
-    async def cancelled(self) -> None:
-        """Take the reply away: whoever cancelled is answered where they did."""
-        await self.close()
-        try:
-            if self._address.token_lives():
-                await self._webhook.delete_message(self._address.message)
-            else:
-                await self._by_bot().delete()
-        except UNDELIVERED as failure:
-            log.warning("a cancelled reply could not be taken away", job=self._job.id, reason=repr(failure))
+        Raises:
+            DeliveryDelayed: Discord can't be reached or is overloaded, or this may be another process's task now.
+        """
+        await self._settle()
+        self._check_care()
+        if isinstance(ending, PaintingCancelled):
+            outcome: Way | Refusal = await self._ways.take_away()
+        else:
+            outcome = await self._tell(ending)
+        return "kept" if isinstance(outcome, Refusal) else outcome
 
     async def close(self) -> None:
-        """Stop editing and drop an edit in flight."""
-        self._editing.cancel()
-        await asyncio.gather(self._editing, return_exceptions=True)
+        """Stop editing and abandon an edit in flight."""
+        self._stopped = True
+        self._pending = None
+        if self._editing is not None:
+            self._editing.cancel()
+            await asyncio.gather(self._editing, return_exceptions=True)
+            self._editing = None
+
+    async def _settle(self) -> None:
+        self._stopped = True
+        self._pending = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_WITHIN):
+                await self._idle.wait()
+        await self.close()
+
+    async def _tell(self, ending: Ending) -> Way | Refusal:
+        if self._perhaps_sent and (sent := await self._ways.sent()):
+            way, message = sent
+            return "kept" if isinstance(ending, Result) and not message.attachments else way
+        outcome = await self._hand_over(self._parcel(ending))
+        if outcome is Refusal.TOO_LARGE:
+            # It can't be made smaller here, where nothing is decoded; an interaction's own limit is often higher.
+            log.warning("a picture is too large for the ways that are left", job=self._job.id)
+            await self._hand_over(Parcel(words.too_large()))
+        return outcome
+
+    def _parcel(self, ending: Ending) -> Parcel:
+        if isinstance(ending, Result):
+            return Parcel(
+                words.caption(ending, ending.recipe),
+                ending.picture,
+                f"painting-{self._job.id}.{ending.format}",
+                self._job.description[:ALT_TEXT],
+            )
+        return Parcel(words.explain(ending))
+
+    async def _hand_over(self, parcel: Parcel) -> Way | Refusal:
+        outcome: Way | Refusal = await self._edit_for_good(parcel)
+        if outcome is Refusal.CLOSED and self._perhaps_edited:
+            shown = await self._ways.shown(parcel)
+            if shown is not False:
+                return "token" if shown else outcome
+        if outcome is Refusal.CLOSED:
+            self._perhaps_sent = True
+            self._check_care()
+            text = words.sent(parcel.text, self._job, named=True)
+            outcome = await self._ways.post(replace(parcel, text=text))
+        if outcome in {Refusal.CLOSED, Refusal.GONE}:
+            self._perhaps_sent = True
+            self._check_care()
+            text = words.sent(parcel.text, self._job, named=False)
+            outcome = await self._ways.direct(replace(parcel, text=text))
+        return outcome
+
+    async def _edit_for_good(self, parcel: Parcel) -> Way | Refusal:
+        began = time.monotonic()
+        try:
+            outcome = await self._ways.edit(parcel)
+        except DeliveryDelayed:
+            self._perhaps_edited = True
+            raise
+        if time.monotonic() - began > REPEATED_AFTER:
+            self._perhaps_edited = True
+        return outcome
+
+    def _check_care(self) -> None:
+        if not self._may_edit():
+            raise DeliveryDelayed("another process may look after the job")
 
     def _show(self, edit: _Edit) -> None:
+        if self._stopped:
+            return
         self._pending = edit
-        self._wake.set()
+        if self._editing is None or self._editing.done():
+            # What discord.py logs of an edit names the job, too.
+            with structlog.contextvars.bound_contextvars(job=self._job.id):
+                self._editing = asyncio.create_task(self._edit_in_turn())
 
     async def _edit_in_turn(self) -> None:
-        shown: bytes | None = None
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
+        while self._pending is not None:
             edit, self._pending = self._pending, None
-            if edit is None:
-                continue
-            files: list[discord.File] | None = None
-            if edit.preview is not None and edit.preview is not shown:
-                files = [
-                    discord.File(io.BytesIO(edit.preview), "preview.jpg", description=self._job.description[:1024])
-                ]
+            self._idle.clear()
             try:
-                await self._edit(edit.text, files, cancel_view(self._job.id))
-                shown = edit.preview
-            except UNDELIVERED as failure:
-                # The next edit is a new chance, and the job doesn't depend on what is shown of it.
-                log.warning("an edit failed", job=self._job.id, reason=repr(failure))
+                if self._may_edit():
+                    await self._edit(edit)
+            finally:
+                self._idle.set()
             await asyncio.sleep(EDIT_EVERY)
 
-    async def _edit(self, text: str, files: list[discord.File] | None, view: discord.ui.View | None) -> None:
-        """Edit by the interaction's token while it lives, else as the bot; ``files`` None keeps what is attached."""
-        attachments = discord.utils.MISSING if files is None else files
-        if self._address.token_lives():
-            try:
-                await self._webhook.edit_message(
-                    self._address.message, content=text, attachments=attachments, view=view
-                )
-            except discord.HTTPException as error:
-                if error.code not in TOKEN_DEAD:
-                    raise
-            else:
-                return
-        for file in files or []:
-            file.reset()
-        await self._by_bot().edit(content=text, attachments=attachments, view=view)
-
-    def _by_bot(self) -> discord.PartialMessage:
-        """The reply as the bot itself can reach it: in servers where it is a member, without any token."""
-        return self._client.get_partial_messageable(self._address.channel).get_partial_message(self._address.message)
+    async def _edit(self, edit: _Edit) -> None:
+        preview: Parcel | None = None
+        if edit.preview is not None and edit.preview is not self._shown:
+            preview = Parcel(edit.text, edit.preview, "preview.jpg", self._job.description[:ALT_TEXT])
+        try:
+            async with asyncio.timeout(EDIT_WITHIN):
+                refusal = await self._ways.show(edit.text, preview, cancel_view(self._job.id))
+        except (DeliveryDelayed, TimeoutError) as error:
+            # The next edit is a new chance, and the job doesn't depend on what is shown of it.
+            log.warning("an edit did not arrive", job=self._job.id, reason=repr(error))
+            return
+        if refusal is None:
+            self._shown = edit.preview
+            return
+        self._stopped = True
+        self._pending = None
+        log.info("a reply can't be edited any more", job=self._job.id, reason=refusal.value)

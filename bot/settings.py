@@ -1,9 +1,15 @@
-"""The operator's settings: environment variables and a ``.env`` file, each documented in ``.env.example``."""
+"""The operator's settings: environment variables and a ``.env`` file, each documented in ``.env.example``.
 
+Secrets may also lie in files: whatever ``NAME`` is a :data:`Secret`, ``NAME_FILE`` is the path of a file that holds it.
+"""
+
+import re
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.limits import Limits
@@ -11,29 +17,110 @@ from engine.recipe import Precision
 from engine.worker import WorkerSettings
 
 MEGABYTE = 2**20
+DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
 
 
 def _without_slash(url: str) -> str:
     return url.rstrip("/")
 
 
+def _from_file(value: Any, setting: ValidationInfo) -> Any:
+    """What the file holds, without the line's end, where ``NAME_FILE`` is set: it comes before ``NAME``."""
+    path: Path | None = setting.data.get(f"{setting.field_name}_file")
+    if path is None:
+        return value
+    name = f"{setting.field_name}_FILE".upper()
+    if value is not None:
+        raise _wrong("{name} is set as well: set one of them", name=name)
+    try:
+        text = path.read_text(encoding="utf-8").strip("\r\n")
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise _wrong("{name} is {path}, which can't be read: {why}", name=name, path=str(path), why=why) from error
+    except ValueError:
+        text = ""  # what can't be decoded is told nothing of
+    if not text:
+        raise _wrong("{name} is {path}, which holds no text", name=name, path=str(path))
+    return text
+
+
+def _known_database(value: SecretStr | None) -> SecretStr | None:
+    """Refuse here what else would end in a traceback, in words that show nothing of the URL."""
+    if value is None:
+        return None
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        driver = make_url(value.get_secret_value()).drivername
+    except (ArgumentError, ValueError):
+        driver = ""
+    if driver not in DRIVERS:
+        raise _wrong("this is no URL that begins with {drivers}", drivers="://… or ".join(DRIVERS) + "://…")
+    if not find_spec(driver.partition("+")[2]):
+        raise _wrong("this database needs: pip install 'atelier[postgresql]'")
+    return value
+
+
+def _usable_keys(value: SecretStr | None) -> SecretStr | None:
+    """Refuse what no address could be encrypted with."""
+    if value is None:
+        return None
+    from cryptography.fernet import Fernet
+
+    keys = _parted(value)
+    try:
+        for key in keys:
+            Fernet(key)
+    except ValueError:
+        keys = ()
+    if not keys:
+        raise _wrong("keys, separated by commas, are expected here: atelier key makes one")
+    return value
+
+
+def _parted(keys: SecretStr) -> tuple[str, ...]:
+    return tuple(re.findall(r"[^,\s]+", keys.get_secret_value()))
+
+
+def _wrong(sentence: Any, **values: str) -> PydanticCustomError:
+    return PydanticCustomError("setting", sentence, values)
+
+
 Url = Annotated[str, AfterValidator(_without_slash)]
+Secret = Annotated[SecretStr | None, BeforeValidator(_from_file), Field(validate_default=True)]
+"""Neither shown nor logged. The field before it is ``…_file``, of type ``Path | None``."""
 
 
 class Settings(BaseSettings):
-    """Read once at start; raises ``pydantic.ValidationError`` naming what is wrong."""
+    """Read once at start; raises ``pydantic.ValidationError`` naming what is wrong, without the value."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
-    discord_token: SecretStr | None = None
+    discord_token_file: Path | None = None
+    discord_token: Secret = None
     discord_api_url: Url = "https://discord.com/api/v10"
     discord_gateway_url: Url = "wss://gateway.discord.gg"
     discord_cdn_url: Url = "https://cdn.discordapp.com"
+    shard_id: int | None = Field(default=None, ge=0)
+    shard_count: int | None = Field(default=None, ge=1)
 
     data_directory: Path = Path("data")
-    database_url: str | None = None
+    database_url_file: Path | None = None
+    database_url: Annotated[Secret, AfterValidator(_known_database)] = None
+    secret_key_file: Path | None = None
+    secret_key: Annotated[Secret, AfterValidator(_usable_keys)] = None
+    blobs_url: str | None = None
+    keep_days: float = Field(default=7, ge=0, le=3650)
+    max_storage_mb: int = Field(default=10240, ge=100)
+    min_free_mb: int = Field(default=256, ge=0)
 
     scheduler: str | None = None
+    tls_ca: Path | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
     vgg19_weights: str = "embedded"
     device: str = "auto"
     precision: Precision = "auto"
@@ -43,16 +130,47 @@ class Settings(BaseSettings):
     max_picture_mb: int = Field(default=16, ge=1, le=500)
     max_picture_megapixels: int = Field(default=64, ge=1, le=500)
     max_jobs_per_member: int = Field(default=3, ge=1)
+    max_job_hours: float = Field(default=24, gt=0, le=8760)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
     health_host: str = "127.0.0.1"
     health_port: int | None = Field(default=None, ge=0, le=65535)
 
+    @model_validator(mode="after")
+    def _one_of_the_shards(self) -> Self:
+        if (self.shard_id is None) != (self.shard_count is None):
+            raise ValueError("set both SHARD_ID and SHARD_COUNT, or neither")
+        if self.shard_id is not None and self.shard_count is not None and self.shard_id >= self.shard_count:
+            raise ValueError(f"SHARD_ID goes from 0 to {self.shard_count - 1}")
+        return self
+
     @property
     def database(self) -> str:
-        """SQLAlchemy's URL of the database: SQLite under the data directory unless set."""
-        return self.database_url or f"sqlite+aiosqlite:///{self.data_directory.resolve() / 'atelier.db'}"
+        """SQLAlchemy's URL of the database, SQLite under the data directory unless set: may hold a password."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite+aiosqlite:///{self.data_directory.resolve() / 'atelier.db'}"
+
+    @property
+    def blobs(self) -> str:
+        """Folder or URL of pictures and checkpoints: under the data directory unless set."""
+        return self.blobs_url or str(self.data_directory.resolve() / "blobs")
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """What addresses are encrypted with, the newest key first; empty for the one kept in the data directory."""
+        return _parted(self.secret_key) if self.secret_key else ()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that no log may show."""
+        texts = list(self.secret_keys)
+        if self.discord_token is not None:
+            texts.append(self.discord_token.get_secret_value())
+        if self.database_url is not None:
+            texts.append(self.database_url.get_secret_value())
+        return tuple(texts)
 
     @property
     def limits(self) -> Limits:

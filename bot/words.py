@@ -1,22 +1,37 @@
 """The one place that turns values and errors into words for a member. Short, in plain words, and with a way forward."""
 
 import re
+from collections.abc import Sequence
 
 import engine.words
 from bot.jobs.errors import (
+    AddressUnreadable,
     Closing,
+    DeliveryDelayed,
     DownloadFailed,
     JobEnded,
     JobExpired,
     NotYourJob,
     PictureRejected,
+    SecretKeyUnusable,
     TooManyJobs,
     UnexpectedError,
 )
-from engine.errors import AtelierError, DeviceUnavailable, WeightsUnavailable
+from bot.jobs.job import Job, Painted, State
+from engine.errors import AtelierError, DeviceUnavailable, VersionMismatch, WeightsUnavailable
 from engine.progress import Progress, Result
+from engine.recipe import Recipe
 
 BAR = 14
+MESSAGE = 2000
+"""Characters of a message (Discord's limit)."""
+TITLE = 50
+"""Characters of a description where several things share a message."""
+OPTION = 100
+"""Characters of an option of a menu (Discord's limit)."""
+MEBIBYTE = 2**20
+_MARKUP = re.compile(r"([\\`*_~|<>\[\](){}#+:@-])")
+"""All that can begin something in Discord's Markdown, links and mentions included."""
 _UNSPEAKABLE = re.compile(r"[_\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What stands for a space in names of files, or breaks lines, turns the direction of writing, or is no character."""
 
@@ -33,14 +48,18 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each 
         case NotYourJob():
             return "Only the member who asked for this picture can do that."
         case JobEnded():
-            return "This picture is already finished or cancelled."
+            return "This picture is already finished, cancelled or gone. `/jobs` shows your last ones."
         case JobExpired(hours=hours):
-            return f"This picture was not finished within {duration(hours * 3600)}. Send the command again."
+            return f"This picture was not finished within {counted(hours, 'hour')}. Send the command again."
         case Closing():
             return "I am restarting. Send the command again in a minute; pictures in the works go on by themselves."
+        case DeliveryDelayed():
+            return "Discord would not take this just now. It is sent again in a while."
         case UnexpectedError(reference=reference):
             return f"Something went wrong on our side. Try again; if it stays, tell the operator `{reference}`."
-        case WeightsUnavailable() | DeviceUnavailable():
+        case AddressUnreadable():
+            return "I no longer know where to answer about this picture. Send the command again."
+        case WeightsUnavailable() | DeviceUnavailable() | VersionMismatch() | SecretKeyUnusable():
             return "Painting is not possible right now: the operator has to look at the log."
         case _:
             return engine.words.explain(error)
@@ -58,10 +77,50 @@ def painting(progress: Progress) -> str:
     return f"Painting {bar} step {progress.step} of {progress.steps} · about {duration(progress.remaining)} left"
 
 
-def caption(result: Result) -> str:
+def caption(made: Result | Painted, recipe: Recipe) -> str:
     """One line under a finished picture: seconds, size, recipe."""
-    size = f"{result.width} × {result.height}"
-    return f"Painted in {duration(result.seconds)} · {size} · recipe `{result.recipe.id}`"
+    return f"Painted in {duration(made.seconds)} · {made.width} × {made.height} · recipe `{recipe.id}`"
+
+
+def sent(text: str, job: Job, *, named: bool) -> str:
+    """A message that stands apart from the reply: of what it is, perhaps for whom, and the job's id at its end."""
+    owner = f"For <@{job.owner}>: " if named else ""
+    return f"{owner}{titled(job.description)}\n{text}\n-# Job {job.id}"
+
+
+def too_large() -> str:
+    """In place of a picture that no way was wide enough for."""
+    return "The painting is ready, but too large for me to send. `/jobs` shows it to you."
+
+
+def too_large_here(size: int) -> str:
+    """In place of a picture, of ``size`` bytes, that is shown again where less is allowed."""
+    return f"The painting has {size / MEBIBYTE:.1f} MB, more than you may see here. Try `/jobs` in another server."
+
+
+def listed(jobs: Sequence[Job]) -> str:
+    """A member's last jobs, numbered from 1; ten are at most 2,000 characters (Discord's limit)."""
+    if not jobs:
+        return "You have no pictures here yet. `/stylize` paints one."
+    full, short = (
+        "\n".join(_line(number, job, reason=reason) for number, job in enumerate(jobs, 1)) for reason in (True, False)
+    )
+    return full if len(full) <= MESSAGE else short
+
+
+def option(number: int, job: Job) -> str:
+    """A job as an option of a menu, where Markdown means nothing, in at most 100 characters."""
+    return shortened(f"{number}. {job.description}", OPTION)
+
+
+def titled(description: str) -> str:
+    """A description within a message: short, and with nothing that Discord would take for Markdown."""
+    return _MARKUP.sub(r"\\\1", shortened(description, TITLE))
+
+
+def shortened(text: str, limit: int) -> str:
+    """``text`` in at most ``limit`` characters."""
+    return text if len(text) <= limit else f"{text[: limit - 2].rstrip()} …"
 
 
 def described(content: str, style: str) -> str:
@@ -78,9 +137,35 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 10 and rest else f"{minutes} min"
 
 
-def counted(count: int, noun: str) -> str:
-    """``1 picture``, ``3 pictures``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def counted(count: float, noun: str) -> str:
+    """``1 picture``, ``3 pictures``, ``0.5 hours``."""
+    return f"{count:g} {noun}" if count == 1 else f"{count:g} {noun}s"
+
+
+def _line(number: int, job: Job, *, reason: bool) -> str:
+    because = f" ({explain(job.cause).rstrip('.')})" if reason and job.state is State.FAILED and job.cause else ""
+    when = f"<t:{int(job.created_at.timestamp())}:R>"
+    return f"**{number}.** {titled(job.description)} · {_state(job)}{because} · {when} · recipe `{job.recipe.id}`"
+
+
+def _state(job: Job) -> str:  # noqa: PLR0911 - one return for each state is the clearest form
+    match job.state:
+        case State.QUEUED:
+            return "waiting in line"
+        case State.RUNNING:
+            return "being painted"
+        case State.DELIVERING:
+            return "about to be sent"
+        case State.DELIVERED if job.way == "kept":
+            return "finished and **kept here for you**"
+        case State.DELIVERED:
+            return "finished"
+        case State.CANCELLED:
+            return "cancelled"
+        case State.EXPIRED:
+            return "not finished in time"
+        case State.FAILED:
+            return "failed"
 
 
 def _title(filename: str) -> str:

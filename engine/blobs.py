@@ -6,6 +6,7 @@ Bots and workers open the same place, so that pictures travel as names, and a wo
 import errno
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from engine.errors import BlobLost, StorageFull
 
+_NAME = re.compile(r"[0-9a-f]{64}")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -38,6 +40,11 @@ class Blobs:
         self.url = url
         self._files, self._root = fsspec.core.url_to_fs(url)
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the bytes lie on this machine; None where they lie elsewhere."""
+        return Path(self._root) if isinstance(self._files, LocalFileSystem) else None
+
     def put(self, data: bytes) -> str:
         """Keep ``data`` durably, whole or not at all; its name, the SHA-256 in hexadecimal digits.
 
@@ -48,7 +55,7 @@ class Blobs:
         name = hashlib.sha256(data).hexdigest()
         path = self._path(name)
         try:
-            if isinstance(self._files, LocalFileSystem):
+            if self.folder:
                 _write_durably(Path(path), data)
             else:  # object stores show an object once it is whole
                 self._files.pipe_file(path, data)
@@ -92,6 +99,8 @@ class Blobs:
             yield Blob(name, int(info["size"]), modified)
 
     def _path(self, name: str) -> str:
+        if not _NAME.fullmatch(name):  # names come from workers, too: none leads out of here
+            raise BlobLost(name)
         return f"{self._root}/{name[:2]}/{name}"
 
 

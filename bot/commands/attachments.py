@@ -1,15 +1,16 @@
 """Reading what a member attached: from Discord's CDN alone, within limits, within seconds."""
 
 from typing import Final
-from urllib.parse import urlsplit
 
 import aiohttp
 import discord
+import yarl
 
 from bot.jobs.errors import DownloadFailed, PictureRejected, Role
 from engine.errors import PictureTooLarge
 
-TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=5, sock_read=10)
+TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=5, sock_read=10)
+"""Seconds; the total covers waiting for a connection as well, when many members send pictures at once."""
 
 
 def check_claimed_size(role: Role, attachment: discord.Attachment, limit: int) -> None:
@@ -29,14 +30,20 @@ async def fetch(
         DownloadFailed: not on the CDN, not found, or too slow.
         PictureRejected: more than ``limit`` bytes came.
     """
-    url, home = urlsplit(attachment.url), urlsplit(cdn)
-    if (url.scheme, url.netloc) != (home.scheme, home.netloc):
-        raise DownloadFailed(role, f"{url.hostname} is not the CDN")
+    url = _on_cdn(role, attachment.url, cdn)
+    # Pictures are compressed as they are: packed once more, little on the way could be much in memory.
+    as_it_is = {"Accept-Encoding": "identity"}
     data = bytearray()
     try:
-        async with session.get(attachment.url, timeout=TIMEOUT, allow_redirects=False) as response:
+        async with session.get(
+            url, timeout=TIMEOUT, headers=as_it_is, allow_redirects=False, auto_decompress=False
+        ) as response:
             if response.status != 200:
                 raise DownloadFailed(role, f"the CDN answered {response.status}")
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise DownloadFailed(role, "the CDN packed the picture once more")
+            if (response.content_length or 0) > limit:
+                raise PictureRejected(role, PictureTooLarge("bytes", response.content_length or 0, limit))
             async for chunk in response.content.iter_chunked(64 * 1024):
                 data += chunk
                 if len(data) > limit:
@@ -44,3 +51,15 @@ async def fetch(
     except (TimeoutError, aiohttp.ClientError) as error:
         raise DownloadFailed(role, repr(error)) from error
     return bytes(data)
+
+
+def _on_cdn(role: Role, link: str, cdn: str) -> yarl.URL:
+    """The link, parsed once, so that what is checked is what is connected to; raises DownloadFailed."""
+    home = yarl.URL(cdn)
+    try:
+        url = yarl.URL(link, encoded=True)  # signed as it is
+        if (url.scheme, url.raw_authority) == (home.scheme, home.raw_authority):
+            return url
+    except ValueError:
+        pass
+    raise DownloadFailed(role, "the link does not lead to the CDN")

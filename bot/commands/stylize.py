@@ -7,9 +7,9 @@ import discord
 from discord import app_commands
 
 from bot import words
+from bot.address import Address
 from bot.commands.attachments import check_claimed_size, fetch
 from bot.jobs.job import Order
-from bot.reply import Address
 from engine.quality import EFFORTS, Quality
 from engine.recipe import Colours, Recipe
 
@@ -43,27 +43,33 @@ async def stylize(
     acknowledged = await interaction.response.defer(thinking=True)
     if acknowledged is None or acknowledged.message_id is None:
         raise RuntimeError("Discord's answer to the deferral names no message")
-    cdn = client.settings.discord_cdn_url
-    content_bytes, style_bytes = await asyncio.gather(
-        fetch(client.downloads, "content", content, cdn=cdn, limit=limit),
-        fetch(client.downloads, "style", style, cdn=cdn, limit=limit),
-    )
-    effort = EFFORTS[await client.executor.tier()][quality]
-    address = Address(
-        application=interaction.application_id,
-        token=interaction.token,
-        channel=interaction.channel_id or 0,
-        message=acknowledged.message_id,
-        created_at=interaction.created_at.timestamp(),
-    )
-    await client.jobs.accept(
-        Order(
-            owner=interaction.user.id,
-            recipe=Recipe(size=effort.size, steps=effort.steps, strength=strength, colours=colours),
-            content=content_bytes,
-            styles=(style_bytes,),
-            address=address.model_dump_json(),
-            description=words.described(content.filename, style.filename),
-            max_bytes=interaction.filesize_limit,
+    async with client.jobs.admission(interaction.user.id):
+        content_bytes, style_bytes = await _fetched(client, content, style)
+        effort = EFFORTS[await client.executor.tier()][quality]
+        await client.jobs.accept(
+            Order(
+                owner=interaction.user.id,
+                recipe=Recipe(size=effort.size, steps=effort.steps, strength=strength, colours=colours),
+                content=content_bytes,
+                styles=(style_bytes,),
+                address=Address.of(interaction, acknowledged.message_id).model_dump_json(),
+                description=words.described(content.filename, style.filename),
+                max_bytes=interaction.filesize_limit,
+            )
         )
-    )
+
+
+async def _fetched(client: "Atelier", content: discord.Attachment, style: discord.Attachment) -> tuple[bytes, bytes]:
+    """Both pictures at a time; where one fails the other is given up.
+
+    Raises:
+        DownloadFailed, PictureRejected: the first that failed.
+    """
+    cdn, limit = client.settings.discord_cdn_url, client.settings.limits.bytes
+    try:
+        async with asyncio.TaskGroup() as group:
+            of_content = group.create_task(fetch(client.downloads, "content", content, cdn=cdn, limit=limit))
+            of_style = group.create_task(fetch(client.downloads, "style", style, cdn=cdn, limit=limit))
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return of_content.result(), of_style.result()

@@ -1,5 +1,6 @@
 """What can go wrong with a job, besides what the engine raises."""
 
+import json
 from typing import Literal
 
 from engine.errors import AtelierError, PictureError
@@ -61,9 +62,32 @@ class DeliveryDelayed(AtelierError):
         self.detail = detail
 
 
+class AddressUnreadable(AtelierError):
+    """None of the operator's keys decrypts where the job's reply is: it can't be told there how the job ended."""
+
+
+class SecretKeyUnusable(AtelierError):
+    """The file that holds the key holds none; the message says what to do."""
+
+
 class UnexpectedError(AtelierError):
     """A fault of ours: the log has the job's id and the traceback, the member gets the id."""
 
     def __init__(self, reference: str) -> None:
         super().__init__(reference)
         self.reference = reference
+
+
+def dump(error: AtelierError) -> str:
+    """As JSON: the name of its class and its fields. Raises ``TypeError`` for fields that are no plain values."""
+    return json.dumps([type(error).__name__, *error.args])
+
+
+def load(text: str) -> AtelierError:
+    """Undo :func:`dump`. An error that this version doesn't know is an :class:`AtelierError` of the same text."""
+    name, *fields = json.loads(text)
+    classes = [AtelierError]
+    for each in classes:  # grows while it is gone through: subclasses of subclasses
+        classes += each.__subclasses__()
+    known = {each.__name__: each for each in classes}
+    return known.get(name, AtelierError)(*fields)

@@ -82,6 +82,8 @@ class Job:
     max_bytes: int
     state: State
     created_at: datetime
+    process: str = ""
+    """The bot process that looks after the job."""
     checkpoint: str | None = None
     painted: Painted | None = None
     """The result, from the moment that it is there until retention removes it."""

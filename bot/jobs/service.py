@@ -1,98 +1,159 @@
-"""Accepts jobs, has them painted in turn, and follows each to its one end."""
+"""Accepts jobs, has them painted in turn, and follows each to its one end.
+
+Several processes may do so on one database. Each looks after the jobs that it accepted: it alone edits their replies,
+begins them and tells how they ended. It says every :data:`ALIVE_EVERY` seconds that it is alive; what a silent process
+looked after, the others adopt (see :mod:`bot.jobs.line`), and every change of a job names the process that makes it, so
+that one that was only slow finds out before it does harm.
+"""
 
 import asyncio
 import contextlib
+import itertools
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
-from bot.jobs.errors import JobEnded, NotYourJob, PictureRejected, Role, TooManyJobs, UnexpectedError
-from bot.jobs.files import JobFiles
-from bot.jobs.job import OPEN, Job, Order, Reply, State, new_id
-from bot.jobs.queue import FairQueue
+from bot.jobs.errors import (
+    Closing,
+    DeliveryDelayed,
+    JobEnded,
+    JobExpired,
+    NotYourJob,
+    PictureRejected,
+    Role,
+    TooManyJobs,
+    UnexpectedError,
+)
+from bot.jobs.job import OPEN, Ending, Job, Order, Painted, Reply, State, Way, new_id
+from bot.jobs.line import LEASE
+from bot.jobs.storage import Storage
 from bot.jobs.store import Store
-from engine.errors import AtelierError, PictureError
-from engine.executor import Executor
+from engine.errors import AtelierError, BlobLost, PaintingCancelled, PaintingPaused, PictureError, StorageFull
+from engine.executor import Executor, Painting
+from engine.progress import Progress, Result
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+T = TypeVar("T")
 
-LOOK_FOR_WORKERS: Final = 5.0
-"""Seconds after which a cluster that has grown or shrunk is noticed."""
+ADMITTED_AT_ONCE: Final = 8
+"""Orders whose pictures are in memory."""
+LOOK_EVERY: Final = 1.0
+"""Seconds until it is noticed what other processes did: cancelled, went away, took a place in line."""
+ALIVE_EVERY: Final = 2.0
+SWEEP_EVERY: Final = 600.0
+CLOSE_WITHIN: Final = 7.0
+"""Seconds for paintings to reach a checkpoint when the bot goes down."""
+AHEAD: Final = 0.1
+"""Share of the slots for which jobs are begun early, so that no worker waits for a process to look."""
+
+
+ReplyTo = Callable[[Job, Callable[[], bool]], Reply]
+"""Makes a job's reply. The second argument tells whether this process may still edit it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator decides about jobs."""
+
+    most_open: int = 3
+    """Open jobs of one member."""
+    expire_after: timedelta = timedelta(hours=24)
+    """A job that has not ended by then is given up."""
 
 
 class Jobs:
     """The service that commands and buttons talk to. :meth:`run` must be running for anything to be painted."""
 
-    def __init__(
-        self,
-        store: Store,
-        files: JobFiles,
-        executor: Executor,
-        reply_to: Callable[[Job], Reply],
-        max_jobs_per_member: int,
-    ) -> None:
+    def __init__(self, store: Store, storage: Storage, executor: Executor, reply_to: ReplyTo, policy: Policy) -> None:
         self._store = store
-        self._files = files
+        self._storage = storage
         self._executor = executor
         self._reply_to = reply_to
-        self._max_jobs_per_member = max_jobs_per_member
-        self._queue = FairQueue()
-        self._jobs: dict[str, Job] = {}
+        self._policy = policy
+        self.process = new_id()
+        """The name of this process in the database, new with each start."""
+        self._closing = asyncio.Event()
+        self._looked = 0.0
+        """When, by the monotonic clock, this process last knew which jobs are its own."""
+        self._working: dict[str, asyncio.Task[None]] = {}
+        self._paintings: dict[str, Painting] = {}
         self._replies: dict[str, Reply] = {}
         self._places: dict[str, int] = {}
         """What the waiting were told last: each telling is an edit, so none is told twice."""
-        self._working: dict[str, asyncio.Task[None]] = {}
-        self._changed = asyncio.Event()
         self._accepting: Counter[int] = Counter()
-        """Orders of each member that are being checked and not stored yet: they count towards the limit."""
-        self._counting = asyncio.Lock()
-        """Held where an order turns from accepting to stored and where both are counted, so that none counts 0 or 2."""
+        """Orders of each member that are not stored yet: they count towards the limit."""
+        self._admitting = asyncio.Semaphore(ADMITTED_AT_ONCE)
+        self._changed = asyncio.Event()
 
-    async def accept(self, order: Order) -> Job:
-        """Check an order's pictures and limits, store it, and queue it.
+    @property
+    def closing(self) -> bool:
+        """Whether no more jobs are taken in."""
+        return self._closing.is_set()
+
+    @contextlib.asynccontextmanager
+    async def admission(self, owner: int) -> AsyncIterator[None]:
+        """While an order of a member is put together and accepted: it counts towards their limit from its beginning.
+
+        So neither pictures are fetched that can't be accepted, nor more at a time than memory is meant for.
 
         Raises:
+            Closing: the bot is going down.
+            TooManyJobs: the member has as many open jobs as allowed.
+        """
+        if self.closing:
+            raise Closing
+        if await self._store.count_open(owner) + self._accepting[owner] >= self._policy.most_open:
+            raise TooManyJobs(self._policy.most_open)
+        self._accepting[owner] += 1
+        try:
+            async with self._admitting:
+                yield
+        finally:
+            self._accepting -= Counter((owner,))
+
+    async def accept(self, order: Order) -> Job:
+        """Check an order's pictures, store it and them, and queue it: committed when it returns.
+
+        Raises:
+            Closing: the bot is going down.
             PictureRejected: one of the pictures can't be used.
             TooManyJobs: the member has as many open jobs as allowed.
-            WorkerLost: a picture crashed the decoder.
+            StorageFull: there is no room for its pictures.
+            WorkerLost, NoWorkers: the pictures could not be looked at.
         """
-        async with self._counting:
-            open_jobs = await self._store.count_open(order.owner) + self._accepting[order.owner]
-            if open_jobs >= self._max_jobs_per_member:
-                raise TooManyJobs(self._max_jobs_per_member)
-            self._accepting[order.owner] += 1
-        try:
-            await self._check("content", order.content)
-            for style in order.styles:
-                await self._check("style", style)
-            job = Job(
-                id=new_id(),
-                owner=order.owner,
-                recipe=order.recipe,
-                address=order.address,
-                description=order.description,
-                max_bytes=order.max_bytes,
-                state=State.QUEUED,
-            )
-            try:
-                await self._files.save_inputs(job.id, order.content, order.styles)
-                # No other coroutine runs between the lock's release and the end of this block.
-                async with self._counting:
-                    await self._store.add(job)
-            except Exception:
-                await self._files.remove(job.id)
-                raise
-        finally:
-            self._accepting -= Counter((order.owner,))
+        self._storage.check_room(len(order.content) + sum(map(len, order.styles)))
+        await self._check("content", order.content)
+        for style in order.styles:
+            await self._check("style", style)
+        job = Job(
+            id=new_id(),
+            owner=order.owner,
+            recipe=order.recipe,
+            content=await self._storage.put(order.content),
+            styles=tuple([await self._storage.put(style) for style in order.styles]),
+            address=order.address,
+            description=order.description,
+            max_bytes=order.max_bytes,
+            state=State.QUEUED,
+            created_at=datetime.now(UTC),
+        )
+        if self.closing:
+            raise Closing
+        # The database counts as well: orders of one member may arrive at several processes.
+        await self._store.add(job, self.process, self._executor.pool, self._policy.most_open)
         log.info("job accepted", job=job.id, owner=job.owner, recipe=job.recipe.id)
-        self._enqueue(job)
+        self._changed.set()
         return job
 
     async def cancel(self, job_id: str, member: int) -> None:
-        """End a job for its owner, whether it waits or is painted; its worker is free within a second.
+        """End a job for its owner, whether it waits or is painted; its worker is free within seconds.
 
         Raises:
             NotYourJob: ``member`` is not its owner.
@@ -103,38 +164,65 @@ class Jobs:
             raise JobEnded
         if job.owner != member:
             raise NotYourJob
-        if not await self._store.change(job_id, State.CANCELLED, since={State.QUEUED, State.RUNNING}):
+        if await self._store.give_up(job_id, PaintingCancelled()) is None:
             raise JobEnded
-        self._queue.remove(job_id)
-        if task := self._working.get(job_id):
-            task.cancel()
-            await asyncio.wait([task])
         log.info("job cancelled", job=job_id)
-        reply = self._replies.get(job_id)
-        await self._conclude(job_id)
-        if reply is not None:
-            await reply.cancelled()
+        if painting := self._paintings.get(job_id):
+            await painting.cancel()
+        self._changed.set()
+
+    async def recent(self, owner: int, limit: int = 10) -> list[Job]:
+        """A member's jobs, newest first, open and ended ones, for as long as they are kept."""
+        return await self._store.recent(owner, limit)
+
+    async def picture(self, job_id: str, member: int) -> tuple[Job, bytes]:
+        """A finished painting, again.
+
+        Raises:
+            NotYourJob: ``member`` is not its owner.
+            JobEnded: there is none, or no longer.
+            BlobLost: it is gone from the disk.
+        """
+        job = await self._store.get(job_id)
+        if job is None:
+            raise JobEnded
+        if job.owner != member:
+            raise NotYourJob
+        if job.painted is None:
+            raise JobEnded
+        return job, await self._storage.get(job.painted.picture)
 
     async def run(self) -> None:
-        """Take up what an earlier process left open, then paint until cancelled."""
-        for job in await self._store.open_jobs():
-            if job.state is State.QUEUED or await self._store.change(
-                job.id, State.QUEUED, since={State.RUNNING, State.DELIVERING}
-            ):
-                log.info("job taken up again", job=job.id, state=job.state)
-                self._enqueue(job)
-        try:
-            async with asyncio.TaskGroup() as group:
-                while True:
-                    self._changed.clear()
-                    await self._start_waiting(group)
-                    with contextlib.suppress(TimeoutError):
-                        # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with a change.
-                        async with asyncio.timeout(LOOK_FOR_WORKERS):
-                            await self._changed.wait()
-        finally:
-            for reply in list(self._replies.values()):
-                await reply.close()
+        """Look after this process's jobs until cancelled. No trouble with database, disk or workers ends it."""
+        await _insist(self._live)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_again_every(ALIVE_EVERY, self._live))
+            group.create_task(_again_every(SWEEP_EVERY, self._storage.sweep))
+            while True:
+                self._changed.clear()
+                with _logged("jobs could not be looked after"):
+                    await self._look(group)
+                with contextlib.suppress(TimeoutError):
+                    # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with a change.
+                    async with asyncio.timeout(LOOK_EVERY):
+                        await self._changed.wait()
+
+    async def close(self) -> None:
+        """Take nothing more in, bring every painting to a checkpoint, and let go of all jobs.
+
+        Takes at most about :data:`CLOSE_WITHIN` seconds; a painting that takes longer goes on from an older checkpoint.
+        """
+        self._closing.set()
+        pausing = [asyncio.ensure_future(painting.pause()) for painting in self._paintings.values()]
+        if tasks := [*pausing, *self._working.values()]:
+            _, late = await asyncio.wait(tasks, timeout=CLOSE_WITHIN)
+            for task in late:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=1.0)
+        for reply in list(self._replies.values()):
+            await reply.close()
+        with _logged("jobs could not be let go"):
+            await self._store.leave(self.process)
 
     async def _check(self, role: Role, picture: bytes) -> None:
         try:
@@ -142,96 +230,276 @@ class Jobs:
         except PictureError as error:
             raise PictureRejected(role, error) from error
 
-    def _enqueue(self, job: Job) -> None:
-        if job.id in self._jobs:  # accepted at the moment when run() looked for what was left open
+    async def _look(self, group: asyncio.TaskGroup) -> None:
+        """Bring what this process does in line with what the database says."""
+        if self.closing:
             return
-        self._jobs[job.id] = job
-        self._replies[job.id] = self._reply_to(job)
-        self._queue.add(job.id, job.owner)
-        self._tell_places()
-        self._changed.set()
+        began = time.monotonic()
+        mine = await self._store.in_care(self.process)
+        for job_id, task in self._working.items():
+            if job_id not in mine:
+                # This process was silent for too long, and another has the job.
+                log.warning("job lost to another process", job=job_id)
+                task.cancel()
+            elif mine[job_id] is State.DELIVERING and (painting := self._paintings.get(job_id)):
+                await painting.cancel()
+        for job_id in self._replies.keys() - mine.keys():
+            await self._replies.pop(job_id).close()
+        self._looked = began
+        for job_id, state in mine.items():
+            if job_id in self._working:
+                continue
+            if state is State.DELIVERING:
+                self._work(group, job_id, self._deliver(job_id))
+            elif state is State.RUNNING:  # its work ended in an exception
+                await self._store.requeue(job_id, self.process)
+        if State.QUEUED in mine.values():
+            await self._begin_waiting(group)
 
-    def _tell_places(self) -> None:
-        places = self._queue.places()
-        for job, place in places.items():
-            if self._places.get(job) != place:
-                self._replies[job].queued(place)
+    async def _live(self) -> None:
+        """Say that this process is alive, and take over from those that are not."""
+        await self._store.renew(self.process)
+        if self.closing:
+            return
+        for job_id, state in await self._store.adopt(self.process, self._executor.pool):
+            log.info("job taken up", job=job_id, state=state.value)
+            self._changed.set()
+        accepted_before = datetime.now(UTC) - self._policy.expire_after
+        for job_id in await self._store.overdue(self.process, accepted_before):
+            hours = self._policy.expire_after.total_seconds() / 3600
+            await self._store.give_up(job_id, JobExpired(hours), self.process)
+            self._changed.set()
+
+    def _owns(self) -> bool:
+        """Whether this process may still take its jobs for its own: see :data:`bot.jobs.line.LEASE`.
+
+        A process that was stopped for a while may not, until it has looked.
+        """
+        return time.monotonic() - self._looked < LEASE - ALIVE_EVERY
+
+    async def _begin_waiting(self, group: asyncio.TaskGroup) -> None:
+        pool = self._executor.pool
+        line = await self._store.line(self.process, pool)
+        slots = await self._executor.slots()
+        free = slots + int(slots * AHEAD) - line.running
+        begun = 0
+        for waiting in line.waiting:
+            if waiting.place > free or waiting.id in self._working:
+                break
+            if await self._store.claim(waiting.id, self.process, pool):
+                self._work(group, waiting.id, self._paint_and_deliver(waiting.id))
+                begun += 1
+        places = {waiting.id: waiting.place - begun for waiting in line.waiting[begun:]}
+        for job_id, place in places.items():
+            if self._places.get(job_id) != place and (reply := await self._reply(job_id)):
+                reply.queued(place)
         self._places = places
 
-    async def _start_waiting(self, group: asyncio.TaskGroup) -> None:
-        if not self._queue:
-            return
-        # While the only worker restarts there are none: its next painting waits inside the executor.
-        free = max(1, await self._executor.slots()) - len(self._working)
-        for _ in range(min(free, len(self._queue))):
-            job = self._jobs[self._queue.pop()]
-            task = group.create_task(self._work(job))
-            self._working[job.id] = task
-            task.add_done_callback(partial(self._worked, job.id))
-        self._tell_places()
+    def _work(self, group: asyncio.TaskGroup, job_id: str, work: Awaitable[None]) -> None:
+        async def working() -> None:
+            with structlog.contextvars.bound_contextvars(job=job_id):
+                try:
+                    await work
+                except Exception:
+                    # The job is still in this process's care: the next look takes it up where it is.
+                    log.exception("job could not be worked on")
+                    await asyncio.sleep(LOOK_EVERY)
+
+        task = group.create_task(working())
+        self._working[job_id] = task
+        task.add_done_callback(partial(self._worked, job_id))
 
     def _worked(self, job_id: str, _task: asyncio.Task[None]) -> None:
         del self._working[job_id]
         self._changed.set()
 
-    async def _work(self, job: Job) -> None:
-        """Paint and deliver one job; ends it in every case but that of our own cancellation."""
-        with structlog.contextvars.bound_contextvars(job=job.id):
-            try:
-                await self._paint_and_deliver(job)
-            except AtelierError as error:
-                await self._fail(job, error)
-            except Exception:
-                log.exception("job failed unexpectedly")
-                await self._fail(job, UnexpectedError(job.id))
-
-    async def _paint_and_deliver(self, job: Job) -> None:
-        if not await self._store.change(job.id, State.RUNNING, since={State.QUEUED}):
-            return
-        reply = self._replies[job.id]
-        content, styles = await self._files.inputs(job.id)
-        painting = self._executor.submit(
-            job.recipe,
-            content,
-            styles,
-            resume=await self._files.checkpoint(job.id),
-            max_bytes=job.max_bytes,
-        )
+    async def _paint_and_deliver(self, job_id: str) -> None:
+        result: Result | None = None
         try:
+            result = await self._paint(job_id)
+        except PaintingPaused:
+            await _insist(lambda: self._store.requeue(job_id, self.process))
+            return
+        except PaintingCancelled:
+            pass  # whoever cancelled has noted it
+        except AtelierError as error:
+            log.warning("job failed", error=repr(error))
+            await self._give_up(job_id, error)
+        except SQLAlchemyError:
+            raise
+        except Exception:
+            log.exception("job failed unexpectedly")
+            await self._give_up(job_id, UnexpectedError(job_id))
+        else:
+            painted = await self._keep(result)
+            await _insist(lambda: self._store.finish(job_id, self.process, painted))
+        await self._deliver(job_id, result)
+
+    async def _paint(self, job_id: str) -> Result:
+        job = await self._store.get(job_id)
+        reply = await self._reply(job_id)
+        if job is None or reply is None:
+            raise JobEnded
+        painting = self._executor.submit(
+            job.recipe, job.content, job.styles, resume=job.checkpoint, max_bytes=job.max_bytes
+        )
+        self._paintings[job_id] = painting
+        try:
+            if self.closing:
+                await painting.pause()
             async for progress in painting:
                 if progress.checkpoint:
-                    await self._files.save_checkpoint(job.id, progress.checkpoint)
+                    await self._checkpoint(job_id, progress.checkpoint)
                 reply.progressed(progress)
-            result = await painting.result()
+            return await painting.result()
         finally:
+            del self._paintings[job_id]
             await painting.cancel()
-        if not await self._store.change(job.id, State.DELIVERING, since={State.RUNNING}):
-            return
-        kept = await self._files.save_result(job.id, result.picture, result.format)
+
+    async def _checkpoint(self, job_id: str, name: str) -> None:
+        with _logged("a checkpoint could not be noted"):
+            if last := await self._store.set_checkpoint(job_id, self.process, name):
+                await self._storage.drop(last)
+
+    async def _keep(self, result: Result) -> Painted | None:
+        """Keep a result before it is delivered; None where that fails: then it is delivered from memory."""
         try:
-            await reply.finished(result)
-        except Exception:
-            log.exception("the finished picture could not be delivered and is kept", path=str(kept))
-            await self._store.change(job.id, State.FAILED, since={State.DELIVERING}, cause="undelivered")
-            self._forget(job.id)
+            name = await self._storage.put(result.picture)
+        except (StorageFull, OSError) as error:
+            log.warning("a result could not be kept", reason=repr(error))
+            return None
+        return Painted(
+            picture=name,
+            format=result.format,
+            width=result.width,
+            height=result.height,
+            steps=result.steps,
+            seconds=result.seconds,
+            ending=result.ending,
+        )
+
+    async def _give_up(self, job_id: str, error: AtelierError) -> None:
+        await _insist(lambda: self._store.give_up(job_id, error, self.process))
+
+    async def _deliver(self, job_id: str, result: Result | None = None) -> None:
+        """Tell how a job ended, for as long as it takes, and end it; ``result`` where it is at hand."""
+        job = await _insist(lambda: self._store.get(job_id))
+        reply = await self._reply(job_id)
+        if job is None or reply is None or (job.process, job.state) != (self.process, State.DELIVERING):
             return
-        await self._store.change(job.id, State.DELIVERED, since={State.DELIVERING})
-        log.info("job delivered", seconds=round(result.seconds, 1), bytes=len(result.picture))
-        await self._conclude(job.id)
-
-    async def _fail(self, job: Job, error: AtelierError) -> None:
-        if await self._store.change(job.id, State.FAILED, since=OPEN, cause=type(error).__name__):
-            log.warning("job failed", error=repr(error))
-            reply = self._replies[job.id]
-            await self._conclude(job.id)
-            await reply.failed(error)
-
-    async def _conclude(self, job_id: str) -> None:
-        """Drop what an ended job held."""
-        self._forget(job_id)
-        self._tell_places()
-        await self._files.remove(job_id)
-
-    def _forget(self, job_id: str) -> None:
-        self._jobs.pop(job_id, None)
+        ending = job.cause or result or await self._result(job)
+        way = await self._tell(job, reply, ending)
+        if way is None:
+            return
+        end = _end(ending)
+        if await _insist(lambda: self._store.conclude(job_id, self.process, end, way)):
+            log.info("job ended", state=end.value, way=way, cause=type(ending).__name__ if job.cause else None)
         self._replies.pop(job_id, None)
+        if job.checkpoint:
+            await self._storage.drop(job.checkpoint)
+
+    async def _tell(self, job: Job, reply: Reply, ending: Ending) -> Way | None:
+        """The way in which it was told; None if the bot goes down before it is."""
+        for pause in _pauses():
+            try:
+                return await reply.deliver(ending)
+            except DeliveryDelayed as error:
+                log.warning("delivery delayed", reason=error.detail, again_in=pause)
+            except Exception:
+                log.exception("delivery failed", again_in=pause)
+            if datetime.now(UTC) - job.created_at > self._policy.expire_after:
+                return "kept"
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._closing.wait()
+            if self.closing:
+                return None
+        raise AssertionError("unreachable")
+
+    async def _result(self, job: Job) -> Ending:
+        painted = job.painted
+        if painted is None:
+            return UnexpectedError(job.id)
+        try:
+            picture = await self._storage.get(painted.picture)
+        except BlobLost as error:
+            return error
+        return Result(
+            picture=picture,
+            format=painted.format,
+            width=painted.width,
+            height=painted.height,
+            recipe=job.recipe,
+            steps=painted.steps,
+            seconds=painted.seconds,
+            ending=painted.ending,
+        )
+
+    async def _reply(self, job_id: str) -> Reply | None:
+        if job_id not in self._replies:
+            job = await self._store.get(job_id)
+            if job is None or job.state not in OPEN:
+                return None
+            if job_id not in self._replies:  # another coroutine may have made it meanwhile
+                self._replies[job_id] = self._reply_to(job, self._owns) if job.address else _Silent()
+        return self._replies[job_id]
+
+
+class _Silent:
+    """The reply of a job whose address can no longer be read, because the key was changed: it is kept for `/jobs`."""
+
+    def queued(self, place: int) -> None:
+        pass
+
+    def progressed(self, progress: Progress) -> None:
+        pass
+
+    async def deliver(self, ending: Ending) -> Way:
+        return "kept"
+
+    async def close(self) -> None:
+        pass
+
+
+def _end(ending: Ending) -> State:
+    match ending:
+        case Result():
+            return State.DELIVERED
+        case PaintingCancelled():
+            return State.CANCELLED
+        case JobExpired():
+            return State.EXPIRED
+        case _:
+            return State.FAILED
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between attempts: 1, 2, 4 … up to a minute."""
+    return itertools.chain((1.0, 2.0, 4.0, 8.0, 15.0, 30.0), itertools.repeat(60.0))
+
+
+@contextlib.contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """Log what the database and the disk raise: the next attempt comes by itself."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        log.warning(what, reason=repr(error))
+
+
+async def _again_every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        with _logged("a regular task failed"):
+            await act()
+        await asyncio.sleep(seconds)
+
+
+async def _insist(change: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a change until the database takes it. Its guard makes a repetition harmless."""
+    for pause in _pauses():
+        try:
+            return await change()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("the database does not answer", reason=repr(error), again_in=pause)
+        await asyncio.sleep(pause)
+    raise AssertionError("unreachable")

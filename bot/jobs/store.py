@@ -1,142 +1,302 @@
-"""Jobs in a database: SQLite (WAL) by default, PostgreSQL by URL."""
+"""Jobs in a database. Each change is one transaction with a guard, so that no two processes make the same one."""
 
-import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Collection
+import json
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    DateTime,
-    Integer,
-    String,
-    Text,
-    event,
-    func,
-    insert,
-    inspect,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.util import await_only
+import structlog
+from sqlalchemy import ColumnElement, case, delete, func, insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bot.jobs.job import OPEN, Job, State
+from bot.jobs import errors
+from bot.jobs.cipher import Cipher
+from bot.jobs.database import connected
+from bot.jobs.errors import AddressUnreadable, TooManyJobs
+from bot.jobs.job import OPEN, Job, Painted, State, Way
+from bot.jobs.line import ORDER, in_line, next_turn, orphaned
+from bot.jobs.tables import BlobRow, JobRow, ProcessRow, SyncRow, database_time
+from engine.errors import AtelierError
 from engine.recipe import Recipe
 
-REVISION: Final = "0001"
-"""The newest of ``bot/jobs/migrations``."""
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-class Base(DeclarativeBase):
-    """The tables' metadata; changes go through ``bot/jobs/migrations``."""
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job in line."""
+
+    id: str
+    place: int
+    """From 1, among all that wait for the same workers."""
 
 
-class JobRow(Base):
-    """See :class:`bot.jobs.job.Job`."""
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a process has to know in order to begin jobs and to tell places."""
 
-    __tablename__ = "jobs"
-
-    id: Mapped[str] = mapped_column(String(16), primary_key=True)
-    owner: Mapped[int] = mapped_column(BigInteger, index=True)
-    state: Mapped[str] = mapped_column(String(16), index=True)
-    recipe: Mapped[str] = mapped_column(Text)
-    address: Mapped[str] = mapped_column(Text)
-    """Emptied when the job ends: it holds an interaction token."""
-    description: Mapped[str] = mapped_column(Text)
-    max_bytes: Mapped[int] = mapped_column(Integer)
-    cause: Mapped[str] = mapped_column(Text, default="")
-    """Why it failed: the name of the error."""
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-
-
-class SyncRow(Base):
-    """What was last registered with Discord: ``scope`` is ``global`` or a server's id."""
-
-    __tablename__ = "synced_commands"
-
-    scope: Mapped[str] = mapped_column(String(32), primary_key=True)
-    fingerprint: Mapped[str] = mapped_column(String(64))
+    waiting: Sequence[Waiting]
+    """The jobs that it looks after, in their order."""
+    running: int
+    """How many jobs its workers have now, whoever looks after them."""
 
 
 class Store:
-    """Each change of a job is one statement with a guard, so two processes never make the same change twice."""
+    """Every method is one transaction, committed when it returns. Raises SQLAlchemy's errors."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, cipher: Cipher) -> None:
         self._engine = engine
+        self._cipher = cipher
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str) -> AsyncIterator[Self]:
+    async def open(cls, url: str, cipher: Cipher) -> AsyncIterator[Self]:
         """Connect, bring the tables up to date, close on leaving. Raises SQLAlchemy's or the driver's error."""
-        engine = create_async_engine(url)
-        is_sqlite = make_url(url).get_backend_name() == "sqlite"
-        if is_sqlite:
-            event.listen(engine.sync_engine, "connect", _use_wal)
-        try:
-            async with engine.begin() as connection:
-                if is_sqlite:
-                    # Its driver begins no transaction for tables: two processes would create them at a time.
-                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
-                await connection.run_sync(_migrate)
-            yield cls(engine)
-        finally:
-            await engine.dispose()
+        async with connected(url) as engine:
+            yield cls(engine, cipher)
 
-    async def add(self, job: Job) -> None:
-        """Store a new job; committed when it returns."""
-        now = datetime.now(UTC)
+    # Processes
+
+    async def renew(self, process: str) -> None:
+        """Say that a process is alive; see :data:`bot.jobs.line.LEASE`."""
         async with self._engine.begin() as connection:
+            found = await connection.execute(
+                update(ProcessRow).where(ProcessRow.id == process).values(seen=database_time())
+            )
+            if found.rowcount == 0:
+                await connection.execute(insert(ProcessRow).values(id=process, seen=database_time()))
+
+    async def leave(self, process: str) -> None:
+        """Let go of everything that a process looks after, for the others or for its successor."""
+        async with self._engine.begin() as connection:
+            held = JobRow.process == process
             await connection.execute(
-                insert(JobRow).values(
-                    id=job.id,
-                    owner=job.owner,
-                    state=job.state,
-                    recipe=job.recipe.model_dump_json(),
-                    address=job.address,
-                    description=job.description,
-                    max_bytes=job.max_bytes,
-                    cause="",
-                    created_at=now,
-                    changed_at=now,
+                update(JobRow)
+                .where(held, JobRow.state == State.RUNNING)
+                .values(state=State.QUEUED, changed_at=datetime.now(UTC))
+            )
+            await connection.execute(update(JobRow).where(held, JobRow.state.in_(OPEN)).values(process=""))
+            await connection.execute(delete(ProcessRow).where(ProcessRow.id == process))
+
+    async def adopt(self, process: str, pool: str) -> list[tuple[str, State]]:
+        """Take every open job that nobody looks after; what was painted waits again, in its old turn.
+
+        Returns:
+            The jobs and their states: queued or delivering.
+        """
+        # A job is delivered from its result or from its cause; one that has neither lost its result with its process.
+        untold = (JobRow.state == State.DELIVERING) & (JobRow.painted == "") & (JobRow.cause == "")
+        again = case((untold | (JobRow.state == State.RUNNING), State.QUEUED), else_=JobRow.state)
+        async with self._engine.begin() as connection:
+            taken = await connection.execute(
+                update(JobRow)
+                .where(JobRow.state.in_(OPEN), JobRow.process != process, orphaned())
+                .values(process=process, pool=pool, state=again)
+                .returning(JobRow.id, JobRow.state)
+                .execution_options(synchronize_session=False)
+            )
+            found = [(row.id, State(row.state)) for row in taken]
+            if found:
+                await connection.execute(delete(ProcessRow).where(ProcessRow.seen < database_time() - 86400))
+        return found
+
+    async def in_care(self, process: str) -> dict[str, State]:
+        """The open jobs that a process looks after."""
+        query = select(JobRow.id, JobRow.state).where(JobRow.process == process, JobRow.state.in_(OPEN))
+        async with self._engine.connect() as connection:
+            return {row.id: State(row.state) for row in await connection.execute(query)}
+
+    # One job's life
+
+    async def add(self, job: Job, process: str, pool: str, limit: int) -> None:
+        """Store a new job, at the place in line that is its owner's turn.
+
+        Raises:
+            TooManyJobs: the owner has ``limit`` open jobs.
+        """
+        now = job.created_at
+        row: dict[str, Any] = {
+            "id": job.id,
+            "owner": job.owner,
+            "state": job.state,
+            "process": process,
+            "pool": pool,
+            "recipe": job.recipe.model_dump_json(),
+            "address": self._cipher.encrypt(job.address),
+            "description": job.description,
+            "max_bytes": job.max_bytes,
+            "painted": "",
+            "cause": "",
+            "way": "",
+            "created_at": now,
+            "changed_at": now,
+        }
+        types = JobRow.__table__.c
+        values = [literal(value, types[name].type).label(name) for name, value in row.items()]
+        open_now = select(func.count()).where(JobRow.owner == job.owner, JobRow.state.in_(OPEN)).scalar_subquery()
+        roles = {"content": job.content} | {f"style-{index}": name for index, name in enumerate(job.styles)}
+        async with self._engine.begin() as connection:
+            if self._engine.dialect.name == "postgresql":
+                # SQLite has one writer at a time; here two orders of a member would not see each other.
+                await connection.execute(select(func.pg_advisory_xact_lock(job.owner)))
+            added = await connection.execute(
+                insert(JobRow).from_select(
+                    [*row, "turn"],
+                    select(*values, next_turn(job.owner, pool).label("turn")).where(open_now < limit),
                 )
             )
-
-    async def change(self, job: str, to: State, *, since: Collection[State], cause: str = "") -> bool:
-        """Move a job to a state if it is in one of ``since``; whether this call did it. An end wipes the address."""
-        values: dict[str, Any] = {"state": to, "cause": cause, "changed_at": datetime.now(UTC)}
-        if to not in OPEN:
-            values["address"] = ""
-        async with self._engine.begin() as connection:
-            changed = await connection.execute(
-                update(JobRow).where(JobRow.id == job, JobRow.state.in_(since)).values(**values)
+            if added.rowcount == 0:
+                raise TooManyJobs(limit)
+            await connection.execute(
+                insert(BlobRow), [{"job": job.id, "role": role, "name": name} for role, name in roles.items()]
             )
-        return changed.rowcount == 1
+
+    async def line(self, process: str, pool: str) -> Line:
+        """What waits and what runs, as ``process`` sees it."""
+        places = (
+            select(JobRow.id, JobRow.process, func.row_number().over(order_by=ORDER).label("place"))
+            .where(in_line(pool))
+            .subquery()
+        )
+        mine = select(places.c.id, places.c.place).where(places.c.process == process).order_by(places.c.place)
+        running = select(func.count()).where(JobRow.state == State.RUNNING, JobRow.pool == pool)
+        async with self._engine.connect() as connection:
+            waiting = [Waiting(row.id, row.place) for row in await connection.execute(mine)]
+            return Line(waiting, (await connection.execute(running)).scalar_one())
+
+    async def claim(self, job: str, process: str, pool: str) -> bool:
+        """Begin a queued job that ``process`` or nobody looks after; whether this call did it."""
+        return await self._change(
+            job, State.RUNNING, {State.QUEUED}, (JobRow.process == process) | orphaned(), process=process, pool=pool
+        )
+
+    async def requeue(self, job: str, process: str) -> bool:
+        """Put a running job back into its place in line."""
+        return await self._change(job, State.QUEUED, {State.RUNNING}, JobRow.process == process)
+
+    async def set_checkpoint(self, job: str, process: str, name: str) -> str | None:
+        """Go on from here if need be; the name of the checkpoint that may be removed: the last, or this one.
+
+        The latter when the job is no longer running for ``process``.
+        """
+        running = select(JobRow.id).where(
+            JobRow.id == job, JobRow.process == process, JobRow.state == State.RUNNING
+        )  # fmt: skip
+        async with self._engine.begin() as connection:
+            if (await connection.execute(running.with_for_update())).one_or_none() is None:
+                return name
+            last = await self._blob(connection, job, "checkpoint")
+            await self._set_blob(connection, job, "checkpoint", name)
+        return None if last == name else last
+
+    async def finish(self, job: str, process: str, painted: Painted | None) -> bool:
+        """The painting is done: ``running → delivering``. ``painted`` is None where it could not be kept."""
+        async with self._engine.begin() as connection:
+            done = await self._change_in(
+                connection, job, State.DELIVERING, {State.RUNNING}, JobRow.process == process,
+                painted=json.dumps(asdict(painted)) if painted else "",
+            )  # fmt: skip
+            if done and painted:
+                await self._set_blob(connection, job, "painted", painted.picture)
+        return done
+
+    async def give_up(self, job: str, cause: AtelierError, process: str | None = None) -> State | None:
+        """There will be no result: ``queued`` or ``running → delivering``; from which state, None from neither.
+
+        Where ``process`` is given, only if it looks after the job.
+        """
+        guard: ColumnElement[bool] = literal(True) if process is None else JobRow.process == process
+        change = {"cause": errors.dump(cause)}
+        async with self._engine.begin() as connection:
+            row = (await connection.execute(select(JobRow.owner, JobRow.turn).where(JobRow.id == job))).one_or_none()
+            if await self._change_in(connection, job, State.DELIVERING, {State.QUEUED}, guard, **change) and row:
+                # Its owner's later jobs move up.
+                await connection.execute(
+                    update(JobRow)
+                    .where(JobRow.owner == row.owner, JobRow.state == State.QUEUED, JobRow.turn > row.turn)
+                    .values(turn=JobRow.turn - 1)
+                )
+                return State.QUEUED
+            if await self._change_in(connection, job, State.DELIVERING, {State.RUNNING}, guard, **change):
+                return State.RUNNING
+        return None
+
+    async def conclude(self, job: str, process: str, end: State, way: Way) -> bool:
+        """It is told: ``delivering →`` an end. Forgets the address and the checkpoint."""
+        async with self._engine.begin() as connection:
+            ended = await self._change_in(
+                connection, job, end, {State.DELIVERING}, JobRow.process == process, way=way, address=""
+            )
+            if ended:
+                await connection.execute(delete(BlobRow).where(BlobRow.job == job, BlobRow.role == "checkpoint"))
+        return ended
+
+    # Looking
+
+    async def ping(self) -> None:
+        """Raise if the database does not take changes; makes none."""
+        async with self._engine.begin() as connection:
+            await connection.execute(update(JobRow).where(JobRow.id == "").values(address=""))
 
     async def get(self, job: str) -> Job | None:
         """The job of that id."""
-        async with self._engine.connect() as connection:
-            row = (await connection.execute(select(JobRow.__table__).where(JobRow.id == job))).one_or_none()
-        return _job(row) if row else None
+        found = await self._jobs(JobRow.id == job)
+        return found[0] if found else None
 
-    async def open_jobs(self) -> list[Job]:
-        """Every job that has not ended, oldest first."""
-        query = select(JobRow.__table__).where(JobRow.state.in_(OPEN)).order_by(JobRow.created_at, JobRow.id)
-        async with self._engine.connect() as connection:
-            return [_job(row) for row in await connection.execute(query)]
+    async def recent(self, owner: int, limit: int) -> list[Job]:
+        """A member's jobs, newest first."""
+        return await self._jobs(JobRow.owner == owner, limit=limit)
 
-    async def count_open(self, owner: int) -> int:
-        """How many jobs of one member have not ended."""
-        query = select(func.count()).where(JobRow.owner == owner, JobRow.state.in_(OPEN))
+    async def count_open(self, owner: int | None = None) -> int:
+        """How many jobs, of one member or of all, have not ended."""
+        query = select(func.count()).where(JobRow.state.in_(OPEN))
+        if owner is not None:
+            query = query.where(JobRow.owner == owner)
         async with self._engine.connect() as connection:
             return (await connection.execute(query)).scalar_one()
+
+    async def waiting_line(self) -> tuple[int, float]:
+        """How many jobs wait, and for how many seconds the oldest of them has."""
+        query = select(func.count(), func.min(JobRow.created_at)).where(JobRow.state == State.QUEUED)
+        async with self._engine.connect() as connection:
+            count, oldest = (await connection.execute(query)).one()
+        return count, (datetime.now(UTC) - _aware(oldest)).total_seconds() if oldest else 0.0
+
+    async def overdue(self, process: str, accepted_before: datetime) -> list[str]:
+        """Jobs in a process's care that should have ended long ago and have no result yet."""
+        query = select(JobRow.id).where(
+            JobRow.process == process,
+            JobRow.state.in_({State.QUEUED, State.RUNNING}),
+            JobRow.created_at < accepted_before,
+        )
+        async with self._engine.connect() as connection:
+            return list((await connection.execute(query)).scalars())
+
+    # Retention
+
+    async def forget(self, ended_before: datetime, limit: int) -> int:
+        """Remove up to ``limit`` jobs that ended before then, oldest first, and their claims on blobs; how many."""
+        ended = (
+            select(JobRow.id)
+            .where(JobRow.state.not_in(OPEN), JobRow.changed_at < ended_before)
+            .order_by(JobRow.changed_at)
+            .limit(limit)
+        )
+        async with self._engine.begin() as connection:
+            ids = list((await connection.execute(ended)).scalars())
+            await connection.execute(delete(BlobRow).where(BlobRow.job.in_(ids)))
+            await connection.execute(delete(JobRow).where(JobRow.id.in_(ids)))
+        return len(ids)
+
+    async def claimed(self, names: Collection[str]) -> set[str]:
+        """Which of these blobs some job needs."""
+        query = select(BlobRow.name).where(BlobRow.name.in_(names))
+        async with self._engine.connect() as connection:
+            return set((await connection.execute(query)).scalars())
+
+    # Commands
 
     async def synced(self, scope: str) -> str | None:
         """The fingerprint given to :meth:`set_synced`."""
@@ -152,45 +312,73 @@ class Store:
             if found.rowcount == 0:
                 await connection.execute(insert(SyncRow).values(scope=scope, **values))
 
+    async def _change(
+        self, job: str, to: State, since: Collection[State], guard: ColumnElement[bool], **values: Any
+    ) -> bool:
+        async with self._engine.begin() as connection:
+            return await self._change_in(connection, job, to, since, guard, **values)
 
-def _job(row: Any) -> Job:
-    return Job(
-        id=row.id,
-        owner=row.owner,
-        recipe=Recipe.model_validate_json(row.recipe),
-        address=row.address,
-        description=row.description,
-        max_bytes=row.max_bytes,
-        state=State(row.state),
-    )
+    async def _change_in(
+        self,
+        connection: AsyncConnection,
+        job: str,
+        to: State,
+        since: Collection[State],
+        guard: ColumnElement[bool],
+        **values: Any,
+    ) -> bool:
+        changed = await connection.execute(
+            update(JobRow)
+            .where(JobRow.id == job, JobRow.state.in_(since), guard)
+            .values(state=to, changed_at=datetime.now(UTC), **values)
+        )
+        return changed.rowcount == 1
 
-
-def _use_wal(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=5000")
-    for patience in range(100, -1, -1):
+    def _address(self, row: Any) -> str:
         try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            # SQLite doesn't wait here, whatever the time-out, while another process makes the same change.
-            if not patience:
-                raise
-            await_only(asyncio.sleep(0.05))
-        else:
-            break
-    cursor.close()
+            return self._cipher.decrypt(row.address) if row.address else ""
+        except AddressUnreadable:
+            log.warning("no key of SECRET_KEY fits a job's address", job=row.id)
+            return ""
+
+    async def _blob(self, connection: AsyncConnection, job: str, role: str) -> str | None:
+        query = select(BlobRow.name).where(BlobRow.job == job, BlobRow.role == role)
+        return (await connection.execute(query)).scalar_one_or_none()
+
+    async def _set_blob(self, connection: AsyncConnection, job: str, role: str, name: str) -> None:
+        await connection.execute(delete(BlobRow).where(BlobRow.job == job, BlobRow.role == role))
+        await connection.execute(insert(BlobRow).values(job=job, role=role, name=name))
+
+    async def _jobs(self, which: ColumnElement[bool], limit: int = 1) -> list[Job]:
+        query = select(JobRow.__table__).where(which).order_by(JobRow.created_at.desc()).limit(limit)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+            blobs: dict[str, dict[str, str]] = {row.id: {} for row in rows}
+            for blob in await connection.execute(select(BlobRow.__table__).where(BlobRow.job.in_(blobs))):
+                blobs[blob.job][blob.role] = blob.name
+        return [self._job(row, blobs[row.id]) for row in rows]
+
+    def _job(self, row: Any, blobs: dict[str, str]) -> Job:
+        styles = sorted(role for role in blobs if role.startswith("style-"))
+        return Job(
+            id=row.id,
+            owner=row.owner,
+            recipe=Recipe.model_validate_json(row.recipe),
+            content=blobs["content"],
+            styles=tuple(blobs[role] for role in sorted(styles, key=lambda role: int(role.removeprefix("style-")))),
+            address=self._address(row),
+            description=row.description,
+            max_bytes=row.max_bytes,
+            state=State(row.state),
+            created_at=_aware(row.created_at),
+            process=row.process,
+            checkpoint=blobs.get("checkpoint"),
+            painted=Painted(**json.loads(row.painted)) if row.painted else None,
+            cause=errors.load(row.cause) if row.cause else None,
+            way=row.way or None,
+        )
 
 
-def _migrate(connection: Connection) -> None:
-    if inspect(connection).has_table("alembic_version"):
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-        if found == REVISION:
-            return
-    # Alembic takes 10 MB that the bot would never use again; `atelier sync` has mostly brought the tables up to date.
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", "bot.jobs:migrations")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+def _aware(moment: datetime) -> datetime:
+    """SQLite forgets the time zone."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

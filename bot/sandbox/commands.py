@@ -11,6 +11,7 @@ from pydantic import Field
 from bot.sandbox.clock import Snowflakes
 from bot.sandbox.errors import JsonObject, invalid
 from bot.sandbox.forms import Form, Snowflake, read_form, read_list
+from bot.sandbox.world import Installed, Place
 
 CHAT_INPUT = 1
 USER_MENU = 2
@@ -156,7 +157,7 @@ class Commands:
             "default_member_permissions": None,
             "dm_permission": form.dm_permission is not False,
             "contexts": form.contexts,
-            "integration_types": form.integration_types or [0],
+            "integration_types": form.integration_types or [0, 1],
             "nsfw": bool(form.nsfw),
         }
         if form.default_member_permissions is not None:
@@ -167,17 +168,33 @@ class Commands:
             payload["guild_id"] = str(command.guild_id)
         return payload
 
-    def find(self, guild_id: int, kind: int, name: str) -> Registered:
-        """The command that a member of the server sees under this name.
+    def find(self, place: Place, context: int, kind: int, name: str) -> Registered:
+        """The command that a member sees under this name in a place.
+
+        `context` is 0 in a server, 1 in direct messages with the bot and 2 in other private channels.
 
         Raises:
             InvocationRefused: there is none.
         """
-        for place in (guild_id, None):
-            if (place, kind, name) in self._registered:
-                return self._registered[place, kind, name]
-        known = sorted(key[2] for key in self._registered if key[1] == kind)
+        for guild_id in (place.guild_id, None):
+            command = self._registered.get((guild_id, kind, name))
+            if command is not None and _is_offered(command, place.installed, context):
+                return command
+        known = sorted({key[2] for key in self._registered if key[1] == kind})
+        if name in known:
+            raise InvocationRefused(f"the command {name!r} is not offered in context {context} to {place.installed}")
         raise InvocationRefused(f"no command {name!r} is registered; there are {known}")
+
+
+def _is_offered(command: Registered, installed: Installed, context: int) -> bool:
+    """Whether Discord shows a command there: commands of one server come with the bot, others as they say."""
+    form = command.form
+    types = {0} if command.guild_id is not None else set(form.integration_types or (0, 1))
+    ways = {"guild": {0}, "user": {1}, "both": {0, 1}}[installed]
+    contexts = {0, 1, 2} if form.contexts is None else set(form.contexts)
+    if form.contexts is None and form.dm_permission is False:
+        contexts = {0}
+    return bool(types & ways) and context in contexts
 
 
 def _check_names(names: list[tuple[int, str]]) -> None:

@@ -134,7 +134,7 @@ class MessageReference(Form):
 class ChannelMessageForm(MessageForm):
     """A message sent with the bot's own token."""
 
-    nonce: Annotated[str | None, Field(max_length=25)] = None
+    nonce: Annotated[str, Field(max_length=25)] | Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
     enforce_nonce: bool | None = None
     message_reference: MessageReference | None = None
 

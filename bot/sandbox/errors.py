@@ -92,6 +92,26 @@ def unknown_interaction() -> ApiError:
     return ApiError(404, 10062, "Unknown interaction")
 
 
+def missing_access() -> ApiError:
+    """The answer for a channel that the bot does not see."""
+    return ApiError(403, 50001, "Missing Access")
+
+
+def missing_permissions() -> ApiError:
+    """The answer where the bot sees a channel but may not do this in it."""
+    return ApiError(403, 50013, "Missing Permissions")
+
+
+def refused_by_user() -> ApiError:
+    """The answer to a message for a user who takes no direct messages."""
+    return ApiError(403, 50007, "Cannot send messages to this user")
+
+
+def too_many_follow_ups() -> ApiError:
+    """The answer to a sixth follow-up where the bot is a visitor."""
+    return ApiError(400, 40094, "This interaction has reached the maximum number of follow up messages")
+
+
 def already_acknowledged() -> ApiError:
     """The answer to a second acknowledgement of one interaction."""
     return ApiError(400, 40060, "Interaction has already been acknowledged.")

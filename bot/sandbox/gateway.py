@@ -13,6 +13,7 @@ from enum import IntEnum
 
 from aiohttp import WSMsgType, web
 
+from bot.sandbox.clock import SandboxClock
 from bot.sandbox.compression import Compress, stream
 from bot.sandbox.errors import JsonObject
 from bot.sandbox.ledger import Ledger
@@ -24,6 +25,8 @@ DIRECT_MESSAGES = 1 << 12
 MESSAGE_CONTENT = 1 << 15
 
 _REPLAY = 1000
+_RESUME_WITHIN = 300.0
+"""Seconds for which the session of a lost connection is kept."""
 _NETWORK = 0.02
 """Seconds that an answer would take on its way from the real Discord."""
 _IDENTIFY_FIELDS = frozenset({"token", "properties", "compress", "large_threshold", "shard", "presence", "intents"})
@@ -79,7 +82,8 @@ class Connection:
 
     async def close(self, code: int, reason: str) -> None:
         """Say good-bye properly."""
-        await self._socket.close(code=code, message=reason.encode()[:120])
+        with contextlib.suppress(ConnectionError):
+            await self._socket.close(code=code, message=reason.encode()[:120])
 
     def abort(self) -> None:
         """Be gone without a word, as when a cable is pulled."""
@@ -97,6 +101,12 @@ class Session:
     sequence: int = 0
     events: deque[tuple[int, str, JsonObject]] = field(default_factory=lambda: deque(maxlen=_REPLAY))
     connection: Connection | None = None
+    lost_at: float = 0.0
+
+    def has(self, guild_id: int | None) -> bool:
+        """Whether this session hears of a server, or, for None, of what happens outside of servers."""
+        number, count = self.shard
+        return number == (0 if guild_id is None else (guild_id >> 22) % count)
 
     def send(self, event: str, data: JsonObject) -> None:
         """Send an event now, or keep it until the bot is back."""
@@ -120,10 +130,11 @@ class Session:
 class Gateway:
     """Greets bots, keeps their sessions, and tells them what happens."""
 
-    def __init__(self, world: World, ledger: Ledger, heartbeat_interval: float) -> None:
+    def __init__(self, world: World, clock: SandboxClock, ledger: Ledger, heartbeat_interval: float) -> None:
         """Ask for a heartbeat in this interval, in seconds."""
         self.url = ""
         self._world = world
+        self._clock = clock
         self._ledger = ledger
         self._heartbeat_interval = heartbeat_interval
         self._connections: set[Connection] = set()
@@ -139,19 +150,19 @@ class Gateway:
             listener()
 
     @property
-    def has_bot(self) -> bool:
-        """Whether a bot is connected and has identified itself."""
-        return any(session.connection is not None for session in self._sessions.values())
+    def bots(self) -> int:
+        """How many bots are connected and have identified themselves."""
+        return sum(session.connection is not None for session in self._sessions.values())
 
-    def dispatch(self, event: str, data: JsonObject, *, intent: int = 0, direct: bool = False) -> None:
+    def dispatch(self, event: str, data: JsonObject, *, intent: int = 0, guild_id: int | None = None) -> None:
         """Send an event to each session that asked for it; `intent` 0 means all.
 
-        Discord sends what concerns a server to the shard that has it, and direct messages to the first.
+        Discord sends what concerns a server to the shard that has it, and all else to the first.
         """
+        self._forget_lost()
         for session in self._sessions.values():
-            number, count = session.shard
-            mine = number == (0 if direct else (self._world.guild_id >> 22) % count)
-            if mine and session.intents & intent == intent:
+            if session.has(guild_id) and session.intents & intent == intent:
+                direct = guild_id is None
                 session.send(event, _without_content(data, session.intents, self._world.bot.id, direct=direct))
 
     def request_reconnect(self) -> None:
@@ -160,15 +171,23 @@ class Gateway:
             connection.put(Opcode.RECONNECT, None)
             self._detach(connection)
 
-    def drop(self) -> None:
-        """Lose every connection without a word."""
+    def drop(self) -> int:
+        """Lose every connection without a word, and tell how many there were."""
         for connection in self._connections:
             self._detach(connection)
             connection.abort()
+        return len(self._connections)
 
     def forget_sessions(self) -> None:
         """Forget every session that is not connected: it cannot be resumed."""
         self._sessions = {key: session for key, session in self._sessions.items() if session.connection is not None}
+
+    def _forget_lost(self) -> None:
+        """Forget the sessions of bots that were killed: each would keep its events for ever."""
+        oldest = self._clock.now() - _RESUME_WITHIN
+        for key, session in tuple(self._sessions.items()):
+            if session.connection is None and session.lost_at < oldest:
+                del self._sessions[key]
 
     async def close(self) -> None:
         """Send every bot away."""
@@ -178,6 +197,7 @@ class Gateway:
     def _detach(self, connection: Connection) -> None:
         if connection.session is not None and connection.session.connection is connection:
             connection.session.connection = None
+            connection.session.lost_at = self._clock.now()
             self._changed()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -188,7 +208,11 @@ class Gateway:
             self._ledger.refuse(sentence)
             return web.json_response({"message": sentence, "code": 0}, status=501)
         socket = web.WebSocketResponse(max_msg_size=1 << 16, timeout=1.0)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            # The bot was killed before it was greeted.
+            return web.Response(status=503)
         connection = Connection(request, socket, stream(request.query.get("compress", "")))
         self._connections.add(connection)
         writer = asyncio.create_task(connection.write())
@@ -251,17 +275,18 @@ class Gateway:
         session = Session(data["intents"], (number, count), connection=connection)
         connection.session = session
         self._sessions[session.id] = session
-        guild = self._world.guild_payload()
         session.send("READY", self._ready(session))
-        if session.intents & GUILDS and number == (self._world.guild_id >> 22) % count:
-            session.send("GUILD_CREATE", guild)
+        for guild in self._world.bot_guilds:
+            if session.intents & GUILDS and session.has(guild.id):
+                session.send("GUILD_CREATE", self._world.guild_payload(guild))
         self._changed()
 
     def _ready(self, session: Session) -> JsonObject:
+        guilds = [guild.id for guild in self._world.bot_guilds if session.has(guild.id)]
         return {
             "v": 10,
             "user": self._world.bot.payload() | {"verified": True, "mfa_enabled": False, "email": None},
-            "guilds": [{"id": str(self._world.guild_id), "unavailable": True}],
+            "guilds": [{"id": str(guild_id), "unavailable": True} for guild_id in guilds],
             "session_id": session.id,
             "session_type": "normal",
             "resume_gateway_url": self.url,

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
-from typing import Annotated
 
-from pydantic import Field
-
+from bot.sandbox.channels import Channels
 from bot.sandbox.clock import SandboxClock
 from bot.sandbox.commands import Commands
-from bot.sandbox.drafts import SUPPRESS_NOTIFICATIONS, ChannelMessageForm, MessageForm, read_draft
-from bot.sandbox.errors import ApiError, JsonObject, invalid, unknown_message
+from bot.sandbox.errors import ApiError, missing_access
 from bot.sandbox.forms import Form, Snowflake, read_form
-from bot.sandbox.interactions import EDIT_FLAGS, Interactions
+from bot.sandbox.interactions import Interactions
 from bot.sandbox.messages import Board, Record
 from bot.sandbox.routing import MESSAGES, Answer, Call, Route
 from bot.sandbox.world import World
-
-NONCE_LIFETIME = 300.0
-"""Seconds in which a second message with the same enforced nonce is the first one again."""
 
 _COMMANDS = "/applications/{application_id}/commands"
 _GUILD_COMMANDS = "/applications/{application_id}/guilds/{guild_id}/commands"
 _CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
 _WEBHOOK = "/webhooks/{webhook_id}/{webhook_token}"
-_CHANNEL = "/channels/{channel_id}"
 
 
 class _Recipient(Form):
     recipient_id: Snowflake
-
-
-class _Page(Form):
-    limit: Annotated[int, Field(ge=1, le=100)] = 50
 
 
 class Handlers:
@@ -52,19 +40,17 @@ class Handlers:
         """Work on these; `commands_changed` is called after each registration."""
         self.gateway_url = ""
         self._world = world
-        self._clock = clock
         self._board = board
         self._commands = commands
         self._interactions = interactions
         self._commands_changed = commands_changed
-        self._nonces: dict[tuple[int, str], tuple[float, int]] = {}
+        self._channels = Channels(world, clock, board)
 
     def routes(self) -> list[Route]:
         """The table of all that is known."""
         localised = frozenset({"with_localizations"})
         sending = frozenset({"wait", "with_components"})
         editing = frozenset({"with_components"})
-        page = frozenset({"limit", "before", "after"})
         table = [
             Route("GET", "/gateway", self._gateway, needs_token=False),
             Route("GET", "/gateway/bot", self._gateway_bot),
@@ -78,8 +64,6 @@ class Handlers:
             Route("GET", _GUILD_COMMANDS, self._list_commands, query=localised),
             Route("PUT", _GUILD_COMMANDS, self._overwrite_commands),
             Route("POST", _GUILD_COMMANDS, self._create_command),
-            Route("GET", _CHANNEL, self._channel),
-            Route("POST", f"{_CHANNEL}/typing", self._typing, limit=MESSAGES, major=("channel_id",)),
             Route(
                 "POST",
                 _CALLBACK,
@@ -90,16 +74,6 @@ class Handlers:
                 limit=MESSAGES,
                 major=("interaction_token",),
             ),
-        ]
-        table += [
-            Route(method, template, handler, query=query, takes_files=files, limit=MESSAGES, major=("channel_id",))
-            for method, template, handler, query, files in (
-                ("GET", f"{_CHANNEL}/messages", self._list_messages, page, False),
-                ("POST", f"{_CHANNEL}/messages", self._send, frozenset[str](), True),
-                ("GET", f"{_CHANNEL}/messages/{{message_id}}", self._get_message, frozenset[str](), False),
-                ("PATCH", f"{_CHANNEL}/messages/{{message_id}}", self._edit_message, frozenset[str](), True),
-                ("DELETE", f"{_CHANNEL}/messages/{{message_id}}", self._delete_message, frozenset[str](), False),
-            )
         ]
         # The original first: its name would not match a message's number, but the order says what is meant.
         table += [
@@ -124,7 +98,7 @@ class Handlers:
                 ("DELETE", f"{_WEBHOOK}/messages/{{message_id}}", self._delete_reply, frozenset[str](), False),
             )
         ]
-        return table
+        return table + self._channels.routes()
 
     def _gateway(self, call: Call) -> Answer:
         return Answer(200, {"url": self.gateway_url})
@@ -150,8 +124,8 @@ class Handlers:
         if call.number("application_id") != self._world.application_id:
             raise ApiError(403, 20012, "You are not authorized to perform this action on this application")
         guild_id = call.number("guild_id") if "guild_id" in call.parts else None
-        if guild_id not in {None, self._world.guild_id}:
-            raise ApiError(403, 50001, "Missing Access")
+        if guild_id not in {None, *(guild.id for guild in self._world.bot_guilds)}:
+            raise missing_access()
         return guild_id
 
     def _list_commands(self, call: Call) -> Answer:
@@ -192,79 +166,21 @@ class Handlers:
         self._board.delete(self._reply(call))
         return Answer(204)
 
-    def _channel(self, call: Call) -> Answer:
-        return Answer(200, self._world.channel_payload(self._world.channel(call.number("channel_id"))))
+    def expire_token(self, call: Call) -> bool:
+        """Let the token of a request stop working before it is carried out; False where it did not work anyway."""
+        try:
+            invocation = self._interactions.by_token(call.number("webhook_id"), call.parts["webhook_token"])
+        except ApiError:
+            return False
+        invocation.expire()
+        return True
 
-    def _typing(self, call: Call) -> Answer:
-        self._world.channel(call.number("channel_id"))
-        return Answer(204)
-
-    def _list_messages(self, call: Call) -> Answer:
-        channel = self._world.channel(call.number("channel_id"))
-        for name, value in call.query.items():
-            if not value.isdecimal():
-                raise invalid((name,), "NUMBER_TYPE_COERCE", f'Value "{value}" is not int.')
-        limit = read_form(_Page, {"limit": int(call.query.get("limit", 50))}).limit
-        before, after = int(call.query.get("before", 1 << 64)), int(call.query.get("after", 0))
-        found = [record for record in self._board.in_channel(channel.id) if after < record.id < before]
-        # After a message the nearest ones are the oldest; otherwise the newest are wanted. Newest first either way.
-        nearest = found if "after" in call.query else reversed(found)
-        page = sorted(islice(nearest, limit), key=lambda record: record.id, reverse=True)
-        return Answer(200, [self._board.payload(record) for record in page])
-
-    def _send(self, call: Call) -> Answer:
-        channel = self._world.channel(call.number("channel_id"))
-        draft = read_draft(ChannelMessageForm, call.json, call.files, flags=EDIT_FLAGS | SUPPRESS_NOTIFICATIONS)
-        form = draft.form
-        if not isinstance(form, ChannelMessageForm):
-            raise TypeError(form)
-        now = self._clock.now()
-        if form.nonce is not None and form.enforce_nonce:
-            sent_at, message_id = self._nonces.get((channel.id, form.nonce), (0.0, 0))
-            sent = self._board.find(message_id)
-            if sent is not None and now - sent_at < NONCE_LIFETIME:
-                return Answer(200, self._board.payload(sent) | {"nonce": form.nonce})
-        record = self._board.create(channel.id, self._world.bot, draft, extra=self._referenced(channel.id, form))
-        if form.nonce is not None:
-            self._nonces[channel.id, form.nonce] = (now, record.id)
-        return Answer(200, self._board.payload(record) | ({} if form.nonce is None else {"nonce": form.nonce}))
-
-    def _referenced(self, channel_id: int, form: ChannelMessageForm) -> JsonObject:
-        """What a message tells of the one that it replies to."""
-        reference = form.message_reference
-        if reference is None:
-            return {}
-        found = self._board.find(reference.message_id)
-        if found is None or found.channel_id != channel_id or found.visible_to is not None:
-            if reference.fail_if_not_exists is not False:
-                raise invalid(("message_reference",), "MESSAGE_REFERENCE_UNKNOWN_MESSAGE", "Unknown message")
-            return {}
-        return {
-            "type": 19,
-            "message_reference": {"type": 0, "message_id": str(found.id), "channel_id": str(channel_id)},
-        }
-
-    def _posted(self, call: Call) -> Record:
-        """A message by its number alone; those that one member sees exist only for the interaction's token."""
-        channel = self._world.channel(call.number("channel_id"))
-        record = self._board.get(call.number("message_id"), channel.id)
-        if record.visible_to is not None:
-            raise unknown_message()
-        return record
-
-    def _get_message(self, call: Call) -> Answer:
-        return Answer(200, self._board.payload(self._posted(call)))
-
-    def _edit_message(self, call: Call) -> Answer:
-        record = self._posted(call)
-        if record.author != self._world.bot:
-            raise ApiError(403, 50005, "Cannot edit a message authored by another user")
-        self._board.edit(record, read_draft(MessageForm, call.json, call.files, flags=EDIT_FLAGS))
-        return Answer(200, self._board.payload(self._board.get(record.id)))
-
-    def _delete_message(self, call: Call) -> Answer:
-        record = self._posted(call)
-        if record.author != self._world.bot:
-            raise ApiError(403, 50013, "Missing Permissions")
-        self._board.delete(record)
-        return Answer(204)
+    def delete_message(self, call: Call) -> bool:
+        """Delete the message of a request before it is carried out, as a moderator would; False where none could."""
+        try:
+            record = self._reply(call) if "webhook_token" in call.parts else self._channels.posted(call)
+        except ApiError:
+            return False
+        if record.visible_to is None:
+            self._board.delete(record)
+        return record.visible_to is None

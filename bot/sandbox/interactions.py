@@ -27,6 +27,7 @@ from bot.sandbox.errors import (
     already_acknowledged,
     expired_token,
     invalid,
+    too_many_follow_ups,
     unknown_interaction,
     unknown_message,
     unknown_webhook,
@@ -34,7 +35,7 @@ from bot.sandbox.errors import (
 from bot.sandbox.forms import Form, read_form
 from bot.sandbox.invocation import Invocation, Kind
 from bot.sandbox.messages import Board, Change, Record
-from bot.sandbox.world import DIRECT, MEMBER_PERMISSIONS, User, World
+from bot.sandbox.world import DIRECT, GUILD_TEXT, Channel, Place, User, World
 
 MESSAGE = 4
 DEFERRED_MESSAGE = 5
@@ -48,6 +49,18 @@ COMMAND_RESPONSE = 20
 
 EDIT_FLAGS = SUPPRESS_EMBEDS | COMPONENTS_V2
 SEND_FLAGS = EDIT_FLAGS | EPHEMERAL | SUPPRESS_NOTIFICATIONS
+
+
+VISITOR_FOLLOW_UPS = 5
+"""How many follow-ups an interaction may have where the user alone installed the application."""
+
+_CONTEXTS = {GUILD_TEXT: 0, DIRECT: 1}
+_PRIVATE_CONTEXT = 2
+
+
+def context_of(channel: Channel) -> int:
+    """Discord's number for the kind of place: 0 servers, 1 direct messages with the bot, 2 private channels."""
+    return _CONTEXTS.get(channel.kind, _PRIVATE_CONTEXT)
 
 
 class _Callback(Form):
@@ -84,7 +97,7 @@ class Interactions:
         clock: SandboxClock,
         snowflakes: Snowflakes,
         board: Board,
-        dispatch: Callable[[str, JsonObject], None],
+        dispatch: Callable[[JsonObject], None],
     ) -> None:
         """Tell the bot of new interactions through `dispatch`."""
         self.attachment_size_limit = 0
@@ -93,7 +106,7 @@ class Interactions:
         self._snowflakes = snowflakes
         self._board = board
         self._dispatch = dispatch
-        self._by_id: dict[int, Invocation] = {}
+        self.by_id: dict[int, Invocation] = {}
         self._by_token: dict[str, Invocation] = {}
         self._followers: dict[int, list[Invocation]] = {}
         board.on_change(self._follow_change)
@@ -110,21 +123,31 @@ class Interactions:
         kind: Kind,
         user: User,
         permissions: int,
-        channel_id: int,
+        place: Place,
         data: JsonObject,
         *,
         source: Record | None = None,
     ) -> Invocation:
         """Begin an interaction and tell the bot; `source` is the message whose component was used."""
         source_id = None if source is None else source.id
-        invocation = Invocation(self._snowflakes.next(), kind, user, channel_id, clock=self._clock, source_id=source_id)
-        self._by_id[invocation.id] = invocation
+        invocation = Invocation(self._snowflakes.next(), kind, user, place, clock=self._clock, source_id=source_id)
+        self.by_id[invocation.id] = invocation
         self._by_token[invocation.token] = invocation
         event = self._event(invocation, permissions, data)
         if source is not None:
             event["message"] = self._board.payload(source)
-        self._dispatch("INTERACTION_CREATE", event)
+        self._dispatch(event)
         return invocation
+
+    def channel(self, place: Place) -> Channel:
+        """The channel of a place."""
+        return self._world.channel(place.channel_id)
+
+    def place_of(self, record: Record) -> Place:
+        """Where a message is; what is pressed there concerns the installation by which it came."""
+        if record.interaction_id is not None:
+            return self.by_id[record.interaction_id].place
+        return Place(record.channel_id, self._world.channel(record.channel_id).guild_id)
 
     def _event(self, invocation: Invocation, permissions: int, data: JsonObject) -> JsonObject:
         channel = self._world.channel(invocation.channel_id)
@@ -137,22 +160,21 @@ class Interactions:
             "data": data,
             "channel_id": str(channel.id),
             "channel": self._world.channel_payload(channel) | {"permissions": str(permissions)},
-            "app_permissions": str(MEMBER_PERMISSIONS),
+            "app_permissions": str(int(self._world.permissions(channel))),
             "locale": "en-US",
             "entitlements": [],
             "attachment_size_limit": self.attachment_size_limit,
+            "context": context_of(channel),
+            "authorizing_integration_owners": invocation.place.owners(invocation.user),
         }
-        if channel.kind == DIRECT:
-            owners = {"1": str(invocation.user.id)}
-            return event | {"user": invocation.user.payload(), "context": 1, "authorizing_integration_owners": owners}
+        if channel.guild_id is None:
+            return event | {"user": invocation.user.payload()}
         member = {"user": invocation.user.payload(), "permissions": str(permissions)}
         return event | {
-            "guild": {"id": str(self._world.guild_id), "locale": "en-US", "features": []},
-            "guild_id": str(self._world.guild_id),
+            "guild": {"id": str(channel.guild_id), "locale": "en-US", "features": []},
+            "guild_id": str(channel.guild_id),
             "guild_locale": "en-US",
             "member": self._world.member(invocation.user) | member,
-            "context": 0,
-            "authorizing_integration_owners": {"0": str(self._world.guild_id)},
         }
 
     def answer(self, interaction_id: int, token: str, body: object, files: tuple[UploadedFile, ...]) -> JsonObject:
@@ -163,7 +185,7 @@ class Interactions:
             InvalidForm: the answer is malformed, or of a type that this interaction does not take.
             NotUnderstood: the answer is of a type, or has a field, that is not known here.
         """
-        invocation = self._by_id.get(interaction_id)
+        invocation = self.by_id.get(interaction_id)
         if invocation is None or invocation.token != token:
             raise unknown_interaction()
         if invocation.acknowledged_after is not None:
@@ -204,6 +226,7 @@ class Interactions:
                 kind=self._message_kind(invocation),
                 visible_to=invocation.user if flags else None,
                 extra=self._metadata(invocation),
+                interaction_id=invocation.id,
             )
             return self._first(invocation, placeholder)
         if callback.type in {DEFERRED_UPDATE, UPDATE} and invocation.source_id is not None:
@@ -255,15 +278,15 @@ class Interactions:
             kind=kind,
             visible_to=invocation.user if draft.flags & EPHEMERAL else None,
             extra=self._metadata(invocation),
+            interaction_id=invocation.id,
         )
 
     def _metadata(self, invocation: Invocation) -> JsonObject:
-        owners = {"0": str(self._world.guild_id)}
         metadata: JsonObject = {
             "id": str(invocation.id),
             "type": int(invocation.kind),
             "user": invocation.user.payload(),
-            "authorizing_integration_owners": owners,
+            "authorizing_integration_owners": invocation.place.owners(invocation.user),
         }
         if invocation.source_id is not None:
             metadata["interacted_message_id"] = str(invocation.source_id)
@@ -302,14 +325,25 @@ class Interactions:
         return invocation
 
     def follow_up(self, invocation: Invocation, body: object, files: tuple[UploadedFile, ...]) -> JsonObject:
-        """Send a further message; the first after a deferred answer takes the place of the placeholder."""
+        """Send a further message; the first after a deferred answer takes the place of the placeholder.
+
+        Raises:
+            ApiError: 40094, where the user alone installed the application and it has sent five already.
+            InvalidForm: the message is malformed.
+            NotUnderstood: a field is not known here.
+        """
         draft = read_draft(MessageForm, body, files, flags=SEND_FLAGS)
+        direct = self._world.channel(invocation.channel_id).kind == DIRECT
+        if invocation.place.installed == "user" and not direct and invocation.follow_ups >= VISITOR_FOLLOW_UPS:
+            raise too_many_follow_ups()
         original = self._board.find(invocation.original_id)
         if original is not None and original.flags & LOADING:
             self._board.edit(original, draft)
-            return self._board.payload(self._board.get(original.id))
-        record = self._send(invocation, draft)
-        self._adopt(invocation, record)
+            record = self._board.get(original.id)
+        else:
+            record = self._send(invocation, draft)
+            self._adopt(invocation, record)
+        invocation.follow_ups += 1
         return self._board.payload(record)
 
     def message(self, invocation: Invocation, message_id: int | None) -> Record:

@@ -14,7 +14,7 @@ from enum import IntEnum
 from bot.sandbox.clock import SandboxClock
 from bot.sandbox.errors import JsonObject
 from bot.sandbox.messages import Message
-from bot.sandbox.world import User
+from bot.sandbox.world import Place, User
 
 ACKNOWLEDGE_WITHIN = 3.0
 """Seconds in which an interaction must be acknowledged."""
@@ -74,13 +74,14 @@ class Invocation:
     """
 
     def __init__(
-        self, identity: int, kind: Kind, user: User, channel_id: int, *, clock: SandboxClock, source_id: int | None
+        self, identity: int, kind: Kind, user: User, place: Place, *, clock: SandboxClock, source_id: int | None
     ) -> None:
         """Begin now; `source_id` is the message whose component was used, if one was."""
         self.id = identity
         self.kind = kind
         self.user = user
-        self.channel_id = channel_id
+        self.place = place
+        self.follow_ups = 0
         self.source_id = source_id
         self.token = secrets.token_urlsafe(96)
         self.acknowledged_after: float | None = None
@@ -90,6 +91,7 @@ class Invocation:
         self.message_ids: list[int] = []
         self._clock = clock
         self._created_at = clock.now()
+        self._expired = False
         self._began = time.monotonic()
         self._history: list[Message] = []
         self._pulse = Pulse()
@@ -102,7 +104,12 @@ class Invocation:
     @property
     def is_expired(self) -> bool:
         """Whether the token has stopped working."""
-        return self._clock.now() - self._created_at > TOKEN_LIFETIME
+        return self._expired or self._clock.now() - self._created_at > TOKEN_LIFETIME
+
+    @property
+    def channel_id(self) -> int:
+        """The channel in which it began."""
+        return self.place.channel_id
 
     @property
     def failed(self) -> str | None:
@@ -172,6 +179,11 @@ class Invocation:
             return self.failed
         last = self._history[-1] if self._history else None
         return f"no such message within {timeout} s; the last of {len(self._history)} was {last}"
+
+    def expire(self) -> None:
+        """Let the token stop working now."""
+        self._expired = True
+        self._pulse.beat()
 
     def acknowledge(self) -> None:
         """The bot has answered just now."""

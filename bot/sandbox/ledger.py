@@ -16,6 +16,9 @@ class RestRequest:
     `at` counts seconds since the server started, by its clock. In `path` the interaction tokens are replaced by "…".
     `route` is the template as in Discord's OpenAPI document, or "(unknown)". `body` is the parsed JSON, for multipart
     that of `payload_json`; `files` are the names of the multipart file fields, such as `files[0]`.
+
+    `fault` is what was done to it at random, if anything was. Where the connection was cut, nobody has read `status`:
+    it is 0 if nothing was done, else what would have been answered.
     """
 
     at: float
@@ -28,6 +31,7 @@ class RestRequest:
     body: Any | None
     query: Mapping[str, str]
     files: tuple[str, ...]
+    fault: str | None = None
 
 
 class Ledger:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot.sandbox.body import UploadedFile
 from bot.sandbox.cdn import Cdn, StoredFile, clean_filename
@@ -22,10 +22,11 @@ from bot.sandbox.commands import (
 from bot.sandbox.components import walk
 from bot.sandbox.drafts import MessageForm, read_draft
 from bot.sandbox.errors import JsonObject
-from bot.sandbox.interactions import Interactions
+from bot.sandbox.interactions import Interactions, context_of
 from bot.sandbox.invocation import Invocation, Kind
 from bot.sandbox.messages import Board, Message, Record
-from bot.sandbox.world import MEMBER_PERMISSIONS, User
+from bot.sandbox.permissions import MEMBER_PERMISSIONS, Permission
+from bot.sandbox.world import Channel, Place, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +45,15 @@ OptionValue = str | int | float | bool | Upload
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a member acts upon."""
+    """What a member acts upon, and where."""
 
     board: Board
     cdn: Cdn
     commands: Commands
     interactions: Interactions
     snowflakes: Snowflakes
-    guild_id: int
-    channel_id: int
-
-
-ADMINISTRATOR = 1 << 3
+    place: Place
+    channel: Channel
 
 
 class Member:
@@ -64,8 +62,15 @@ class Member:
     def __init__(self, user: User, surroundings: Surroundings) -> None:
         """Act as this user."""
         self.user = user
-        self.permissions = MEMBER_PERMISSIONS
+        self.permissions = int(MEMBER_PERMISSIONS)
         self._here = surroundings
+
+    def at(self, place: Place) -> Member:
+        """The same member, acting in another place: another server, direct messages, by another installation."""
+        channel = self._here.interactions.channel(place)
+        there = Member(self.user, replace(self._here, place=place, channel=channel))
+        there.permissions = self.permissions
+        return there
 
     @property
     def name(self) -> str:
@@ -116,8 +121,7 @@ class Member:
         Raises:
             InvocationRefused: there is no such command, or the member does not see the message.
         """
-        registered = self._here.commands.find(self._here.guild_id, MESSAGE_MENU, menu)
-        self._check_permitted(registered)
+        registered = self._registered(MESSAGE_MENU, menu)
         record = self._see(message)
         data = _command_data(registered, [], []) | {
             "target_id": str(record.id),
@@ -174,17 +178,20 @@ class Member:
         if resolved:
             data["resolved"] = {"attachments": resolved}
         source = self._here.board.find(invocation.source_id)
-        return self._open(Kind.MODAL, data, source)
+        return self._open(Kind.MODAL, data, source, place=invocation.place)
 
     async def say(self, content: str = "", *uploads: Upload) -> Message:
         """Send an ordinary message to the channel; the types of its files are read off their names."""
         files = tuple(UploadedFile(index, upload.filename, upload.data) for index, upload in enumerate(uploads))
         draft = read_draft(MessageForm, {"content": content}, files, flags=0)
-        return self._here.board.snapshot(self._here.board.create(self._here.channel_id, self.user, draft))
+        return self._here.board.snapshot(self._here.board.create(self._here.channel.id, self.user, draft))
 
-    def _open(self, kind: Kind, data: JsonObject, source: Record | None = None) -> Invocation:
-        channel_id = self._here.channel_id if source is None else source.channel_id
-        return self._here.interactions.open(kind, self.user, self.permissions, channel_id, data, source=source)
+    def _open(
+        self, kind: Kind, data: JsonObject, source: Record | None = None, place: Place | None = None
+    ) -> Invocation:
+        if place is None:
+            place = self._here.place if source is None else self._here.interactions.place_of(source)
+        return self._here.interactions.open(kind, self.user, self.permissions, place, data, source=source)
 
     def _see(self, message: Message) -> Record:
         record = self._here.board.find(message.id)
@@ -196,13 +203,17 @@ class Member:
 
     def _find(self, command: str) -> tuple[Registered, list[Option], list[Option]]:
         name, *words = command.split()
-        registered = self._here.commands.find(self._here.guild_id, CHAT_INPUT, name)
-        self._check_permitted(registered)
+        registered = self._registered(CHAT_INPUT, name)
         return registered, *resolve_path(registered, words)
+
+    def _registered(self, kind: int, name: str) -> Registered:
+        command = self._here.commands.find(self._here.place, context_of(self._here.channel), kind, name)
+        self._check_permitted(command)
+        return command
 
     def _check_permitted(self, command: Registered) -> None:
         needed = command.form.default_member_permissions
-        if self.permissions & ADMINISTRATOR or needed is None:
+        if self.permissions & Permission.ADMINISTRATOR or needed is None:
             return
         if needed == 0 or self.permissions & needed != needed:
             raise InvocationRefused(f"{self.user.name} lacks the permissions for {command.form.name!r}")
@@ -230,7 +241,7 @@ class Member:
             raise InvocationRefused(f"{upload.filename!r} has {len(upload.data)} bytes; {limit} are allowed")
         identity = self._here.snowflakes.next()
         file = StoredFile(
-            identity, self._here.channel_id, clean_filename(upload.filename), upload.content_type, upload.data
+            identity, self._here.channel.id, clean_filename(upload.filename), upload.content_type, upload.data
         )
         self._here.cdn.add(file)
         link = self._here.cdn.link(file)

@@ -69,7 +69,11 @@ class _Attached:
 
 @dataclass(slots=True)
 class Record:
-    """A message as the board keeps it. `visible_to` is the only user who sees it, where it is ephemeral."""
+    """A message as the board keeps it.
+
+    `visible_to` is the only user who sees it, where it is ephemeral; `edits` counts its states after the first, those
+    of filling a placeholder among them; `interaction_id` is the interaction that it answers, `replies_to` the message.
+    """
 
     id: int
     channel_id: int
@@ -85,6 +89,10 @@ class Record:
     edited_at: float | None = None
     deleted: bool = False
     extra: JsonObject = field(default_factory=dict)
+    edits: int = 0
+    nonce: str | int | None = None
+    interaction_id: int | None = None
+    replies_to: int | None = None
 
 
 class Change(Enum):
@@ -104,6 +112,7 @@ class Board:
         self._snowflakes = snowflakes
         self._cdn = cdn
         self._records: dict[int, Record] = {}
+        self._by_channel: dict[int, list[int]] = {}
         self._listeners: list[Callable[[Change, Record], None]] = []
 
     def on_change(self, listener: Callable[[Change, Record], None]) -> None:
@@ -128,9 +137,14 @@ class Board:
 
     def in_channel(self, channel_id: int) -> Iterator[Record]:
         """What all members of a channel see, oldest first."""
-        for record in self._records.values():
-            if record.channel_id == channel_id and not record.deleted and record.visible_to is None:
+        for message_id in self._by_channel.get(channel_id, ()):
+            record = self._records[message_id]
+            if not record.deleted and record.visible_to is None:
                 yield record
+
+    def everything(self) -> Iterator[Record]:
+        """All messages that there ever were, oldest first."""
+        yield from self._records.values()
 
     def create(
         self,
@@ -141,6 +155,9 @@ class Board:
         kind: int = 0,
         visible_to: User | None = None,
         extra: JsonObject | None = None,
+        nonce: str | int | None = None,
+        interaction_id: int | None = None,
+        replies_to: int | None = None,
     ) -> Record:
         """Add a message; `visible_to` makes it ephemeral, `extra` joins what Discord tells of it.
 
@@ -149,16 +166,25 @@ class Board:
             ApiError: there is nothing in it.
         """
         record = self._new(channel_id, author, kind, visible_to, extra)
+        record.nonce, record.interaction_id, record.replies_to = nonce, interaction_id, replies_to
         record.flags |= draft.flags & ~EPHEMERAL
         self._write(record, draft)
         self._keep(record)
         return record
 
     def create_thinking(
-        self, channel_id: int, author: User, *, kind: int, visible_to: User | None, extra: JsonObject
+        self,
+        channel_id: int,
+        author: User,
+        *,
+        kind: int,
+        visible_to: User | None,
+        extra: JsonObject,
+        interaction_id: int,
     ) -> Record:
         """Add the placeholder of a deferred answer."""
         record = self._new(channel_id, author, kind, visible_to, extra)
+        record.interaction_id = interaction_id
         record.flags |= LOADING
         self._keep(record)
         return record
@@ -174,6 +200,7 @@ class Board:
 
     def _keep(self, record: Record) -> None:
         self._records[record.id] = record
+        self._by_channel.setdefault(record.channel_id, []).append(record.id)
         self._tell(Change.CREATED, record)
 
     def edit(self, record: Record, draft: Draft) -> None:
@@ -183,7 +210,7 @@ class Board:
             InvalidForm: the parts of the message do not go together; the message stays as it was.
             ApiError: nothing would be left in it.
         """
-        edited = replace(record)
+        edited = replace(record, edits=record.edits + 1)
         suppressed = draft.flags & SUPPRESS_EMBEDS if draft.gives("flags") else record.flags & SUPPRESS_EMBEDS
         # The second version of components can be switched on, never off.
         edited.flags = record.flags & ~LOADING & ~SUPPRESS_EMBEDS | suppressed | draft.flags & COMPONENTS_V2
@@ -273,10 +300,14 @@ class Board:
                     f"The referenced attachment {name} was not found",
                 )
 
-    def payload(self, record: Record) -> JsonObject:
-        """The message as Discord describes it."""
+    def payload(self, record: Record, *, quotes: bool = False) -> JsonObject:
+        """The message as Discord describes it; one that another `quotes` does not quote further."""
         attachments = [self._attachment_payload(record, attached) for attached in record.attached]
         components, embeds = as_shown(record.components, record.embeds, attachments)
+        quoted: JsonObject = {}
+        if record.replies_to is not None and not quotes:
+            original = self.find(record.replies_to)
+            quoted["referenced_message"] = None if original is None else self.payload(original, quotes=True)
         return {
             "id": str(record.id),
             "type": record.kind,
@@ -295,6 +326,7 @@ class Board:
             "timestamp": isoformat(record.created_at),
             "edited_timestamp": None if record.edited_at is None else isoformat(record.edited_at),
             **record.extra,
+            **quoted,
         }
 
     def _attachment_payload(self, record: Record, attached: _Attached) -> JsonObject:

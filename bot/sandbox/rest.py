@@ -11,10 +11,11 @@ from aiohttp import web
 from bot.sandbox.body import Body, read_body
 from bot.sandbox.clock import SandboxClock
 from bot.sandbox.errors import ApiError, NotUnderstood, unauthorized
+from bot.sandbox.faults import Fault, Injector, cut
 from bot.sandbox.handlers import Handlers
 from bot.sandbox.ledger import UNKNOWN_ROUTE, Ledger, RestRequest
 from bot.sandbox.ratelimit import RateLimits, too_many_requests
-from bot.sandbox.routing import Answer, Call, Faults, Route
+from bot.sandbox.routing import Answer, Call, Route
 from bot.sandbox.world import World
 
 PREFIX = "/api/v10"
@@ -29,43 +30,40 @@ class RestInterface:
         self._world = world
         self._clock = clock
         self._ledger = ledger
+        self._handlers = handlers
         self._routes = handlers.routes()
-        self._faults = Faults(self._routes)
+        self.faults = Injector(self._routes)
         self._limits = RateLimits(clock)
         self._started_at = clock.now()
-
-    def order_fault(self, route: str, error: ApiError) -> None:
-        """Answer the next request on a route with this error.
-
-        Raises:
-            ValueError: there is no such route.
-        """
-        self._faults.order(route, error)
-
-    def order_rate_limit(self, route: str, retry_after: float) -> None:
-        """Answer the next request on a route with 429; `retry_after` is in seconds.
-
-        Raises:
-            ValueError: there is no such route.
-        """
-        self._faults.order(route, too_many_requests(retry_after))
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request and record it."""
         path = unquote(request.raw_path.partition("?")[0])
-        body = await read_body(request, self.file_limit)
-        route = self._find(request.method, path.removeprefix(PREFIX)) if path.startswith(f"{PREFIX}/") else None
         shown = _without_tokens(path.removeprefix(PREFIX))
+        try:
+            body = await read_body(request, self.file_limit)
+        except (ConnectionError, web.RequestPayloadError, ValueError):
+            if request.transport is not None:
+                self._ledger.refuse(f"{request.method} {shown}: a body that cannot be read")
+            # Otherwise whoever sent this was killed in the middle of a word, and nobody is there to be answered.
+            return web.Response(status=400)
+        route = self._find(request.method, path.removeprefix(PREFIX)) if path.startswith(f"{PREFIX}/") else None
         headers: dict[str, str] = {}
+        fault = None if route is None else self.faults.draw(route)
         try:
             if route is None:
                 raise NotUnderstood(f"the route {request.method} {shown}")
-            answer = self._answer(route, path.removeprefix(PREFIX), request, body, headers)
+            call = _call(route, path.removeprefix(PREFIX), request, body)
+            if not self._happens(fault, call):
+                fault = None
+            answer = self._answer(route, call, request, body, headers, fault)
         except ApiError as error:
             if isinstance(error, NotUnderstood):
                 self._ledger.refuse(f"{request.method} {shown}: {error.message}")
             headers |= error.headers
             answer = Answer(error.status, error.body())
+        if fault is Fault.LATE_ERROR:
+            answer = self.faults.failure()
         payload = b"" if answer.json is None else json.dumps(answer.json).encode()
         self._ledger.add(
             RestRequest(
@@ -79,8 +77,14 @@ class RestInterface:
                 body=body.json,
                 query=dict(request.query),
                 files=tuple(f"files[{file.index}]" for file in body.files),
+                fault=None if fault is None else fault.value,
             )
         )
+        if fault in {Fault.RESET_BEFORE, Fault.RESET_AFTER}:
+            cut(request)
+            return web.Response(status=503)
+        if answer.html is not None:
+            return web.Response(status=answer.status, text=answer.html, content_type="text/html", headers=headers)
         if answer.json is not None:
             # Without a charset: discord.py reads nothing else as JSON.
             headers["Content-Type"] = "application/json"
@@ -92,15 +96,32 @@ class RestInterface:
                 return route
         return None
 
-    def _answer(self, route: Route, path: str, request: web.Request, body: Body, headers: dict[str, str]) -> Answer:
-        found = route.pattern.fullmatch(path)
-        parts = found.groupdict() if found else {}
-        major = "/".join(parts[name] for name in route.major)
+    def _happens(self, fault: Fault | None, call: Call) -> bool:
+        """Count a fault, and make it happen where it is done to something else than the answer."""
+        happens = fault is not None
+        if fault is Fault.EXPIRED_TOKEN:
+            happens = self._handlers.expire_token(call)
+        elif fault is Fault.DELETED_MESSAGE:
+            happens = self._handlers.delete_message(call)
+        if fault is not None and happens:
+            self.faults.counts[fault.value] += 1
+        return happens
+
+    def _answer(
+        self, route: Route, call: Call, request: web.Request, body: Body, headers: dict[str, str], fault: Fault | None
+    ) -> Answer:
+        if fault is Fault.RESET_BEFORE:
+            return Answer(0)
+        if fault is Fault.RATE_LIMIT:
+            raise too_many_requests(self.faults.retry_after())
+        major = "/".join(call.parts[name] for name in route.major)
         bucket = route.bucket or f"{route.method} {route.template}"
-        fault = self._faults.take(route)
+        ordered = self.faults.take(route)
         headers |= self._limits.take(bucket, major, route.limit)
-        if fault is not None:
-            raise fault
+        if ordered is not None:
+            raise ordered
+        if fault is Fault.SERVER_ERROR:
+            return self.faults.failure()
         if route.needs_token and request.headers.get("Authorization") != f"Bot {self._world.token}":
             raise unauthorized()
         unknown = sorted(set(request.query) - route.query)
@@ -110,7 +131,12 @@ class RestInterface:
             raise body.problem
         if body.files and not route.takes_files:
             raise NotUnderstood(f"files sent to {route.method} {route.template}")
-        return route.handler(Call(parts, dict(request.query), body.json, body.files))
+        return route.handler(call)
+
+
+def _call(route: Route, path: str, request: web.Request, body: Body) -> Call:
+    found = route.pattern.fullmatch(path)
+    return Call(found.groupdict() if found else {}, dict(request.query), body.json, body.files)
 
 
 def _without_tokens(path: str) -> str:

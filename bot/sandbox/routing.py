@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bot.sandbox.body import UploadedFile
-from bot.sandbox.errors import ApiError
 from bot.sandbox.ratelimit import Limit
 
 SNOWFLAKE = r"\d{1,20}"
@@ -37,10 +36,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler answers; `json` None means no content."""
+    """What a handler answers; `json` None means no content. `html` is what a proxy before Discord answers instead."""
 
     status: int
     json: object = None
+    html: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +70,3 @@ class Route:
             return f"(?P<{name}>{'[^/]+' if name.endswith('_token') else SNOWFLAKE})"
 
         object.__setattr__(self, "pattern", re.compile(re.sub(r"\{(\w+)\}", part, self.template)))
-
-
-class Faults:
-    """Answers that a test has ordered in advance, each for the next request on its route."""
-
-    def __init__(self, routes: list[Route]) -> None:
-        """Know these routes, so that an order for none of them is noticed."""
-        self._known = {route.template for route in routes} | {f"{route.method} {route.template}" for route in routes}
-        self._ordered: list[tuple[str, ApiError]] = []
-
-    def order(self, route: str, error: ApiError) -> None:
-        """Answer the next request on a route with this; `route` is a template, alone or after a method and a space.
-
-        Raises:
-            ValueError: there is no such route.
-        """
-        if route not in self._known:
-            raise ValueError(f"no route {route!r}; there are {sorted(self._known)}")
-        self._ordered.append((route, error))
-
-    def take(self, route: Route) -> ApiError | None:
-        """The answer ordered for this route, if one was."""
-        for order in self._ordered:
-            if order[0] in {route.template, f"{route.method} {route.template}"}:
-                self._ordered.remove(order)
-                return order[1]
-        return None

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
+from bot.sandbox.archive import ArchivedMessage, archive
 from bot.sandbox.cdn import Cdn
 from bot.sandbox.clock import SandboxClock, Snowflakes
 from bot.sandbox.commands import Commands
 from bot.sandbox.errors import ApiError, JsonObject
-from bot.sandbox.gateway import DIRECT_MESSAGES, GUILD_MESSAGES, Gateway
+from bot.sandbox.faults import Faults
+from bot.sandbox.gateway import DIRECT_MESSAGES, GUILD_MESSAGES, GUILDS, Gateway
 from bot.sandbox.handlers import Handlers
 from bot.sandbox.interactions import Interactions
-from bot.sandbox.invocation import Pulse
+from bot.sandbox.invocation import Invocation, Pulse
 from bot.sandbox.ledger import Ledger, RestRequest
 from bot.sandbox.member import Member, Surroundings
 from bot.sandbox.messages import Board, Change, Message, Record
+from bot.sandbox.permissions import Permission
+from bot.sandbox.ratelimit import too_many_requests
 from bot.sandbox.rest import PREFIX, RestInterface
-from bot.sandbox.world import DIRECT, World
+from bot.sandbox.world import Channel, Installed, Place, World
 
 FILE_LIMIT = 10 * 1024 * 1024
 """Bytes that one file may have in a server without boosts."""
 
 
 class LocalDiscord:
-    """A small Discord: a gateway, the REST interface, a file store, one server with one channel, and its members.
+    """A small Discord: a gateway, the REST interface, a file store, servers with one channel each, and their members.
 
     Use it as an asynchronous context manager; it listens on 127.0.0.1. Point discord.py at it with
     `discord.http.Route.BASE = api_url` and `discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = URL(gateway_url)`.
@@ -48,7 +53,7 @@ class LocalDiscord:
         self._snowflakes = Snowflakes(self.clock)
         self._world = World(self.clock, self._snowflakes)
         self._cdn = Cdn(self.clock)
-        self._gateway = Gateway(self._world, self._ledger, heartbeat_interval)
+        self._gateway = Gateway(self._world, self.clock, self._ledger, heartbeat_interval)
         self._board = Board(self.clock, self._snowflakes, self._cdn)
         self._commands = Commands(self._snowflakes, self._world.application_id)
         self._interactions = Interactions(
@@ -115,13 +120,40 @@ class LocalDiscord:
 
     @property
     def guild_id(self) -> int:
-        """The one server."""
-        return self._world.guild_id
+        """The first server."""
+        return self._world.home.id
 
     @property
     def channel_id(self) -> int:
         """Its one text channel."""
-        return self._world.channel_id
+        return self._world.home.channel_id
+
+    @property
+    def home(self) -> Place:
+        """That channel as a place, by the server's installation; members are there unless told otherwise."""
+        return Place(self.channel_id, self.guild_id)
+
+    def add_guild(self, name: str = "Elsewhere", *, installed: Installed = "guild") -> Place:
+        """A further server with one channel.
+
+        The bot is a member of it unless `installed` is "user": then its members bring the application along, and the
+        bot's own token gets nowhere there. Consecutive servers belong to consecutive shards.
+        """
+        guild = self._world.add_guild(name, has_bot=installed != "user")
+        if guild.has_bot:
+            payload = self._world.guild_payload(guild)
+            # Servers that were there before say that they are no longer unavailable; those that are new say nothing.
+            del payload["unavailable"]
+            self._gateway.dispatch("GUILD_CREATE", payload, intent=GUILDS, guild_id=guild.id)
+        return Place(guild.channel_id, guild.id, installed)
+
+    def add_group(self, *members: Member) -> Place:
+        """A private channel of some members, who bring the application along; the bot is not in it."""
+        return Place(self._world.add_group(tuple(member.user for member in members)).id, None, "user")
+
+    def direct(self, member: Member, *, installed: Installed = "guild") -> Place:
+        """The direct messages of a member with the bot."""
+        return Place(self._world.direct_channel(member.user).id, None, installed)
 
     @property
     def attachment_size_limit(self) -> int:
@@ -147,13 +179,25 @@ class LocalDiscord:
         """What everyone sees in the channel now, oldest first."""
         return [self._board.snapshot(record) for record in self._board.in_channel(self.channel_id)]
 
+    def messages(self, place: Place) -> list[Message]:
+        """What everyone sees in another place now, oldest first."""
+        return [self._board.snapshot(record) for record in self._board.in_channel(place.channel_id)]
+
     def direct_messages(self, member: Member) -> list[Message]:
         """What the bot and a member have in their direct messages now, oldest first."""
-        channel = self._world.direct_channel(member.user)
-        return [self._board.snapshot(record) for record in self._board.in_channel(channel.id)]
+        return self.messages(self.direct(member))
+
+    def archive(self) -> list[ArchivedMessage]:
+        """All messages that there ever were, oldest first: of all channels, ephemeral, direct and deleted ones too."""
+        return list(archive(self._world, self._board, self._interactions.by_id))
+
+    @property
+    def invocations(self) -> list[Invocation]:
+        """Everything that members have sent, pressed, chosen and filled in so far, oldest first."""
+        return list(self._interactions.by_id.values())
 
     def member(self, name: str) -> Member:
-        """The member of this name, who joins if need be."""
+        """The member of this name, who joins all servers if need be."""
         if name not in self._members:
             here = Surroundings(
                 self._board,
@@ -161,8 +205,8 @@ class LocalDiscord:
                 self._commands,
                 self._interactions,
                 self._snowflakes,
-                self.guild_id,
-                self.channel_id,
+                self.home,
+                self._world.channel(self.channel_id),
             )
             self._members[name] = Member(self._world.add_user(name), here)
         return self._members[name]
@@ -175,13 +219,19 @@ class LocalDiscord:
         """Call this with each new state of each message, those that one member alone sees among them."""
         self._board.on_change(lambda change, record: callback(self._board.snapshot(record)))
 
-    async def wait_for_bot(self, timeout: float) -> None:  # noqa: ASYNC109 - part of the interface
-        """Wait until a bot is connected and has identified itself, or has resumed.
+    @property
+    def bots(self) -> int:
+        """How many bots are connected now and have identified themselves; each shard is one."""
+        return self._gateway.bots
+
+    async def wait_for_bot(self, timeout: float, count: int = 1) -> None:  # noqa: ASYNC109 - part of the interface
+        """Wait until so many bots are connected and have identified themselves, or have resumed.
 
         Raises:
-            TimeoutError: none was within so many seconds.
+            TimeoutError: there were fewer within so many seconds.
         """
-        await self._pulse.wait_for(lambda: self._gateway.has_bot, timeout, "a bot")
+        named = "a bot" if count == 1 else f"{count} bots"
+        await self._pulse.wait_for(lambda: self.bots >= count, timeout, named)
 
     async def wait_for_commands(self, timeout: float) -> None:  # noqa: ASYNC109 - part of the interface
         """Wait until at least one command is registered.
@@ -193,7 +243,7 @@ class LocalDiscord:
 
     async def drop_gateway(self) -> None:
         """Lose every connection to the gateway without a word; the sessions can be resumed."""
-        self._gateway.drop()
+        self.faults["dropped_gateway"] += self._gateway.drop()
 
     async def request_reconnect(self) -> None:
         """Ask every bot to connect again and resume (operation 7)."""
@@ -211,7 +261,7 @@ class LocalDiscord:
         Raises:
             ValueError: there is no such route.
         """
-        self._rest.order_rate_limit(route_template, retry_after)
+        self._rest.faults.order(route_template, too_many_requests(retry_after))
 
     def fail_next(self, route_template: str, status: int, *, code: int = 0, message: str = "Ordered failure") -> None:
         """Answer the next request on a route with this HTTP status, and this code of Discord's.
@@ -219,20 +269,96 @@ class LocalDiscord:
         Raises:
             ValueError: there is no such route.
         """
-        self._rest.order_fault(route_template, ApiError(status, code, message))
+        self._rest.faults.order(route_template, ApiError(status, code, message))
 
-    def _dispatch_interaction(self, event: str, data: JsonObject) -> None:
-        self._gateway.dispatch(event, data, direct="guild_id" not in data)
+    @property
+    def faults(self) -> Counter[str]:
+        """How many faults of each kind there have been: those of `inject`, by the names of its shares, and the others.
+
+        The others are "ordered" (`fail_next`, `rate_limit_next`, once they were met), "dropped_gateway" (for each
+        connection), "expired_token", "deleted_message", "missing_permissions" and "refused_direct_messages".
+        """
+        return self._rest.faults.counts
+
+    def inject(self, faults: Faults | None) -> None:
+        """Disturb requests at random from now on; None ends it.
+
+        Raises:
+            ValueError: the faults name a route that does not exist.
+        """
+        self._rest.faults.inject(faults)
+
+    def expire_token(self, invocation: Invocation) -> None:
+        """Let the token of an interaction stop working now, as if its 15 minutes were over."""
+        invocation.expire()
+        self.faults["expired_token"] += 1
+
+    def delete_message(self, message: Message) -> None:
+        """Delete a message as a moderator would.
+
+        Raises:
+            ValueError: there is no such message, or no longer, or one member alone sees it.
+        """
+        record = self._board.find(message.id)
+        if record is None or record.visible_to is not None:
+            raise ValueError(f"nobody could delete the message {message.id}")
+        self._board.delete(record)
+        self.faults["deleted_message"] += 1
+
+    def forbid(self, permissions: Permission, place: Place | None = None) -> None:
+        """Take permissions away from the bot in the channel of a server, the first one's by default.
+
+        The tokens of interactions go on working there.
+
+        Raises:
+            ValueError: the bot is not a member there.
+        """
+        channel = self._bot_channel(place)
+        self._forbid(channel, self._world.forbidden(channel) | permissions)
+        self.faults["missing_permissions"] += 1
+
+    def permit(self, permissions: Permission, place: Place | None = None) -> None:
+        """Give the bot permissions back that were taken away.
+
+        Raises:
+            ValueError: the bot is not a member there.
+        """
+        channel = self._bot_channel(place)
+        self._forbid(channel, self._world.forbidden(channel) & ~permissions)
+
+    def _bot_channel(self, place: Place | None) -> Channel:
+        channel = self._world.channel((place or self.home).channel_id)
+        if channel.guild_id is None or not self._world.has_bot(channel):
+            raise ValueError(f"the bot has no permissions in {place}")
+        return channel
+
+    def _forbid(self, channel: Channel, permissions: Permission) -> None:
+        self._world.forbid(channel, permissions)
+        payload = self._world.channel_payload(channel)
+        self._gateway.dispatch("CHANNEL_UPDATE", payload, intent=GUILDS, guild_id=channel.guild_id)
+
+    def refuse_direct_messages(self, member: Member, *, refuse: bool = True) -> None:
+        """Let a member take no direct messages of the bot's, or take them again."""
+        self._world.refuse_direct(member.user, refuse=refuse)
+        self.faults["refused_direct_messages"] += refuse
+
+    def _dispatch_interaction(self, data: JsonObject) -> None:
+        guild_id = int(data["guild_id"]) if "guild_id" in data else None
+        self._gateway.dispatch("INTERACTION_CREATE", data, guild_id=guild_id)
 
     def _dispatch_message(self, change: Change, record: Record) -> None:
-        if record.visible_to is not None:
+        channel = self._world.channel(record.channel_id)
+        if record.visible_to is not None or not self._world.sees(channel):
             return
-        direct = self._world.channel(record.channel_id).kind == DIRECT
         data: JsonObject = {"id": str(record.id), "channel_id": str(record.channel_id)}
         if change is not Change.DELETED:
             data = self._board.payload(record)
-        if not direct:
-            data["guild_id"] = str(self.guild_id)
+        if change is Change.CREATED and record.nonce is not None:
+            data["nonce"] = record.nonce
+        intent = DIRECT_MESSAGES
+        if channel.guild_id is not None:
+            intent = GUILD_MESSAGES
+            data["guild_id"] = str(channel.guild_id)
             if change is not Change.DELETED:
                 data["member"] = self._world.member(record.author)
-        self._gateway.dispatch(change.value, data, intent=DIRECT_MESSAGES if direct else GUILD_MESSAGES, direct=direct)
+        self._gateway.dispatch(change.value, data, intent=intent, guild_id=channel.guild_id)

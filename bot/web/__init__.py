@@ -1,1 +1,1 @@
-"""The operator's HTTP side: health now."""
+"""The operator's HTTP side: health, readiness, metrics, and a dashboard of them for Grafana."""

@@ -6,19 +6,22 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 from PIL import Image, ImageDraw
 from pydantic import SecretStr
 
 from bot import logs
-from bot.app import running
+from bot.app import open_store, running
 from bot.client import Atelier
 from bot.commands.sync import sync
-from bot.jobs.store import Store
+from bot.jobs.service import Jobs
 from bot.sandbox import LocalDiscord, Message, Upload
 from bot.settings import Settings
 from engine import quality
+from engine.executor import Executor
+from tests.bot.held import HeldExecutor, HeldJobs
 from tests.bot.sandbox.conftest import OPENAPI
 from tests.bot.sandbox.openapi import violations
 
@@ -74,8 +77,7 @@ def start(discord: LocalDiscord, settings: Settings) -> Bot:
 
     @asynccontextmanager
     async def starting() -> AsyncIterator[list[asyncio.Task[None]]]:
-        settings.data_directory.mkdir(exist_ok=True)
-        async with Store.open(settings.database) as store, Atelier(settings) as client:
+        async with open_store(settings) as store, Atelier(settings) as client:
             await client.login(discord.token)
             await sync(client, store)
         async with running(settings, discord.token) as tasks:
@@ -91,6 +93,34 @@ async def bot(start: Bot) -> AsyncIterator[None]:
     async with start() as tasks:
         yield
         assert not any(task.done() for task in tasks)
+
+
+@pytest.fixture
+def held() -> HeldJobs:
+    """The jobs of :func:`client`."""
+    return HeldJobs()
+
+
+@pytest.fixture
+async def client(discord: LocalDiscord, held: HeldJobs, tmp_path: Path) -> AsyncIterator[Atelier]:
+    """The real client, connected, its commands registered, above jobs that nothing paints."""
+    settings = Settings(
+        _env_file=None,
+        discord_api_url=discord.api_url,
+        discord_gateway_url=discord.gateway_url,
+        discord_cdn_url=discord.cdn_url,
+        data_directory=tmp_path / "data",
+        max_picture_mb=1,
+    )
+    async with Atelier(settings) as client:
+        client.jobs, client.executor = cast(Jobs, held), cast(Executor, HeldExecutor())
+        await client.login(discord.token)
+        await client.tree.sync()
+        connected = asyncio.create_task(client.connect())
+        await discord.wait_for_bot(20)
+        yield client
+        await client.close()
+        await asyncio.gather(connected, return_exceptions=True)
 
 
 def photo(size: tuple[int, int] = (120, 90), *, hue: int = 0) -> bytes:
@@ -122,7 +152,7 @@ def has_preview(message: Message) -> bool:
 
 def is_final(message: Message) -> bool:
     """Whether a message shows a finished painting."""
-    return any(attachment.filename.startswith("painting.") for attachment in message.attachments)
+    return any(attachment.filename.startswith("painting-") for attachment in message.attachments)
 
 
 def told(message: Message) -> bool:

@@ -13,12 +13,14 @@ from typing import Any
 import aiohttp
 import psutil
 import pytest
+from pydantic import SecretStr
 
+from bot.jobs.cipher import new_key
 from bot.sandbox import LocalDiscord
 from bot.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["run", "sync", "doctor", "demo", "stylize"]
+COMMANDS = ["run", "sync", "doctor", "key", "demo", "stylize"]
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,22 @@ class TestWithoutDiscord:
             assert "Traceback" not in told.error
             assert "abc.def.ghi" not in told.error
 
+    async def test_a_secret_that_can_not_be_read_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "key").write_text("s3cret-key")
+        for told in await asyncio.gather(
+            *(
+                atelier(tmp_path, command, DISCORD_TOKEN_FILE="/nowhere/token", SECRET_KEY_FILE="key")
+                for command in ("run", "sync", "doctor")
+            )
+        ):
+            assert (told.code, told.out) == (2, "")
+            assert (
+                "DISCORD_TOKEN: DISCORD_TOKEN_FILE is /nowhere/token, which can't be read: No such file" in told.error
+            )
+            assert "SECRET_KEY: " in told.error
+            assert "Traceback" not in told.error
+            assert "s3cret" not in told.error
+
     async def test_a_data_directory_that_is_none_is_told_in_a_sentence(
         self, tmp_path: Path, local: LocalDiscord
     ) -> None:
@@ -261,13 +279,13 @@ class TestDoctor:
         assert (bare.code, bare.error) == (1, "")
         assert bare.out.count("✗") == 1
         assert "✗ Discord: no token" in bare.out
-        for subject in ("device", "weights", "disk", "database", "scheduler"):
+        for subject in ("device", "weights", "disk", "key", "database", "scheduler"):
             assert f"✓ {subject}: " in bare.out
 
     def test_with_everything_in_place_finds_all_well(self, told: dict[str, Ended]) -> None:
         well = told["well"]
         assert (well.code, well.error) == (0, "")
-        assert well.out.count("✓") == 6
+        assert well.out.count("✓") == 7
         assert "✗" not in well.out
         assert "logged in as Atelier" in well.out
 
@@ -286,6 +304,47 @@ class TestDoctor:
             assert setting in findings[subject]
         assert "refuses the token" in findings["Discord"]
         assert "abc.def.ghi" not in wrong.out
+
+    async def test_tells_of_secrets_without_showing_them(self, tmp_path: Path, unused_tcp_port: int) -> None:
+        (tmp_path / "token").write_text("s3cret.to.ken\n")
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "secret.key").write_text(f"{new_key()}\n")
+        (tmp_path / "data" / "secret.key").chmod(0o640)
+        url = f"postgresql+asyncpg://atelier:s3cret/pass@word@127.0.0.1:{unused_tcp_port}/atelier"
+        told = await atelier(
+            tmp_path,
+            "doctor",
+            DEVICE="cuda:77",
+            DATABASE_URL=url,
+            DISCORD_TOKEN_FILE="token",
+            DISCORD_API_URL=f"http://127.0.0.1:{unused_tcp_port}",
+        )
+        assert (told.code, told.error) == (1, "")
+        findings = dict(part.split(": ", 1) for part in told.out.replace("✓ ", "✗ ").split("✗ ")[1:])
+        assert "chmod 600" in findings["key"]
+        assert "DATABASE_URL" in findings["database"]
+        assert "cuda:77" in findings["device"]
+        for subject in ("device", "weights"):
+            assert "DEVICE" in findings[subject]
+            assert "VGG19_WEIGHTS" not in findings[subject]
+        assert "s3cret" not in told.out
+
+    async def test_names_a_file_that_holds_no_key(self, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "secret.key").write_text("s3cret")
+        told = await atelier(tmp_path, "doctor", DEVICE="nowhere")
+        assert "data/secret.key holds no key" in told.out.replace(" data", "data")
+        assert "s3cret" not in told.out
+
+
+class TestKey:
+    async def test_is_what_the_setting_takes(self, tmp_path: Path) -> None:
+        first, second = await asyncio.gather(*(atelier(tmp_path, "key") for _ in range(2)))
+        assert (first.code, first.error) == (0, "")
+        assert first.out != second.out
+        keys = SecretStr(f"{first.out},{second.out}")
+        assert Settings(_env_file=None, secret_key=keys).secret_keys == (first.out, second.out)
+        assert names_in(tmp_path) == set()
 
 
 class TestRun:

@@ -1,11 +1,12 @@
-"""What an operator finds in the log: everything that happened, and no secret."""
+"""What an operator finds in the log: everything that happened, each on a line that no value breaks or forges."""
 
+import asyncio
 import io
 import json
 import logging
-import sys
-from collections.abc import Callable, Iterator
-from typing import Any, Literal
+import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -13,173 +14,165 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot import logs
-
-Form = Literal["console", "json"]
-FORMS: tuple[Form, ...] = ("console", "json")
-TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GhIjKl.aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789-_"
-WORDS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-
-
-class Terminal(io.StringIO):
-    """Standard error as a person looks at it: with colours."""
-
-    def isatty(self) -> bool:
-        return True
+from tests.bot.logged import FORMS, TOKEN, WAYS, Form, handling, listening, logged, ours, parsed, raised, theirs
 
 
 @pytest.fixture(autouse=True)
 def as_it_was() -> Iterator[None]:
-    """Undo what is configured here: logging belongs to the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in ("alembic", "distributed", "asyncio")}
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
-    structlog.contextvars.clear_contextvars()
-    structlog.reset_defaults()
+    """Undo what is configured here."""
+    with listening():
+        yield
 
 
-def logged(form: Form, log: Callable[[], object], *, terminal: bool = False, level: str = "DEBUG") -> str:
-    """What stands on standard error after `log`."""
-    stream = Terminal() if terminal else io.StringIO()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "stderr", stream)
-        logs.configure(level, form, TOKEN)
-        log()
-    return stream.getvalue()
-
-
-def parsed(output: str) -> list[dict[str, Any]]:
-    """The lines as whoever collects the log reads them."""
-    return [json.loads(line) for line in output.splitlines()]
-
-
-def fail(error: Exception) -> None:
-    """Raise it."""
-    raise error
-
-
-def raised(error: Exception) -> Exception:
-    """The error with a traceback, and a cause."""
-    try:
-        fail(KeyError(*error.args))
-    except KeyError as cause:
-        error.__cause__ = cause
-    try:
-        fail(error)
-    except RuntimeError as caught:
-        return caught
-    return error
-
-
-class Wrapped:
-    """Shows what it holds as a library's object does."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return f"<Wrapped at {self.text}>"
-
-
-ours = structlog.get_logger("bot.somewhere")
-theirs = logging.getLogger("discord.http")
-
-WAYS: dict[str, Callable[[str], object]] = {
-    "the message": lambda text: ours.info(text),  # noqa: PLW0108 - the logger looks up its configuration late
-    "a value": lambda text: ours.info("event", address=text),
-    "a value of a longer text": lambda text: ours.info("event", said=f'he said "{text}", and left'),
-    "several lines": lambda text: ours.info("event", said=f"first\n{text}\nlast"),
-    "a nested value": lambda text: ours.info(
-        "event", request={"headers": [("url", text)], "deep": {"deeper": (text,)}}
-    ),
-    "the key of a dictionary": lambda text: ours.info("event", request={text: 1}),
-    "a key that JSON does not take": lambda text: ours.info("event", request={(text, 1): text}),
-    "bytes": lambda text: ours.info("event", body=text.encode()),
-    "an object": lambda text: ours.info("event", address=Wrapped(text)),
-    "JSON": lambda text: ours.info("event", body=json.dumps({"url": text})),
-    "JSON within JSON": lambda text: ours.info("event", body=json.dumps({"body": json.dumps({"url": text})})),
-    "a representation": lambda text: ours.info("event", error=repr(repr(Wrapped(repr(text))))),
-    "the bound context": lambda text: ours.bind(url=text).warning("event"),
-    "an error": lambda text: ours.error("event", exc_info=raised(RuntimeError(text))),
-    "an error as a value": lambda text: ours.error("event", error=raised(RuntimeError(text))),
-    "an error that is handled": lambda text: _handling(lambda: ours.exception("event"), text),
-    "a library's message": lambda text: theirs.warning(text.replace("%", "%%") + "%s", ""),
-    "a library's argument": lambda text: theirs.info("%s %r", text, {"url": text}),
-    "a library's named argument": lambda text: theirs.info("%(url)s", {"url": text}),
-    "a library's wrong argument": lambda text: theirs.info("%d", text),
-    "a library's argument too many": lambda text: theirs.info("event", text),
-    "a library's error": lambda text: _handling(lambda: theirs.exception("event"), text),
-    "a library's extra": lambda text: theirs.info("event", extra={"url": text}),
-    "a library's stack": lambda text: theirs.info("event %s", text, stack_info=True),
+ESCAPES = {
+    "a line of its own": "town.png\n2026-11-22T12:00:00.000000Z [info     ] job delivered job=0000",
+    "a line over this one": "town.png\r2026-11-22T12:00:00.000000Z [info     ] job delivered",
+    "a cleared screen": "town\x1b[2J\x1b[H.png",
+    "a colour": "\x1b[31mtown\x1b[0m.png",
+    "a title of the terminal": "\x1b]0;root@host\x07town.png",
+    "a C1 control": "town\x9b2J.png",
+    "another direction": "town\u202egnp.exe",
+    "an isolated direction": "\u2067town\u2069",
+    "Unicode's line ends": "town\u2028[error] forged\u2029\x85\x0b\x0cx",
+    "no character": "town\ud800.png",
+    "an invisible one": "to\u200bwn\ufeff\U000e0041.png",
 }
+FORBIDDEN = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
+ENTRY = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z \[\w+ *\] ")
 
 
-def _handling(log: Callable[[], object], text: str) -> None:
-    try:
-        fail(RuntimeError(text))
-    except RuntimeError:
-        log()
+def forged(output: str) -> list[str]:
+    """Lines but the first that look as if they began an entry."""
+    return [line for line in output.splitlines()[1:] if line and not line.startswith("    ")]
 
 
-secrets = st.text(WORDS, min_size=24, max_size=80).filter(lambda text: text.strip("-_"))
-SHAPES: dict[str, Callable[[str], str]] = {
-    "the path of a webhook": lambda secret: (
-        f"https://discord.com/api/v10/webhooks/1234/{secret}/messages/@original?wait=1"
-    ),
-    "the path of a webhook alone": lambda secret: f"/webhooks/1234/{secret}",
-    "the path of a callback": lambda secret: f"https://discord.com/api/v10/interactions/1234/{secret}/callback",
-    "a link": lambda secret: f"https://cdn.discordapp.com/attachments/1/2/a.png?ex=68a1&is=68a0&hm={secret}&",
-    "a link that was cut": lambda secret: f"https://cdn.discordapp.com/attachments/1/2/a.png?hm={secret}",
-    "a header": lambda secret: f"Authorization: Bot {secret}",
-    "a field": lambda secret: f"token={secret}",
-    "a field of JSON": lambda secret: json.dumps({"application": 1, "token": secret, "channel": 2}),
-    "a field as Python shows it": lambda secret: repr({"application": 1, "interaction_token": secret}),
-}
+class TestNoValueForgesALine:
+    @pytest.mark.parametrize("escape", ESCAPES)
+    def test_on_the_console(self, escape: str) -> None:
+        for way, say in WAYS.items():
+            output = logged("console", lambda say=say: say(ESCAPES[escape]))  # type: ignore[misc]
+            assert not FORBIDDEN.search(output), way
+            assert forged(output) == [], way
+            assert ENTRY.match(output), way
+            if "error" not in way and "stack" not in way:
+                assert len(output.splitlines()) == 1, way
 
+    @pytest.mark.parametrize("escape", sorted(set(ESCAPES) - {"a colour"}))
+    def test_on_a_terminal(self, escape: str) -> None:
+        for way, say in WAYS.items():
+            output = logged("console", lambda say=say: say(ESCAPES[escape]), terminal=True)  # type: ignore[misc]
+            ours = re.sub(r"\x1b\[\d*(?:;\d+)*m", "", output)
+            assert not FORBIDDEN.search(ours), way
+            assert forged(ours) == [], way
 
-@pytest.mark.parametrize("terminal", [False, True], ids=["piped", "terminal"])
-@pytest.mark.parametrize("form", FORMS)
-class TestNoSecretIsLogged:
-    @pytest.mark.parametrize("way", WAYS)
-    def test_not_the_bots_token(self, form: Form, terminal: bool, way: str) -> None:
-        output = logged(form, lambda: WAYS[way](TOKEN), terminal=terminal)
-        assert TOKEN not in output
-        assert output
+    @pytest.mark.parametrize("escape", ESCAPES)
+    def test_in_json(self, escape: str) -> None:
+        for way, say in WAYS.items():
+            output = logged("json", lambda say=say: say(ESCAPES[escape]))  # type: ignore[misc]
+            assert not FORBIDDEN.search(output), way
+            (line,) = parsed(output)
+            assert line["level"]
 
-    @pytest.mark.parametrize("shape", SHAPES)
-    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(secret=secrets, way=st.sampled_from(sorted(WAYS)))
-    def test_not_the_tokens_and_signatures_that_come_and_go(
-        self, form: Form, terminal: bool, shape: str, secret: str, way: str
-    ) -> None:
-        output = logged(form, lambda: WAYS[way](SHAPES[shape](secret)), terminal=terminal)
-        assert secret not in output
-        assert output
-        if form == "json":
-            parsed(output)
+    @pytest.mark.parametrize("escape", ESCAPES)
+    def test_and_json_keeps_it_as_it_was(self, escape: str) -> None:
+        (line,) = parsed(logged("json", lambda: ours.info("event", file=ESCAPES[escape])))
+        assert line["file"] == ESCAPES[escape]
 
-    @pytest.mark.parametrize("key", ["token", "interaction_token", "TOKEN", "Token"])
-    @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(secret=secrets)
-    def test_not_what_is_called_a_token(self, form: Form, terminal: bool, key: str, secret: str) -> None:
+    @given(st.text(), st.text(), st.text(min_size=1))
+    @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_whatever_it_is(self, event: str, value: str, key: str) -> None:
         def log() -> None:
-            ours.info("event", **{key: secret})
-            ours.info("event", request={"headers": {key: secret}})
+            ours.info(event, value=value, request={key: [value]}, **{f"key_{key}": value})
+            theirs.warning("%s of %r", value, value)
 
-        assert secret not in logged(form, log, terminal=terminal)
+        output = logged("console", log)
+        first, second = output.removesuffix("\n").split("\n")
+        assert first.isprintable()
+        assert second.isprintable()
+
+    @pytest.mark.parametrize("value", ["a b=c", "a job=0000", "'", 'say "x"'])
+    def test_nor_a_value_beside_it(self, value: str) -> None:
+        assert f" file={value!r}" in logged("console", lambda: ours.info("event", file=value))
+
+    def test_and_reads_well_when_there_is_nothing_to_hide(self) -> None:
+        output = logged("console", lambda: ours.info("wörter ☃ 🎨", name="Größe.png", count=3, ratio=0.5, well=True))
+        line = ENTRY.sub("", output).split()
+        assert line == ["wörter", "☃", "🎨", "[bot.somewhere]", "count=3", "name=Größe.png", "ratio=0.5", "well=True"]
+
+    def test_an_error_is_set_in_below_its_line(self) -> None:
+        output = logged("console", lambda: handling(lambda: ours.exception("event"), "first\n2026 second"))
+        head, *below = output.splitlines()
+        assert ENTRY.match(head)
+        assert below[0] == "    Traceback (most recent call last):"
+        assert below[-2:] == ["    RuntimeError: first", "    2026 second"]
+
+
+class TestTheJobInHand:
+    @pytest.mark.parametrize("form", FORMS)
+    async def test_stands_on_each_line_of_what_it_began(self, form: Form) -> None:
+        job = "5f420c727cca59b4"
+
+        async def work() -> None:
+            await asyncio.sleep(0)
+            logging.getLogger("engine.executor").warning("a worker died under a painting (attempt %d): %s", 1, "why")
+            await asyncio.gather(paint(), edit(), asyncio.to_thread(ours.info, "in a thread"))
+            handling(lambda: ours.exception("failed"), "why")
+
+        async def paint() -> None:
+            logging.getLogger("engine.painting").info("a step")
+
+        async def edit() -> None:
+            logging.getLogger("discord.http").warning("We are being rate limited. %s", "PATCH")
+            logging.getLogger("discord.webhook.async_").debug("Webhook ID %s", 5)
+
+        async def begin() -> None:
+            with structlog.contextvars.bound_contextvars(job=job):
+                task = asyncio.create_task(work())
+            # Whoever began it has gone on by now.
+            await task
+            ours.info("something else")
+
+        with listening() as stream:
+            logs.configure("DEBUG", form)
+            await begin()
+        lines = [
+            line for line in stream.getvalue().splitlines() if not line.startswith("    ") and "asyncio" not in line
+        ]
+        assert [job in line for line in lines] == [True] * 6 + [False]
+        if form == "json":
+            assert [line.get("job") for line in parsed("\n".join(lines))] == [job] * 6 + [None]
 
 
 class TestTheRestIsLogged:
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "tcp://10.0.0.1:8786 and me@example.org",
+            "http://127.0.0.1:8080/api/v10/webhooks/1/…/messages/@original",
+            "tls://scheduler:8786",
+            "postgresql+asyncpg://atelier@db/atelier",
+            "the token of a job is 5f420c727cca59b4",
+            "5f420c727cca59b4 abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789",
+            "steps=90 seconds=41.2 size=512",
+        ],
+    )
+    def test_what_only_resembles_a_secret(self, form: Form, text: str) -> None:
+        assert text in logged(form, lambda: ours.info("event", said=text))
+
     @pytest.mark.parametrize("form", FORMS)
     def test_around_a_secret(self, form: Form) -> None:
         url = "https://discord.com/api/v10/webhooks/1234/SECRET-SECRET/messages/5?thread=6"
         output = logged(form, lambda: ours.info("before", url=url, after="after"))
         assert "https://discord.com/api/v10/webhooks/1234/…/messages/5?thread=6" in output
         assert all(word in output for word in ("before", "after"))
+
+    def test_of_addresses_without_a_password(self) -> None:
+        urls = ["http://127.0.0.1:8080/api/v10/users/@me", "tls://host:8786", "https://host:443/a, mail me@host"]
+        (line,) = parsed(logged("json", lambda: ours.info("event", urls=urls)))
+        assert line["urls"] == urls
 
     @given(
         st.dictionaries(

@@ -2,10 +2,12 @@
 
 import os
 import re
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from pydantic import SecretStr, ValidationError
 from sqlalchemy.engine import make_url
 
@@ -14,6 +16,14 @@ from engine.limits import Limits
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 NAMES = {name.upper() for name in Settings.model_fields}
+SECRETS = sorted(name for name in NAMES if f"{name}_FILE" in NAMES)
+KEY = Fernet.generate_key().decode()
+VALUES = {
+    "DISCORD_TOKEN": "s3cret-token",
+    "DATABASE_URL": "postgresql+asyncpg://atelier:s3cret-password@localhost/atelier",
+    "SECRET_KEY": KEY,
+}
+"""One of each secret."""
 URLS = ["DISCORD_API_URL", "DISCORD_GATEWAY_URL", "DISCORD_CDN_URL"]
 
 
@@ -43,6 +53,8 @@ def test_nothing_needs_to_be_set() -> None:
     assert settings.health_port is None
     assert settings.health_host == "127.0.0.1"
     assert (settings.max_jobs_per_member, settings.log_level, settings.log_format) == (3, "INFO", "console")
+    assert (settings.max_job_hours, settings.keep_days) == (24, 7)
+    assert (settings.max_storage_mb, settings.min_free_mb) == (10240, 256)
     assert settings.limits == Limits(bytes=16 * 2**20, pixels=64_000_000)
 
 
@@ -52,6 +64,13 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings()
     assert settings.limits.bytes == 5 * 2**20
     assert settings.discord_token == SecretStr("abc")
+
+
+@pytest.mark.parametrize("shards", [{"SHARD_ID": "0"}, {"SHARD_COUNT": "2"}, {"SHARD_ID": "2", "SHARD_COUNT": "2"}])
+def test_half_a_shard_and_one_too_many_are_refused(shards: dict[str, str]) -> None:
+    written(*(f"{name}={value}" for name, value in shards.items()))
+    with pytest.raises(ValidationError, match="SHARD_"):
+        Settings()
 
 
 def test_dotenv_is_read() -> None:
@@ -97,6 +116,19 @@ def test_an_empty_value_is_the_default(name: str, monkeypatch: pytest.MonkeyPatc
         ("LOG_FORMAT", "xml"),
         ("HEALTH_PORT", "65536"),
         ("HEALTH_PORT", "http"),
+        ("KEEP_DAYS", "-1"),
+        ("KEEP_DAYS", "nan"),
+        ("MAX_JOB_HOURS", "0"),
+        ("MAX_JOB_HOURS", "inf"),
+        ("MAX_STORAGE_MB", "1"),
+        ("MIN_FREE_MB", "-1"),
+        ("DATABASE_URL", "atelier.db"),
+        ("DATABASE_URL", "postgresql+asyncpg://atelier:p@localhost:port/atelier"),
+        ("DATABASE_URL", "postgres://atelier:p@localhost/atelier"),
+        ("DATABASE_URL", "postgresql+psycopg://atelier:p@localhost/atelier"),
+        ("SECRET_KEY", "correct horse battery staple"),
+        ("SECRET_KEY", ","),
+        ("SECRET_KEY", f"{KEY},{KEY[:-3]}"),
     ],
 )
 @pytest.mark.parametrize("place", ["environment", "dotenv"])
@@ -126,9 +158,117 @@ def test_a_slash_at_the_end_of_an_address_is_no_other_address(name: str, monkeyp
     assert getattr(Settings(), name.lower()) == "https://proxy.example/discord"
 
 
-def test_the_token_is_not_shown() -> None:
-    settings = Settings(discord_token=SecretStr("s3cret-token"))
-    assert "s3cret" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+class TestASecret:
+    @pytest.fixture(params=SECRETS)
+    def name(self, request: pytest.FixtureRequest) -> str:
+        """A setting that is one."""
+        name: str = request.param
+        return name
+
+    @staticmethod
+    def of(settings: Settings, name: str) -> str | None:
+        """Its value."""
+        secret: SecretStr | None = getattr(settings, name.lower())
+        return secret.get_secret_value() if secret else None
+
+    @staticmethod
+    def refused(name: str) -> str:
+        """What is told instead of a start."""
+        with pytest.raises(ValidationError) as refused:
+            Settings()
+        (problem,) = refused.value.errors(include_input=False)
+        assert problem["loc"] == (name.lower(),)
+        return problem["msg"]
+
+    def test_is_every_setting_that_is_hidden(self) -> None:
+        hidden = {name for name in NAMES if "SecretStr" in str(Settings.model_fields[name.lower()].annotation)}
+        assert set(SECRETS) == hidden == set(VALUES)
+
+    def test_is_not_shown(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(name, VALUES[name])
+        settings = Settings()
+        assert self.of(settings, name) == VALUES[name]
+        shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+        assert VALUES[name] not in shown
+        assert "s3cret" not in shown
+
+    def test_is_not_logged(self, name: str) -> None:
+        settings = Settings.model_validate({name.lower(): VALUES[name]})
+        assert settings.secrets == (VALUES[name],)
+        assert Settings().secrets == ()
+
+    @pytest.mark.parametrize("place", ["environment", "dotenv"])
+    @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+    def test_is_read_from_a_file(
+        self, name: str, place: str, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = tmp_path / "se cret"
+        file.write_bytes(f"{VALUES[name]}{end}".encode())
+        if place == "environment":
+            monkeypatch.setenv(f"{name}_FILE", str(file))
+        else:
+            written(f"{name}_FILE='{file}'")
+        assert self.of(Settings(), name) == VALUES[name]
+
+    def test_is_not_read_from_an_empty_name(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(f"{name}_FILE", "")
+        written(f"{name}={VALUES[name]}")
+        assert self.of(Settings(), name) == VALUES[name]
+
+    @pytest.mark.parametrize("places", ["both in the environment", "apart"])
+    def test_is_set_once(self, name: str, places: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "secret").write_text(VALUES[name])
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "secret"))
+        if places == "apart":
+            written(f"{name}={VALUES[name]}")
+        else:
+            monkeypatch.setenv(name, VALUES[name])
+        assert f"{name}_FILE" in self.refused(name)
+
+    @pytest.mark.parametrize(
+        ("content", "why"),
+        [(None, "No such file"), ("directory", "Is a directory"), (b"\n", "no text"), (b"\xff", "text")],
+    )
+    def test_in_a_file_that_can_not_be_read_is_told_of(
+        self, name: str, content: bytes | str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = tmp_path / "secret"
+        if isinstance(content, bytes):
+            file.write_bytes(content)
+        elif content:
+            file.mkdir()
+        monkeypatch.setenv(f"{name}_FILE", str(file))
+        told = self.refused(name)
+        assert why in told
+        assert f"{name}_FILE" in told
+        assert str(file) in told
+
+    def test_in_a_file_is_looked_at_as_any_other(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "secret").write_text("s3cret-password")
+        for name in ("DATABASE_URL", "SECRET_KEY"):
+            with monkeypatch.context() as patch:
+                patch.setenv(f"{name}_FILE", str(tmp_path / "secret"))
+                assert self.refused(name)
+
+    def test_does_not_stand_in_an_error(self) -> None:
+        written(
+            "DISCORD_TOKEN=s3cret-token",
+            "DATABASE_URL=postgresql+asyncpg://atelier:s3cret-password@localhost:port/atelier",
+            "SECRET_KEY=s3cret-key",
+            "THREADS=two",
+        )
+        with pytest.raises(ValidationError) as refused:
+            Settings()
+        assert len(refused.value.errors()) == 3
+        assert "s3cret" not in "".join(traceback.format_exception(refused.value))
+        assert "s3cret" not in str(refused.value.errors(include_input=False))
+
+
+@pytest.mark.parametrize("text", ["{new},{old}", " {new} , {old},", "{new}\n{old}\n"])
+def test_keys_are_taken_apart(text: str) -> None:
+    new, old = KEY, Fernet.generate_key().decode()
+    assert Settings(secret_key=SecretStr(text.format(new=new, old=old))).secret_keys == (new, old)
+    assert Settings().secret_keys == ()
 
 
 def test_settings_do_not_change() -> None:
@@ -146,7 +286,12 @@ def test_the_database_lies_in_the_data_directory(tmp_path: Path) -> None:
 
 def test_another_database_is_taken_as_it_is() -> None:
     url = "postgresql+asyncpg://atelier:p@localhost/atelier"
-    assert Settings(database_url=url).database == url
+    assert Settings(database_url=SecretStr(url)).database == url
+
+
+def test_blobs_lie_in_the_data_directory_or_elsewhere(tmp_path: Path) -> None:
+    assert Settings(data_directory=Path("my data")).blobs == str(tmp_path / "my data" / "blobs")
+    assert Settings(blobs_url="s3://bucket/atelier").blobs == "s3://bucket/atelier"
 
 
 def test_workers_are_told_what_concerns_them() -> None:

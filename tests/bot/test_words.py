@@ -1,30 +1,50 @@
 """What a member reads: whole sentences in plain words, whatever went wrong and whatever a file is called."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import discord
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import bot
 import engine
 import engine.words
 from bot import words
-from bot.jobs.errors import DownloadFailed, JobEnded, NotYourJob, PictureRejected, TooManyJobs, UnexpectedError
+from bot.jobs.errors import (
+    AddressUnreadable,
+    Closing,
+    DeliveryDelayed,
+    DownloadFailed,
+    JobEnded,
+    JobExpired,
+    NotYourJob,
+    PictureRejected,
+    SecretKeyUnusable,
+    TooManyJobs,
+    UnexpectedError,
+)
+from bot.jobs.job import Job, State
 from engine.errors import (
     AtelierError,
+    BlobLost,
     DeviceUnavailable,
     NotAPicture,
     NoWorkers,
     OutOfMemory,
     PaintingCancelled,
+    PaintingPaused,
     PictureDamaged,
     PictureError,
     PictureTooLarge,
     PictureTooNarrow,
     PictureTooSmall,
+    StorageFailed,
+    StorageFull,
+    VersionMismatch,
     WeightsUnavailable,
     WorkerLost,
 )
@@ -45,17 +65,28 @@ ERRORS: list[AtelierError] = [
     *PICTURE_ERRORS,
     *(PictureRejected(role, error) for role in ("content", "style") for error in PICTURE_ERRORS),
     PaintingCancelled(),
+    PaintingPaused(),
+    StorageFull(),
+    BlobLost("5f420c727cca59b4"),
     OutOfMemory(4096),
     NoWorkers(),
+    StorageFailed("/secret/path: PermissionError"),
+    VersionMismatch("atelier-2", "atelier-1"),
     WorkerLost(3),
     WeightsUnavailable("/secret/path/weights.pt can't be read as PyTorch weights: <class 'EOFError'>"),
     DeviceUnavailable("There is no cuda:7: torch sees 0 CUDA devices."),
+    SecretKeyUnusable("/secret/path/secret.key holds no key."),
+    AddressUnreadable(),
     DownloadFailed("content", "ClientConnectorError(ConnectionKey(host='cdn.discordapp.com'))"),
     DownloadFailed("style", "the CDN answered 404"),
     TooManyJobs(1),
     TooManyJobs(3),
     NotYourJob(),
     JobEnded(),
+    JobExpired(24),
+    JobExpired(0.5),
+    Closing(),
+    DeliveryDelayed("ServerDisconnectedError(request_info=secret)"),
     UnexpectedError("5f420c727cca59b4"),
 ]
 BASES = {PictureError.__name__}
@@ -94,7 +125,7 @@ class TestAnError:
         text = words.explain(error)
         names = NAMES | {"Error", "Exception", "None", "object"}
         assert not [name for name in names if name in text]
-        assert not re.search(r"[()<>{}\[\]'\\]|/", text.replace("can't", ""))
+        assert not re.search(r"[()<>{}\[\]'\\]|/", text.replace("can't", "").replace("`/jobs`", ""))
 
     def test_shows_nothing_of_the_machine(self, error: AtelierError) -> None:
         for detail in ("secret", "cdn.", "404", "cuda", "chunk"):
@@ -106,7 +137,7 @@ class TestAnError:
 
 def test_different_errors_are_told_differently() -> None:
     told = {words.explain(error) for error in ERRORS}
-    by_operator = 1  # weights and device: a member can do nothing about either
+    by_operator = 2  # weights, device and key: a member can do nothing about any
     assert len(told) == len(ERRORS) - by_operator
 
 
@@ -120,6 +151,9 @@ def test_different_errors_are_told_differently() -> None:
         (TooManyJobs(3), ["3 pictures "]),
         (OutOfMemory(2048), ["2048"]),
         (UnexpectedError("5f420c727cca59b4"), ["`5f420c727cca59b4`"]),
+        (JobExpired(24), ["24 hours"]),
+        (JobExpired(1), ["1 hour."]),
+        (JobEnded(), ["`/jobs`"]),
     ],
     ids=repr,
 )
@@ -189,7 +223,7 @@ def test_a_running_job_says_step_and_time_left() -> None:
 def test_a_caption_says_time_size_and_recipe() -> None:
     recipe = Recipe(seed=3)
     result = Result(b"", "png", 512, 384, recipe, 60, 75.2, "finished")
-    assert words.caption(result) == f"Painted in 1 min 15 s · 512 × 384 · recipe `{recipe.id}`"
+    assert words.caption(result, recipe) == f"Painted in 1 min 15 s · 512 × 384 · recipe `{recipe.id}`"
 
 
 HOSTILE = [
@@ -239,6 +273,52 @@ def test_alt_text_is_one_line_that_fits_whatever_the_files_are_called(hostile: s
 )
 def test_alt_text_names_a_file_as_people_would(filename: str, title: str) -> None:
     assert words.described(filename, "waves.png") == f"{title}, painted in the style of waves"
+
+
+def job(description: str, **changes: Any) -> Job:
+    """A job of that description."""
+    values: dict[str, Any] = {
+        "id": "0123456789abcdef",
+        "owner": 2**63,
+        "recipe": Recipe(),
+        "content": "",
+        "styles": (),
+        "address": "",
+        "max_bytes": 1,
+        "state": State.FAILED,
+        "created_at": datetime(2026, 11, 22, tzinfo=UTC),
+    }
+    return Job(description=description, **(values | changes))
+
+
+@given(st.lists(st.text(max_size=1024), min_size=1, max_size=10), st.sampled_from(ERRORS), st.sampled_from(State))
+@example(["*" * 1024] * 10, OutOfMemory(2048), State.FAILED)
+@example(["_" * 1024] * 10, OutOfMemory(2048), State.DELIVERED)
+def test_a_list_fits_a_message_whatever_the_files_are_called(
+    descriptions: list[str], cause: AtelierError, state: State
+) -> None:
+    text = words.listed([job(each, cause=cause, state=state, way="kept") for each in descriptions])
+    assert 0 < len(text) <= 2000
+
+
+@given(st.text(max_size=1024))
+def test_an_option_fits_a_menu_whatever_the_files_are_called(description: str) -> None:
+    assert 0 < len(words.option(10, job(description))) <= 100
+
+
+@given(st.text(max_size=1024))
+def test_what_is_sent_apart_fits_a_message_and_ends_with_the_jobs_id(description: str) -> None:
+    text = words.sent("Words.", job(description), named=True)
+    assert len(text) < 2000
+    assert text.endswith("\nWords.\n-# Job 0123456789abcdef")
+
+
+@given(st.text())
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_title_is_no_markdown(hostile: str, text: str) -> None:
+    for name in (hostile, text):
+        bare = re.sub(r"\\[^0-9A-Za-z\s]", "", words.titled(words.described(name, "waves.png")))
+        assert not re.search(r"[\\`*_~|<>\[\](){}#+:@-]", bare)
 
 
 def test_alt_text_can_be_attached() -> None:

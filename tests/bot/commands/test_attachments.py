@@ -129,18 +129,40 @@ async def test_a_stream_without_end_is_left_at_the_limit(session: aiohttp.Client
     assert sent < LIMIT + 20_000_000
 
 
-async def test_a_small_file_that_unpacks_to_a_large_one_is_left_at_the_limit(
-    session: aiohttp.ClientSession, cdn: Server
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "GZIP", "unheard-of"])
+async def test_a_small_file_that_unpacks_to_a_large_one_is_not_unpacked(
+    session: aiohttp.ClientSession, cdn: Server, encoding: str
 ) -> None:
     bomb = gzip.compress(bytes(20_000_000))
-    assert len(bomb) < LIMIT
+    wanted = []
 
-    async def packed(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
+    async def packed(request: web.Request) -> web.StreamResponse:
+        wanted.append(request.headers["Accept-Encoding"])
+        return web.Response(body=bomb, headers={"Content-Encoding": encoding})
 
     cdn.answer = packed
-    with pytest.raises(PictureRejected):
+    with pytest.raises(DownloadFailed):
         await fetched(session, cdn, f"{cdn.origin}/a.png")
+    assert wanted == ["identity"]
+
+
+async def test_what_is_announced_as_too_large_is_not_read(session: aiohttp.ClientSession, cdn: Server) -> None:
+    async def announce(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(LIMIT + 1)})
+        await response.prepare(request)
+        await response.write(b"x")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cdn.gone.set()
+        return response
+
+    cdn.answer = announce
+    with pytest.raises(PictureRejected) as refused:
+        await fetched(session, cdn, f"{cdn.origin}/a.png")
+    assert isinstance(refused.value.reason, PictureTooLarge)
+    async with asyncio.timeout(20):
+        await cdn.gone.wait()
 
 
 async def test_other_places_are_not_asked(session: aiohttp.ClientSession, cdn: Server, elsewhere: Server) -> None:
@@ -153,6 +175,18 @@ async def test_other_places_are_not_asked(session: aiohttp.ClientSession, cdn: S
         f"http://user@127.0.0.1:{port}/attachments/a.png",
         f"{cdn.origin}@{elsewhere.origin.removeprefix('http://')}/attachments/a.png",
         f"//127.0.0.1:{port}/attachments/a.png",
+        f"http://127.0.0.1:{port}:80/a.png",
+        f"http://127.0.0.1:{port}\\@{elsewhere.origin.removeprefix('http://')}/a.png",
+        f"http://127.0.0.1:{port}\\.example.com/a.png",
+        f"http://127.0.0.1:{port}%2f@example.com/a.png",
+        f"http://\uff11\uff12\uff17.0.0.1:{port}/a.png",  # digits that some fold to ours
+        f"http://127.0.0.1\u3002example.com:{port}/a.png",  # a full stop that some take for a dot
+        f"http://127.1:{port}/a.png",
+        f"http://2130706433:{port}/a.png",
+        f"http://127.0.0.1:{port}\t@example.com/a.png",
+        f"http://[::ffff:127.0.0.1]:{port}/a.png",
+        f"http://[127.0.0.1:{port}/a.png",
+        "http://127.0.0.1/a.png",  # the scheme's own port
         "file:///etc/passwd",
         "",
     ):
@@ -242,7 +276,7 @@ async def test_a_cdn_that_is_down_fails(session: aiohttp.ClientSession, unused_t
 
 def test_waiting_is_bounded_at_every_stage() -> None:
     timeout = attachments.TIMEOUT
-    for seconds in (timeout.total, timeout.connect, timeout.sock_read):
+    for seconds in (timeout.total, timeout.sock_connect, timeout.sock_read):
         assert seconds
         assert seconds <= 60
 

@@ -7,7 +7,6 @@ import struct
 import zlib
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -16,7 +15,6 @@ from PIL import Image
 from bot import logs
 from bot.jobs.service import Jobs
 from bot.sandbox import Invocation, LocalDiscord, Message, Upload
-from bot.settings import Settings
 from tests.bot.conftest import CONTENT, STYLE, Bot, has_preview, is_final, is_painting, photo, told
 
 TIMEOUT = 60.0
@@ -73,12 +71,11 @@ class TestAPainting:
         assert re.fullmatch(r"Painted in \d+ s · 96 × 72 · recipe `[0-9a-f]{8}`", final.content)
         assert final.buttons == ()
 
-    async def test_shows_its_place_then_its_progress(self, discord: LocalDiscord) -> None:
+    async def test_shows_its_progress(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="standard")
         final = await invocation.wait_until(is_final, TIMEOUT)
 
-        waiting, *painting = [message for message in invocation.history[1:] if message != final]
-        assert waiting.content == "Next in line …"
+        painting = [message for message in invocation.history[1:] if message != final]
         assert painting
         for message in painting:
             assert re.fullmatch(r"Painting [▰▱]{14} step \d+ of 60 · about .+ left", message.content)
@@ -332,20 +329,20 @@ class TestTrouble:
         discord.fail_next(EDIT, 500)
         await invocation.wait_until(is_final, TIMEOUT)
 
-    async def test_a_deleted_reply_keeps_the_picture_and_stops_nothing_else(
-        self, discord: LocalDiscord, settings: Settings
+    async def test_a_deleted_reply_sends_the_picture_to_its_member_alone_and_stops_nothing_else(
+        self, discord: LocalDiscord
     ) -> None:
         invocation = await stylize(discord, quality="standard")
         painting = await invocation.wait_until(is_painting, TIMEOUT)
+        arrived = asyncio.Event()
+        discord.on_message(lambda message: arrived.set() if is_final(message) else None)
         async with aiohttp.ClientSession(headers={"Authorization": f"Bot {discord.token}"}) as moderator:
             url = f"{discord.api_url}/channels/{discord.channel_id}/messages/{painting.id}"
             async with moderator.delete(url) as answer:
                 assert answer.status == 204
-        await (await stylize(discord)).wait_until(is_final, TIMEOUT)
-        results: list[Path] = []
         async with asyncio.timeout(TIMEOUT):
-            while len(results) != 1:  # the delivered one is removed
-                await asyncio.sleep(0.02)
-                results = list((settings.data_directory / "jobs").glob("*/result.png"))
-        with Image.open(results[0]) as kept:
-            assert kept.size == (128, 96)
+            await arrived.wait()
+        (message,) = discord.direct_messages(discord.member("Ada"))
+        assert opened(message).size == (128, 96)
+        assert discord.channel_messages == []
+        await (await stylize(discord)).wait_until(is_final, TIMEOUT)

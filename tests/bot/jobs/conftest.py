@@ -5,21 +5,25 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from bot.jobs.files import JobFiles
-from bot.jobs.job import Job, Order
-from bot.jobs.service import Jobs
+from bot.jobs.cipher import Cipher, new_key
+from bot.jobs.job import Ending, Job, Order, State, Way, new_id
+from bot.jobs.service import Jobs, Policy
+from bot.jobs.storage import Room, Storage
 from bot.jobs.store import Store
-from engine.errors import AtelierError, PaintingCancelled
+from engine.blobs import Blobs
+from engine.errors import AtelierError, PaintingCancelled, PaintingPaused
 from engine.executor import Executor
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
 
-ENDS = {"finished", "failed", "cancelled", "closed"}
+KEY = new_key()
+SECRET = '{"token":"aW50ZXJhY3Rpb24"}'
 
 
 async def eventually(check: Callable[[], bool | Awaitable[bool]], what: str = "") -> None:
@@ -52,14 +56,23 @@ class Canvas:
     """A painting that the test makes: it shows, finishes or fails when told to."""
 
     def __init__(
-        self, recipe: Recipe, content: bytes, styles: Sequence[bytes], resume: bytes | None, max_bytes: int | None
+        self,
+        blobs: Blobs,
+        recipe: Recipe,
+        content: str,
+        styles: Sequence[str],
+        resume: str | None,
+        max_bytes: int | None,
     ) -> None:
+        self._blobs = blobs
         self.recipe = recipe
-        self.content = content
-        self.styles = styles
-        self.resume = resume
+        self.content = blobs.get(content)
+        self.styles = [blobs.get(style) for style in styles]
+        self.resume = resume and blobs.get(resume)
         self.max_bytes = max_bytes
         self.cancelled = False
+        self.paused = False
+        self._step = 0
         self._events: asyncio.Queue[Progress | None] = asyncio.Queue()
         self._end: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._end.add_done_callback(lambda _: self._events.put_nowait(None))
@@ -69,7 +82,9 @@ class Canvas:
         return self._end.done()
 
     def show(self, step: int, *, preview: bytes | None = None, checkpoint: bytes | None = None) -> Progress:
-        progress = Progress(step, 10, 512, 1.0, 0.5, 0.5, 1.0, 9.0, preview, checkpoint)
+        self._step = step
+        name = self._blobs.put(checkpoint) if checkpoint else None
+        progress = Progress(step, 10, 512, 1.0, 0.5, 0.5, 1.0, 9.0, preview, name)
         self._events.put_nowait(progress)
         return progress
 
@@ -80,6 +95,7 @@ class Canvas:
 
     def fail(self, error: Exception) -> None:
         self._end.set_exception(error)
+        self._end.exception()
 
     async def __aiter__(self) -> AsyncIterator[Progress]:
         while (event := await self._events.get()) is not None:
@@ -91,20 +107,25 @@ class Canvas:
     async def cancel(self) -> None:
         if not self._end.done():
             self.cancelled = True
-            self._end.set_exception(PaintingCancelled())
-            self._end.exception()
+            self.fail(PaintingCancelled())
+
+    async def pause(self) -> None:
+        if not self._end.done():
+            self.paused = True
+            self.show(self._step, checkpoint=f"paused at {self._step}".encode())
+            self.fail(PaintingPaused())
 
 
 class Studio:
     """An executor by its public interface."""
 
-    def __init__(self) -> None:
+    def __init__(self, blobs: Blobs) -> None:
+        self.blobs = blobs
+        self.pool = "the studio"
         self.slots_now = 1
         self.canvases: list[Canvas] = []
         self.refused: dict[bytes, AtelierError] = {}
         self.checks = 0
-        self.looks = 0
-        """How often somebody asked for the slots."""
         self.may_check = asyncio.Event()
         self.may_check.set()
 
@@ -117,17 +138,16 @@ class Studio:
     def submit(
         self,
         recipe: Recipe,
-        content: bytes,
-        styles: Sequence[bytes],
+        content: str,
+        styles: Sequence[str],
         *,
-        resume: bytes | None = None,
+        resume: str | None = None,
         max_bytes: int | None = None,
     ) -> Canvas:
-        self.canvases.append(Canvas(recipe, content, styles, resume, max_bytes))
+        self.canvases.append(Canvas(self.blobs, recipe, content, styles, resume, max_bytes))
         return self.canvases[-1]
 
     async def slots(self) -> int:
-        self.looks += 1
         return self.slots_now
 
     @property
@@ -143,8 +163,9 @@ class Studio:
 class Noted:
     """A reply that notes what it was told."""
 
-    def __init__(self, job: Job, deliver: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, job: Job, may_edit: Callable[[], bool], deliver: Callable[[Ending], Awaitable[Way]]) -> None:
         self.job = job
+        self.may_edit = may_edit
         self.calls: list[tuple[str, Any]] = []
         self._deliver = deliver
 
@@ -154,15 +175,10 @@ class Noted:
     def progressed(self, progress: Progress) -> None:
         self.calls.append(("progressed", progress))
 
-    async def finished(self, result: Result) -> None:
-        self.calls.append(("finished", result))
-        await self._deliver()
-
-    async def failed(self, error: AtelierError) -> None:
-        self.calls.append(("failed", error))
-
-    async def cancelled(self) -> None:
-        self.calls.append(("cancelled", None))
+    async def deliver(self, ending: Ending) -> Way:
+        way = await self._deliver(ending)
+        self.calls.append(("delivered", ending))
+        return way
 
     async def close(self) -> None:
         self.calls.append(("closed", None))
@@ -176,110 +192,156 @@ class Noted:
         return [place for name, place in self.calls if name == "queued"]
 
     @property
-    def ends(self) -> list[str]:
-        return [name for name in self.names if name in ENDS]
+    def told(self) -> list[Ending]:
+        """The ends that the member was told."""
+        return [ending for name, ending in self.calls if name == "delivered"]
 
 
 @dataclass
 class Desk:
-    """Makes the replies; `deliver` is what the handing over of a finished picture does."""
+    """Makes the replies; `deliver` is what the handing over of an end does."""
 
     replies: list[Noted] = field(default_factory=list)
-    deliver: Callable[[], Awaitable[None]] | None = None
+    deliver: Callable[[Ending], Awaitable[Way]] | None = None
 
-    def __call__(self, job: Job) -> Noted:
-        async def deliver() -> None:
-            if self.deliver is not None:
-                await self.deliver()
+    def __call__(self, job: Job, may_edit: Callable[[], bool]) -> Noted:
+        async def deliver(ending: Ending) -> Way:
+            return "token" if self.deliver is None else await self.deliver(ending)
 
-        self.replies.append(Noted(job, deliver))
+        self.replies.append(Noted(job, may_edit, deliver))
         return self.replies[-1]
 
     def of(self, job: Job) -> Noted:
         """The newest reply of a job."""
         return next(reply for reply in reversed(self.replies) if reply.job.id == job.id)
 
+    def told(self, job: Job) -> list[Ending]:
+        """Every end that the member was told, by whatever process."""
+        return [ending for reply in self.replies if reply.job.id == job.id for ending in reply.told]
+
 
 @dataclass
 class Workshop:
-    """A service of jobs with everything around it."""
+    """A service of jobs with everything around it; `limit` counts a member's jobs."""
 
-    directory: Path
+    blobs: Blobs
     store: Store
     studio: Studio
     desk: Desk
     limit: int = 10
+    expire_after: timedelta = timedelta(hours=1)
+    room: Room = field(default_factory=lambda: Room(free=0))
 
     def __post_init__(self) -> None:
-        self.files = JobFiles(self.directory)
         self.open_anew()
 
     def open_anew(self) -> None:
         """A new service on what the last one left in the database and on disk."""
-        self.jobs = Jobs(self.store, self.files, cast(Executor, self.studio), self.desk, self.limit)
+        self.storage = Storage(self.blobs, self.store, self.room)
+        self.jobs = Jobs(
+            self.store,
+            self.storage,
+            cast(Executor, self.studio),
+            self.desk,
+            Policy(self.limit, self.expire_after),
+        )
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Let the service run; when left, it is stopped and has left nothing running."""
+    async def running(self, *, killed: bool = False) -> AsyncIterator[None]:
+        """Let the service run; when left, it goes down in good order, or as if it were killed."""
         before = asyncio.all_tasks()
         run = asyncio.create_task(self.jobs.run())
         try:
             yield
             assert not run.done(), "the service ended by itself"
+            if not killed:
+                await self.jobs.close()
         finally:
             run.cancel()
             await asyncio.wait([run], timeout=20)
         assert run.cancelled(), "the service did not stop"
         assert asyncio.all_tasks() <= before
         assert self.studio.busy == []
-        assert [reply.names for reply in self.desk.replies if len(reply.ends) != 1] == []
 
     async def accept(self, owner: int = 1, content: bytes = b"content", *styles: bytes) -> Job:
         """Accept an order."""
-        return await self.jobs.accept(order(owner, content, *styles))
+        async with self.jobs.admission(owner):
+            return await self.jobs.accept(order(owner, content, *styles))
 
     async def accept_and_paint(self, owner: int = 1, content: bytes = b"content") -> tuple[Job, Canvas]:
         """Accept an order and wait until it is painted."""
         begun = len(self.studio.canvases)
         return await self.accept(owner, content), await self.studio.canvas(begun + 1)
 
-    async def state(self, job: Job) -> str:
+    async def found(self, job: Job) -> Job:
         """What the database says of a job."""
         found = await self.store.get(job.id)
         assert found is not None
-        return found.state.value
+        return found
+
+    async def state(self, job: Job) -> str:
+        """Its state."""
+        return (await self.found(job)).state.value
 
     async def until(self, job: Job, state: str) -> None:
-        """Wait for a state, and for what follows from it."""
+        """Wait for a state."""
 
         async def is_there() -> bool:
             return await self.state(job) == state
 
         await eventually(is_there, f"job {state}")
 
-    async def until_gone(self, job: Job) -> None:
-        """Wait until nothing of a job is on disk."""
-        await eventually(lambda: not (self.directory / job.id).exists(), "the job's files removed")
-
-    def on_disk(self) -> set[str]:
-        """The jobs that have files."""
-        return {path.name for path in self.directory.iterdir()} if self.directory.exists() else set()
+    def kept(self) -> set[bytes]:
+        """All bytes that are kept."""
+        return {self.blobs.get(blob.name) for blob in self.blobs}
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A database that is not there yet."""
-    return f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}"
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Store]:
+    """A store on that database."""
+    async with Store.open(url, Cipher([KEY])) as store:
+        yield store
+
+
+def job(owner: int = 1, state: State = State.QUEUED, **fields: Any) -> Job:
+    """A job as it is accepted."""
+    return Job(
+        **{
+            "id": new_id(),
+            "owner": owner,
+            "recipe": Recipe(seed=7, strength=33.3),
+            "content": "c" * 64,
+            "styles": ("5" * 64,),
+            "address": SECRET,
+            "description": "A “town” – ☃ 🎨",
+            "max_bytes": 10**7,
+            "state": state,
+            "created_at": datetime.now(UTC),
+        }
+        | fields
+    )
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables, of each kind. For one alone: ``parametrize("url", ["sqlite"], indirect=True)``."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
 
 
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[Store]:
-    """An empty database on disk."""
-    async with Store.open(url) as opened:
-        yield opened
+    """An empty database."""
+    async with opened(url) as store:
+        yield store
 
 
 @pytest.fixture
-def workshop(store: Store, tmp_path: Path) -> Workshop:
-    """A service that does not run yet."""
-    return Workshop(tmp_path / "jobs", store, Studio(), Desk())
+def workshop(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """A service that does not run yet, and looks around more often than it would."""
+    monkeypatch.setattr("bot.jobs.service.LOOK_EVERY", 0.05)
+    monkeypatch.setattr("bot.jobs.service.ALIVE_EVERY", 0.1)
+    blobs = Blobs(str(tmp_path / "blobs"))
+    return Workshop(blobs, store, Studio(blobs), Desk())

@@ -1,19 +1,30 @@
-"""The service of jobs: each job gets its turn, its one end, and leaves nothing behind."""
+"""The service of jobs: each job gets its turn, its one end, and survives whatever happens to the process."""
 
 import asyncio
-import threading
-from collections.abc import Collection, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy.exc import OperationalError
 
-from bot.jobs import files, service
-from bot.jobs.errors import JobEnded, NotYourJob, PictureRejected, TooManyJobs, UnexpectedError
-from bot.jobs.job import Job, State, new_id
+from bot.jobs import service
+from bot.jobs.errors import (
+    Closing,
+    DeliveryDelayed,
+    JobEnded,
+    JobExpired,
+    NotYourJob,
+    PictureRejected,
+    TooManyJobs,
+    UnexpectedError,
+)
+from bot.jobs.job import Ending, Job, State, Way, new_id
+from bot.jobs.storage import Room
 from bot.jobs.store import Store
-from engine.errors import NotAPicture, OutOfMemory, WorkerLost
+from engine.errors import BlobLost, NotAPicture, OutOfMemory, PaintingCancelled, StorageFull, WorkerLost
+from engine.progress import Result
 from engine.recipe import Recipe
 from tests.bot.jobs.conftest import Workshop, eventually, order
 
@@ -34,6 +45,12 @@ def entry(logged: list[Any], event: str) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once."""
+    monkeypatch.setattr(service, "_pauses", lambda: iter([0.0] * 1000))
+
+
 class TestAJob:
     async def test_is_queued_painted_shown_and_delivered_in_this_order(self, workshop: Workshop) -> None:
         async with workshop.running():
@@ -41,11 +58,9 @@ class TestAJob:
             shown = [canvas.show(step, preview=b"preview") for step in (1, 5, 10)]
             result = canvas.finish(b"the picture")
             await workshop.until(job, "delivered")
-            await workshop.until_gone(job)
         assert workshop.desk.of(job).calls == [
-            ("queued", 1),
             *(("progressed", progress) for progress in shown),
-            ("finished", result),
+            ("delivered", result),
         ]
 
     async def test_reaches_the_painter_as_it_was_ordered(self, workshop: Workshop) -> None:
@@ -56,57 +71,59 @@ class TestAJob:
             assert (canvas.recipe, canvas.content, canvas.styles) == (recipe, b"photo", [b"style 1", b"style 2"])
             assert (canvas.resume, canvas.max_bytes) == (None, 10_000_000)
 
-    async def test_is_stored_before_it_is_acknowledged(self, workshop: Workshop) -> None:
+    async def test_is_stored_with_its_pictures_before_it_is_acknowledged(self, workshop: Workshop) -> None:
         job = await workshop.accept(ANN, b"photo", b"style")
-        assert await workshop.store.open_jobs() == [job]
-        assert await workshop.files.inputs(job.id) == (b"photo", [b"style"])
-        assert job.state is State.QUEUED
+        found = await workshop.found(job)
+        assert (found.state, found.address, found.owner) == (State.QUEUED, "the secret address of 1", ANN)
+        assert workshop.blobs.get(found.content) == b"photo"
+        assert [workshop.blobs.get(style) for style in found.styles] == [b"style"]
 
     async def test_moves_through_its_states_while_it_is_made(self, workshop: Workshop) -> None:
         may_arrive = asyncio.Event()
-        workshop.desk.deliver = may_arrive.wait  # type: ignore[assignment]
+
+        async def deliver(_: Ending) -> Way:
+            await may_arrive.wait()
+            return "edit"
+
+        workshop.desk.deliver = deliver
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint()
             assert await workshop.state(job) == "running"
-            canvas.finish()
+            canvas.finish(b"the picture")
             await workshop.until(job, "delivering")
-            await eventually(lambda: workshop.desk.of(job).names[-1] == "finished")
             may_arrive.set()
             await workshop.until(job, "delivered")
+        assert (await workshop.found(job)).way == "edit"
 
-    async def test_that_was_delivered_leaves_no_file_and_no_address(self, workshop: Workshop) -> None:
+    async def test_that_was_delivered_keeps_its_pictures_but_neither_checkpoint_nor_address(
+        self, workshop: Workshop
+    ) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint()
+            job, canvas = await workshop.accept_and_paint(ANN, b"photo")
             canvas.show(5, checkpoint=b"checkpoint")
-            canvas.finish()
+            canvas.finish(b"painting")
             await workshop.until(job, "delivered")
-            await workshop.until_gone(job)
-        found = await workshop.store.get(job.id)
-        assert found is not None
-        assert found.address == ""
-        assert workshop.on_disk() == set()
+            await eventually(lambda: workshop.kept() == {b"photo", b"style", b"painting"})
+        assert (await workshop.found(job)).address == ""
+        assert await workshop.jobs.picture(job.id, ANN) == (await workshop.found(job), b"painting")
 
-    async def test_keeps_its_last_checkpoint_on_disk(self, workshop: Workshop) -> None:
+    async def test_keeps_its_last_checkpoint_alone(self, workshop: Workshop) -> None:
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint()
             canvas.show(1, checkpoint=b"first")
             canvas.show(2)
             canvas.show(3, checkpoint=b"second")
             canvas.show(4)
-            await eventually(lambda: len(workshop.desk.of(job).calls) == 5)
-            assert await workshop.files.checkpoint(job.id) == b"second"
+            await eventually(lambda: len(workshop.desk.of(job).calls) == 4)
+            assert workshop.kept() == {b"content", b"style", b"second"}
 
 
 class TestTheLine:
-    async def test_is_told_place_by_place_and_each_once(
-        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(service, "LOOK_FOR_WORKERS", 0.01)
+    async def test_is_told_place_by_place_and_each_once(self, workshop: Workshop) -> None:
         async with workshop.running():
             _, canvas = await workshop.accept_and_paint(ANN)
             bob, cid = await workshop.accept(BOB), await workshop.accept(CID)
-            looks = workshop.studio.looks
-            await eventually(lambda: workshop.studio.looks > looks + 2)
+            await eventually(lambda: len(workshop.desk.replies) == 3)
             assert [workshop.desk.of(job).places for job in (bob, cid)] == [[1], [2]]
             canvas.finish()
             second = await workshop.studio.canvas(2)
@@ -131,8 +148,9 @@ class TestTheLine:
         async with workshop.running():
             await workshop.accept_and_paint(ANN)
             bob, cid = await workshop.accept(BOB), await workshop.accept(CID)
+            await eventually(lambda: len(workshop.desk.replies) == 3)
             await workshop.jobs.cancel(bob.id, BOB)
-            assert workshop.desk.of(cid).places[-1] == 1
+            await eventually(lambda: workshop.desk.of(cid).places[-1:] == [1])
 
     async def test_is_painted_side_by_side_where_there_are_workers(self, workshop: Workshop) -> None:
         workshop.studio.slots_now = 3
@@ -143,7 +161,16 @@ class TestTheLine:
             workshop.studio.canvases[1].finish()
             await workshop.studio.canvas(4)
             assert len(workshop.studio.busy) == 3
-            assert await workshop.state(jobs[1]) == "delivered"
+
+    async def test_is_begun_a_little_early_where_there_are_many_workers(self, workshop: Workshop) -> None:
+        workshop.studio.slots_now, workshop.limit = 10, 20
+        workshop.open_anew()
+        async with workshop.running():
+            for _ in range(13):
+                await workshop.accept(ANN)
+            await workshop.studio.canvas(11)
+            line = await workshop.store.line(workshop.jobs.process, workshop.studio.pool)
+            assert (line.running, len(line.waiting)) == (11, 2)
 
     async def test_is_painted_one_by_one_with_one_worker(self, workshop: Workshop) -> None:
         async with workshop.running():
@@ -154,21 +181,17 @@ class TestTheLine:
                 canvas.finish()
             await workshop.until(jobs[-1], "delivered")
 
-    async def test_uses_workers_that_join_later(self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(service, "LOOK_FOR_WORKERS", 0.01)
-        async with workshop.running():
-            await workshop.accept_and_paint(ANN)
-            await workshop.accept(BOB)
-            assert len(workshop.studio.canvases) == 1
-            workshop.studio.slots_now = 2
-            await workshop.studio.canvas(2)
-
-    async def test_goes_on_while_the_only_worker_restarts(self, workshop: Workshop) -> None:
+    async def test_uses_workers_that_join_later(self, workshop: Workshop) -> None:
         workshop.studio.slots_now = 0
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint()
-            canvas.finish()
-            await workshop.until(job, "delivered")
+            jobs = [await workshop.accept(ANN), await workshop.accept(BOB)]
+            await eventually(lambda: len(workshop.desk.replies) == 2)
+            assert workshop.studio.canvases == []
+            workshop.studio.slots_now = 2
+            for number in (1, 2):
+                (await workshop.studio.canvas(number)).finish()
+            for job in jobs:
+                await workshop.until(job, "delivered")
 
 
 class TestTheLimit:
@@ -180,13 +203,8 @@ class TestTheLimit:
         with pytest.raises(TooManyJobs) as refused:
             await workshop.accept(ANN)
         assert refused.value.limit == 2
-        assert len(await workshop.store.open_jobs()) == len(workshop.on_disk()) == len(workshop.desk.replies) == 2
-
-    async def test_is_each_members_own(self, workshop: Workshop) -> None:
-        workshop.limit = 1
-        workshop.open_anew()
-        await workshop.accept(ANN)
         await workshop.accept(BOB)
+        assert (await workshop.store.count_open(ANN), await workshop.store.count_open()) == (2, 3)
 
     async def test_counts_what_is_painted_and_frees_what_ended(self, workshop: Workshop) -> None:
         workshop.limit = 1
@@ -206,34 +224,16 @@ class TestTheLimit:
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Job"] * 2 + ["TooManyJobs"] * 4
         assert await workshop.store.count_open(ANN) == 2
 
-    async def test_holds_for_an_order_that_is_counted_while_another_is_stored(self, workshop: Workshop) -> None:
-        store = HesitantStore.over(workshop.store)
-        workshop.store, workshop.limit = store, 1
+    async def test_lets_no_more_pictures_be_looked_at_than_it_may_accept(self, workshop: Workshop) -> None:
+        workshop.limit = 2
         workshop.open_anew()
         workshop.studio.may_check.clear()
-        first = asyncio.create_task(workshop.accept(ANN))
-        await eventually(lambda: workshop.studio.checks == 1)
-        store.pause("count_open")
-        second = asyncio.create_task(workshop.accept(ANN))
-        await store.reached.wait()
+        flood = [asyncio.create_task(workshop.accept(ANN)) for _ in range(20)]
+        await eventually(lambda: sum(task.done() for task in flood) == 18)
+        assert workshop.studio.checks == 2
         workshop.studio.may_check.set()
-        await asyncio.wait([first], timeout=0.3)
-        store.go_on.set()
-        outcomes = await asyncio.gather(first, second, return_exceptions=True)
-        assert [type(outcome) for outcome in outcomes] == [Job, TooManyJobs]
-
-    async def test_counts_no_order_twice(self, workshop: Workshop) -> None:
-        store = HesitantStore.over(workshop.store)
-        workshop.store, workshop.limit = store, 2
-        workshop.open_anew()
-        store.pause("add")
-        first = asyncio.create_task(workshop.accept(ANN))
-        await store.reached.wait()
-        second = asyncio.create_task(workshop.accept(ANN))
-        await asyncio.wait([second], timeout=0.3)
-        store.go_on.set()
-        outcomes = await asyncio.gather(first, second, return_exceptions=True)
-        assert [type(outcome) for outcome in outcomes] == [Job, Job]
+        await asyncio.gather(*flood, return_exceptions=True)
+        assert await workshop.store.count_open(ANN) == 2
 
     async def test_is_not_used_up_by_orders_that_were_refused(self, workshop: Workshop) -> None:
         workshop.limit = 1
@@ -254,22 +254,27 @@ class TestARefusedOrder:
         with pytest.raises(PictureRejected) as refused:
             await workshop.accept(ANN, content, b"good", styles)
         assert (refused.value.role, refused.value.reason) == (role, reason)
-        assert await workshop.store.open_jobs() == []
-        assert (workshop.on_disk(), workshop.desk.replies) == (set(), [])
+        assert await workshop.store.count_open() == 0
+        assert (workshop.kept(), workshop.desk.replies) == (set(), [])
 
     async def test_by_a_worker_that_died_looking_is_told_as_such(self, workshop: Workshop) -> None:
         workshop.studio.refused[b"bomb"] = WorkerLost(1)
         with pytest.raises(WorkerLost):
             await workshop.accept(ANN, b"bomb")
 
-    async def test_leaves_no_pictures_when_the_database_is_gone(self, workshop: Workshop) -> None:
-        store = HesitantStore.over(workshop.store)
-        store.broken.add("add")
-        workshop.store = store
+    @pytest.mark.parametrize("room", [Room(most=1000, free=0), Room(free=2**62)])
+    async def test_for_want_of_room_leaves_what_is_there_alone(self, workshop: Workshop, room: Room) -> None:
+        workshop.room = room
         workshop.open_anew()
-        with pytest.raises(OSError, match="broken"):
+        with pytest.raises(StorageFull):
+            await workshop.accept(ANN, bytes(2000))
+        assert await workshop.store.count_open() == 0
+
+    async def test_because_the_bot_goes_down_is_refused_at_once(self, workshop: Workshop) -> None:
+        async with workshop.running():
+            pass
+        with pytest.raises(Closing):
             await workshop.accept(ANN)
-        assert (workshop.on_disk(), workshop.desk.replies) == (set(), [])
 
 
 class TestCancelling:
@@ -278,11 +283,10 @@ class TestCancelling:
             first, canvas = await workshop.accept_and_paint(ANN)
             job = await workshop.accept(BOB)
             await workshop.jobs.cancel(job.id, BOB)
-            assert await workshop.state(job) == "cancelled"
-            assert workshop.desk.of(job).names == ["queued", "cancelled"]
-            assert workshop.on_disk() == {first.id}
+            await workshop.until(job, "cancelled")
             canvas.finish()
             await workshop.until(first, "delivered")
+        assert [type(ending) for ending in workshop.desk.told(job)] == [PaintingCancelled]
         assert len(workshop.studio.canvases) == 1
 
     async def test_while_painted_frees_the_worker_for_the_next(self, workshop: Workshop) -> None:
@@ -293,47 +297,40 @@ class TestCancelling:
             await eventually(lambda: "progressed" in workshop.desk.of(job).names)
             await workshop.jobs.cancel(job.id, ANN)
             assert canvas.cancelled
-            assert await workshop.state(job) == "cancelled"
-            assert workshop.desk.of(job).names == ["queued", "progressed", "cancelled"]
-            assert workshop.on_disk() == {other.id}
+            await workshop.until(job, "cancelled")
             (await workshop.studio.canvas(2)).finish()
             await workshop.until(other, "delivered")
+            assert b"checkpoint" not in workshop.kept()
+        assert [type(ending) for ending in workshop.desk.told(job)] == [PaintingCancelled]
 
-    async def test_while_a_checkpoint_is_written_leaves_no_file(
-        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        began, go_on = threading.Event(), threading.Event()
-        write = files._write_durably
-
-        def slow(path: Path, data: bytes) -> Path:
-            began.set()
-            assert go_on.wait(20)
-            return write(path, data)
-
+    async def test_in_another_process_stops_the_painting_here(self, workshop: Workshop) -> None:
+        here = workshop.jobs
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
-            monkeypatch.setattr(files, "_write_durably", slow)
-            canvas.show(1, checkpoint=b"checkpoint")
-            await asyncio.to_thread(began.wait, 20)
-            cancelling = asyncio.create_task(workshop.jobs.cancel(job.id, ANN))
-            await asyncio.wait([cancelling], timeout=0.3)
-            go_on.set()
-            await cancelling
-            await asyncio.get_running_loop().shutdown_default_executor()
-        assert workshop.on_disk() == set()
+            workshop.open_anew()
+            await workshop.jobs.cancel(job.id, ANN)
+            workshop.jobs = here
+            await eventually(lambda: canvas.cancelled)
+            await workshop.until(job, "cancelled")
+        assert [type(ending) for ending in workshop.desk.told(job)] == [PaintingCancelled]
 
     async def test_while_delivered_comes_too_late(self, workshop: Workshop) -> None:
         may_arrive = asyncio.Event()
-        workshop.desk.deliver = may_arrive.wait  # type: ignore[assignment]
+
+        async def deliver(_: Ending) -> Way:
+            await may_arrive.wait()
+            return "token"
+
+        workshop.desk.deliver = deliver
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
-            canvas.finish()
+            result = canvas.finish()
             await workshop.until(job, "delivering")
             with pytest.raises(JobEnded):
                 await workshop.jobs.cancel(job.id, ANN)
             may_arrive.set()
             await workshop.until(job, "delivered")
-        assert workshop.desk.of(job).ends == ["finished"]
+        assert workshop.desk.told(job) == [result]
 
     @pytest.mark.parametrize("painted", [False, True])
     async def test_twice_says_that_it_has_ended(self, workshop: Workshop, painted: bool) -> None:
@@ -345,9 +342,10 @@ class TestCancelling:
                 *(workshop.jobs.cancel(job.id, ANN) for _ in range(3)), return_exceptions=True
             )
             assert sorted(str(type(outcome).__name__) for outcome in outcomes) == ["JobEnded", "JobEnded", "NoneType"]
+            await workshop.until(job, "cancelled")
             with pytest.raises(JobEnded):
                 await workshop.jobs.cancel(job.id, ANN)
-            assert workshop.desk.of(job).ends == ["cancelled"]
+        assert len(workshop.desk.told(job)) == 1
 
     async def test_by_somebody_else_changes_nothing(self, workshop: Workshop) -> None:
         async with workshop.running():
@@ -358,8 +356,6 @@ class TestCancelling:
                     await workshop.jobs.cancel(each.id, BOB)
             assert not canvas.cancelled
             assert [await workshop.state(each) for each in (job, waiting)] == ["running", "queued"]
-            canvas.finish()
-            await workshop.until(job, "delivered")
 
     async def test_what_was_delivered_or_never_there_says_that_it_has_ended(self, workshop: Workshop) -> None:
         async with workshop.running():
@@ -369,16 +365,6 @@ class TestCancelling:
             for gone in (job.id, new_id()):
                 with pytest.raises(JobEnded):
                     await workshop.jobs.cancel(gone, ANN)
-
-    async def test_works_before_the_service_runs(self, workshop: Workshop) -> None:
-        job = await workshop.accept(ANN)
-        await workshop.jobs.cancel(job.id, ANN)
-        other = await workshop.accept(BOB)
-        async with workshop.running():
-            (await workshop.studio.canvas()).finish()
-            await workshop.until(other, "delivered")
-        assert len(workshop.studio.canvases) == 1
-        assert workshop.desk.of(job).ends == ["cancelled"]
 
     @pytest.mark.parametrize("patience", range(6))
     async def test_at_the_moment_it_finishes_ends_one_way_or_the_other(self, workshop: Workshop, patience: int) -> None:
@@ -393,8 +379,8 @@ class TestCancelling:
             except JobEnded:
                 end = "delivered"
             await workshop.until(job, end)
-            await workshop.until_gone(job)
-        assert workshop.desk.of(job).ends == ["cancelled" if end == "cancelled" else "finished"]
+        (told,) = workshop.desk.told(job)
+        assert isinstance(told, PaintingCancelled if end == "cancelled" else Result)
 
 
 class TestAFailure:
@@ -404,13 +390,13 @@ class TestAFailure:
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
             other = await workshop.accept(BOB)
-            error = OutOfMemory(512)
-            canvas.fail(error)
+            canvas.fail(OutOfMemory(512))
             await workshop.until(job, "failed")
             (await workshop.studio.canvas(2)).finish()
             await workshop.until(other, "delivered")
-            await workshop.until_gone(job)
-        assert workshop.desk.of(job).calls == [("queued", 1), ("failed", error)]
+        (told,) = workshop.desk.told(job)
+        assert isinstance(told, OutOfMemory)
+        assert told.size == 512
         failed = entry(logged, "job failed")
         assert (failed["job"], failed["error"]) == (job.id, "OutOfMemory(512)")
 
@@ -421,8 +407,7 @@ class TestAFailure:
             job, canvas = await workshop.accept_and_paint(ANN)
             canvas.fail(RuntimeError("a bug"))
             await workshop.until(job, "failed")
-            await eventually(lambda: workshop.desk.of(job).ends == ["failed"])
-            _, error = workshop.desk.of(job).calls[-1]
+            (error,) = workshop.desk.told(job)
             assert isinstance(error, UnexpectedError)
             assert error.reference == job.id
             assert await workshop.accept_and_paint(ANN)
@@ -430,54 +415,112 @@ class TestAFailure:
         assert (unexpected["job"], unexpected["exc_info"]) == (job.id, True)
 
     async def test_of_the_disk_ends_one_job_alone(self, workshop: Workshop) -> None:
-        job = await workshop.accept(ANN)
-        await workshop.files.remove(job.id)
-        other = await workshop.accept(BOB)
+        job = await workshop.accept(ANN, b"ann")
+        workshop.blobs.remove(job.content)
+        other = await workshop.accept(BOB, b"bob")
         async with workshop.running():
+            await workshop.until(job, "failed")
             (await workshop.studio.canvas()).finish()
             await workshop.until(other, "delivered")
-        assert workshop.desk.of(job).ends == ["failed"]
-        assert await workshop.state(job) == "failed"
+        assert isinstance(workshop.desk.told(job)[0], BlobLost)
 
-    async def test_to_keep_a_checkpoint_stops_the_painting(
+    async def test_to_keep_the_result_still_delivers_it(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def full(*_: object) -> None:
-            raise OSError(28, "No space left on device")
+        async def full(_: bytes) -> str:
+            raise StorageFull
 
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
-            monkeypatch.setattr(workshop.files, "save_checkpoint", full)
-            canvas.show(1, checkpoint=b"checkpoint")
-            await workshop.until(job, "failed")
-            await eventually(lambda: workshop.desk.of(job).ends == ["failed"])
+            monkeypatch.setattr(workshop.storage, "put", full)
+            result = canvas.finish()
+            await workshop.until(job, "delivered")
+        assert workshop.desk.told(job) == [result]
+        with pytest.raises(JobEnded):
+            await workshop.jobs.picture(job.id, ANN)
+
+    @pytest.mark.usefixtures("no_pauses")
+    async def test_to_deliver_is_tried_until_it_works(self, workshop: Workshop) -> None:
+        troubles: list[Exception] = [DeliveryDelayed("502"), RuntimeError("a bug"), DeliveryDelayed("reset")]
+
+        async def deliver(_: Ending) -> Way:
+            if troubles:
+                raise troubles.pop()
+            return "post"
+
+        workshop.desk.deliver = deliver
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            result = canvas.finish()
+            await workshop.until(job, "delivered")
+        assert (await workshop.found(job)).way == "post"
+        assert workshop.desk.told(job) == [result]
+
+    @pytest.mark.usefixtures("no_pauses")
+    async def test_to_deliver_within_its_time_keeps_the_picture_for_the_member(self, workshop: Workshop) -> None:
+        async def deliver(_: Ending) -> Way:
+            raise DeliveryDelayed("Discord is gone")
+
+        workshop.desk.deliver = deliver
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            workshop.jobs._policy = service.Policy(expire_after=timedelta(0))
+            canvas.finish(b"a long night's work")
+            await workshop.until(job, "delivered")
+        assert (await workshop.found(job)).way == "kept"
+        assert (await workshop.jobs.picture(job.id, ANN))[1] == b"a long night's work"
+
+    @pytest.mark.parametrize("name", ["finish", "conclude", "set_checkpoint", "line", "in_care", "claim", "give_up"])
+    @pytest.mark.usefixtures("no_pauses")
+    async def test_of_the_database_for_a_while_loses_nothing(self, workshop: Workshop, name: str) -> None:
+        workshop.store = FlakyStore(workshop.store, name)
+        workshop.open_anew()
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            canvas.show(5, checkpoint=b"checkpoint")
+            if name == "give_up":
+                canvas.fail(OutOfMemory(512))
+                await workshop.until(job, "failed")
+            else:
+                canvas.finish()
+                await workshop.until(job, "delivered")
+        assert workshop.store.failed == (1 if name == "set_checkpoint" else 3)
+        assert len(workshop.desk.told(job)) == 1
+
+
+class TestExpiry:
+    async def test_ends_what_waits_too_long(self, workshop: Workshop) -> None:
+        workshop.studio.slots_now = 0
+        async with workshop.running():
+            job = await workshop.accept(ANN)
+            await eventually(lambda: len(workshop.desk.replies) == 1)
+            workshop.jobs._policy = service.Policy(expire_after=timedelta(0))
+            await workshop.until(job, "expired")
+        (told,) = workshop.desk.told(job)
+        assert isinstance(told, JobExpired)
+
+    async def test_stops_what_is_painted_for_too_long(self, workshop: Workshop) -> None:
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            workshop.jobs._policy = service.Policy(expire_after=timedelta(0))
+            await workshop.until(job, "expired")
             assert canvas.cancelled
 
-    async def test_to_deliver_keeps_the_picture_and_the_service_goes_on(
-        self, workshop: Workshop, logged: list[Any]
-    ) -> None:
-        async def fail() -> None:
-            raise OSError("Discord is gone")
 
-        workshop.desk.deliver = fail
+class TestGoingDown:
+    async def test_brings_paintings_to_a_checkpoint_and_lets_go_of_all_jobs(self, workshop: Workshop) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
-            canvas.finish(b"a long night's work")
-            await workshop.until(job, "failed")
-            workshop.desk.deliver = None
-            other, canvas = await workshop.accept_and_paint(BOB)
-            canvas.finish()
-            await workshop.until(other, "delivered")
-            await workshop.until_gone(other)
-        kept = entry(logged, "the finished picture could not be delivered and is kept")
-        assert kept["job"] == job.id
-        path = workshop.directory / job.id / "result.png"
-        assert kept["path"] == str(path)
-        assert path.read_bytes() == b"a long night's work"
-        assert workshop.desk.of(job).ends == ["finished"]
+            painted, canvas = await workshop.accept_and_paint(ANN)
+            waiting = await workshop.accept(BOB)
+            canvas.show(7)
+        assert canvas.paused
+        assert not canvas.cancelled
+        found = await workshop.found(painted)
+        assert (found.state, found.process) == (State.QUEUED, "")
+        assert found.checkpoint is not None
+        assert workshop.blobs.get(found.checkpoint) == b"paused at 7"
+        assert [workshop.desk.told(job) for job in (painted, waiting)] == [[], []]
 
-
-class TestStopping:
     @pytest.mark.parametrize("patience", range(4))
     async def test_is_not_missed_when_a_job_comes_at_that_moment(self, workshop: Workshop, patience: int) -> None:
         async with workshop.running():
@@ -486,75 +529,75 @@ class TestStopping:
                 await asyncio.sleep(0)
             await workshop.accept(BOB)
 
-    async def test_without_any_job_just_ends(self, workshop: Workshop) -> None:
+    async def test_does_not_wait_for_a_discord_that_is_gone(self, workshop: Workshop) -> None:
+        async def deliver(_: Ending) -> Way:
+            raise DeliveryDelayed("Discord is gone")
+
+        workshop.desk.deliver = deliver
         async with workshop.running():
-            await asyncio.sleep(0)
+            job, canvas = await workshop.accept_and_paint(ANN)
+            canvas.finish()
+            await workshop.until(job, "delivering")
+        workshop.desk.deliver = None
+        workshop.open_anew()
+        async with workshop.running():
+            await workshop.until(job, "delivered")
+        assert len(workshop.studio.canvases) == 1
+
+
+@pytest.fixture(params=["stopped", "killed"])
+def killed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the first process dies without a word; then its lease runs out at once."""
+    if request.param == "killed":
+        monkeypatch.setattr("bot.jobs.line.LEASE", -1.0)
+    return bool(request.param == "killed")
 
 
 class TestARestart:
-    async def stopped_in_the_middle(self, workshop: Workshop) -> tuple[Job, Job]:
-        """One job was painted up to a checkpoint, another waits; the service was stopped."""
-        async with workshop.running():
+    async def test_goes_on_from_the_last_checkpoint_with_each_job_once(self, workshop: Workshop, killed: bool) -> None:
+        async with workshop.running(killed=killed):
             painted, canvas = await workshop.accept_and_paint(ANN, b"ann")
             waiting = await workshop.accept(BOB, b"bob")
             canvas.show(1, checkpoint=b"first")
             canvas.show(2, checkpoint=b"second")
             await eventually(lambda: workshop.desk.of(painted).names.count("progressed") == 2)
-        assert canvas.cancelled
-        return painted, waiting
-
-    async def test_closes_replies_and_tells_no_failure(self, workshop: Workshop) -> None:
-        jobs = await self.stopped_in_the_middle(workshop)
-        assert [workshop.desk.of(job).ends for job in jobs] == [["closed"], ["closed"]]
-        assert [job.id for job in await workshop.store.open_jobs()] == [job.id for job in jobs]
-        assert workshop.on_disk() == {job.id for job in jobs}
-
-    async def test_goes_on_from_the_last_checkpoint_with_each_job_once(self, workshop: Workshop) -> None:
-        painted, waiting = await self.stopped_in_the_middle(workshop)
         workshop.studio.canvases.clear()
         workshop.open_anew()
         async with workshop.running():
             first = await workshop.studio.canvas(1)
-            assert (first.content, first.resume) == (b"ann", b"second")
+            assert (first.content, first.resume) == (b"ann", b"second" if killed else b"paused at 2")
             result = first.finish()
             second = await workshop.studio.canvas(2)
             assert (second.content, second.resume) == (b"bob", None)
             second.finish()
             await workshop.until(waiting, "delivered")
-            await workshop.until_gone(waiting)
-            assert workshop.desk.of(painted).calls[-1] == ("finished", result)
+        assert workshop.desk.told(painted) == [result]
         assert len(workshop.studio.canvases) == 2
-        assert len(workshop.desk.replies) == 4
-        assert workshop.on_disk() == set()
+        assert workshop.desk.of(painted).job.address == "the secret address of 1"
 
-    async def test_answers_where_the_job_was_asked(self, workshop: Workshop) -> None:
-        painted, _ = await self.stopped_in_the_middle(workshop)
-        workshop.open_anew()
-        async with workshop.running():
-            await workshop.studio.canvas(2)
-            reply = workshop.desk.of(painted)
-            assert (reply.job.address, reply.job.description) == (painted.address, painted.description)
+    async def test_delivers_what_it_was_about_to_deliver_without_painting_anew(
+        self, workshop: Workshop, killed: bool
+    ) -> None:
+        async def hang(_: Ending) -> Way:
+            await asyncio.Event().wait()
+            return "token"
 
-    async def test_delivers_what_it_was_about_to_deliver(self, workshop: Workshop) -> None:
-        workshop.desk.deliver = asyncio.Event().wait  # type: ignore[assignment]
-        async with workshop.running():
+        workshop.desk.deliver = hang
+        async with workshop.running(killed=True):
             job, canvas = await workshop.accept_and_paint(ANN)
-            canvas.show(9, checkpoint=b"nearly")
-            canvas.finish()
+            result = canvas.finish()
             await workshop.until(job, "delivering")
-            await eventually(lambda: workshop.desk.of(job).names[-1] == "finished")
-            # Its reply is closed again when the service stops, which ends nothing twice for a member.
-            workshop.desk.of(job).calls.pop()
+        if not killed:
+            await workshop.store.leave(workshop.jobs.process)
         workshop.desk.deliver = None
         workshop.open_anew()
         async with workshop.running():
-            canvas = await workshop.studio.canvas(2)
-            assert canvas.resume == b"nearly"
-            canvas.finish()
             await workshop.until(job, "delivered")
+        assert workshop.desk.told(job) == [result]
+        assert len(workshop.studio.canvases) == 1
 
-    async def test_leaves_alone_what_has_ended(self, workshop: Workshop) -> None:
-        async with workshop.running():
+    async def test_leaves_alone_what_has_ended(self, workshop: Workshop, killed: bool) -> None:
+        async with workshop.running(killed=killed):
             failed, canvas = await workshop.accept_and_paint(ANN)
             canvas.fail(OutOfMemory(512))
             await workshop.until(failed, "failed")
@@ -563,79 +606,137 @@ class TestARestart:
             await workshop.until(delivered, "delivered")
             cancelled, _ = await workshop.accept_and_paint(ANN)
             await workshop.jobs.cancel(cancelled.id, ANN)
+            await workshop.until(cancelled, "cancelled")
+        before = len(workshop.desk.replies)
         workshop.open_anew()
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(BOB, b"bob")
             assert canvas.content == b"bob"
-        assert [reply.job.id for reply in workshop.desk.replies[3:]] == [job.id]
+            await eventually(lambda: len(workshop.desk.replies) > before)
+        assert {reply.job.id for reply in workshop.desk.replies[before:]} == {job.id}
 
-    async def test_keeps_the_order_of_the_line(self, workshop: Workshop) -> None:
+    async def test_keeps_the_order_of_the_line(self, workshop: Workshop, killed: bool) -> None:
+        workshop.studio.slots_now = 0
         contents = [f"job {number}".encode() for number in range(4)]
-        for owner, content in enumerate(contents):
-            await workshop.accept(owner, content)
-        workshop.desk.replies.clear()
+        async with workshop.running(killed=killed):
+            jobs = [await workshop.accept(owner, content) for owner, content in enumerate(contents)]
+        workshop.studio.slots_now = 1
         workshop.open_anew()
         async with workshop.running():
             for number in range(1, 5):
                 (await workshop.studio.canvas(number)).finish()
-            await eventually(lambda: not workshop.on_disk())
+            await workshop.until(jobs[-1], "delivered")
         assert [canvas.content for canvas in workshop.studio.canvases] == contents
 
-    async def test_paints_an_order_once_that_is_accepted_meanwhile(self, workshop: Workshop) -> None:
-        store = HesitantStore.over(workshop.store)
-        workshop.store = store
-        workshop.open_anew()
-        store.pause("add")
-        accepting = asyncio.create_task(workshop.accept(ANN))
-        await store.reached.wait()
+    async def test_repaints_what_was_finished_but_could_not_be_kept(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def full(_: bytes) -> str:
+            raise StorageFull
+
+        async def delayed(_: Ending) -> Way:
+            raise DeliveryDelayed("Discord is gone")
+
+        workshop.desk.deliver = delayed
         async with workshop.running():
-            canvas = await workshop.studio.canvas(1)
-            store.go_on.set()
-            job = await accepting
+            job, canvas = await workshop.accept_and_paint(ANN)
+            canvas.show(9, checkpoint=b"nearly")
+            monkeypatch.setattr(workshop.storage, "put", full)
+            canvas.finish()
+            await workshop.until(job, "delivering")
+        workshop.desk.deliver = None
+        workshop.open_anew()
+        async with workshop.running():
+            canvas = await workshop.studio.canvas(2)
+            assert canvas.resume == b"nearly"
             canvas.finish()
             await workshop.until(job, "delivered")
-            other, canvas = await workshop.accept_and_paint(BOB)
-            canvas.finish()
-            await workshop.until(other, "delivered")
-        assert len(workshop.desk.replies) == len(workshop.studio.canvases) == 2
+        assert len(workshop.desk.told(job)) == 1
 
 
-class HesitantStore(Store):
-    """A real store whose calls a test can hold up, once they have done their work, or break."""
+class TestTwoProcesses:
+    async def test_share_the_workers_and_each_job_is_painted_once(self, workshop: Workshop) -> None:
+        workshop.studio.slots_now, workshop.limit = 2, 50
+        services = []
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2):
+                workshop.open_anew()
+                services.append((workshop.jobs, group.create_task(workshop.jobs.run())))
+            jobs = [await services[number % 2][0].accept(order(number)) for number in range(8)]
+            for number in range(1, 9):
+                canvas = await workshop.studio.canvas(number)
+                assert len(workshop.studio.busy) <= 2
+                canvas.finish()
+            for job in jobs:
+                await workshop.until(job, "delivered")
+            for jobs_of_one, run in services:
+                await jobs_of_one.close()
+                run.cancel()
+        assert len(workshop.studio.canvases) == 8
+        assert [len(workshop.desk.told(job)) for job in jobs] == [1] * 8
 
-    @classmethod
-    def over(cls, store: Store) -> "HesitantStore":
-        """The same database."""
-        return cls(store._engine)
+    async def test_one_that_was_silent_for_too_long_stays_silent(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stopped = workshop.jobs
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            reply = workshop.desk.of(job)
+            assert reply.may_edit()
+            await workshop.store.leave(stopped.process)  # as another process sees it after the lease
+            workshop.open_anew()
+            other = asyncio.create_task(workshop.jobs.run())
+            await eventually(lambda: canvas.cancelled)
+            second = await workshop.studio.canvas(2)
+            result = second.finish()
+            await workshop.until(job, "delivered")
+            await workshop.jobs.close()
+            other.cancel()
+            workshop.jobs = stopped
+        assert workshop.desk.told(job) == [result]
+        assert reply.told == []
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.broken: set[str] = set()
-        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
-        self._paused = ""
 
-    def pause(self, name: str) -> None:
-        """Hold up the next call of this name."""
-        self._paused = name
+class FlakyStore(Store):
+    """A real store, one call of which fails three times."""
 
-    async def _hesitate(self, name: str) -> None:
-        if name in self.broken:
-            raise OSError("broken")
-        if name == self._paused:
-            self._paused = ""
-            self.reached.set()
-            await self.go_on.wait()
+    def __init__(self, store: Store, name: str) -> None:
+        super().__init__(store._engine, store._cipher)
+        self.failed = 0
+        call: Callable[..., Awaitable[Any]] = getattr(super(), name)
 
-    async def add(self, job: Job) -> None:
-        await super().add(job)
-        await self._hesitate("add")
+        async def flaky(*arguments: Any, **options: Any) -> Any:
+            if self.failed < 3:
+                self.failed += 1
+                raise OperationalError("a statement", None, Exception("disk I/O error"))
+            return await call(*arguments, **options)
 
-    async def count_open(self, owner: int) -> int:
-        counted = await super().count_open(owner)
-        await self._hesitate("count_open")
-        return counted
+        setattr(self, name, flaky)
 
-    async def change(self, job: str, to: State, *, since: Collection[State], cause: str = "") -> bool:
-        changed = await super().change(job, to, since=since, cause=cause)
-        await self._hesitate("change")
-        return changed
+
+async def test_a_job_whose_address_no_key_reads_is_kept_for_its_member(workshop: Workshop) -> None:
+    job = await workshop.accept(ANN)
+    workshop.store = type(workshop.store)(workshop.store._engine, type(workshop.store._cipher)([service_key()]))
+    workshop.open_anew()
+    async with workshop.running():
+        (await workshop.studio.canvas()).finish(b"painting")
+        await workshop.until(job, "delivered")
+    assert (await workshop.found(job)).way == "kept"
+    assert (await workshop.jobs.picture(job.id, ANN))[1] == b"painting"
+
+
+def service_key() -> str:
+    """Another key than the one of the tests."""
+    from bot.jobs.cipher import new_key
+
+    return new_key()
+
+
+async def test_members_see_their_own_jobs_newest_first(workshop: Workshop) -> None:
+    mine: list[Job] = [await workshop.accept(ANN) for _ in range(3)]
+    await workshop.accept(BOB)
+    assert [job.id for job in await workshop.jobs.recent(ANN, 2)] == [mine[2].id, mine[1].id]
+    with pytest.raises(NotYourJob):
+        await workshop.jobs.picture(mine[0].id, BOB)
+    with pytest.raises(JobEnded):
+        await workshop.jobs.picture(mine[0].id, ANN)

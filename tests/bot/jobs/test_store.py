@@ -1,57 +1,45 @@
 """Jobs in a real database: what is acknowledged stays, each change happens once, and secrets go when a job ends."""
 
 import asyncio
-import sqlite3
-import sys
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, inspect
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
-from bot.jobs.job import OPEN, Job, State, new_id
-from bot.jobs.store import REVISION, Base, Store
-from engine.recipe import Recipe
+from bot.jobs import line
+from bot.jobs.errors import TooManyJobs, UnexpectedError
+from bot.jobs.job import OPEN, Job, Painted, State, new_id
+from bot.jobs.store import Store, Waiting
+from engine.errors import OutOfMemory, PaintingCancelled
+from tests.bot.jobs.conftest import eventually, job, opened
 
-ROOT = Path(__file__).parents[3]
-ENDS = sorted(set(State) - OPEN)
-SECRET = '{"token":"aW50ZXJhY3Rpb24"}'
+ME, OTHER, POOL = "me", "other", "pool"
+PAINTED = Painted("9" * 64, "png", 512, 384, 90, 41.5, "finished")
 
 
-def job(owner: int = 1, state: State = State.QUEUED) -> Job:
-    """A job as it is accepted."""
-    return Job(new_id(), owner, Recipe(seed=7, strength=33.3), SECRET, "A “town” – ☃ 🎨", 10**7, state)
-
-
-def alembic(connection: Connection) -> Config:
-    """Alembic's own view of our migrations."""
-    config = Config()
-    config.set_main_option("script_location", "bot.jobs:migrations")
-    config.attributes["connection"] = connection
-    return config
-
-
-async def added(store: Store, *jobs: Job) -> list[Job]:
+async def added(store: Store, *jobs: Job, process: str = ME, pool: str = POOL) -> list[Job]:
+    await store.renew(process)
     for each in jobs:
-        await store.add(each)
+        await store.add(each, process, pool, 1000)
     return list(jobs)
 
 
-class TestAJob:
-    @pytest.mark.parametrize("state", list(State))
-    async def test_comes_back_as_it_was_stored(self, store: Store, state: State) -> None:
-        (stored,) = await added(store, job(state=state))
-        assert await store.get(stored.id) == stored
+async def state(store: Store, job: Job) -> str:
+    found = await store.get(job.id)
+    assert found is not None
+    return found.state.value
 
-    async def test_of_the_largest_discord_id_comes_back(self, store: Store) -> None:
-        (stored,) = await added(store, job(owner=2**63 - 1))
+
+async def waiting(store: Store, process: str = ME) -> list[str]:
+    return [each.id for each in (await store.line(process, POOL)).waiting]
+
+
+class TestAJob:
+    async def test_comes_back_as_it_was_stored(self, store: Store) -> None:
+        styles = tuple(f"{number:064}" for number in range(12))
+        (stored,) = await added(store, job(owner=2**63 - 1, styles=styles, process=ME))
         assert await store.get(stored.id) == stored
 
     async def test_that_was_never_there_is_none(self, store: Store) -> None:
@@ -60,81 +48,230 @@ class TestAJob:
     async def test_is_stored_once(self, store: Store) -> None:
         (stored,) = await added(store, job())
         with pytest.raises(IntegrityError):
-            await store.add(stored)
+            await store.add(stored, ME, POOL, 3)
+        assert await store.count_open(1) == 1
 
-    @pytest.mark.parametrize("end", ENDS)
-    async def test_that_ends_forgets_where_to_answer(self, store: Store, url: str, end: State) -> None:
-        ended, other = await added(store, job(), job())
-        assert await store.change(ended.id, end, since=OPEN, cause="why")
-        found = await store.get(ended.id)
-        assert found is not None
-        assert (found.state, found.address) == (end, "")
-        assert await store.get(other.id) == other
+    async def test_is_refused_when_its_owner_has_as_many_as_allowed(self, store: Store) -> None:
+        await added(store, job(), job(), job(owner=2))
+        with pytest.raises(TooManyJobs):
+            await store.add(job(), ME, POOL, 2)
+        await store.add(job(owner=2), ME, POOL, 2)
+        assert [await store.count_open(owner) for owner in (1, 2, 3)] == [2, 2, 0]
 
-    @pytest.mark.parametrize("state", sorted(OPEN))
-    async def test_that_goes_on_still_knows_where_to_answer(self, store: Store, state: State) -> None:
+    async def test_goes_through_its_life(self, store: Store) -> None:
         (stored,) = await added(store, job())
-        assert await store.change(stored.id, state, since={State.QUEUED})
+        assert await store.claim(stored.id, ME, POOL)
+        assert await store.set_checkpoint(stored.id, ME, "1" * 64) is None
+        assert await store.set_checkpoint(stored.id, ME, "2" * 64) == "1" * 64
+        assert await store.finish(stored.id, ME, PAINTED)
         found = await store.get(stored.id)
         assert found is not None
-        assert (found.state, found.address) == (state, SECRET)
+        assert (found.state, found.checkpoint, found.painted) == (State.DELIVERING, "2" * 64, PAINTED)
+        assert await store.conclude(stored.id, ME, State.DELIVERED, "edit")
+        found = await store.get(stored.id)
+        assert found is not None
+        assert (found.state, found.way, found.address, found.checkpoint) == (State.DELIVERED, "edit", "", None)
+        assert found.painted == PAINTED
+
+    async def test_keeps_why_it_has_no_result(self, store: Store) -> None:
+        (stored,) = await added(store, job())
+        await store.claim(stored.id, ME, POOL)
+        assert await store.give_up(stored.id, OutOfMemory(768), ME) is State.RUNNING
+        found = await store.get(stored.id)
+        assert found is not None
+        assert isinstance(found.cause, OutOfMemory)
+        assert found.cause.size == 768
+
+    async def test_of_an_earlier_checkpoint_gives_back_what_may_be_removed(self, store: Store) -> None:
+        (stored,) = await added(store, job())
+        assert await store.set_checkpoint(stored.id, ME, "1" * 64) == "1" * 64, "it is not painted"
+        await store.claim(stored.id, ME, POOL)
+        await store.set_checkpoint(stored.id, ME, "1" * 64)
+        assert await store.set_checkpoint(stored.id, ME, "1" * 64) is None, "it is the same one"
+        assert await store.set_checkpoint(stored.id, OTHER, "3" * 64) == "3" * 64, "it is somebody else's"
 
 
 class TestAChange:
-    async def test_happens_only_from_the_states_it_is_meant_for(self, store: Store) -> None:
+    """Every change from every state: it happens from the right ones, for the right process, and once."""
+
+    async def put(self, store: Store, state: State) -> Job:
         (stored,) = await added(store, job())
-        assert not await store.change(stored.id, State.DELIVERED, since={State.RUNNING, State.DELIVERING})
-        assert await store.get(stored.id) == stored
+        if state is State.QUEUED:
+            return stored
+        await store.claim(stored.id, ME, POOL)
+        if state is State.RUNNING:
+            return stored
+        await store.finish(stored.id, ME, PAINTED)
+        if state is not State.DELIVERING:
+            await store.conclude(stored.id, ME, state, "token")
+        return stored
 
-    async def test_of_an_unknown_job_does_not_happen(self, store: Store) -> None:
-        assert not await store.change(new_id(), State.RUNNING, since=OPEN)
+    @pytest.mark.parametrize("since", list(State))
+    async def test_happens_only_from_the_states_it_is_meant_for(self, store: Store, since: State) -> None:
+        async def changed(name: str) -> bool:
+            each = (await self.put(store, since)).id
+            changes = {
+                "claim": lambda: store.claim(each, ME, POOL),
+                "requeue": lambda: store.requeue(each, ME),
+                "finish": lambda: store.finish(each, ME, None),
+                "give up": lambda: store.give_up(each, PaintingCancelled()),
+                "conclude": lambda: store.conclude(each, ME, State.FAILED, "kept"),
+            }
+            return bool(await changes[name]())
 
-    @pytest.mark.parametrize("end", ENDS)
-    async def test_never_leads_out_of_an_end(self, store: Store, end: State) -> None:
-        (stored,) = await added(store, job(state=end))
-        for state in State:
-            assert not await store.change(stored.id, state, since=OPEN)
+        names = ["claim", "requeue", "finish", "give up", "conclude"]
+        happened = {name for name in names if await changed(name)}
+        assert happened == {
+            State.QUEUED: {"claim", "give up"},
+            State.RUNNING: {"requeue", "finish", "give up"},
+            State.DELIVERING: {"conclude"},
+        }.get(since, set())
 
-    async def test_that_eight_want_at_once_happens_once(self, store: Store) -> None:
-        stored, other = await added(store, job(), job())
-        outcomes = await asyncio.gather(
-            *(store.change(stored.id, State.RUNNING, since={State.QUEUED}) for _ in range(8))
-        )
-        assert sorted(outcomes) == [False] * 7 + [True]
-        assert await store.get(other.id) == other
+    @pytest.mark.parametrize("since", sorted(OPEN))
+    async def test_is_for_the_process_that_looks_after_the_job(self, store: Store, since: State) -> None:
+        await store.renew(OTHER)
+        each = (await self.put(store, since)).id
+        assert not await store.claim(each, OTHER, POOL)
+        assert not await store.requeue(each, OTHER)
+        assert not await store.finish(each, OTHER, None)
+        assert await store.give_up(each, PaintingCancelled(), OTHER) is None
+        assert not await store.conclude(each, OTHER, State.FAILED, "kept")
 
     async def test_that_several_processes_want_at_once_happens_once(self, store: Store, url: str) -> None:
         (stored,) = await added(store, job())
         async with AsyncExitStack() as stack:
-            stores = [await stack.enter_async_context(Store.open(url)) for _ in range(4)]
+            stores = [await stack.enter_async_context(opened(url)) for _ in range(4)]
             outcomes = await asyncio.gather(
-                *(each.change(stored.id, State.CANCELLED, since=OPEN) for each in stores for _ in range(4))
+                *(each.give_up(stored.id, PaintingCancelled()) for each in stores for _ in range(4))
             )
-        assert sorted(outcomes) == [False] * 15 + [True]
+        assert [outcome for outcome in outcomes if outcome] == [State.QUEUED]
 
-    async def test_notes_why_and_when(self, store: Store, tmp_path: Path) -> None:
+    async def test_notes_when(self, store: Store) -> None:
+        (stored,) = await added(store, job(created_at=datetime.now(UTC) - timedelta(days=1)))
+        await store.claim(stored.id, ME, POOL)
+        async with store._engine.connect() as connection:
+            (row,) = await connection.execute(text("SELECT created_at < changed_at FROM jobs"))
+        assert row[0]
+
+
+async def test_eight_claimers_take_two_hundred_jobs_once_each(store: Store, url: str) -> None:
+    jobs = await added(store, *(job(owner=number % 10) for number in range(200)))
+    await store.leave(ME)
+    claimed: list[tuple[str, str]] = []
+
+    async def claimer(name: str, own: Store) -> None:
+        await own.renew(name)
+        while await own.count_open() > len(claimed):
+            await own.adopt(name, POOL)
+            for each in jobs:
+                if await own.claim(each.id, name, POOL):
+                    claimed.append((each.id, name))
+
+    async with AsyncExitStack() as stack:
+        stores = [await stack.enter_async_context(opened(url)) for _ in range(8)]
+        await asyncio.gather(*(claimer(f"claimer {number}", each) for number, each in enumerate(stores)))
+    assert sorted(job for job, _ in claimed) == sorted(each.id for each in jobs)
+
+
+class TestProcesses:
+    async def test_that_are_alive_keep_their_jobs(self, store: Store) -> None:
         (stored,) = await added(store, job())
-        await store.change(stored.id, State.FAILED, since=OPEN, cause="OutOfMemory")
-        with sqlite3.connect(tmp_path / "atelier.db") as connection:
-            (row,) = connection.execute("SELECT state, cause, created_at <= changed_at FROM jobs").fetchall()
-        connection.close()
-        assert row == ("failed", "OutOfMemory", 1)
+        await store.renew(OTHER)
+        assert await store.adopt(OTHER, POOL) == []
+        assert await store.in_care(ME) == {stored.id: State.QUEUED}
+
+    async def test_that_leave_let_go_of_their_jobs_at_once(self, store: Store) -> None:
+        queued, running, delivering = await added(store, job(), job(), job())
+        for each in (running, delivering):
+            await store.claim(each.id, ME, POOL)
+        await store.set_checkpoint(running.id, ME, "1" * 64)
+        await store.finish(delivering.id, ME, PAINTED)
+        await store.leave(ME)
+        assert await store.in_care(ME) == {}
+        await store.renew(OTHER)
+        assert sorted(await store.adopt(OTHER, POOL)) == sorted(
+            [(queued.id, State.QUEUED), (running.id, State.QUEUED), (delivering.id, State.DELIVERING)]
+        )
+        found = await store.get(running.id)
+        assert found is not None
+        assert (found.checkpoint, found.process) == ("1" * 64, OTHER)
+
+    async def test_that_fall_silent_lose_their_jobs_after_the_lease(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (stored,) = await added(store, job())
+        await store.claim(stored.id, ME, POOL)
+        monkeypatch.setattr(line, "LEASE", 0.2)
+        await store.renew(ME)
+        await store.renew(OTHER)
+        assert await store.adopt(OTHER, POOL) == []
+
+        async def adopted() -> bool:
+            await store.renew(OTHER)
+            return await store.adopt(OTHER, POOL) == [(stored.id, State.QUEUED)]
+
+        await eventually(adopted)
+        assert not await store.finish(stored.id, ME, PAINTED), "the silent one may no longer change it"
+
+    async def test_paint_anew_what_was_done_but_not_kept(self, store: Store) -> None:
+        (stored,) = await added(store, job())
+        await store.claim(stored.id, ME, POOL)
+        await store.finish(stored.id, ME, None)
+        await store.leave(ME)
+        assert await store.adopt(OTHER, POOL) == [(stored.id, State.QUEUED)]
+
+    async def test_leave_ended_jobs_alone(self, store: Store) -> None:
+        (stored,) = await added(store, job())
+        await store.give_up(stored.id, PaintingCancelled())
+        await store.conclude(stored.id, ME, State.CANCELLED, "token")
+        await store.leave(ME)
+        assert await store.adopt(OTHER, POOL) == []
+        assert await state(store, stored) == "cancelled"
 
 
-class TestOpenJobs:
-    async def test_are_those_that_have_not_ended_oldest_first(self, store: Store) -> None:
-        jobs = await added(store, *(job(state=state) for state in [*State, *State]))
-        assert await store.open_jobs() == [each for each in jobs if each.state in OPEN]
+class TestLooking:
+    async def test_at_the_line_sees_places_among_all_and_jobs_of_ones_own(self, store: Store) -> None:
+        first, third = await added(store, job(owner=1), job(owner=3, created_at=later(3)))
+        (second,) = await added(store, job(owner=2, created_at=later(2)), process=OTHER)
+        await added(store, job(owner=4), pool="other workers", process="elsewhere")
+        mine = await store.line(ME, POOL)
+        assert mine.waiting == [Waiting(first.id, 1), Waiting(third.id, 3)]
+        assert (await store.line(OTHER, POOL)).waiting == [Waiting(second.id, 2)]
+        await store.claim(first.id, ME, POOL)
+        assert (await store.line(OTHER, POOL)).running == 1
 
-    async def test_are_counted_for_each_member(self, store: Store) -> None:
-        await added(store, *(job(1, state) for state in State), job(2))
-        assert [await store.count_open(owner) for owner in (1, 2, 3)] == [len(OPEN), 1, 0]
+    async def test_finds_what_should_have_ended(self, store: Store) -> None:
+        old, delivering, _ = await added(store, job(created_at=later(-100)), job(created_at=later(-100)), job())
+        await store.claim(delivering.id, ME, POOL)
+        await store.finish(delivering.id, ME, PAINTED)
+        assert await store.overdue(ME, later(-50)) == [old.id]
+        assert await store.overdue(OTHER, later(-50)) == []
 
-    async def test_are_fewer_when_one_ends(self, store: Store) -> None:
-        first, second = await added(store, job(), job())
-        await store.change(first.id, State.DELIVERED, since=OPEN)
-        assert await store.open_jobs() == [second]
-        assert await store.count_open(1) == 1
+    async def test_tells_how_long_the_oldest_waits(self, store: Store) -> None:
+        assert await store.waiting_line() == (0, 0.0)
+        await added(store, job(created_at=later(-100)), job())
+        count, age = await store.waiting_line()
+        assert count == 2
+        assert 100 <= age < 200
+
+
+def later(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+class TestForgetting:
+    async def test_removes_what_ended_before_then_and_its_claims_on_blobs(self, store: Store) -> None:
+        jobs = await added(store, *(job(content=f"{number}" * 64) for number in range(3)))
+        for each in jobs[:2]:
+            await store.give_up(each.id, UnexpectedError(each.id))
+            await store.conclude(each.id, ME, State.FAILED, "token")
+        assert await store.forget(later(-10), 100) == 0
+        names = [each.content for each in jobs] + ["f" * 64]
+        assert await store.claimed(names) == {each.content for each in jobs}
+        assert await store.forget(later(10), 1) == 1
+        assert await store.forget(later(10), 100) == 1
+        assert await store.claimed(names) == {jobs[2].content}
+        assert [each.id for each in await store.recent(1, 10)] == [jobs[2].id]
 
 
 class TestSync:
@@ -143,109 +280,3 @@ class TestSync:
         await store.set_synced("42", "b")
         await store.set_synced("global", "c")
         assert [await store.synced(scope) for scope in ("global", "42", "43")] == ["c", "b", None]
-
-
-class TestTheDatabase:
-    async def test_keeps_everything_when_it_is_opened_again(self, url: str) -> None:
-        async with Store.open(url) as store:
-            stored, ended = await added(store, job(), job())
-            await store.change(ended.id, State.CANCELLED, since=OPEN)
-            await store.set_synced("global", "a")
-        async with Store.open(url) as store:
-            assert await store.open_jobs() == [stored]
-            assert await store.synced("global") == "a"
-
-    async def test_has_a_job_on_disk_as_soon_as_it_is_acknowledged(self, store: Store, tmp_path: Path) -> None:
-        (stored,) = await added(store, job())
-        other = sqlite3.connect(tmp_path / "atelier.db")
-        assert other.execute("SELECT id FROM jobs").fetchall() == [(stored.id,)]
-        other.close()
-
-    async def test_lets_others_read_while_one_writes(self, store: Store, tmp_path: Path) -> None:
-        (stored,) = await added(store, job())
-        other = sqlite3.connect(tmp_path / "atelier.db", isolation_level=None)
-        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        other.execute("BEGIN IMMEDIATE")
-        other.execute("UPDATE jobs SET cause = 'in between'")
-        assert await store.get(stored.id) == stored
-        other.execute("ROLLBACK")
-        other.close()
-
-    async def test_lets_a_writer_wait_for_another(self, store: Store, tmp_path: Path) -> None:
-        (stored,) = await added(store, job())
-        other = sqlite3.connect(tmp_path / "atelier.db", isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        change = asyncio.create_task(store.change(stored.id, State.RUNNING, since=OPEN))
-        done, _ = await asyncio.wait([change], timeout=0.3)
-        assert not done
-        other.execute("COMMIT")
-        other.close()
-        assert await change
-
-    async def test_takes_many_jobs_from_several_processes(self, store: Store, url: str) -> None:
-        async with Store.open(url) as other:
-            jobs = [job() for _ in range(20)]
-            await asyncio.gather(
-                *(each.add(stored) for each, stored in zip([store, other] * 10, jobs, strict=True)),
-            )
-            assert await store.count_open(1) == await other.count_open(1) == 20
-
-    async def test_can_be_opened_first_by_several_processes_at_once(self, url: str) -> None:
-        script = (
-            "import asyncio, sys\n"
-            "from bot.jobs.store import Store\n"
-            "async def open_it():\n"
-            "    print('ready', flush=True)\n"
-            "    sys.stdin.readline()\n"
-            "    async with Store.open(sys.argv[1]) as store:\n"
-            "        print(len(await store.open_jobs()))\n"
-            "asyncio.run(open_it())\n"
-        )
-        pipe = asyncio.subprocess.PIPE
-        processes = [
-            await asyncio.create_subprocess_exec(
-                sys.executable, "-c", script, url, stdin=pipe, stdout=pipe, stderr=pipe, cwd=ROOT
-            )
-            for _ in range(2)
-        ]
-        for process in processes:
-            assert process.stdout is not None
-            assert await process.stdout.readline() == b"ready\n"
-        told = await asyncio.gather(*(process.communicate(b"\n") for process in processes))
-        assert [(out, error.decode()) for out, error in told] == [(b"0\n", "")] * 2
-
-    async def test_that_is_no_database_is_refused(self, url: str, tmp_path: Path) -> None:
-        (tmp_path / "atelier.db").write_text("my diary, which is rather long and no database at all. " * 20)
-        with pytest.raises(SQLAlchemyError):
-            async with Store.open(url):
-                pass
-        assert (tmp_path / "atelier.db").read_text().startswith("my diary")
-
-
-class TestMigrations:
-    @pytest.fixture
-    async def connection(self, store: Store, tmp_path: Path) -> AsyncIterator[Connection]:
-        """A plain connection to a database that was just made."""
-        engine = create_engine(f"sqlite:///{tmp_path / 'atelier.db'}")
-        with engine.begin() as connection:
-            yield connection
-        engine.dispose()
-
-    async def test_make_the_tables_that_the_code_expects(self, connection: Connection) -> None:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, Base.metadata) == []
-
-    async def test_would_be_missed(self, connection: Connection) -> None:
-        connection.exec_driver_sql("DROP INDEX ix_jobs_owner")
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) != []
-
-    async def test_form_one_line(self, connection: Connection) -> None:
-        (head,) = ScriptDirectory.from_config(alembic(connection)).get_heads()
-        assert MigrationContext.configure(connection).get_current_heads() == (head,)
-        assert head == REVISION
-
-    async def test_can_be_taken_back_and_made_again(self, connection: Connection) -> None:
-        command.downgrade(alembic(connection), "base")
-        assert set(inspect(connection).get_table_names()) <= {"alembic_version"}
-        command.upgrade(alembic(connection), "head")
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,10 @@ OPENAPI = Path(__file__).parents[4] / "shared" / "discord" / "openapi.json"
 class Probe(discord.Client):
     """The smallest client with commands; each test gives it its own."""
 
-    def __init__(self) -> None:
-        """Ask for what a bot like this one asks for."""
+    def __init__(self, **options: Any) -> None:
+        """Ask for what a bot like this one asks for; `options` are further ones of discord.py's."""
         # discord.py waits this long for further servers before it is ready; here there is one.
-        super().__init__(intents=discord.Intents.default(), guild_ready_timeout=0.05)
+        super().__init__(intents=discord.Intents.default(), guild_ready_timeout=0.05, **options)
         self.tree = app_commands.CommandTree(self)
         self.failures: list[Exception] = []
         self.tree.error(self._on_failure)
@@ -85,6 +86,17 @@ class Caller:
         return await self.local.member(name).invoke("ping", **arguments)
 
 
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds.
+
+    Raises:
+        TimeoutError: it did not within 20 seconds.
+    """
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what ends with a connection sets no event
+            await asyncio.sleep(0.01)
+
+
 def form(payload: object, *files: tuple[str, bytes]) -> aiohttp.FormData:
     """A multipart body as Discord takes it."""
     data = aiohttp.FormData(quote_fields=False)
@@ -111,18 +123,33 @@ async def call(local: LocalDiscord) -> AsyncIterator[Caller]:
 
 
 @pytest.fixture
-async def bot(local: LocalDiscord, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Probe]:
-    """The real discord.py, connected to it."""
+def connected(
+    local: LocalDiscord, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., AbstractAsyncContextManager[Probe]]:
+    """Connects the real discord.py to it, with options of discord.py's."""
     monkeypatch.setattr(discord.http.Route, "BASE", local.api_url)
     monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(local.gateway_url))
-    client = Probe()
-    running = asyncio.create_task(client.start(local.token))
-    try:
-        await local.wait_for_bot(10)
+
+    @asynccontextmanager
+    async def connecting(**options: Any) -> AsyncIterator[Probe]:
+        client = Probe(**options)
+        before = local.bots
+        running = asyncio.create_task(client.start(local.token))
+        try:
+            await local.wait_for_bot(10, before + 1)
+            yield client
+        finally:
+            await client.close()
+            await running
+
+    return connecting
+
+
+@pytest.fixture
+async def bot(connected: Callable[..., AbstractAsyncContextManager[Probe]]) -> AsyncIterator[Probe]:
+    """The real discord.py, connected to it."""
+    async with connected() as client:
         yield client
-    finally:
-        await client.close()
-        await running
 
 
 @pytest.fixture(scope="session")

@@ -343,3 +343,71 @@ async def test_messages_reach_discord_py_as_events(local: LocalDiscord, bot: Pro
     assert message.channel.id == local.channel_id
     # No intent for the content.
     assert message.content == ""
+
+
+async def test_looking_around_a_message(local: LocalDiscord, call: Caller) -> None:
+    ann = local.member("Ann")
+    said = [await ann.say(str(number)) for number in range(7)]
+
+    async def look(**query: int) -> list[str]:
+        reply = await call("GET", channel(local), params=query)
+        assert reply.status == 200
+        return [message["content"] for message in reply.json]
+
+    assert await look(limit=2) == ["6", "5"]
+    assert await look(before=said[3].id, limit=2) == ["2", "1"]
+    assert await look(after=said[3].id, limit=2) == ["5", "4"]
+    assert await look(around=said[3].id, limit=3) == ["4", "3", "2"]
+    local.clock.advance(5)
+    assert await look(around=said[3].id, limit=1) == ["3"]
+    assert await look(around=said[0].id, limit=4) == ["1", "0"]
+    reply = await call("GET", channel(local), params={"before": said[3].id, "after": said[1].id})
+    assert "after and before at once" in reply.json["message"]
+
+
+async def test_a_reply_quotes_what_it_replies_to(local: LocalDiscord, call: Caller) -> None:
+    said = await local.member("Ann").say("hello")
+    body = {"content": "a", "message_reference": {"message_id": str(said.id), "fail_if_not_exists": False}}
+    first = (await call("POST", channel(local), json=body)).json
+    assert (first["type"], first["referenced_message"]["id"]) == (19, str(said.id))
+    second = (
+        await call("POST", channel(local), json={"content": "b", "message_reference": {"message_id": first["id"]}})
+    ).json
+    # One step, not the whole conversation.
+    assert "referenced_message" not in second["referenced_message"]
+    local.delete_message(said)
+    assert (await call("GET", channel(local, f"/{first['id']}"))).json["referenced_message"] is None
+    # What it replies to is gone: either no message, or one that replies to nothing.
+    third = (await call("POST", channel(local), json=body)).json
+    assert (third["type"], "message_reference" in third) == (0, False)
+    body["message_reference"] = {"message_id": str(said.id)}
+    local.clock.advance(5)
+    assert (await call("POST", channel(local), json=body)).json["code"] == 50035
+
+
+async def test_a_nonce_belongs_to_its_channel_and_to_what_is_there(local: LocalDiscord, call: Caller) -> None:
+    body = {"content": "x", "nonce": 5, "enforce_nonce": True}
+    first = (await call("POST", channel(local), json=body)).json
+    assert first["nonce"] == 5
+    direct = f"/channels/{local.direct(local.member('Ann')).channel_id}/messages"
+    assert (await call("POST", direct, json=body)).json["id"] != first["id"]
+    await call("DELETE", channel(local, f"/{first['id']}"))
+    assert (await call("POST", channel(local), json=body)).json["id"] != first["id"]
+    unenforced = {"content": "x", "nonce": 5}
+    assert (await call("POST", direct, json=unenforced)).status == 200
+    assert len(local.direct_messages(local.member("Ann"))) == 2
+
+
+async def test_direct_messages_are_edited_and_deleted_with_the_bots_token(local: LocalDiscord, bot: Probe) -> None:
+    ann = local.member("Ann")
+    user = await bot.create_dm(discord.Object(ann.id))
+    sent = await user.send(file=discord.File(io.BytesIO(b"1"), "a.png"), nonce="job-1")
+    assert (await user.send("x", nonce="job-1")).id == sent.id
+    await sent.edit(content="again", attachments=[discord.File(io.BytesIO(b"2"), "b.png")])
+    [message] = local.direct_messages(ann)
+    assert (message.content, message.attachments[0].data) == ("again", b"2")
+    assert [found.content async for found in user.history(around=sent, limit=3)] == ["again"]
+    await sent.delete()
+    with pytest.raises(discord.NotFound) as caught:
+        await sent.edit(content="too late")
+    assert caught.value.code == 10008

@@ -114,6 +114,10 @@ async def test_the_local_discord_keeps_to_the_document(
     option = {"type": 4, "name": "steps", "description": "Steps", "min_value": 1, "required": True}
     command = {"name": "ping", "description": "Answer"}
     invocation = await call.begin()
+    said = await local.member("Ann").say("hello")
+    answering = {"message_reference": {"message_id": str(said.id)}, "nonce": "n", "enforce_nonce": True}
+    abroad = local.add_guild(installed="user")
+    direct = f"/channels/{local.direct(local.member('Ann')).channel_id}"
     callback = f"/interactions/{invocation.id}/{invocation.token}/callback"
     hook = call.hook(invocation)
     shown = {"media": {"url": "attachment://a.png"}}
@@ -162,7 +166,13 @@ async def test_the_local_discord_keeps_to_the_document(
         ("POST", channel + "/messages", "/channels/{channel_id}/messages", {"json": body}),
         ("POST", channel + "/messages", "/channels/{channel_id}/messages", {"json": {"content": "x" * 2001}}),
         ("GET", channel + "/messages", "/channels/{channel_id}/messages", {}),
+        ("POST", channel + "/messages", "/channels/{channel_id}/messages", {"json": body | answering}),
+        ("GET", channel + f"/messages/{said.id}", "/channels/{channel_id}/messages/{message_id}", {}),
+        ("DELETE", channel + f"/messages/{said.id}", "/channels/{channel_id}/messages/{message_id}", {}),
         ("GET", channel, "/channels/{channel_id}", {}),
+        ("GET", f"/channels/{abroad.channel_id}", "/channels/{channel_id}", {}),
+        ("POST", direct + "/messages", "/channels/{channel_id}/messages", {"json": body}),
+        ("GET", direct, "/channels/{channel_id}", {}),
         ("POST", channel + "/typing", "/channels/{channel_id}/typing", {}),
         ("GET", "/channels/7", "/channels/{channel_id}", {}),
     ]

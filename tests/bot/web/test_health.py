@@ -1,197 +1,247 @@
-"""`/healthz` as a supervisor sees it: the real client at the local Discord, and a stand-in for the workers."""
+"""`/healthz` and `/readyz` as a supervisor sees them: part by part, and always answered."""
 
 import asyncio
+import json
+import os
+import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, cast
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+from typing import Any
 
 import aiohttp
-import discord
 import pytest
-import yarl
+from sqlalchemy.exc import OperationalError
 
-from bot.client import Atelier
 from bot.sandbox import LocalDiscord
-from bot.settings import Settings
-from bot.web.health import serve_health
 from engine.executor import Executor
+from tests.bot.jobs.conftest import eventually
+from tests.bot.web.conftest import Operated
 
-
-class Workers:
-    """As much of an executor as health asks for."""
-
-    def __init__(self) -> None:
-        self.now = 1
-        self.lost = False
-
-    async def slots(self) -> int:
-        if self.lost:
-            raise OSError("the scheduler is gone")
-        return self.now
+WELL = {"gateway": True, "workers": True, "database": True, "disk": True}
 
 
 @pytest.fixture(autouse=True)
-def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client points discord.py elsewhere, for the whole process."""
-    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-    gateway = discord.gateway.DiscordWebSocket
-    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", yarl.URL(str(gateway.DEFAULT_GATEWAY)))
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hangs is given up soon."""
+    monkeypatch.setattr("bot.web.health.PATIENCE", 0.3)
 
 
 @pytest.fixture
-async def local() -> AsyncIterator[LocalDiscord]:
-    """A local Discord that a test may leave early."""
-    async with LocalDiscord() as server:
-        yield server
+def scheduler_process(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A scheduler that a test may freeze and kill, as an operator starts one, and its address."""
+    file = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    with subprocess.Popen(
+        [*command, "--no-dashboard", "--scheduler-file", str(file)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            while not (file.exists() and file.read_text().strip().endswith("}")):
+                assert process.poll() is None
+            yield json.loads(file.read_text())["address"], process
+        finally:
+            process.kill()
 
 
-@pytest.fixture
-def settings(local: LocalDiscord, unused_tcp_port: int) -> Settings:
-    """Settings with a port for health."""
-    return Settings(
-        _env_file=None,
-        discord_api_url=local.api_url,
-        discord_gateway_url=local.gateway_url,
-        health_port=unused_tcp_port,
-    )
+class TestHealth:
+    async def test_is_well_once_connected(self, operated: Operated) -> None:
+        async with operated.connected():
+            assert await operated.get() == (200, WELL)
+
+    async def test_lacks_the_gateway_before_discord_answers(self, operated: Operated) -> None:
+        async with operated.serving() as client:
+            assert await operated.get() == (503, {**WELL, "gateway": False})
+            await client.login(operated.local.token)
+            assert await operated.get() == (503, {**WELL, "gateway": False})
+            assert await operated.detail("gateway") == "not connected"
+
+    async def test_notices_a_gateway_that_goes_down(self, operated: Operated) -> None:
+        async with AsyncExitStack() as discords, AsyncExitStack() as clients:
+            operated.local = await discords.enter_async_context(LocalDiscord())
+            here = {"discord_api_url": operated.local.api_url, "discord_gateway_url": operated.local.gateway_url}
+            operated.settings = operated.settings.model_copy(update=here)
+            client = await clients.enter_async_context(operated.connected())
+            assert (await operated.get())[0] == 200
+            lost = asyncio.create_task(client.wait_for("disconnect", timeout=20))
+            await asyncio.sleep(0)
+            await discords.aclose()
+            await lost
+            assert await operated.get() == (503, {**WELL, "gateway": False})
+
+    async def test_is_well_after_a_lost_connection_is_taken_up_again(self, operated: Operated) -> None:
+        async with operated.connected() as client:
+            resumed = asyncio.create_task(client.wait_for("resumed", timeout=20))
+            await asyncio.sleep(0)
+            await operated.local.drop_gateway()
+            await resumed
+            assert (await operated.get())[0] == 200
+
+    async def test_counts_the_workers(self, operated: Operated) -> None:
+        async with operated.connected():
+            operated.workers.now = 0
+            assert await operated.get() == (503, {**WELL, "workers": False})
+            operated.workers.now = 3
+            assert await operated.get() == (200, WELL)
+            assert await operated.detail("workers") == "3 at a time"
+
+    async def test_says_what_kind_of_error_it_met_and_no_more(self, operated: Operated) -> None:
+        async with operated.connected():
+            operated.workers.lost = True
+            assert await operated.get() == (503, {**WELL, "workers": False})
+            assert await operated.detail("workers") == "OSError"
+
+    async def test_does_not_wait_for_workers_that_never_answer(self, operated: Operated) -> None:
+        async with operated.connected():
+            operated.workers.answers.clear()
+            answers = await asyncio.gather(*(operated.get() for _ in range(5)))
+            assert answers == [(503, {**WELL, "workers": False})] * 5
+            assert await operated.get() == (503, {**WELL, "workers": False})
+            assert operated.workers.asked == 1, "what hangs piles up"
+            assert await operated.detail("workers") == "no answer within 0.3 s"
+            operated.workers.answers.set()
+            await eventually(lambda: _is_well(operated), "well again")
+
+    async def test_asks_again_when_a_question_was_lost(
+        self, operated: Operated, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lost: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        answers: list[Any] = [lost, asyncio.sleep(0, 2)]
+
+        async def slots() -> int:
+            found: int = await answers.pop(0)
+            return found
+
+        monkeypatch.setattr(operated.workers, "slots", slots)
+        monkeypatch.setattr("bot.web.health.GIVE_UP", 0.0)
+        async with operated.connected():
+            assert await operated.detail("workers") == "no answer within 0.3 s"
+            assert await operated.detail("workers") == "2 at a time"
+        assert lost.cancelled()
+
+    async def test_is_answered_while_the_scheduler_is_frozen_or_gone(
+        self, operated: Operated, scheduler_process: tuple[str, subprocess.Popen[bytes]]
+    ) -> None:
+        address, process = scheduler_process
+        async with Executor.open(operated.settings.worker, str(operated.directory / "blobs"), address) as executor:
+            operated.workers = executor
+            async with operated.connected():
+                assert await operated.detail("workers") == "none has joined"
+                for number in (signal.SIGSTOP, signal.SIGKILL):
+                    os.kill(process.pid, number)
+                    assert await operated.get() == (503, {**WELL, "workers": False})
+
+    async def test_does_not_wait_for_a_locked_database(self, operated: Operated) -> None:
+        async with operated.connected():
+            with closing(sqlite3.connect(operated.directory / "atelier.db")) as other:
+                other.execute("BEGIN IMMEDIATE")
+                assert await operated.get() == (503, {**WELL, "database": False})
+                assert await operated.detail("database") == "no answer within 0.3 s"
+            await eventually(lambda: _is_well(operated), "well again")
+
+    async def test_notices_a_database_that_takes_no_changes(
+        self, operated: Operated, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def ping() -> None:
+            raise OperationalError("UPDATE jobs", {}, Exception("attempt to write a readonly database"))
+
+        monkeypatch.setattr(operated.store, "ping", ping)
+        async with operated.connected():
+            assert await operated.get() == (503, {**WELL, "database": False})
+            assert await operated.detail("database") == "OperationalError"
+
+    async def test_wants_room_on_the_disk(self, operated: Operated) -> None:
+        operated.least_free = 1 << 60
+        async with operated.connected():
+            assert await operated.get() == (503, {**WELL, "disk": False})
+            assert f"at least {1 << 40}" in await operated.detail("disk")
+
+    async def test_notices_a_directory_that_is_gone(self, operated: Operated) -> None:
+        operated.directory /= "unmounted"
+        async with operated.connected():
+            assert await operated.get() == (503, {**WELL, "disk": False})
+            assert await operated.detail("disk") == "FileNotFoundError"
+
+    async def test_is_well_without_taking_jobs(self, operated: Operated) -> None:
+        operated.intake = False
+        async with operated.connected():
+            assert await operated.get() == (200, WELL)
 
 
-@pytest.fixture
-def workers() -> Workers:
-    """One worker that is there."""
-    return Workers()
+class TestReadiness:
+    READY = WELL | {"intake": True}
+
+    async def test_comes_with_the_connection(self, operated: Operated) -> None:
+        async with operated.connecting() as client:
+            assert (await operated.get("/readyz"))[0] == 503
+            await client.wait_until_ready()
+            assert await operated.get("/readyz") == (200, self.READY)
+
+    async def test_ends_with_the_intake(self, operated: Operated) -> None:
+        async with operated.connected():
+            operated.intake = False
+            assert await operated.get("/readyz") == (503, self.READY | {"intake": False})
+            assert "going down" in await operated.detail("intake", "/readyz")
+
+    async def test_needs_each_part(self, operated: Operated) -> None:
+        async with operated.connected():
+            operated.workers.now = 0
+            assert await operated.get("/readyz") == (503, self.READY | {"workers": False})
 
 
-@asynccontextmanager
-async def connecting(settings: Settings, local: LocalDiscord, workers: Workers) -> AsyncIterator[Atelier]:
-    """The client on its way to Discord, with health served."""
-    async with Atelier(settings) as client:
-        # discord.py waits this long for further servers before it is ready; here there is one.
-        client._connection.guild_ready_timeout = 0.05
-        client.executor = cast(Executor, workers)
-        await client.login(local.token)
-        async with serve_health(settings, client):
-            connection = asyncio.create_task(client.connect())
-            yield client
-            connection.cancel()
-            await asyncio.gather(connection, return_exceptions=True)
+class TestTheDoor:
+    async def test_leads_nowhere_else(self, operated: Operated) -> None:
+        async with operated.serving():
+            for path in ("/", "/healthz/", "/metrics/../healthz/x", "/grafana.json"):
+                assert (await operated.get(path))[0] == 404
 
+    async def test_is_not_there_without_a_port(self, operated: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+        bound: list[object] = []
+        bind = socket.socket.bind
 
-async def health(settings: Settings, path: str = "/healthz", *, host: str = "127.0.0.1") -> tuple[int, Any]:
-    """Status and body."""
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"http://{host}:{settings.health_port}{path}") as response,
-    ):
-        is_json = response.content_type == "application/json"
-        return response.status, await (response.json() if is_json else response.text())
+        def noting(self: socket.socket, address: Any) -> None:
+            bound.append(address)
+            bind(self, address)
 
-
-async def test_all_is_well_once_connected(settings: Settings, local: LocalDiscord, workers: Workers) -> None:
-    async with connecting(settings, local, workers) as client:
-        await client.wait_until_ready()
-        assert await health(settings) == (200, {"gateway": True, "workers": True, "slots": 1})
-
-
-async def test_before_discord_answers_the_gateway_is_missing(
-    settings: Settings, local: LocalDiscord, workers: Workers
-) -> None:
-    async with Atelier(settings) as client:
-        client.executor = cast(Executor, workers)
-        async with serve_health(settings, client):
-            assert await health(settings) == (503, {"gateway": False, "workers": True, "slots": 1})
-            await client.login(local.token)
-            assert (await health(settings))[0] == 503
-
-
-async def test_a_gateway_that_goes_down_is_noticed(settings: Settings, workers: Workers) -> None:
-    async with AsyncExitStack() as discords, AsyncExitStack() as clients:
-        local = await discords.enter_async_context(LocalDiscord())
-        here = {"discord_api_url": local.api_url, "discord_gateway_url": local.gateway_url}
-        settings = settings.model_copy(update=here)
-        client = await clients.enter_async_context(connecting(settings, local, workers))
-        await client.wait_until_ready()
-        assert (await health(settings))[0] == 200
-        lost = asyncio.create_task(client.wait_for("disconnect", timeout=20))
-        await asyncio.sleep(0)
-        await discords.aclose()
-        await lost
-        assert await health(settings) == (503, {"gateway": False, "workers": True, "slots": 1})
-
-
-async def test_a_lost_connection_that_is_taken_up_again_is_well(
-    settings: Settings, local: LocalDiscord, workers: Workers
-) -> None:
-    async with connecting(settings, local, workers) as client:
-        await client.wait_until_ready()
-        resumed = asyncio.create_task(client.wait_for("resumed", timeout=20))
-        await asyncio.sleep(0)
-        await local.drop_gateway()
-        await resumed
-        assert (await health(settings))[0] == 200
-
-
-async def test_without_workers_it_is_not_well(settings: Settings, local: LocalDiscord, workers: Workers) -> None:
-    async with connecting(settings, local, workers) as client:
-        await client.wait_until_ready()
-        workers.now = 0
-        assert await health(settings) == (503, {"gateway": True, "workers": False, "slots": 0})
-        workers.now = 3
-        assert await health(settings) == (200, {"gateway": True, "workers": True, "slots": 3})
-
-
-async def test_without_a_scheduler_it_is_not_well(settings: Settings, local: LocalDiscord, workers: Workers) -> None:
-    async with connecting(settings, local, workers) as client:
-        await client.wait_until_ready()
-        workers.lost = True
-        assert await health(settings) == (503, {"gateway": True, "workers": False, "slots": 0})
-
-
-async def test_nothing_else_is_served(settings: Settings, local: LocalDiscord, workers: Workers) -> None:
-    async with connecting(settings, local, workers):
-        assert (await health(settings, "/"))[0] == 404
-        assert (await health(settings, "/healthz/"))[0] == 404
-
-
-async def test_without_a_port_nobody_listens(
-    settings: Settings, workers: Workers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bound: list[object] = []
-    bind = socket.socket.bind
-
-    def noting(self: socket.socket, address: Any) -> None:
-        bound.append(address)
-        bind(self, address)
-
-    monkeypatch.setattr(socket.socket, "bind", noting)
-    async with Atelier(settings) as client:
-        client.executor = cast(Executor, workers)
-        async with serve_health(settings.model_copy(update={"health_port": None}), client):
+        monkeypatch.setattr(socket.socket, "bind", noting)
+        settings = operated.settings
+        operated.settings = settings.model_copy(update={"health_port": None})
+        async with operated.serving():
             assert bound == []
+            operated.settings = settings
             with pytest.raises(aiohttp.ClientConnectorError):
-                await health(settings)
-        async with serve_health(settings, client):
-            assert (await health(settings))[0] == 503
+                await operated.get()
+        async with operated.serving():
+            assert (await operated.get())[0] == 503
 
-
-async def test_only_this_machine_is_listened_to_unless_told_otherwise(settings: Settings, workers: Workers) -> None:
-    async with Atelier(settings) as client:
-        client.executor = cast(Executor, workers)
-        async with serve_health(settings, client):
-            assert (await health(settings, host="127.0.0.1"))[0] == 503
+    async def test_is_for_this_machine_alone_unless_told_otherwise(self, operated: Operated) -> None:
+        async with operated.serving():
+            assert (await operated.get(host="127.0.0.1"))[0] == 503
             with pytest.raises(aiohttp.ClientConnectorError):
-                await health(settings, host="127.0.0.2")
-        async with serve_health(settings.model_copy(update={"health_host": "127.0.0.2"}), client):
-            assert (await health(settings, host="127.0.0.2"))[0] == 503
+                await operated.get(host="127.0.0.2")
+        operated.settings = operated.settings.model_copy(update={"health_host": "127.0.0.2"})
+        async with operated.serving():
+            assert (await operated.get(host="127.0.0.2"))[0] == 503
 
-
-async def test_a_port_in_use_is_told_at_start(settings: Settings, workers: Workers) -> None:
-    async with Atelier(settings) as client:
-        client.executor = cast(Executor, workers)
-        async with serve_health(settings, client):
-            with pytest.raises(OSError, match=str(settings.health_port)):
-                async with serve_health(settings, client):
+    async def test_that_is_taken_is_told_at_start(self, operated: Operated) -> None:
+        async with operated.serving():
+            with pytest.raises(OSError, match=str(operated.settings.health_port)):
+                async with operated.serving():
                     pass
         with pytest.raises(aiohttp.ClientConnectorError):
-            await health(settings)
+            await operated.get()
+
+    async def test_closes_while_something_hangs(self, operated: Operated) -> None:
+        async with operated.connected():
+            operated.workers.answers.clear()
+            assert (await operated.get())[0] == 503
+            operated.workers.answers.set()
+
+
+async def _is_well(operated: Operated) -> bool:
+    return (await operated.get())[0] == 200

@@ -1,0 +1,55 @@
+"""Where a job's reply is, and what the bot can reach of that place by itself."""
+
+import time
+from typing import Any, Final, Literal, Self
+
+import discord
+from pydantic import BaseModel, ConfigDict, Field
+
+TOKEN_LIFE: Final = 15 * 60.0
+"""Seconds that an interaction's token lives."""
+TOKEN_MARGIN: Final = 10.0
+FILE_LIMIT: Final = 10 * 2**20
+"""Bytes of a file that Discord lets a bot upload where nobody has paid for more: so in every direct message."""
+
+
+class Address(BaseModel):
+    """Where a job's reply is. Holds the interaction's token, so it is a secret until the job has ended."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    application: int
+    token: str = Field(repr=False)
+    channel: int
+    message: int
+    created_at: float
+    """Unix time of the interaction."""
+    place: Literal["server", "direct", "elsewhere"] = "server"
+    """A server in which the app is installed, the bot's own direct messages with the member, or a place where the app
+    came along with a member who has it installed: there the bot can do nothing without the token.
+    """
+    file_limit: int = FILE_LIMIT
+    """Bytes of a file that the bot may upload there without the token: the server's limit, not the member's."""
+
+    @classmethod
+    def of(cls, interaction: discord.Interaction[Any], message: int) -> Self:
+        """Where an interaction was answered with this message."""
+        place: Literal["server", "direct", "elsewhere"] = "elsewhere"
+        if interaction.is_guild_integration():
+            place = "server"
+        elif interaction.context.dm_channel:
+            place = "direct"
+        server = interaction.guild if place == "server" else None
+        return cls(
+            application=interaction.application_id,
+            token=interaction.token,
+            channel=interaction.channel_id or 0,
+            message=message,
+            created_at=interaction.created_at.timestamp(),
+            place=place,
+            file_limit=FILE_LIMIT if server is None else server.filesize_limit,
+        )
+
+    def token_lives(self) -> bool:
+        """Whether the interaction's token can still be used."""
+        return time.time() < self.created_at + TOKEN_LIFE - TOKEN_MARGIN

@@ -1,0 +1,91 @@
+"""Takes secrets out of text on its way to a log: those we know by value, and whatever has the shape of one."""
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+_COLOUR: Final = r"(?:\x1b\[[\d;]*m)*"
+_QUOTE: Final = r"(?:\\*['\"])?"
+"""Within JSON, within JSON …, a quote stands behind backslashes."""
+_NUMBER: Final = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[,}\]])"
+_IS: Final = rf"{_QUOTE}{_COLOUR}\s*[:=]\s*{_COLOUR}{_QUOTE}"
+_EQUALS: Final = r"(?:=|%3D)"
+_PORT: Final = r"\d{1,5}(?:[/?#\s,;)\]}>'\"\\\x1b]|$)"
+_SIGNATURES: Final = (
+    r"ex|is|hm|sig|signature|expires|AWSAccessKeyId|X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)"
+)
+
+# None of these may ask for a boundary before a secret: the n of an escaped line break may stand there.
+_SHAPES: Final = (
+    # Interaction and webhook tokens stand in paths of Discord's API; and all of Discord's begin alike.
+    (re.compile(r"(/(?:webhooks|interactions)/\d+/)[^/\s?'\"\\\x1b]+"), r"\1…"),
+    (re.compile(r"aW50ZXJhY3Rpb246[\w+/=-]{16,}"), "…"),
+    # Links to the CDN and to object stores are signed, also where they stand within another link.
+    (
+        re.compile(rf"(?i)((?:[?&;]|%3F|%26)(?:{_SIGNATURES}){_EQUALS})[^&\s'\"\\\x1b]+?(?=[&\s'\"\\\x1b]|%26|$)"),
+        r"\1…",
+    ),
+    # A bot's token: its user's number, a time and a signature, in Base64.
+    (re.compile(r"[MNO][\w-]{22,27}\.[\w-]{6,7}\.[\w-]{27,}"), "…"),
+    (re.compile(r"(?i)((?:Bot|Bearer|Basic) )[\w.~+/-]{20,}=*"), r"\1…"),
+    # Passwords in the addresses of databases and object stores; what follows a host's name is its port.
+    (re.compile(rf"(://[^\s:/?#@'\"\\]*:)(?!{_PORT})(?:[^@\s\"\\]|\\[^\s])+@"), r"\1…@"),
+    # Fernet's keys, and what they have encrypted.
+    (re.compile(r"[\w-]{43}(?:=|%3D)(?![\w=-])"), "…"),
+    (re.compile(r"gAAAAA[\w-]{20,}={0,2}"), "…"),
+    (re.compile(rf"(?i)(token{_IS})(?!{_NUMBER})[\w.-]{{8,}}"), r"\1…"),
+    (
+        re.compile(
+            rf"(?i)((?:password|passwd|passphrase|secret|secret_?key|secret_access_key|api_?key){_IS})"
+            rf"(?!{_NUMBER}|true|false|null|none)[^\s'\"\\,;&\x1b}}\]]+"
+        ),
+        r"\1…",
+    ),
+)
+_SHORTEST: Final = 8
+"""Characters; a shorter secret might be part of any word, and is found by its shape alone."""
+
+
+def redactor(*secrets: str) -> Callable[[str], str]:
+    """What takes these secrets, however they are written, and everything of a secret's shape out of a text."""
+    known_secrets = {*secrets, *(password for secret in secrets for password in _passwords(secret))}
+    forms = {form for secret in known_secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
+    # The longest first, so that no form leaves the rest of a longer one behind.
+    known = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))) if forms else None
+
+    def without_secrets(text: str) -> str:
+        if known is not None:
+            text = known.sub("…", text)
+        for pattern, replacement in _SHAPES:
+            text = pattern.sub(replacement, text)
+        return text
+
+    return without_secrets
+
+
+def redacted(text: str, *secrets: str) -> str:
+    """``text`` as :func:`redactor` leaves it."""
+    return redactor(*secrets)(text)
+
+
+def _passwords(secret: str) -> set[str]:
+    """Those in an address that is secret as a whole: drivers are given them alone."""
+    try:
+        password = urlsplit(secret).password or ""
+    except ValueError:
+        return set()
+    return {password, unquote(password)}
+
+
+def _forms(secret: str) -> set[str]:
+    data = secret.encode()
+    encoded = {
+        base64.b64encode(data).decode().rstrip("="),
+        base64.urlsafe_b64encode(data).decode().rstrip("="),
+        data.hex(),
+    }
+    escaped = {repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    return {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), *escaped, *encoded}

@@ -1,0 +1,82 @@
+"""What stands under the list of a member's jobs: a menu that shows a painting again, and buttons that cancel.
+
+They outlive restarts: what they need is in what Discord sends with a choice.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Self
+
+import discord
+import structlog
+from discord import ui
+
+from bot import words
+from bot.jobs.job import Job, State
+from bot.trouble import UNDELIVERED, is_anothers, told
+from bot.views.cancel import CancelButton
+
+if TYPE_CHECKING:
+    from bot.client import Atelier
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+MENU: Final = "jobs:show"
+ALT_TEXT: Final = 1024
+OPTIONS: Final = 25
+BUTTONS: Final = 20
+"""Four rows of five, under the menu."""
+
+
+class ShowMenu(ui.DynamicItem[ui.Select[ui.View]], template=MENU):
+    """Shows a painting again, to its owner alone."""
+
+    def __init__(self, options: Sequence[discord.SelectOption] = ()) -> None:
+        super().__init__(ui.Select(custom_id=MENU, placeholder="Show a painting again …", options=list(options)))
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction, item: ui.Item[ui.View], match: re.Match[str], /
+    ) -> Self:
+        """Called by discord.py for a choice."""
+        return cls()
+
+    async def callback(self, interaction: "discord.Interaction[Atelier]") -> None:  # type: ignore[override]
+        """Acknowledge at once, fetch the painting, and show it to the one who chose."""
+        try:
+            await interaction.response.defer(ephemeral=True, thinking=True)
+            try:
+                text, files = await _shown(interaction, self.item.values[0])
+            except Exception as error:
+                text, files = told(interaction, error), []
+            await interaction.edit_original_response(content=text, attachments=files)
+        except UNDELIVERED as failure:
+            if not is_anothers(interaction, failure):
+                log.warning("a painting could not be shown again", reason=str(failure))
+
+
+async def _shown(interaction: "discord.Interaction[Atelier]", job_id: str) -> tuple[str, list[discord.File]]:
+    """Words and painting for the owner; raises what :meth:`bot.jobs.service.Jobs.picture` raises."""
+    job, picture = await interaction.client.jobs.picture(job_id, interaction.user.id)
+    if len(picture) > interaction.filesize_limit:
+        return words.too_large_here(len(picture)), []
+    kind = "png" if job.painted is None else job.painted.format
+    file = discord.File(io.BytesIO(picture), f"painting-{job.id}.{kind}", description=job.description[:ALT_TEXT])
+    return (words.titled(job.description) if job.painted is None else words.caption(job.painted, job.recipe)), [file]
+
+
+def jobs_view(jobs: Sequence[Job]) -> ui.View | None:
+    """What can be done with these jobs, numbered from 1 as in their list; None where nothing can."""
+    view = ui.View(timeout=None)
+    options = [
+        discord.SelectOption(label=words.option(number, job), value=job.id)
+        for number, job in enumerate(jobs, 1)
+        if job.painted is not None
+    ]
+    if options:
+        view.add_item(ShowMenu(options[:OPTIONS]))
+    open_jobs = [(number, job) for number, job in enumerate(jobs, 1) if job.state in {State.QUEUED, State.RUNNING}]
+    for number, job in open_jobs[:BUTTONS]:
+        view.add_item(CancelButton(job.id, f"Cancel {number}"))
+    return view if view.children else None

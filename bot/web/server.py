@@ -1,0 +1,79 @@
+"""The operator's endpoints: ``/healthz``, ``/readyz`` and ``/metrics``, on loopback unless told otherwise."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+from bot import metrics
+from bot.web.health import Finding, Health
+
+LAG_EVERY: Final = 0.25
+"""Seconds between two looks at how late the event loop is."""
+
+
+@asynccontextmanager
+async def serve(host: str, port: int | None, health: Health, takes_jobs: Callable[[], bool]) -> AsyncIterator[None]:
+    """Listen on ``host:port`` while inside; without a port, do nothing.
+
+    ``takes_jobs`` says whether the bot would accept a job: it doesn't any more once it goes down.
+
+    Raises:
+        OSError: the port is in use.
+    """
+    if port is None:
+        yield
+        return
+    lag = asyncio.create_task(_watch_lag())
+    runner = web.AppRunner(_application(health, takes_jobs), access_log=None, shutdown_timeout=1.0)
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, host, port).start()
+        yield
+    finally:
+        lag.cancel()
+        await asyncio.gather(lag, return_exceptions=True)
+        await runner.cleanup()
+        await health.close()
+
+
+def _application(health: Health, takes_jobs: Callable[[], bool]) -> web.Application:
+    exposition = make_aiohttp_handler(metrics.REGISTRY)
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return _told(await health.examine())
+
+    async def readyz(_request: web.Request) -> web.Response:
+        findings: dict[str, Finding] = {**await health.examine()}
+        findings["intake"] = Finding(True, "open") if takes_jobs() else Finding(False, "closed: going down")
+        return _told(findings)
+
+    async def scrape(request: web.Request) -> web.StreamResponse:
+        await health.measure()
+        return await exposition(request)
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", scrape)
+    return app
+
+
+def _told(findings: Mapping[str, Finding]) -> web.Response:
+    answer = {
+        **{part: finding.well for part, finding in findings.items()},
+        "detail": {part: finding.detail for part, finding in findings.items()},
+    }
+    well = all(finding.well for finding in findings.values())
+    return web.json_response(answer, status=200 if well else 503, headers={"Cache-Control": "no-store"})
+
+
+async def _watch_lag() -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_EVERY
+        await asyncio.sleep(LAG_EVERY)
+        metrics.LOOP_LAG.observe(max(0.0, loop.time() - due))

@@ -1,0 +1,117 @@
+"""One interaction, one answer: whatever runs beside this process, and whatever goes wrong before a job is accepted."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bot.client import Atelier
+from bot.jobs.errors import Closing
+from bot.sandbox import LocalDiscord, Upload
+from tests.bot.conftest import CONTENT, STYLE, told
+from tests.bot.held import HeldJobs
+
+CALLBACK = "POST /interactions/{interaction_id}/{interaction_token}/callback"
+
+
+def ready_event(ready: asyncio.Event) -> Callable[[], Coroutine[Any, Any, None]]:
+    """A handler that discord.py calls when it is connected."""
+
+    async def on_ready() -> None:
+        ready.set()
+
+    return on_ready
+
+
+@pytest.mark.usefixtures("client")
+class TestStylize:
+    @pytest.mark.parametrize(("status", "code"), [(400, 40060), (404, 10062)])
+    @pytest.mark.parametrize("style", [STYLE, Upload("large.png", bytes(2 * 2**20))], ids=["accepted", "refused"])
+    async def test_is_left_to_the_process_that_was_faster(
+        self,
+        discord: LocalDiscord,
+        held: HeldJobs,
+        capsys: pytest.CaptureFixture[str],
+        style: Upload,
+        status: int,
+        code: int,
+    ) -> None:
+        discord.fail_next(CALLBACK, status, code=code)
+        refused = asyncio.Event()
+        discord.on_request(lambda request: refused.set() if request.status == status else None)
+        await discord.member("Ada").invoke("stylize", content=CONTENT, style=style)
+        await refused.wait()
+        await asyncio.sleep(0.3)
+        assert held.orders == []
+        answers = [request for request in discord.requests if request.route.startswith(("/interactions", "/webhooks"))]
+        assert len(answers) == 1
+        logged = capsys.readouterr().err
+        assert "warning" not in logged
+        assert "error" not in logged
+
+    async def test_is_accepted_once_where_two_processes_hear_of_it(
+        self, discord: LocalDiscord, client: Atelier, held: HeldJobs
+    ) -> None:
+        async with Atelier(client.settings) as other:
+            other.jobs, other.executor = client.jobs, client.executor
+            await other.login(discord.token)
+            ready = asyncio.Event()
+            other.event(ready_event(ready))
+            connected = asyncio.create_task(other.connect())
+            await ready.wait()
+            invocation = await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)
+            async with asyncio.timeout(10):
+                await held.accepted.wait()
+            await asyncio.sleep(0.3)
+            assert len(held.orders) == 1
+            callbacks = [request.status for request in discord.requests if request.route.startswith("/interactions")]
+            assert sorted(callbacks) == [200, 400]
+            assert [message.id for message in discord.channel_messages] == [invocation.history[0].id]
+            await other.close()
+            await asyncio.gather(connected, return_exceptions=True)
+
+    async def test_is_refused_with_a_word_while_the_bot_goes_down(self, discord: LocalDiscord, held: HeldJobs) -> None:
+        held.refusal = Closing()
+        invocation = await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)
+        assert "I am restarting" in (await invocation.wait_until(told, 5)).content
+        assert discord.channel_messages == []
+
+    async def test_is_refused_with_a_word_where_its_answer_was_deleted(
+        self, discord: LocalDiscord, held: HeldJobs
+    ) -> None:
+        held.refusal = Closing()
+        discord.fail_next("DELETE /webhooks/{webhook_id}/{webhook_token}/messages/@original", 404, code=10008)
+        invocation = await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)
+        message = await invocation.wait_until(lambda message: bool(message.content), 5)
+        assert "I am restarting" in message.content
+
+    async def test_gives_up_the_other_download_when_one_fails(
+        self, discord: LocalDiscord, client: Atelier, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given_up = asyncio.Event()
+        started = asyncio.Event()
+        get = aiohttp.ClientSession.get
+
+        class Stuck:
+            async def __aenter__(self) -> None:
+                started.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    given_up.set()
+
+            async def __aexit__(self, *_: object) -> None: ...
+
+        def getting(session: aiohttp.ClientSession, url: str, **options: object) -> object:
+            if "town" in url:
+                return Stuck()
+            return get(session, url.replace("strokes", "nothing"), **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(aiohttp.ClientSession, "get", getting)
+        invocation = await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)
+        message = await invocation.wait_until(told, 5)
+        assert message.content.startswith("**Style:** The picture could not be fetched")
+        assert started.is_set()
+        assert given_up.is_set()

@@ -1,0 +1,171 @@
+"""The database itself: opened by several at once, brought up to date, durable."""
+
+import asyncio
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.jobs.database import REVISION, connected
+from bot.jobs.errors import TooManyJobs
+from bot.jobs.job import State
+from bot.jobs.store import Store
+from bot.jobs.tables import Base
+from tests.bot.jobs.conftest import job, opened
+
+Check = Callable[[Callable[[Connection], object]], Awaitable[object]]
+ROOT = Path(__file__).parents[3]
+sqlite_alone = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+OPEN_IT = """
+import asyncio, sys
+from bot.jobs.database import connected
+async def open_it():
+    print("ready", flush=True)
+    sys.stdin.readline()
+    async with connected(sys.argv[1]) as engine, engine.connect() as connection:
+        print((await connection.exec_driver_sql("SELECT count(*) FROM jobs")).scalar_one())
+asyncio.run(open_it())
+"""
+
+
+def alembic(connection: Connection) -> Config:
+    """Alembic's own view of our migrations."""
+    config = Config()
+    config.set_main_option("script_location", "bot.jobs:migrations")
+    config.attributes["connection"] = connection
+    return config
+
+
+async def test_keeps_everything_when_it_is_opened_again(url: str) -> None:
+    stored = job()
+    async with opened(url) as store:
+        await store.add(stored, "me", "pool", 3)
+        await store.set_synced("global", "a")
+    async with opened(url) as store:
+        found = await store.get(stored.id)
+        assert found is not None
+        assert (found.id, found.address) == (stored.id, stored.address)
+        assert await store.synced("global") == "a"
+
+
+async def test_can_be_opened_first_by_several_processes_at_once(url: str) -> None:
+    pipe = asyncio.subprocess.PIPE
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", OPEN_IT, url, stdin=pipe, stdout=pipe, stderr=pipe, cwd=ROOT
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+    told = await asyncio.gather(*(process.communicate(b"\n") for process in processes))
+    assert [(out, error.decode()) for out, error in told] == [(b"0\n", "")] * 2
+
+
+async def test_takes_orders_of_one_member_from_several_processes_up_to_the_limit(url: str) -> None:
+    async with opened(url) as one, opened(url) as other:
+        adding = [each.add(job(), "me", "pool", 7) for each in (one, other) for _ in range(10)]
+        outcomes = await asyncio.gather(*adding, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes if outcome is not None] == [TooManyJobs] * 13
+        assert await one.count_open(1) == await other.count_open(1) == 7
+
+
+async def test_shows_no_parameters_in_its_errors(url: str) -> None:
+    async with connected(url) as engine, engine.connect() as connection:
+        with pytest.raises(SQLAlchemyError) as refused:
+            await connection.execute(text("SELECT :secret FROM nowhere"), {"secret": "the token"})
+        assert "the token" not in str(refused.value)
+
+
+@sqlite_alone
+class TestSqlite:
+    async def test_has_a_job_on_disk_as_soon_as_it_is_acknowledged(self, store: Store, tmp_path: Path) -> None:
+        stored = job()
+        await store.add(stored, "me", "pool", 3)
+        other = sqlite3.connect(tmp_path / "atelier.db")
+        assert other.execute("SELECT id FROM jobs").fetchall() == [(stored.id,)]
+        other.close()
+
+    async def test_holds_no_token_in_plain_text(self, store: Store, tmp_path: Path) -> None:
+        stored = job(address="an interaction's token")
+        await store.add(stored, "me", "pool", 3)
+        files = await asyncio.to_thread(lambda: b"".join(path.read_bytes() for path in tmp_path.glob("atelier.db*")))
+        assert stored.id.encode() in files
+        assert b"an interaction's token" not in files
+
+    async def test_lets_others_read_while_one_writes(self, store: Store, tmp_path: Path) -> None:
+        stored = job()
+        await store.add(stored, "me", "pool", 3)
+        other = sqlite3.connect(tmp_path / "atelier.db", isolation_level=None)
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("UPDATE jobs SET state = 'failed'")
+        found = await store.get(stored.id)
+        assert found is not None
+        assert found.state is State.QUEUED
+        other.execute("ROLLBACK")
+        other.close()
+
+    async def test_lets_a_writer_wait_for_another(self, store: Store, tmp_path: Path) -> None:
+        stored = job()
+        await store.add(stored, "me", "pool", 3)
+        other = sqlite3.connect(tmp_path / "atelier.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        change = asyncio.create_task(store.claim(stored.id, "me", "pool"))
+        done, _ = await asyncio.wait([change], timeout=0.3)
+        assert not done
+        other.execute("COMMIT")
+        other.close()
+        assert await change
+
+    async def test_is_refused_where_the_file_is_something_else(self, url: str, tmp_path: Path) -> None:
+        (tmp_path / "atelier.db").write_text("my diary, which is rather long and no database at all. " * 20)
+        with pytest.raises(SQLAlchemyError):
+            async with connected(url):
+                pass
+        assert (tmp_path / "atelier.db").read_text().startswith("my diary")
+
+
+class TestMigrations:
+    @pytest.fixture
+    async def check(self, url: str) -> AsyncIterator[Check]:
+        """Runs something with a plain connection to a database that was just made."""
+        async with connected(url) as engine, engine.begin() as connection:
+            yield connection.run_sync
+
+    async def test_make_the_tables_that_the_code_expects(self, check: Check) -> None:
+        options = {"compare_type": True, "compare_server_default": True}
+        assert await check(lambda c: compare_metadata(MigrationContext.configure(c, opts=options), Base.metadata)) == []
+
+    async def test_would_be_missed(self, check: Check) -> None:
+        def differences(connection: Connection) -> object:
+            connection.exec_driver_sql("DROP INDEX ix_jobs_owner")
+            return compare_metadata(MigrationContext.configure(connection), Base.metadata)
+
+        assert await check(differences) != []
+
+    async def test_form_one_line(self, check: Check) -> None:
+        def heads(connection: Connection) -> object:
+            (head,) = ScriptDirectory.from_config(alembic(connection)).get_heads()
+            return head, MigrationContext.configure(connection).get_current_heads()
+
+        assert await check(heads) == (REVISION, (REVISION,))
+
+    async def test_can_be_taken_back_and_made_again(self, check: Check) -> None:
+        def there_and_back(connection: Connection) -> object:
+            command.downgrade(alembic(connection), "base")
+            assert set(inspect(connection).get_table_names()) <= {"alembic_version"}
+            command.upgrade(alembic(connection), "head")
+            return compare_metadata(MigrationContext.configure(connection), Base.metadata)
+
+        assert await check(there_and_back) == []

@@ -1,0 +1,215 @@
+"""Where the application is installed: a server's, a member's own, direct messages, and several servers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import discord
+import pytest
+from discord import app_commands
+
+from bot.sandbox import InvocationRefused, LocalDiscord, Place, Upload
+from tests.bot.sandbox.conftest import Caller, Probe
+
+BUTTON = {"type": 1, "components": [{"type": 2, "style": 1, "label": "More", "custom_id": "more"}]}
+Seen = list[tuple[Any, ...]]
+
+
+@pytest.fixture
+async def seen(bot: Probe) -> Seen:
+    """What the command `/where`, which is offered everywhere, sees of where it is."""
+    found: Seen = []
+
+    @bot.tree.command(description="Where am I?")
+    @app_commands.allowed_installs(guilds=True, users=True)
+    @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
+    async def where(interaction: discord.Interaction, photo: discord.Attachment | None = None) -> None:
+        context = interaction.context
+        places = [name for name in ("guild", "dm_channel", "private_channel") if getattr(context, name)]
+        found.append((places, interaction.is_guild_integration(), interaction.is_user_integration()))
+        await interaction.response.defer()
+        assert photo is None or await photo.read() == b"1"
+        await interaction.edit_original_response(content="here")
+
+    await bot.wait_until_ready()
+    await bot.tree.sync()
+    return found
+
+
+async def test_discord_py_knows_where_it_is(local: LocalDiscord, bot: Probe, seen: Seen) -> None:
+    ann, bob = local.member("Ann"), local.member("Bob")
+    places: list[Place] = [
+        local.home,
+        replace(local.home, installed="both"),
+        local.add_guild("With the bot"),
+        local.add_guild("Without the bot", installed="user"),
+        local.direct(ann),
+        local.direct(ann, installed="user"),
+        local.add_group(ann, bob),
+    ]
+    for place in places:
+        invocation = await ann.at(place).invoke("where", photo=Upload("a.png", b"1"))
+        await invocation.wait_until(lambda message: message.content == "here", 5)
+        assert invocation.channel_id == place.channel_id
+        assert local.messages(place)[-1] == invocation.original
+    assert seen == [
+        (["guild"], True, False),
+        (["guild"], True, True),
+        (["guild"], True, False),
+        (["guild"], False, True),
+        (["dm_channel"], False, False),
+        (["dm_channel"], False, True),
+        (["private_channel"], False, True),
+    ]
+    assert bot.failures == []
+    assert local.refusals == []
+
+
+async def test_owners_are_told_as_discord_does(local: LocalDiscord) -> None:
+    ann = local.member("Ann")
+    abroad = local.add_guild(installed="user")
+    assert local.home.owners(ann.user) == {"0": str(local.guild_id)}
+    assert abroad.owners(ann.user) == {"1": str(ann.id)}
+    assert local.direct(ann).owners(ann.user) == {"0": "0"}
+    assert local.direct(ann, installed="both").owners(ann.user) == {"0": "0", "1": str(ann.id)}
+
+
+async def test_the_bots_own_token_gets_nowhere_where_it_is_not(local: LocalDiscord, call: Caller) -> None:
+    await call.register({"name": "ping", "description": "Answer"})
+    ann = local.member("Ann")
+    for place in (local.add_guild(installed="user"), local.add_group(ann, local.member("Bob"))):
+        invocation = await ann.at(place).invoke("ping")
+        await call.answer(invocation, 4, {"content": "a"})
+        assert invocation.original is not None
+        path = f"/channels/{place.channel_id}/messages"
+        for method, rest in (("POST", ""), ("GET", ""), ("PATCH", f"/{invocation.original.id}")):
+            reply = await call(method, path + rest, json=None if method == "GET" else {"content": "b"})
+            assert (reply.status, reply.json["code"]) == (403, 50001)
+        reply = await call("PATCH", call.hook(invocation, "/messages/@original"), json={"content": "c"})
+        assert reply.status == 200
+        direct = await call("POST", "/users/@me/channels", json={"recipient_id": str(ann.id)})
+        sent = await call("POST", f"/channels/{direct.json['id']}/messages", json={"content": "d"})
+        assert sent.status == 200
+
+
+async def test_a_visitor_has_five_follow_ups(local: LocalDiscord, call: Caller) -> None:
+    await call.register({"name": "ping", "description": "Answer"})
+    ann = local.member("Ann")
+    abroad = local.add_guild(installed="user")
+    for place, last in ((abroad, 400), (local.home, 200), (local.direct(ann, installed="user"), 200)):
+        invocation = await ann.at(place).invoke("ping")
+        await call.answer(invocation, 4, {"content": "a"})
+        replies = []
+        for number in range(6):
+            local.clock.advance(2)
+            replies.append(await call("POST", call.hook(invocation), json={"content": str(number)}))
+        assert [reply.status for reply in replies] == [200] * 5 + [last]
+        assert last == 200 or replies[-1].json["code"] == 40094
+        # Edits are no follow-ups.
+        assert (await call("PATCH", call.hook(invocation, "/messages/@original"), json={"content": "b"})).status == 200
+
+
+async def test_a_press_belongs_to_where_its_message_came_from(local: LocalDiscord, call: Caller) -> None:
+    await call.register({"name": "ping", "description": "Answer"})
+    ann = local.member("Ann")
+    abroad = local.add_guild(installed="user")
+    invocation = await ann.at(abroad).invoke("ping")
+    await call.answer(invocation, 4, {"content": "a", "components": [BUTTON]})
+    assert invocation.original is not None
+    # Wherever the member's hands were before.
+    pressed = await ann.press(invocation.original, "More")
+    assert pressed.place == abroad
+    await call.answer(
+        pressed,
+        9,
+        {
+            "custom_id": "m",
+            "title": "t",
+            "components": [{"type": 18, "label": "l", "component": {"type": 4, "custom_id": "f", "style": 1}}],
+        },
+    )
+    assert (await ann.submit(pressed, f="x")).place == abroad
+
+
+async def test_a_press_on_a_direct_message(local: LocalDiscord, call: Caller) -> None:
+    ann = local.member("Ann")
+    path = f"/channels/{local.direct(ann).channel_id}/messages"
+    assert (await call("POST", path, json={"content": "a", "components": [BUTTON]})).status == 200
+    pressed = await ann.press(local.direct_messages(ann)[0], "More")
+    assert pressed.place == local.direct(ann)
+    await call.answer(pressed, 5)
+    await call("POST", call.hook(pressed), json={"content": "b"})
+    assert [message.content for message in local.direct_messages(ann)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "offered"),
+    [
+        ({}, {"home", "second", "abroad", "direct", "group"}),
+        ({"integration_types": [0]}, {"home", "second", "direct"}),
+        ({"integration_types": [1]}, {"abroad", "group"}),
+        ({"contexts": [0]}, {"home", "second", "abroad"}),
+        ({"contexts": [1, 2]}, {"direct", "group"}),
+        ({"dm_permission": False}, {"home", "second", "abroad"}),
+    ],
+)
+async def test_a_command_is_offered_where_it_says(
+    local: LocalDiscord, call: Caller, fields: dict[str, Any], offered: set[str]
+) -> None:
+    await call.register({"name": "ping", "description": "Answer"} | fields)
+    ann = local.member("Ann")
+    places = {
+        "home": local.home,
+        "second": local.add_guild(),
+        "abroad": local.add_guild(installed="user"),
+        "direct": local.direct(ann),
+        "group": local.add_group(ann),
+    }
+    for name, place in places.items():
+        if name in offered:
+            await ann.at(place).invoke("ping")
+        else:
+            with pytest.raises(InvocationRefused, match="is not offered"):
+                await ann.at(place).invoke("ping")
+
+
+async def test_a_command_of_one_server_is_there_alone(local: LocalDiscord, call: Caller) -> None:
+    second = local.add_guild()
+    path = f"/applications/{local.application_id}/guilds/{second.guild_id}/commands"
+    assert (await call("PUT", path, json=[{"name": "ping", "description": "Answer"}])).status == 200
+    ann = local.member("Ann")
+    await ann.at(second).invoke("ping")
+    with pytest.raises(InvocationRefused):
+        await ann.invoke("ping")
+    abroad = local.add_guild(installed="user")
+    reply = await call("PUT", path.replace(str(second.guild_id), str(abroad.guild_id)), json=[])
+    assert reply.json["code"] == 50001
+
+
+async def test_a_second_server_is_there_at_once(local: LocalDiscord, bot: Probe) -> None:
+    await bot.wait_until_ready()
+    joined = bot.wait_for("guild_join", timeout=5)
+    second = local.add_guild("Second")
+    guild = await joined
+    assert (guild.id, guild.name) == (second.guild_id, "Second")
+    channel = guild.get_channel(second.channel_id)
+    assert isinstance(channel, discord.TextChannel)
+    await channel.send("hello")
+    assert [message.content for message in local.messages(second)] == ["hello"]
+    assert local.channel_messages == []
+
+
+async def test_words_abroad_are_not_heard(local: LocalDiscord, bot: Probe) -> None:
+    heard: list[str] = []
+
+    @bot.event
+    async def on_message(message: discord.Message) -> None:
+        heard.append(message.author.name)
+
+    ann = local.member("Ann")
+    await ann.at(local.add_guild(installed="user")).say("hello")
+    last = bot.wait_for("message", timeout=5)
+    await local.member("Bob").say("hello")
+    await last
+    assert heard == ["Bob"]

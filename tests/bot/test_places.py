@@ -1,0 +1,99 @@
+"""Where a command was given decides how its picture can arrive once the interaction's token has died."""
+
+import asyncio
+import dataclasses
+
+import pytest
+
+from bot.address import Address
+from bot.client import Atelier
+from bot.jobs.job import Job, State
+from bot.reply import DiscordReply
+from bot.sandbox import LocalDiscord, Permission, Place
+from engine.progress import Result
+from engine.recipe import Recipe
+from tests.bot.conftest import CONTENT, STYLE, photo
+from tests.bot.held import HeldJobs
+
+RESULT = Result(photo((96, 72)), "png", 96, 72, Recipe(), 60, 8.0, "finished")
+
+
+@dataclasses.dataclass
+class Setting:
+    """A bot, and what members ask it for."""
+
+    discord: LocalDiscord
+    client: Atelier
+    held: HeldJobs
+
+    async def asked(self, place: Place) -> Job:
+        """A job of Ada's from that place, whose token has died."""
+        invocation = await self.discord.member("Ada").at(place).invoke("stylize", content=CONTENT, style=STYLE)
+        async with asyncio.timeout(10):
+            await self.held.accepted.wait()
+        self.discord.expire_token(invocation)
+        (job,) = self.held.jobs.values()
+        return dataclasses.replace(job, state=State.RUNNING)
+
+    async def delivered(self, job: Job) -> str:
+        """The way that the picture took, twice."""
+        way = await DiscordReply(self.client, job).deliver(RESULT)
+        again = DiscordReply(self.client, dataclasses.replace(job, state=State.DELIVERING))
+        assert await again.deliver(RESULT) == way
+        return way
+
+    def pictures(self, place: Place) -> int:
+        """How many messages with a picture are there."""
+        return sum(bool(message.attachments) for message in self.discord.messages(place))
+
+
+@pytest.fixture
+def setting(discord: LocalDiscord, client: Atelier, held: HeldJobs) -> Setting:
+    return Setting(discord, client, held)
+
+
+def place_of(job: Job) -> str:
+    return Address.model_validate_json(job.address).place
+
+
+@pytest.mark.parametrize("installed", ["guild", "both"])
+async def test_a_server_with_the_app_has_the_reply_edited(setting: Setting, installed: str) -> None:
+    place = setting.discord.add_guild(installed=installed)  # type: ignore[arg-type]
+    job = await setting.asked(place)
+    assert place_of(job) == "server"
+    assert await setting.delivered(job) == "edit"
+    assert setting.pictures(place) == 1
+
+
+async def test_a_channel_that_was_closed_to_the_bot_leaves_direct_messages(setting: Setting) -> None:
+    job = await setting.asked(setting.discord.home)
+    setting.discord.forbid(Permission.VIEW_CHANNEL)
+    assert await setting.delivered(job) == "direct"
+    assert setting.pictures(setting.discord.home) == 0
+    assert setting.pictures(setting.discord.direct(setting.discord.member("Ada"))) == 1
+
+
+async def test_a_server_without_the_app_leaves_direct_messages(setting: Setting) -> None:
+    place = setting.discord.add_guild(installed="user")
+    job = await setting.asked(place)
+    assert place_of(job) == "elsewhere"
+    assert await setting.delivered(job) == "direct"
+    assert setting.pictures(place) == 0
+    assert setting.pictures(setting.discord.direct(setting.discord.member("Ada"))) == 1
+    assert not [request for request in setting.discord.requests if str(place.channel_id) in request.path]
+
+
+async def test_a_private_group_leaves_direct_messages(setting: Setting) -> None:
+    place = setting.discord.add_group(setting.discord.member("Ada"), setting.discord.member("Bob"))
+    job = await setting.asked(place)
+    assert place_of(job) == "elsewhere"
+    assert await setting.delivered(job) == "direct"
+
+
+@pytest.mark.parametrize("installed", ["guild", "user"])
+async def test_direct_messages_have_the_reply_edited(setting: Setting, installed: str) -> None:
+    place = setting.discord.direct(setting.discord.member("Ada"), installed=installed)  # type: ignore[arg-type]
+    job = await setting.asked(place)
+    assert place_of(job) == "direct"
+    assert await setting.delivered(job) == "edit"
+    assert setting.pictures(place) == 1

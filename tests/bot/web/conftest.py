@@ -1,0 +1,141 @@
+"""The real client at the local Discord, a real database, and a stand-in for the workers, behind the real endpoints."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import aiohttp
+import discord
+import pytest
+import yarl
+
+from bot.client import Atelier
+from bot.jobs.cipher import Cipher, new_key
+from bot.jobs.store import Store
+from bot.sandbox import LocalDiscord
+from bot.settings import Settings
+from bot.web.health import Health
+from bot.web.server import serve
+from engine.executor import Executor
+
+DETAILS = "detail"
+
+
+class Workers:
+    """As much of an executor as health asks for."""
+
+    def __init__(self) -> None:
+        self.now = 1
+        self.lost = False
+        self.asked = 0
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def slots(self) -> int:
+        self.asked += 1
+        while not self.answers.is_set():
+            try:
+                await self.answers.wait()
+            except asyncio.CancelledError:
+                continue  # as what waits for a connection may do
+        if self.lost:
+            raise OSError("the scheduler at tcp://secret:8786 is gone")
+        return self.now
+
+
+@dataclass
+class Operated:
+    """What an operator has: settings, and a door."""
+
+    settings: Settings
+    local: LocalDiscord
+    store: Store
+    directory: Path
+    workers: Any = field(default_factory=Workers)
+    intake: bool = True
+    least_free: int = 0
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Atelier]:
+        """The endpoints of a client that has not logged in yet."""
+        async with Atelier(self.settings) as client:
+            # discord.py waits this long for further servers before it is ready; here there is one.
+            client._connection.guild_ready_timeout = 0.05
+            executor = cast(Executor, self.workers)
+            health = Health(client, executor, self.store, self.directory, least_free=self.least_free)
+            here = self.settings.health_host, self.settings.health_port
+            async with serve(*here, health, lambda: self.intake):
+                yield client
+
+    @asynccontextmanager
+    async def connecting(self) -> AsyncIterator[Atelier]:
+        """The same on its way to Discord."""
+        async with self.serving() as client:
+            await client.login(self.local.token)
+            connection = asyncio.create_task(client.connect())
+            yield client
+            connection.cancel()
+            await asyncio.gather(connection, return_exceptions=True)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Atelier]:
+        """The same once it is there."""
+        async with self.connecting() as client:
+            await client.wait_until_ready()
+            yield client
+
+    async def get(self, path: str = "/healthz", *, host: str = "127.0.0.1", **headers: str) -> tuple[int, Any]:
+        """Status, and JSON or text without the details."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://{host}:{self.settings.health_port}{path}", headers=headers) as response,
+        ):
+            if response.content_type != "application/json":
+                return response.status, await response.text()
+            answer = await response.json()
+            return response.status, {part: well for part, well in answer.items() if part != DETAILS}
+
+    async def detail(self, part: str, path: str = "/healthz") -> str:
+        """What is said of one part."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self.settings.health_port}{path}") as response,
+        ):
+            found: str = (await response.json())[DETAILS][part]
+            return found
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client points discord.py elsewhere, for the whole process."""
+    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
+    gateway = discord.gateway.DiscordWebSocket
+    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", yarl.URL(str(gateway.DEFAULT_GATEWAY)))
+
+
+@pytest.fixture
+async def local() -> AsyncIterator[LocalDiscord]:
+    """A local Discord that a test may leave early."""
+    async with LocalDiscord() as server:
+        yield server
+
+
+@pytest.fixture
+def settings(local: LocalDiscord, unused_tcp_port: int) -> Settings:
+    """Settings with a port for the endpoints."""
+    return Settings(
+        _env_file=None,
+        discord_api_url=local.api_url,
+        discord_gateway_url=local.gateway_url,
+        health_port=unused_tcp_port,
+    )
+
+
+@pytest.fixture
+async def operated(settings: Settings, local: LocalDiscord, tmp_path: Path) -> AsyncIterator[Operated]:
+    """Everything at hand, one worker, nothing served yet."""
+    async with Store.open(f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}", Cipher([new_key()])) as store:
+        yield Operated(settings, local, store, tmp_path)

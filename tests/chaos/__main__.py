@@ -1,0 +1,58 @@
+"""``python -m tests.chaos``: whether a job that was accepted is ever lost or answered twice.
+
+The real bot, a real database, a real Dask cluster and the real engine at thumbnail sizes run as processes of their own
+under a supervisor. Simulated members ask for pictures through the local Discord, cancel some, and press twice.
+Meanwhile bots, workers and the scheduler are killed at every change of a job's state and at random moments, and Discord
+fails in the ways that it has. Afterwards each accepted job must have had exactly one final answer. Exit code 1 if not.
+"""
+
+import argparse
+import asyncio
+import json
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.chaos.run import Scenario, run
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=100, help="how many are to be accepted (100)")
+    parser.add_argument("--members", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0, help="of who does what; not of who wins which race")
+    parser.add_argument("--minutes", type=float, default=90.0, help="after which members ask for no more")
+    parser.add_argument("--bots", type=int, default=1, help="processes: one shard each, one database for all")
+    parser.add_argument("--workers", type=int, default=1, help="beside a scheduler; 0: within each bot")
+    parser.add_argument("--database", help="SQLAlchemy's URL of an empty database (SQLite in the data directory)")
+    parser.add_argument("--kill-every", type=float, default=6.0, help="mean seconds between blows; 0 for none")
+    parser.add_argument("--fault-every", type=float, default=8.0, help="mean seconds between troubles; 0 for none")
+    parser.add_argument("--folder", type=Path, help="an empty folder for data and logs, kept (a temporary one)")
+    parser.add_argument("--json", type=Path, help="write the report here, too")
+    arguments = parser.parse_args()
+    scenario = Scenario(
+        jobs=arguments.jobs,
+        members=arguments.members,
+        seed=arguments.seed,
+        minutes=arguments.minutes,
+        bots=arguments.bots,
+        workers=arguments.workers,
+        database=arguments.database,
+        kill_every=arguments.kill_every or None,
+        fault_every=arguments.fault_every or None,
+    )
+    with ExitStack() as stack:
+        folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="atelier-chaos-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        report = asyncio.run(run(scenario, folder))
+    report.show(Console())
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report.as_json(), indent=2))
+    return 0 if report.well else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,142 @@
+"""Afterwards: has each accepted job exactly one final answer, and is it its own?"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from bot import words
+from engine.errors import PaintingCancelled
+from tests.chaos.members import Ask, Book
+from tests.chaos.pictures import likeness
+from tests.chaos.watch import Row, Watch
+from tests.chaos.witness import Sight, Witness
+
+Kind = Literal["lost", "doubled", "stranger", "went back", "disagrees"]
+
+MOST_WORK_LOST: Final = 15.0
+"""Seconds."""
+ALIKE: Final = 0.6
+"""The least correlation of a painting with the pattern of its content; another's is below 0.5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that must not be."""
+
+    kind: Kind
+    job: str
+    detail: str
+
+
+class Checker:
+    """Compares what the members saw with what the database says."""
+
+    def __init__(self, book: Book, watch: Watch, witness: Witness) -> None:
+        self._book = book
+        self._watch = watch
+        self._witness = witness
+        self._asks = {row.id: ask for ask in book.asks if (row := book.job(ask)) is not None}
+        self._named: dict[str, list[list[Sight]]] = {}
+        self.most_work_lost = 0.0
+        """The most seconds of work, as its member saw it, by which a painting went back; set by :meth:`findings`."""
+        for states in witness.messages():
+            for job in {job for sight in states for job in sight.jobs}:
+                self._named.setdefault(job, []).append(states)
+
+    def findings(self) -> list[Finding]:
+        """Everything that is wrong, job by job."""
+        found: list[Finding] = []
+        for row in self._watch.rows.values():
+            ask = self._asks.get(row.id)
+            if ask is None:
+                found.append(Finding("disagrees", row.id, "nobody asked for it"))
+            else:
+                found += self._check(ask, row)
+        return found
+
+    def _check(self, ask: Ask, row: Row) -> Iterable[Finding]:
+        messages = self._messages(ask, row)
+        for states in messages:
+            lost = _work_lost(states)
+            self.most_work_lost = max(self.most_work_lost, lost)
+            if lost > MOST_WORK_LOST:
+                yield Finding("went back", row.id, f"by {lost:.0f} s of work")
+        yield from self._owner(ask, row, messages)
+        yield from _count(row, messages, self._witness.states(ask.invocation.original_id))
+        if row.state != "cancelled" and self._told_cancelled(ask):
+            yield Finding("disagrees", row.id, f"its member was told that it is cancelled, and it is {row.state}")
+
+    def _messages(self, ask: Ask, row: Row) -> list[list[Sight]]:
+        """Every message about a job: those of its interaction, and those that name it, but not what ``/jobs`` shows."""
+        own = [self._witness.states(message) for message in ask.invocation.message_ids]
+        return own + [states for states in self._named.get(row.id, []) if states not in own and not states[0].ephemeral]
+
+    def _told_cancelled(self, ask: Ask) -> bool:
+        told = words.explain(PaintingCancelled())
+        return any(
+            sight.content == told
+            for press in ask.presses
+            for message in press.message_ids
+            for sight in self._witness.states(message)
+        )
+
+    def _owner(self, ask: Ask, row: Row, messages: list[list[Sight]]) -> Iterable[Finding]:
+        if row.owner != ask.member.id:
+            yield Finding("stranger", row.id, f"belongs to {row.owner}, asked for by {ask.member.id}")
+        for job, digest in {final for states in messages for sight in states for final in sight.finals}:
+            if job and job != row.id:
+                yield Finding("stranger", row.id, f"its reply showed the painting of {job}")
+            alike = likeness(self._witness.pictures[digest], ask.number)
+            if alike < ALIKE:
+                yield Finding("stranger", row.id, f"its painting is like its content by {alike:.2f} only")
+
+
+def _count(row: Row, messages: list[list[Sight]], reply: list[Sight]) -> Iterable[Finding]:
+    """One answer, of the kind that the database says, and no other."""
+    pictures = [states for states in messages if any(sight.finals for sight in states)]
+    overwritten = [states for states in pictures if not states[-1].deleted and not states[-1].finals]
+    for states in overwritten:
+        yield Finding("went back", row.id, f"its finished painting was replaced by {states[-1].content!r}")
+    shown = [states for states in pictures if states not in overwritten]
+    told = [states for states in messages if any(sight.is_ending for sight in states)]
+    standing = [states for states in shown + told if not states[-1].deleted]
+    if len(standing) > 1:
+        yield Finding("doubled", row.id, f"{len(standing)} answers stand: {[s[-1].content for s in standing]}")
+    yield from _missing(row, shown, told, reply)
+
+
+def _missing(row: Row, shown: list[list[Sight]], told: list[list[Sight]], reply: list[Sight]) -> Iterable[Finding]:
+    """An end that its member can't know of, or one that was told otherwise than the database has it."""
+    last = reply[-1].content if reply else "nothing"
+    match row.state:
+        case "delivered":
+            if not shown and row.way != "kept":
+                yield Finding("lost", row.id, f"delivered by {row.way}, but the reply says {last!r}")
+            if told:
+                yield Finding("disagrees", row.id, f"delivered, and told {told[-1][-1].content!r}")
+        case "failed" | "expired":
+            if not told and row.way != "kept":
+                yield Finding("lost", row.id, f"{row.state} ({row.cause}) by {row.way}, but the reply says {last!r}")
+            if shown:
+                yield Finding("disagrees", row.id, f"{row.state}, and its painting was shown")
+        case "cancelled":
+            if not told and row.way != "kept" and reply and not reply[-1].deleted:
+                yield Finding("lost", row.id, f"cancelled, but the reply says {last!r}")
+            if shown:
+                yield Finding("disagrees", row.id, "cancelled, and its painting was shown")
+        case _:
+            yield Finding("lost", row.id, f"still {row.state}; the reply says {last!r}")
+
+
+def _work_lost(states: list[Sight]) -> float:
+    """The most seconds of work by which the steps went back that a member read: since they read that step first."""
+    most = 0.0
+    rising: list[tuple[float, int]] = []
+    for sight in states:
+        if sight.step is None:
+            continue
+        if rising and sight.step < rising[-1][1]:
+            most = max(most, rising[-1][0] - next(at for at, step in rising if step >= sight.step))
+            rising = []
+        rising.append((sight.at, sight.step))
+    return most

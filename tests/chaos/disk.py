@@ -1,0 +1,55 @@
+"""A small disk of its own for the bot's data, which can be filled up: a tmpfs, where this user may mount one."""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+SIZE_MB: Final = 512
+MEGABYTE: Final = 2**20
+
+
+class Disk:
+    """The disk under ``folder``. Make one with :func:`small_disk`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ballast = folder / "ballast"
+
+    def fill(self, leave: int) -> None:
+        """Take all room but ``leave`` bytes."""
+        taken = shutil.disk_usage(self.folder).free - leave
+        block = bytes(MEGABYTE)
+        with self._ballast.open("ab") as ballast, contextlib.suppress(OSError):
+            while taken > 0:
+                taken -= ballast.write(block[: min(taken, MEGABYTE)])
+                ballast.flush()
+
+    def empty(self) -> None:
+        """Give the room back."""
+        self._ballast.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def small_disk(folder: Path) -> AsyncIterator[Disk | None]:
+    """Mount a disk at ``folder`` while inside; None where this user may not, and ``folder`` stays what it is."""
+    if not await _run("mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "atelier-chaos", str(folder)):
+        yield None
+        return
+    try:
+        yield Disk(folder)
+    finally:
+        await _run("umount", "--lazy", str(folder))
+
+
+async def _run(*command: str) -> bool:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        )
+    except FileNotFoundError:
+        return False
+    return await process.wait() == 0

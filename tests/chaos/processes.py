@@ -1,0 +1,245 @@
+"""Scheduler, workers and bots as processes of their own, started again whenever they end, as a supervisor would."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+import psutil
+
+Role = Literal["scheduler", "worker", "bot"]
+
+RESTART_AFTER: Final = 0.3
+"""Seconds between a process's end and its next start."""
+LONGEST_RESTART: Final = 5.0
+"""The same for a process that keeps ending by itself."""
+STOP_WITHIN: Final = 15.0
+"""Seconds that a process has to end when asked, before it is killed."""
+
+
+class Child:
+    """One supervised process and all that it starts: they form a group of their own and are killed as one."""
+
+    def __init__(self, role: Role, name: str, arguments: Sequence[str], environment: Mapping[str, str], logs: Path):
+        self.role: Role = role
+        self.name = name
+        self.log = logs / f"{name}.log"
+        """Where its standard output and error go, every start after the other."""
+        self.fell = 0
+        """How often it ended by itself."""
+        self.polite_seconds: list[float] = []
+        """How long it took to end each time that it was asked to."""
+        self._arguments = arguments
+        self._environment = environment
+        self._process: asyncio.subprocess.Process | None = None
+        self._started_at = 0.0
+        self._asked_at: float | None = None
+        self._struck = False
+
+    async def supervise(self) -> None:
+        """Start it, and start it again, until cancelled; then nothing of it is left."""
+        falls_in_a_row = 0
+        try:
+            while True:
+                await self._start()
+                assert self._process is not None
+                await self._process.wait()
+                if self._asked_at is not None:
+                    self.polite_seconds.append(time.monotonic() - self._asked_at)
+                elif not self._struck:
+                    self.fell += 1
+                    falls_in_a_row = falls_in_a_row + 1 if self.age < 10 else 1
+                else:
+                    falls_in_a_row = 0
+                self._sweep()
+                await asyncio.sleep(min(RESTART_AFTER * 2**falls_in_a_row, LONGEST_RESTART))
+        finally:
+            await self._stop()
+
+    @property
+    def age(self) -> float:
+        """Seconds since its last start."""
+        return time.monotonic() - self._started_at
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs now, and nobody has struck it."""
+        return self._process is not None and self._process.returncode is None and not self._struck
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, while it is alive."""
+        return self._process.pid if self._process is not None and self.alive else None
+
+    def kill(self) -> bool:
+        """End all of it at once (SIGKILL); whether there was something to kill."""
+        if not self.alive:
+            return False
+        self._struck = True
+        self._signal(signal.SIGKILL)
+        return True
+
+    def kill_innermost(self) -> bool:
+        """SIGKILL for the largest of the processes that it has started, as the kernel does when memory runs out."""
+        if self._process is None or not self.alive:
+            return False
+        try:
+            inner = psutil.Process(self._process.pid).children(recursive=True)
+            victims = [(process.memory_info().rss, process.pid) for process in inner]
+        except psutil.Error:
+            return False
+        if not victims:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(max(victims)[1], signal.SIGKILL)
+        return True
+
+    def ask(self) -> bool:
+        """Ask it to end (SIGTERM), as a supervisor does when the machine goes down."""
+        if self._process is None or not self.alive:
+            return False
+        self._struck = True
+        self._asked_at = time.monotonic()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGTERM)
+        return True
+
+    async def freeze(self, seconds: float) -> bool:
+        """Let all of it stand still (SIGSTOP) and then go on, as a machine that swaps does; whether it was there."""
+        if not self.alive:
+            return False
+        self._signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._signal(signal.SIGCONT)
+        return True
+
+    def resident(self) -> int:
+        """Bytes of memory that the process itself holds; 0 when it is not there."""
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss) if self.pid else 0
+        except psutil.Error:
+            return 0
+
+    async def _start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._arguments,
+                env=dict(self._environment),
+                cwd=self.log.parent,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._started_at = time.monotonic()
+        self._asked_at, self._struck = None, False
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    def _sweep(self) -> None:
+        """What it had started goes with it, as in a container."""
+        self._signal(signal.SIGKILL)
+
+    async def _stop(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            began = time.monotonic()
+            self.ask()
+            try:
+                async with asyncio.timeout(STOP_WITHIN):
+                    await self._process.wait()
+            except TimeoutError:
+                self._signal(signal.SIGKILL)
+                await self._process.wait()
+            self.polite_seconds.append(time.monotonic() - began)
+        self._sweep()
+
+
+class Fleet:
+    """All the children."""
+
+    def __init__(self, children: Sequence[Child]) -> None:
+        self.children = children
+
+    @property
+    def embedded(self) -> bool:
+        """Whether each bot has its worker within itself."""
+        return not self.of("worker")
+
+    def of(self, role: Role) -> list[Child]:
+        """Those of one role."""
+        return [child for child in self.children if child.role == role]
+
+    def fell(self) -> dict[str, int]:
+        """How often those of each role ended by themselves."""
+        return {role: sum(child.fell for child in self.of(role)) for role in ("scheduler", "worker", "bot")}
+
+    def polite_seconds(self) -> list[float]:
+        """How long bots took to end when asked."""
+        return [seconds for child in self.of("bot") for seconds in child.polite_seconds]
+
+
+@asynccontextmanager
+async def fleet(environment: Mapping[str, str], logs: Path, *, bots: int, workers: int) -> AsyncIterator[Fleet]:
+    """Register the commands, then keep a scheduler, ``workers`` workers and ``bots`` bots running while inside.
+
+    Without workers of their own the bots embed one each.
+
+    Raises:
+        RuntimeError: the commands could not be registered.
+    """
+    await _sync(environment, logs)
+    children: list[Child] = []
+    if workers:
+        port = free_port()
+        environment = {**environment, "SCHEDULER": f"tcp://127.0.0.1:{port}"}
+        serve = ("scheduler", "--host", "127.0.0.1", "--port", str(port))
+        children.append(Child("scheduler", "scheduler", atelier(*serve), environment, logs))
+        join = ("worker", "--scheduler", environment["SCHEDULER"])
+        children += [Child("worker", f"worker-{index}", atelier(*join), environment, logs) for index in range(workers)]
+    children += [
+        Child("bot", f"bot-{index}", atelier("run"), {**environment, **_shard(index, bots)}, logs)
+        for index in range(bots)
+    ]
+    tasks = {child: asyncio.create_task(child.supervise()) for child in children}
+    try:
+        yield Fleet(children)
+    finally:
+        for role in ("bot", "worker", "scheduler"):  # as an operator would: those who need others first
+            ending = [task for child, task in tasks.items() if child.role == role]
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+
+
+def atelier(*arguments: str) -> list[str]:
+    """The command line that starts ``atelier`` at thumbnail sizes."""
+    return [sys.executable, "-m", "tests.chaos.child", *arguments]
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _shard(number: int, count: int) -> dict[str, str]:
+    return {"SHARD_ID": str(number), "SHARD_COUNT": str(count)} if count > 1 else {}
+
+
+async def _sync(environment: Mapping[str, str], logs: Path) -> None:
+    process = await asyncio.create_subprocess_exec(*atelier("sync"), env=dict(environment), cwd=logs)
+    if await process.wait() != 0:
+        raise RuntimeError("atelier sync failed: what it said is above")

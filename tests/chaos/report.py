@@ -1,0 +1,126 @@
+"""What a run of the chaos test came to, as JSON and as a table."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos.checker import Finding
+from tests.chaos.killer import Killer
+from tests.chaos.members import Book
+from tests.chaos.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Counts, and everything that must not be."""
+
+    seed: int
+    seconds: float
+    jobs: int
+    """Accepted: their rows are in the database."""
+    states: dict[str, int]
+    ways: dict[str, int]
+    causes: dict[str, int]
+    kills: dict[str, int]
+    """SIGKILLs by victim."""
+    blows: dict[str, int]
+    """Every SIGKILL, SIGTERM and SIGSTOP by victim and moment."""
+    missed: int
+    faults: dict[str, int]
+    resumed: int
+    """Delivered jobs that had a checkpoint when a bot, worker or scheduler under them was struck."""
+    interrupted: int
+    """Delivered jobs that were being painted when a bot, worker or scheduler was struck."""
+    most_work_lost: float
+    """The most seconds of work by which a painting went back before its member's eyes."""
+    cancelled: int
+    refused: dict[str, int]
+    """Asks answered by words in place of a job."""
+    unacknowledged: int
+    """Asks that nobody answered within Discord's three seconds: Discord itself tells so."""
+    only_acknowledged: int
+    """Asks whose bot died between "thinking …" and the job: no promise was given."""
+    fell: dict[str, int]
+    """How often processes ended by themselves; workers do when their scheduler is gone."""
+    polite_seconds: float
+    """The longest that a bot took to end when asked."""
+    fetched: int
+    """Paintings that were kept, and that their member fetched by ``/jobs``."""
+    orphans: int
+    """Blobs that no job claims in the end."""
+    errors: dict[str, int]
+    """Lines of the bots' logs at level error or above, by event."""
+    lost: int
+    doubled: int
+    findings: list[dict[str, str]]
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, under the fields' names."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def show(self, console: Console) -> None:
+        """Print it."""
+        table = Table("", "", show_header=False, title="lost nothing" if self.well else "[red]something is wrong[/]")
+        for name, value in self.as_json().items():
+            if name == "findings":
+                continue
+            shown = ", ".join(f"{key}: {count}" for key, count in value.items()) if isinstance(value, dict) else value
+            table.add_row(name.replace("_", " "), str(round(shown, 1) if isinstance(shown, float) else shown))
+        console.print(table)
+        for finding in self.findings:
+            console.print(f"[red]{finding['kind']}[/] {finding['job']}: {finding['detail']}", highlight=False)
+
+
+def outcomes(book: Book) -> tuple[Counter[str], int, int]:
+    """Of the asks that became no job: refused by which words, unacknowledged, acknowledged and no more."""
+    refused: Counter[str] = Counter()
+    unacknowledged = only_acknowledged = 0
+    for ask in book.asks:
+        if book.job(ask) is not None:
+            continue
+        if ask.invocation.acknowledged_after is None:
+            unacknowledged += 1
+        elif told := book.refusal(ask):
+            refused[told.split("`")[0].split(".")[0][:60]] += 1
+        else:
+            only_acknowledged += 1
+    return refused, unacknowledged, only_acknowledged
+
+
+def survivors(watch: Watch, killer: Killer) -> tuple[int, int]:
+    """How many jobs went on from a checkpoint after a blow and were delivered; how many were painted then."""
+    delivered = {row.id for row in watch.rows.values() if row.state == "delivered"}
+    kept = {job for blow in killer.blows for job in blow.kept}
+    running = {job for blow in killer.blows for job in blow.running}
+    return len(kept & delivered), len(running & delivered)
+
+
+def logged_errors(logs: Iterable[Path]) -> Counter[str]:
+    """Lines at level error or above, by event."""
+    found: Counter[str] = Counter()
+    for path in logs:
+        for line in path.read_text(errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                found["(a line that is not JSON)"] += 1
+                continue
+            if isinstance(entry, dict) and entry.get("level") in {"error", "critical"}:
+                found[str(entry.get("event"))[:80]] += 1
+    return Counter(dict(found.most_common(20)))
+
+
+def as_dicts(findings: Iterable[Finding]) -> list[dict[str, str]]:
+    """Findings as JSON has them."""
+    return [{"kind": finding.kind, "job": finding.job, "detail": finding.detail} for finding in findings]

@@ -1,0 +1,173 @@
+"""One run: a local Discord, the real processes under it, members, killer and faults, then the check."""
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bot.demo.show import OPERATORS_OWN
+from bot.sandbox import LocalDiscord
+from tests.chaos.checker import Checker
+from tests.chaos.disk import small_disk
+from tests.chaos.faults import MIN_FREE_MB, Troubles
+from tests.chaos.killer import Killer
+from tests.chaos.members import Book, Customer, Places, customers
+from tests.chaos.processes import fleet
+from tests.chaos.report import Report, as_dicts, logged_errors, outcomes, survivors
+from tests.chaos.watch import Watch
+from tests.chaos.witness import Witness
+
+START_WITHIN: Final = 120.0
+"""Seconds for the first bot to connect."""
+QUIET: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What to run."""
+
+    jobs: int
+    """How many are to be accepted."""
+    members: int = 10
+    seed: int = 0
+    minutes: float = 60.0
+    """After these, members ask for no more."""
+    settle: float = 240.0
+    """Seconds for what is open then to end, in peace."""
+    bots: int = 1
+    workers: int = 1
+    database: str | None = None
+    """SQLAlchemy's URL; SQLite beside the blobs unless given."""
+    kill_every: float | None = 6.0
+    """Mean seconds between two blows, beyond one; None for none."""
+    fault_every: float | None = 8.0
+    """Mean seconds between two of the larger troubles; None for no faults at all."""
+
+
+async def run(scenario: Scenario, folder: Path) -> Report:
+    """Run it, with data and logs in ``folder``.
+
+    Raises:
+        RuntimeError, TimeoutError: not even the start worked.
+    """
+    began = time.monotonic()
+    data, logs = folder / "data", folder / "logs"
+    data.mkdir()
+    logs.mkdir()
+    async with small_disk(data) as disk, LocalDiscord() as discord:
+        database = scenario.database or f"sqlite+aiosqlite:///{data / 'atelier.db'}"
+        environment = _environment(discord, data, scenario.database)
+        witness = Witness(discord)
+        async with (
+            fleet(environment, logs, bots=scenario.bots, workers=scenario.workers) as children,
+            Watch.open(database) as watch,
+        ):
+            await discord.wait_for_bot(START_WITHIN, scenario.bots)
+            places = Places(discord)
+            book = Book(scenario.jobs, watch, witness)
+            killer = Killer(
+                children, watch, witness, random.Random(f"killer {scenario.seed}"), pause=scenario.kill_every or 1
+            )
+            crowd = customers(places, book, scenario.members, scenario.seed)
+            troubles = Troubles(discord, [customer.member for customer in crowd], places.joined, disk, scenario.seed)
+            async with _going_on(
+                *([killer.run()] if scenario.kill_every else []),
+                *([troubles.run(scenario.fault_every)] if scenario.fault_every else []),
+            ):
+                await _ask(crowd, scenario)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(scenario.settle):
+                    await _settled(watch)
+            await watch.read_all()
+            claimed = await watch.claimed()
+            checker = Checker(book, watch, witness)
+            findings = checker.findings()
+        rows = list(watch.rows.values())
+        resumed, interrupted = survivors(watch, killer)
+        refused, unacknowledged, only_acknowledged = outcomes(book)
+        return Report(
+            seed=scenario.seed,
+            seconds=time.monotonic() - began,
+            jobs=len(rows),
+            states=Counter(row.state for row in rows),
+            ways=Counter(row.way for row in rows if row.way),
+            causes=Counter(json.loads(row.cause)[0] for row in rows if row.cause),
+            kills=killer.kills(),
+            blows=killer.by_moment(),
+            missed=killer.missed,
+            faults=troubles.counts,
+            resumed=resumed,
+            interrupted=interrupted,
+            most_work_lost=checker.most_work_lost,
+            cancelled=sum(row.state == "cancelled" for row in rows),
+            refused=refused,
+            unacknowledged=unacknowledged,
+            only_acknowledged=only_acknowledged,
+            fell=children.fell(),
+            polite_seconds=max(children.polite_seconds(), default=0.0),
+            fetched=sum(ask.fetched for ask in book.asks),
+            orphans=_orphans(data / "blobs", claimed),
+            errors=logged_errors(child.log for child in children.of("bot")),
+            lost=sum(finding.kind == "lost" for finding in findings),
+            doubled=sum(finding.kind == "doubled" for finding in findings),
+            findings=as_dicts(findings),
+        )
+
+
+def _environment(discord: LocalDiscord, data: Path, database: str | None) -> Mapping[str, str]:
+    """An operator's environment, with nothing of the real operator's in it."""
+    root = Path(__file__).parents[2]
+    environment = {name: value for name, value in os.environ.items() if name not in OPERATORS_OWN} | {
+        "DISCORD_TOKEN": discord.token,
+        "DISCORD_API_URL": discord.api_url,
+        "DISCORD_GATEWAY_URL": discord.gateway_url,
+        "DISCORD_CDN_URL": discord.cdn_url,
+        "DATA_DIRECTORY": str(data),
+        "MIN_FREE_MB": str(MIN_FREE_MB),
+        "LOG_LEVEL": "INFO",
+        "LOG_FORMAT": "json",
+        "PYTHONPATH": str(root),
+    }
+    return environment | ({"DATABASE_URL": database} if database else {})
+
+
+@asynccontextmanager
+async def _going_on(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have these coroutines run beside what is inside; what they raise ends it."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
+
+
+async def _ask(crowd: list[Customer], scenario: Scenario) -> None:
+    """Let the members live until they have what they want, or the time is over."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(scenario.minutes * 60), asyncio.TaskGroup() as group:
+            for customer in crowd:
+                group.create_task(customer.live())
+
+
+async def _settled(watch: Watch) -> None:
+    """Wait until no job has been open for :data:`QUIET` seconds: whoever would answer twice has the time to."""
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < QUIET:
+        if watch.open_rows():
+            quiet_since = time.monotonic()
+        await asyncio.sleep(0.1)
+
+
+def _orphans(folder: Path, claimed: set[str]) -> int:
+    return sum(path.is_file() and path.name not in claimed for path in folder.rglob("*"))
