@@ -314,7 +314,7 @@ def _painted(studio: Studio, queue: Queue, order: Order, stop: Stop) -> Result:
 def _tell(queue: Queue, what: object) -> None:
     try:
         queue.put(what)
-    except OSError as error:  # the scheduler is gone, and with it whoever wanted the picture
+    except (OSError, KeyError) as error:  # the scheduler is gone, or a new one is there: nobody wants the picture now
         raise PaintingCancelled from error
 
 

@@ -1,0 +1,200 @@
+"""Bytes under their own hash: on disk, and where fsspec reaches."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.blobs import Blobs
+from engine.errors import BlobLost
+
+ROOT = Path(__file__).parents[2]
+URLS: dict[str, Callable[[Path], str]] = {
+    "path": lambda folder: str(folder / "not there yet" / "blobs"),
+    "file": lambda folder: f"file://{folder}/blobs",
+    "local": lambda folder: f"local://{folder}/blobs",
+    "memory": lambda folder: f"memory://{uuid4().hex}/blobs",
+}
+
+
+@pytest.fixture(params=URLS)
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    return Blobs(URLS[request.param](tmp_path))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Blobs:
+    return Blobs(str(tmp_path))
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+# --- Anywhere ---
+
+
+def test_bytes_are_found_by_their_hash(blobs: Blobs) -> None:
+    name = blobs.put(b"a picture")
+    assert name == hashlib.sha256(b"a picture").hexdigest()
+    assert blobs.get(name) == b"a picture"
+    assert Blobs(blobs.url).get(name) == b"a picture"
+
+
+def test_an_empty_place_holds_nothing(blobs: Blobs) -> None:
+    assert list(blobs) == []
+    with pytest.raises(BlobLost) as lost:
+        blobs.get("0" * 64)
+    assert lost.value.name == "0" * 64
+
+
+def test_what_is_kept_is_told_with_its_size_and_age(blobs: Blobs) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=2)  # file systems count coarsely
+    kept = {blobs.put(data): len(data) for data in (b"", b"one", b"another")}
+    told = list(blobs)
+    assert {blob.name: blob.bytes for blob in told} == kept
+    assert all(before <= blob.modified <= datetime.now(UTC) + timedelta(seconds=2) for blob in told)
+
+
+def test_the_same_bytes_are_kept_once(blobs: Blobs) -> None:
+    assert blobs.put(b"twice") == blobs.put(b"twice")
+    assert len(list(blobs)) == 1
+
+
+def test_what_is_removed_is_gone_and_can_be_removed_again(blobs: Blobs) -> None:
+    name, other = blobs.put(b"one"), blobs.put(b"other")
+    for _ in range(2):
+        blobs.remove(name)
+    with pytest.raises(BlobLost):
+        blobs.get(name)
+    assert [blob.name for blob in blobs] == [other]
+    assert blobs.put(b"one") == name
+    assert blobs.get(name) == b"one"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@given(data=st.binary(max_size=5000))
+def test_any_bytes_come_back(blobs: Blobs, data: bytes) -> None:
+    assert blobs.get(blobs.put(data)) == data
+
+
+def test_several_threads_put_and_get_at_the_same_time(blobs: Blobs) -> None:
+    lost: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for each in range(20):
+                data = bytes([each]) * 1000  # the same in each thread
+                assert blobs.get(blobs.put(data)) == data
+                own = b"%d %d" % (number, each)
+                name = blobs.put(own)
+                assert blobs.get(name) == own
+                blobs.remove(name)
+        except BaseException as error:
+            lost.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not lost
+    assert len(list(blobs)) == 20
+
+
+# --- On disk ---
+
+
+def test_putting_bytes_again_makes_them_young_again(disk: Blobs, tmp_path: Path) -> None:
+    """So that nobody sweeps away what was just put."""
+    disk.put(b"old")
+    (file,) = files(tmp_path)
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    disk.put(b"old")
+    (blob,) = disk
+    assert blob.modified > datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("damage", [b"", b"anothe", b"another!", b"Another"])
+def test_bytes_that_are_no_longer_what_they_were_are_lost(damage: bytes, disk: Blobs, tmp_path: Path) -> None:
+    name = disk.put(b"another")
+    (file,) = files(tmp_path)
+    file.write_bytes(damage)
+    with pytest.raises(BlobLost):
+        disk.get(name)
+    disk.put(b"another")  # mends it
+    assert disk.get(name) == b"another"
+
+
+def test_a_place_that_can_not_be_used_is_an_error_of_the_system(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"no folder")
+    disk = Blobs(str(tmp_path / "file"))
+    with pytest.raises(OSError, match=r"Not a directory|exists"):
+        disk.put(b"bytes")
+
+
+LIMITED = """
+import resource, signal, sys
+from engine.blobs import Blobs
+from engine.errors import StorageFull
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+blobs = Blobs(sys.argv[1])
+small = blobs.put(bytes(5_000))
+try:
+    blobs.put(bytes(20_000))
+except StorageFull:
+    print("full")
+print(blobs.get(small) == bytes(5_000), len(list(blobs)))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit.")
+def test_bytes_for_which_there_is_no_room_leave_nothing_behind(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["full", "True", "1"]
+    assert len(files(tmp_path)) == 1
+
+
+PUTTING = """
+import sys
+from engine.blobs import Blobs
+
+blobs, number = Blobs(sys.argv[1]), 0
+while True:
+    number += 1
+    print(blobs.put(number.to_bytes(4, "big") * 500_000), flush=True)
+"""
+
+
+def test_a_crash_in_the_midst_of_putting_leaves_no_half(tmp_path: Path) -> None:
+    """Whatever has a name is whole; and what was put is there, whatever comes."""
+    for killed_after in (0.0, 0.01, 0.03, 0.05):
+        with subprocess.Popen(
+            [sys.executable, "-c", PUTTING, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as putting:
+            assert putting.stdout is not None
+            acknowledged = [putting.stdout.readline().strip()]
+            time.sleep(killed_after)  # at another moment each time; none of them matters
+            putting.send_signal(signal.SIGKILL)
+            acknowledged += [line.strip() for line in putting.stdout if line.endswith("\n")]
+        disk = Blobs(str(tmp_path))
+        for name in acknowledged:
+            assert len(disk.get(name)) == 2_000_000
+        for blob in disk:
+            if not blob.name.endswith(".part"):
+                assert hashlib.sha256(disk.get(blob.name)).hexdigest() == blob.name

