@@ -16,7 +16,7 @@ from engine.checkpoint import Checkpoint
 from engine.colour import with_colours_of
 from engine.errors import OutOfMemory
 from engine.losses import Losses, Objective, blended, gram_matrix, target
-from engine.pictures import Picture, encode, encode_within
+from engine.pictures import Picture, encode, encode_within, fitted
 from engine.progress import Progress, Result, Stop
 from engine.recipe import Layer, Recipe
 from engine.schedule import Scale, learning_rate, scales, style_factor
@@ -25,8 +25,6 @@ from engine.vgg19 import VGG19
 BETAS = (0.8, 0.95)
 """Of Adam. Shorter memories than the usual 0.9 and 0.999 reach a lower loss in so few steps."""
 PREVIEW_QUALITY = 85
-SHORTEST_SIDE = 16
-"""In pixels, at the coarsest scale: relu5_1 halves four times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,10 +300,3 @@ class _Adam:
             first_moment=state["exp_avg"].cpu(),
             second_moment=state["exp_avg_sq"].cpu(),
         ).to_bytes()
-
-
-def fitted(size: tuple[int, int], longer_side: int) -> tuple[int, int]:
-    """Scale a (width, height) to a longer side, keeping the aspect; no side under :data:`SHORTEST_SIDE` pixels."""
-    longest = max(size)
-    width, height = (max(SHORTEST_SIDE, round(side * longer_side / longest)) for side in size)
-    return width, height

@@ -62,9 +62,11 @@ class Studio(WorkerPlugin):
         await asyncio.to_thread(self._prepare)
 
     def _prepare(self) -> None:
+        from engine import decoder
         from engine.devices import set_threads
 
         keep_large_blocks()
+        decoder.resident(self.settings.limits).warm_up()
         compute = self.compute(self.settings.precision)
         set_threads(self.settings.threads)
         if self.settings.memory and compute.device.type == "cpu" and sys.platform == "linux":
@@ -109,10 +111,10 @@ def check_picture(data: bytes) -> AtelierError | None:
 
     Errors of ours are returned, not raised, by what runs here: Dask logs each exception as a failure of its worker.
     """
-    from engine.pictures import decode
+    from engine import decoder
 
     try:
-        decode(data, _studio().settings.limits, longer_side=SMALLEST_SIZE)
+        decoder.resident(_studio().settings.limits).decode(data, longer_side=SMALLEST_SIZE)
     except AtelierError as error:
         return error
     return None
@@ -132,8 +134,8 @@ def paint_picture(
     Ends within a fraction of a step when the scheduler no longer wants the result: because the bot cancelled it, or
     because the bot is gone.
     """
+    from engine import decoder
     from engine.painting import Pace, paint
-    from engine.pictures import decode
     from engine.vgg19 import resident
 
     worker = get_worker()
@@ -145,13 +147,13 @@ def paint_picture(
         return task is None or task.state == "cancelled"
 
     studio = _studio()
-    limits = studio.settings.limits
+    decode = decoder.resident(studio.settings.limits).decode
     queue = Queue(channel)
     try:
         compute = studio.compute(recipe.precision)
         painting = paint(
-            decode(content, limits, longer_side=recipe.size),
-            [decode(style, limits, longer_side=recipe.size) for style in styles],
+            decode(content, longer_side=recipe.size),
+            [decode(style, longer_side=recipe.size) for style in styles],
             recipe,
             resident(studio.settings.weights, compute.device, compute.dtype),
             Stop(unwanted),

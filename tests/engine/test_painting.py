@@ -20,8 +20,8 @@ from torch import Tensor
 
 from engine import schedule
 from engine.errors import OutOfMemory, PaintingCancelled
-from engine.painting import PREVIEW_QUALITY, Pace, fitted, paint
-from engine.pictures import Picture, decode
+from engine.painting import PREVIEW_QUALITY, Pace, paint
+from engine.pictures import Picture, decode, fitted
 from engine.progress import Progress, Result, Stop
 from engine.recipe import Layer, Recipe
 from engine.vgg19 import VGG19, resident
