@@ -11,6 +11,7 @@ dumps; and each fork to seconds of processor and of clock, and to no forks of it
 is a guard against what decoders do by accident: code that takes over a fork still has the rights of its user.
 """
 
+import ctypes
 import gc
 import json
 import math
@@ -51,6 +52,7 @@ READY: Final = b"\x01"
 MEASURES: Final[tuple[Literal["bytes", "pixels", "side"], ...]] = ("bytes", "pixels", "side")
 LONGEST_DETAIL: Final = 300
 
+_PR_SET_PDEATHSIG: Final = 1
 _CHANNEL: Final = 0
 """The socket to the other side is this process's standard input, and the only thing that it has open."""
 
@@ -89,6 +91,7 @@ def main() -> None:
         data = _read(length)
         fork = os.fork()
         if not fork:
+            _end_with_parent()
             _serve(confinement, data, longer_side)
         del data
         _, status = os.waitpid(fork, 0)
@@ -144,6 +147,12 @@ def _serve(confinement: Confinement, data: bytes, longer_side: int) -> NoReturn:
         os._exit(0)
     finally:
         os._exit(1)
+
+
+def _end_with_parent() -> None:
+    """See prctl(2). Else a fork whose parent is killed would hold the socket until it has decoded its picture."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def _limit_time(seconds: float) -> None:

@@ -277,11 +277,6 @@ def polyglots() -> Iterator[Input]:
         yield Input("not a picture", repr(text[:12]), text)
 
 
-def all_bombs() -> Iterator[Input]:
-    for name, data in bombs.bombs():
-        yield Input("bomb", name, data)
-
-
 def systematic() -> Iterator[Input]:
     """All but the bombs, in an order that doesn't change."""
     return itertools.chain(truncations(), flips(), sizes(), metadata(), polyglots())
