@@ -31,6 +31,8 @@ from bot.jobs.job import Job, State
 from engine.errors import (
     AtelierError,
     BlobLost,
+    CertificatesUnavailable,
+    ClusterUnsafe,
     DeviceUnavailable,
     NotAPicture,
     NoWorkers,
@@ -75,6 +77,8 @@ ERRORS: list[AtelierError] = [
     WorkerLost(3),
     WeightsUnavailable("/secret/path/weights.pt can't be read as PyTorch weights: <class 'EOFError'>"),
     DeviceUnavailable("There is no cuda:7: torch sees 0 CUDA devices."),
+    CertificatesUnavailable("/secret/path/key.pem is not there."),
+    ClusterUnsafe("10.0.0.1 can be reached from elsewhere."),
     SecretKeyUnusable("/secret/path/secret.key holds no key."),
     AddressUnreadable(),
     DownloadFailed("content", "ClientConnectorError(ConnectionKey(host='cdn.discordapp.com'))"),
