@@ -5,8 +5,10 @@ Freed is when the next painting, of 64 pixels, has done its first step.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
+import tempfile
 import time
 from statistics import median
 
@@ -14,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.demo.show import drawn
+from engine.blobs import Blobs
 from engine.executor import Executor
 from engine.recipe import Recipe
 from engine.worker import WorkerSettings
@@ -21,7 +24,7 @@ from engine.worker import WorkerSettings
 REPEATS = 5
 
 
-async def freed_after(executor: Executor, content: bytes, style: bytes, size: int) -> float:
+async def freed_after(executor: Executor, content: str, style: str, size: int) -> float:
     """Seconds from asking for the cancellation of a painting of ``size`` to the next painting's first step."""
     painting = executor.submit(Recipe(size=size, steps=2000), content, [style])
     async for progress in painting:
@@ -36,7 +39,7 @@ async def freed_after(executor: Executor, content: bytes, style: bytes, size: in
     return seconds
 
 
-async def resumed_after(executor: Executor, content: bytes, style: bytes) -> tuple[float, int, int]:
+async def resumed_after(executor: Executor, content: str, style: str) -> tuple[float, int, int]:
     """Seconds from the death of a painting's worker to its next step, and the steps before and after."""
     painting = executor.submit(Recipe(size=256, steps=5000), content, [style])
     events = aiter(painting)
@@ -57,9 +60,11 @@ async def resumed_after(executor: Executor, content: bytes, style: bytes) -> tup
 
 async def measure() -> Table:
     """Everything, as a table."""
-    content, style = drawn("content.jpg").read_bytes(), drawn("style.jpg").read_bytes()
     table = Table("", "median of 5", "most")
-    async with Executor.open(WorkerSettings()) as executor:
+    async with contextlib.AsyncExitStack() as stack:
+        blobs = Blobs(stack.enter_context(tempfile.TemporaryDirectory()))
+        content, style = (blobs.put(drawn(name).read_bytes()) for name in ("content.jpg", "style.jpg"))
+        executor = await stack.enter_async_context(Executor.open(WorkerSettings(), blobs.url))
         for size in (256, 512, 1024):
             seconds = [await freed_after(executor, content, style, size) for _ in range(REPEATS)]
             table.add_row(f"cancel at {size} px frees the worker", f"{median(seconds):.2f} s", f"{max(seconds):.2f} s")

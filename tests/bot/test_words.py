@@ -36,6 +36,7 @@ from engine.errors import (
     DeviceUnavailable,
     NotAPicture,
     NoWorkers,
+    OperatorError,
     OutOfMemory,
     PaintingCancelled,
     PaintingPaused,
@@ -93,7 +94,7 @@ ERRORS: list[AtelierError] = [
     DeliveryDelayed("ServerDisconnectedError(request_info=secret)"),
     UnexpectedError("5f420c727cca59b4"),
 ]
-BASES = {PictureError.__name__}
+BASES = {OperatorError.__name__, PictureError.__name__}
 """Never raised themselves."""
 
 
