@@ -181,11 +181,11 @@ class TestWithoutACertificate:
 @pytest.mark.parametrize(
     "command",
     [
-        ["scheduler", "--host", "0.0.0.0"],  # noqa: S104
+        ["scheduler", "--host", "0.0.0.0"],
         ["scheduler", "--host", "10.0.0.1"],
         ["worker", "--scheduler", "tcp://10.0.0.1:8786"],
         ["worker", "--scheduler", "tls://127.0.0.1:8786"],
-        ["worker", "--scheduler", "tcp://127.0.0.1:8786", "--host", "0.0.0.0"],  # noqa: S104
+        ["worker", "--scheduler", "tcp://127.0.0.1:8786", "--host", "0.0.0.0"],
         ["cluster", "status", "--scheduler", "tcp://10.0.0.1:8786"],
     ],
     ids=" ".join,

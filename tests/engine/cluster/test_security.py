@@ -17,14 +17,14 @@ def test_this_machine_alone(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["", "0.0.0.0", "::", "10.0.0.1", "8.8.8.8", "::ffff:10.0.0.1", "no-such-host.invalid"],  # noqa: S104
+    ["", "0.0.0.0", "::", "10.0.0.1", "8.8.8.8", "::ffff:10.0.0.1", "no-such-host.invalid"],
 )
 def test_not_this_machine_alone(host: str) -> None:
     assert not is_loopback(host)
 
 
 class TestListening:
-    @pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "10.0.0.1", "somewhere.invalid"])  # noqa: S104
+    @pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "10.0.0.1", "somewhere.invalid"])
     def test_beyond_loopback_needs_certificates(self, host: str) -> None:
         with pytest.raises(ClusterUnsafe, match=r"atelier cluster certs.*127\.0\.0\.1"):
             listening_security(host, None)
