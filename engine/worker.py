@@ -1,7 +1,9 @@
 """What runs inside a worker process. The bot imports this module for its names alone, so torch is imported late."""
 
 import asyncio
+import atexit
 import logging
+import multiprocessing
 import os
 import sys
 import threading
@@ -125,6 +127,9 @@ class Studio(WorkerPlugin):
         self._pace: float | None = None
         self._until = 0.0
         dask.config.set({"distributed.comm.timeouts.connect": REACHING})
+        if multiprocessing.parent_process() is not None:
+            # Python takes seconds to take torch apart, and nobody needs the pieces.
+            atexit.register(os._exit, 0)
         await asyncio.to_thread(self._prepare)
         worker.handlers[PAUSE] = self.pause
         worker.metrics[PLUGIN] = self.tell
