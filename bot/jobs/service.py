@@ -267,7 +267,9 @@ class Jobs:
         await self._store.renew(self.process)
         if self.closing:
             return
-        for job_id, state in await self._store.adopt(self.process, self._executor.pool):
+        pool = self._executor.pool
+        await self._store.move(self.process, pool)
+        for job_id, state in await self._store.adopt(self.process, pool):
             metrics.RESUMED.inc()
             log.info("job taken up", job=job_id, state=state.value)
             self._changed.set()

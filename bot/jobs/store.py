@@ -68,6 +68,15 @@ class Store:
             if found.rowcount == 0:
                 await connection.execute(insert(ProcessRow).values(id=process, seen=database_time()))
 
+    async def move(self, process: str, pool: str) -> None:
+        """Have everything that a process looks after wait for these workers: its scheduler may have started anew."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(JobRow)
+                .where(JobRow.process == process, JobRow.state.in_(OPEN), JobRow.pool != pool)
+                .values(pool=pool)
+            )
+
     async def leave(self, process: str) -> None:
         """Let go of everything that a process looks after, for the others or for its successor."""
         async with self._engine.begin() as connection:

@@ -181,6 +181,15 @@ class TestTheLine:
                 canvas.finish()
             await workshop.until(jobs[-1], "delivered")
 
+    async def test_goes_on_when_the_scheduler_starts_anew(self, workshop: Workshop) -> None:
+        workshop.studio.slots_now = 0
+        async with workshop.running():
+            job = await workshop.accept(ANN)
+            await eventually(lambda: len(workshop.desk.replies) == 1)
+            workshop.studio.pool, workshop.studio.slots_now = "another studio", 1
+            (await workshop.studio.canvas()).finish()
+            await workshop.until(job, "delivered")
+
     async def test_uses_workers_that_join_later(self, workshop: Workshop) -> None:
         workshop.studio.slots_now = 0
         async with workshop.running():
