@@ -117,7 +117,7 @@ class Executor:
                 continue  # the scheduler went away
             if found is End.DIED:
                 dead.add(one)
-            elif isinstance(found, AtelierError):
+            elif isinstance(found, Exception):
                 raise found
             elif found is None:
                 return

@@ -43,6 +43,8 @@ class Pool:
         """Of the scheduler that was last connected to; another one at the same address has another."""
         self.workers: Mapping[str, WorkerInfo] = {}
         """By address, those that paint what a bot of this version would; none while there is no connection."""
+        self.present: frozenset[tuple[str, int]] = frozenset()
+        """Address and process of each of those, and of such as are about to leave and take no more."""
 
     @classmethod
     @asynccontextmanager
@@ -124,14 +126,13 @@ class Pool:
                 return
 
     async def _connect(self) -> None:
-        self.id = ""
         client = Client(
             self._address, asynchronous=True, set_as_default=False, security=self._security, timeout=CONNECT
         )
         try:
             async with asyncio.timeout(2 * CONNECT):
                 await client
-                await self._look(client)
+                await self._look(client, new=True)
         except BaseException:
             await _close(client)
             raise
@@ -139,28 +140,30 @@ class Pool:
             self._client = client
             self._changed.notify_all()
 
-    async def _look(self, client: Client) -> None:
+    async def _look(self, client: Client, *, new: bool = False) -> None:
         """See who is there.
 
         Raises:
-            OSError: nobody, or another scheduler than before.
+            OSError: nobody, or, unless the connection is ``new``, another scheduler than before.
         """
         if client.status != "running" or client.scheduler is None:
             raise ConnectionError("the connection broke")
         async with asyncio.timeout(ANSWER):
             identity = await client.scheduler.identity(n_workers=-1)
-        if self.id and identity["id"] != self.id:
+        if not new and identity["id"] != self.id:
             raise ConnectionError("it was started anew")
-        running = {address: each for address, each in identity["workers"].items() if each["status"] == "running"}
+        there = {address: each for address, each in identity["workers"].items() if PLUGIN in each["metrics"]}
+        infos = {
+            address: _info(each["metrics"][PLUGIN])
+            for address, each in there.items()
+            if self._resource in each["resources"]
+        }
         async with self._changed:
             self.id = identity["id"]
-            self.workers = {
-                address: _info(each["metrics"][PLUGIN])
-                for address, each in running.items()
-                if self._resource in each["resources"] and PLUGIN in each["metrics"]
-            }
+            self.present = frozenset((address, info.process) for address, info in infos.items())
+            self.workers = {at: info for at, info in infos.items() if there[at]["status"] == "running"}
             self._changed.notify_all()
-        self._tell_of_others({name for each in running.values() for name in each["resources"]} - {self._resource})
+        self._tell_of_others({name for each in there.values() for name in each["resources"]} - {self._resource})
 
     def _tell_of_others(self, resources: set[str]) -> None:
         if self.workers:
@@ -180,7 +183,7 @@ class Pool:
         if why is not None:
             log.warning("the scheduler at %s is gone, painting waits until it is back: %s", self._address, why)
         async with self._changed:
-            self.workers = {}
+            self.workers, self.present = {}, frozenset()
             self._changed.notify_all()
         await _close(client)
 

@@ -25,7 +25,7 @@ from engine.errors import (
     WorkerLost,
 )
 from engine.placement import Board, Seat
-from engine.pool import Pool
+from engine.pool import ANSWER, Pool
 from engine.progress import Progress, Result
 
 T = TypeVar("T")
@@ -37,7 +37,8 @@ ATTEMPTS: Final = 3
 PATIENCE: Final = 6.0
 """Seconds that a painting which is to pause has for the step in hand."""
 BREATH: Final = 0.5
-"""Seconds before an attempt that might fail as the last one did."""
+"""Seconds before an attempt that might fail as the last one did; four times more each time for pictures that can't be
+reached."""
 
 
 class End(enum.Enum):
@@ -82,7 +83,7 @@ class Painting:
             PaintingPaused: :meth:`pause` was called; it goes on from the last checkpoint that was told, if any.
             WorkerLost: workers died under it :data:`ATTEMPTS` times in a row.
             BlobLost: one of its pictures is gone.
-            StorageFailed: workers can't reach its pictures.
+            StorageFailed: workers can't reach its pictures, :data:`ATTEMPTS` times in a row.
             AtelierError: whatever else the painting itself raised in the worker.
         """
         try:
@@ -133,7 +134,7 @@ class Painting:
                     failure = outcome
                 case VersionMismatch() | PaintingPaused():
                     pass
-                case AtelierError():
+                case Exception():
                     raise outcome
             if self._pausing:
                 raise PaintingPaused
@@ -141,19 +142,22 @@ class Painting:
                 raise failure
             said = outcome.value if isinstance(outcome, End) else repr(outcome)
             log.warning("a painting goes on elsewhere, from step %d or before: %s", self._done, said)
-            if outcome is not End.LEFT and outcome is not End.MOVED:
+            if isinstance(outcome, StorageFailed):
+                await asyncio.sleep(BREATH * 4**self._died)
+            elif outcome is End.LOST:
                 await asyncio.sleep(BREATH)
 
-    async def _attempt(self) -> Result | AtelierError | End:
-        """Have one worker paint, and tell what it tells."""
+    async def _attempt(self) -> "Result | End | Exception":
+        """Have one worker paint, and tell what it tells; what it raises is given back, not raised."""
         client = await self._pool.client()
         left = placement.pixels(self._order.recipe, self._done)
         seat = await self._pool.until(lambda: placement.choose(self._seats(), left))
+        incarnation = seat.worker, self._pool.workers[seat.worker].process
         channel = self._board.put(seat, left)
         self._begun = False
         try:
-            return await self._follow(client, channel, seat)
-        except (OSError, FutureCancelledError):
+            outcome = await self._follow(client, channel, *incarnation)
+        except OSError:
             return End.LOST
         except Exception:  # a scheduler that was started anew knows nothing of our channel
             await self._pool.refresh()
@@ -163,53 +167,59 @@ class Painting:
         finally:
             self._place = None
             self._board.remove(channel)
+        if outcome is End.DIED or outcome is End.LEFT or isinstance(outcome, VersionMismatch | PaintingPaused):
+            self._shunned.add(incarnation)
+        return outcome
 
-    async def _follow(self, client: Client, channel: str, seat: Seat) -> Result | AtelierError | End:
-        incarnation = seat.worker, self._pool.workers[seat.worker].process
+    async def _follow(self, client: Client, channel: str, address: str, process: int) -> "Result | End | Exception":
         queue = await Queue(channel, client=client)
-        future = client.submit(
+        future: Future[Result | AtelierError] = client.submit(
             worker.paint_picture,
             channel,
             self._order,
             pure=False,
             # Not where Dask would have it, and never again without us: it knows neither costs nor checkpoints.
-            workers=[seat.worker],
+            workers=[address],
             resources={worker.resource_of(self._order.version): 1},
         )
-        self._place = seat.worker, channel
+        self._place = address, channel
 
         def over() -> End | None:
-            if end := absent(self._pool, client, *incarnation):
+            if end := absent(self._pool, client, address, process):
                 return end
             left = placement.pixels(self._order.recipe, self._done)
-            if not self._begun and placement.worth_moving(self._seats(channel), seat.worker, left):
+            if not self._begun and placement.worth_moving(self._seats(channel), address, left):
                 return End.MOVED
             return None
 
-        async def watch() -> Result | AtelierError | End:
-            try:
-                return await answer(self._pool, future, over)
-            finally:
-                await queue.put(None)  # behind all that was told
+        async def watch() -> "Result | End | Exception":
+            outcome = await answer(self._pool, future, over)
+            await queue.put(None)  # behind all that was told
+            return outcome
 
         watching = asyncio.create_task(watch())
-        outcome: Result | AtelierError | End | None = None
+        listening = asyncio.create_task(self._listen(queue, channel))
         try:
-            while (told := await queue.get()) is not None:
-                if told == worker.LEFT:
-                    outcome = End.LEFT
-                    break
-                self._heard(channel, told)
-            else:
-                outcome = await watching
+            await asyncio.wait({watching, listening}, return_when=asyncio.FIRST_COMPLETED)
+            if listening.done() and (end := listening.result()):
+                return end
+            outcome = await watching
+            async with asyncio.timeout(ANSWER):
+                return await listening or outcome
         finally:
-            if isinstance(outcome, End | VersionMismatch | PaintingPaused) and outcome is not End.MOVED:
-                self._shunned.add(incarnation)
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            for task in (watching, listening):
+                task.cancel()
+            await asyncio.gather(watching, listening, return_exceptions=True)
             await forget(self._pool, client, future)
             queue.close()
-        return outcome
+
+    async def _listen(self, queue: Queue, channel: str) -> End | None:
+        """Tell what the worker tells, until it leaves or there is nothing more to come."""
+        while (told := await queue.get()) is not None:
+            if told == worker.LEFT:
+                return End.LEFT
+            self._heard(channel, told)
+        return None
 
     def _seats(self, channel: str = "") -> list[Seat]:
         workers = self._pool.workers
@@ -233,12 +243,14 @@ def absent(pool: Pool, client: Client, address: str, process: int) -> End | None
     """Why nothing more is to be expected of a worker; None while it is there."""
     if pool.lost(client):
         return End.LOST
-    there = pool.workers.get(address)
-    return None if there is not None and there.process == process else End.DIED
+    return None if (address, process) in pool.present else End.DIED
 
 
-async def answer(pool: Pool, future: "Future[T]", over: Callable[[], End | None]) -> T | End:
-    """Wait for what a worker was asked for, or until ``over`` says why there will be nothing."""
+async def answer(pool: Pool, future: "Future[T]", over: Callable[[], End | None]) -> T | End | Exception:
+    """Wait for what a worker was asked for, or until ``over`` says why there will be nothing.
+
+    What the worker raised is given back: here, only the talk with the scheduler raises.
+    """
     value = _value(future)
     waiting = asyncio.create_task(value)
     ended = asyncio.create_task(pool.until(over))
@@ -251,7 +263,7 @@ async def answer(pool: Pool, future: "Future[T]", over: Callable[[], End | None]
         await asyncio.gather(waiting, ended, return_exceptions=True)
 
 
-async def _value(future: "Future[T]") -> T | End:
+async def _value(future: "Future[T]") -> T | End | Exception:
     """A cancelled future is no cancellation of whoever waits for it."""
     try:
         value: T = await future
@@ -259,6 +271,8 @@ async def _value(future: "Future[T]") -> T | End:
         return End.DIED
     except FutureCancelledError:
         return End.LOST
+    except Exception as error:
+        return error
     return value
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Literal
 
-from engine.errors import AtelierError, PictureError
+from engine.errors import AtelierError, OperatorError, PictureError
 
 Role = Literal["content", "style"]
 
@@ -66,7 +66,7 @@ class AddressUnreadable(AtelierError):
     """None of the operator's keys decrypts where the job's reply is: it can't be told there how the job ended."""
 
 
-class SecretKeyUnusable(AtelierError):
+class SecretKeyUnusable(OperatorError):
     """The file that holds the key holds none; the message says what to do."""
 
 

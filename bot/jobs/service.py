@@ -21,6 +21,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import metrics
+from bot.jobs.database import is_full
 from bot.jobs.errors import (
     Closing,
     DeliveryDelayed,
@@ -148,7 +149,10 @@ class Jobs:
         if self.closing:
             raise Closing
         # The database counts as well: orders of one member may arrive at several processes.
-        await self._store.add(job, self.process, self._executor.pool, self._policy.most_open)
+        try:
+            await self._store.add(job, self.process, self._executor.pool, self._policy.most_open)
+        except SQLAlchemyError as error:
+            raise (StorageFull() if is_full(error) else error) from error
         metrics.ACCEPTED.inc()
         log.info("job accepted", job=job.id, owner=job.owner, recipe=job.recipe.id)
         self._changed.set()

@@ -1,4 +1,4 @@
-"""How soon a cancelled painting frees its worker, and how soon a painting goes on after its worker was killed.
+"""How soon a cancelled painting frees its worker, a paused one is kept, and one goes on after its worker was killed.
 
 ``python -m tests.benchmarks.executor`` paints the project's own pictures on an embedded worker and prints a table.
 Freed is when the next painting, of 64 pixels, has done its first step.
@@ -7,6 +7,7 @@ Freed is when the next painting, of 64 pixels, has done its first step.
 import asyncio
 import os
 import signal
+import tempfile
 import time
 from statistics import median
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.demo.show import drawn
+from engine.blobs import Blobs
 from engine.executor import Executor
 from engine.recipe import Recipe
 from engine.worker import WorkerSettings
@@ -21,7 +23,7 @@ from engine.worker import WorkerSettings
 REPEATS = 5
 
 
-async def freed_after(executor: Executor, content: bytes, style: bytes, size: int) -> float:
+async def freed_after(executor: Executor, content: str, style: str, size: int) -> float:
     """Seconds from asking for the cancellation of a painting of ``size`` to the next painting's first step."""
     painting = executor.submit(Recipe(size=size, steps=2000), content, [style])
     async for progress in painting:
@@ -36,7 +38,21 @@ async def freed_after(executor: Executor, content: bytes, style: bytes, size: in
     return seconds
 
 
-async def resumed_after(executor: Executor, content: bytes, style: bytes) -> tuple[float, int, int]:
+async def paused_after(executor: Executor, content: str, style: str, size: int) -> float:
+    """Seconds from asking for a pause of a painting of ``size`` to its end, its checkpoint kept."""
+    painting = executor.submit(Recipe(size=size, steps=2000), content, [style])
+    async for progress in painting:
+        if progress.scale == size or progress.elapsed > 3:
+            break
+    began = time.perf_counter()
+    await painting.pause()
+    seconds = time.perf_counter() - began
+    *_, last = [progress async for progress in painting]
+    assert last.checkpoint
+    return seconds
+
+
+async def resumed_after(executor: Executor, content: str, style: str) -> tuple[float, int, int]:
     """Seconds from the death of a painting's worker to its next step, and the steps before and after."""
     painting = executor.submit(Recipe(size=256, steps=5000), content, [style])
     events = aiter(painting)
@@ -57,14 +73,17 @@ async def resumed_after(executor: Executor, content: bytes, style: bytes) -> tup
 
 async def measure() -> Table:
     """Everything, as a table."""
-    content, style = drawn("content.jpg").read_bytes(), drawn("style.jpg").read_bytes()
-    table = Table("", "median of 5", "most")
-    async with Executor.open(WorkerSettings()) as executor:
-        for size in (256, 512, 1024):
-            seconds = [await freed_after(executor, content, style, size) for _ in range(REPEATS)]
-            table.add_row(f"cancel at {size} px frees the worker", f"{median(seconds):.2f} s", f"{max(seconds):.2f} s")
-        seconds_to_go_on, before, after = await resumed_after(executor, content, style)
-        table.add_row(f"killed after step {before}, goes on with step {after}", f"{seconds_to_go_on:.1f} s", "")
+    table = Table("", f"median of {REPEATS}", "most")
+    with tempfile.TemporaryDirectory() as folder:
+        blobs = Blobs(folder)
+        content, style = (blobs.put(drawn(name).read_bytes()) for name in ("content.jpg", "style.jpg"))
+        async with Executor.open(WorkerSettings(), folder) as executor:
+            for told, measured in (("cancel at {} px frees the worker", freed_after), ("pause at {} px", paused_after)):
+                for size in (256, 512, 1024):
+                    seconds = [await measured(executor, content, style, size) for _ in range(REPEATS)]
+                    table.add_row(told.format(size), f"{median(seconds):.2f} s", f"{max(seconds):.2f} s")
+            seconds_to_go_on, before, after = await resumed_after(executor, content, style)
+    table.add_row(f"killed after step {before}, goes on with step {after}", f"{seconds_to_go_on:.1f} s", "")
     return table
 
 

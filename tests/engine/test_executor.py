@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,7 +48,7 @@ from engine.pictures import decode
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
 from engine.vgg19 import VGG19
-from engine.worker import WorkerSettings
+from engine.worker import WorkerSettings, check_picture
 from tests.engine import picture_corpus as corpus
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -351,6 +352,7 @@ async def test_pictures_that_can_not_be_reached_are_tried_for_again_before_the_p
     embedded: Executor, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(submission, "ATTEMPTS", 2)
+    monkeypatch.setattr(submission, "BREATH", 0.1)
     folder = Path(blobs.url) / "ab" / ("ab" * 32)
     folder.mkdir(parents=True)  # a folder in the place of a file
     with pytest.raises(StorageFailed):
@@ -360,12 +362,14 @@ async def test_pictures_that_can_not_be_reached_are_tried_for_again_before_the_p
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A place with room for the pictures and little more."""
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path], check=False).returncode:
+    mount, unmount = shutil.which("mount"), shutil.which("umount")
+    small = ("-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path)
+    if not mount or not unmount or subprocess.run([mount, *small], check=False).returncode:
         pytest.skip("needs to mount a file system")
     try:
         yield tmp_path
     finally:
-        subprocess.run(["umount", tmp_path], check=True)
+        subprocess.run([unmount, tmp_path], check=True)
 
 
 async def test_a_full_disk_costs_checkpoints_but_not_the_painting(
@@ -443,11 +447,12 @@ def deadly(data: bytes) -> NoReturn:
 async def test_a_picture_under_which_workers_die_twice_is_told_to_the_one_who_sent_it(
     embedded: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 60)
     monkeypatch.setattr(worker_module, "check_picture", deadly)
     with pytest.raises(WorkerLost) as lost:
         await embedded.check(CONTENT)
     assert lost.value.times == 2
-    monkeypatch.undo()
+    monkeypatch.setattr(worker_module, "check_picture", check_picture)
     await embedded.check(CONTENT)
 
 
@@ -461,6 +466,7 @@ def deadly_once(data: bytes, trace: Path) -> None:
 async def test_a_picture_is_looked_at_again_when_its_worker_died_of_something_else(
     embedded: Executor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 60)
     monkeypatch.setattr(worker_module, "check_picture", partial(deadly_once, trace=tmp_path / "trace"))
     await embedded.check(CONTENT)
     assert (tmp_path / "trace").exists()

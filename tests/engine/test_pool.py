@@ -104,6 +104,7 @@ async def test_a_painting_outlives_its_scheduler(
                 await executor.check(CONTENT)
             await asyncio.sleep(2)  # Dask's own attempts are over
             assert await executor.slots() == 0
+            assert executor.pool == before
 
             stack.enter_context(machines.scheduler(port))
             steps += [event.step async for event in painting]
