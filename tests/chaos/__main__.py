@@ -9,6 +9,7 @@ fails in the ways that it has. Afterwards each accepted job must have had exactl
 import argparse
 import asyncio
 import json
+import signal
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests import postgresql
+from tests.chaos.report import Report
 from tests.chaos.run import Scenario, run
 
 
@@ -42,11 +44,18 @@ def main() -> int:
         folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="atelier-chaos-")))
         folder.mkdir(parents=True, exist_ok=True)
         scenario = _scenario(arguments, _database(arguments.database, stack))
-        report = asyncio.run(run(scenario, folder))
+        report = asyncio.run(_until_told(scenario, folder))
     report.show(Console())
     if arguments.json:
         arguments.json.write_text(json.dumps(report.as_json(), indent=2))
     return 0 if report.well else 1
+
+
+async def _until_told(scenario: Scenario, folder: Path) -> Report:
+    """Run it; SIGTERM ends it as Ctrl-C does, and leaves no process and no disk behind."""
+    running = asyncio.ensure_future(run(scenario, folder))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    return await running
 
 
 def _database(wanted: str, stack: ExitStack) -> str | None:

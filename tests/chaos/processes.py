@@ -223,16 +223,9 @@ async def fleet(environment: Mapping[str, str], logs: Path, *, bots: int, worker
         join = ("worker", "--scheduler", environment["SCHEDULER"])
         children += [Child("worker", f"worker-{index}", atelier(*join), environment, logs) for index in range(workers)]
     ports = [free_port() for _ in range(bots)]
-    children += [
-        Child(
-            "bot",
-            f"bot-{index}",
-            atelier("run"),
-            {**environment, **_shard(index, bots), "HEALTH_PORT": str(port)},
-            logs,
-        )
-        for index, port in enumerate(ports)
-    ]
+    for index, port in enumerate(ports):
+        own = {**environment, **_shard(index, bots), "HEALTH_PORT": str(port)}
+        children.append(Child("bot", f"bot-{index}", atelier("run"), own, logs))
     tasks = {child: asyncio.create_task(child.supervise()) for child in children}
     try:
         yield Fleet(children, ports)
