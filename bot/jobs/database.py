@@ -50,7 +50,7 @@ def is_full(error: SQLAlchemyError) -> bool:
 
 def _use_wal(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=5000")
+    cursor.execute("PRAGMA busy_timeout=20000")
     for patience in range(100, -1, -1):
         try:
             cursor.execute("PRAGMA journal_mode=WAL")

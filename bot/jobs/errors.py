@@ -42,6 +42,10 @@ class JobEnded(AtelierError):
     """There is nothing left to act on: the job has ended, or was never here."""
 
 
+class AlreadyAccepted(AtelierError):
+    """The same order arrived twice, at this process or at another, and is a job."""
+
+
 class JobExpired(AtelierError):
     """The job did not end within the operator's ``hours``."""
 

@@ -18,11 +18,12 @@ from functools import partial
 from typing import Final, TypeVar
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot import metrics
 from bot.jobs.database import is_full
 from bot.jobs.errors import (
+    AlreadyAccepted,
     Closing,
     DeliveryDelayed,
     JobEnded,
@@ -127,6 +128,7 @@ class Jobs:
             Closing: the bot is going down.
             PictureRejected: one of the pictures can't be used.
             TooManyJobs: the member has as many open jobs as allowed.
+            AlreadyAccepted: this very order is a job already.
             StorageFull: there is no room for its pictures.
             WorkerLost, NoWorkers: the pictures could not be looked at.
         """
@@ -135,7 +137,7 @@ class Jobs:
         for style in order.styles:
             await self._check("style", style)
         job = Job(
-            id=new_id(),
+            id=order.id,
             owner=order.owner,
             recipe=order.recipe,
             content=await self._storage.put(order.content),
@@ -151,6 +153,8 @@ class Jobs:
         # The database counts as well: orders of one member may arrive at several processes.
         try:
             await self._store.add(job, self.process, self._executor.pool, self._policy.most_open)
+        except IntegrityError as error:
+            raise AlreadyAccepted from error
         except SQLAlchemyError as error:
             raise (StorageFull() if is_full(error) else error) from error
         metrics.ACCEPTED.inc()
@@ -242,11 +246,13 @@ class Jobs:
             return
         began = time.monotonic()
         mine = await self._store.in_care(self.process)
-        for job_id, task in self._working.items():
+        for job_id, task in list(self._working.items()):
             if job_id not in mine:
-                # This process was silent for too long, and another has the job.
-                log.warning("job lost to another process", job=job_id)
-                task.cancel()
+                job = await self._store.get(job_id)
+                if job is None or job.process != self.process:
+                    # This process was silent for too long, and another has the job.
+                    log.warning("job lost to another process", job=job_id)
+                    task.cancel()
             elif mine[job_id] is State.DELIVERING and (painting := self._paintings.get(job_id)):
                 await painting.cancel()
         for job_id in self._replies.keys() - mine.keys():
@@ -268,7 +274,8 @@ class Jobs:
         if self.closing:
             return
         pool = self._executor.pool
-        await self._store.move(self.process, pool)
+        if pool:  # else the scheduler is away
+            await self._store.move(self.process, pool)
         for job_id, state in await self._store.adopt(self.process, pool):
             metrics.RESUMED.inc()
             log.info("job taken up", job=job_id, state=state.value)

@@ -16,6 +16,7 @@ import engine.words
 from bot import words
 from bot.jobs.errors import (
     AddressUnreadable,
+    AlreadyAccepted,
     Closing,
     DeliveryDelayed,
     DownloadFailed,
@@ -82,6 +83,7 @@ ERRORS: list[AtelierError] = [
     ClusterUnsafe("10.0.0.1 can be reached from elsewhere."),
     SecretKeyUnusable("/secret/path/secret.key holds no key."),
     AddressUnreadable(),
+    AlreadyAccepted(),
     DownloadFailed("content", "ClientConnectorError(ConnectionKey(host='cdn.discordapp.com'))"),
     DownloadFailed("style", "the CDN answered 404"),
     TooManyJobs(1),

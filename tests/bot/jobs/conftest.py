@@ -42,6 +42,7 @@ async def eventually(check: Callable[[], bool | Awaitable[bool]], what: str = ""
 def order(owner: int = 1, content: bytes = b"content", *styles: bytes, recipe: Recipe | None = None) -> Order:
     """What a member asks for."""
     return Order(
+        id=new_id(),
         owner=owner,
         recipe=recipe or Recipe(),
         content=content,

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from bot.jobs import service
 from bot.jobs.errors import (
+    AlreadyAccepted,
     Closing,
     DeliveryDelayed,
     JobEnded,
@@ -255,6 +256,13 @@ class TestTheLimit:
 
 
 class TestARefusedOrder:
+    async def test_that_arrives_twice_is_one_job(self, workshop: Workshop) -> None:
+        once = order(ANN)
+        await workshop.jobs.accept(once)
+        with pytest.raises(AlreadyAccepted):
+            await workshop.jobs.accept(once)
+        assert await workshop.store.count_open() == 1
+
     @pytest.mark.parametrize(("content", "styles", "role"), [(b"bad", b"good", "content"), (b"good", b"bad", "style")])
     async def test_says_which_picture_and_why(
         self, workshop: Workshop, content: bytes, styles: bytes, role: str
