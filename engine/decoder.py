@@ -109,7 +109,7 @@ class Decoder:
             answer = process.ask(data, longer_side)
         except BaseException as error:
             # A process whose fork has died tells how by its own end, which may be a moment away.
-            fate = process.end(patience=0.2 if isinstance(error, ConnectionError) else 0)
+            fate = process.end(patience=1 if isinstance(error, ConnectionError) else 0)
             with self._lock:
                 self._busy.discard(process)
                 self.restarts += 1

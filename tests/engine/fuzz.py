@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -32,7 +32,7 @@ THREADS = 2
 LONGER_SIDE = 512
 
 
-@dataclass(slots=True)
+@dataclass
 class Report:
     """What came of the inputs."""
 
@@ -150,7 +150,7 @@ def main() -> None:
     for line in (*report.deaths, *report.crashes):
         console.print(line, markup=False)
     if options.json:
-        options.json.write_text(json.dumps(asdict(report), indent=2) + "\n")
+        options.json.write_text(json.dumps(vars(report), indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from engine.confined import (
     NOT_A_PICTURE,
     OPAQUE,
     READY,
+    REQUEST,
     TOO_LARGE,
     TRANSPARENT,
     Confinement,
@@ -284,8 +285,16 @@ LIES: dict[str, tuple[bytes, str]] = {
 
 
 def liar(answer: bytes) -> Callable[[Confinement, socket.socket], "subprocess.Popen[bytes]"]:
-    """Starts a process that gives one answer to whatever it is asked."""
-    program = f"import os; os.write(0, {READY!r}); os.read(0, 100_000); os.write(0, {answer!r})"
+    """Starts a process that hears one request out and gives an answer that doesn't depend on it."""
+    asked = REQUEST.size + len(SCENE)
+    program = f"""
+import os
+os.write(0, {READY!r})
+heard = 0
+while heard < {asked}:
+    heard += len(os.read(0, {asked}))
+os.write(0, {answer!r})
+"""
 
     def start(_: Confinement, channel: socket.socket) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-c", program]
