@@ -84,6 +84,9 @@ class Atelier(discord.Client):
         """Close the gateway and every connection."""
         if hasattr(self, "downloads"):
             await self.downloads.close()
+        # discord.py waits two seconds before it says that it is ready, also for a client that was closed meanwhile.
+        if (ready := self._connection._ready_task) is not None:
+            ready.cancel()
         await super().close()
 
     async def on_ready(self) -> None:

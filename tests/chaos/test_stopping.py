@@ -1,0 +1,94 @@
+"""A bot that is asked to stop, as a process of its own in the middle of a picture."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from bot.sandbox import LocalDiscord, Message
+from tests.bot.conftest import CONTENT, STYLE, is_final, is_painting, told
+from tests.bot.jobs.conftest import eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def bot(discord: LocalDiscord, data: Path, command: str = "run") -> AsyncIterator[asyncio.subprocess.Process]:
+    """The bot at thumbnail sizes; killed if it is still there in the end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.chaos.child", command),
+        env=os.environ
+        | {
+            "PYTHONPATH": str(ROOT),
+            "DISCORD_TOKEN": discord.token,
+            "DISCORD_API_URL": discord.api_url,
+            "DISCORD_GATEWAY_URL": discord.gateway_url,
+            "DISCORD_CDN_URL": discord.cdn_url,
+            "DATA_DIRECTORY": str(data),
+            "LOG_LEVEL": "WARNING",
+            "THREADS": "1",
+        },
+        cwd=data.parent,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def job(data: Path) -> tuple[str, str, bool]:
+    """The one job's state, who looks after it, and whether it has a checkpoint."""
+    engine = create_engine(f"sqlite:///{data / 'atelier.db'}")
+    with engine.connect() as connection:
+        id, state, process = connection.execute(text("SELECT id, state, process FROM jobs")).one()
+        saved = connection.execute(
+            text("SELECT count(*) FROM blobs WHERE job = :id AND role = 'checkpoint'"), {"id": id}
+        )
+        found = (state, process, bool(saved.scalar_one()))
+    engine.dispose()
+    return found
+
+
+def step(message: Message) -> int:
+    found = re.search(r"step (\d+) of", message.content)
+    return int(found[1]) if found else 0
+
+
+@pytest.mark.timeout(240)
+async def test_reaches_a_checkpoint_lets_go_and_goes_on_with_the_next_start(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with LocalDiscord() as discord:
+        async with bot(discord, data, "sync") as sync:
+            assert await sync.wait() == 0
+        async with bot(discord, data) as first:
+            await discord.wait_for_bot(90)
+            ann = discord.member("Ann")
+            invocation = await ann.invoke("stylize", content=CONTENT, style=STYLE, quality="fine")
+            before = await invocation.wait_until(lambda message: is_painting(message) and step(message) > 20, 60)
+            first.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(15):
+                assert await first.wait() == 0
+        assert job(data) == ("queued", "", True)
+        seen = len(invocation.history)
+        async with bot(discord, data) as second:
+            after = await invocation.wait_until(lambda m: m in invocation.history[seen:] and is_painting(m), 90)
+            assert step(after) > step(before)
+            # A second signal does not wait for anything.
+            second.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0)
+            second.send_signal(signal.SIGINT)
+            async with asyncio.timeout(15):
+                await second.wait()
+        async with bot(discord, data):
+            await invocation.wait_until(is_final, 120)
+            await eventually(lambda: job(data)[0] == "delivered")
+        assert [message for message in invocation.history if told(message)] == []
