@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from engine.errors import BlobLost, StorageFull
 
-_NAME = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[0-9a-f]{64}(\.[0-9a-f]{8}\.part)?")  # the latter where a process died while it wrote
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
