@@ -127,12 +127,12 @@ class Studio(WorkerPlugin):
         self._pace: float | None = None
         self._until = 0.0
         dask.config.set({"distributed.comm.timeouts.connect": REACHING})
-        if multiprocessing.parent_process() is not None:
-            # Python takes seconds to take torch apart, and nobody needs the pieces.
-            atexit.register(os._exit, 0)
         await asyncio.to_thread(self._prepare)
         worker.handlers[PAUSE] = self.pause
         worker.metrics[PLUGIN] = self.tell
+        if multiprocessing.parent_process() is not None:
+            # Python takes seconds to take torch apart, and nobody needs the pieces.
+            atexit.register(os._exit, 0)
 
     async def teardown(self, worker: Worker) -> None:
         """Called by Dask when the worker leaves, while the painting can still tell its last checkpoint."""
