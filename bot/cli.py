@@ -132,6 +132,7 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     if settings.discord_token is None:
         _end("There is no token: put DISCORD_TOKEN into the environment or into .env (atelier demo needs none).", 2)
     token = settings.discord_token.get_secret_value()
+    settings.forget_environment()
     logs.configure(settings.log_level, settings.log_format, *settings.secrets)
 
     def told(sentence: str) -> str:

@@ -47,16 +47,16 @@ def scheduler(
     tls_certificate: Certificate = None,
     tls_key: Key = None,
     dashboard: Annotated[
-        int | None, typer.Option(help="A port on loopback for Dask's dashboard.", show_default="none", max=65535)
+        int | None, typer.Option(help="A port on loopback for Dask's dashboard.", show_default="none", min=0, max=65535)
     ] = None,
     log_level: Level = "INFO",
     log_format: Format = "console",
 ) -> None:
     """Run the scheduler: the one address that the bot and the workers of a cluster connect to.
 
-    It listens beyond this machine only with certificates ([bold]atelier cluster certs[/]), answers only to others of
-    the same authority, and does nothing for them but hand out paintings. SIGTERM ends it; workers and bots wait for
-    the next one.
+    It listens beyond this machine only with certificates: see [bold]atelier cluster certs[/].
+
+    It does nothing for those who connect but hand out paintings. When it ends, workers and bots wait for the next.
     """
     from bot import logs
     from engine.cluster.scheduler import SchedulerPlan, serve
@@ -76,7 +76,8 @@ def worker(
         typer.Option(help="The address that others reach it at.", show_default="the one towards the scheduler"),
     ] = None,
     port: Annotated[
-        int, typer.Option(help="The first worker's; the next ones take the next. 0 for any free ones.", max=65535)
+        int,
+        typer.Option(help="The first worker's; the next ones take the next. 0 for any free ones.", min=0, max=65535),
     ] = 0,
     tls_ca: Authority = None,
     tls_certificate: Certificate = None,
@@ -105,9 +106,11 @@ def worker(
 ) -> None:
     """Paint for a scheduler: one process for each GPU, or one for the CPU, each one picture at a time.
 
-    It waits for a scheduler that isn't there yet, joins again when it was lost, and starts a process that died anew.
-    The first SIGTERM or Ctrl-C has running paintings keep a checkpoint and go on elsewhere, and ends within 10 seconds;
-    a second one ends at once. It runs nothing but this program's own paintings.
+    It waits for a scheduler that isn't there yet, joins again when it was lost, and replaces a process that died.
+
+    At the first SIGTERM or Ctrl-C paintings keep a checkpoint and go on elsewhere, and it ends within 10 seconds.
+
+    A second one ends it at once. It runs nothing but this program's own paintings.
     """
     from bot import logs
     from engine.cluster.workers import WorkersPlan, keep
@@ -146,9 +149,11 @@ def certs(
 ) -> None:
     """Make a certificate authority for one cluster, and certificates for its scheduler, workers and bot.
 
-    Each gets a folder with three files to copy to its machine: point TLS_CA, TLS_CERTIFICATE and TLS_KEY at them. The
-    folder [bold]ca[/] signs further certificates; keep it off the cluster. Whoever has one of these certificates is
-    let in, whatever its name: use the authority for nothing else.
+    Each gets a folder with three files to copy to its machine, for TLS_CA, TLS_CERTIFICATE and TLS_KEY.
+
+    The folder [bold]ca[/] signs further certificates: keep it off the cluster, and use it for nothing else.
+
+    Whoever has one of these certificates is let in, whatever its name.
     """
     from engine.cluster.certificates import FILES, PARTS, make
 

@@ -30,8 +30,8 @@ ACCEPTED: Final = Counter(
     registry=REGISTRY,
 )
 REFUSED: Final = Counter(
-    "atelier_jobs_refused",
-    "Orders that were not accepted, by the name of the error.",
+    "atelier_refusals",
+    "Commands and presses that were answered with an error, by its name.",
     ["cause"],
     registry=REGISTRY,
 )

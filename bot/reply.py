@@ -19,7 +19,7 @@ from typing import Final
 import discord
 import structlog
 
-from bot import words
+from bot import metrics, words
 from bot.address import Address
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.job import Ending, Job, State, Way
@@ -172,6 +172,8 @@ class DiscordReply:
     def _show(self, edit: _Edit) -> None:
         if self._stopped:
             return
+        if self._pending is not None:
+            metrics.EDITS.labels("skipped").inc()
         self._pending = edit
         if self._editing is None or self._editing.done():
             # What discord.py logs of an edit names the job, too.
@@ -198,11 +200,14 @@ class DiscordReply:
                 refusal = await self._ways.show(edit.text, preview, cancel_view(self._job.id))
         except (DeliveryDelayed, TimeoutError) as error:
             # The next edit is a new chance, and the job doesn't depend on what is shown of it.
+            metrics.EDITS.labels("failed").inc()
             log.warning("an edit did not arrive", job=self._job.id, reason=repr(error))
             return
         if refusal is None:
+            metrics.EDITS.labels("done").inc()
             self._shown = edit.preview
             return
+        metrics.EDITS.labels("failed").inc()
         self._stopped = True
         self._pending = None
         log.info("a reply can't be edited any more", job=self._job.id, reason=refusal.value)

@@ -3,6 +3,7 @@
 Secrets may also lie in files: whatever ``NAME`` is a :data:`Secret`, ``NAME_FILE`` is the path of a file that holds it.
 """
 
+import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -171,6 +172,13 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             texts.append(self.database_url.get_secret_value())
         return tuple(texts)
+
+    @staticmethod
+    def forget_environment() -> None:
+        """Take secrets out of this process's environment, which every process that it starts would inherit."""
+        secrets = {name for name, field in Settings.model_fields.items() if field.annotation == SecretStr | None}
+        for name in [name for name in os.environ if name.lower() in secrets]:
+            del os.environ[name]
 
     @property
     def limits(self) -> Limits:

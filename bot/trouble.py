@@ -6,8 +6,8 @@ import aiohttp
 import discord
 import structlog
 
-from bot import words
-from bot.jobs.errors import UnexpectedError
+from bot import metrics, words
+from bot.jobs.errors import AlreadyAccepted, UnexpectedError
 from engine.errors import AtelierError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -23,6 +23,8 @@ def is_anothers(interaction: discord.Interaction[Any], error: BaseException) -> 
     """Whether an interaction is not for this process to answer: another one has it, as while one bot takes over from
     the next, or it came too late.
     """
+    if isinstance(error, AlreadyAccepted):
+        return True
     if not isinstance(error, discord.HTTPException) or error.code not in ANSWERED:
         return False
     age = (discord.utils.utcnow() - interaction.created_at).total_seconds()
@@ -35,6 +37,7 @@ def is_anothers(interaction: discord.Interaction[Any], error: BaseException) -> 
 
 def told(interaction: discord.Interaction[Any], error: BaseException) -> str:
     """What the member reads of an error; what nobody expected goes to the log with a reference."""
+    metrics.REFUSED.labels(type(error).__name__).inc()
     if isinstance(error, AtelierError):
         log.info("a member was refused", interaction=interaction.id, error=repr(error))
         return words.explain(error)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import engine.words
 from bot.jobs.errors import (
     AddressUnreadable,
+    AlreadyAccepted,
     Closing,
     DeliveryDelayed,
     DownloadFailed,
@@ -13,12 +14,11 @@ from bot.jobs.errors import (
     JobExpired,
     NotYourJob,
     PictureRejected,
-    SecretKeyUnusable,
     TooManyJobs,
     UnexpectedError,
 )
 from bot.jobs.job import Job, Painted, State
-from engine.errors import AtelierError, DeviceUnavailable, VersionMismatch, WeightsUnavailable
+from engine.errors import AtelierError, OperatorError
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
 
@@ -36,7 +36,7 @@ _UNSPEAKABLE = re.compile(r"[_\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800
 """What stands for a space in names of files, or breaks lines, turns the direction of writing, or is no character."""
 
 
-def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each error is the clearest form
+def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return for each error is the clearest form
     """What went wrong, and what to do about it."""
     match error:
         case PictureRejected(role=role, reason=reason):
@@ -49,6 +49,8 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each 
             return "Only the member who asked for this picture can do that."
         case JobEnded():
             return "This picture is already finished, cancelled or gone. `/jobs` shows your last ones."
+        case AlreadyAccepted():
+            return "This picture is in the works already: `/jobs` shows it."
         case JobExpired(hours=hours):
             return f"This picture was not finished within {counted(hours, 'hour')}. Send the command again."
         case Closing():
@@ -59,7 +61,7 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each 
             return f"Something went wrong on our side. Try again; if it stays, tell the operator `{reference}`."
         case AddressUnreadable():
             return "I no longer know where to answer about this picture. Send the command again."
-        case WeightsUnavailable() | DeviceUnavailable() | VersionMismatch() | SecretKeyUnusable():
+        case OperatorError():
             return "Painting is not possible right now: the operator has to look at the log."
         case _:
             return engine.words.explain(error)

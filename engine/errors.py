@@ -13,6 +13,10 @@ class AtelierError(Exception):
     """Base of every error that Atelier raises on purpose."""
 
 
+class OperatorError(AtelierError):
+    """The operator has to mend something; the message is for them, and says what to do."""
+
+
 class PictureError(AtelierError):
     """A picture from outside can't be used."""
 
@@ -110,7 +114,7 @@ class StorageFailed(AtelierError):
         self.detail = detail
 
 
-class VersionMismatch(AtelierError):
+class VersionMismatch(OperatorError):
     """A worker of version ``found`` refused what a bot of version ``wanted`` asked for: it would paint differently."""
 
     def __init__(self, wanted: str, found: str) -> None:
@@ -119,17 +123,17 @@ class VersionMismatch(AtelierError):
         self.found = found
 
 
-class WeightsUnavailable(AtelierError):
+class WeightsUnavailable(OperatorError):
     """VGG19's weights could not be found or read; the message says what to do."""
 
 
-class DeviceUnavailable(AtelierError):
+class DeviceUnavailable(OperatorError):
     """The device or precision that was asked for does not exist here; the message says which do."""
 
 
-class CertificatesUnavailable(AtelierError):
+class CertificatesUnavailable(OperatorError):
     """Certificates for a cluster can't be made; the message says why and what to do."""
 
 
-class ClusterUnsafe(AtelierError):
+class ClusterUnsafe(OperatorError):
     """A scheduler or a worker would be reached without both sides proving who they are; the message says what to do."""

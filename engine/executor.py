@@ -74,7 +74,9 @@ class Executor:
             stack.enter_context(dask.config.set(_DASK))
             needed = version(settings.weights)
             if scheduler is None:
-                scheduler = await stack.enter_async_context(_embedded(settings))
+                # On loopback too: else every user of the machine could have the bot's user run code.
+                security = Security.temporary()
+                scheduler = await stack.enter_async_context(_embedded(settings, security))
             pool = await stack.enter_async_context(Pool.open(scheduler, worker.resource_of(needed), security))
             executor = cls(needed, blobs, pool)
             try:
@@ -169,7 +171,7 @@ class Executor:
 
 
 @asynccontextmanager
-async def _embedded(settings: WorkerSettings) -> AsyncIterator[str]:
+async def _embedded(settings: WorkerSettings, security: Security) -> AsyncIterator[str]:
     """The address of a scheduler in this process with one worker in another."""
     try:
         cluster = await LocalCluster(
@@ -179,6 +181,7 @@ async def _embedded(settings: WorkerSettings) -> AsyncIterator[str]:
             # None would mean port 8787, and a warning where another bot has it already.
             dashboard_address="127.0.0.1:0",
             asynchronous=True,
+            security=security,
             **worker_options(settings),
         )
     except RuntimeError as error:

@@ -18,7 +18,7 @@ from engine.colour import with_colours_of
 from engine.devices import Compute
 from engine.errors import OutOfMemory, PaintingPaused
 from engine.losses import Objective, blended, gram_matrix, target
-from engine.pictures import Picture, encode, encode_within
+from engine.pictures import Picture, encode, encode_within, fitted
 from engine.progress import Progress, Result, Stop
 from engine.recipe import Layer, Recipe
 from engine.schedule import Scale, learning_rate, scales, style_factor
@@ -32,8 +32,6 @@ Save = Callable[[bytes], str | None]
 BETAS = (0.8, 0.95)
 """Of Adam. Shorter memories than the usual 0.9 and 0.999 reach a lower loss in so few steps."""
 PREVIEW_QUALITY = 85
-SHORTEST_SIDE = 16
-"""In pixels, at the coarsest scale: relu5_1 halves four times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,10 +368,3 @@ class _Adam:
             first_moment=state["exp_avg"].cpu(),
             second_moment=state["exp_avg_sq"].cpu(),
         ).to_bytes()
-
-
-def fitted(size: tuple[int, int], longer_side: int) -> tuple[int, int]:
-    """Scale a (width, height) to a longer side, keeping the aspect; no side under :data:`SHORTEST_SIDE` pixels."""
-    longest = max(size)
-    width, height = (max(SHORTEST_SIDE, round(side * longer_side / longest)) for side in size)
-    return width, height

@@ -5,6 +5,9 @@ The bytes are untrusted. Their first bytes decide the format (a claimed name or 
 format classes are used directly, because ``Image.open`` would add a bomb check that warns and would take a JPEG's
 index of further pictures (MPO) at its word. Whatever a decoder raises leaves as a
 :class:`~engine.errors.PictureError`; only ``MemoryError`` passes, because it speaks of the machine.
+
+A decoder that crashes or hangs takes its process along, so a worker decodes by way of :mod:`engine.decoder`, which
+calls :func:`decode` in another one.
 """
 
 import contextlib
@@ -37,6 +40,8 @@ from engine.limits import Limits
 BACKGROUND = (255, 255, 255)
 """What transparent content is painted on: white, as paper and as most viewers show it."""
 
+SHORTEST_SIDE = 16
+"""In pixels, that a picture may be scaled to: VGG19's relu5_1 halves four times."""
 
 _OPENERS: dict[headers.Format, type[ImageFile.ImageFile]] = {
     headers.Format.PNG: PngImagePlugin.PngImageFile,
@@ -46,6 +51,9 @@ _OPENERS: dict[headers.Format, type[ImageFile.ImageFile]] = {
     headers.Format.GIF: GifImagePlugin.GifImageFile,
     headers.Format.BMP: BmpImagePlugin.BmpImageFile,
 }
+
+_CONTINUOUS = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
+"""Modes in which the mean of two pixels is a pixel between them, so that they can be scaled before all else."""
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -82,8 +90,8 @@ class Picture:
 def decode(data: bytes, limits: Limits = Limits(), *, longer_side: int | None = None) -> Picture:
     """Decode a PNG, JPEG, WebP, AVIF, GIF or BMP; of an animation the first frame.
 
-    :param longer_side: pixels that are enough for the caller. A JPEG may then be decoded at a half, a quarter or an
-        eighth, never with a longer side under ``min(original, longer_side)``. Other formats ignore it.
+    :param longer_side: pixels that are enough for the caller. A larger picture is scaled down to it, as
+        :func:`fitted` says; none is scaled up.
     :raises NotAPicture: the first bytes are of no accepted format.
     :raises PictureTooLarge: over one of ``limits``, found without decoding a pixel.
     :raises PictureTooSmall: a side is under ``limits.least``.
@@ -104,6 +112,13 @@ def decode(data: bytes, limits: Limits = Limits(), *, longer_side: int | None = 
         # Pillow and the libraries under it document no closed set: OSError, SyntaxError, ValueError, EOFError,
         # OverflowError, struct.error, zlib.error and others are all seen for damaged files.
         raise PictureDamaged(f"{format}: {type(error).__name__}: {error}") from error
+
+
+def fitted(size: tuple[int, int], longer_side: int) -> tuple[int, int]:
+    """Scale a (width, height) to a longer side, keeping the aspect; no side under :data:`SHORTEST_SIDE` pixels."""
+    longest = max(size)
+    width, height = (max(SHORTEST_SIDE, round(side * longer_side / longest)) for side in size)
+    return width, height
 
 
 def encode(
@@ -209,24 +224,38 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
     with _OPENERS[format](BytesIO(headers.bare_png(data) if is_png else data)) as image:
         _check_size(*image.size, limits)  # again, because now it is the decoder's word
         longest = max(image.size)
-        if longer_side and longest > longer_side:
+        size = fitted(image.size, longer_side) if longer_side and longest > longer_side else None
+        if size and longer_side:
             width, height = (max(1, side * longer_side // longest) for side in image.size)
             image.draft(None, (width, height))
         image.load()
         if is_png and "transparency" in image.info:
             image.info["transparency"] = _scaled_key(image.info["transparency"], depth=data[24], colour=data[25])
-        alpha = _alpha_of(image)
         profile = image.info.get("icc_profile")
         transposition = _TRANSPOSITIONS.get(_orientation_of(image))
-        rgb = _in_srgb(_eight_bits(image), profile if isinstance(profile, bytes) else None)
+        early = size is not None and image.mode in _CONTINUOUS and "transparency" not in image.info
+        loaded = _scaled(image, size) if early else image
+        alpha = _alpha_of(loaded)
+        rgb = _eight_bits(loaded)
+    del image, loaded  # and with them what their decoder holds, which can be three times the pixels
+    rgb = _in_srgb(rgb, profile if isinstance(profile, bytes) else None)
     rgb.info = {}
     if alpha is not None:
         rgb = _flattened(rgb, alpha)
         alpha.info = {}
+    rgb = _scaled(rgb, size)
+    alpha = _scaled(alpha, size) if alpha is not None else None
     if transposition is not None:
         rgb = rgb.transpose(transposition)
         alpha = alpha.transpose(transposition) if alpha is not None else None
     return Picture(rgb, alpha)
+
+
+def _scaled(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
+    """To ``size``, if there is one. A gap of 3 averages whole pixels first, and only where there are six for one."""
+    if size is None or image.size == size:
+        return image
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
 def _orientation_of(image: Image.Image) -> int:
@@ -308,4 +337,6 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
 
 
 def _flattened(rgb: Image.Image, alpha: Image.Image) -> Image.Image:
-    return Image.composite(rgb, Image.new("RGB", rgb.size, BACKGROUND), alpha)
+    paper = Image.new("RGB", rgb.size, BACKGROUND)
+    paper.paste(rgb, mask=alpha)
+    return paper

@@ -139,9 +139,11 @@ class Studio(WorkerPlugin):
         await asyncio.to_thread(self._leave)
 
     def _prepare(self) -> None:
+        from engine import decoder
         from engine.devices import set_threads
 
         keep_large_blocks()
+        decoder.resident(self.settings.limits).warm_up()
         compute = self.compute(self.settings.precision)
         set_threads(self.settings.threads)
         if self.settings.memory and compute.device.type == "cpu" and sys.platform == "linux":
@@ -227,10 +229,10 @@ def check_picture(data: bytes) -> AtelierError | None:
 
     Errors of ours are returned, not raised, by what runs here: Dask logs each exception as a failure of its worker.
     """
-    from engine.pictures import decode
+    from engine import decoder
 
     try:
-        decode(data, _studio().settings.limits, longer_side=SMALLEST_SIZE)
+        decoder.resident(_studio().settings.limits).decode(data, longer_side=SMALLEST_SIZE)
     except AtelierError as error:
         return error
     return None
@@ -289,16 +291,16 @@ def paint_picture(channel: str, order: Order) -> Result | AtelierError:
 
 
 def _painted(studio: Studio, queue: Queue, order: Order, stop: Stop) -> Result:
+    from engine import decoder
     from engine.painting import Pace, paint
-    from engine.pictures import decode
     from engine.vgg19 import resident
 
     blobs = Blobs(order.blobs)
-    limits = studio.settings.limits
+    decode = decoder.resident(studio.settings.limits).decode
     compute = studio.compute(order.recipe.precision)
     painting = paint(
-        decode(_read(blobs, order.content), limits, longer_side=order.recipe.size),
-        [decode(_read(blobs, style), limits, longer_side=order.recipe.size) for style in order.styles],
+        decode(_read(blobs, order.content), longer_side=order.recipe.size),
+        [decode(_read(blobs, style), longer_side=order.recipe.size) for style in order.styles],
         order.recipe,
         resident(studio.settings.weights, compute.device, compute.dtype),
         stop,

@@ -8,6 +8,7 @@ from discord import app_commands
 
 from bot import words
 from bot.address import Address
+from bot.commands.acknowledge import acknowledge
 from bot.commands.attachments import check_claimed_size, fetch
 from bot.jobs.job import Order
 from engine.quality import EFFORTS, Quality
@@ -40,19 +41,18 @@ async def stylize(
     limit = client.settings.limits.bytes
     check_claimed_size("content", content, limit)
     check_claimed_size("style", style, limit)
-    acknowledged = await interaction.response.defer(thinking=True)
-    if acknowledged is None or acknowledged.message_id is None:
-        raise RuntimeError("Discord's answer to the deferral names no message")
+    message = await acknowledge(interaction)
     async with client.jobs.admission(interaction.user.id):
         content_bytes, style_bytes = await _fetched(client, content, style)
         effort = EFFORTS[await client.executor.tier()][quality]
         await client.jobs.accept(
             Order(
+                id=f"{interaction.id:016x}",
                 owner=interaction.user.id,
                 recipe=Recipe(size=effort.size, steps=effort.steps, strength=strength, colours=colours),
                 content=content_bytes,
                 styles=(style_bytes,),
-                address=Address.of(interaction, acknowledged.message_id).model_dump_json(),
+                address=Address.of(interaction, message).model_dump_json(),
                 description=words.described(content.filename, style.filename),
                 max_bytes=interaction.filesize_limit,
             )

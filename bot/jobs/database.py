@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
 
@@ -38,9 +39,18 @@ async def connected(url: str) -> AsyncIterator[AsyncEngine]:
         await engine.dispose()
 
 
+def is_full(error: SQLAlchemyError) -> bool:
+    """Whether the database has no room left on its disk."""
+    cause = getattr(error, "orig", None)
+    # https://www.sqlite.org/rescode.html#full, https://www.postgresql.org/docs/current/errcodes-appendix.html
+    return (
+        getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(cause, "sqlstate", None) == "53100"
+    )
+
+
 def _use_wal(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=5000")
+    cursor.execute("PRAGMA busy_timeout=20000")
     for patience in range(100, -1, -1):
         try:
             cursor.execute("PRAGMA journal_mode=WAL")

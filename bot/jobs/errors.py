@@ -3,7 +3,7 @@
 import json
 from typing import Literal
 
-from engine.errors import AtelierError, PictureError
+from engine.errors import AtelierError, OperatorError, PictureError
 
 Role = Literal["content", "style"]
 
@@ -42,6 +42,10 @@ class JobEnded(AtelierError):
     """There is nothing left to act on: the job has ended, or was never here."""
 
 
+class AlreadyAccepted(AtelierError):
+    """The same order arrived twice, at this process or at another, and is a job."""
+
+
 class JobExpired(AtelierError):
     """The job did not end within the operator's ``hours``."""
 
@@ -66,7 +70,7 @@ class AddressUnreadable(AtelierError):
     """None of the operator's keys decrypts where the job's reply is: it can't be told there how the job ended."""
 
 
-class SecretKeyUnusable(AtelierError):
+class SecretKeyUnusable(OperatorError):
     """The file that holds the key holds none; the message says what to do."""
 
 

@@ -41,6 +41,8 @@ Ending = Result | AtelierError
 class Order:
     """What somebody asks for, before it is accepted."""
 
+    id: str
+    """Sixteen hexadecimal digits, the same whenever the same order arrives again: it is accepted once."""
     owner: int
     """The member's id."""
     recipe: Recipe

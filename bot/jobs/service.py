@@ -18,9 +18,12 @@ from functools import partial
 from typing import Final, TypeVar
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from bot import metrics
+from bot.jobs.database import is_full
 from bot.jobs.errors import (
+    AlreadyAccepted,
     Closing,
     DeliveryDelayed,
     JobEnded,
@@ -125,6 +128,7 @@ class Jobs:
             Closing: the bot is going down.
             PictureRejected: one of the pictures can't be used.
             TooManyJobs: the member has as many open jobs as allowed.
+            AlreadyAccepted: this very order is a job already.
             StorageFull: there is no room for its pictures.
             WorkerLost, NoWorkers: the pictures could not be looked at.
         """
@@ -133,7 +137,7 @@ class Jobs:
         for style in order.styles:
             await self._check("style", style)
         job = Job(
-            id=new_id(),
+            id=order.id,
             owner=order.owner,
             recipe=order.recipe,
             content=await self._storage.put(order.content),
@@ -147,7 +151,13 @@ class Jobs:
         if self.closing:
             raise Closing
         # The database counts as well: orders of one member may arrive at several processes.
-        await self._store.add(job, self.process, self._executor.pool, self._policy.most_open)
+        try:
+            await self._store.add(job, self.process, self._executor.pool, self._policy.most_open)
+        except IntegrityError as error:
+            raise AlreadyAccepted from error
+        except SQLAlchemyError as error:
+            raise (StorageFull() if is_full(error) else error) from error
+        metrics.ACCEPTED.inc()
         log.info("job accepted", job=job.id, owner=job.owner, recipe=job.recipe.id)
         self._changed.set()
         return job
@@ -236,11 +246,13 @@ class Jobs:
             return
         began = time.monotonic()
         mine = await self._store.in_care(self.process)
-        for job_id, task in self._working.items():
+        for job_id, task in list(self._working.items()):
             if job_id not in mine:
-                # This process was silent for too long, and another has the job.
-                log.warning("job lost to another process", job=job_id)
-                task.cancel()
+                job = await self._store.get(job_id)
+                if job is None or job.process != self.process:
+                    # This process was silent for too long, and another has the job.
+                    log.warning("job lost to another process", job=job_id)
+                    task.cancel()
             elif mine[job_id] is State.DELIVERING and (painting := self._paintings.get(job_id)):
                 await painting.cancel()
         for job_id in self._replies.keys() - mine.keys():
@@ -261,7 +273,11 @@ class Jobs:
         await self._store.renew(self.process)
         if self.closing:
             return
-        for job_id, state in await self._store.adopt(self.process, self._executor.pool):
+        pool = self._executor.pool
+        if pool:  # else the scheduler is away
+            await self._store.move(self.process, pool)
+        for job_id, state in await self._store.adopt(self.process, pool):
+            metrics.RESUMED.inc()
             log.info("job taken up", job=job_id, state=state.value)
             self._changed.set()
         accepted_before = datetime.now(UTC) - self._policy.expire_after
@@ -307,10 +323,12 @@ class Jobs:
 
         task = group.create_task(working())
         self._working[job_id] = task
+        metrics.RUNNING.set(len(self._working))
         task.add_done_callback(partial(self._worked, job_id))
 
     def _worked(self, job_id: str, _task: asyncio.Task[None]) -> None:
         del self._working[job_id]
+        metrics.RUNNING.set(len(self._working))
         self._changed.set()
 
     async def _paint_and_deliver(self, job_id: str) -> None:
@@ -350,6 +368,7 @@ class Jobs:
             async for progress in painting:
                 if progress.checkpoint:
                     await self._checkpoint(job_id, progress.checkpoint)
+                metrics.observe_step(progress)
                 reply.progressed(progress)
             return await painting.result()
         finally:
@@ -358,7 +377,9 @@ class Jobs:
 
     async def _checkpoint(self, job_id: str, name: str) -> None:
         with _logged("a checkpoint could not be noted"):
-            if last := await self._store.set_checkpoint(job_id, self.process, name):
+            last = await self._store.set_checkpoint(job_id, self.process, name)
+            metrics.CHECKPOINTS.inc()
+            if last:
                 await self._storage.drop(last)
 
     async def _keep(self, result: Result) -> Painted | None:
@@ -393,7 +414,10 @@ class Jobs:
             return
         end = _end(ending)
         if await _insist(lambda: self._store.conclude(job_id, self.process, end, way)):
-            log.info("job ended", state=end.value, way=way, cause=type(ending).__name__ if job.cause else None)
+            cause = "" if isinstance(ending, Result) else type(ending).__name__
+            metrics.ENDED.labels(end.value, cause).inc()
+            metrics.DELIVERIES.labels(way).inc()
+            log.info("job ended", state=end.value, way=way, cause=cause)
         self._replies.pop(job_id, None)
         if job.checkpoint:
             await self._storage.drop(job.checkpoint)

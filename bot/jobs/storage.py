@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from bot import metrics
 from bot.jobs.store import Store
 from engine.blobs import Blob, Blobs
 from engine.errors import StorageFull
@@ -40,8 +41,17 @@ class Storage:
         self.blobs = blobs
         self._store = store
         self._room = room
-        self.used = 0
+        self._used = 0
+
+    @property
+    def used(self) -> int:
         """Bytes, by the last sweep and what was put since."""
+        return self._used
+
+    @used.setter
+    def used(self, used: int) -> None:
+        self._used = used
+        metrics.STORAGE_USED.set(used)
 
     def free(self) -> int | None:
         """Bytes free on the disk; None where the blobs aren't in a folder of this machine."""

@@ -1,5 +1,7 @@
 """Jobs in a database. Each change is one transaction with a guard, so that no two processes make the same one."""
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +18,7 @@ from bot.jobs.cipher import Cipher
 from bot.jobs.database import connected
 from bot.jobs.errors import AddressUnreadable, TooManyJobs
 from bot.jobs.job import OPEN, Job, Painted, State, Way
-from bot.jobs.line import ORDER, in_line, next_turn, orphaned
+from bot.jobs.line import LEASE, ORDER, in_line, next_turn, orphaned
 from bot.jobs.tables import BlobRow, JobRow, ProcessRow, SyncRow, database_time
 from engine.errors import AtelierError
 from engine.recipe import Recipe
@@ -49,6 +51,8 @@ class Store:
     def __init__(self, engine: AsyncEngine, cipher: Cipher) -> None:
         self._engine = engine
         self._cipher = cipher
+        # SQLite has one writer at a time, and those who wait for it inside the driver are served in no order, if ever.
+        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else contextlib.nullcontext()
 
     @classmethod
     @asynccontextmanager
@@ -57,20 +61,35 @@ class Store:
         async with connected(url) as engine:
             yield cls(engine, cipher)
 
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that changes something."""
+        async with self._turn, self._engine.begin() as connection:
+            yield connection
+
     # Processes
 
     async def renew(self, process: str) -> None:
         """Say that a process is alive; see :data:`bot.jobs.line.LEASE`."""
-        async with self._engine.begin() as connection:
+        async with self._changing() as connection:
             found = await connection.execute(
                 update(ProcessRow).where(ProcessRow.id == process).values(seen=database_time())
             )
             if found.rowcount == 0:
                 await connection.execute(insert(ProcessRow).values(id=process, seen=database_time()))
 
+    async def move(self, process: str, pool: str) -> None:
+        """Have everything that a process looks after wait for these workers: its scheduler may have started anew."""
+        async with self._changing() as connection:
+            await connection.execute(
+                update(JobRow)
+                .where(JobRow.process == process, JobRow.state.in_(OPEN), JobRow.pool != pool)
+                .values(pool=pool)
+            )
+
     async def leave(self, process: str) -> None:
         """Let go of everything that a process looks after, for the others or for its successor."""
-        async with self._engine.begin() as connection:
+        async with self._changing() as connection:
             held = JobRow.process == process
             await connection.execute(
                 update(JobRow)
@@ -89,7 +108,7 @@ class Store:
         # A job is delivered from its result or from its cause; one that has neither lost its result with its process.
         untold = (JobRow.state == State.DELIVERING) & (JobRow.painted == "") & (JobRow.cause == "")
         again = case((untold | (JobRow.state == State.RUNNING), State.QUEUED), else_=JobRow.state)
-        async with self._engine.begin() as connection:
+        async with self._changing() as connection:
             taken = await connection.execute(
                 update(JobRow)
                 .where(JobRow.state.in_(OPEN), JobRow.process != process, orphaned())
@@ -137,7 +156,7 @@ class Store:
         values = [literal(value, types[name].type).label(name) for name, value in row.items()]
         open_now = select(func.count()).where(JobRow.owner == job.owner, JobRow.state.in_(OPEN)).scalar_subquery()
         roles = {"content": job.content} | {f"style-{index}": name for index, name in enumerate(job.styles)}
-        async with self._engine.begin() as connection:
+        async with self._changing() as connection:
             if self._engine.dialect.name == "postgresql":
                 # SQLite has one writer at a time; here two orders of a member would not see each other.
                 await connection.execute(select(func.pg_advisory_xact_lock(job.owner)))
@@ -184,7 +203,7 @@ class Store:
         running = select(JobRow.id).where(
             JobRow.id == job, JobRow.process == process, JobRow.state == State.RUNNING
         )  # fmt: skip
-        async with self._engine.begin() as connection:
+        async with self._changing() as connection:
             if (await connection.execute(running.with_for_update())).one_or_none() is None:
                 return name
             last = await self._blob(connection, job, "checkpoint")
@@ -193,7 +212,7 @@ class Store:
 
     async def finish(self, job: str, process: str, painted: Painted | None) -> bool:
         """The painting is done: ``running → delivering``. ``painted`` is None where it could not be kept."""
-        async with self._engine.begin() as connection:
+        async with self._changing() as connection:
             done = await self._change_in(
                 connection, job, State.DELIVERING, {State.RUNNING}, JobRow.process == process,
                 painted=json.dumps(asdict(painted)) if painted else "",
@@ -209,7 +228,7 @@ class Store:
         """
         guard: ColumnElement[bool] = literal(True) if process is None else JobRow.process == process
         change = {"cause": errors.dump(cause)}
-        async with self._engine.begin() as connection:
+        async with self._changing() as connection:
             row = (await connection.execute(select(JobRow.owner, JobRow.turn).where(JobRow.id == job))).one_or_none()
             if await self._change_in(connection, job, State.DELIVERING, {State.QUEUED}, guard, **change) and row:
                 # Its owner's later jobs move up.
@@ -225,7 +244,7 @@ class Store:
 
     async def conclude(self, job: str, process: str, end: State, way: Way) -> bool:
         """It is told: ``delivering →`` an end. Forgets the address and the checkpoint."""
-        async with self._engine.begin() as connection:
+        async with self._changing() as connection:
             ended = await self._change_in(
                 connection, job, end, {State.DELIVERING}, JobRow.process == process, way=way, address=""
             )
@@ -237,7 +256,7 @@ class Store:
 
     async def ping(self) -> None:
         """Raise if the database does not take changes; makes none."""
-        async with self._engine.begin() as connection:
+        async with self._changing() as connection:
             await connection.execute(update(JobRow).where(JobRow.id == "").values(address=""))
 
     async def get(self, job: str) -> Job | None:
@@ -264,6 +283,12 @@ class Store:
             count, oldest = (await connection.execute(query)).one()
         return count, (datetime.now(UTC) - _aware(oldest)).total_seconds() if oldest else 0.0
 
+    async def processes(self) -> int:
+        """How many bot processes are alive."""
+        query = select(func.count()).where(ProcessRow.seen >= database_time() - LEASE)
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).scalar_one()
+
     async def overdue(self, process: str, accepted_before: datetime) -> list[str]:
         """Jobs in a process's care that should have ended long ago and have no result yet."""
         query = select(JobRow.id).where(
@@ -284,7 +309,7 @@ class Store:
             .order_by(JobRow.changed_at)
             .limit(limit)
         )
-        async with self._engine.begin() as connection:
+        async with self._changing() as connection:
             ids = list((await connection.execute(ended)).scalars())
             await connection.execute(delete(BlobRow).where(BlobRow.job.in_(ids)))
             await connection.execute(delete(JobRow).where(JobRow.id.in_(ids)))
@@ -306,7 +331,7 @@ class Store:
 
     async def set_synced(self, scope: str, fingerprint: str) -> None:
         """Remember what was registered with Discord for ``scope``."""
-        async with self._engine.begin() as connection:
+        async with self._changing() as connection:
             values = {"fingerprint": fingerprint}
             found = await connection.execute(update(SyncRow).where(SyncRow.scope == scope).values(**values))
             if found.rowcount == 0:
@@ -315,7 +340,7 @@ class Store:
     async def _change(
         self, job: str, to: State, since: Collection[State], guard: ColumnElement[bool], **values: Any
     ) -> bool:
-        async with self._engine.begin() as connection:
+        async with self._changing() as connection:
             return await self._change_in(connection, job, to, since, guard, **values)
 
     async def _change_in(

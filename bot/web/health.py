@@ -51,7 +51,7 @@ class Health:
             "workers": _Look(self._workers, metrics.SLOTS),
             "database": _Look(self._database),
             "disk": _Look(self._disk, metrics.STORAGE_FREE),
-            "queue": _Look(self._queue, metrics.QUEUED, metrics.OLDEST),
+            "queue": _Look(self._queue, metrics.QUEUED, metrics.OLDEST, metrics.PROCESSES),
         }
 
     async def examine(self) -> dict[str, Finding]:
@@ -96,6 +96,7 @@ class Health:
         waiting, oldest = await self._store.waiting_line()
         metrics.QUEUED.set(waiting)
         metrics.OLDEST.set(oldest)
+        metrics.PROCESSES.set(await self._store.processes())
         return Finding(True, f"{waiting} waiting")
 
 

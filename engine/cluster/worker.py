@@ -25,7 +25,9 @@ LEAVE_SECONDS: Final = LEAVING + 0.5
 """How long a worker may take to pause what it paints and to say goodbye."""
 NEVER: Final = 2
 """The exit code of a process that would fail again."""
-RETRY_SECONDS: Final = (0.5, 15.0)
+LOST: Final = 3
+"""The exit code of a process whose scheduler is gone."""
+RETRY_SECONDS: Final = (0.5, 5.0)
 """The first and the longest pause between attempts to reach a scheduler."""
 
 
@@ -46,14 +48,14 @@ class WorkerPlan:
 
 def work(plan: WorkerPlan, configure: Callable[[], None]) -> None:
     """The whole life of the process; ends it with code 0 when asked to leave, and with another when the scheduler is
-    gone (1) or it can't paint (:data:`NEVER`).
+    gone (:data:`LOST`) or it can't paint (:data:`NEVER`).
 
     The parent process tells it to leave by SIGTERM; it ends at once when the parent does.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: meant for the parent, which passes it on
     configure()
-    for name in ("distributed.worker", "distributed.batched"):
-        logging.getLogger(name).addFilter(_in_a_line)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_in_a_line)
     raise SystemExit(asyncio.run(_work(plan)))
 
 
@@ -88,7 +90,7 @@ async def _work(plan: WorkerPlan) -> int:
     await asyncio.wait((asked, gone), return_when=asyncio.FIRST_COMPLETED)
     if gone.done():
         log.warning("%s lost its scheduler", plan.name)
-        os._exit(0 if leaving.is_set() else 1)  # not held up by a thread that still paints
+        os._exit(0 if leaving.is_set() else LOST)  # not held up by a thread that still paints
     log.info("%s leaves", plan.name)
     try:
         async with asyncio.timeout(LEAVE_SECONDS):

@@ -14,7 +14,7 @@ from typing import Final
 
 from engine.cluster.security import TLS, listening_security, scheduler_security
 from engine.cluster.signals import leaving_on_signals
-from engine.cluster.worker import LEAVE_SECONDS, NEVER, WorkerPlan, work
+from engine.cluster.worker import LEAVE_SECONDS, LOST, NEVER, WorkerPlan, work
 from engine.worker import WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ KILL_SECONDS: Final = LEAVE_SECONDS + 0.5
 BACK_OFF: Final = (1.0, 30.0)
 """The first and the longest pause, in seconds, before a process that ended is started again."""
 STEADY_SECONDS: Final = 60.0
-"""A process that lived as long is started again after the first pause."""
+"""A process that lived as long, or whose scheduler is gone, is started again after the first pause."""
 
 _processes: Final = multiprocessing.get_context("spawn")
 
@@ -108,7 +108,7 @@ async def _keep(plan: WorkerPlan, configure: Callable[[], None], leaving: asynci
         if code == NEVER:
             leaving.set()
             return code
-        if time.monotonic() - began > STEADY_SECONDS:
+        if code == LOST or time.monotonic() - began > STEADY_SECONDS:
             pause = BACK_OFF[0]
         log.warning("the worker %s ended (code %s), starting another in %d s", named.name, code, pause)
         try:

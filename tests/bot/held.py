@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.address import Address
 from bot.jobs.errors import JobEnded, NotYourJob
-from bot.jobs.job import OPEN, Job, Order, State, new_id
+from bot.jobs.job import OPEN, Job, Order, State
 from engine.quality import Tier
 
 
@@ -40,7 +40,7 @@ class HeldJobs:
         self.accepted.set()
         return self.hold(
             Job(
-                id=new_id(),
+                id=order.id,
                 owner=order.owner,
                 recipe=order.recipe,
                 content="c0",

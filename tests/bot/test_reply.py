@@ -214,17 +214,6 @@ class TestAPainting:
         assert discord.channel_messages == []
         assert shows(the_one(direct_messages(discord)))
 
-    async def test_is_not_sent_anew_after_what_was_posted_is_deleted(
-        self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply]
-    ) -> None:
-        token_dies(discord)
-        discord.fail_next(BY_BOT, 400, code=30046)
-        assert await reply_to(job).deliver(result()) == "post"
-        assert shows(discord.channel_messages[-1])
-        again = reply_to(dataclasses.replace(job, state=State.DELIVERING))
-        assert await again.deliver(result()) == "post"
-        assert len(discord.channel_messages) == 2
-
     async def test_is_looked_for_in_vain_without_harm_where_looking_is_forbidden(
         self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply]
     ) -> None:

@@ -326,3 +326,11 @@ class TestTheExample:
         assert Settings() == Settings(_env_file=None)
         defaults: dict[str, Any] = Settings(_env_file=None).model_dump(exclude_none=True)
         assert {name for name, value in shown.items() if value} == {name.upper() for name in defaults}
+
+
+def test_what_the_bot_starts_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISCORD_TOKEN", "database_url", "SECRET_KEY", "LOG_LEVEL"):
+        monkeypatch.setenv(name, "anything")
+    Settings.forget_environment()
+    assert {"DISCORD_TOKEN", "database_url", "SECRET_KEY"} & set(os.environ) == set()
+    assert os.environ["LOG_LEVEL"] == "anything"

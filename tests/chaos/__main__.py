@@ -9,12 +9,15 @@ fails in the ways that it has. Afterwards each accepted job must have had exactl
 import argparse
 import asyncio
 import json
+import signal
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
+from tests import postgresql
+from tests.chaos.report import Report
 from tests.chaos.run import Scenario, run
 
 
@@ -27,31 +30,58 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=90.0, help="after which members ask for no more")
     parser.add_argument("--bots", type=int, default=1, help="processes: one shard each, one database for all")
     parser.add_argument("--workers", type=int, default=1, help="beside a scheduler; 0: within each bot")
-    parser.add_argument("--database", help="SQLAlchemy's URL of an empty database (SQLite in the data directory)")
+    parser.add_argument(
+        "--database",
+        default="sqlite",
+        help="sqlite, postgresql (a server is started), or SQLAlchemy's URL of an empty database (sqlite)",
+    )
     parser.add_argument("--kill-every", type=float, default=6.0, help="mean seconds between blows; 0 for none")
     parser.add_argument("--fault-every", type=float, default=8.0, help="mean seconds between troubles; 0 for none")
     parser.add_argument("--folder", type=Path, help="an empty folder for data and logs, kept (a temporary one)")
     parser.add_argument("--json", type=Path, help="write the report here, too")
     arguments = parser.parse_args()
-    scenario = Scenario(
+    with ExitStack() as stack:
+        folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="atelier-chaos-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        scenario = _scenario(arguments, _database(arguments.database, stack))
+        report = asyncio.run(_until_told(scenario, folder))
+    report.show(Console())
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report.as_json(), indent=2))
+    return 0 if report.well else 1
+
+
+async def _until_told(scenario: Scenario, folder: Path) -> Report:
+    """Run it; SIGTERM ends it as Ctrl-C does, and leaves no process and no disk behind."""
+    running = asyncio.ensure_future(run(scenario, folder))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    return await running
+
+
+def _database(wanted: str, stack: ExitStack) -> str | None:
+    """Its URL, None for SQLite beside the pictures; what is started for it goes with ``stack``."""
+    if wanted == "sqlite":
+        return None
+    if wanted != "postgresql":
+        return wanted
+    where = postgresql.programs()
+    if where is None:
+        raise SystemExit("PostgreSQL is not installed")
+    return stack.enter_context(stack.enter_context(postgresql.serving(where)).database())
+
+
+def _scenario(arguments: argparse.Namespace, database: str | None) -> Scenario:
+    return Scenario(
         jobs=arguments.jobs,
         members=arguments.members,
         seed=arguments.seed,
         minutes=arguments.minutes,
         bots=arguments.bots,
         workers=arguments.workers,
-        database=arguments.database,
+        database=database,
         kill_every=arguments.kill_every or None,
         fault_every=arguments.fault_every or None,
     )
-    with ExitStack() as stack:
-        folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="atelier-chaos-")))
-        folder.mkdir(parents=True, exist_ok=True)
-        report = asyncio.run(run(scenario, folder))
-    report.show(Console())
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report.as_json(), indent=2))
-    return 0 if report.well else 1
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Literal
 
+import aiohttp
 import psutil
 
 Role = Literal["scheduler", "worker", "bot"]
@@ -169,8 +170,21 @@ class Child:
 class Fleet:
     """All the children."""
 
-    def __init__(self, children: Sequence[Child]) -> None:
+    def __init__(self, children: Sequence[Child], ports: Sequence[int]) -> None:
         self.children = children
+        self._ports = ports
+        """Where each bot tells how it is."""
+
+    async def well(self, seconds: float) -> None:
+        """Wait until every bot has all that it needs.
+
+        Raises:
+            TimeoutError: one has not, within so many seconds.
+        """
+        async with asyncio.timeout(seconds), aiohttp.ClientSession() as session:
+            for port in self._ports:
+                while not await _is_well(session, port):  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.2)
 
     @property
     def embedded(self) -> bool:
@@ -208,13 +222,13 @@ async def fleet(environment: Mapping[str, str], logs: Path, *, bots: int, worker
         children.append(Child("scheduler", "scheduler", atelier(*serve), environment, logs))
         join = ("worker", "--scheduler", environment["SCHEDULER"])
         children += [Child("worker", f"worker-{index}", atelier(*join), environment, logs) for index in range(workers)]
-    children += [
-        Child("bot", f"bot-{index}", atelier("run"), {**environment, **_shard(index, bots)}, logs)
-        for index in range(bots)
-    ]
+    ports = [free_port() for _ in range(bots)]
+    for index, port in enumerate(ports):
+        own = {**environment, **_shard(index, bots), "HEALTH_PORT": str(port)}
+        children.append(Child("bot", f"bot-{index}", atelier("run"), own, logs))
     tasks = {child: asyncio.create_task(child.supervise()) for child in children}
     try:
-        yield Fleet(children)
+        yield Fleet(children, ports)
     finally:
         for role in ("bot", "worker", "scheduler"):  # as an operator would: those who need others first
             ending = [task for child, task in tasks.items() if child.role == role]
@@ -233,6 +247,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+async def _is_well(session: aiohttp.ClientSession, port: int) -> bool:
+    try:
+        async with session.get(f"http://127.0.0.1:{port}/healthz") as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
 
 
 def _shard(number: int, count: int) -> dict[str, str]:

@@ -1,11 +1,12 @@
 """What a run of the chaos test came to, as JSON and as a table."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +15,8 @@ from tests.chaos.checker import Finding
 from tests.chaos.killer import Killer
 from tests.chaos.members import Book
 from tests.chaos.watch import Watch
+
+_NUMBERS: Final = re.compile(r"[0-9a-f-]{16,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ def logged_errors(logs: Iterable[Path]) -> Counter[str]:
                 found["(a line that is not JSON)"] += 1
                 continue
             if isinstance(entry, dict) and entry.get("level") in {"error", "critical"}:
-                found[str(entry.get("event"))[:80]] += 1
+                found[_NUMBERS.sub("…", str(entry.get("event")))[:80]] += 1
     return Counter(dict(found.most_common(20)))
 
 

@@ -25,7 +25,7 @@ from tests.chaos.watch import Watch
 from tests.chaos.witness import Witness
 
 START_WITHIN: Final = 120.0
-"""Seconds for the first bot to connect."""
+"""Seconds until all processes are up for the first time."""
 QUIET: Final = 3.0
 
 
@@ -69,7 +69,7 @@ async def run(scenario: Scenario, folder: Path) -> Report:
             fleet(environment, logs, bots=scenario.bots, workers=scenario.workers) as children,
             Watch.open(database) as watch,
         ):
-            await discord.wait_for_bot(START_WITHIN, scenario.bots)
+            await children.well(START_WITHIN)
             places = Places(discord)
             book = Book(scenario.jobs, watch, witness)
             killer = Killer(

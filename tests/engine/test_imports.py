@@ -12,7 +12,16 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     "module",
-    ["engine", "engine.recipe", "engine.pictures", "engine.executor", "engine.worker", "engine.cli", "bot.app"],
+    [
+        "engine",
+        "engine.recipe",
+        "engine.pictures",
+        "engine.confined",
+        "engine.executor",
+        "engine.worker",
+        "engine.cli",
+        "bot.app",
+    ],
 )
 def test_what_runs_in_the_bot_does_not_bring_torch(module: str) -> None:
     code = f"import sys, {module}; print(*sorted({{'torch', 'torchvision'}} & set(sys.modules)))"

@@ -21,8 +21,8 @@ from torch import Tensor
 from engine import schedule
 from engine.checkpoint import Checkpoint
 from engine.errors import OutOfMemory, PaintingCancelled, PaintingPaused
-from engine.painting import PREVIEW_QUALITY, Pace, Save, fitted, paint
-from engine.pictures import Picture, decode
+from engine.painting import PREVIEW_QUALITY, Pace, Save, paint
+from engine.pictures import Picture, decode, fitted
 from engine.progress import Progress, Result, Stop
 from engine.recipe import Layer, Recipe
 from engine.vgg19 import VGG19, resident

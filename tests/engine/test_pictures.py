@@ -2,10 +2,8 @@
 
 import functools
 import itertools
-import os
 import struct
 import threading
-import time
 import tracemalloc
 import warnings
 import zlib
@@ -13,12 +11,12 @@ from io import BytesIO
 from itertools import pairwise
 from typing import Literal
 
-import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageCms, PngImagePlugin, features
 
+from engine.decoder import Decoder
 from engine.errors import (
     NotAPicture,
     PictureDamaged,
@@ -27,9 +25,9 @@ from engine.errors import (
     PictureTooNarrow,
     PictureTooSmall,
 )
-from engine.headers import MAX_SCANS
+from engine.headers import MAX_SCANS, MAX_SEGMENTS
 from engine.limits import Limits
-from engine.pictures import Picture, decode, encode, encode_within
+from engine.pictures import SHORTEST_SIDE, Picture, decode, encode, encode_within, fitted
 from tests.engine import picture_corpus as corpus
 
 ORIENTATION = 0x0112
@@ -309,24 +307,13 @@ def test_a_broken_or_unfitting_profile_is_ignored(profile: bytes) -> None:
 
 
 @pytest.mark.parametrize("format", corpus.FORMATS)
-def test_bombs_are_refused_at_once_and_without_memory(format: str) -> None:
+def test_bombs_are_refused_without_memory(format: str) -> None:
     data = corpus.BOMBS[format]()
     assert len(data) < 200_000
-    process = psutil.Process(os.getpid())
-    tracemalloc.start()
-    try:
-        before, start = process.memory_info().rss, time.perf_counter()
-        with pytest.raises(PictureTooLarge) as refused:
-            decode(data)
-        seconds, grown = time.perf_counter() - start, process.memory_info().rss - before
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    with Decoder(memory=24 * 2**20) as decoder, pytest.raises(PictureTooLarge) as refused:
+        decoder.decode(data)
     assert refused.value.measure in {"side", "pixels"}
     assert refused.value.value > refused.value.limit
-    assert seconds < 0.5
-    assert peak < 4 * 2**20
-    assert grown < 32 * 2**20
 
 
 @pytest.mark.parametrize("format", corpus.FORMATS)
@@ -396,12 +383,11 @@ def test_a_jpeg_with_countless_scans_is_refused() -> None:
 
 
 @pytest.mark.parametrize("filler", [b"\0", b"\xff", b"\xff\x00", b"\xff\xd0", b"\xff\xd8", b"\xff\xfe\0\2"])
-def test_a_jpeg_full_of_nothing_is_refused_soon(filler: bytes) -> None:
+def test_a_jpeg_full_of_nothing_is_refused_after_a_few_looks(filler: bytes) -> None:
     data = sample("JPEG")
-    start = time.perf_counter()
-    with pytest.raises(PictureDamaged):
+    with pytest.raises(PictureDamaged, match=r"JPEG with (\d+) segments") as refused:
         decode(data[:2] + b"\xff\xfe\0\2" + filler * (2**22 // len(filler)) + data[2:])
-    assert time.perf_counter() - start < 2
+    assert int(refused.value.detail.split()[2]) <= MAX_SEGMENTS + 1
 
 
 # --- Damage ---
@@ -466,14 +452,43 @@ def test_what_follows_the_picture_is_left_behind(format: str, tail: bytes) -> No
 
 
 @settings(max_examples=25, deadline=None)
-@given(width=st.integers(32, 900), height=st.integers(32, 900), longer_side=st.integers(1, 1000))
-def test_a_reduced_jpeg_is_never_smaller_than_wanted(width: int, height: int, longer_side: int) -> None:
-    data = corpus.saved(Image.new("RGB", (width, height), "teal"), "JPEG")
-    picture = decode(data, Limits(aspect=900), longer_side=longer_side)
-    longest = max(width, height)
-    assert min(longest, longer_side) <= max(picture.rgb.size) <= longest
-    assert longest < 2 * longer_side or max(picture.rgb.size) < longest
-    assert abs(picture.width * height - picture.height * width) <= 8 * longest
+@given(width=st.integers(32, 900), height=st.integers(32, 900), longer_side=st.integers(SHORTEST_SIDE, 1000))
+def test_a_picture_is_as_large_as_wanted_or_as_it_was(width: int, height: int, longer_side: int) -> None:
+    for format in ("JPEG", "BMP"):
+        data = corpus.saved(Image.new("RGB", (width, height), "teal"), format)
+        picture = decode(data, Limits(aspect=900), longer_side=longer_side)
+        smaller = fitted((width, height), min(longer_side, max(width, height)))
+        assert picture.rgb.size == (smaller if max(width, height) > longer_side else (width, height))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "LA", "RGBA"])
+def test_a_reduced_picture_looks_the_same_in_each_mode(mode: str) -> None:
+    source = corpus.scene(960, 640)
+    if mode in {"LA", "RGBA"}:
+        source = source.convert("RGBA")
+        source.putalpha(Image.linear_gradient("L").resize(source.size))
+    data = corpus.saved(source.quantize(64) if mode == "P" else source.convert(mode), "PNG")
+    whole = decode(data)
+    for longer_side in (480, 96):  # the second has so many pixels for one that they are averaged first
+        picture = decode(data, longer_side=longer_side)
+        expected = whole.rgb.resize(picture.rgb.size, Image.Resampling.LANCZOS)
+        assert max(picture.rgb.size) == longer_side
+        assert mean_difference(picture.rgb, expected) < 1.5
+        assert (picture.alpha is None) == (whole.alpha is None)
+        if picture.alpha is not None and whole.alpha is not None:
+            smaller = whole.alpha.resize(picture.rgb.size, Image.Resampling.LANCZOS)
+            assert mean_difference(picture.alpha.convert("RGB"), smaller.convert("RGB")) < 1
+
+
+def test_what_is_hidden_by_alpha_does_not_bleed_into_a_reduced_picture() -> None:
+    source = Image.new("RGBA", (640, 640), (0, 200, 0, 255))
+    source.paste((255, 0, 0, 0), (0, 0, 320, 640))
+    picture = decode(corpus.saved(source, "PNG"), longer_side=64)
+    assert picture.alpha is not None
+    for x in range(64):
+        red, green, blue = pixel(picture, (x, 30))
+        assert red <= blue + 1  # white or green, and between them no red
+        assert green >= 199
 
 
 def test_a_reduced_jpeg_looks_the_same() -> None:

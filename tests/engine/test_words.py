@@ -41,7 +41,7 @@ def test_each_error_says_what_is_wrong_and_what_to_do(error: errors.AtelierError
 
 
 def test_no_error_of_the_engine_is_left_without_words() -> None:
-    bases = {errors.AtelierError, errors.PictureError}
+    bases = {errors.AtelierError, errors.OperatorError, errors.PictureError}
     assert {type(error) for error in SAID} == set(hierarchy()) - bases
 
 

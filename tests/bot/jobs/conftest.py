@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -42,6 +42,7 @@ async def eventually(check: Callable[[], bool | Awaitable[bool]], what: str = ""
 def order(owner: int = 1, content: bytes = b"content", *styles: bytes, recipe: Recipe | None = None) -> Order:
     """What a member asks for."""
     return Order(
+        id=new_id(),
         owner=owner,
         recipe=recipe or Recipe(),
         content=content,
@@ -305,21 +306,19 @@ async def opened(url: str) -> AsyncIterator[Store]:
 
 def job(owner: int = 1, state: State = State.QUEUED, **fields: Any) -> Job:
     """A job as it is accepted."""
-    return Job(
-        **{
-            "id": new_id(),
-            "owner": owner,
-            "recipe": Recipe(seed=7, strength=33.3),
-            "content": "c" * 64,
-            "styles": ("5" * 64,),
-            "address": SECRET,
-            "description": "A “town” – ☃ 🎨",
-            "max_bytes": 10**7,
-            "state": state,
-            "created_at": datetime.now(UTC),
-        }
-        | fields
+    plain = Job(
+        id=new_id(),
+        owner=owner,
+        recipe=Recipe(seed=7, strength=33.3),
+        content="c" * 64,
+        styles=("5" * 64,),
+        address=SECRET,
+        description="A “town” – ☃ 🎨",
+        max_bytes=10**7,
+        state=state,
+        created_at=datetime.now(UTC),
     )
+    return replace(plain, **fields)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.jobs.database import REVISION, connected
+from bot.jobs.database import REVISION, connected, is_full
 from bot.jobs.errors import TooManyJobs
 from bot.jobs.job import State
 from bot.jobs.store import Store
@@ -89,6 +89,17 @@ async def test_shows_no_parameters_in_its_errors(url: str) -> None:
 
 @sqlite_alone
 class TestSqlite:
+    async def test_says_when_its_disk_is_full(self, store: Store) -> None:
+        async with store._engine.connect() as connection:
+            await connection.exec_driver_sql("PRAGMA max_page_count=1")
+            with pytest.raises(SQLAlchemyError) as full:
+                await connection.exec_driver_sql("CREATE TABLE large AS SELECT zeroblob(10000000) AS zeros")
+            assert is_full(full.value)
+            with pytest.raises(SQLAlchemyError) as wrong:
+                await connection.exec_driver_sql("SELECT nothing")
+            assert not is_full(wrong.value)
+            await connection.exec_driver_sql("PRAGMA max_page_count=4294967294")
+
     async def test_has_a_job_on_disk_as_soon_as_it_is_acknowledged(self, store: Store, tmp_path: Path) -> None:
         stored = job()
         await store.add(stored, "me", "pool", 3)

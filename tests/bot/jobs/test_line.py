@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.jobs.errors import TooManyJobs
 from bot.jobs.job import Job, State
 from bot.jobs.store import Store
 from engine.errors import PaintingCancelled
@@ -118,6 +119,26 @@ def test_members_take_turns_whatever_they_do(url: str, acts: list[Act]) -> None:
         async with opened(url) as store:
             await store.renew(ME)
             await play(store, acts)
+
+    asyncio.run(run())
+
+
+@given(owners=st.lists(st.integers(0, 3), max_size=20), limit=st.integers(1, 4))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_nobody_has_more_open_jobs_than_allowed_whoever_comes_at_once(url: str, owners: list[int], limit: int) -> None:
+    async def run() -> None:
+        async with opened(url) as store:
+            first = next(numbers) * 1000
+            adding = (store.add(job(first + owner), ME, "pool", limit) for owner in owners)
+            outcomes = await asyncio.gather(*adding, return_exceptions=True)
+            refused = [outcome for outcome in outcomes if outcome is not None]
+            assert all(isinstance(outcome, TooManyJobs) for outcome in refused)
+            asked = Counter(owners)
+            assert {owner: await store.count_open(first + owner) for owner in asked} == {
+                owner: min(count, limit) for owner, count in asked.items()
+            }
+            assert len(refused) == sum(max(0, count - limit) for count in asked.values())
 
     asyncio.run(run())
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from bot.jobs import service
 from bot.jobs.errors import (
+    AlreadyAccepted,
     Closing,
     DeliveryDelayed,
     JobEnded,
@@ -181,6 +182,15 @@ class TestTheLine:
                 canvas.finish()
             await workshop.until(jobs[-1], "delivered")
 
+    async def test_goes_on_when_the_scheduler_starts_anew(self, workshop: Workshop) -> None:
+        workshop.studio.slots_now = 0
+        async with workshop.running():
+            job = await workshop.accept(ANN)
+            await eventually(lambda: len(workshop.desk.replies) == 1)
+            workshop.studio.pool, workshop.studio.slots_now = "another studio", 1
+            (await workshop.studio.canvas()).finish()
+            await workshop.until(job, "delivered")
+
     async def test_uses_workers_that_join_later(self, workshop: Workshop) -> None:
         workshop.studio.slots_now = 0
         async with workshop.running():
@@ -246,6 +256,13 @@ class TestTheLimit:
 
 
 class TestARefusedOrder:
+    async def test_that_arrives_twice_is_one_job(self, workshop: Workshop) -> None:
+        once = order(ANN)
+        await workshop.jobs.accept(once)
+        with pytest.raises(AlreadyAccepted):
+            await workshop.jobs.accept(once)
+        assert await workshop.store.count_open() == 1
+
     @pytest.mark.parametrize(("content", "styles", "role"), [(b"bad", b"good", "content"), (b"good", b"bad", "style")])
     async def test_says_which_picture_and_why(
         self, workshop: Workshop, content: bytes, styles: bytes, role: str

@@ -1,6 +1,7 @@
 """Jobs in a real database: what is acknowledged stays, each change happens once, and secrets go when a job ends."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -110,7 +111,7 @@ class TestAChange:
     async def test_happens_only_from_the_states_it_is_meant_for(self, store: Store, since: State) -> None:
         async def changed(name: str) -> bool:
             each = (await self.put(store, since)).id
-            changes = {
+            changes: dict[str, Callable[[], Awaitable[object]]] = {
                 "claim": lambda: store.claim(each, ME, POOL),
                 "requeue": lambda: store.requeue(each, ME),
                 "finish": lambda: store.finish(each, ME, None),

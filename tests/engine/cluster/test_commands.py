@@ -217,7 +217,7 @@ class TestComingAndGoing:
         await there.cluster.joined(there.worker)
         told = there.worker.logged().removeprefix(before)
         assert told.count("lost its scheduler") == 1
-        assert "Traceback" not in told
+        assert "Traceback" not in told, told
         await there.check()
 
     async def test_a_worker_whose_scheduler_never_comes_leaves_when_asked(

@@ -16,7 +16,8 @@ def test_this_machine_alone(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["", "0.0.0.0", "::", "10.0.0.1", "8.8.8.8", "::ffff:10.0.0.1", "no-such-host.invalid"]
+    "host",
+    ["", "0.0.0.0", "::", "10.0.0.1", "8.8.8.8", "::ffff:10.0.0.1", "no-such-host.invalid"],
 )
 def test_not_this_machine_alone(host: str) -> None:
     assert not is_loopback(host)

@@ -70,7 +70,7 @@ def test_news_of_a_death_arrives() -> None:
         server_id="Worker-1",
         nthreads=2,
         memory_limit=0,
-        local_directory="/tmp",
+        local_directory="/nowhere",
         nanny=None,
     )
     worker._occupancy_cache = 1.0  # else it asks its scheduler
