@@ -62,8 +62,7 @@ def test_a_signal_handler_can_cancel() -> None:
 
 def test_a_pause_is_no_cancellation() -> None:
     stop = Stop()
-    assert not stop.pausing
     stop.pause()
     stop.check()
-    assert stop.pausing
-    assert not stop.finishing
+    assert (stop.pausing, stop.finishing) == (True, False)
+    assert not Stop().pausing
