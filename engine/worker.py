@@ -126,17 +126,22 @@ class Studio(WorkerPlugin):
         self._leaving = False
         self._pace: float | None = None
         self._until = 0.0
+        self._prepared = False
         dask.config.set({"distributed.comm.timeouts.connect": REACHING})
         if multiprocessing.parent_process() is not None:
-            # Python takes seconds to take torch apart, and nobody needs the pieces.
-            atexit.register(os._exit, 0)
+            atexit.register(self._end)  # before what else is registered, so that it comes last
         await asyncio.to_thread(self._prepare)
         worker.handlers[PAUSE] = self.pause
         worker.metrics[PLUGIN] = self.tell
+        self._prepared = True
 
     async def teardown(self, worker: Worker) -> None:
         """Called by Dask when the worker leaves, while the painting can still tell its last checkpoint."""
         await asyncio.to_thread(self._leave)
+
+    def _end(self) -> None:
+        if self._prepared:
+            os._exit(0)  # Python takes seconds to take torch apart, and nobody needs the pieces
 
     def _prepare(self) -> None:
         from engine import decoder

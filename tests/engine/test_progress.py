@@ -58,3 +58,11 @@ def test_a_signal_handler_can_cancel() -> None:
         signal.signal(signal.SIGUSR1, before)
     with pytest.raises(PaintingCancelled):
         stop.check()
+
+
+def test_a_pause_is_no_cancellation() -> None:
+    stop = Stop()
+    stop.pause()
+    stop.check()
+    assert (stop.pausing, stop.finishing) == (True, False)
+    assert not Stop().pausing
