@@ -93,6 +93,8 @@ def configure(level: str, form: Form, *secrets: str) -> None:
     root.setLevel(level)
     for noisy in ("alembic", "distributed", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    for told_by_us in ("distributed.client", "distributed.core"):  # tracebacks whenever a scheduler goes away
+        logging.getLogger(told_by_us).setLevel(logging.CRITICAL)
     sys.excepthook = _log_end
     threading.excepthook = _log_end_of_thread
 

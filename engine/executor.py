@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 import dask
 from distributed import LocalCluster, Security
+from distributed.client import ClosedClientError
 
 from engine import worker
 from engine.errors import AtelierError, NoWorkers, WorkerLost
@@ -115,7 +116,7 @@ class Executor:
                     found = await answer(self._pool, future, partial(absent, self._pool, client, *one))
                 finally:
                     await forget(self._pool, client, future)
-            except OSError:
+            except (OSError, ClosedClientError):
                 continue  # the scheduler went away
             if found is End.DIED:
                 dead.add(one)
