@@ -95,31 +95,33 @@ class Executor:
             WorkerLost: workers died :data:`CHECKS` times while they looked.
             NoWorkers: none was there for :data:`WAIT_FOR_WORKERS` seconds.
         """
-        died = 0
-        while died < CHECKS:
+        dead: set[tuple[str, int]] = set()
+        """By address and process: the scheduler may not know yet."""
+        while len(dead) < CHECKS:
             try:
                 async with asyncio.timeout(WAIT_FOR_WORKERS):
                     client = await self._pool.client()
-                    workers = await self._pool.until(lambda: self._pool.workers)
+                    alive = await self._pool.until(
+                        lambda: {(at, each.process) for at, each in self._pool.workers.items()} - dead
+                    )
             except TimeoutError:
                 raise NoWorkers from None
-            address = random.choice(list(workers))  # noqa: S311 - any will do
-            over = partial(absent, self._pool, client, address, workers[address].process)
+            one = random.choice(list(alive))  # noqa: S311 - any will do
             try:
-                future = client.submit(worker.check_picture, picture, pure=False, priority=1, workers=[address])
+                future = client.submit(worker.check_picture, picture, pure=False, priority=1, workers=[one[0]])
                 try:
-                    found = await answer(self._pool, future, over)
+                    found = await answer(self._pool, future, partial(absent, self._pool, client, *one))
                 finally:
                     await forget(self._pool, client, future)
             except OSError:
                 continue  # the scheduler went away
             if found is End.DIED:
-                died += 1
+                dead.add(one)
             elif isinstance(found, AtelierError):
                 raise found
             elif found is None:
                 return
-        raise WorkerLost(died)
+        raise WorkerLost(len(dead))
 
     def submit(
         self,

@@ -239,7 +239,8 @@ def absent(pool: Pool, client: Client, address: str, process: int) -> End | None
 
 async def answer(pool: Pool, future: "Future[T]", over: Callable[[], End | None]) -> T | End:
     """Wait for what a worker was asked for, or until ``over`` says why there will be nothing."""
-    waiting = asyncio.create_task(_value(future))
+    value = _value(future)
+    waiting = asyncio.create_task(value)
     ended = asyncio.create_task(pool.until(over))
     try:
         await asyncio.wait({waiting, ended}, return_when=asyncio.FIRST_COMPLETED)

@@ -11,25 +11,32 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from functools import partial
+from hashlib import sha256
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
-import dask
 import pytest
 import pytest_asyncio
-from distributed import Client, LocalCluster
+from distributed import Client
 from PIL import Image
 
 from engine import executor as executor_module
+from engine import pool, submission
 from engine import worker as worker_module
+from engine.blobs import Blobs
 from engine.errors import (
+    BlobLost,
+    DeviceUnavailable,
     NotAPicture,
     OutOfMemory,
     PaintingCancelled,
+    PaintingPaused,
     PictureDamaged,
     PictureTooLarge,
+    StorageFailed,
     WeightsUnavailable,
     WorkerLost,
 )
@@ -47,35 +54,30 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CONTENT = corpus.saved(corpus.scene(), "PNG")
 STYLE = corpus.saved(corpus.stripes(), "PNG")
+CONTENT_NAME, STYLE_NAME = (sha256(data).hexdigest() for data in (CONTENT, STYLE))
 SETTINGS = WorkerSettings(
     device="cpu", precision="float32", threads=1, memory=3 * 2**30, limits=Limits(pixels=3_000_000)
 )
 ENDLESS = Recipe(size=64, steps=10_000)
 
 
+@pytest.fixture(scope="module")
+def blobs(tmp_path_factory: pytest.TempPathFactory) -> Blobs:
+    """Where this module's pictures and checkpoints are, the two pictures among them."""
+    blobs = Blobs(str(tmp_path_factory.mktemp("blobs")))
+    assert (blobs.put(CONTENT), blobs.put(STYLE)) == (CONTENT_NAME, STYLE_NAME)
+    return blobs
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def embedded() -> AsyncIterator[Executor]:
+async def embedded(blobs: Blobs) -> AsyncIterator[Executor]:
     """An executor with a worker of its own."""
-    async with Executor.open(SETTINGS) as executor:
+    async with Executor.open(SETTINGS, blobs.url) as executor:
         yield executor
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def scheduler() -> AsyncIterator[str]:
-    """The address of a scheduler with one worker, set up as an operator would, for several bots."""
-    async with LocalCluster(
-        n_workers=1,
-        threads_per_worker=2,
-        resources={"paint": 1},
-        memory_limit=None,
-        dashboard_address="127.0.0.1:0",
-        asynchronous=True,
-    ) as cluster:
-        yield cluster.scheduler_address
-
-
 def begin(executor: Executor, recipe: Recipe = ENDLESS, **options: Any) -> Painting:
-    return executor.submit(recipe, CONTENT, [STYLE], **options)
+    return executor.submit(recipe, CONTENT_NAME, [STYLE_NAME], **options)
 
 
 async def first(painting: Painting, wanted: Callable[[Progress], object] = bool) -> Progress:
@@ -142,7 +144,7 @@ async def test_previews_arrive_on_the_way(embedded: Executor) -> None:
 
 async def test_a_worker_paints_what_would_be_painted_here(embedded: Executor, network: VGG19) -> None:
     recipe = Recipe(size=64, steps=5, seed=3, style_shares=(1, 2))
-    distant = await embedded.submit(recipe, CONTENT, [STYLE, CONTENT]).result()
+    distant = await embedded.submit(recipe, CONTENT_NAME, [STYLE_NAME, CONTENT_NAME]).result()
     here = paint(decode(CONTENT), [decode(STYLE), decode(CONTENT)], recipe, network)
     assert distant.picture == ended(here).picture
 
@@ -198,8 +200,8 @@ async def test_pictures_are_looked_at_while_a_painting_runs(embedded: Executor) 
 # --- What goes wrong in a painting ---
 
 
-async def test_what_the_painting_raises_arrives_as_it_was(embedded: Executor) -> None:
-    painting = embedded.submit(ENDLESS, CONTENT, [b"no picture"])
+async def test_what_the_painting_raises_arrives_as_it_was(embedded: Executor, blobs: Blobs) -> None:
+    painting = embedded.submit(ENDLESS, CONTENT_NAME, [blobs.put(b"no picture")])
     assert [event async for event in painting] == []
     with pytest.raises(NotAPicture):
         await painting.result()
@@ -271,6 +273,117 @@ async def test_who_waits_for_the_result_can_give_up_without_ending_the_painting(
     await painting.cancel()
 
 
+# --- Pausing ---
+
+
+async def test_a_paused_painting_tells_a_checkpoint_of_its_last_step_and_goes_on_from_it(
+    embedded: Executor, network: VGG19
+) -> None:
+    recipe = Recipe(size=64, steps=40)
+    painting = begin(embedded, recipe)
+    await first(painting)
+    pausing = asyncio.create_task(painting.pause())
+    events = [event async for event in painting]
+    await pausing
+    with pytest.raises(PaintingPaused):
+        await painting.result()
+    last = events[-1]
+    assert last.checkpoint is not None
+    rest = begin(embedded, recipe, resume=last.checkpoint)
+    assert (await first(rest)).step == last.step + 1
+    here = paint(decode(CONTENT), [decode(STYLE)], recipe, network)
+    assert (await rest.result()).picture == ended(here).picture
+
+
+async def test_a_painting_that_waits_pauses_at_once_and_leaves_the_one_that_runs(embedded: Executor) -> None:
+    running, waiting = begin(embedded), begin(embedded)
+    await first(running)
+    await waiting.pause()
+    with pytest.raises(PaintingPaused):
+        await waiting.result()
+    assert [event async for event in waiting] == []
+    assert (await first(running)).step > 1
+    await running.cancel()
+
+
+async def test_pausing_after_the_end_changes_nothing(embedded: Executor) -> None:
+    painting = begin(embedded, Recipe(size=64, steps=1))
+    result = await painting.result()
+    await painting.pause()
+    assert await painting.result() == result
+
+
+async def test_a_step_that_takes_too_long_is_not_waited_for(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submission, "PATIENCE", 0.01)
+    painting = begin(embedded, Recipe(size=1024, steps=2))
+
+    async def at_work() -> bool:
+        return any(each.painting for each in await embedded.workers())
+
+    await eventually(at_work)
+    await painting.pause()
+    with pytest.raises(PaintingPaused):
+        await painting.result()
+
+
+# --- Bytes that are not there ---
+
+
+async def test_a_lost_picture_ends_the_painting(embedded: Executor) -> None:
+    with pytest.raises(BlobLost) as lost:
+        await embedded.submit(ENDLESS, CONTENT_NAME, ["0" * 64]).result()
+    assert lost.value.name == "0" * 64
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_a_lost_or_damaged_checkpoint_begins_the_painting_anew(
+    embedded: Executor, blobs: Blobs, damaged: bool
+) -> None:
+    name = blobs.put(b"no checkpoint") if damaged else "0" * 64
+    painting = begin(embedded, Recipe(size=64, steps=3), resume=name)
+    assert (await first(painting)).step == 1
+    assert (await painting.result()).steps == 3
+
+
+async def test_pictures_that_can_not_be_reached_are_tried_for_again_before_the_painting_ends(
+    embedded: Executor, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submission, "ATTEMPTS", 2)
+    folder = Path(blobs.url) / "ab" / ("ab" * 32)
+    folder.mkdir(parents=True)  # a folder in the place of a file
+    with pytest.raises(StorageFailed):
+        await embedded.submit(ENDLESS, "ab" * 32, [STYLE_NAME]).result()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A place with room for the pictures and little more."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path], check=False).returncode:
+        pytest.skip("needs to mount a file system")
+    try:
+        yield tmp_path
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+async def test_a_full_disk_costs_checkpoints_but_not_the_painting(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch, tiny_disk: Path
+) -> None:
+    monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
+    blobs = Blobs(str(tiny_disk))
+    blobs.put(CONTENT), blobs.put(STYLE)
+    with contextlib.suppress(OSError), (tiny_disk / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(4096))
+    monkeypatch.setattr(embedded, "_blobs", blobs.url)
+    painting = begin(embedded, Recipe(size=64, steps=20))
+    events = [event async for event in painting]
+    assert (await painting.result()).steps == 20
+    assert {event.checkpoint for event in events} == {None}
+
+
 # --- Workers that die ---
 
 
@@ -310,7 +423,7 @@ async def test_a_painting_goes_on_from_a_checkpoint_that_outlived_the_bot(
 async def test_a_painting_under_which_workers_die_again_and_again_is_given_up(
     embedded: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor_module, "ATTEMPTS", 2)
+    monkeypatch.setattr(submission, "ATTEMPTS", 2)
     painting = begin(embedded)
     for _ in range(2):
         await first(painting, lambda event: event.step == 1)  # no checkpoint yet, so each begins anew
@@ -327,21 +440,40 @@ def deadly(data: bytes) -> NoReturn:
     raise AssertionError
 
 
-async def test_a_picture_that_kills_its_worker_is_told_to_the_one_who_sent_it(
+async def test_a_picture_under_which_workers_die_twice_is_told_to_the_one_who_sent_it(
     embedded: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "check_picture", deadly)
-    with pytest.raises(WorkerLost):
+    with pytest.raises(WorkerLost) as lost:
         await embedded.check(CONTENT)
+    assert lost.value.times == 2
     monkeypatch.undo()
     await embedded.check(CONTENT)
+
+
+def deadly_once(data: bytes, trace: Path) -> None:
+    """A worker that dies of something else, as seen from outside."""
+    if not trace.exists():
+        trace.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def test_a_picture_is_looked_at_again_when_its_worker_died_of_something_else(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(worker_module, "check_picture", partial(deadly_once, trace=tmp_path / "trace"))
+    await embedded.check(CONTENT)
+    assert (tmp_path / "trace").exists()
 
 
 # --- One scheduler, several bots ---
 
 
-async def test_two_bots_share_a_worker(scheduler: str) -> None:
-    async with Executor.open(SETTINGS, scheduler) as one, Executor.open(SETTINGS, scheduler) as other:
+async def test_two_bots_share_a_worker(scheduler: str, blobs: Blobs) -> None:
+    async with (
+        Executor.open(SETTINGS, blobs.url, scheduler) as one,
+        Executor.open(SETTINGS, blobs.url, scheduler) as other,
+    ):
         assert await process(one) == await process(other)
         assert await one.slots() == await other.slots() == 1
         paintings = [begin(executor, Recipe(size=64, steps=8)) for executor in (one, other, one, other)]
@@ -349,9 +481,9 @@ async def test_two_bots_share_a_worker(scheduler: str) -> None:
         assert len({result.picture for result in results}) == 1
 
 
-async def test_a_bot_that_leaves_takes_its_paintings_along(scheduler: str) -> None:
-    async with Executor.open(SETTINGS, scheduler) as staying:
-        async with Executor.open(SETTINGS, scheduler) as leaving:
+async def test_a_bot_that_leaves_takes_its_paintings_along(scheduler: str, blobs: Blobs) -> None:
+    async with Executor.open(SETTINGS, blobs.url, scheduler) as staying:
+        async with Executor.open(SETTINGS, blobs.url, scheduler) as leaving:
             painting = begin(leaving)
             await first(painting)
         with pytest.raises(PaintingCancelled):
@@ -362,11 +494,10 @@ async def test_a_bot_that_leaves_takes_its_paintings_along(scheduler: str) -> No
 
 
 async def test_a_painting_goes_on_when_a_worker_of_a_shared_scheduler_is_killed(
-    scheduler: str, monkeypatch: pytest.MonkeyPatch
+    scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A scheduler as it comes would begin a dead worker's task anew, three times."""
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
-    async with Executor.open(SETTINGS, scheduler) as executor:
+    async with Executor.open(SETTINGS, blobs.url, scheduler) as executor:
         painting = begin(executor)
         steps = [(await first(painting, lambda event: event.checkpoint and event.step > 5)).step]
         os.kill(await process(executor), signal.SIGKILL)
@@ -376,17 +507,17 @@ async def test_a_painting_goes_on_when_a_worker_of_a_shared_scheduler_is_killed(
         await painting.cancel()
 
 
-async def test_nothing_is_kept_of_what_has_ended(scheduler: str) -> None:
+async def test_nothing_is_kept_of_what_has_ended(scheduler: str, blobs: Blobs) -> None:
     """What the scheduler keeps would be computed anew when its worker dies."""
     gc.disable()  # an error refers to its traceback, and that to whatever raised it
     try:
         async with (
-            Executor.open(SETTINGS, scheduler) as executor,
+            Executor.open(SETTINGS, blobs.url, scheduler) as executor,
             Client(scheduler, asynchronous=True, set_as_default=False) as observer,
         ):
             await begin(executor, Recipe(size=64, steps=1)).result()
             with pytest.raises(NotAPicture):
-                await executor.submit(ENDLESS, CONTENT, [b"no picture"]).result()
+                await executor.submit(ENDLESS, CONTENT_NAME, [blobs.put(b"no picture")]).result()
             with pytest.raises(NotAPicture):
                 await executor.check(b"no picture")
 
@@ -400,18 +531,18 @@ async def test_nothing_is_kept_of_what_has_ended(scheduler: str) -> None:
 
 BOT = """
 import asyncio, sys
-from pathlib import Path
 
+from engine.blobs import Blobs
 from engine.executor import Executor
 from engine.recipe import Recipe
 from engine.worker import WorkerSettings
 
 
 async def main():
-    async with Executor.open(WorkerSettings(device="cpu", precision="float32", threads=1), sys.argv[1]) as executor:
+    scheduler, folder, content, style = sys.argv[1:]
+    async with Executor.open(WorkerSettings(), folder, scheduler) as executor:
         await executor.workers()
-        content, style = (Path(path).read_bytes() for path in sys.argv[2:])
-        await executor.check(content)
+        await executor.check(Blobs(folder).get(content))
         async for event in executor.submit(Recipe(size=64, steps=10_000), content, [style]):
             print("torch" if "torch" in sys.modules else "painting", flush=True)
 
@@ -431,13 +562,11 @@ def bot(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
             running.kill()
 
 
-async def test_a_bot_that_dies_leaves_no_painting_behind_and_never_had_torch(scheduler: str, tmp_path: Path) -> None:
-    (tmp_path / "content.png").write_bytes(CONTENT)
-    (tmp_path / "style.png").write_bytes(STYLE)
-    with bot(scheduler, str(tmp_path / "content.png"), str(tmp_path / "style.png")) as dying:
+async def test_a_bot_that_dies_leaves_no_painting_behind_and_never_had_torch(scheduler: str, blobs: Blobs) -> None:
+    with bot(scheduler, blobs.url, CONTENT_NAME, STYLE_NAME) as dying:
         assert dying.stdout is not None
         assert await asyncio.to_thread(dying.stdout.readline) == "painting\n"
-    async with Executor.open(SETTINGS, scheduler) as staying:
+    async with Executor.open(SETTINGS, blobs.url, scheduler) as staying:
         painting = begin(staying)
         assert (await first(painting)).step == 1
         await painting.cancel()
@@ -446,13 +575,22 @@ async def test_a_bot_that_dies_leaves_no_painting_behind_and_never_had_torch(sch
 # --- What can not be opened ---
 
 
-async def test_weights_that_no_worker_can_read_fail_at_once() -> None:
+async def test_weights_that_no_worker_can_read_fail_at_once(blobs: Blobs) -> None:
     with pytest.raises(WeightsUnavailable, match=r"no weights file at /nowhere/vgg19\.pt"):
-        async with Executor.open(WorkerSettings(weights="/nowhere/vgg19.pt")):
+        async with Executor.open(WorkerSettings(weights="/nowhere/vgg19.pt"), blobs.url):
             pass
 
 
-async def test_an_address_where_nobody_answers_is_an_error_of_the_network() -> None:
-    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), pytest.raises(OSError, match=r"127\.0\.0\.1:9"):
-        async with Executor.open(SETTINGS, "tcp://127.0.0.1:9"):
+async def test_a_device_that_the_worker_does_not_have_fails_at_once(blobs: Blobs) -> None:
+    with pytest.raises(DeviceUnavailable, match="use auto, cpu, cuda or cuda:N"):
+        async with Executor.open(WorkerSettings(device="gpu"), blobs.url):
+            pass
+
+
+async def test_an_address_where_nobody_answers_is_an_error_that_says_what_to_do(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "CONNECT", 1.0)
+    with pytest.raises(OSError, match=r"at tcp://127\.0\.0\.1:9 within 1 s .* Start it, or unset SCHEDULER"):
+        async with Executor.open(SETTINGS, blobs.url, "tcp://127.0.0.1:9"):
             pass
