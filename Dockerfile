@@ -1,4 +1,4 @@
-# Atelier: bot, worker and weights in one image.
+# Atelier: bot, scheduler, worker and weights in one image; compose.yaml puts them together.
 #
 #   docker build -t atelier .                                              # CUDA; also runs without a GPU, only larger
 #   docker build -t atelier --build-arg VARIANT=cpu --build-arg TORCH_INDEX=… .
@@ -26,8 +26,10 @@ COPY bot bot
 RUN pip install ".[postgresql]"
 
 FROM python:${PYTHON}-slim
+# A volume takes its owner from the folder it is mounted on.
 RUN useradd --system --uid 10001 --create-home atelier \
- && install --directory --owner=atelier /data
+ && install --directory --owner=atelier --mode=700 /data /blobs /tls \
+      /certificates /certificates/ca /certificates/scheduler /certificates/worker /certificates/bot
 COPY --from=build /opt/atelier /opt/atelier
 ENV PATH=/opt/atelier/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -37,6 +39,8 @@ ENV PATH=/opt/atelier/bin:$PATH \
 USER atelier
 WORKDIR /data
 VOLUME /data
+EXPOSE 8786
+# The bot's; compose.yaml has the others'.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=90s \
   CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]
 ENTRYPOINT ["atelier"]

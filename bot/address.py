@@ -16,7 +16,7 @@ FILE_LIMIT: Final = 10 * 2**20
 class Address(BaseModel):
     """Where a job's reply is. Holds the interaction's token, so it is a secret until the job has ended."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     application: int
     token: str = Field(repr=False)

@@ -37,7 +37,8 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         SecretKeyUnusable: the key in the data directory is none.
         OSError, SQLAlchemyError: data directory or database can't be used.
     """
-    settings.data_directory.mkdir(parents=True, exist_ok=True)
+    # Members' pictures and a key lie there: they are for the bot's user alone.
+    settings.data_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     cipher = await asyncio.to_thread(Cipher.open, settings.secret_keys, settings.data_directory)
     async with Store.open(settings.database, cipher) as store:
         yield store

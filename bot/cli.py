@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from bot import cluster
 from engine.cli import stylize
 from engine.quality import Quality
 
@@ -22,6 +23,9 @@ app = typer.Typer(
     help="A Discord bot that paints. Try it without Discord: [bold]atelier demo[/].",
 )
 app.command()(stylize)
+app.command()(cluster.scheduler)
+app.command()(cluster.worker)
+app.add_typer(cluster.app, name="cluster")
 errors = Console(stderr=True)
 
 

@@ -18,7 +18,7 @@ from bot.jobs.errors import (
     UnexpectedError,
 )
 from bot.jobs.job import Job, Painted, State
-from engine.errors import AtelierError, DeviceUnavailable, WeightsUnavailable
+from engine.errors import AtelierError, DeviceUnavailable, VersionMismatch, WeightsUnavailable
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
 
@@ -59,7 +59,7 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each 
             return f"Something went wrong on our side. Try again; if it stays, tell the operator `{reference}`."
         case AddressUnreadable():
             return "I no longer know where to answer about this picture. Send the command again."
-        case WeightsUnavailable() | DeviceUnavailable() | SecretKeyUnusable():
+        case WeightsUnavailable() | DeviceUnavailable() | VersionMismatch() | SecretKeyUnusable():
             return "Painting is not possible right now: the operator has to look at the log."
         case _:
             return engine.words.explain(error)

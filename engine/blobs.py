@@ -6,6 +6,7 @@ Bots and workers open the same place, so that pictures travel as names, and a wo
 import errno
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from engine.errors import BlobLost, StorageFull
 
+_NAME = re.compile(r"[0-9a-f]{64}")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -97,6 +99,8 @@ class Blobs:
             yield Blob(name, int(info["size"]), modified)
 
     def _path(self, name: str) -> str:
+        if not _NAME.fullmatch(name):  # names come from workers, too: none leads out of here
+            raise BlobLost(name)
         return f"{self._root}/{name[:2]}/{name}"
 
 

@@ -125,3 +125,11 @@ class WeightsUnavailable(AtelierError):
 
 class DeviceUnavailable(AtelierError):
     """The device or precision that was asked for does not exist here; the message says which do."""
+
+
+class CertificatesUnavailable(AtelierError):
+    """Certificates for a cluster can't be made; the message says why and what to do."""
+
+
+class ClusterUnsafe(AtelierError):
+    """A scheduler or a worker would be reached without both sides proving who they are; the message says what to do."""

@@ -8,6 +8,8 @@ from distributed import LocalCluster
 
 from engine.worker import THREADS, WorkerSettings, worker_options
 
+pytest_plugins = ["tests.postgresql"]
+
 WORKER = WorkerSettings(device="cpu", precision="float32", threads=1)
 
 

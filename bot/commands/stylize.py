@@ -43,19 +43,20 @@ async def stylize(
     acknowledged = await interaction.response.defer(thinking=True)
     if acknowledged is None or acknowledged.message_id is None:
         raise RuntimeError("Discord's answer to the deferral names no message")
-    content_bytes, style_bytes = await _fetched(client, content, style)
-    effort = EFFORTS[await client.executor.tier()][quality]
-    await client.jobs.accept(
-        Order(
-            owner=interaction.user.id,
-            recipe=Recipe(size=effort.size, steps=effort.steps, strength=strength, colours=colours),
-            content=content_bytes,
-            styles=(style_bytes,),
-            address=Address.of(interaction, acknowledged.message_id).model_dump_json(),
-            description=words.described(content.filename, style.filename),
-            max_bytes=interaction.filesize_limit,
+    async with client.jobs.admission(interaction.user.id):
+        content_bytes, style_bytes = await _fetched(client, content, style)
+        effort = EFFORTS[await client.executor.tier()][quality]
+        await client.jobs.accept(
+            Order(
+                owner=interaction.user.id,
+                recipe=Recipe(size=effort.size, steps=effort.steps, strength=strength, colours=colours),
+                content=content_bytes,
+                styles=(style_bytes,),
+                address=Address.of(interaction, acknowledged.message_id).model_dump_json(),
+                description=words.described(content.filename, style.filename),
+                max_bytes=interaction.filesize_limit,
+            )
         )
-    )
 
 
 async def _fetched(client: "Atelier", content: discord.Attachment, style: discord.Attachment) -> tuple[bytes, bytes]:

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -42,6 +42,8 @@ from engine.progress import Progress, Result
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 T = TypeVar("T")
 
+ADMITTED_AT_ONCE: Final = 8
+"""Orders whose pictures are in memory."""
 LOOK_EVERY: Final = 1.0
 """Seconds until it is noticed what other processes did: cancelled, went away, took a place in line."""
 ALIVE_EVERY: Final = 2.0
@@ -86,7 +88,8 @@ class Jobs:
         self._places: dict[str, int] = {}
         """What the waiting were told last: each telling is an edit, so none is told twice."""
         self._accepting: Counter[int] = Counter()
-        """Orders of each member that are being checked and not stored yet: they count towards the limit."""
+        """Orders of each member that are not stored yet: they count towards the limit."""
+        self._admitting = asyncio.Semaphore(ADMITTED_AT_ONCE)
         self._changed = asyncio.Event()
 
     @property
@@ -94,8 +97,29 @@ class Jobs:
         """Whether no more jobs are taken in."""
         return self._closing.is_set()
 
+    @contextlib.asynccontextmanager
+    async def admission(self, owner: int) -> AsyncIterator[None]:
+        """While an order of a member is put together and accepted: it counts towards their limit from its beginning.
+
+        So neither pictures are fetched that can't be accepted, nor more at a time than memory is meant for.
+
+        Raises:
+            Closing: the bot is going down.
+            TooManyJobs: the member has as many open jobs as allowed.
+        """
+        if self.closing:
+            raise Closing
+        if await self._store.count_open(owner) + self._accepting[owner] >= self._policy.most_open:
+            raise TooManyJobs(self._policy.most_open)
+        self._accepting[owner] += 1
+        try:
+            async with self._admitting:
+                yield
+        finally:
+            self._accepting -= Counter((owner,))
+
     async def accept(self, order: Order) -> Job:
-        """Check an order's pictures and limits, store it and them, and queue it: committed when it returns.
+        """Check an order's pictures, store it and them, and queue it: committed when it returns.
 
         Raises:
             Closing: the bot is going down.
@@ -104,33 +128,25 @@ class Jobs:
             StorageFull: there is no room for its pictures.
             WorkerLost, NoWorkers: the pictures could not be looked at.
         """
+        self._storage.check_room(len(order.content) + sum(map(len, order.styles)))
+        await self._check("content", order.content)
+        for style in order.styles:
+            await self._check("style", style)
+        job = Job(
+            id=new_id(),
+            owner=order.owner,
+            recipe=order.recipe,
+            content=await self._storage.put(order.content),
+            styles=tuple([await self._storage.put(style) for style in order.styles]),
+            address=order.address,
+            description=order.description,
+            max_bytes=order.max_bytes,
+            state=State.QUEUED,
+            created_at=datetime.now(UTC),
+        )
         if self.closing:
             raise Closing
-        if await self._store.count_open(order.owner) + self._accepting[order.owner] >= self._policy.most_open:
-            raise TooManyJobs(self._policy.most_open)
-        self._accepting[order.owner] += 1
-        try:
-            self._storage.check_room(len(order.content) + sum(map(len, order.styles)))
-            await self._check("content", order.content)
-            for style in order.styles:
-                await self._check("style", style)
-            job = Job(
-                id=new_id(),
-                owner=order.owner,
-                recipe=order.recipe,
-                content=await self._storage.put(order.content),
-                styles=tuple([await self._storage.put(style) for style in order.styles]),
-                address=order.address,
-                description=order.description,
-                max_bytes=order.max_bytes,
-                state=State.QUEUED,
-                created_at=datetime.now(UTC),
-            )
-        finally:
-            self._accepting -= Counter((order.owner,))
-        if self.closing:
-            raise Closing
-        # The database counts again: orders of one member may arrive at several processes.
+        # The database counts as well: orders of one member may arrive at several processes.
         await self._store.add(job, self.process, self._executor.pool, self._policy.most_open)
         log.info("job accepted", job=job.id, owner=job.owner, recipe=job.recipe.id)
         self._changed.set()

@@ -2,6 +2,8 @@
 
 import asyncio
 import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +27,11 @@ class HeldJobs:
     def _refuse(self) -> None:
         if self.refusal is not None:
             raise self.refusal
+
+    @asynccontextmanager
+    async def admission(self, owner: int) -> AsyncIterator[None]:
+        """As :meth:`bot.jobs.service.Jobs.admission`, for everybody."""
+        yield
 
     async def accept(self, order: Order) -> Job:
         """Keep an order."""

@@ -42,7 +42,9 @@ from engine.errors import (
     PictureTooLarge,
     PictureTooNarrow,
     PictureTooSmall,
+    StorageFailed,
     StorageFull,
+    VersionMismatch,
     WeightsUnavailable,
     WorkerLost,
 )
@@ -68,6 +70,8 @@ ERRORS: list[AtelierError] = [
     BlobLost("5f420c727cca59b4"),
     OutOfMemory(4096),
     NoWorkers(),
+    StorageFailed("/secret/path: PermissionError"),
+    VersionMismatch("atelier-2", "atelier-1"),
     WorkerLost(3),
     WeightsUnavailable("/secret/path/weights.pt can't be read as PyTorch weights: <class 'EOFError'>"),
     DeviceUnavailable("There is no cuda:7: torch sees 0 CUDA devices."),

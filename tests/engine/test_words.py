@@ -16,9 +16,6 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.PictureTooNarrow(900, 100, 8): ("too narrow", "Crop", "8 times"),
     errors.PictureDamaged("PNG: OSError: secret"): ("damaged", "save it anew"),
     errors.PaintingCancelled(): ("Cancelled",),
-    errors.PaintingPaused(): ("interrupted", "goes on"),
-    errors.StorageFull(): ("no room", "Try again"),
-    errors.BlobLost("00ff"): ("gone", "Send the command again"),
     errors.OutOfMemory(2048): ("not enough memory", "2048 px", "Try again"),
     errors.WorkerLost(3): ("stopped several times", "Try"),
     errors.PaintingPaused(): ("Paused", "goes on"),
@@ -29,6 +26,8 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.VersionMismatch("atelier-2", "atelier-1"): ("another version, atelier-1.", "Install", "atelier-2"),
     errors.WeightsUnavailable("Do this."): ("Do this.",),
     errors.DeviceUnavailable("Use that."): ("Use that.",),
+    errors.CertificatesUnavailable("Make some."): ("Make some.",),
+    errors.ClusterUnsafe("Encrypt it."): ("Encrypt it.",),
 }
 
 

@@ -265,7 +265,8 @@ class Workshop:
 
     async def accept(self, owner: int = 1, content: bytes = b"content", *styles: bytes) -> Job:
         """Accept an order."""
-        return await self.jobs.accept(order(owner, content, *styles))
+        async with self.jobs.admission(owner):
+            return await self.jobs.accept(order(owner, content, *styles))
 
     async def accept_and_paint(self, owner: int = 1, content: bytes = b"content") -> tuple[Job, Canvas]:
         """Accept an order and wait until it is painted."""

@@ -1,0 +1,57 @@
+"""A scheduler process: the one address that bots and workers connect to."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+import dask
+
+from engine.cluster.guarded import PaintingScheduler
+from engine.cluster.security import TLS, listening_security
+from engine.cluster.signals import leaving_on_signals
+from engine.cluster.unpickling import restrict
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerPlan:
+    """Where a scheduler listens."""
+
+    host: str | None = None
+    """A name or an address of this machine; None for all of its addresses with TLS, and for loopback without."""
+    port: int = 8786
+    """0 for any free one."""
+    tls: TLS | None = None
+    dashboard: int | None = None
+    """A port on loopback for Dask's dashboard; None for none."""
+
+
+async def serve(plan: SchedulerPlan) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        ClusterUnsafe: others could connect without a certificate.
+        OSError: the address is taken, or not this machine's.
+    """
+    host = plan.host or ("" if plan.tls else "127.0.0.1")
+    security = listening_security(host, plan.tls)
+    restrict()
+    leaving = leaving_on_signals()
+    routes = {} if plan.dashboard is not None else {"distributed.scheduler.http.routes": ["distributed.http.health"]}
+    with dask.config.set(routes):
+        async with PaintingScheduler(
+            host=host or None,
+            port=plan.port,
+            protocol="tls" if security else "tcp",
+            security=security,
+            dashboard=plan.dashboard is not None,
+            dashboard_address=f"127.0.0.1:{plan.dashboard or 0}",
+        ) as scheduler:
+            log.info("the scheduler is at %s", scheduler.address)
+            ended = asyncio.create_task(scheduler.finished())
+            left = asyncio.create_task(leaving.wait())
+            await asyncio.wait((ended, left), return_when=asyncio.FIRST_COMPLETED)
+            for task in (ended, left):
+                task.cancel()
+            log.info("the scheduler stops")

@@ -1,0 +1,147 @@
+"""One worker process: it joins a scheduler, paints one picture at a time, and leaves politely."""
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import dask
+from distributed import Security
+from distributed.comm.core import connect
+
+from engine.cluster.guarded import PaintingWorker
+from engine.cluster.unpickling import restrict
+from engine.errors import AtelierError
+from engine.worker import PAINT, PLUGIN, Studio, WorkerSettings
+
+log = logging.getLogger(__name__)
+
+LEAVE_SECONDS: Final = 8.0
+"""How long a worker may take to pause what it paints and to say goodbye."""
+NEVER: Final = 2
+"""The exit code of a process that would fail again."""
+RETRY_SECONDS: Final = (0.5, 15.0)
+"""The first and the longest pause between attempts to reach a scheduler."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """What one worker process is to do."""
+
+    scheduler: str
+    security: Security | None
+    settings: WorkerSettings
+    name: str
+    """Unique in the cluster."""
+    host: str | None = None
+    """The address that others reach it at; None for the one from which the scheduler is reached."""
+    port: int = 0
+    """0 for any free one."""
+
+
+def work(plan: WorkerPlan, configure: Callable[[], None]) -> None:
+    """The whole life of the process; ends it with code 0 when asked to leave, and with another when the scheduler is
+    gone (1) or it can't paint (:data:`NEVER`).
+
+    The parent process tells it to leave by SIGTERM; it ends at once when the parent does.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: meant for the parent, which passes it on
+    configure()
+    for name in ("distributed.worker", "distributed.batched"):
+        logging.getLogger(name).addFilter(_in_a_line)
+    raise SystemExit(asyncio.run(_work(plan)))
+
+
+def _in_a_line(record: logging.LogRecord) -> bool:
+    """A broken connection is no reason for a traceback."""
+    if record.exc_info and isinstance(record.exc_info[1], OSError):
+        record.msg, record.args = f"{record.getMessage()} ({record.exc_info[1]})", ()
+        record.exc_info = None
+    return True
+
+
+async def _work(plan: WorkerPlan) -> int:
+    """Comes back only where the process never was a worker."""
+    restrict()
+    leaving = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, leaving.set)
+    if parent := multiprocessing.parent_process():
+        loop.add_reader(parent.sentinel, os._exit, 1)
+    asked = asyncio.create_task(leaving.wait())
+    joining = asyncio.create_task(_join(plan))
+    await asyncio.wait((asked, joining), return_when=asyncio.FIRST_COMPLETED)
+    if not joining.done():
+        os._exit(0)  # torch may be loading in a thread, which nothing can interrupt
+    try:
+        worker = joining.result()
+    except AtelierError as error:
+        log.critical("%s", error)
+        return NEVER
+    log.info("%s paints for %s", plan.name, plan.scheduler)
+    gone = asyncio.create_task(worker.finished())  # type: ignore[no-untyped-call]
+    await asyncio.wait((asked, gone), return_when=asyncio.FIRST_COMPLETED)
+    if gone.done():
+        log.warning("%s lost its scheduler", plan.name)
+        os._exit(0 if leaving.is_set() else 1)  # not held up by a thread that still paints
+    log.info("%s leaves", plan.name)
+    try:
+        async with asyncio.timeout(LEAVE_SECONDS):
+            await _leave(worker)
+    except TimeoutError:
+        log.warning("%s could not leave within %d s", plan.name, LEAVE_SECONDS)
+    os._exit(0)
+
+
+async def _join(plan: WorkerPlan) -> PaintingWorker:
+    await reachable(plan.scheduler, plan.security)
+    with dask.config.set({"distributed.worker.http.routes": ["distributed.http.health"]}):
+        worker: PaintingWorker = await PaintingWorker(
+            plan.scheduler,
+            security=plan.security,
+            host=plan.host or (None if plan.security else "127.0.0.1"),
+            port=plan.port,
+            name=plan.name,
+            # One thread paints; the other looks at pictures that arrive meanwhile.
+            nthreads=2,
+            resources={PAINT: 1},
+            # Studio limits the memory itself, so that a painting fails instead of its worker.
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",
+            plugins=(Studio(plan.settings),),
+        )
+    return worker
+
+
+async def _leave(worker: PaintingWorker) -> None:
+    """Pause what is painted, so that it goes on elsewhere, and say goodbye."""
+    leave = getattr(worker.plugins[PLUGIN], "leave", None)
+    if leave is not None:
+        await leave()
+    await worker.close(reason="asked to leave")
+
+
+async def reachable(scheduler: str, security: Security | None) -> None:
+    """Wait until the scheduler answers; each reason why it doesn't is logged once."""
+    pause, longest = RETRY_SECONDS
+    told = ""
+    arguments = (security or Security()).get_connection_args("worker")
+    while True:
+        try:
+            comm = await connect(scheduler, timeout=5, **arguments)
+        except OSError as error:
+            reason = str(error.__cause__ or error)
+            if reason != told:
+                log.warning("%s can't be reached, trying on: %s", scheduler, reason)
+                told = reason
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, longest)
+        else:
+            with contextlib.suppress(OSError):
+                await comm.close()
+            return

@@ -1,0 +1,140 @@
+"""A cluster as an operator starts it: ``atelier scheduler`` and ``atelier worker``, each a process of its own."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from engine.cluster.security import TLS
+from engine.cluster.status import members
+
+ROOT = Path(__file__).parents[3]
+PATIENCE = 90
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A running command, alone in its process group, and what it has logged."""
+
+    process: asyncio.subprocess.Process
+    log: Path
+
+    def logged(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def names(self) -> list[str]:
+        """What its workers have called themselves, the last one last."""
+        return re.findall(r"(\S+) paints for", self.logged())
+
+    async def says(self, words: str) -> None:
+        """Wait until it has logged ``words``."""
+        async with asyncio.timeout(PATIENCE):
+            while words not in self.logged():
+                assert self.process.returncode is None, self.logged()
+                await asyncio.sleep(0.1)
+
+    def painter(self) -> psutil.Process:
+        """The process of its one worker."""
+        children = psutil.Process(self.process.pid).children()
+        (found,) = (each for each in children if "spawn_main" in " ".join(each.cmdline()))
+        return found
+
+    def die(self) -> None:
+        """As if the power went: every process of it at once."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+
+    async def leave(self) -> int:
+        """Ask it to; its exit code."""
+        self.process.terminate()
+        async with asyncio.timeout(10):
+            return await self.process.wait()
+
+
+class Cluster:
+    """Machines on loopback that speak TLS."""
+
+    def __init__(self, certificates: Path, logs: Path) -> None:
+        self.certificates = certificates
+        self.address = f"tls://127.0.0.1:{free_port()}"
+        self.tls = TLS.folder(certificates / "bot")
+        self._logs = logs
+        self._stack = AsyncExitStack()
+        self._started = 0
+
+    async def scheduler(self) -> Machine:
+        port = self.address.rpartition(":")[2]
+        return await self.start("scheduler", "--host", "127.0.0.1", "--port", port, part="scheduler")
+
+    async def worker(self, *options: str) -> Machine:
+        # Fewer threads, so that several share this machine; and the precision that every machine has.
+        quiet = ("--device", "cpu", "--precision", "float32", "--threads", "1")
+        return await self.start("worker", "--scheduler", self.address, *quiet, *options, part="worker")
+
+    async def start(self, *command: str, part: str) -> Machine:
+        self._started += 1
+        log = self._logs / f"{self._started}-{command[0]}.log"
+        folder = self.certificates / part
+        with log.open("wb") as file:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "bot", *command),
+                cwd=ROOT,
+                env=clean() | {name: str(folder / each) for name, each in FILES.items()},
+                stderr=file,
+                start_new_session=True,
+            )
+        self._stack.push_async_callback(_end, process)
+        return Machine(process, log)
+
+    async def joined(self, *machines: Machine) -> None:
+        """Wait until a worker of each of ``machines``, and of no other, is there."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    there = await members(self.address, self.tls)
+                except OSError:  # the scheduler starts
+                    there = []
+                if len(there) == len(machines) and all(set(there) & set(each.names()) for each in machines):
+                    return
+                for each in machines:
+                    assert each.process.returncode is None, each.logged()
+                await asyncio.sleep(0.2)
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+
+FILES: Mapping[str, str] = {"TLS_CA": "ca.pem", "TLS_CERTIFICATE": "certificate.pem", "TLS_KEY": "key.pem"}
+
+
+def clean() -> dict[str, str]:
+    """The environment without settings of a cluster."""
+    return {name: value for name, value in os.environ.items() if name not in FILES and name != "SCHEDULER"}
+
+
+@asynccontextmanager
+async def cluster(certificates: Path, logs: Path) -> AsyncIterator[Cluster]:
+    """No machines yet; leaving ends all that were started."""
+    made = Cluster(certificates, logs)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()

@@ -1,0 +1,96 @@
+"""Workers join, leave politely and die while one painting is made, and the painting ends once and well."""
+
+import asyncio
+import inspect
+from pathlib import Path
+
+import pytest
+from distributed.core import rpc
+
+from engine import executor as executor_module
+from engine.blobs import Blobs
+from engine.errors import PaintingCancelled
+from engine.executor import Executor, Painting
+from engine.progress import Progress
+from engine.recipe import Recipe
+from engine.worker import WorkerSettings
+from tests.engine import picture_corpus as corpus
+from tests.engine.cluster.machines import Cluster, Machine, cluster
+
+pytestmark = pytest.mark.skipif(
+    "security" not in inspect.signature(Executor.open).parameters, reason="the executor knows no certificates yet"
+)
+
+SETTINGS = WorkerSettings(device="cpu", precision="float32", threads=1)
+
+
+async def follow(painting: Painting, seen: list[Progress]) -> None:
+    async for event in painting:
+        seen.append(event)
+
+
+async def until(seen: list[Progress], painting: Painting, after: int, steps: int = 5) -> Progress:
+    """The first checkpoint that comes after ``steps`` more events than ``after``."""
+    async with asyncio.timeout(90):
+        while True:
+            for event in seen[after + steps :]:
+                if event.checkpoint:
+                    return event
+            await asyncio.sleep(0.05)
+
+
+async def busy(there: Cluster, machines: list[Machine]) -> Machine:
+    """The one that paints."""
+    arguments = there.tls.security().get_connection_args("client")
+    async with rpc(there.address, connection_args=arguments) as scheduler:
+        tasks = await scheduler.processing()
+        workers = (await scheduler.identity(n_workers=-1))["workers"]
+    (name,) = (workers[address]["name"] for address, keys in tasks.items() if keys)
+    (machine,) = (each for each in machines if name in each.names())
+    return machine
+
+
+async def test_workers_come_and_go_under_a_painting(
+    certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.5)
+    blobs = Blobs(str(tmp_path / "blobs"))
+    content, style = (blobs.put(corpus.saved(each, "PNG")) for each in (corpus.scene(), corpus.stripes()))
+    async with cluster(certificates, tmp_path) as there:
+        await there.scheduler()
+        machines = [await there.worker()]
+        await there.joined(*machines)
+        async with Executor.open(SETTINGS, blobs.url, there.address, there.tls.security()) as executor:
+            painting = executor.submit(Recipe(size=64, steps=10_000), content, [style])
+            seen: list[Progress] = []
+            following = asyncio.create_task(follow(painting, seen))
+            await until(seen, painting, 0)
+
+            machines += [await there.worker(), await there.worker()]  # they join
+            await there.joined(*machines)
+            assert await busy(there, machines) is machines[0]
+
+            before = await until(seen, painting, len(seen))
+            died = len(seen)
+            machines.pop(0).die()
+            after = await until(seen, painting, died)
+            assert before.step <= seen[died].step  # it went on from its checkpoint
+            assert after.step > before.step
+            await there.joined(*machines)
+
+            polite = await busy(there, machines)
+            machines.remove(polite)
+            assert await polite.leave() == 0
+            left = len(seen)
+            await until(seen, painting, left)
+            assert all(later.step > earlier.step for earlier, later in zip(seen[died:], seen[died + 1 :], strict=False))
+            assert await busy(there, machines) is machines[0]
+            assert "leaves" in polite.logged()
+
+            await painting.cancel()
+            with pytest.raises(PaintingCancelled):
+                await painting.result()
+            await following
+
+            result = await executor.submit(Recipe(size=64, steps=5), content, [style]).result()
+            assert (result.steps, result.ending) == (5, "finished")

@@ -1,0 +1,266 @@
+"""``atelier scheduler`` and ``atelier worker`` as processes over TLS, and what they do for whom."""
+
+import asyncio
+import inspect
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import pytest_asyncio
+from distributed import Client
+from distributed.comm.core import connect
+from distributed.core import rpc
+from distributed.protocol.serialize import ToPickle
+
+from engine.blobs import Blobs
+from engine.cluster.certificates import make
+from engine.cluster.security import TLS
+from engine.cluster.status import members
+from engine.errors import NotAPicture
+from engine.executor import Executor
+from engine.recipe import Recipe
+from engine.worker import Studio, WorkerSettings, check_picture
+from tests.engine import picture_corpus as corpus
+from tests.engine.cluster.machines import ROOT, Cluster, Machine, clean, cluster
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SETTINGS = WorkerSettings(device="cpu", precision="float32", threads=1)
+PICTURE = corpus.saved(corpus.scene(), "PNG")
+
+
+@dataclass
+class There:
+    """A scheduler and a worker that run."""
+
+    cluster: Cluster
+    scheduler: Machine
+    worker: Machine
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        """As a bot with a valid certificate, but not our bot."""
+        security = self.cluster.tls.security()
+        async with Client(self.cluster.address, security=security, asynchronous=True, set_as_default=False) as client:
+            yield client
+
+    async def worker_address(self) -> str:
+        arguments = self.cluster.tls.security().get_connection_args("client")
+        async with rpc(self.cluster.address, connection_args=arguments) as scheduler:
+            (address,) = (await scheduler.identity(n_workers=-1))["workers"]
+        return str(address)
+
+    async def check(self) -> None:
+        """Work gets done as ever."""
+        async with self.client() as client:
+            assert isinstance(await client.submit(check_picture, b"none", pure=False), NotAPicture)
+            assert await client.submit(check_picture, PICTURE, pure=False) is None
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def there(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[There]:
+    """The worker was there first, and waited for its scheduler."""
+    async with cluster(certificates, tmp_path_factory.mktemp("machines")) as made:
+        worker = await made.worker()
+        await worker.says("can't be reached, trying on")
+        scheduler = await made.scheduler()
+        await made.joined(worker)
+        yield There(made, scheduler, worker)
+
+
+class Hostile:
+    """Unpickles to a call."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (self.target,)
+
+
+def attempts(target: str) -> dict[str, Callable[[Client], Awaitable[Any]]]:
+    """Each way that Dask has to run what somebody else wrote, or to do harm otherwise."""
+
+    def write() -> None:
+        Path(target).write_text("owned", encoding="utf-8")
+
+    return {
+        "a task that calls the system": lambda client: client.submit(os.mkdir, target, pure=False),
+        "a task of one's own": lambda client: client.submit(write, pure=False),
+        "a task that is a class of ours": lambda client: client.submit(Recipe, pure=False),
+        "a value that calls when it is read": lambda client: client.submit(check_picture, Hostile(target), pure=False),
+        "an actor": lambda client: client.submit(Recipe, actor=True, pure=False),
+        "a run on workers": lambda client: client.run(os.mkdir, target),
+        "a run on the scheduler": lambda client: client.run_on_scheduler(os.mkdir, target),
+        "a plugin": lambda client: client.register_plugin(Studio(SETTINGS)),
+        "data of one's own": lambda client: client.scatter([b"data"]),
+        "a file": lambda client: client.upload_file(__file__),
+        "a restart": lambda client: client.restart(timeout=1),
+        "an end": lambda client: client.shutdown(),
+    }
+
+
+class TestWithACertificate:
+    async def test_pictures_are_checked(self, there: There) -> None:
+        await there.check()
+
+    @pytest.mark.skipif(
+        "security" not in inspect.signature(Executor.open).parameters, reason="the executor knows no certificates yet"
+    )
+    async def test_pictures_are_painted(self, there: There, tmp_path: Path) -> None:
+        blobs = Blobs(str(tmp_path))
+        content = blobs.put(PICTURE)
+        security = there.cluster.tls.security()
+        async with Executor.open(SETTINGS, blobs.url, there.cluster.address, security) as executor:
+            assert await executor.slots() == 1
+            painting = executor.submit(Recipe(size=64, steps=10), content, [content])
+            steps = [event.step async for event in painting]
+            assert steps[-1] == 10
+            assert (await painting.result()).picture.startswith(b"\x89PNG")
+
+    @pytest.mark.parametrize("what", list(attempts("")))
+    async def test_nothing_else_is_done(self, there: There, what: str, tmp_path: Path) -> None:
+        target = tmp_path / "owned"
+        async with there.client() as client:
+            with pytest.raises(Exception, match=r".*") as refused:
+                async with asyncio.timeout(20):
+                    await attempts(str(target))[what](client)
+        assert not isinstance(refused.value, TimeoutError)
+        assert not target.exists()
+        await there.check()
+
+    @pytest.mark.parametrize("receiver", ["scheduler", "worker"])
+    async def test_no_message_runs_code_when_it_is_read(self, there: There, receiver: str, tmp_path: Path) -> None:
+        target = tmp_path / "owned"
+        address = there.cluster.address if receiver == "scheduler" else await there.worker_address()
+        comm = await connect(address, **there.cluster.tls.security().get_connection_args("client"))
+        await comm.write({"op": "identity", "n_workers": ToPickle(Hostile(str(target)))})
+        assert "is not part of a painting" in str(await comm.read())
+        await comm.close()
+        assert not target.exists()
+        machine: Machine = getattr(there, receiver)
+        assert "refused a pickle with posix.mkdir" in machine.logged()
+        await there.check()
+
+    @pytest.mark.parametrize("operation", ["run", "upload_file", "plugin-add", "terminate", "connection_stream"])
+    async def test_a_worker_takes_no_orders_but_from_its_scheduler(self, there: There, operation: str) -> None:
+        security = there.cluster.tls.security()
+        comm = await connect(await there.worker_address(), **security.get_connection_args("client"))
+        await comm.write({"op": operation})
+        assert "explicitly disallowed" in str(await comm.read())
+        await comm.close()
+        await there.check()
+
+
+class TestWithoutACertificate:
+    async def test_nobody_is_let_in(self, there: There, tmp_path: Path) -> None:
+        make(tmp_path, ["bot"])
+        stranger = TLS.folder(tmp_path / "bot")
+        with pytest.raises(OSError, match=r".*"):
+            await members(there.cluster.address, stranger)
+        with pytest.raises(OSError, match=r".*"):
+            await members(there.cluster.address.replace("tls://", "tcp://"), None)
+        with pytest.raises(OSError, match=r".*"):
+            await members((await there.worker_address()).replace("tls://", "tcp://"), None)
+        await there.check()
+
+    async def test_nothing_listens_beyond_loopback_but_by_tls(self, there: There) -> None:
+        """Dask's own web server included."""
+        parent = psutil.Process(there.worker.process.pid)
+        processes = [psutil.Process(there.scheduler.process.pid), parent, *parent.children(recursive=True)]
+        listening = [
+            each.laddr for process in processes for each in process.net_connections() if each.status == "LISTEN"
+        ]
+        beyond = {each.port for each in listening if each.ip not in {"127.0.0.1", "::1"}}
+        tls = {int(address.rpartition(":")[2]) for address in (there.cluster.address, await there.worker_address())}
+        assert beyond <= tls
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["scheduler", "--host", "0.0.0.0"],
+        ["scheduler", "--host", "10.0.0.1"],
+        ["worker", "--scheduler", "tcp://10.0.0.1:8786"],
+        ["worker", "--scheduler", "tls://127.0.0.1:8786"],
+        ["worker", "--scheduler", "tcp://127.0.0.1:8786", "--host", "0.0.0.0"],
+        ["cluster", "status", "--scheduler", "tcp://10.0.0.1:8786"],
+    ],
+    ids=" ".join,
+)
+async def test_nothing_starts_beyond_loopback_without_tls(command: list[str]) -> None:
+    process = await _plain(*command)
+    async with asyncio.timeout(60):
+        _, told = await process.communicate()
+    assert process.returncode == 1
+    assert b"Traceback" not in told
+    assert b"atelier cluster certs" in told
+
+
+class TestComingAndGoing:
+    async def test_a_worker_that_died_is_replaced(self, there: There) -> None:
+        before = there.worker.names()
+        there.worker.painter().kill()
+        async with asyncio.timeout(60):
+            while there.worker.names() == before:  # noqa: ASYNC110 - another process writes
+                await asyncio.sleep(0.1)
+        await there.cluster.joined(there.worker)
+        await there.check()
+
+    async def test_a_worker_joins_the_next_scheduler(self, there: There) -> None:
+        before = there.worker.logged()
+        there.scheduler.die()
+        await there.scheduler.process.wait()
+        there.scheduler = await there.cluster.scheduler()
+        await there.cluster.joined(there.worker)
+        told = there.worker.logged().removeprefix(before)
+        assert told.count("lost its scheduler") == 1
+        assert "Traceback" not in told
+        await there.check()
+
+    async def test_a_worker_whose_scheduler_never_comes_leaves_when_asked(
+        self, certificates: Path, tmp_path: Path
+    ) -> None:
+        async with cluster(certificates, tmp_path) as nowhere:
+            worker = await nowhere.worker()
+            await worker.says("can't be reached, trying on")
+            assert await worker.leave() == 0
+            assert worker.logged().count("can't be reached") == 1
+
+    async def test_no_worker_outlives_its_command(self, certificates: Path, tmp_path: Path) -> None:
+        async with cluster(certificates, tmp_path) as nowhere:
+            worker = await nowhere.worker()
+            await worker.says("can't be reached, trying on")
+            family = psutil.Process(worker.process.pid).children(recursive=True)
+            assert family
+            worker.process.kill()
+            _, alive = await asyncio.to_thread(psutil.wait_procs, family, 20)
+            assert alive == []
+
+    async def test_a_worker_that_can_never_paint_says_why(self, there: There) -> None:
+        worker = await there.cluster.worker("--weights", "/nowhere/weights.pth")
+        async with asyncio.timeout(60):
+            assert await worker.process.wait() == 2
+        assert "/nowhere/weights.pth" in worker.logged()
+        assert "Traceback" not in worker.logged()
+        await there.cluster.joined(there.worker)
+
+    async def test_a_scheduler_leaves_when_asked(self, certificates: Path, tmp_path: Path) -> None:
+        async with cluster(certificates, tmp_path) as other:
+            scheduler = await other.scheduler()
+            await other.joined()
+            assert await scheduler.leave() == 0
+            assert "Traceback" not in scheduler.logged()
+
+
+async def _plain(*command: str) -> asyncio.subprocess.Process:
+    """A command without certificates."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bot", *command), cwd=ROOT, env=clean(), stderr=asyncio.subprocess.PIPE
+    )
