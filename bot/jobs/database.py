@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
 
@@ -22,10 +22,12 @@ _MIGRATING: Final = 7_421_863
 async def connected(url: str) -> AsyncIterator[AsyncEngine]:
     """Connect, bring the tables up to date, close on leaving. Raises SQLAlchemy's or the driver's error."""
     is_sqlite = make_url(url).get_backend_name() == "sqlite"
-    # A connection that PostgreSQL closed is noticed before it is used. Parameters hold what members sent.
-    engine = create_async_engine(url, pool_pre_ping=not is_sqlite, hide_parameters=True)
+    # Parameters hold what members sent.
+    engine = create_async_engine(url, hide_parameters=True)
     if is_sqlite:
         event.listen(engine.sync_engine, "connect", _use_wal)
+    else:
+        event.listen(engine.sync_engine, "checkout", _notice_closed)
     try:
         async with engine.begin() as connection:
             if is_sqlite:
@@ -46,6 +48,12 @@ def is_full(error: SQLAlchemyError) -> bool:
     return (
         getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(cause, "sqlstate", None) == "53100"
     )
+
+
+def _notice_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Have a connection that PostgreSQL closed made anew. Asking PostgreSQL takes three messages and answers."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _use_wal(connection: Any, _record: object) -> None:

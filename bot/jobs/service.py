@@ -49,6 +49,8 @@ ADMITTED_AT_ONCE: Final = 8
 """Orders whose pictures are in memory."""
 LOOK_EVERY: Final = 1.0
 """Seconds until it is noticed what other processes did: cancelled, went away, took a place in line."""
+LOOKING: Final = 0.5
+"""Share of its time that a process spends looking at most: a look costs as much as there are jobs."""
 ALIVE_EVERY: Final = 2.0
 SWEEP_EVERY: Final = 600.0
 CLOSE_WITHIN: Final = 7.0
@@ -158,6 +160,7 @@ class Jobs:
         except SQLAlchemyError as error:
             raise (StorageFull() if is_full(error) else error) from error
         metrics.ACCEPTED.inc()
+        self._reply(job)
         log.info("job accepted", job=job.id, owner=job.owner, recipe=job.recipe.id)
         self._changed.set()
         return job
@@ -210,8 +213,10 @@ class Jobs:
             group.create_task(_again_every(SWEEP_EVERY, self._storage.sweep))
             while True:
                 self._changed.clear()
+                began = time.monotonic()
                 with _logged("jobs could not be looked after"):
                     await self._look(group)
+                await asyncio.sleep((time.monotonic() - began) * (1 / LOOKING - 1))
                 with contextlib.suppress(TimeoutError):
                     # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with a change.
                     async with asyncio.timeout(LOOK_EVERY):
@@ -247,13 +252,12 @@ class Jobs:
         began = time.monotonic()
         mine = await self._store.in_care(self.process)
         for job_id, task in list(self._working.items()):
-            if job_id not in mine:
-                job = await self._store.get(job_id)
-                if job is None or job.process != self.process:
-                    # This process was silent for too long, and another has the job.
-                    log.warning("job lost to another process", job=job_id)
-                    task.cancel()
-            elif mine[job_id] is State.DELIVERING and (painting := self._paintings.get(job_id)):
+            state = mine.get(job_id)
+            if state is None and job_id in self._replies:
+                # This process was silent for too long, and another has the job: it has not ended here.
+                log.warning("job lost to another process", job=job_id)
+                task.cancel()
+            elif state is State.DELIVERING and (painting := self._paintings.get(job_id)):
                 await painting.cancel()
         for job_id in self._replies.keys() - mine.keys():
             await self._replies.pop(job_id).close()
@@ -294,22 +298,28 @@ class Jobs:
         return time.monotonic() - self._looked < LEASE - ALIVE_EVERY
 
     async def _begin_waiting(self, group: asyncio.TaskGroup) -> None:
-        pool = self._executor.pool
-        line = await self._store.line(self.process, pool)
+        line = await self._store.line(self.process, self._executor.pool)
         slots = await self._executor.slots()
         free = slots + int(slots * AHEAD) - line.running
-        begun = 0
+        begun, places = 0, dict[str, int]()
         for waiting in line.waiting:
-            if waiting.place > free or waiting.id in self._working:
-                break
-            if await self._store.claim(waiting.id, self.process, pool):
-                self._work(group, waiting.id, self._paint_and_deliver(waiting.id))
-                begun += 1
-        places = {waiting.id: waiting.place - begun for waiting in line.waiting[begun:]}
+            if waiting.id not in self._working:
+                if waiting.place > free:
+                    places[waiting.id] = waiting.place - begun
+                    continue
+                self._work(group, waiting.id, self._begin(waiting.id))
+            begun += 1
         for job_id, place in places.items():
-            if self._places.get(job_id) != place and (reply := await self._reply(job_id)):
-                reply.queued(place)
+            if self._places.get(job_id) != place:
+                await self._tell_place(job_id, place)
         self._places = places
+
+    async def _tell_place(self, job_id: str, place: int) -> None:
+        reply = self._replies.get(job_id)
+        if reply is None and (job := await self._store.get(job_id)) and job.state in OPEN:
+            reply = self._reply(job)
+        if reply is not None and job_id not in self._working:
+            reply.queued(place)
 
     def _work(self, group: asyncio.TaskGroup, job_id: str, work: Awaitable[None]) -> None:
         async def working() -> None:
@@ -330,6 +340,10 @@ class Jobs:
         del self._working[job_id]
         metrics.RUNNING.set(len(self._working))
         self._changed.set()
+
+    async def _begin(self, job_id: str) -> None:
+        if await self._store.claim(job_id, self.process, self._executor.pool):
+            await self._paint_and_deliver(job_id)
 
     async def _paint_and_deliver(self, job_id: str) -> None:
         result: Result | None = None
@@ -355,9 +369,9 @@ class Jobs:
 
     async def _paint(self, job_id: str) -> Result:
         job = await self._store.get(job_id)
-        reply = await self._reply(job_id)
-        if job is None or reply is None:
+        if job is None or job.state not in OPEN:
             raise JobEnded
+        reply = self._reply(job)
         painting = self._executor.submit(
             job.recipe, job.content, job.styles, resume=job.checkpoint, max_bytes=job.max_bytes
         )
@@ -405,20 +419,20 @@ class Jobs:
     async def _deliver(self, job_id: str, result: Result | None = None) -> None:
         """Tell how a job ended, for as long as it takes, and end it; ``result`` where it is at hand."""
         job = await _insist(lambda: self._store.get(job_id))
-        reply = await self._reply(job_id)
-        if job is None or reply is None or (job.process, job.state) != (self.process, State.DELIVERING):
+        if job is None or (job.process, job.state) != (self.process, State.DELIVERING):
             return
+        reply = self._reply(job)
         ending = job.cause or result or await self._result(job)
         way = await self._tell(job, reply, ending)
         if way is None:
             return
         end = _end(ending)
+        self._replies.pop(job_id, None)
         if await _insist(lambda: self._store.conclude(job_id, self.process, end, way)):
             cause = "" if isinstance(ending, Result) else type(ending).__name__
             metrics.ENDED.labels(end.value, cause).inc()
             metrics.DELIVERIES.labels(way).inc()
             log.info("job ended", state=end.value, way=way, cause=cause)
-        self._replies.pop(job_id, None)
         if job.checkpoint:
             await self._storage.drop(job.checkpoint)
 
@@ -459,14 +473,11 @@ class Jobs:
             ending=painted.ending,
         )
 
-    async def _reply(self, job_id: str) -> Reply | None:
-        if job_id not in self._replies:
-            job = await self._store.get(job_id)
-            if job is None or job.state not in OPEN:
-                return None
-            if job_id not in self._replies:  # another coroutine may have made it meanwhile
-                self._replies[job_id] = self._reply_to(job, self._owns) if job.address else _Silent()
-        return self._replies[job_id]
+    def _reply(self, job: Job) -> Reply:
+        """The one reply of a job in this process's care."""
+        if job.id not in self._replies:
+            self._replies[job.id] = self._reply_to(job, self._owns) if job.address else _Silent()
+        return self._replies[job.id]
 
 
 class _Silent:

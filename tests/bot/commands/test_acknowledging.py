@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yarl
 
 from bot.client import Atelier
 from bot.jobs.errors import Closing
@@ -104,10 +105,10 @@ class TestStylize:
 
             async def __aexit__(self, *_: object) -> None: ...
 
-        def getting(session: aiohttp.ClientSession, url: str, **options: object) -> object:
-            if "town" in url:
+        def getting(session: aiohttp.ClientSession, url: yarl.URL, **options: object) -> object:
+            if "town" in url.path:
                 return Stuck()
-            return get(session, url.replace("strokes", "nothing"), **options)  # type: ignore[arg-type]
+            return get(session, str(url).replace("strokes", "nothing"), **options)  # type: ignore[arg-type]
 
         monkeypatch.setattr(aiohttp.ClientSession, "get", getting)
         invocation = await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)

@@ -225,7 +225,10 @@ class TestCancelling:
     async def test_twice_at_once_is_answered_twice(self, discord: LocalDiscord) -> None:
         painting = await (await stylize(discord, quality="fine")).wait_until(is_painting, TIMEOUT)
         answers = await asyncio.gather(cancel(discord, painting), cancel(discord, painting))
-        assert sorted(answers) == ["Cancelled.", "This picture is already finished or cancelled."]
+        assert sorted(answers) == [
+            "Cancelled.",
+            "This picture is already finished, cancelled or gone. `/jobs` shows your last ones.",
+        ]
 
 
 @pytest.mark.usefixtures("bot")

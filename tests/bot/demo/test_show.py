@@ -49,7 +49,6 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_shows_each_state_of_the_reply(shown: tuple[Path, str]) -> None:
     _, text = shown
     assert "Ada types /stylize content:town.png style:strokes.png" in text
-    assert "Atelier: Next in line …" in text
     assert re.search(r"Atelier: Painting [▰▱]+ step \d+ of \d+ · about .+ left preview-\d\d.jpg", text)
     assert re.search(r"Atelier: Painted in .+ · \d+ × \d+ · recipe [`\w]+ final.png", text)
 

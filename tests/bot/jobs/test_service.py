@@ -124,8 +124,7 @@ class TestTheLine:
         async with workshop.running():
             _, canvas = await workshop.accept_and_paint(ANN)
             bob, cid = await workshop.accept(BOB), await workshop.accept(CID)
-            await eventually(lambda: len(workshop.desk.replies) == 3)
-            assert [workshop.desk.of(job).places for job in (bob, cid)] == [[1], [2]]
+            await eventually(lambda: [workshop.desk.of(job).places for job in (bob, cid)] == [[1], [2]])
             canvas.finish()
             second = await workshop.studio.canvas(2)
             await eventually(lambda: workshop.desk.of(cid).places == [2, 1])
@@ -149,7 +148,7 @@ class TestTheLine:
         async with workshop.running():
             await workshop.accept_and_paint(ANN)
             bob, cid = await workshop.accept(BOB), await workshop.accept(CID)
-            await eventually(lambda: len(workshop.desk.replies) == 3)
+            await eventually(lambda: workshop.desk.of(cid).places == [2])
             await workshop.jobs.cancel(bob.id, BOB)
             await eventually(lambda: workshop.desk.of(cid).places[-1:] == [1])
 
@@ -195,7 +194,7 @@ class TestTheLine:
         workshop.studio.slots_now = 0
         async with workshop.running():
             jobs = [await workshop.accept(ANN), await workshop.accept(BOB)]
-            await eventually(lambda: len(workshop.desk.replies) == 2)
+            await eventually(lambda: [workshop.desk.of(job).places for job in jobs] == [[1], [2]])
             assert workshop.studio.canvases == []
             workshop.studio.slots_now = 2
             for number in (1, 2):
@@ -510,7 +509,7 @@ class TestExpiry:
         workshop.studio.slots_now = 0
         async with workshop.running():
             job = await workshop.accept(ANN)
-            await eventually(lambda: len(workshop.desk.replies) == 1)
+            await eventually(lambda: workshop.desk.of(job).places == [1])
             workshop.jobs._policy = service.Policy(expire_after=timedelta(0))
             await workshop.until(job, "expired")
         (told,) = workshop.desk.told(job)
