@@ -8,14 +8,13 @@ that one that was only slow finds out before it does harm.
 
 import asyncio
 import contextlib
-import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -25,25 +24,24 @@ from bot.jobs.database import is_full
 from bot.jobs.errors import (
     AlreadyAccepted,
     Closing,
-    DeliveryDelayed,
     JobEnded,
     JobExpired,
     NotYourJob,
     PictureRejected,
     Role,
     TooManyJobs,
-    UnexpectedError,
 )
-from bot.jobs.job import OPEN, Ending, Job, Order, Painted, Reply, State, Way, new_id
+from bot.jobs.job import OPEN, Job, Order, State, new_id
 from bot.jobs.line import LEASE
+from bot.jobs.patience import again_every, insist, logged
+from bot.jobs.replies import Replies, ReplyTo
 from bot.jobs.storage import Storage
 from bot.jobs.store import Store
-from engine.errors import AtelierError, BlobLost, PaintingCancelled, PaintingPaused, PictureError, StorageFull
-from engine.executor import Executor, Painting
-from engine.progress import Progress, Result
+from bot.jobs.work import Work
+from engine.errors import PaintingCancelled, PictureError, StorageFull
+from engine.executor import Executor
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-T = TypeVar("T")
 
 ADMITTED_AT_ONCE: Final = 8
 """Orders whose pictures are in memory."""
@@ -57,10 +55,6 @@ CLOSE_WITHIN: Final = 7.0
 """Seconds for paintings to reach a checkpoint when the bot goes down."""
 AHEAD: Final = 0.1
 """Share of the slots for which jobs are begun early, so that no worker waits for a process to look."""
-
-
-ReplyTo = Callable[[Job, Callable[[], bool]], Reply]
-"""Makes a job's reply. The second argument tells whether this process may still edit it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +74,15 @@ class Jobs:
         self._store = store
         self._storage = storage
         self._executor = executor
-        self._reply_to = reply_to
         self._policy = policy
         self.process = new_id()
         """The name of this process in the database, new with each start."""
         self._closing = asyncio.Event()
         self._looked = 0.0
         """When, by the monotonic clock, this process last knew which jobs are its own."""
+        self._replies = Replies(reply_to, self._owns)
+        self._work = Work(store, storage, executor, self._replies, self.process, policy.expire_after, self._closing)
         self._working: dict[str, asyncio.Task[None]] = {}
-        self._paintings: dict[str, Painting] = {}
-        self._replies: dict[str, Reply] = {}
         self._places: dict[str, int] = {}
         """What the waiting were told last: each telling is an edit, so none is told twice."""
         self._accepting: Counter[int] = Counter()
@@ -160,7 +153,7 @@ class Jobs:
         except SQLAlchemyError as error:
             raise (StorageFull() if is_full(error) else error) from error
         metrics.ACCEPTED.inc()
-        self._reply(job)
+        self._replies.of(job)
         log.info("job accepted", job=job.id, owner=job.owner, recipe=job.recipe.id)
         self._changed.set()
         return job
@@ -180,7 +173,7 @@ class Jobs:
         if await self._store.give_up(job_id, PaintingCancelled()) is None:
             raise JobEnded
         log.info("job cancelled", job=job_id)
-        if painting := self._paintings.get(job_id):
+        if painting := self._work.paintings.get(job_id):
             await painting.cancel()
         self._changed.set()
 
@@ -207,14 +200,14 @@ class Jobs:
 
     async def run(self) -> None:
         """Look after this process's jobs until cancelled. No trouble with database, disk or workers ends it."""
-        await _insist(self._live)
+        await insist(self._live)
         async with asyncio.TaskGroup() as group:
-            group.create_task(_again_every(ALIVE_EVERY, self._live))
-            group.create_task(_again_every(SWEEP_EVERY, self._storage.sweep))
+            group.create_task(again_every(ALIVE_EVERY, self._live))
+            group.create_task(again_every(SWEEP_EVERY, self._storage.sweep))
             while True:
                 self._changed.clear()
                 began = time.monotonic()
-                with _logged("jobs could not be looked after"):
+                with logged("jobs could not be looked after"):
                     await self._look(group)
                 await asyncio.sleep((time.monotonic() - began) * (1 / LOOKING - 1))
                 with contextlib.suppress(TimeoutError):
@@ -228,15 +221,14 @@ class Jobs:
         Takes at most about :data:`CLOSE_WITHIN` seconds; a painting that takes longer goes on from an older checkpoint.
         """
         self._closing.set()
-        pausing = [asyncio.ensure_future(painting.pause()) for painting in self._paintings.values()]
+        pausing = [asyncio.ensure_future(painting.pause()) for painting in self._work.paintings.values()]
         if tasks := [*pausing, *self._working.values()]:
             _, late = await asyncio.wait(tasks, timeout=CLOSE_WITHIN)
             for task in late:
                 task.cancel()
             await asyncio.wait(tasks, timeout=1.0)
-        for reply in list(self._replies.values()):
-            await reply.close()
-        with _logged("jobs could not be let go"):
+        await self._replies.keep(())
+        with logged("jobs could not be let go"):
             await self._store.leave(self.process)
 
     async def _check(self, role: Role, picture: bytes) -> None:
@@ -253,20 +245,19 @@ class Jobs:
         mine = await self._store.in_care(self.process)
         for job_id, task in list(self._working.items()):
             state = mine.get(job_id)
-            if state is None and job_id in self._replies:
+            if state is None and self._replies.get(job_id):
                 # This process was silent for too long, and another has the job: it has not ended here.
                 log.warning("job lost to another process", job=job_id)
                 task.cancel()
-            elif state is State.DELIVERING and (painting := self._paintings.get(job_id)):
+            elif state is State.DELIVERING and (painting := self._work.paintings.get(job_id)):
                 await painting.cancel()
-        for job_id in self._replies.keys() - mine.keys():
-            await self._replies.pop(job_id).close()
+        await self._replies.keep(mine.keys())
         self._looked = began
         for job_id, state in mine.items():
             if job_id in self._working:
                 continue
             if state is State.DELIVERING:
-                self._work(group, job_id, self._deliver(job_id))
+                self._start(group, job_id, self._work.deliver(job_id))
             elif state is State.RUNNING:  # its work ended in an exception
                 await self._store.requeue(job_id, self.process)
         if State.QUEUED in mine.values():
@@ -307,7 +298,7 @@ class Jobs:
                 if waiting.place > free:
                     places[waiting.id] = waiting.place - begun
                     continue
-                self._work(group, waiting.id, self._begin(waiting.id))
+                self._start(group, waiting.id, self._work.begin(waiting.id))
             begun += 1
         for job_id, place in places.items():
             if self._places.get(job_id) != place:
@@ -317,11 +308,11 @@ class Jobs:
     async def _tell_place(self, job_id: str, place: int) -> None:
         reply = self._replies.get(job_id)
         if reply is None and (job := await self._store.get(job_id)) and job.state in OPEN:
-            reply = self._reply(job)
+            reply = self._replies.of(job)
         if reply is not None and job_id not in self._working:
             reply.queued(place)
 
-    def _work(self, group: asyncio.TaskGroup, job_id: str, work: Awaitable[None]) -> None:
+    def _start(self, group: asyncio.TaskGroup, job_id: str, work: Awaitable[None]) -> None:
         async def working() -> None:
             with structlog.contextvars.bound_contextvars(job=job_id):
                 try:
@@ -340,201 +331,3 @@ class Jobs:
         del self._working[job_id]
         metrics.RUNNING.set(len(self._working))
         self._changed.set()
-
-    async def _begin(self, job_id: str) -> None:
-        if await self._store.claim(job_id, self.process, self._executor.pool):
-            await self._paint_and_deliver(job_id)
-
-    async def _paint_and_deliver(self, job_id: str) -> None:
-        result: Result | None = None
-        try:
-            result = await self._paint(job_id)
-        except PaintingPaused:
-            await _insist(lambda: self._store.requeue(job_id, self.process))
-            return
-        except PaintingCancelled:
-            pass  # whoever cancelled has noted it
-        except AtelierError as error:
-            log.warning("job failed", error=repr(error))
-            await self._give_up(job_id, error)
-        except SQLAlchemyError:
-            raise
-        except Exception:
-            log.exception("job failed unexpectedly")
-            await self._give_up(job_id, UnexpectedError(job_id))
-        else:
-            painted = await self._keep(result)
-            await _insist(lambda: self._store.finish(job_id, self.process, painted))
-        await self._deliver(job_id, result)
-
-    async def _paint(self, job_id: str) -> Result:
-        job = await self._store.get(job_id)
-        if job is None or job.state not in OPEN:
-            raise JobEnded
-        reply = self._reply(job)
-        painting = self._executor.submit(
-            job.recipe, job.content, job.styles, resume=job.checkpoint, max_bytes=job.max_bytes
-        )
-        self._paintings[job_id] = painting
-        try:
-            if self.closing:
-                await painting.pause()
-            async for progress in painting:
-                if progress.checkpoint:
-                    await self._checkpoint(job_id, progress.checkpoint)
-                metrics.observe_step(progress)
-                reply.progressed(progress)
-            return await painting.result()
-        finally:
-            del self._paintings[job_id]
-            await painting.cancel()
-
-    async def _checkpoint(self, job_id: str, name: str) -> None:
-        with _logged("a checkpoint could not be noted"):
-            last = await self._store.set_checkpoint(job_id, self.process, name)
-            metrics.CHECKPOINTS.inc()
-            if last:
-                await self._storage.drop(last)
-
-    async def _keep(self, result: Result) -> Painted | None:
-        """Keep a result before it is delivered; None where that fails: then it is delivered from memory."""
-        try:
-            name = await self._storage.put(result.picture)
-        except (StorageFull, OSError) as error:
-            log.warning("a result could not be kept", reason=repr(error))
-            return None
-        return Painted(
-            picture=name,
-            format=result.format,
-            width=result.width,
-            height=result.height,
-            steps=result.steps,
-            seconds=result.seconds,
-            ending=result.ending,
-        )
-
-    async def _give_up(self, job_id: str, error: AtelierError) -> None:
-        await _insist(lambda: self._store.give_up(job_id, error, self.process))
-
-    async def _deliver(self, job_id: str, result: Result | None = None) -> None:
-        """Tell how a job ended, for as long as it takes, and end it; ``result`` where it is at hand."""
-        job = await _insist(lambda: self._store.get(job_id))
-        if job is None or (job.process, job.state) != (self.process, State.DELIVERING):
-            return
-        reply = self._reply(job)
-        ending = job.cause or result or await self._result(job)
-        way = await self._tell(job, reply, ending)
-        if way is None:
-            return
-        end = _end(ending)
-        self._replies.pop(job_id, None)
-        if await _insist(lambda: self._store.conclude(job_id, self.process, end, way)):
-            cause = "" if isinstance(ending, Result) else type(ending).__name__
-            metrics.ENDED.labels(end.value, cause).inc()
-            metrics.DELIVERIES.labels(way).inc()
-            log.info("job ended", state=end.value, way=way, cause=cause)
-        if job.checkpoint:
-            await self._storage.drop(job.checkpoint)
-
-    async def _tell(self, job: Job, reply: Reply, ending: Ending) -> Way | None:
-        """The way in which it was told; None if the bot goes down before it is."""
-        for pause in _pauses():
-            try:
-                return await reply.deliver(ending)
-            except DeliveryDelayed as error:
-                log.warning("delivery delayed", reason=error.detail, again_in=pause)
-            except Exception:
-                log.exception("delivery failed", again_in=pause)
-            if datetime.now(UTC) - job.created_at > self._policy.expire_after:
-                return "kept"
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._closing.wait()
-            if self.closing:
-                return None
-        raise AssertionError("unreachable")
-
-    async def _result(self, job: Job) -> Ending:
-        painted = job.painted
-        if painted is None:
-            return UnexpectedError(job.id)
-        try:
-            picture = await self._storage.get(painted.picture)
-        except BlobLost as error:
-            return error
-        return Result(
-            picture=picture,
-            format=painted.format,
-            width=painted.width,
-            height=painted.height,
-            recipe=job.recipe,
-            steps=painted.steps,
-            seconds=painted.seconds,
-            ending=painted.ending,
-        )
-
-    def _reply(self, job: Job) -> Reply:
-        """The one reply of a job in this process's care."""
-        if job.id not in self._replies:
-            self._replies[job.id] = self._reply_to(job, self._owns) if job.address else _Silent()
-        return self._replies[job.id]
-
-
-class _Silent:
-    """The reply of a job whose address can no longer be read, because the key was changed: it is kept for `/jobs`."""
-
-    def queued(self, place: int) -> None:
-        pass
-
-    def progressed(self, progress: Progress) -> None:
-        pass
-
-    async def deliver(self, ending: Ending) -> Way:
-        return "kept"
-
-    async def close(self) -> None:
-        pass
-
-
-def _end(ending: Ending) -> State:
-    match ending:
-        case Result():
-            return State.DELIVERED
-        case PaintingCancelled():
-            return State.CANCELLED
-        case JobExpired():
-            return State.EXPIRED
-        case _:
-            return State.FAILED
-
-
-def _pauses() -> Iterator[float]:
-    """Seconds between attempts: 1, 2, 4 … up to a minute."""
-    return itertools.chain((1.0, 2.0, 4.0, 8.0, 15.0, 30.0), itertools.repeat(60.0))
-
-
-@contextlib.contextmanager
-def _logged(what: str) -> Iterator[None]:
-    """Log what the database and the disk raise: the next attempt comes by itself."""
-    try:
-        yield
-    except (SQLAlchemyError, OSError) as error:
-        log.warning(what, reason=repr(error))
-
-
-async def _again_every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        with _logged("a regular task failed"):
-            await act()
-        await asyncio.sleep(seconds)
-
-
-async def _insist(change: Callable[[], Awaitable[T]]) -> T:
-    """Repeat a change until the database takes it. Its guard makes a repetition harmless."""
-    for pause in _pauses():
-        try:
-            return await change()
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("the database does not answer", reason=repr(error), again_in=pause)
-        await asyncio.sleep(pause)
-    raise AssertionError("unreachable")

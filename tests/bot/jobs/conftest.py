@@ -264,6 +264,11 @@ class Workshop:
         assert asyncio.all_tasks() <= before
         assert self.studio.busy == []
 
+    def expire_now(self) -> None:
+        """Let every job be too old."""
+        self.jobs._policy = Policy(self.limit, timedelta(0))
+        self.jobs._work._expire_after = timedelta(0)
+
     async def accept(self, owner: int = 1, content: bytes = b"content", *styles: bytes) -> Job:
         """Accept an order."""
         async with self.jobs.admission(owner):

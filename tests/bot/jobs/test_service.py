@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from bot.jobs import service
+from bot.jobs import patience, work
 from bot.jobs.errors import (
     AlreadyAccepted,
     Closing,
@@ -49,7 +48,8 @@ def entry(logged: list[Any], event: str) -> dict[str, Any]:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again at once."""
-    monkeypatch.setattr(service, "_pauses", lambda: iter([0.0] * 1000))
+    for module in (patience, work):
+        monkeypatch.setattr(module, "pauses", lambda: iter([0.0] * 1000))
 
 
 class TestAJob:
@@ -480,7 +480,7 @@ class TestAFailure:
         workshop.desk.deliver = deliver
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
-            workshop.jobs._policy = service.Policy(expire_after=timedelta(0))
+            workshop.expire_now()
             canvas.finish(b"a long night's work")
             await workshop.until(job, "delivered")
         assert (await workshop.found(job)).way == "kept"
@@ -510,7 +510,7 @@ class TestExpiry:
         async with workshop.running():
             job = await workshop.accept(ANN)
             await eventually(lambda: workshop.desk.of(job).places == [1])
-            workshop.jobs._policy = service.Policy(expire_after=timedelta(0))
+            workshop.expire_now()
             await workshop.until(job, "expired")
         (told,) = workshop.desk.told(job)
         assert isinstance(told, JobExpired)
@@ -518,7 +518,7 @@ class TestExpiry:
     async def test_stops_what_is_painted_for_too_long(self, workshop: Workshop) -> None:
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
-            workshop.jobs._policy = service.Policy(expire_after=timedelta(0))
+            workshop.expire_now()
             await workshop.until(job, "expired")
             assert canvas.cancelled
 

@@ -1,0 +1,53 @@
+"""The replies of the jobs that this process looks after: one for each, made when there is something to show."""
+
+from collections.abc import Callable, Collection
+
+from bot.jobs.job import Ending, Job, Reply, Way
+from engine.progress import Progress
+
+ReplyTo = Callable[[Job, Callable[[], bool]], Reply]
+"""Makes a job's reply. The second argument tells whether this process may still edit it."""
+
+
+class Replies:
+    """By the jobs' ids."""
+
+    def __init__(self, reply_to: ReplyTo, may_edit: Callable[[], bool]) -> None:
+        self._reply_to = reply_to
+        self._may_edit = may_edit
+        self._replies: dict[str, Reply] = {}
+
+    def of(self, job: Job) -> Reply:
+        """The one reply of a job."""
+        if job.id not in self._replies:
+            self._replies[job.id] = self._reply_to(job, self._may_edit) if job.address else _Silent()
+        return self._replies[job.id]
+
+    def get(self, job_id: str) -> Reply | None:
+        """The reply, if it was made."""
+        return self._replies.get(job_id)
+
+    def drop(self, job_id: str) -> None:
+        """The job has ended."""
+        self._replies.pop(job_id, None)
+
+    async def keep(self, jobs: Collection[str]) -> None:
+        """Close those of all other jobs: they are no longer in this process's care."""
+        for job_id in self._replies.keys() - jobs:
+            await self._replies.pop(job_id).close()
+
+
+class _Silent:
+    """The reply of a job whose address can no longer be read, because the key was changed: it is kept for `/jobs`."""
+
+    def queued(self, place: int) -> None:
+        pass
+
+    def progressed(self, progress: Progress) -> None:
+        pass
+
+    async def deliver(self, ending: Ending) -> Way:
+        return "kept"
+
+    async def close(self) -> None:
+        pass

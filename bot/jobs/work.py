@@ -1,0 +1,195 @@
+"""The work on one job: it is painted, its result kept, and its end told for as long as that takes."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot import metrics
+from bot.jobs.errors import DeliveryDelayed, JobEnded, JobExpired, UnexpectedError
+from bot.jobs.job import OPEN, Ending, Job, Painted, Reply, State, Way
+from bot.jobs.patience import insist, logged, pauses
+from bot.jobs.replies import Replies
+from bot.jobs.storage import Storage
+from bot.jobs.store import Store
+from engine.errors import AtelierError, BlobLost, PaintingCancelled, PaintingPaused, StorageFull
+from engine.executor import Executor, Painting
+from engine.progress import Result
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Work:
+    """What a process does for the jobs in its care, each in a task of its own.
+
+    Whatever a task is told by others, it goes by what the database says: a change that somebody else made first is no
+    longer made, and then there is nothing left to do.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        storage: Storage,
+        executor: Executor,
+        replies: Replies,
+        process: str,
+        expire_after: timedelta,
+        closing: asyncio.Event,
+    ) -> None:
+        self._store = store
+        self._storage = storage
+        self._executor = executor
+        self._replies = replies
+        self._process = process
+        self._expire_after = expire_after
+        self._closing = closing
+        self.paintings: dict[str, Painting] = {}
+        """What is painted now, by the jobs' ids."""
+
+    async def begin(self, job_id: str) -> None:
+        """Take a job out of the line, if it is still there, and see it to its end."""
+        if await self._store.claim(job_id, self._process, self._executor.pool):
+            await self.paint_and_deliver(job_id)
+
+    async def paint_and_deliver(self, job_id: str) -> None:
+        """From ``running`` to an end, or back into the line where the painting is paused."""
+        result: Result | None = None
+        try:
+            result = await self._paint(job_id)
+        except PaintingPaused:
+            await insist(lambda: self._store.requeue(job_id, self._process))
+            return
+        except PaintingCancelled:
+            pass  # whoever cancelled has noted it
+        except AtelierError as error:
+            log.warning("job failed", error=repr(error))
+            await self._give_up(job_id, error)
+        except SQLAlchemyError:
+            raise
+        except Exception:
+            log.exception("job failed unexpectedly")
+            await self._give_up(job_id, UnexpectedError(job_id))
+        else:
+            painted = await self._keep(result)
+            await insist(lambda: self._store.finish(job_id, self._process, painted))
+        await self.deliver(job_id, result)
+
+    async def _paint(self, job_id: str) -> Result:
+        job = await self._store.get(job_id)
+        if job is None or job.state not in OPEN:
+            raise JobEnded
+        reply = self._replies.of(job)
+        painting = self._executor.submit(
+            job.recipe, job.content, job.styles, resume=job.checkpoint, max_bytes=job.max_bytes
+        )
+        self.paintings[job_id] = painting
+        try:
+            if self._closing.is_set():
+                await painting.pause()
+            async for progress in painting:
+                if progress.checkpoint:
+                    await self._checkpoint(job_id, progress.checkpoint)
+                metrics.observe_step(progress)
+                reply.progressed(progress)
+            return await painting.result()
+        finally:
+            del self.paintings[job_id]
+            await painting.cancel()
+
+    async def _checkpoint(self, job_id: str, name: str) -> None:
+        with logged("a checkpoint could not be noted"):
+            last = await self._store.set_checkpoint(job_id, self._process, name)
+            metrics.CHECKPOINTS.inc()
+            if last:
+                await self._storage.drop(last)
+
+    async def _keep(self, result: Result) -> Painted | None:
+        """Keep a result before it is delivered; None where that fails: then it is delivered from memory."""
+        try:
+            name = await self._storage.put(result.picture)
+        except (StorageFull, OSError) as error:
+            log.warning("a result could not be kept", reason=repr(error))
+            return None
+        return Painted(
+            picture=name,
+            format=result.format,
+            width=result.width,
+            height=result.height,
+            steps=result.steps,
+            seconds=result.seconds,
+            ending=result.ending,
+        )
+
+    async def _give_up(self, job_id: str, error: AtelierError) -> None:
+        await insist(lambda: self._store.give_up(job_id, error, self._process))
+
+    async def deliver(self, job_id: str, result: Result | None = None) -> None:
+        """Tell how a job ended, for as long as it takes, and end it; ``result`` where it is at hand."""
+        job = await insist(lambda: self._store.get(job_id))
+        if job is None or (job.process, job.state) != (self._process, State.DELIVERING):
+            return
+        reply = self._replies.of(job)
+        ending = job.cause or result or await self._result(job)
+        way = await self._tell(job, reply, ending)
+        if way is None:
+            return
+        end = _end(ending)
+        self._replies.drop(job_id)
+        if await insist(lambda: self._store.conclude(job_id, self._process, end, way)):
+            cause = "" if isinstance(ending, Result) else type(ending).__name__
+            metrics.ENDED.labels(end.value, cause).inc()
+            metrics.DELIVERIES.labels(way).inc()
+            log.info("job ended", state=end.value, way=way, cause=cause)
+        if job.checkpoint:
+            await self._storage.drop(job.checkpoint)
+
+    async def _tell(self, job: Job, reply: Reply, ending: Ending) -> Way | None:
+        """The way in which it was told; None if the bot goes down before it is."""
+        for pause in pauses():
+            try:
+                return await reply.deliver(ending)
+            except DeliveryDelayed as error:
+                log.warning("delivery delayed", reason=error.detail, again_in=pause)
+            except Exception:
+                log.exception("delivery failed", again_in=pause)
+            if datetime.now(UTC) - job.created_at > self._expire_after:
+                return "kept"
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._closing.wait()
+            if self._closing.is_set():
+                return None
+        raise AssertionError("unreachable")
+
+    async def _result(self, job: Job) -> Ending:
+        painted = job.painted
+        if painted is None:
+            return UnexpectedError(job.id)
+        try:
+            picture = await self._storage.get(painted.picture)
+        except BlobLost as error:
+            return error
+        return Result(
+            picture=picture,
+            format=painted.format,
+            width=painted.width,
+            height=painted.height,
+            recipe=job.recipe,
+            steps=painted.steps,
+            seconds=painted.seconds,
+            ending=painted.ending,
+        )
+
+
+def _end(ending: Ending) -> State:
+    match ending:
+        case Result():
+            return State.DELIVERED
+        case PaintingCancelled():
+            return State.CANCELLED
+        case JobExpired():
+            return State.EXPIRED
+        case _:
+            return State.FAILED
