@@ -23,10 +23,10 @@ class Disk:
         """Take all room but ``leave`` bytes."""
         taken = shutil.disk_usage(self.folder).free - leave
         block = bytes(MEGABYTE)
-        with self._ballast.open("ab") as ballast, contextlib.suppress(OSError):
+        # Unbuffered: what a buffer still holds fails once more when the file is closed.
+        with contextlib.suppress(OSError), self._ballast.open("ab", buffering=0) as ballast:
             while taken > 0:
                 taken -= ballast.write(block[: min(taken, MEGABYTE)])
-                ballast.flush()
 
     def empty(self) -> None:
         """Give the room back."""
