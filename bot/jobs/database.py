@@ -42,7 +42,7 @@ async def connected(url: str) -> AsyncIterator[AsyncEngine]:
 
 
 def _notice_closed(connection: Any, _record: object, _proxy: object) -> None:
-    """Have a connection that PostgreSQL closed made anew. Asking PostgreSQL instead takes three messages and answers."""
+    """Have a connection that PostgreSQL closed made anew. To ask PostgreSQL would take three messages and answers."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
 

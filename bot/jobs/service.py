@@ -241,7 +241,7 @@ class Jobs:
             return
         began = time.monotonic()
         mine = await self._store.in_care(self.process)
-        for job_id, task in self._working.items():
+        for job_id, task in list(self._working.items()):
             state = mine.get(job_id)
             if state is None and job_id in self._replies:
                 # This process was silent for too long, and another has the job: it has not ended here.
@@ -250,7 +250,8 @@ class Jobs:
             elif state is State.DELIVERING and (painting := self._paintings.get(job_id)):
                 await painting.cancel()
         for job_id in self._replies.keys() - mine.keys():
-            await self._replies.pop(job_id).close()
+            if reply := self._replies.pop(job_id, None):  # it may have ended meanwhile
+                await reply.close()
         self._looked = began
         for job_id, state in mine.items():
             if job_id in self._working:
@@ -326,7 +327,10 @@ class Jobs:
         self._changed.set()
 
     async def _begin(self, job_id: str) -> None:
-        if await self._store.claim(job_id, self.process, self._executor.pool):
+        begun = False
+        with _logged("a job could not be begun"):
+            begun = await self._store.claim(job_id, self.process, self._executor.pool)
+        if begun:
             await self._paint_and_deliver(job_id)
 
     async def _paint_and_deliver(self, job_id: str) -> None:
