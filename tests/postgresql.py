@@ -92,12 +92,9 @@ def account() -> dict[str, Any]:
     pytest.fail("PostgreSQL does not run as root, and there is no user postgres or nobody")
 
 
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[Server]:
-    """One server for the whole run; without PostgreSQL, tests that need it are skipped, but fail in CI."""
-    where = programs()
-    if where is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("PostgreSQL is not installed")
+@contextlib.contextmanager
+def serving(where: Path) -> Iterator[Server]:
+    """One server, by PostgreSQL's programs in that folder."""
     # A socket's path must be short, and the server's user must get there.
     folder = Path(tempfile.mkdtemp(prefix="atelier-postgresql-", dir="/tmp"))
     runs_as = account()
@@ -120,6 +117,16 @@ def postgresql() -> Iterator[Server]:
             pytest.fail(f"PostgreSQL does not start: {said}")
         yield Server(where, folder)
     assert not folder.exists()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """One server for the whole run; without PostgreSQL, tests that need it are skipped, but fail in CI."""
+    where = programs()
+    if where is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("PostgreSQL is not installed")
+    with serving(where) as server:
+        yield server
 
 
 @pytest.fixture
