@@ -34,7 +34,8 @@ class Replies:
     async def keep(self, jobs: Collection[str]) -> None:
         """Close those of all other jobs: they are no longer in this process's care."""
         for job_id in self._replies.keys() - jobs:
-            await self._replies.pop(job_id).close()
+            if reply := self._replies.pop(job_id, None):  # it may have ended meanwhile
+                await reply.close()
 
 
 class _Silent:

@@ -207,8 +207,12 @@ class Jobs:
             while True:
                 self._changed.clear()
                 began = time.monotonic()
-                with logged("jobs could not be looked after"):
-                    await self._look(group)
+                try:
+                    with logged("jobs could not be looked after"):
+                        await self._look(group)
+                except Exception:
+                    # A fault of ours in one look must not end the work on every job.
+                    log.exception("jobs could not be looked after")
                 await asyncio.sleep((time.monotonic() - began) * (1 / LOOKING - 1))
                 with contextlib.suppress(TimeoutError):
                     # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with a change.

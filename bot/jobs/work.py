@@ -50,7 +50,10 @@ class Work:
 
     async def begin(self, job_id: str) -> None:
         """Take a job out of the line, if it is still there, and see it to its end."""
-        if await self._store.claim(job_id, self._process, self._executor.pool):
+        begun = False
+        with logged("a job could not be begun"):
+            begun = await self._store.claim(job_id, self._process, self._executor.pool)
+        if begun:
             await self.paint_and_deliver(job_id)
 
     async def paint_and_deliver(self, job_id: str) -> None:

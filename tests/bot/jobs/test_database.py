@@ -21,6 +21,7 @@ from bot.jobs.job import State
 from bot.jobs.store import Store
 from bot.jobs.tables import Base
 from tests.bot.jobs.conftest import job, opened
+from tests.postgresql import Server
 
 Check = Callable[[Callable[[Connection], object]], Awaitable[object]]
 ROOT = Path(__file__).parents[3]
@@ -145,6 +146,21 @@ class TestSqlite:
             async with connected(url):
                 pass
         assert (tmp_path / "atelier.db").read_text().startswith("my diary")
+
+
+async def test_a_connection_that_postgresql_closed_is_made_anew(postgresql: Server) -> None:
+    with postgresql.database() as url:
+        async with connected(url) as engine:
+
+            async def backend() -> int:
+                async with engine.connect() as connection:
+                    return int((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+
+            before = await backend()
+            assert await backend() == before, "it is kept otherwise"
+            postgresql.say("psql", "--command", f"SELECT pg_terminate_backend({before}, 5000)", "postgres")
+            await asyncio.sleep(0.1)
+            assert await backend() != before
 
 
 class TestMigrations:

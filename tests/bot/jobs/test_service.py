@@ -26,7 +26,7 @@ from bot.jobs.store import Store
 from engine.errors import BlobLost, NotAPicture, OutOfMemory, PaintingCancelled, StorageFull, WorkerLost
 from engine.progress import Result
 from engine.recipe import Recipe
-from tests.bot.jobs.conftest import Workshop, eventually, order
+from tests.bot.jobs.conftest import Canvas, Workshop, eventually, order
 
 ANN, BOB, CID = 1, 2, 3
 
@@ -318,6 +318,24 @@ class TestCancelling:
             await workshop.until(other, "delivered")
             assert b"checkpoint" not in workshop.kept()
         assert [type(ending) for ending in workshop.desk.told(job)] == [PaintingCancelled]
+
+    async def test_of_several_in_another_process_while_one_of_them_ends(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cancel = Canvas.cancel
+
+        async def slowly(canvas: Canvas) -> None:
+            await asyncio.sleep(0.1)
+            await cancel(canvas)
+
+        monkeypatch.setattr(Canvas, "cancel", slowly)
+        workshop.studio.slots_now = 4
+        async with workshop.running():
+            jobs = [(await workshop.accept_and_paint(owner))[0] for owner in (ANN, BOB, CID)]
+            await asyncio.gather(*(workshop.store.give_up(job.id, PaintingCancelled()) for job in jobs))
+            for job in jobs:
+                await workshop.until(job, "cancelled")
+        assert [len(workshop.desk.told(job)) for job in jobs] == [1, 1, 1]
 
     async def test_in_another_process_stops_the_painting_here(self, workshop: Workshop) -> None:
         here = workshop.jobs

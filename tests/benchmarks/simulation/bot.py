@@ -1,0 +1,239 @@
+"""One bot process of the simulation: the real service of jobs, and members who always want as many more.
+
+``python -m tests.benchmarks.simulation.bot JSON`` reads its :class:`Setting` there and writes a :class:`Report`.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import random
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import event
+
+from bot import logs
+from bot.jobs.cipher import Cipher
+from bot.jobs.database import connected
+from bot.jobs.errors import DeliveryDelayed
+from bot.jobs.job import Ending, Job, Order, Way, new_id
+from bot.jobs.service import Jobs, Policy
+from bot.jobs.storage import Room, Storage
+from bot.jobs.store import Store
+from engine.blobs import Blobs
+from engine.executor import Executor
+from engine.progress import Progress, Result
+from engine.recipe import Recipe
+from tests.benchmarks.simulation.studio import StandInExecutor
+
+TICK = 0.02
+"""Seconds between two looks at the clock."""
+PATIENCE = 120.0
+"""Seconds after the last acceptance until jobs that have not ended count as lost."""
+STYLES = 100
+"""Different ones: a style is mostly one that somebody used before."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a process is told."""
+
+    database: str
+    blobs: str
+    socket: str
+    out: str
+    key: str
+    workers: int
+    share: int
+    """Jobs that this process's members have open, all the time."""
+    since: float
+    until: float
+    """What is between these Unix times is measured; no jobs are accepted after."""
+    seed: int = 0
+    jobs: int | None = None
+    """Accepted in all, however long that takes; None for as many as there is time for."""
+
+
+@dataclass
+class Report:
+    """What a process saw. All but ``delivered`` is of the measured time alone."""
+
+    delivered: list[tuple[str, str, float]] = field(default_factory=list)
+    """Each reply's end, even one too many: the job, its content's blob, and when."""
+    failed: int = 0
+    accepted: int = 0
+    accepting: list[float] = field(default_factory=list)
+    """Seconds that each acceptance took."""
+    places: int = 0
+    """How often a waiting member's place changed: each is an edit, unless the next comes within two seconds."""
+    progressed: int = 0
+    statements: Counter[str] = field(default_factory=Counter)
+    transactions: int = 0
+    cpu: float = 0.0
+    loop: float = 0.0
+    """CPU seconds of the event loop's thread."""
+    lags: list[float] = field(default_factory=list)
+
+
+class Bot:
+    """The service with everything around it."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.report = Report()
+        self._room = asyncio.Semaphore(setting.share)
+        self._told = asyncio.Event()
+        self._random = random.Random(setting.seed)
+
+    @property
+    def measuring(self) -> bool:
+        """Whether the clock is between the two times."""
+        return self.setting.since <= time.time() < self.setting.until
+
+    def reply(self, job: Job, may_edit: Callable[[], bool]) -> "Counting":
+        """A reply that counts."""
+        return Counting(self, job, may_edit)
+
+    def ended(self, job: Job, ending: Ending) -> None:
+        """A member was told."""
+        self.report.delivered.append((job.id, job.content, time.time()))
+        self.report.failed += not isinstance(ending, Result)
+        self._room.release()
+        self._told.set()
+
+    async def run(self) -> Report:
+        """Everything, until each accepted job has ended."""
+        setting = self.setting
+        async with connected(setting.database) as engine:
+            event.listen(engine.sync_engine, "before_cursor_execute", self._stated)
+            event.listen(engine.sync_engine, "commit", self._committed)
+            store = Store(engine, Cipher([setting.key]))
+            storage = Storage(Blobs(setting.blobs), store, Room(free=0))
+            executor = StandInExecutor(setting.workers, *await asyncio.open_unix_connection(setting.socket))
+            jobs = Jobs(store, storage, cast(Executor, executor), self.reply, Policy(most_open=1000))
+            running = asyncio.create_task(jobs.run())
+            measuring = asyncio.create_task(self._measure())
+            accepted = await self._accept(jobs)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    while not accepted <= {job for job, _, _ in self.report.delivered}:
+                        self._told.clear()
+                        await self._told.wait()
+            await measuring
+            await jobs.close()
+            running.cancel()
+            await asyncio.wait([running])
+        return self.report
+
+    async def _accept(self, jobs: Jobs) -> set[str]:
+        """Have a member ask whenever another's job has ended."""
+        accepted: set[str] = set()
+        asking: set[asyncio.Task[None]] = set()
+
+        async def ask(number: int) -> None:
+            began = time.perf_counter()
+            order = self._order(number)
+            async with jobs.admission(order.owner):
+                job = await jobs.accept(order)
+            accepted.add(job.id)
+            if self.measuring:
+                self.report.accepted += 1
+                self.report.accepting.append(time.perf_counter() - began)
+
+        for number in itertools.count() if self.setting.jobs is None else range(self.setting.jobs):
+            try:
+                left = self.setting.until - time.time()
+                async with asyncio.timeout(max(0.0, left) if self.setting.jobs is None else None):
+                    await self._room.acquire()
+            except TimeoutError:
+                break
+            task = asyncio.create_task(ask(number))
+            asking.add(task)
+            task.add_done_callback(asking.discard)
+        await asyncio.gather(*asking)
+        return accepted
+
+    def _order(self, number: int) -> Order:
+        return Order(
+            id=new_id(),
+            owner=self._random.randrange(10**6),
+            recipe=Recipe(seed=number),
+            content=f"content {self.setting.seed} {number}".encode(),
+            styles=[f"style {self._random.randrange(STYLES)}".encode()],
+            address=json.dumps({"token": "x" * 200, "channel": 10**18, "application": 10**18}),
+            description="A town, painted",
+            max_bytes=10_000_000,
+        )
+
+    async def _measure(self) -> None:
+        await asyncio.sleep(self.setting.since - time.time())
+        cpu, loop = time.process_time(), time.thread_time()
+        while self.measuring:
+            asked = time.perf_counter()
+            await asyncio.sleep(TICK)
+            self.report.lags.append(time.perf_counter() - asked - TICK)
+        self.report.cpu, self.report.loop = time.process_time() - cpu, time.thread_time() - loop
+
+    def _stated(self, _connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if self.measuring:
+            self.report.statements[_short(statement)] += 1
+
+    def _committed(self, _connection: Any) -> None:
+        if self.measuring:
+            self.report.transactions += 1
+
+
+class Counting:
+    """A reply that shows nothing to nobody."""
+
+    def __init__(self, bot: Bot, job: Job, may_edit: Callable[[], bool]) -> None:
+        self._bot = bot
+        self._job = job
+        self._may_edit = may_edit
+
+    def queued(self, place: int) -> None:
+        """Count it."""
+        self._bot.report.places += self._bot.measuring
+
+    def progressed(self, progress: Progress) -> None:
+        """Count it."""
+        self._bot.report.progressed += self._bot.measuring
+
+    async def deliver(self, ending: Ending) -> Way:
+        """Note it; refused where the real one refuses."""
+        if not self._may_edit():
+            raise DeliveryDelayed("another process may look after the job")
+        self._bot.ended(self._job, ending)
+        return "token"
+
+    async def close(self) -> None:
+        """Nothing is on its way."""
+
+
+def _short(statement: str) -> str:
+    """A statement without what makes it long."""
+    words = re.sub(r"\s+", " ", statement)
+    found = re.match(r"(SELECT) (.{40}).*? FROM (\w+)|(UPDATE|INSERT INTO|DELETE FROM) (\w+)( SET [^=]*)?", words)
+    return " ".join(filter(None, found.groups())) if found else words[:60]
+
+
+def main() -> None:
+    """Run as a process of its own."""
+    logs.configure("INFO", "json")
+    setting = Setting(**json.loads(sys.argv[1]))
+
+    async def run() -> Report:
+        return await Bot(setting).run()
+
+    Path(setting.out).write_text(json.dumps(vars(asyncio.run(run()))))
+
+
+if __name__ == "__main__":
+    main()

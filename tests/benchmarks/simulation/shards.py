@@ -1,0 +1,318 @@
+"""Several bot processes on one database: the real service of jobs in each, workers that only take their time."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import mean
+from typing import Any, Literal
+
+import psutil
+from sqlalchemy import insert, text
+
+from bot.jobs.cipher import new_key
+from bot.jobs.database import connected
+from bot.jobs.job import State
+from bot.jobs.tables import BlobRow, JobRow
+from engine.recipe import Recipe
+from tests.benchmarks.service import percentile
+from tests.benchmarks.simulation import bot, studio
+from tests.postgresql import programs, serving
+
+Kind = Literal["sqlite", "postgresql"]
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "autovacuum": "on"}
+"""What tests turn off and an operator would not."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is simulated."""
+
+    database: Kind = "postgresql"
+    bots: int = 4
+    workers: int = 100
+    seconds: float = 8.64
+    """The mean time of a painting; ``workers / seconds`` is the ideal number of jobs a second."""
+    waiting: int = 100
+    """Jobs in line, all the time."""
+    measured: float = 60.0
+    every: float = 0.25
+    """Seconds between two events of a painting."""
+    history: int = 0
+    """Jobs that ended before, in the database."""
+    jobs: int | None = None
+    """Of each bot, instead of as many as there is time for."""
+    starting: float = 6.0
+    """Seconds until the first acceptance, and a process of its own for each bot."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of it, per second of the measured time unless it says otherwise."""
+
+    case: Case
+    jobs: float
+    ideal: float
+    busy: float
+    """Share of the workers' time that went into painting, as planned: throughput against the ideal."""
+    idle_ms_mean: float
+    idle_ms_p99: float
+    """From a worker that is free to a painting that begins there."""
+    accepted_ms_p50: float
+    accepted_ms_p99: float
+    bot_ms_per_job: float
+    """CPU of all bots together."""
+    loop_ms_per_job: float
+    """Of that, in the event loops."""
+    loop_busy: float
+    """Share of a core that the busiest event loop takes."""
+    database_ms_per_job: float
+    """CPU of PostgreSQL; SQLite's is the bots'."""
+    statements_per_job: float
+    transactions_per_job: float
+    places_per_job: float
+    lag_ms_p50: float
+    lag_ms_p99: float
+    lag_ms_max: float
+    machine_busy: float
+    """Share of all cores of the machine, whoever used them."""
+    accepted_in_all: int
+    delivered_twice: int
+    lost: int
+    failed: int
+    warnings: int
+    warned: dict[str, int]
+    statements: dict[str, float]
+    """Each job's, by kind."""
+
+
+@contextlib.contextmanager
+def _database(kind: Kind, folder: Path) -> Iterator[tuple[str, psutil.Process | None]]:
+    """A URL, and the server's process."""
+    if kind == "sqlite":
+        yield f"sqlite+aiosqlite:///{folder / 'atelier.db'}", None
+        return
+    where = programs()
+    if where is None:
+        sys.exit("PostgreSQL is not installed")
+    with serving(where) as server:
+        for name, value in DURABLE.items():
+            server.say("psql", "--quiet", "--command", f"ALTER SYSTEM SET {name} = {value}", "postgres")
+        server.say("psql", "--quiet", "--command", "SELECT pg_reload_conf()", "--output", os.devnull, "postgres")
+        process = int((server.folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+        with server.database() as url:
+            yield url, psutil.Process(process)
+
+
+def _used(process: psutil.Process | None) -> float:
+    """CPU seconds of a process and of all that it ever started."""
+    if process is None:
+        return 0.0
+    own = process.cpu_times()
+    used = own.user + own.system + own.children_user + own.children_system
+    for child in process.children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = child.cpu_times()
+            used += times.user + times.system
+    return float(used)
+
+
+async def _fill(url: str, jobs: int) -> None:
+    """Make the tables, with ``jobs`` that ended before, by 50,000 members."""
+    async with connected(url) as engine:
+        for first in range(0, jobs, 10_000):
+            ids = [f"{number:016x}" for number in range(first, min(first + 10_000, jobs))]
+            rows = [
+                {
+                    "id": name,
+                    "owner": int(name, 16) % 50_000,
+                    "state": State.DELIVERED,
+                    "process": "gone",
+                    "pool": "the simulated studio",
+                    "turn": int(name, 16) // 10,
+                    "recipe": Recipe().model_dump_json(),
+                    "address": "",
+                    "description": "A town, painted",
+                    "max_bytes": 10_000_000,
+                    "painted": json.dumps({"picture": 64 * "0"}),
+                    "cause": "",
+                    "way": "token",
+                    "created_at": (when := datetime.now(UTC) - timedelta(seconds=jobs - int(name, 16))),
+                    "changed_at": when,
+                }
+                for name in ids
+            ]
+            blobs = [
+                {"job": name, "role": role, "name": 4 * name}
+                for name in ids
+                for role in ("content", "style-0", "painted")
+            ]
+            async with engine.begin() as connection:
+                await connection.execute(insert(JobRow), rows)
+                await connection.execute(insert(BlobRow), blobs)
+        async with engine.begin() as connection:
+            await connection.execute(text("ANALYZE"))
+
+
+@contextlib.asynccontextmanager
+async def _process(module: str, setting: Any, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module, json.dumps(asdict(setting)), stderr=errors
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+async def measure(case: Case) -> Measured:
+    """Run it."""
+    with tempfile.TemporaryDirectory() as name, _database(case.database, folder := Path(name)) as (url, server):
+        await _fill(url, case.history)
+        workers = studio.Setting(
+            socket=str(folder / "workers"),
+            blobs=str(folder / "blobs"),
+            out=str(folder / "workers.json"),
+            workers=case.workers,
+            seconds=case.seconds,
+            every=case.every,
+        )
+        filling = (case.workers + case.waiting) / 40
+        since = time.time() + case.starting + filling + 2 * case.seconds
+        key = new_key()
+        settings = [
+            bot.Setting(
+                database=url,
+                blobs=workers.blobs,
+                socket=workers.socket,
+                out=str(folder / f"bot-{number}.json"),
+                key=key,
+                workers=case.workers,
+                share=(case.workers + case.waiting) // case.bots,
+                since=since,
+                until=since + case.measured,
+                seed=secrets.randbits(32),
+                jobs=case.jobs,
+            )
+            for number in range(case.bots)
+        ]
+        async with contextlib.AsyncExitStack() as stack:
+            painting = await stack.enter_async_context(_process(studio.__name__, workers, folder / "workers.log"))
+            while not _exists(workers.socket):  # noqa: ASYNC110 - another process makes it
+                await asyncio.sleep(0.05)
+            bots = [
+                await stack.enter_async_context(_process(bot.__name__, each, Path(each.out).with_suffix(".log")))
+                for each in settings
+            ]
+            await asyncio.sleep(max(0.0, since - time.time()))
+            used = _used(server)
+            psutil.cpu_percent()
+            await asyncio.sleep(case.measured)
+            used = _used(server) - used
+            machine = psutil.cpu_percent() / 100
+            for each in bots:
+                if await each.wait():
+                    raise subprocess.SubprocessError(_log(folder))
+            painting.terminate()
+            await painting.wait()
+        reports = [bot.Report(**_read(each.out)) for each in settings]
+        stints = [studio.Stint(**stint) for stint in _read(workers.out)]
+        states = await _states(url, case.history)
+        warned = _warned(folder)
+    return _sum_up(case, settings[0], reports, stints, states, used, machine, warned)
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists()
+
+
+def _read(path: str) -> Any:
+    return json.loads(Path(path).read_text())
+
+
+def _log(folder: Path) -> str:
+    return "\n".join(log.read_text()[-1500:] for log in folder.glob("*.log"))
+
+
+async def _states(url: str, history: int) -> Counter[str]:
+    async with connected(url) as engine, engine.connect() as connection:
+        rows = await connection.execute(text("SELECT state, count(*) AS many FROM jobs GROUP BY state"))
+        states = Counter({row.state: row.many for row in rows})
+    states["delivered"] -= history
+    return states
+
+
+def _warned(folder: Path) -> Counter[str]:
+    """What the bots logged above information."""
+    warned: Counter[str] = Counter()
+    for log in folder.glob("bot-*.log"):
+        for line in log.read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                told = json.loads(line)
+                if told.get("level") not in {"info", "debug"}:
+                    warned[f"{told.get('event')}: {str(told.get('reason', ''))[:80]}"] += 1
+    return warned
+
+
+def _sum_up(
+    case: Case,
+    setting: bot.Setting,
+    reports: list[bot.Report],
+    stints: list[studio.Stint],
+    states: Counter[str],
+    used: float,
+    machine: float,
+    warned: Counter[str],
+) -> Measured:
+    since, until = setting.since, setting.until
+    told = Counter(job for report in reports for job, _, _ in report.delivered)
+    jobs = sum(since <= at < until for report in reports for _, _, at in report.delivered) or 1
+    painted = sum(max(0.0, min(until, each.begun + each.planned) - max(since, each.begun)) for each in stints)
+    idle = [1000 * each.idle for each in stints if since <= each.begun < until] or [0.0]
+    accepting = [1000 * each for report in reports for each in report.accepting] or [0.0]
+    lags = [1000 * lag for report in reports for lag in report.lags] or [0.0]
+    statements: Counter[str] = Counter()
+    for report in reports:
+        statements.update(report.statements)
+    seconds = until - since
+    return Measured(
+        case=case,
+        jobs=jobs / seconds,
+        ideal=case.workers / case.seconds,
+        busy=painted / (case.workers * seconds),
+        idle_ms_mean=mean(idle),
+        idle_ms_p99=percentile(idle, 0.99),
+        accepted_ms_p50=percentile(accepting, 0.5),
+        accepted_ms_p99=percentile(accepting, 0.99),
+        bot_ms_per_job=1000 * sum(report.cpu for report in reports) / jobs,
+        loop_ms_per_job=1000 * sum(report.loop for report in reports) / jobs,
+        loop_busy=max(report.loop for report in reports) / seconds,
+        database_ms_per_job=1000 * used / jobs,
+        statements_per_job=statements.total() / jobs,
+        transactions_per_job=sum(report.transactions for report in reports) / jobs,
+        places_per_job=sum(report.places for report in reports) / jobs,
+        lag_ms_p50=percentile(lags, 0.5),
+        lag_ms_p99=percentile(lags, 0.99),
+        lag_ms_max=max(lags),
+        machine_busy=machine,
+        accepted_in_all=states.total(),
+        delivered_twice=sum(many > 1 for many in told.values()),
+        lost=states.total() - len(told) + states.total() - states["delivered"],
+        failed=sum(report.failed for report in reports),
+        warnings=warned.total(),
+        warned=dict(warned.most_common(8)),
+        statements={kind: many / jobs for kind, many in statements.most_common(30)},
+    )

@@ -1,0 +1,47 @@
+"""Short forms of the simulation: what must be so however fast the machine is."""
+
+import asyncio
+
+import pytest
+
+from tests.benchmarks.simulation import paper, placing, shards
+from tests.postgresql import programs
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+async def test_three_bots_on_one_database_tell_each_job_once(database: shards.Kind) -> None:
+    if database == "postgresql" and programs() is None:
+        pytest.skip("PostgreSQL is not installed")
+    case = shards.Case(
+        database, bots=3, workers=6, seconds=0.3, waiting=6, measured=0.5, every=0.1, jobs=10, starting=0
+    )
+    told = await asyncio.to_thread(lambda: asyncio.run(shards.measure(case)))
+    assert (told.accepted_in_all, told.lost, told.delivered_twice, told.failed) == (30, 0, 0, 0)
+
+
+@pytest.mark.parametrize("bots", [1, 4])
+def test_placement_ends_jobs_sooner_than_the_first_free_worker(bots: int) -> None:
+    first, soonest = (
+        placing.Simulation(placing.Case(policy, 0.5, bots=bots, seconds=400.0, warm=100.0)).run()
+        for policy in ("first free", "soonest")
+    )
+    assert soonest.mean < first.mean
+    assert soonest.p95 < first.p95
+    assert soonest.busy > 0.99 * first.busy
+
+
+@pytest.mark.parametrize(("gpus", "cpus"), [(2, 18), (0, 20)])
+def test_placement_paints_no_less_when_more_wait_than_can_be_painted(gpus: int, cpus: int) -> None:
+    first, soonest = (
+        placing.Simulation(placing.Case(policy, None, gpus, cpus, seconds=600.0, warm=200.0)).run()
+        for policy in ("first free", "soonest, none idle")
+    )
+    assert first.busy == pytest.approx(1.0, abs=0.001)
+    assert soonest.busy > 0.99 * first.busy
+
+
+def test_the_arithmetic_finds_what_saturates_first() -> None:
+    given = paper.Assumptions()
+    assert given.seconds == pytest.approx(8.64)
+    assert paper.first(given).what.startswith("Discord: acknowledgement")
+    assert paper.first(paper.Assumptions(waiting=1000)).what.startswith("Discord: edits of 1000 places")
