@@ -35,8 +35,8 @@ from tests.benchmarks.simulation.studio import StandInExecutor
 
 TICK = 0.02
 """Seconds between two looks at the clock."""
-PATIENCE = 120.0
-"""Seconds after the last acceptance until jobs that have not ended count as lost."""
+PATIENCE = 60.0
+"""Seconds without an end after which the jobs that have not ended count as lost."""
 STYLES = 100
 """Different ones: a style is mostly one that somebody used before."""
 
@@ -122,9 +122,9 @@ class Bot:
             measuring = asyncio.create_task(self._measure())
             accepted = await self._accept(jobs)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE):
-                    while not accepted <= {job for job, _, _ in self.report.delivered}:
-                        self._told.clear()
+                while not accepted <= {job for job, _, _ in self.report.delivered}:
+                    self._told.clear()
+                    async with asyncio.timeout(PATIENCE):
                         await self._told.wait()
             await measuring
             await jobs.close()

@@ -6,6 +6,7 @@ more process: ``python -m tests.benchmarks.simulation.cluster JSON`` is one of t
 
 import asyncio
 import json
+import logging
 import os
 import random
 import signal
@@ -259,6 +260,7 @@ async def measure(case: Case) -> Measured:
 
 def main() -> None:
     """Be one of the processes."""
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     given = json.loads(sys.argv[1])
     setting = Setting(**given | {"case": Case(**given["case"])})
     act = {"scheduler": _schedule, "workers": _serve, "client": _ask}[setting.role]
