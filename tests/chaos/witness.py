@@ -14,6 +14,7 @@ _JOB: Final = re.compile(r"cancel:([0-9a-f]{16})")
 _FINAL: Final = re.compile(r"painting(?:-([0-9a-f]{16}))?\.\w+")
 _NAMED: Final = re.compile(r"-# Job ([0-9a-f]{16})$")
 _STEP: Final = re.compile(r"step (\d+) of (\d+)")
+_WAITS: Final = re.compile(r"Next in line|Waiting in line")
 
 Moment = Literal["acknowledged", "told"]
 
@@ -41,8 +42,11 @@ class Sight:
 
     @property
     def is_ending(self) -> bool:
-        """Whether it tells in words alone that something ended, or was refused."""
-        told = bool(self.content) and not self.thinking and not self.deleted
+        """Whether it tells in words alone that something ended, or was refused.
+
+        The place in line is none, with or without its button: a press that comes too late takes that away.
+        """
+        told = bool(self.content) and not self.thinking and not self.deleted and not _WAITS.match(self.content)
         return told and self.step is None and not self.button and not self.finals
 
 
