@@ -10,7 +10,7 @@ from tests.chaos.run import Scenario, run
 @pytest.mark.timeout(300)
 async def test_no_accepted_job_is_lost_or_answered_twice_whatever_is_killed(tmp_path: Path) -> None:
     """Bots, a worker and the scheduler die under a dozen jobs while Discord fails: each job has its one answer."""
-    scenario = Scenario(jobs=14, members=4, minutes=0.75, settle=120, kill_every=2.0, fault_every=6.0)
+    scenario = Scenario(jobs=10, members=4, minutes=0.5, settle=120, kill_every=2.0, fault_every=6.0)
 
     report = await run(scenario, tmp_path)
 

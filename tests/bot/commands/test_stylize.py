@@ -235,7 +235,9 @@ class TestCancelling:
 class TestTheQueue:
     async def test_takes_members_in_turns(self, discord: LocalDiscord) -> None:
         painting = await (await stylize(discord, quality="fine")).wait_until(is_painting, TIMEOUT)
-        greedy = [await stylize(discord), await stylize(discord)]
+        greedy = [await stylize(discord)]
+        await greedy[0].wait_until(says("Next in line"), TIMEOUT)
+        greedy.append(await stylize(discord))
         await greedy[1].wait_until(says("**1** before"), TIMEOUT)
         modest = await stylize(discord, "Bob")
         await modest.wait_until(says("Next in line"), TIMEOUT)
