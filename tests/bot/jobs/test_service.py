@@ -717,8 +717,10 @@ class TestTwoProcesses:
             job, canvas = await workshop.accept_and_paint(ANN)
             reply = workshop.desk.of(job)
             assert reply.may_edit()
-            await workshop.store.leave(stopped.process)  # as another process sees it after the lease
             workshop.open_anew()
+            await workshop.store.renew(workshop.jobs.process)
+            await workshop.store.leave(stopped.process)  # as another process sees it after the lease
+            await workshop.store.adopt(workshop.jobs.process, workshop.studio.pool)
             other = asyncio.create_task(workshop.jobs.run())
             await eventually(lambda: canvas.cancelled)
             second = await workshop.studio.canvas(2)
