@@ -28,8 +28,6 @@ from bot.ways import Parcel, Refusal, Ways
 from engine.errors import PaintingCancelled
 from engine.progress import Progress, Result
 
-__all__ = ["Address", "DiscordReply"]
-
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 EDIT_EVERY: Final = 2.0

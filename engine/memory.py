@@ -23,8 +23,8 @@ def keep_large_blocks() -> None:
 def return_large_blocks() -> None:
     """Return blocks over 256 KB as soon as they are freed.
 
-    Left alone, glibc raises that threshold with each block that it frees, and checkpoints of megabytes leave the heap
-    in holes.
+    Left alone, glibc raises that threshold with each block that it frees, and pictures of megabytes leave the heap in
+    holes.
     """
     _set({_M_MMAP_THRESHOLD: 256 * 1024})
 

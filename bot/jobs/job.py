@@ -2,10 +2,10 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, Self
 
 from engine.errors import AtelierError
 from engine.progress import Progress, Result
@@ -67,6 +67,16 @@ class Painted:
     steps: int
     seconds: float
     ending: Literal["finished", "stopped"]
+
+    @classmethod
+    def of(cls, result: Result, picture: str) -> Self:
+        """A result, whose picture was kept under that name."""
+        same = {field.name: getattr(result, field.name) for field in fields(cls)}
+        return cls(**same | {"picture": picture})
+
+    def result(self, recipe: Recipe, picture: bytes) -> Result:
+        """Undo :meth:`of`."""
+        return Result(**asdict(self) | {"recipe": recipe, "picture": picture})
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ class Jobs:
             StorageFull: there is no room for its pictures.
             WorkerLost, NoWorkers: the pictures could not be looked at.
         """
-        self._storage.check_room(len(order.content) + sum(map(len, order.styles)))
+        await self._storage.check_room(len(order.content) + sum(map(len, order.styles)))
         await self._check("content", order.content)
         for style in order.styles:
             await self._check("style", style)

@@ -54,16 +54,16 @@ class Storage:
         metrics.STORAGE_USED.set(used)
 
     def free(self) -> int | None:
-        """Bytes free on the disk; None where the blobs aren't in a folder of this machine."""
+        """Bytes free on the disk; None where the blobs aren't in a folder. Blocks for I/O."""
         folder = self.blobs.folder
         if folder is None:
             return None
         there = next(path for path in (folder, *folder.parents) if path.exists())
         return shutil.disk_usage(there).free
 
-    def check_room(self, more: int) -> None:
+    async def check_room(self, more: int) -> None:
         """Raise :class:`StorageFull` unless ``more`` bytes may come in."""
-        free = self.free()
+        free = await asyncio.to_thread(self.free)  # the folder may be on another machine
         if self.used + more > self._room.most or (free is not None and free - more < self._room.free):
             raise StorageFull
 

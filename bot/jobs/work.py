@@ -115,15 +115,7 @@ class Work:
         except (StorageFull, OSError) as error:
             log.warning("a result could not be kept", reason=repr(error))
             return None
-        return Painted(
-            picture=name,
-            format=result.format,
-            width=result.width,
-            height=result.height,
-            steps=result.steps,
-            seconds=result.seconds,
-            ending=result.ending,
-        )
+        return Painted.of(result, name)
 
     async def _give_up(self, job_id: str, error: AtelierError) -> None:
         await insist(lambda: self._store.give_up(job_id, error, self._process))
@@ -167,23 +159,12 @@ class Work:
         raise AssertionError("unreachable")
 
     async def _result(self, job: Job) -> Ending:
-        painted = job.painted
-        if painted is None:
+        if job.painted is None:
             return UnexpectedError(job.id)
         try:
-            picture = await self._storage.get(painted.picture)
+            return job.painted.result(job.recipe, await self._storage.get(job.painted.picture))
         except BlobLost as error:
             return error
-        return Result(
-            picture=picture,
-            format=painted.format,
-            width=painted.width,
-            height=painted.height,
-            recipe=job.recipe,
-            steps=painted.steps,
-            seconds=painted.seconds,
-            ending=painted.ending,
-        )
 
 
 def _end(ending: Ending) -> State:

@@ -73,26 +73,26 @@ async def test_makes_room_at_the_cost_of_ended_jobs_alone(store: Store, blobs: B
     await store.add(job(content=await storage.put(bytes(6000))), "me", "pool", 3)
     await ended(store, storage, 2, bytes(7000))
     with pytest.raises(StorageFull):
-        storage.check_room(1)
+        await storage.check_room(1)
     await storage.sweep()
     assert kept(blobs) == {bytes(6000)}
-    storage.check_room(4000)
+    await storage.check_room(4000)
     with pytest.raises(StorageFull):
-        storage.check_room(4001)
+        await storage.check_room(4001)
 
 
 async def test_refuses_what_would_leave_too_little_free(store: Store, blobs: Blobs) -> None:
     free = Storage(blobs, store, Room()).free()
     assert free is not None
-    Storage(blobs, store, Room(free=free // 2)).check_room(1000)
+    await Storage(blobs, store, Room(free=free // 2)).check_room(1000)
     with pytest.raises(StorageFull):
-        Storage(blobs, store, Room(free=free * 2)).check_room(1000)
+        await Storage(blobs, store, Room(free=free * 2)).check_room(1000)
 
 
 async def test_knows_no_disk_where_the_blobs_are_elsewhere(store: Store) -> None:
     storage = Storage(Blobs("memory://elsewhere"), store, Room(free=2**62))
     assert storage.free() is None
-    storage.check_room(1000)
+    await storage.check_room(1000)
 
 
 async def test_drops_what_one_job_needed_alone(store: Store, blobs: Blobs) -> None:
