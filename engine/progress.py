@@ -45,10 +45,12 @@ class Result:
     width: int
     height: int
     recipe: Recipe
+    """What was painted: the order's recipe, but for a smaller ``size`` where the device had too little memory."""
     steps: int
-    """Steps done: fewer than the recipe's where ``ending`` is ``stopped``, none where the style has no weight."""
+    """Steps done: fewer than the recipe's where ``ending`` is not ``finished``, none where the style has no weight."""
     seconds: float
-    ending: Literal["finished", "stopped"]
+    ending: Literal["finished", "settled", "stopped"]
+    """All steps were done; the picture had stopped changing (see ``Recipe.tolerance``); somebody ended it early."""
 
 
 class Stop:

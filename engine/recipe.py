@@ -3,19 +3,23 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Layer = Literal[
-    "relu1_1", "relu1_2",
-    "relu2_1", "relu2_2",
-    "relu3_1", "relu3_2", "relu3_3", "relu3_4",
-    "relu4_1", "relu4_2", "relu4_3", "relu4_4",
-    "relu5_1", "relu5_2", "relu5_3", "relu5_4",
+    "conv1_1", "conv1_2", "relu1_1", "relu1_2",
+    "conv2_1", "conv2_2", "relu2_1", "relu2_2",
+    "conv3_1", "conv3_2", "conv3_3", "conv3_4", "relu3_1", "relu3_2", "relu3_3", "relu3_4",
+    "conv4_1", "conv4_2", "conv4_3", "conv4_4", "relu4_1", "relu4_2", "relu4_3", "relu4_4",
+    "conv5_1", "conv5_2", "conv5_3", "conv5_4", "relu5_1", "relu5_2", "relu5_3", "relu5_4",
 ]  # fmt: skip
 Precision = Literal["auto", "float32", "bfloat16"]
-Colours = Literal["style", "content"]
+Colours = Literal["style", "matched", "content"]
+Start = Literal["content", "matched", "noise"]
+Optimiser = Literal["adam", "lbfgs"]
+Pooling = Literal["max", "average"]
+Balance = Literal["fixed", "dynamic"]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 SMALLEST_SIZE: Final = 64
@@ -39,8 +43,10 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
-    """Of the meaning of these fields: it grows when the same fields would paint another picture."""
+    version: Literal[2] = 2
+    """Of the meaning of these fields: it grows when the same fields would paint another picture. A recipe of an older
+    version is read as one of this version, so that a job which waited through an upgrade is painted.
+    """
 
     method: Literal["gatys"] = "gatys"
     """Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016)."""
@@ -49,10 +55,29 @@ class Recipe(BaseModel):
     """The longer side of the painting, in pixels."""
 
     steps: int = Field(default=120, ge=1, le=10_000)
-    """Steps of Adam in all, over all scales."""
+    """Steps of the optimiser in all, over all scales."""
+
+    optimiser: Optimiser = "adam"
+    """Adam (Kingma and Ba, ICLR 2015), or L-BFGS (Liu and Nocedal, Mathematical Programming 1989)."""
+
+    start: Start = "content"
+    """The first image: the content, the content in the styles' colours, or noise."""
+
+    tolerance: Weight = 0.0
+    """The painting ends early when ten steps at its full size changed it by less than this, on average, of 255 grey
+    levels. 0: never.
+    """
 
     strength: float = Field(default=50, ge=0, le=100)
     """0 gives the content back, 100 is nearly all style. See :func:`engine.schedule.style_factor`."""
+
+    detail: float = Field(default=0, ge=0, le=100)
+    """How much edges and the relations between places are held to the content's, beyond ``content_layers``: Laplacians
+    (Li et al., ACM MM 2017) and self-similarity (Kolkin et al., CVPR 2019).
+    """
+
+    stroke: float = Field(default=1, ge=0.25, le=4)
+    """The size of strokes: the style pictures' longer side, in longer sides of the painting, whatever its size."""
 
     content_weight: Weight = 1.0
     style_weight: Weight = 1.0
@@ -62,20 +87,37 @@ class Recipe(BaseModel):
     style_layers: Mapping[Layer, Weight] = DEFAULT_STYLE_LAYERS
     """Features that are compared, each with its weight within its loss."""
 
+    balance: Balance = "fixed"
+    """Whether the style layers' weights stay as they are, or are shifted on the way to the layers that lag behind."""
+
     style_shares: tuple[Weight, ...] = ()
     """A weight for each style picture, in their order; empty for equal shares. Blended in the statistics."""
 
     colours: Colours = "style"
-    """``content`` keeps the content's colours: only the lightness of the painting is taken (in Oklab)."""
+    """``style``: the styles' own. ``matched``: the styles are recoloured to the content's palette before they are
+    looked at (Gatys et al., "Controlling Perceptual Factors", CVPR 2017). ``content``: each place keeps its own; only
+    the lightness of the painting is taken (in Oklab).
+    """
+
+    total_variation: Weight = 0.0
+    """Weight of the total variation, which smooths."""
+
+    pooling: Pooling = "max"
+    """Of VGG19. It was trained with ``max``; ``average`` gives smoother pictures (Gatys et al., CVPR 2016)."""
 
     noise: float = Field(default=0.03, ge=0, le=1)
     """Standard deviation (pixels go from 0 to 1) of the noise on the first image: it lets flat areas take strokes."""
 
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Of that noise."""
+    """Of that noise, and of the noise that ``start`` may ask for."""
 
     precision: Precision = "auto"
     """Of the network's activations. ``auto``: bfloat16 where the device computes in it, else float32."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, fields: Any) -> Any:
+        return fields | {"version": 2} if isinstance(fields, dict) and fields.get("version") == 1 else fields
 
     @model_validator(mode="after")
     def _check_layers(self) -> Self:
