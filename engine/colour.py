@@ -1,5 +1,8 @@
 """Oklab: Björn Ottosson, "A perceptual color space for image processing" (2020)."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -36,3 +39,53 @@ def srgb(oklab: Tensor) -> Tensor:
 def with_colours_of(painting: Tensor, content: Tensor) -> Tensor:
     """Lightness from ``painting``, hue and chroma from ``content``; both sRGB in [0, 1] and of one shape."""
     return srgb(torch.cat((oklab(painting)[:, :1], oklab(content)[:, 1:]), dim=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Mean and covariance of colours in Oklab."""
+
+    mean: Tensor
+    """Shape (3,)."""
+    covariance: Tensor
+    """Shape (3, 3)."""
+
+    @classmethod
+    def of(cls, image: Tensor) -> "Palette":
+        """The palette of an sRGB image of shape (1, 3, height, width) in [0, 1]."""
+        colours = oklab(image)[0].flatten(1).double()
+        return cls(colours.mean(dim=1), torch.cov(colours, correction=0))
+
+    @classmethod
+    def blended(cls, palettes: Sequence["Palette"], shares: Sequence[float]) -> "Palette":
+        """The palette of all pictures' colours together; ``shares`` need not sum to 1."""
+        parts = [share / sum(shares) for share in shares]
+        mean = torch.stack([part * each.mean for part, each in zip(parts, palettes, strict=True)]).sum(dim=0)
+        moments = [
+            part * (each.covariance + torch.outer(each.mean - mean, each.mean - mean))
+            for part, each in zip(parts, palettes, strict=True)
+        ]
+        return cls(mean, torch.stack(moments).sum(dim=0))
+
+
+def recoloured(image: Tensor, palette: Palette) -> Tensor:
+    """Move the colours of an sRGB image of shape (1, 3, height, width) to ``palette``, by a linear map in Oklab.
+
+    Of the maps that do, the one that moves colours least: Pitié and Kokaram, "The linear Monge-Kantorovitch linear
+    colour mapping" (CVMP 2007). Colours outside of sRGB are clipped to it.
+    """
+    own = Palette.of(image)
+    root, inverse = _root(own.covariance), _root(own.covariance, -1)
+    matrix = inverse @ _root(root @ palette.covariance @ root) @ inverse
+    colours = oklab(image)[0].flatten(1).double()
+    moved = palette.mean[:, None] + matrix @ (colours - own.mean[:, None])
+    return srgb(moved.to(image).reshape(image.shape))
+
+
+def _root(matrix: Tensor, sign: int = 1) -> Tensor:
+    """The square root of a symmetric matrix, or its inverse; directions in which there is next to nothing count as so
+    little that no noise is blown up.
+    """
+    values, vectors = torch.linalg.eigh(matrix)
+    root: Tensor = vectors @ torch.diag(values.clamp(min=1e-6) ** (sign / 2)) @ vectors.T
+    return root

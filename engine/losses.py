@@ -6,14 +6,37 @@ by orders of magnitude. With it a loss of 1 means "as far from the target as bla
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from engine.recipe import Layer
+from engine.recipe import Balance, Layer
+from engine.structure import Structure, total_variation
 
 _SILENT = 0.1
 _TINY = 1e-8
+
+
+class _GramMatrix(torch.autograd.Function):
+    """Keeps the features in their own precision for the gradient, where autograd would keep a float32 copy."""
+
+    @staticmethod
+    def forward(context: Any, features: Tensor) -> Tensor:
+        context.save_for_backward(features)
+        rows = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).float()
+        matrix: Tensor = (rows.T @ rows) / rows.shape[0]
+        return matrix
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        (features,) = context.saved_tensors
+        rows = features.permute(0, 2, 3, 1)
+        slope = (gradient + gradient.T) / (rows.shape[1] * rows.shape[2])
+        passed: Tensor = (rows @ slope.to(features.dtype)).permute(0, 3, 1, 2)
+        return passed
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -25,8 +48,8 @@ def gram_matrix(features: Tensor) -> Tensor:
     Returns:
         Shape (channels, channels). Dividing by the positions makes pictures of different sizes comparable.
     """
-    rows = features.float().permute(0, 2, 3, 1).reshape(-1, features.shape[1])
-    return (rows.T @ rows) / rows.shape[0]
+    matrix: Tensor = _GramMatrix.apply(features)
+    return matrix
 
 
 def blended(statistics: Sequence[Mapping[Layer, Tensor]], shares: Sequence[float]) -> dict[Layer, Tensor]:
@@ -42,7 +65,7 @@ def blended(statistics: Sequence[Mapping[Layer, Tensor]], shares: Sequence[float
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Scalar tensors on the device; ``total`` is what Adam goes down."""
+    """Scalar tensors on the device; ``total`` is what the optimiser goes down."""
 
     total: Tensor
     content: Tensor
@@ -56,14 +79,18 @@ class Target:
     value: Tensor
     energy: Tensor
 
+    def distance(self, value: Tensor) -> Tensor:
+        """Of ``value``: squared, and relative to the energy."""
+        return (value - self.value).square().sum() / self.energy
+
 
 def target(value: Tensor, other: Tensor) -> Target:
-    """Aim at ``value``; ``other`` is the same statistic of the picture on the other side, style or content.
+    """Aim at ``value``; ``other`` is the mean square of the same of the picture on the other side, style or content.
 
-    The energy is that of ``value``, but not under a tenth of ``other``'s: a plain grey picture leaves deep layers
+    The energy is that of ``value``, but not under a tenth of the other's: a plain grey picture leaves deep layers
     silent, and a distance divided by next to nothing would drown every other layer in noise.
     """
-    floor = _SILENT * other.square().mean() * value.numel()
+    floor = _SILENT * other * value.numel()
     return Target(value, torch.maximum(value.square().sum(), floor).clamp(min=_TINY))
 
 
@@ -77,30 +104,53 @@ class Objective:
     style_layers: Mapping[Layer, float]
     content_weight: float
     style_weight: float
+    balance: Balance = "fixed"
+    structure: Structure | None = None
+    detail_weight: float = 0.0
+    variation_weight: float = 0.0
 
     @property
     def layers(self) -> frozenset[Layer]:
         """Which activations :meth:`__call__` needs."""
-        return frozenset(self.content) | frozenset(self.style)
+        return frozenset(self.content) | frozenset(self.style) | (self.structure.layers if self.structure else set())
 
-    def __call__(self, features: Mapping[Layer, Tensor]) -> Losses:
-        """Evaluate at a picture's ``features`` (see :meth:`engine.vgg19.VGG19.features`)."""
+    def __call__(self, features: Mapping[Layer, Tensor], image: Tensor) -> Losses:
+        """Evaluate at an ``image``, shape (1, 3, height, width), and its ``features``.
+
+        See :meth:`engine.vgg19.VGG19.features`.
+        """
         content = _weighted(
-            {layer: _distance(features[layer].float(), target) for layer, target in self.content.items()},
+            {layer: target.distance(features[layer].float()) for layer, target in self.content.items()},
             self.content_layers,
         )
-        style = _weighted(
-            {layer: _distance(gram_matrix(features[layer]), target) for layer, target in self.style.items()},
-            self.style_layers,
-        )
-        return Losses(self.content_weight * content + self.style_weight * style, content, style)
+        distances = {layer: target.distance(gram_matrix(features[layer])) for layer, target in self.style.items()}
+        style = _weighted(distances, self.style_layers)
+        goal = _balanced(distances, self.style_layers) if self.balance == "dynamic" else style
+        total = self.content_weight * content + self.style_weight * goal
+        if self.structure:
+            total = total + self.detail_weight * self.structure(features, image)
+        if self.variation_weight:
+            total = total + self.variation_weight * total_variation(image)
+        return Losses(total, content, style)
 
 
-def _distance(value: Tensor, target: Target) -> Tensor:
-    return (value - target.value).square().sum() / target.energy
+def _shares(weights: Mapping[Layer, float]) -> dict[Layer, float]:
+    total = sum(weights.values())
+    return {layer: weight / total for layer, weight in weights.items()}
 
 
 def _weighted(terms: Mapping[Layer, Tensor], weights: Mapping[Layer, float]) -> Tensor:
     """The mean of ``terms`` by ``weights``."""
-    total = sum(weights.values())
-    return torch.stack([term * (weights[layer] / total) for layer, term in terms.items()]).sum()
+    shares = _shares(weights)
+    return torch.stack([term * shares[layer] for layer, term in terms.items()]).sum()
+
+
+def _balanced(terms: Mapping[Layer, Tensor], weights: Mapping[Layer, float]) -> Tensor:
+    """The mean by weights that are shifted towards the layers which are farther from their target than the others.
+
+    A layer's weight is multiplied by the root of its distance as it is at this step (held constant for the gradient):
+    what is nearly reached stops pulling, so that no layer is left behind for another's last percent.
+    """
+    shares = _shares(weights)
+    pulls = torch.stack([shares[layer] * term.detach().clamp(min=_TINY).sqrt() for layer, term in terms.items()])
+    return (torch.stack(list(terms.values())) * (pulls / pulls.sum())).sum()

@@ -1,27 +1,31 @@
 """The optimisation loop: from a content and styles to a painting, telling how it goes."""
 
 import logging
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
 from engine.checkpoint import Checkpoint
-from engine.colour import with_colours_of
+from engine.colour import Palette, recoloured, with_colours_of
 from engine.devices import Compute
 from engine.errors import OutOfMemory, PaintingPaused
-from engine.losses import Objective, blended, gram_matrix, target
+from engine.losses import Losses, Objective, blended, gram_matrix, target
+from engine.optimisers import optimiser, resized
 from engine.pictures import Picture, encode, encode_within, fitted
 from engine.progress import Progress, Result, Stop
-from engine.recipe import Layer, Recipe
-from engine.schedule import Scale, learning_rate, scales, style_factor
+from engine.recipe import LARGEST_SIZE, SMALLEST_SIZE, Recipe
+from engine.schedule import Scale, detail_factor, learning_rate, scales, style_factor
+from engine.statistics import statistics
+from engine.structure import SELF_SIMILARITY_LAYER, Structure
 from engine.vgg19 import VGG19
 
 log = logging.getLogger(__name__)
@@ -29,9 +33,11 @@ log = logging.getLogger(__name__)
 Save = Callable[[bytes], str | None]
 """Keeps the bytes of a checkpoint and gives the name that they are found by; None where they could not be kept."""
 
-BETAS = (0.8, 0.95)
-"""Of Adam. Shorter memories than the usual 0.9 and 0.999 reach a lower loss in so few steps."""
 PREVIEW_QUALITY = 85
+SETTLING = 10
+"""Steps over which a picture is looked at to see whether it still changes."""
+RECOMPUTED = 1_200_000
+"""Pixels from which a step keeps fewer activations and computes them again: there, memory matters more than time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,9 @@ def paint(
     save: Save | None = None,
     max_bytes: int | None = None,
 ) -> Generator[Progress, None, Result]:
-    """Paint ``content`` in the manner of ``styles``, coarse to fine, by Adam on the pixels.
+    """Paint ``content`` in the manner of ``styles``, coarse to fine, by gradient descent on the pixels.
+
+    Where the device has too little memory for a scale, the painting ends at a smaller size.
 
     Args:
         content: decoded content; its alpha, if it has one, is the result's.
@@ -95,18 +103,23 @@ def paint(
         PaintingCancelled: ``stop`` was cancelled.
         PaintingPaused: ``stop`` was told to pause. The last progress has a checkpoint of the last step, unless there
             was no step yet, or ``save`` could not keep it.
-        OutOfMemory: the device has too little memory for ``recipe.size``.
+        OutOfMemory: the device has too little memory for any size.
     """
-    try:
+    with _short_of_memory(recipe.size):
         painting = _Painting(content, styles, recipe, network, stop or Stop(), pace, save)
         return (yield from painting.run(resume, max_bytes))
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory(recipe.size) from error
-    except MemoryError as error:
-        raise OutOfMemory(recipe.size) from error
+
+
+@contextmanager
+def _short_of_memory(size: int) -> Iterator[None]:
+    """Turn whatever an allocator raises into :class:`OutOfMemory`."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemory(size) from error
     except RuntimeError as error:  # the CPU's allocator has no exception class of its own
         if "allocate memory" in str(error) or "could not create a memory" in str(error):
-            raise OutOfMemory(recipe.size) from error
+            raise OutOfMemory(size) from error
         raise
 
 
@@ -132,61 +145,117 @@ class _Painting:
         self.save = save
         self.device = Compute(network.device, network.dtype).name
         self.scales = scales(recipe.size, recipe.steps)
+        self.shares = recipe.style_shares or (1.0,) * len(styles)
         self.style_weight = recipe.style_weight * style_factor(recipe.strength)
         self.final_size = fitted(content.rgb.size, recipe.size)
         self.seconds_a_pixel: deque[float] = deque(maxlen=9)
         self.step_seconds: deque[float] = deque(maxlen=9)
         """Of the scale that is worked on."""
+        self.done = 0
+        """Steps over all scales."""
+        self.settled = False
         self.began = time.monotonic()
+        self.told_due = _Due(pace.progress, first=0)
+        self.preview_due = _Due(pace.preview, pace.first_preview)
+        self.saving_due = _Due(pace.checkpoint)
 
     def run(self, resume: bytes | None, max_bytes: int | None) -> Generator[Progress, None, Result]:
         if not self.style_weight:
-            return self._result(self._tensor(self.content, self.final_size), 0, max_bytes)
+            return self._result(self._tensor(self.content, self.final_size), max_bytes)
         checkpoint = None if resume is None else self._usable(resume)
         if checkpoint:
+            if checkpoint.size < self.recipe.size:
+                self._shrink_to(checkpoint.size, checkpoint.scale)
             self.began -= checkpoint.elapsed
-        image = self._first_image() if checkpoint is None else checkpoint.image.to(self.network.device)
-        adam = _Adam(image, checkpoint)
-        done = sum(scale.steps for scale in self.scales[: checkpoint.scale]) + checkpoint.step if checkpoint else 0
-        progress, preview, saving = (
-            _Due(self.pace.progress, first=0),
-            _Due(self.pace.preview, self.pace.first_preview),
-            _Due(self.pace.checkpoint),
-        )
-        begun_with = done
-        for index, scale in enumerate(self.scales):
-            if checkpoint and index < checkpoint.scale:
-                continue
-            adam.resize(fitted(self.content.rgb.size, scale.size))
-            objective = self._objective(scale)
-            first = checkpoint.step if checkpoint and index == checkpoint.scale else 0
-            self.step_seconds.clear()
-            measured, since = first, time.monotonic()
-            for step in range(first, scale.steps):
-                if self.stop.pausing and done == begun_with:
-                    raise PaintingPaused
-                losses = objective(self.network.features(adam.image, objective.layers, self.stop.check))
-                losses.total.backward()
-                adam.step(learning_rate(step, scale.steps))
-                done += 1
-                last = done == self.recipe.steps or self.stop.finishing
-                pausing = self.stop.pausing and not last
-                if last or pausing or progress():
-                    self.stop.check()
-                    told = losses.total.item(), losses.content.item(), losses.style.item()
-                    # A GPU works behind our back: only now, with numbers in hand, is it known how long it took.
-                    self._measured((time.monotonic() - since) / (step + 1 - measured), adam.image)
-                    saved = self._saved(adam, index, step + 1) if pausing or (saving() and not last) else None
-                    shown = encode(self._picture(adam.image), "jpeg", quality=PREVIEW_QUALITY) if preview() else None
-                    yield self._progress(done, scale, told, shown, saved)
-                    measured, since = step + 1, time.monotonic()
-                if pausing:
-                    raise PaintingPaused
-                if self.stop.finishing:
+            self.done = sum(scale.steps for scale in self.scales[: checkpoint.scale]) + checkpoint.step
+            self.before = checkpoint.before.to(self.network.device)
+            image = checkpoint.image.to(self.network.device)
+            self.optimiser = optimiser(self.recipe.optimiser, image, checkpoint.state)
+        else:
+            self.optimiser = optimiser(self.recipe.optimiser, self._first_image())
+        self.begun_with = self.done
+        index, step = (checkpoint.scale, checkpoint.step) if checkpoint else (0, 0)
+        while index < len(self.scales):
+            try:
+                with _short_of_memory(self.scales[index].size):
+                    yield from self._at_scale(index, step)
+            except OutOfMemory:
+                smaller = self._smaller_than(index)
+                if smaller is None:
+                    raise
+            else:
+                if self.settled or self.stop.finishing:
                     break
-            if self.stop.finishing:
+                index, step = index + 1, 0
+                continue
+            # Here, where the exception and with it the tensors of the failed step are gone.
+            step = self.done - sum(scale.steps for scale in self.scales[:index])
+            self._shrink_to(smaller, index)
+        return self._result(self.optimiser.image, max_bytes)
+
+    def _at_scale(self, index: int, first: int) -> Generator[Progress]:
+        """Take the steps of one scale from ``first`` on."""
+        scale = self.scales[index]
+        objective = self._objective(scale)
+        finest = index == len(self.scales) - 1
+        size = fitted(self.content.rgb.size, scale.size)
+        self.optimiser.begin(size, lambda image: self._losses(objective, image))
+        if first == 0 or self.before.shape != self.optimiser.image.shape:
+            self.before = self.optimiser.image.detach().clone()
+        self.step_seconds.clear()
+        measured, since = first, time.monotonic()
+        for step in range(first, scale.steps):
+            if self.stop.pausing and self.done == self.begun_with:
+                raise PaintingPaused
+            losses = self.optimiser.step(learning_rate(step, scale.steps))
+            self.done += 1
+            if (step + 1) % SETTLING == 0:
+                self.settled = finest and self._unchanged()
+            last = self.settled or self.stop.finishing or (finest and step + 1 == scale.steps)
+            pausing = self.stop.pausing and not last
+            if last or pausing or self.told_due():
+                self.stop.check()
+                told = losses.total.item(), losses.content.item(), losses.style.item()
+                # A GPU works behind our back: only now, with numbers in hand, is it known how long it took.
+                self._measured((time.monotonic() - since) / (step + 1 - measured), size)
+                saving = pausing or (self.saving_due() and not last)
+                saved = self._saved(index, step + 1) if saving else None
+                shown = self._preview() if self.preview_due() else None
+                yield self._progress(scale, told, shown, saved, remaining=0 if last else self._remaining())
+                measured, since = step + 1, time.monotonic()
+            if pausing:
+                raise PaintingPaused
+            if last:
                 break
-        return self._result(adam.image, done, max_bytes)
+
+    def _losses(self, objective: Objective, image: Tensor) -> Losses:
+        many = image[0, 0].numel() >= RECOMPUTED
+        features = self.network.features(
+            image, objective.layers, self.stop.check, pooling=self.recipe.pooling, recompute=many
+        )
+        return objective(features, image)
+
+    def _unchanged(self) -> bool:
+        """Whether the picture is about what it was when this was asked last."""
+        image = self.optimiser.image.detach()
+        tolerance = self.recipe.tolerance / 255
+        unchanged = bool(tolerance) and (image - self.before).abs().mean().item() < tolerance
+        self.before.copy_(image)
+        return unchanged
+
+    def _smaller_than(self, index: int) -> int | None:
+        """Half of the pixels of a scale that did not fit, or what the scale before had, if that is more."""
+        before = self.scales[index - 1].size if index else SMALLEST_SIZE
+        smaller = max(before, round(self.scales[index].size / math.sqrt(2)))
+        return smaller if smaller < self.scales[index].size else None
+
+    def _shrink_to(self, size: int, index: int) -> None:
+        """Let the scale of that index be the last, at ``size``, with all steps that are left."""
+        log.warning("too little memory for %s px, painting goes on at %s px", self.recipe.size, size)
+        steps = sum(scale.steps for scale in self.scales[index:])
+        self.scales = (*self.scales[:index], replace(self.scales[index], size=size, steps=steps, style_factor=1.0))
+        self.recipe = self.recipe.model_copy(update={"size": size})
+        self.final_size = fitted(self.content.rgb.size, size)
 
     def _usable(self, resume: bytes) -> Checkpoint | None:
         try:
@@ -203,51 +272,93 @@ class _Painting:
         """Raise whatever for a checkpoint that is not of this painting."""
         if not 0 <= checkpoint.scale < len(self.scales):
             raise ValueError(f"scale {checkpoint.scale} of {len(self.scales)}")
-        scale = self.scales[checkpoint.scale]
-        if not 0 < checkpoint.step <= scale.steps:
-            raise ValueError(f"step {checkpoint.step} of {scale.steps}")
-        if not (checkpoint.elapsed >= 0 and checkpoint.adam_step >= 0):
-            raise ValueError(f"{checkpoint.elapsed} s, {checkpoint.adam_step} steps of Adam")
-        width, height = fitted(self.content.rgb.size, scale.size)
-        for tensor in (checkpoint.image, checkpoint.first_moment, checkpoint.second_moment):
+        if not SMALLEST_SIZE <= checkpoint.size <= self.recipe.size:
+            raise ValueError(f"{checkpoint.size} px of {self.recipe.size}")
+        shrunk = checkpoint.size < self.recipe.size
+        size = checkpoint.size if shrunk else self.scales[checkpoint.scale].size
+        ahead = self.scales[checkpoint.scale :] if shrunk else self.scales[checkpoint.scale : checkpoint.scale + 1]
+        if not 0 < checkpoint.step <= sum(scale.steps for scale in ahead):
+            raise ValueError(f"step {checkpoint.step} of a scale")
+        if not checkpoint.elapsed >= 0:
+            raise ValueError(f"{checkpoint.elapsed} s")
+        width, height = fitted(self.content.rgb.size, size)
+        for tensor in (checkpoint.image, checkpoint.before):
             if tensor.shape != (1, 3, height, width) or tensor.dtype != torch.float32 or not tensor.isfinite().all():
                 raise ValueError(f"a tensor of {tuple(tensor.shape)} for {width} × {height} px")
+        optimiser(self.recipe.optimiser, checkpoint.image, checkpoint.state)
 
-    def _saved(self, adam: "_Adam", scale: int, step: int) -> str | None:
-        return self.save(adam.checkpoint(scale, step, self._elapsed())) if self.save else None
+    def _saved(self, scale: int, step: int) -> str | None:
+        if not self.save:
+            return None
+        checkpoint = Checkpoint(
+            size=self.recipe.size,
+            scale=scale,
+            step=step,
+            elapsed=self._elapsed(),
+            image=self.optimiser.image.detach().cpu(),
+            before=self.before.cpu(),
+            state=self.optimiser.state(),
+        )
+        return self.save(checkpoint.to_bytes())
 
-    def _measured(self, step_seconds: float, image: Tensor) -> None:
+    def _measured(self, step_seconds: float, size: tuple[int, int]) -> None:
         self.step_seconds.append(step_seconds)
-        self.seconds_a_pixel.append(step_seconds / image[0, 0].numel())
+        self.seconds_a_pixel.append(step_seconds / (size[0] * size[1]))
 
     def _first_image(self) -> Tensor:
         image = self._tensor(self.content, fitted(self.content.rgb.size, self.scales[0].size))
-        generator = torch.Generator().manual_seed(self.recipe.seed)
-        noise = torch.randn(image.shape, generator=generator).to(image)
+        noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(self.recipe.seed)).to(image)
+        if self.recipe.start == "noise":
+            return (0.5 + 0.2 * noise).clamp(0, 1)
+        if self.recipe.start == "matched":
+            palettes = [Palette.of(self._style(style, self.scales[0])) for style in self.styles]
+            image = recoloured(image, Palette.blended(palettes, self.shares))
         return (image + self.recipe.noise * noise).clamp(0, 1)
 
     @torch.no_grad()
     def _objective(self, scale: Scale) -> Objective:
         recipe = self.recipe
-        content = self._features(self.content, scale)
-        styles = [self._features(style, scale) for style in self.styles]
-        shares = recipe.style_shares or [1.0] * len(styles)
-        grams = blended([{layer: gram_matrix(each[layer]) for layer in recipe.style_layers} for each in styles], shares)
+        image = self._tensor(self.content, fitted(self.content.rgb.size, scale.size))
+        detail = detail_factor(recipe.detail)
+        layers = {*recipe.content_layers, *recipe.style_layers, *((SELF_SIMILARITY_LAYER,) if detail else ())}
+        content = self.network.features(image, layers, self.stop.check, pooling=recipe.pooling)
+        own = {layer: gram_matrix(content[layer]).square().mean() for layer in recipe.style_layers}
+        structure = Structure.of(content, image) if detail else None
+        targets = {layer: content[layer].float() for layer in recipe.content_layers}
+        del content
+        styles = [
+            statistics(
+                self.network,
+                self._style(style, scale),
+                recipe.style_layers,
+                recipe.content_layers,
+                recipe.pooling,
+                self.stop.check,
+            )
+            for style in self.styles
+        ]
+        grams = blended([each.grams for each in styles], self.shares)
         return Objective(
-            content={
-                layer: target(content[layer].float(), styles[0][layer].float()) for layer in recipe.content_layers
-            },
-            style={layer: target(grams[layer], gram_matrix(content[layer])) for layer in recipe.style_layers},
+            content={layer: target(value, styles[0].energies[layer]) for layer, value in targets.items()},
+            style={layer: target(grams[layer], own[layer]) for layer in recipe.style_layers},
             content_layers=recipe.content_layers,
             style_layers=recipe.style_layers,
             content_weight=recipe.content_weight,
             style_weight=self.style_weight * scale.style_factor,
+            balance=recipe.balance,
+            structure=structure,
+            detail_weight=detail,
+            variation_weight=recipe.total_variation,
         )
 
-    def _features(self, picture: Picture, scale: Scale) -> dict[Layer, Tensor]:
-        layers = {*self.recipe.content_layers, *self.recipe.style_layers}
-        image = self._tensor(picture, fitted(picture.rgb.size, scale.size))
-        return self.network.features(image, layers, self.stop.check)
+    def _style(self, picture: Picture, scale: Scale) -> Tensor:
+        """A style picture as its statistics are taken: its strokes in proportion to the painting."""
+        longer = min(LARGEST_SIZE, round(scale.size * self.recipe.stroke))
+        image = self._tensor(picture, fitted(picture.rgb.size, longer))
+        if self.recipe.colours != "matched":
+            return image
+        content = self._tensor(self.content, fitted(self.content.rgb.size, scale.size))
+        return recoloured(image, Palette.of(content))
 
     def _tensor(self, picture: Picture, size: tuple[int, int]) -> Tensor:
         pixels: Tensor = pil_to_tensor(picture.rgb.resize(size, Image.Resampling.LANCZOS)).to(self.network.device)
@@ -256,13 +367,13 @@ class _Painting:
     def _elapsed(self) -> float:
         return time.monotonic() - self.began
 
-    def _remaining(self, done: int) -> float:
+    def _remaining(self) -> float:
         if not self.seconds_a_pixel:
             return 0.0
         width, height = self.final_size
         ahead, before = 0.0, 0
         for scale in self.scales:
-            steps = max(0, scale.steps - max(0, done - before))
+            steps = max(0, scale.steps - max(0, self.done - before))
             before += scale.steps
             # Each scale begins with a pass over content and styles: about the time of one step.
             begins = 1 if steps == scale.steps else 0
@@ -271,100 +382,51 @@ class _Painting:
 
     def _progress(
         self,
-        done: int,
         scale: Scale,
         losses: tuple[float, float, float],
         preview: bytes | None,
         checkpoint: str | None,
+        remaining: float,
     ) -> Progress:
         loss, content_loss, style_loss = losses
         return Progress(
-            step=done,
+            step=self.done,
             steps=self.recipe.steps,
             scale=scale.size,
             loss=loss,
             content_loss=content_loss,
             style_loss=style_loss,
             elapsed=self._elapsed(),
-            remaining=self._remaining(done),
+            remaining=remaining,
             preview=preview,
             checkpoint=checkpoint,
             device=self.device,
             step_seconds=median(self.step_seconds),
         )
 
+    def _preview(self) -> bytes:
+        return encode(self._picture(self.optimiser.image), "jpeg", quality=PREVIEW_QUALITY)
+
     @torch.no_grad()
     def _picture(self, image: Tensor) -> Image.Image:
-        width, height = self.final_size
-        if image.shape[-2:] != (height, width):
-            image = F.interpolate(image, (height, width), mode="bicubic").clamp(0, 1)
+        image = resized(image.detach(), self.final_size).clamp(0, 1)
         if self.recipe.colours == "content":
             image = with_colours_of(image, self._tensor(self.content, self.final_size))
-        picture: Image.Image = to_pil_image(image.detach()[0].cpu())
+        picture: Image.Image = to_pil_image(image[0].cpu())
         return picture
 
-    def _result(self, image: Tensor, steps: int, max_bytes: int | None) -> Result:
+    def _result(self, image: Tensor, max_bytes: int | None) -> Result:
         picture = self._picture(image)
         alpha = self.content.alpha and self.content.alpha.resize(self.final_size, Image.Resampling.LANCZOS)
         data, format = encode_within(picture, max_bytes, alpha=alpha)
+        stopped = self.stop.finishing and self.done < self.recipe.steps
         return Result(
             picture=data,
             format=format,
             width=picture.width,
             height=picture.height,
             recipe=self.recipe,
-            steps=steps,
+            steps=self.done,
             seconds=self._elapsed(),
-            ending="stopped" if self.stop.finishing and steps < self.recipe.steps else "finished",
+            ending="settled" if self.settled else "stopped" if stopped else "finished",
         )
-
-
-class _Adam:
-    """Adam on the pixels (Kingma and Ba, ICLR 2015), clamped to [0, 1], its moments carried from scale to scale."""
-
-    def __init__(self, image: Tensor, checkpoint: Checkpoint | None) -> None:
-        self._begin(image)
-        if checkpoint:
-            self.optimizer.state[self.image] = {
-                "step": torch.tensor(checkpoint.adam_step),
-                "exp_avg": checkpoint.first_moment.to(image),
-                "exp_avg_sq": checkpoint.second_moment.to(image),
-            }
-
-    def _begin(self, image: Tensor) -> None:
-        self.image = image.requires_grad_()
-        self.optimizer = torch.optim.Adam([self.image], betas=BETAS)
-
-    @torch.no_grad()
-    def resize(self, size: tuple[int, int]) -> None:
-        """Bring image and moments to ``size`` (width, height)."""
-        shape = (size[1], size[0])
-        if self.image.shape[-2:] == shape:
-            return
-        state = self.optimizer.state[self.image]
-        self._begin(F.interpolate(self.image, shape, mode="bicubic").clamp(0, 1))
-        self.optimizer.state[self.image] = {
-            "step": state["step"],
-            "exp_avg": F.interpolate(state["exp_avg"], shape, mode="bilinear"),
-            "exp_avg_sq": F.interpolate(state["exp_avg_sq"], shape, mode="bilinear"),
-        }
-
-    def step(self, rate: float) -> None:
-        """Go down the gradient that ``image`` has, and forget it."""
-        self.optimizer.param_groups[0]["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        with torch.no_grad():
-            self.image.clamp_(0, 1)
-
-    def checkpoint(self, scale: int, step: int, elapsed: float) -> bytes:
-        state = self.optimizer.state[self.image]
-        return Checkpoint(
-            scale=scale,
-            step=step,
-            adam_step=state["step"].item(),
-            elapsed=elapsed,
-            image=self.image.detach().cpu(),
-            first_moment=state["exp_avg"].cpu(),
-            second_moment=state["exp_avg_sq"].cpu(),
-        ).to_bytes()

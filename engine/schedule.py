@@ -47,3 +47,8 @@ def learning_rate(step: int, steps: int) -> float:
 def style_factor(strength: float) -> float:
     """The style loss's weight against the content loss's for a ``strength`` from 0 to 100: 0, then 0.4 to 580."""
     return 15 * 10 ** ((strength - 50) / 31.5) if strength > 0 else 0.0
+
+
+def detail_factor(detail: float) -> float:
+    """The weight of edges and self-similarity for a ``detail`` from 0 to 100: 0, then 0.1 to 10, against content 1."""
+    return 10 ** ((detail - 50) / 50) if detail > 0 else 0.0

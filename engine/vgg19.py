@@ -1,19 +1,34 @@
 """VGG19 as a bank of features: Simonyan and Zisserman, "Very Deep Convolutional Networks" (ICLR 2015)."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint as recomputed
 from torchvision.models import vgg19
 
 from engine import weights
-from engine.recipe import Layer
+from engine.recipe import Layer, Pooling
 
 
 def _nothing() -> None:
-    """The default of ``checkpoint`` in :meth:`VGG19.features`."""
+    """The default of ``check`` in :meth:`VGG19.features`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Convolution:
+    """A convolution and the rectification after it."""
+
+    name: Layer
+    rectified: Layer
+    block: int
+    weight: Tensor
+    bias: Tensor
 
 
 class VGG19:
@@ -30,52 +45,104 @@ class VGG19:
         network.eval().requires_grad_(requires_grad=False).to(device, memory_format=torch.channels_last)
         self.device = device
         self.dtype = dtype
-        modules = list(network.children())
-        first = modules[0]
-        assert isinstance(first, nn.Conv2d)  # noqa: S101 - tells the type checker what torchvision's VGG19 starts with
-        self._first_weight, self._first_bias = first.weight, first.bias
-        self._modules: list[tuple[str, nn.Module]] = []
+        self._convolutions: list[_Convolution] = []
         block, number = 1, 1
-        for module in modules[1:]:
+        for module in network.children():
             if isinstance(module, nn.Conv2d):
-                self._modules.append((f"conv{block}_{number}", module.to(dtype)))
-            elif isinstance(module, nn.ReLU):
-                self._modules.append((f"relu{block}_{number}", nn.ReLU(inplace=True)))
+                assert module.bias is not None  # noqa: S101 - tells the type checker what VGG19's convolutions have
+                precision = dtype if self._convolutions else torch.float32
+                place = f"{block}_{number}"
+                self._convolutions.append(
+                    _Convolution(
+                        cast(Layer, f"conv{place}"),
+                        cast(Layer, f"relu{place}"),
+                        block,
+                        module.weight.to(precision),
+                        module.bias.to(precision),
+                    )
+                )
                 number += 1
-            else:
-                self._modules.append((f"pool{block}", module))
+            elif isinstance(module, nn.MaxPool2d):
                 block, number = block + 1, 1
 
     def features(
-        self, image: Tensor, layers: Collection[Layer], checkpoint: Callable[[], None] = _nothing
+        self,
+        image: Tensor,
+        layers: Collection[Layer],
+        check: Callable[[], None] = _nothing,
+        *,
+        pooling: Pooling = "max",
+        recompute: bool = False,
     ) -> dict[Layer, Tensor]:
         """Compute the activations of ``layers``, and no layer beyond the last of them.
 
         Args:
             image: shape (1, 3, height, width), float32, RGB in [0, 1]; sides of at least 16 pixels.
             layers: which activations to return, each of shape (1, channels, height / 2^(block-1), width / 2^(block-1)).
-            checkpoint: called before each convolution but the first, forwards and backwards. What it raises ends the
+            check: called before each convolution but the first, forwards and backwards. What it raises ends the
                 computation, so that a step of many seconds can be cancelled within a fraction of one.
+            pooling: between the blocks.
+            recompute: keep nothing within a block for the gradient, and compute the block again when its turn comes
+                (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016): a third more work forwards for
+                about half of the memory.
         """
+        wanted = frozenset(layers)
         found: dict[Layer, Tensor] = {}
-        wanted = set(layers)
-        padded = F.pad(image, (1, 1, 1, 1), mode="replicate").contiguous(memory_format=torch.channels_last)
-        activation = F.conv2d(padded, self._first_weight, self._first_bias)
-        for name, module in self._modules:
-            if isinstance(module, nn.Conv2d):
-                checkpoint()
-            activation = module(activation)
-            if name == "relu1_1":
-                activation = activation.to(self.dtype)
-            if name.startswith("relu"):
-                if activation.requires_grad:
-                    activation.register_hook(lambda _: checkpoint())
-                for layer in wanted:
-                    if layer == name:
-                        found[layer] = activation
-                if len(found) == len(wanted):
-                    return found
-        raise ValueError(f"VGG19 has no layer {wanted - set(found)}")
+        activation = image
+        for block, convolutions in groupby(self._convolutions, lambda each: each.block):
+            ahead = tuple(convolutions)
+            names = [name for each in ahead for name in (each.name, each.rectified) if name in wanted]
+            last = len(found) + len(names) == len(wanted)
+
+            def forward(
+                given: Tensor, block: int = block, ahead: Sequence[_Convolution] = ahead, last: bool = last
+            ) -> tuple[Tensor, ...]:
+                return self._block(given, block, ahead, wanted, check, pooling, last)
+
+            kept = recompute and activation.requires_grad
+            outcome: tuple[Tensor, ...] = (
+                recomputed(forward, activation, use_reentrant=False) if kept else forward(activation)
+            )
+            *of_block, activation = outcome
+            found |= dict(zip(names, of_block, strict=True))
+            if last:
+                return found
+        raise ValueError(f"VGG19 has no layer {set(wanted) - set(found)}")
+
+    def _block(
+        self,
+        activation: Tensor,
+        block: int,
+        convolutions: Sequence[_Convolution],
+        wanted: frozenset[Layer],
+        check: Callable[[], None],
+        pooling: Pooling,
+        last: bool,
+    ) -> tuple[Tensor, ...]:
+        """The wanted activations of one block in their order, and after them its last."""
+        found: list[Tensor] = []
+        if block > 1:
+            activation = (F.max_pool2d if pooling == "max" else F.avg_pool2d)(activation, 2)
+        left = sum(name in wanted for each in convolutions for name in (each.name, each.rectified))
+        for each in convolutions:
+            if each.name == "conv1_1":
+                padded = F.pad(activation, (1, 1, 1, 1), mode="replicate").contiguous(memory_format=torch.channels_last)
+                activation = F.conv2d(padded, each.weight, each.bias).to(self.dtype)
+            else:
+                check()
+                activation = F.conv2d(activation, each.weight, each.bias, padding=1)
+            if each.name in wanted:
+                found.append(activation)
+                activation = F.relu(activation)
+            else:
+                activation = F.relu_(activation)
+            if activation.requires_grad:
+                activation.register_hook(lambda _: check())
+            if each.rectified in wanted:
+                found.append(activation)
+            if last and len(found) == left:
+                break
+        return (*found, activation)
 
 
 @lru_cache(maxsize=2)

@@ -1,0 +1,155 @@
+"""What moves the pixels: Adam by default, L-BFGS by choice. Both carry their image from one scale to the next."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.graphs import replayed
+from engine.losses import Losses
+from engine.recipe import Optimiser as Name
+
+Evaluate = Callable[[Tensor], Losses]
+"""The losses of an image; :attr:`Losses.total` has a gradient."""
+
+BETAS: Final = (0.8, 0.95)
+"""Of Adam. Shorter memories than the usual 0.9 and 0.999 reach a lower loss in so few steps."""
+HISTORY: Final = 20
+"""Steps that L-BFGS remembers, each with two images."""
+
+
+class Optimiser(Protocol):
+    """An image on its way down."""
+
+    image: Tensor
+    """Shape (1, 3, height, width), float32, in [0, 1]."""
+
+    def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
+        """Bring the image to ``size`` (width, height), and go down ``evaluate`` from now on."""
+
+    def step(self, rate: float) -> Losses:
+        """Take one step; ``rate`` is the learning rate in units of the pixels' range. The losses are those before."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What is needed besides the image to go on in another process: on the CPU."""
+
+
+def optimiser(name: Name, image: Tensor, state: Mapping[str, Tensor] | None = None) -> Optimiser:
+    """The optimiser of that name at ``image``.
+
+    Raises:
+        ValueError: ``state`` is not one that such an optimiser tells for such an image.
+    """
+    if name == "lbfgs":
+        if state:
+            raise ValueError("L-BFGS keeps no state")
+        return LBFGS(image)
+    return Adam(image, state)
+
+
+def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """An image of shape (1, 3, height, width) at ``size`` (width, height), within [0, 1]."""
+    if image.shape[-2:] == (size[1], size[0]):
+        return image
+    return F.interpolate(image, (size[1], size[0]), mode="bicubic", antialias=True).clamp(0, 1)
+
+
+class Adam:
+    """Adam on the pixels (Kingma and Ba, ICLR 2015), clamped to [0, 1], its moments carried from scale to scale."""
+
+    def __init__(self, image: Tensor, state: Mapping[str, Tensor] | None = None) -> None:
+        self._take(image)
+        if state is not None:
+            moments = {name: state[name] for name in ("exp_avg", "exp_avg_sq")}
+            if {*state} != {"step", *moments} or any(
+                each.shape != image.shape or each.dtype != image.dtype or not each.isfinite().all()
+                for each in moments.values()
+            ):
+                raise ValueError("the state is not Adam's for this image")
+            if not state["step"].item() >= 0:
+                raise ValueError(f"{state['step'].item()} steps of Adam")
+            self._optimiser.state[self.image] = {name: each.to(image.device) for name, each in state.items()}
+            if not image.is_cuda:
+                self._optimiser.state[self.image]["step"] = state["step"].clone()
+
+    def _take(self, image: Tensor) -> None:
+        self.image = image.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+        self._rate = torch.zeros((), device=image.device)
+        self._optimiser = torch.optim.Adam([self.image], lr=self._rate, betas=BETAS, capturable=image.is_cuda)
+
+    @torch.no_grad()
+    def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
+        """Bring image and moments to ``size``."""
+        state = self._optimiser.state[self.image]
+        if self.image.shape[-2:] != (size[1], size[0]):
+            self._take(resized(self.image, size))
+            if state:
+                shape = self.image.shape[-2:]
+                moments = {
+                    name: F.interpolate(state[name], shape, mode="bilinear") for name in ("exp_avg", "exp_avg_sq")
+                }
+                self._optimiser.state[self.image] = moments | {"step": state["step"]}
+
+        def once() -> Losses:
+            with torch.enable_grad():
+                losses = evaluate(self.image)
+                (gradient,) = torch.autograd.grad(losses.total, self.image)
+            self.image.grad = gradient.contiguous()
+            self._optimiser.step()
+            with torch.no_grad():
+                self.image.clamp_(0, 1)
+            return Losses(losses.total.detach(), losses.content.detach(), losses.style.detach())
+
+        self._once = replayed(once, self._tensors, self.image.device)
+
+    def _tensors(self) -> list[Tensor]:
+        return [self.image.detach(), *self._optimiser.state[self.image].values()]
+
+    def step(self, rate: float) -> Losses:
+        """Go down the gradient, and clamp."""
+        self._rate.fill_(rate)
+        return self._once()
+
+    def state(self) -> dict[str, Tensor]:
+        """Both moments and the count of steps over all scales, for the correction of their bias."""
+        return {name: each.cpu() for name, each in self._optimiser.state[self.image].items()}
+
+
+class LBFGS:
+    """Limited-memory BFGS (Liu and Nocedal, Mathematical Programming 1989), without a line search.
+
+    One evaluation a step. It begins anew at each scale, where its memory of the curvature no longer holds, and knows
+    no learning rate.
+    """
+
+    def __init__(self, image: Tensor) -> None:
+        self.image = image
+
+    def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
+        """Bring the image to ``size`` and forget the past."""
+        self.image = resized(self.image.detach(), size).clone(memory_format=torch.contiguous_format).requires_grad_()
+        self._evaluate = evaluate
+        self._optimiser = torch.optim.LBFGS([self.image], lr=1, max_iter=1, history_size=HISTORY)
+
+    def step(self, rate: float) -> Losses:
+        """Go to the minimum of the parabola that the past steps tell of."""
+        found: list[Losses] = []
+
+        def closure() -> Tensor:
+            losses = self._evaluate(self.image)
+            (gradient,) = torch.autograd.grad(losses.total, self.image)
+            self.image.grad = gradient.contiguous()
+            found.append(losses)
+            return losses.total.detach()
+
+        self._optimiser.step(closure)
+        with torch.no_grad():
+            self.image.clamp_(0, 1)  # each step: colours that no picture has would hide from the loss until the end
+        (losses,) = found
+        return Losses(losses.total.detach(), losses.content.detach(), losses.style.detach())
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing: see :class:`engine.checkpoint.Checkpoint`."""
+        return {}
