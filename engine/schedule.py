@@ -6,7 +6,7 @@ from typing import Final
 
 COARSEST: Final = 224
 """The longer side, in pixels, under which a scale would paint over the content instead of on it."""
-LEARNING_RATE: Final = (0.03, 0.002)
+LEARNING_RATE: Final = (0.04, 0.002)
 """From, to, within each scale, for pixels in [0, 1]."""
 COARSE_STYLE: Final = 0.5
 """Factor on the style's weight for each halving: at a coarse scale the same weight turns houses into swirls."""
