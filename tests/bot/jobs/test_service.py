@@ -274,7 +274,9 @@ class TestARefusedOrder:
             await workshop.jobs.accept(once)
         assert await workshop.store.count_open() == 1
 
-    @pytest.mark.parametrize(("content", "styles", "role"), [(b"bad", b"good", "content"), (b"good", b"bad", "style 2")])
+    @pytest.mark.parametrize(
+        ("content", "styles", "role"), [(b"bad", b"good", "content"), (b"good", b"bad", "style 2")]
+    )
     async def test_says_which_picture_and_why(
         self, workshop: Workshop, content: bytes, styles: bytes, role: str
     ) -> None:
