@@ -74,6 +74,12 @@ def ending(result: Result) -> str:
             return f"Finished after {result.steps:,} {'step' if result.steps == 1 else 'steps'}."
 
 
+def painted(result: Result, ordered: Recipe) -> str:
+    """All that there is to say of a painting, in a line."""
+    size = f"{result.width} × {result.height} px in {result.seconds:.1f} s, recipe {result.recipe.id}."
+    return " ".join(filter(None, (size, ending(result), reduced(result, ordered))))
+
+
 def reduced(result: Result, ordered: Recipe) -> str | None:
     """Why a painting is smaller than it was ordered; None where it isn't."""
     size = result.recipe.size
