@@ -21,7 +21,8 @@ from engine.vgg19 import VGG19
 from tests.engine import picture_corpus as corpus
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("--size", "64", "--steps", "3", "--device", "cpu", "--precision", "float32", "--threads", "1")
+HERE = ("--device", "cpu", "--threads", "1")
+SMALL = ("--size", "64", "--steps", "3", "--precision", "float32", *HERE)
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(stylize)
@@ -123,7 +124,9 @@ UNDERSTOOD = Recipe(
 def test_every_field_of_a_recipe_can_be_said(folder: Path) -> None:
     assert set(SAID) == set(Recipe.model_fields) - {"version", "method"}
     options = [part for parts in SAID.values() for part in parts]
-    done = run("photo.png", "style.jpg:0.7", "photo.png", "-o", "out.png", "--save-recipe", "new/out.json", *options)
+    done = run(
+        "photo.png", "style.jpg:0.7", "photo.png", "-o", "out.png", "--save-recipe", "new/out.json", *HERE, *options
+    )
     assert done.exit_code == 0, done.output
     written = (folder / "new" / "out.json").read_text(encoding="utf-8")
     assert Recipe.model_validate_json(written) == UNDERSTOOD
@@ -170,7 +173,7 @@ def test_a_saved_recipe_makes_the_picture_again_and_what_is_said_beside_it_overr
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def painted(*arguments: str) -> tuple[bytes, Recipe]:
-        done = run("photo.png", *arguments, "-o", "out.png", "--device", "cpu", "--save-recipe", "out.json")
+        done = run("photo.png", *arguments, "-o", "out.png", *HERE, "--save-recipe", "out.json")
         assert done.exit_code == 0, done.output
         return (folder / "out.png").read_bytes(), Recipe.model_validate_json((folder / "out.json").read_text())
 
@@ -195,26 +198,15 @@ def test_the_environment_says_a_precision_where_nothing_else_does(
         (["--precision", "float32"], "float32"),
         (["--recipe", "mine.json"], "auto"),
     ):
-        done = run(
-            "photo.png",
-            "style.jpg",
-            "-o",
-            "out.png",
-            "--size",
-            "64",
-            "--steps",
-            "1",
-            "--save-recipe",
-            "out.json",
-            *more,
-        )
+        small = ("--size", "64", "--steps", "1", *HERE)
+        done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "out.json", *small, *more)
         assert done.exit_code == 0, done.output
         assert Recipe.model_validate_json((folder / "out.json").read_text()).precision == precision
 
 
 def test_a_recipe_of_an_older_version_is_painted(folder: Path) -> None:
     (folder / "old.json").write_text(json.dumps({"version": 1, "method": "gatys", "size": 64, "steps": 1, "seed": 3}))
-    done = run("photo.png", "style.jpg", "-o", "out.png", "--recipe", "old.json", "--device", "cpu")
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--recipe", "old.json", *HERE)
     assert done.exit_code == 0, done.output
     assert f"recipe {Recipe(size=64, steps=1, seed=3).id}" in done.stderr
 
@@ -246,7 +238,7 @@ def test_the_last_line_says_what_was_painted_and_why_it_ended(
     painted = Recipe(size=724, precision="float32")
     picture = corpus.saved(corpus.scene(), "PNG")
     studio(progress.Result(picture, "png", 724, 543, painted, 63, 75.24, "settled"))
-    options = ("--size", "1024", "--device", "cpu", "--precision", "float32", "--save-recipe", "out.json")
+    options = (*SMALL, "--size", "1024", "--save-recipe", "out.json")
     done = run("photo.png", "style.jpg", "-o", "out.png", *options)
     assert done.exit_code == 0, done.output
     assert done.stderr.splitlines()[-1] == (
