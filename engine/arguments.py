@@ -57,7 +57,7 @@ def recipe(file: Path | None, said: Mapping[str, Any], styles: Sequence[Style]) 
     made = Recipe.model_validate(fields)
     if made.style_shares and len(made.style_shares) != len(styles):
         raise typer.BadParameter(
-            f"{file} has weights for {len(made.style_shares)} styles, and {len(styles)} are given",
+            f"{file} has weights for {len(made.style_shares)} styles, not for {len(styles)}",
             param_hint="--recipe",
         )
     return made

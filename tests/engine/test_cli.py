@@ -290,7 +290,7 @@ def test_styles_are_read_as_large_as_their_strokes_need(
         (["photo.png:1e999"], "style_shares.1: Input should be a finite number"),
         (["photo.png:much"], "photo.png:much: much is no weight; give a number after the colon"),
         (["photo.png:"], "photo.png:: nothing is no weight"),
-        (["--recipe", "shares.json"], "shares.json has weights for 2 styles, and 1 are given"),
+        (["--recipe", "shares.json"], "shares.json has weights for 2 styles, not for 1"),
         (["--recipe", "photo.png"], "photo.png is no JSON"),
         (["--recipe", "text.json"], "text.json is no JSON"),
         (["--recipe", "list.json"], "list.json holds no recipe"),
