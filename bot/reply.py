@@ -127,7 +127,7 @@ class DiscordReply:
     def _parcel(self, ending: Ending) -> Parcel:
         if isinstance(ending, Result):
             return Parcel(
-                words.caption(ending, ending.recipe),
+                words.caption(ending, self._job.recipe),
                 ending.picture,
                 f"painting-{self._job.id}.{ending.format}",
                 self._job.description[:ALT_TEXT],

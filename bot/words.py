@@ -1,7 +1,8 @@
 """The one place that turns values and errors into words for a member. Short, in plain words, and with a way forward."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
 
 import engine.words
 from bot.jobs.errors import (
@@ -12,15 +13,16 @@ from bot.jobs.errors import (
     DownloadFailed,
     JobEnded,
     JobExpired,
+    MixUnusable,
     NotYourJob,
     PictureRejected,
     TooManyJobs,
     UnexpectedError,
 )
-from bot.jobs.job import Job, Painted, State
+from bot.jobs.job import Job, State
 from engine.errors import AtelierError, OperatorError
 from engine.progress import Progress, Result
-from engine.recipe import Recipe
+from engine.recipe import Colours, Recipe
 
 BAR = 14
 MESSAGE = 2000
@@ -30,6 +32,19 @@ TITLE = 50
 OPTION = 100
 """Characters of an option of a menu (Discord's limit)."""
 MEBIBYTE = 2**20
+Stroke = Literal["fine", "medium", "broad"]
+_DEFAULTS: Final = Recipe()
+STROKES: Final[Mapping[Stroke, float]] = {
+    "fine": _DEFAULTS.stroke / 2,
+    "medium": _DEFAULTS.stroke,
+    "broad": _DEFAULTS.stroke * 2,
+}
+"""What people call the values of ``Recipe.stroke``."""
+COLOURS: Final[Mapping[Colours, str]] = {
+    "style": "the style's colours",
+    "matched": "colours matched to the photo",
+    "content": "the photo's colours",
+}
 _MARKUP = re.compile(r"([\\`*_~|<>\[\](){}#+:@-])")
 """All that can begin something in Discord's Markdown, links and mentions included."""
 _UNSPEAKABLE = re.compile(r"[_\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -43,6 +58,11 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
             return f"**{role.capitalize()}:** {engine.words.explain(reason)}"
         case DownloadFailed(role=role):
             return f"**{role.capitalize()}:** The picture could not be fetched from Discord. Send the command again."
+        case MixUnusable(styles=1):
+            return "**Mix:** There is one style only. Add another as `style2`, or leave `mix` out."
+        case MixUnusable(styles=styles):
+            example = " ".join(f"{share}" for share in (60, 30, 10, *[10] * styles)[:styles])
+            return f"**Mix:** Give a number for each of your {styles} styles, in their order, such as `{example}`."
         case TooManyJobs(limit=limit):
             return f"You already have {counted(limit, 'picture')} in the works. Wait for one to finish, or cancel one."
         case NotYourJob():
@@ -79,9 +99,32 @@ def painting(progress: Progress) -> str:
     return f"Painting {bar} step {progress.step} of {progress.steps} · about {duration(progress.remaining)} left"
 
 
-def caption(made: Result | Painted, recipe: Recipe) -> str:
-    """One line under a finished picture: seconds, size, recipe."""
-    return f"Painted in {duration(made.seconds)} · {made.width} × {made.height} · recipe `{recipe.id}`"
+def caption(result: Result, ordered: Recipe) -> str:
+    """Under a finished picture a line with seconds, size and recipe; then what the member may wonder about it."""
+    made = f"Painted in {duration(result.seconds)}", f"{result.width} × {result.height}"
+    lines = [" · ".join((*made, *wishes(result.recipe), f"recipe `{result.recipe.id}`"))]
+    if result.ending != "finished":
+        lines.append(engine.words.ending(result))
+    if smaller := engine.words.reduced(result, ordered):
+        lines.append(smaller)
+    return "\n".join(lines)
+
+
+def wishes(recipe: Recipe) -> list[str]:
+    """What a member asked for that is not as it is unless they say so."""
+    told = []
+    if recipe.strength != _DEFAULTS.strength:
+        told.append(f"strength {recipe.strength:g}")
+    if recipe.colours != _DEFAULTS.colours:
+        told.append(COLOURS[recipe.colours])
+    if recipe.style_shares:
+        told.append(f"styles {' : '.join(f'{share:g}' for share in recipe.style_shares)}")
+    if recipe.stroke != _DEFAULTS.stroke:
+        names = {value: f"{name} strokes" for name, value in STROKES.items()}
+        told.append(names.get(recipe.stroke, f"strokes × {recipe.stroke:g}"))
+    if recipe.detail != _DEFAULTS.detail:
+        told.append(f"detail {recipe.detail:g}")
+    return told
 
 
 def sent(text: str, job: Job, *, named: bool) -> str:
@@ -125,9 +168,12 @@ def shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 2].rstrip()} …"
 
 
-def described(content: str, style: str) -> str:
+def described(content: str, *styles: str) -> str:
     """Alt text from the names of the files, in at most 1,024 characters (Discord's limit)."""
-    return f"{_title(content)}, painted in the style of {_title(style)}"
+    most = 960 // (1 + len(styles))
+    *others, last = (_title(style, most) for style in styles)
+    manner = f"{', '.join(others)} and {last}" if others else last
+    return f"{_title(content, most)}, painted in the style of {manner}"
 
 
 def duration(seconds: float) -> str:
@@ -147,7 +193,9 @@ def counted(count: float, noun: str) -> str:
 def _line(number: int, job: Job, *, reason: bool) -> str:
     because = f" ({explain(job.cause).rstrip('.')})" if reason and job.state is State.FAILED and job.cause else ""
     when = f"<t:{int(job.created_at.timestamp())}:R>"
-    return f"**{number}.** {titled(job.description)} · {_state(job)}{because} · {when} · recipe `{job.recipe.id}`"
+    return (
+        f"**{number}.** {titled(job.description)} · {_state(job)}{because} · {when} · recipe `{job.painted_recipe.id}`"
+    )
 
 
 def _state(job: Job) -> str:  # noqa: PLR0911 - one return for each state is the clearest form
@@ -170,6 +218,6 @@ def _state(job: Job) -> str:  # noqa: PLR0911 - one return for each state is the
             return "failed"
 
 
-def _title(filename: str) -> str:
+def _title(filename: str, most: int) -> str:
     words = _UNSPEAKABLE.sub(" ", filename.rsplit(".", 1)[0]).split()
-    return " ".join(words)[:480].strip(" .") or "a picture"
+    return " ".join(words)[:most].strip(" .") or "a picture"

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from types import FrameType
@@ -14,11 +15,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from engine import words
+from engine import arguments, words
 from engine.errors import AtelierError, PictureError
 from engine.memory import keep_large_blocks
 from engine.progress import Result, Stop
-from engine.recipe import Colours, Precision, Recipe
+from engine.recipe import (
+    LARGEST_SIZE,
+    SMALLEST_SIZE,
+    Balance,
+    Colours,
+    Optimiser,
+    Pooling,
+    Precision,
+    Recipe,
+    Start,
+)
 
 if TYPE_CHECKING:
     from engine.pictures import Picture
@@ -30,63 +41,224 @@ _FORMATS: Final[dict[str, Literal["png", "jpeg", "webp"]]] = {
     ".webp": "webp",
 }
 _DEFAULTS: Final = Recipe()
+_LOOKS: Final = "What it looks like"
+_OPTIMISED: Final = "How it is optimised"
+_RUNS: Final = "Where it runs"
+_OUTPUT: Final = "Output"
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """What computes."""
+
+    device: str
+    threads: int | None
+    weights: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """What is written."""
+
+    painting: Path
+    previews: Path | None
+    recipe: Path | None
 
 
 def stylize(
-    content: Annotated[Path, typer.Argument(help="The photo to paint.", show_default=False)],
+    context: typer.Context,
+    content: Annotated[Path, typer.Argument(metavar="CONTENT", help="The photo to paint.", show_default=False)],
     styles: Annotated[
-        list[Path], typer.Argument(help="The picture whose style to take; several are blended.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="STYLE[:WEIGHT]",
+            help="The picture whose style to take. Several are blended, by their weights: 1 where none is given.",
+            show_default=False,
+        ),
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="Where to write the painting (.png, .jpg or .webp).", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where to write the painting (.png, .jpg or .webp).",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
     ],
-    size: Annotated[int, typer.Option(help="Longer side of the painting, in pixels.")] = _DEFAULTS.size,
-    steps: Annotated[int, typer.Option(help="Steps of Adam in all, over all scales.")] = _DEFAULTS.steps,
-    strength: Annotated[float, typer.Option(help="0 gives the photo back, 100 is nearly all style.")] = 50,
-    colours: Annotated[Colours, typer.Option(help="Whose colours the painting has.")] = "style",
-    seed: Annotated[int, typer.Option(help="Of the noise on the first image.")] = 0,
-    content_weight: Annotated[float, typer.Option(help="Factor on the content loss.")] = 1.0,
-    style_weight: Annotated[float, typer.Option(help="Factor on the style loss.")] = 1.0,
-    content_layer: Annotated[
-        list[str] | None, typer.Option(help="LAYER[:WEIGHT], repeatable.", show_default="relu4_2")
+    strength: Annotated[
+        float,
+        typer.Option(metavar="0-100", help="0 gives the photo back, 100 is nearly all style.", rich_help_panel=_LOOKS),
+    ] = _DEFAULTS.strength,
+    detail: Annotated[
+        float,
+        typer.Option(
+            metavar="0-100",
+            help="How closely edges, and how places relate to each other, are held to the photo's.",
+            rich_help_panel=_LOOKS,
+        ),
+    ] = _DEFAULTS.detail,
+    stroke: Annotated[
+        float,
+        typer.Option(
+            metavar="0.25-4",
+            help="Size of the strokes, whatever the painting's: below 1 finer, above 1 broader.",
+            rich_help_panel=_LOOKS,
+        ),
+    ] = _DEFAULTS.stroke,
+    colours: Annotated[
+        Colours,
+        typer.Option(
+            help="The styles' own; the styles', matched to the photo's palette; or the photo's, place by place.",
+            rich_help_panel=_LOOKS,
+        ),
+    ] = _DEFAULTS.colours,
+    style_layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--style-layer",
+            metavar="LAYER[:WEIGHT]",
+            help="A layer of VGG19 whose statistics are the style's, convX_Y or reluX_Y; repeatable.",
+            show_default=" ".join(_DEFAULTS.style_layers),
+            rich_help_panel=_LOOKS,
+        ),
     ] = None,
-    style_layer: Annotated[
-        list[str] | None, typer.Option(help="LAYER[:WEIGHT], repeatable.", show_default="relu1_1 … relu5_1")
+    content_layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--content-layer",
+            metavar="LAYER[:WEIGHT]",
+            help="A layer whose features stay the photo's; repeatable.",
+            show_default=" ".join(_DEFAULTS.content_layers),
+            rich_help_panel=_LOOKS,
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", envvar="DEVICE")] = "auto",
-    precision: Annotated[Precision, typer.Option(help="Of the network's activations.", envvar="PRECISION")] = "auto",
+    style_weight: Annotated[
+        float, typer.Option(help="Factor on the style loss, on top of --strength.", rich_help_panel=_LOOKS)
+    ] = _DEFAULTS.style_weight,
+    content_weight: Annotated[
+        float, typer.Option(help="Factor on the content loss.", rich_help_panel=_LOOKS)
+    ] = _DEFAULTS.content_weight,
+    total_variation: Annotated[
+        float, typer.Option(help="Weight of the total variation: smooths.", rich_help_panel=_LOOKS)
+    ] = _DEFAULTS.total_variation,
+    pooling: Annotated[
+        Pooling,
+        typer.Option(
+            help="How VGG19 pools: max, as it was trained, or average, which smooths.", rich_help_panel=_LOOKS
+        ),
+    ] = _DEFAULTS.pooling,
+    recipe_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipe",
+            help="A recipe to begin from, in JSON as --save-recipe writes it. Options beside it override it.",
+            show_default=False,
+            rich_help_panel=_LOOKS,
+        ),
+    ] = None,
+    steps: Annotated[
+        int, typer.Option(help="Steps of the optimiser in all, over all scales.", rich_help_panel=_OPTIMISED)
+    ] = _DEFAULTS.steps,
+    optimiser: Annotated[Optimiser, typer.Option(help="Adam or L-BFGS.", rich_help_panel=_OPTIMISED)] = (
+        _DEFAULTS.optimiser
+    ),
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            help="End early when ten steps changed the picture by less than so many of 255 grey levels; 0: never.",
+            rich_help_panel=_OPTIMISED,
+        ),
+    ] = _DEFAULTS.tolerance,
+    balance: Annotated[
+        Balance,
+        typer.Option(
+            help="The style layers' weights: fixed, or shifted on the way to those that lag behind.",
+            rich_help_panel=_OPTIMISED,
+        ),
+    ] = _DEFAULTS.balance,
+    start: Annotated[
+        Start,
+        typer.Option(
+            help="The first image: the photo, the photo in the styles' colours, or noise.", rich_help_panel=_OPTIMISED
+        ),
+    ] = _DEFAULTS.start,
+    noise: Annotated[
+        float,
+        typer.Option(
+            metavar="0-1",
+            help="Noise on the first image, which lets flat areas take strokes.",
+            rich_help_panel=_OPTIMISED,
+        ),
+    ] = _DEFAULTS.noise,
+    seed: Annotated[int, typer.Option(help="Of all noise.", rich_help_panel=_OPTIMISED)] = _DEFAULTS.seed,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or cuda:N.", envvar="DEVICE", rich_help_panel=_RUNS)
+    ] = "auto",
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="Of the network's activations. auto: bfloat16 where the device computes in it.",
+            envvar="PRECISION",
+            rich_help_panel=_RUNS,
+        ),
+    ] = _DEFAULTS.precision,
     threads: Annotated[
-        int | None, typer.Option(help="Cores to use.", envvar="THREADS", min=1, show_default="all that are granted")
+        int | None,
+        typer.Option(
+            help="Cores to use.",
+            envvar="THREADS",
+            min=1,
+            show_default="all that are granted",
+            rich_help_panel=_RUNS,
+        ),
     ] = None,
-    weights: Annotated[str, typer.Option(help="embedded, torchvision or a file.", envvar="VGG19_WEIGHTS")] = "embedded",
-    previews: Annotated[Path | None, typer.Option(help="A folder for pictures on the way.", show_default=False)] = None,
+    weights: Annotated[
+        str,
+        typer.Option(help="Of VGG19: embedded, torchvision or a file.", envvar="VGG19_WEIGHTS", rich_help_panel=_RUNS),
+    ] = "embedded",
+    size: Annotated[
+        int,
+        typer.Option(
+            metavar=f"{SMALLEST_SIZE}-{LARGEST_SIZE}",
+            help="Longer side of the painting, in pixels.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = _DEFAULTS.size,
+    previews: Annotated[
+        Path | None,
+        typer.Option(help="A folder for pictures on the way.", show_default=False, rich_help_panel=_OUTPUT),
+    ] = None,
+    save_recipe: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write the recipe that was painted, in JSON.", show_default=False, rich_help_panel=_OUTPUT
+        ),
+    ] = None,
 ) -> None:
-    """Paint CONTENT in the manner of STYLES.
+    """Paint CONTENT in the manner of one STYLE, or of several: starry.jpg:0.7 scream.jpg:0.3
 
     Ctrl-C ends it early and keeps the picture so far; a second Ctrl-C gives it up.
+
+    The same recipe on the same pictures and device gives the same painting.
     """
     console = Console(stderr=True)
     try:
-        recipe = Recipe(
-            size=size,
-            steps=steps,
-            strength=strength,
-            colours=colours,
-            seed=seed,
-            content_weight=content_weight,
-            style_weight=style_weight,
-            content_layers=_layers(content_layer) or _DEFAULTS.content_layers,
-            style_layers=_layers(style_layer) or _DEFAULTS.style_layers,
-            precision=precision,
+        chosen = [arguments.style(each) for each in styles]
+        recipe = arguments.recipe(recipe_file, _said(context, environment=recipe_file is None), chosen)
+        _paint(
+            recipe,
+            content,
+            [each.path for each in chosen],
+            _Where(device, threads, weights),
+            _Output(output, previews, save_recipe),
+            console,
         )
     except ValidationError as error:
         for problem in error.errors():
             field = ".".join(map(str, problem["loc"])) or "recipe"
             console.print(f"[red]{escape(field)}:[/] {escape(problem['msg'])}")
         raise typer.Exit(2) from error
-    try:
-        _paint(recipe, content, styles, output, device, threads, weights, previews, console)
     except AtelierError as error:
         console.print(f"[red]{escape(words.explain(error))}[/]")
         raise typer.Exit(1) from error
@@ -95,29 +267,33 @@ def stylize(
         raise typer.Exit(1) from error
 
 
-def _layers(given: list[str] | None) -> Any:
-    """``relu4_2:0.5`` and ``relu4_2`` to weights; what is no layer or no number is left to the recipe to refuse."""
-    return {layer: weight or 1.0 for layer, _, weight in (each.partition(":") for each in given or [])}
+def _said(context: typer.Context, *, environment: bool) -> dict[str, Any]:
+    """The fields of the recipe that were given as options, or where wanted by the environment: the parameters above
+    that are named as a field.
+    """
+    sources = {"COMMANDLINE", "ENVIRONMENT"} if environment else {"COMMANDLINE"}
+    said: dict[str, Any] = {}
+    for name in Recipe.model_fields.keys() & context.params.keys():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name in sources:
+            value = context.params[name]
+            said[name] = arguments.layers(value) if name in {"content_layers", "style_layers"} else value
+    return said
 
 
-def _paint(
-    recipe: Recipe,
-    content: Path,
-    styles: list[Path],
-    output: Path,
-    device: str,
-    threads: int | None,
-    weights: str,
-    previews: Path | None,
-    console: Console,
-) -> None:
-    format = _FORMATS.get(output.suffix.lower())
+def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, output: _Output, console: Console) -> None:
+    format = _FORMATS.get(output.painting.suffix.lower())
     if format is None:
-        raise typer.BadParameter(f"{output.name}: the name must end in {', '.join(_FORMATS)}", param_hint="--output")
-    pictures = [_read(path, recipe.size) for path in (content, *styles)]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if previews:
-        previews.mkdir(parents=True, exist_ok=True)
+        raise typer.BadParameter(
+            f"{output.painting.name}: the name must end in {', '.join(_FORMATS)}", param_hint="--output"
+        )
+    of_strokes = round(recipe.size * max(1.0, recipe.stroke))
+    pictures = [_read(content, recipe.size), *(_read(style, of_strokes) for style in styles)]
+    for file in (output.painting, output.recipe):
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+    if output.previews:
+        output.previews.mkdir(parents=True, exist_ok=True)
     with console.status("Loading VGG19 …"):
         from PIL import Image
 
@@ -127,11 +303,12 @@ def _paint(
         from engine.vgg19 import resident
 
         keep_large_blocks()
-        set_threads(threads)
-        compute = choose(device, recipe.precision)
-        network = resident(weights, compute.device, compute.dtype)
+        set_threads(where.threads)
+        compute = choose(where.device, recipe.precision)
+        network = resident(where.weights, compute.device, compute.dtype)
     stop = Stop()
-    painting = paint(pictures[0], pictures[1:], recipe, network, stop, pace=Pace(preview=2.0 if previews else None))
+    pace = Pace(preview=2.0 if output.previews else None)
+    painting = paint(pictures[0], pictures[1:], recipe, network, stop, pace=pace)
     with _finish_on_interrupt(stop), _bar(console) as bar:
         task = bar.add_task(
             f"{compute.name}, {compute.precision}", total=recipe.steps, loss=float("nan"), rate="", left="…"
@@ -142,8 +319,8 @@ def _paint(
             except StopIteration as end:
                 result: Result = end.value
                 break
-            if progress.preview and previews:
-                (previews / f"preview-{progress.step:04}.jpg").write_bytes(progress.preview)
+            if progress.preview and output.previews:
+                (output.previews / f"preview-{progress.step:04}.jpg").write_bytes(progress.preview)
             bar.update(
                 task,
                 completed=progress.step,
@@ -153,10 +330,11 @@ def _paint(
             )
     picture = Image.open(BytesIO(result.picture))
     alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
-    output.write_bytes(result.picture if format == "png" else encode(picture.convert("RGB"), format, alpha=alpha))
-    early = "" if result.ending == "finished" else f", ended early after {result.steps} steps"
-    size = f"{result.width} × {result.height} px"
-    console.print(f"{escape(str(output))}: {size} in {result.seconds:.1f} s{early}, recipe {recipe.id}")
+    painted = result.picture if format == "png" else encode(picture.convert("RGB"), format, alpha=alpha)
+    output.painting.write_bytes(painted)
+    if output.recipe:
+        output.recipe.write_text(result.recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    console.print(escape(f"{output.painting}: {words.painted(result, recipe)}"))
 
 
 def _read(path: Path, size: int) -> "Picture":

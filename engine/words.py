@@ -17,6 +17,8 @@ from engine.errors import (
     VersionMismatch,
     WorkerLost,
 )
+from engine.progress import Result
+from engine.recipe import Recipe
 
 MEBIBYTE = 2**20
 
@@ -58,3 +60,29 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
             return f"The worker is of another version, {found}. Install the same as the bot's, {wanted}."
         case _:
             return str(error)
+
+
+def ending(result: Result) -> str:
+    """Why a painting ended."""
+    of_all = f"after {result.steps:,} of {result.recipe.steps:,} steps"
+    match result.ending:
+        case "settled":
+            return f"The picture had stopped changing {of_all}."
+        case "stopped":
+            return f"Ended early {of_all}."
+        case "finished":
+            return f"Finished after {result.steps:,} {'step' if result.steps == 1 else 'steps'}."
+
+
+def painted(result: Result, ordered: Recipe) -> str:
+    """All that there is to say of a painting, in a line."""
+    size = f"{result.width} × {result.height} px in {result.seconds:.1f} s, recipe {result.recipe.id}."
+    return " ".join(filter(None, (size, ending(result), reduced(result, ordered))))
+
+
+def reduced(result: Result, ordered: Recipe) -> str | None:
+    """Why a painting is smaller than it was ordered; None where it isn't."""
+    size = result.recipe.size
+    if size >= ordered.size:
+        return None
+    return f"Painted at {size:,} px: {ordered.size:,} px did not fit into the painter's memory."

@@ -1,11 +1,16 @@
 """What can go wrong with a job, besides what the engine raises."""
 
 import json
-from typing import Literal
 
 from engine.errors import AtelierError, OperatorError, PictureError
 
-Role = Literal["content", "style"]
+Role = str
+"""What a picture of an order is: ``content``, ``style``, and where there are more of them ``style 2`` and so on."""
+
+
+def style_role(index: int) -> Role:
+    """Of the style picture at that place, from 0."""
+    return f"style {index + 1}" if index else "style"
 
 
 class PictureRejected(AtelierError):
@@ -24,6 +29,14 @@ class DownloadFailed(AtelierError):
         super().__init__(role, detail)
         self.role = role
         self.detail = detail
+
+
+class MixUnusable(AtelierError):
+    """What should say how much of each of ``styles`` style pictures is taken does not."""
+
+    def __init__(self, styles: int) -> None:
+        super().__init__(styles)
+        self.styles = styles
 
 
 class TooManyJobs(AtelierError):

@@ -66,17 +66,26 @@ class Painted:
     height: int
     steps: int
     seconds: float
-    ending: Literal["finished", "stopped"]
+    ending: Literal["finished", "settled", "stopped"]
+    size: int | None = None
+    """The recipe's that was painted, which may be smaller than ordered. None in rows that were written before it could
+    be: as ordered.
+    """
 
     @classmethod
     def of(cls, result: Result, picture: str) -> Self:
         """A result, whose picture was kept under that name."""
-        same = {field.name: getattr(result, field.name) for field in fields(cls)}
-        return cls(**same | {"picture": picture})
+        same = {field.name: getattr(result, field.name) for field in fields(cls) if field.name != "size"}
+        return cls(**same | {"picture": picture, "size": result.recipe.size})
 
-    def result(self, recipe: Recipe, picture: bytes) -> Result:
+    def result(self, ordered: Recipe, picture: bytes) -> Result:
         """Undo :meth:`of`."""
-        return Result(**asdict(self) | {"recipe": recipe, "picture": picture})
+        same = {name: value for name, value in asdict(self).items() if name != "size"}
+        return Result(**same | {"recipe": self.recipe(ordered), "picture": picture})
+
+    def recipe(self, ordered: Recipe) -> Recipe:
+        """What was painted of what was ordered."""
+        return ordered if self.size is None else ordered.model_copy(update={"size": self.size})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,7 @@ class Job:
     id: str
     owner: int
     recipe: Recipe
+    """As ordered."""
     content: str
     styles: tuple[str, ...]
     address: str
@@ -102,6 +112,11 @@ class Job:
     cause: AtelierError | None = None
     """Why there is no result."""
     way: Way | None = None
+
+    @property
+    def painted_recipe(self) -> Recipe:
+        """What was painted; as ordered, where nothing is yet."""
+        return self.recipe if self.painted is None else self.painted.recipe(self.recipe)
 
 
 class Reply(Protocol):

@@ -30,6 +30,7 @@ from bot.jobs.errors import (
     PictureRejected,
     Role,
     TooManyJobs,
+    style_role,
 )
 from bot.jobs.job import OPEN, Job, Order, State, new_id
 from bot.jobs.line import LEASE
@@ -129,8 +130,8 @@ class Jobs:
         """
         await self._storage.check_room(len(order.content) + sum(map(len, order.styles)))
         await self._check("content", order.content)
-        for style in order.styles:
-            await self._check("style", style)
+        for index, style in enumerate(order.styles):
+            await self._check(style_role(index), style)
         job = Job(
             id=order.id,
             owner=order.owner,

@@ -63,7 +63,9 @@ async def _shown(interaction: "discord.Interaction[Atelier]", job_id: str) -> tu
         return words.too_large_here(len(picture)), []
     kind = "png" if job.painted is None else job.painted.format
     file = discord.File(io.BytesIO(picture), f"painting-{job.id}.{kind}", description=job.description[:ALT_TEXT])
-    return (words.titled(job.description) if job.painted is None else words.caption(job.painted, job.recipe)), [file]
+    if job.painted is None:
+        return words.titled(job.description), [file]
+    return words.caption(job.painted.result(job.recipe, picture), job.recipe), [file]
 
 
 def jobs_view(jobs: Sequence[Job]) -> ui.View | None:

@@ -125,6 +125,16 @@ class TestAPainting:
         assert message.buttons == ()
         assert direct_messages(discord) == []
 
+    async def test_that_is_smaller_than_ordered_says_so(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        ordered = dataclasses.replace(job, recipe=Recipe(size=1024))
+        smaller = dataclasses.replace(result(), recipe=Recipe(size=96))
+        assert await deliver(ordered, smaller) == "token"
+        first, *more = the_one(discord.channel_messages).content.splitlines()
+        assert first.endswith(f"recipe `{Recipe(size=96).id}`")
+        assert more == ["Painted at 96 px: 1,024 px did not fit into the painter's memory."]
+
     async def test_is_edited_in_by_the_bot_once_the_token_has_died(
         self, discord: LocalDiscord, job: Job, deliver: Deliver
     ) -> None:

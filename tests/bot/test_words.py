@@ -22,13 +22,14 @@ from bot.jobs.errors import (
     DownloadFailed,
     JobEnded,
     JobExpired,
+    MixUnusable,
     NotYourJob,
     PictureRejected,
     SecretKeyUnusable,
     TooManyJobs,
     UnexpectedError,
 )
-from bot.jobs.job import Job, State
+from bot.jobs.job import Job, Painted, State
 from engine.errors import (
     AtelierError,
     BlobLost,
@@ -86,6 +87,9 @@ ERRORS: list[AtelierError] = [
     AlreadyAccepted(),
     DownloadFailed("content", "ClientConnectorError(ConnectionKey(host='cdn.discordapp.com'))"),
     DownloadFailed("style", "the CDN answered 404"),
+    PictureRejected("style 2", PictureTooSmall(3, 16384, 32)),
+    DownloadFailed("style 3", "the CDN answered 404"),
+    *(MixUnusable(styles) for styles in (1, 2, 3)),
     TooManyJobs(1),
     TooManyJobs(3),
     NotYourJob(),
@@ -124,7 +128,7 @@ class TestAnError:
     def test_is_told_in_short_whole_sentences(self, error: AtelierError) -> None:
         text = words.explain(error)
         assert text.endswith(".")
-        assert re.match(r"(\*\*(Content|Style):\*\* )?[A-Z]", text)
+        assert re.match(r"(\*\*(Content|Style( \d)?|Mix):\*\* )?[A-Z]", text)
         assert len(text) < 200
         assert text == " ".join(text.split())
 
@@ -154,6 +158,10 @@ def test_different_errors_are_told_differently() -> None:
         (PictureRejected("style", PictureTooLarge("bytes", 2**30, 16 * 2**20)), ["Style", "16 MB"]),
         (PictureRejected("content", PictureTooSmall(20, 300, 32)), ["Content", "20 × 300", "32"]),
         (PictureRejected("content", PictureTooLarge("pixels", 10**9, 64_000_000)), ["64 megapixels"]),
+        (PictureRejected("style 2", NotAPicture()), ["**Style 2:**"]),
+        (MixUnusable(1), ["one style only", "`style2`"]),
+        (MixUnusable(2), ["each of your 2 styles", "`60 30`"]),
+        (MixUnusable(3), ["each of your 3 styles", "`60 30 10`"]),
         (TooManyJobs(1), ["1 picture "]),
         (TooManyJobs(3), ["3 pictures "]),
         (OutOfMemory(2048), ["2048"]),
@@ -233,6 +241,48 @@ def test_a_caption_says_time_size_and_recipe() -> None:
     assert words.caption(result, recipe) == f"Painted in 1 min 15 s · 512 × 384 · recipe `{recipe.id}`"
 
 
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({"strength": 70}, "strength 70"),
+        ({"strength": 33.5}, "strength 33.5"),
+        ({"colours": "matched"}, "colours matched to the photo"),
+        ({"colours": "content"}, "the photo's colours"),
+        ({"style_shares": (70, 30)}, "styles 70 : 30"),
+        ({"stroke": 0.5}, "fine strokes"),
+        ({"stroke": 2}, "broad strokes"),
+        ({"stroke": 3}, "strokes × 3"),
+        ({"detail": 40}, "detail 40"),
+        ({"strength": 0, "detail": 100, "stroke": 2}, "strength 0 · broad strokes · detail 100"),
+    ],
+)
+def test_a_caption_says_what_was_asked_for(wish: dict[str, Any], told: str) -> None:
+    recipe = Recipe(**wish)
+    result = Result(b"", "png", 512, 384, recipe, 60, 75.2, "finished")
+    assert words.caption(result, recipe) == f"Painted in 1 min 15 s · 512 × 384 · {told} · recipe `{recipe.id}`"
+
+
+def test_a_caption_says_why_a_picture_is_smaller_or_was_ready_early_and_the_recipe_that_was_painted() -> None:
+    ordered = Recipe(size=1024, steps=1200)
+    painted = Recipe(size=724, steps=1200)
+    result = Result(b"", "png", 724, 543, painted, 63, 75.2, "settled")
+    assert words.caption(result, ordered).splitlines() == [
+        f"Painted in 1 min 15 s · 724 × 543 · recipe `{painted.id}`",
+        "The picture had stopped changing after 63 of 1,200 steps.",
+        "Painted at 724 px: 1,024 px did not fit into the painter's memory.",
+    ]
+    stopped = Result(b"", "png", 1024, 768, ordered, 1001, 75.2, "stopped")
+    assert words.caption(stopped, ordered).splitlines()[1:] == ["Ended early after 1,001 of 1,200 steps."]
+
+
+def test_a_list_names_the_recipe_that_was_painted() -> None:
+    painted = Painted("77", "png", 724, 543, 60, 8.0, "finished", size=724)
+    as_ordered = Painted("77", "png", 1024, 768, 60, 8.0, "finished")
+    for made, size in ((painted, 724), (as_ordered, 1024), (None, 1024)):
+        text = words.listed([job("A town", recipe=Recipe(size=1024), painted=made)])
+        assert f"recipe `{Recipe(size=size).id}`" in text
+
+
 HOSTILE = [
     "",
     ".",
@@ -255,7 +305,13 @@ HOSTILE = [
 @given(st.text(), st.text())
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_alt_text_is_one_line_that_fits_whatever_the_files_are_called(hostile: str, content: str, style: str) -> None:
-    for names in ((hostile, style), (content, hostile), (content, style)):
+    for names in (
+        (hostile, style),
+        (content, hostile),
+        (content, style),
+        (hostile, style, hostile),
+        (hostile, hostile, content, hostile),
+    ):
         text = words.described(*names)
         assert len(text) <= ALT_TEXT_LIMIT
         assert text == " ".join(text.split())
@@ -280,6 +336,11 @@ def test_alt_text_is_one_line_that_fits_whatever_the_files_are_called(hostile: s
 )
 def test_alt_text_names_a_file_as_people_would(filename: str, title: str) -> None:
     assert words.described(filename, "waves.png") == f"{title}, painted in the style of waves"
+
+
+def test_alt_text_names_every_style() -> None:
+    assert words.described("town.png", "waves.png", "sky.jpg") == "town, painted in the style of waves and sky"
+    assert words.described("a.png", "b.png", "c.png", "d.png") == "a, painted in the style of b, c and d"
 
 
 def job(description: str, **changes: Any) -> Job:

@@ -1,9 +1,10 @@
 """``atelier stylize`` as people type it."""
 
+import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,16 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from engine import progress
 from engine.cli import stylize
+from engine.pictures import Picture
+from engine.recipe import Recipe
 from engine.vgg19 import VGG19
 from tests.engine import picture_corpus as corpus
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("--size", "64", "--steps", "3", "--device", "cpu", "--precision", "float32", "--threads", "1")
+HERE = ("--device", "cpu", "--threads", "1")
+SMALL = ("--size", "64", "--steps", "3", "--precision", "float32", *HERE)
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(stylize)
@@ -65,6 +70,7 @@ def test_the_painting_is_written_in_the_format_of_its_name(name: str, format: st
     image = opened(folder / name)
     assert (image.format, image.size) == (format, (64, 43))
     assert f"{name}: 64 × 43 px" in done.stderr
+    assert "Finished after 3 steps." in done.stderr
     assert done.stdout == ""
 
 
@@ -84,37 +90,175 @@ def test_the_same_seed_gives_the_same_file_and_another_gives_another(folder: Pat
     assert one == two != three
 
 
-def test_options_reach_the_recipe(folder: Path) -> None:
-    """Told by its name, which each field changes."""
-    from engine.recipe import Recipe
+SAID: dict[str, tuple[str, ...]] = {
+    "size": ("--size", "70"),
+    "steps": ("--steps", "2"),
+    "optimiser": ("--optimiser", "lbfgs"),
+    "start": ("--start", "matched"),
+    "tolerance": ("--tolerance", "0.25"),
+    "strength": ("--strength", "70"),
+    "detail": ("--detail", "30"),
+    "stroke": ("--stroke", "1.5"),
+    "content_weight": ("--content-weight", "2"),
+    "style_weight": ("--style-weight", "3"),
+    "content_layers": ("--content-layer", "relu3_1", "--content-layer", "relu4_1:0.5"),
+    "style_layers": ("--style-layer", "relu2_1:2"),
+    "balance": ("--balance", "dynamic"),
+    "style_shares": (),
+    "colours": ("--colours", "matched"),
+    "total_variation": ("--total-variation", "0.5"),
+    "pooling": ("--pooling", "average"),
+    "noise": ("--noise", "0.1"),
+    "seed": ("--seed", "9"),
+    "precision": ("--precision", "float32"),
+}
+"""How each field of a recipe is said."""
+UNDERSTOOD = Recipe(
+    size=70, steps=2, optimiser="lbfgs", start="matched", tolerance=0.25, strength=70, detail=30, stroke=1.5,
+    content_weight=2, style_weight=3, content_layers={"relu3_1": 1, "relu4_1": 0.5}, style_layers={"relu2_1": 2},
+    balance="dynamic", style_shares=(0.7, 1), colours="matched", total_variation=0.5, pooling="average", noise=0.1,
+    seed=9, precision="float32",
+)  # fmt: skip
 
+
+def test_every_field_of_a_recipe_can_be_said(folder: Path) -> None:
+    assert set(SAID) == set(Recipe.model_fields) - {"version", "method"}
+    options = [part for parts in SAID.values() for part in parts]
     done = run(
-        "photo.png", "style.jpg", "photo.png", "-o", "out.png", *SMALL, "--strength", "70", "--colours", "content",
-        "--content-weight", "2", "--style-weight", "3", "--content-layer", "relu3_1", "--content-layer", "relu4_1:0.5",
-        "--style-layer", "relu2_1:2", "--seed", "9",
-    )  # fmt: skip
+        "photo.png", "style.jpg:0.7", "photo.png", "-o", "out.png", "--save-recipe", "new/out.json", *HERE, *options
+    )
     assert done.exit_code == 0, done.output
-    recipe = Recipe(
-        size=64, steps=3, strength=70, colours="content", content_weight=2, style_weight=3, seed=9,
-        content_layers={"relu3_1": 1, "relu4_1": 0.5}, style_layers={"relu2_1": 2}, precision="float32",
-    )  # fmt: skip
-    assert f"recipe {recipe.id}" in done.stderr
+    written = (folder / "new" / "out.json").read_text(encoding="utf-8")
+    assert Recipe.model_validate_json(written) == UNDERSTOOD
+    assert f"recipe {UNDERSTOOD.id}" in done.stderr
 
 
 def test_help_names_every_option_and_what_ctrl_c_does(folder: Path) -> None:
     done = run("--help")
     assert done.exit_code == 0
     for word in (
+        *(parts[0] for parts in SAID.values() if parts),
+        "STYLE[:WEIGHT]",
         "--output",
-        "--size",
-        "--strength",
-        "--style-layer",
         "--weights",
         "--previews",
+        "--recipe",
+        "--save-recipe",
         "VGG19_WEIGHTS",
         "Ctrl-C",
     ):
         assert word in done.stdout
+    for panel in ("What it looks like", "How it is optimised", "Where it runs", "Output"):
+        assert panel in done.stdout
+    for name in ("size", "steps", "strength", "noise", "colours", "optimiser", "precision"):
+        assert f"[default: {getattr(Recipe(), name):}]" in done.stdout
+
+
+def test_several_styles_take_the_weights_behind_their_names(folder: Path) -> None:
+    (folder / "a:b.jpg").write_bytes((folder / "style.jpg").read_bytes())
+    (folder / "of the year:2.jpg").write_bytes((folder / "style.jpg").read_bytes())
+    for styles, shares in (
+        (["style.jpg"], ()),
+        (["style.jpg", "photo.png"], ()),
+        (["style.jpg:3", "photo.png"], (3, 1)),
+        (["style.jpg", "photo.png:.5"], (1, 0.5)),
+        (["a:b.jpg", "a:b.jpg:0", "of the year:2.jpg:1e1"], (1, 0, 10)),
+    ):
+        done = run("photo.png", *styles, "-o", "out.png", *SMALL, "--steps", "1", "--save-recipe", "out.json")
+        assert done.exit_code == 0, done.output
+        assert Recipe.model_validate_json((folder / "out.json").read_text()).style_shares == shares
+
+
+def test_a_saved_recipe_makes_the_picture_again_and_what_is_said_beside_it_overrides_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def painted(*arguments: str) -> tuple[bytes, Recipe]:
+        done = run("photo.png", *arguments, "-o", "out.png", *HERE, "--save-recipe", "out.json")
+        assert done.exit_code == 0, done.output
+        return (folder / "out.png").read_bytes(), Recipe.model_validate_json((folder / "out.json").read_text())
+
+    first, recipe = painted("style.jpg:2", "photo.png:3", *SMALL, "--strength", "80", "--style-layer", "relu2_1")
+    (folder / "out.json").rename(folder / "first.json")
+    monkeypatch.setenv("PRECISION", "bfloat16")  # a recipe's own goes before it
+    assert painted("style.jpg", "photo.png", "--recipe", "first.json") == (first, recipe)
+    _, other = painted(
+        "style.jpg", "photo.png:4", "--recipe", "first.json", "--strength", "50", "--style-layer", "relu1_1"
+    )  # 50 is the default, and is said all the same
+    said = {"strength": 50, "style_layers": {"relu1_1": 1}, "style_shares": (1, 4)}
+    assert other == recipe.model_copy(update=said)
+
+
+def test_the_environment_says_a_precision_where_nothing_else_does(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRECISION", "bfloat16")
+    (folder / "mine.json").write_text("{}")
+    for more, precision in (
+        ([], "bfloat16"),
+        (["--precision", "float32"], "float32"),
+        (["--recipe", "mine.json"], "auto"),
+    ):
+        small = ("--size", "64", "--steps", "1", *HERE)
+        done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "out.json", *small, *more)
+        assert done.exit_code == 0, done.output
+        assert Recipe.model_validate_json((folder / "out.json").read_text()).precision == precision
+
+
+def test_a_recipe_of_an_older_version_is_painted(folder: Path) -> None:
+    (folder / "old.json").write_text(json.dumps({"version": 1, "method": "gatys", "size": 64, "steps": 1, "seed": 3}))
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--recipe", "old.json", *HERE)
+    assert done.exit_code == 0, done.output
+    assert f"recipe {Recipe(size=64, steps=1, seed=3).id}" in done.stderr
+
+
+@pytest.fixture
+def studio(monkeypatch: pytest.MonkeyPatch, network: VGG19) -> Callable[[progress.Result], list[Picture]]:
+    """Have a painting end as it is said, whatever it is of; gives the pictures that it is given."""
+
+    def paint(result: progress.Result) -> list[Picture]:
+        given: list[Picture] = []
+
+        def painting(
+            content: Picture, styles: Sequence[Picture], *_: Any, **__: Any
+        ) -> Generator[progress.Progress, None, progress.Result]:
+            given.extend((content, *styles))
+            yield from ()
+            return result
+
+        monkeypatch.setattr("engine.painting.paint", painting)
+        return given
+
+    return paint
+
+
+def test_the_last_line_says_what_was_painted_and_why_it_ended(
+    studio: Callable[[progress.Result], list[Picture]], folder: Path
+) -> None:
+    """Memory was short here, so that the recipe to make it again is not the one that was asked for."""
+    painted = Recipe(size=724, precision="float32")
+    picture = corpus.saved(corpus.scene(), "PNG")
+    studio(progress.Result(picture, "png", 724, 543, painted, 63, 75.24, "settled"))
+    options = (*SMALL, "--size", "1024", "--save-recipe", "out.json")
+    done = run("photo.png", "style.jpg", "-o", "out.png", *options)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.splitlines()[-1] == (
+        f"out.png: 724 × 543 px in 75.2 s, recipe {painted.id}."
+        f" The picture had stopped changing after 63 of {painted.steps} steps."
+        " Painted at 724 px: 1,024 px did not fit into the painter's memory."
+    )
+    assert Recipe.model_validate_json((folder / "out.json").read_text()) == painted
+
+
+def test_styles_are_read_as_large_as_their_strokes_need(
+    studio: Callable[[progress.Result], list[Picture]], folder: Path
+) -> None:
+    for name in ("photo", "style"):
+        Image.new("RGB", (600, 300), "teal").save(folder / f"{name}.bmp")
+    for stroke, longer_side in (("3", 192), ("0.5", 64)):
+        given = studio(progress.Result(corpus.saved(corpus.scene(), "PNG"), "png", 64, 32, Recipe(), 3, 1, "finished"))
+        done = run("photo.bmp", "style.bmp", "style.bmp", "-o", "out.png", *SMALL, "--stroke", stroke)
+        assert done.exit_code == 0, done.output
+        assert [max(picture.rgb.size) for picture in given] == [64, longer_side, longer_side]
 
 
 # --- What is refused ---
@@ -138,10 +282,28 @@ def test_help_names_every_option_and_what_ctrl_c_does(folder: Path) -> None:
         (["-o", "out.tiff"], "the name must end in .png, .jpg, .jpeg, .webp"),
         (["-o", "out"], "the name must end in"),
         (["--colour", "blue"], "No such option"),
+        (["--detail", "-1"], "detail: Input should be greater than or equal to 0"),
+        (["--stroke", "5"], "stroke: Input should be less than or equal to 4"),
+        (["--tolerance", "nan"], "tolerance: Input should be"),
+        (["--optimiser", "sgd"], "'sgd' is not one of"),
+        (["photo.png:-1"], "style_shares.1: Input should be greater than or equal to 0"),
+        (["photo.png:1e999"], "style_shares.1: Input should be a finite number"),
+        (["photo.png:much"], "photo.png:much: much is no weight; give a number after the colon"),
+        (["photo.png:"], "photo.png:: nothing is no weight"),
+        (["--recipe", "shares.json"], "shares.json has weights for 2 styles, not for 1"),
+        (["--recipe", "photo.png"], "photo.png is no JSON"),
+        (["--recipe", "text.json"], "text.json is no JSON"),
+        (["--recipe", "list.json"], "list.json holds no recipe"),
+        (["--recipe", "wrong.json"], "strength: Input should be less than or equal to 100"),
+        (["--recipe", "wrong.json"], "brushes: Extra inputs are not permitted"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_field(arguments: list[str], said: str, folder: Path) -> None:
-    done = run("photo.png", "style.jpg", "-o", "out.png", *arguments)
+    (folder / "shares.json").write_text('{"style_shares": [1, 2]}')
+    (folder / "text.json").write_text("strength: 70")
+    (folder / "list.json").write_text("[70]")
+    (folder / "wrong.json").write_text('{"strength": 101, "brushes": 3}')
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "out.json", *arguments)
     assert done.exit_code == 2
     assert said in done.stderr
     assert not list(folder.glob("out*"))
@@ -155,9 +317,13 @@ def test_a_missing_style_or_output_is_told(folder: Path) -> None:
 
 
 def test_a_missing_file_is_named(folder: Path) -> None:
-    done = run("photo.png", "nowhere.jpg", "-o", "out.png")
+    for name in ("nowhere.jpg", "nowhere.jpg:0.5", "nowhere.jpg:much"):
+        done = run("photo.png", name, "-o", "out.png")
+        assert done.exit_code == 1
+        assert f"{name.removesuffix(':0.5')}: No such file or directory" in done.stderr
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--recipe", "nowhere.json")
     assert done.exit_code == 1
-    assert "nowhere.jpg: No such file or directory" in done.stderr
+    assert "nowhere.json: No such file or directory" in done.stderr
 
 
 def test_a_folder_for_a_picture_is_named(folder: Path) -> None:
@@ -225,7 +391,7 @@ def test_ctrl_c_ends_the_painting_and_keeps_it(interrupted: Callable[[int], None
     interrupted(1)
     done = run("photo.png", "style.jpg", "-o", "out.png", *SMALL, "--steps", "5000")
     assert done.exit_code == 0, done.output
-    assert "ended early after 3 steps" in done.stderr
+    assert "Ended early after 3 of 5,000 steps." in done.stderr
     assert opened(folder / "out.png").size == (64, 43)
 
 
@@ -262,7 +428,7 @@ def test_a_real_process_keeps_its_previews_and_its_picture_when_interrupted(fold
         finally:
             process.kill()
     assert process.returncode == 0, said
-    assert "ended early after" in said
+    assert "Ended early after" in said
     assert opened(folder / "out.png").size == (64, 43)
     preview = min((folder / "previews").iterdir())
     assert opened(preview).size == (64, 43)

@@ -1,10 +1,13 @@
 """What whoever gave the pictures reads: what is wrong, and a way forward."""
 
 import re
+from typing import Literal
 
 import pytest
 
 from engine import errors, words
+from engine.progress import Result
+from engine.recipe import Recipe
 from tests.engine.test_errors import hierarchy
 
 SAID: dict[errors.AtelierError, tuple[str, ...]] = {
@@ -48,3 +51,27 @@ def test_no_error_of_the_engine_is_left_without_words() -> None:
 def test_what_is_for_the_log_is_not_said() -> None:
     for error in (errors.PictureDamaged("PNG: OSError: secret"), errors.StorageFailed("OSError: secret")):
         assert "secret" not in words.explain(error)
+
+
+@pytest.mark.parametrize(
+    ("ending", "steps", "said"),
+    [
+        ("finished", 5000, "Finished after 5,000 steps."),
+        ("finished", 1, "Finished after 1 step."),
+        ("finished", 0, "Finished after 0 steps."),
+        ("settled", 63, "The picture had stopped changing after 63 of 5,000 steps."),
+        ("stopped", 1, "Ended early after 1 of 5,000 steps."),
+    ],
+)
+def test_an_ending_is_told_with_its_steps(
+    ending: Literal["finished", "settled", "stopped"], steps: int, said: str
+) -> None:
+    assert words.ending(Result(b"", "png", 64, 48, Recipe(steps=5000), steps, 1.0, ending)) == said
+
+
+@pytest.mark.parametrize(("size", "told"), [(1024, False), (1023, True), (64, True)])
+def test_only_what_is_smaller_than_ordered_is_told_as_such(size: int, told: bool) -> None:
+    result = Result(b"", "png", size, 48, Recipe(size=size), 1, 1.0, "finished")
+    said = words.reduced(result, Recipe(size=1024))
+    expected = f"Painted at {size:,} px: 1,024 px did not fit into the painter's memory."
+    assert said == (expected if told else None)

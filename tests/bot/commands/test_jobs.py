@@ -140,6 +140,21 @@ class TestAPainting:
         assert again.content == f"Painted in 8 s · 96 × 72 · recipe `{kept.recipe.id}`"
         assert discord.channel_messages == []
 
+    async def test_is_shown_again_with_the_words_that_it_came_with(
+        self, discord: LocalDiscord, held: HeldJobs, ada: int
+    ) -> None:
+        painted = dataclasses.replace(PAINTED, steps=63, ending="settled", size=96)
+        kept = held.hold(
+            job(ada, recipe=Recipe(size=1024, steps=120, strength=70), state=State.DELIVERED, painted=painted)
+        )
+        held.pictures[kept.id] = PICTURE
+        again = await shown(discord, await listed(discord), kept.id)
+        assert again.content.splitlines() == [
+            f"Painted in 8 s · 96 × 72 · strength 70 · recipe `{Recipe(size=96, steps=120, strength=70).id}`",
+            "The picture had stopped changing after 63 of 120 steps.",
+            "Painted at 96 px: 1,024 px did not fit into the painter's memory.",
+        ]
+
     @pytest.mark.parametrize(
         ("refusal", "words"),
         [

@@ -114,6 +114,14 @@ class TestAPainting:
         assert distance(faint, content) < distance(strong, content) / 2
         assert distance(chroma(own), chroma(content)) < distance(chroma(strong), chroma(content)) / 2
 
+    async def test_of_two_styles_says_what_was_asked_for(self, discord: LocalDiscord) -> None:
+        second = Upload("plain_red.png", plain((80, 80)))
+        invocation = await stylize(discord, style2=second, mix="30 70", strength=80, colours="content")
+        final = await invocation.wait_until(is_final, TIMEOUT)
+        said = r"Painted in \d+ s · 96 × 72 · strength 80 · the photo's colours · styles 30 : 70 · recipe `[0-9a-f]{8}`"
+        assert re.fullmatch(said, final.content)
+        assert final.attachments[0].description == "town, painted in the style of strokes and plain red"
+
     async def test_keeps_transparency(self, discord: LocalDiscord) -> None:
         picture = Image.open(io.BytesIO(CONTENT.data)).convert("RGBA")
         picture.paste((0, 0, 0, 0), (0, 0, 60, 90))

@@ -89,8 +89,8 @@ class Canvas:
         self._events.put_nowait(progress)
         return progress
 
-    def finish(self, picture: bytes = b"picture") -> Result:
-        result = Result(picture, "png", 512, 384, self.recipe, 10, 9.5, "finished")
+    def finish(self, picture: bytes = b"picture", **otherwise: Any) -> Result:
+        result = replace(Result(picture, "png", 512, 384, self.recipe, 10, 9.5, "finished"), **otherwise)
         self._end.set_result(result)
         return result
 

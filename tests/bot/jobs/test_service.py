@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from bot.jobs import patience, work
@@ -29,6 +30,17 @@ from engine.recipe import Recipe
 from tests.bot.jobs.conftest import Canvas, Workshop, eventually, order
 
 ANN, BOB, CID = 1, 2, 3
+RECIPE_OF_VERSION_1 = (
+    '{"version":1,"method":"gatys","size":384,"steps":50,"strength":70.0,"content_weight":1.0,"style_weight":1.0,'
+    '"content_layers":{"relu4_2":1.0},'
+    '"style_layers":{"relu1_1":1.0,"relu2_1":1.0,"relu3_1":1.0,"relu4_1":1.0,"relu5_1":1.0},'
+    '"style_shares":[],"colours":"content","noise":0.03,"seed":7,"precision":"auto"}'
+)
+"""As the first version of the program wrote it."""
+PAINTED_OF_VERSION_1 = (
+    '{"picture": "PICTURE", "format": "png", "width": 384, "height": 288, "steps": 50, "seconds": 9.5, '
+    '"ending": "finished"}'
+)
 
 
 @pytest.fixture
@@ -262,7 +274,9 @@ class TestARefusedOrder:
             await workshop.jobs.accept(once)
         assert await workshop.store.count_open() == 1
 
-    @pytest.mark.parametrize(("content", "styles", "role"), [(b"bad", b"good", "content"), (b"good", b"bad", "style")])
+    @pytest.mark.parametrize(
+        ("content", "styles", "role"), [(b"bad", b"good", "content"), (b"good", b"bad", "style 2")]
+    )
     async def test_says_which_picture_and_why(
         self, workshop: Workshop, content: bytes, styles: bytes, role: str
     ) -> None:
@@ -612,6 +626,8 @@ class TestARestart:
     async def test_delivers_what_it_was_about_to_deliver_without_painting_anew(
         self, workshop: Workshop, killed: bool
     ) -> None:
+        """With all that can be said of it: so also that memory was short, and the picture is smaller than ordered."""
+
         async def hang(_: Ending) -> Way:
             await asyncio.Event().wait()
             return "token"
@@ -619,7 +635,8 @@ class TestARestart:
         workshop.desk.deliver = hang
         async with workshop.running(killed=True):
             job, canvas = await workshop.accept_and_paint(ANN)
-            result = canvas.finish()
+            smaller = canvas.recipe.model_copy(update={"size": 362})
+            result = canvas.finish(recipe=smaller, width=362, height=272, steps=7, ending="settled")
             await workshop.until(job, "delivering")
         if not killed:
             await workshop.store.leave(workshop.jobs.process)
@@ -766,6 +783,31 @@ def service_key() -> str:
     from bot.jobs.cipher import new_key
 
     return new_key()
+
+
+async def test_jobs_from_before_an_upgrade_are_painted_and_shown_after_it(workshop: Workshop) -> None:
+    async with workshop.running():
+        ended, canvas = await workshop.accept_and_paint(ANN)
+        canvas.finish(b"an old painting")
+        await workshop.until(ended, "delivered")
+    workshop.open_anew()
+    waiting = await workshop.accept(ANN)
+    found = await workshop.found(ended)
+    assert found.painted is not None
+    painted = PAINTED_OF_VERSION_1.replace("PICTURE", found.painted.picture)
+    async with workshop.store._engine.begin() as connection:
+        await connection.execute(text("UPDATE jobs SET recipe = :recipe"), {"recipe": RECIPE_OF_VERSION_1})
+        await connection.execute(text("UPDATE jobs SET painted = :it WHERE painted != ''"), {"it": painted})
+    async with workshop.running():
+        canvas = await workshop.studio.canvas(2)
+        canvas.finish(b"a new painting")
+        await workshop.until(waiting, "delivered")
+    asked = {"size": 384, "steps": 50, "strength": 70, "colours": "content", "noise": 0.03, "seed": 7}
+    assert canvas.recipe.model_dump(include=set(asked)) == asked
+    assert canvas.recipe.version == Recipe().version
+    job, picture = await workshop.jobs.picture(ended.id, ANN)
+    assert (picture, job.painted_recipe) == (b"an old painting", canvas.recipe)
+    assert (await workshop.jobs.picture(waiting.id, ANN))[1] == b"a new painting"
 
 
 async def test_members_see_their_own_jobs_newest_first(workshop: Workshop) -> None:
