@@ -287,8 +287,7 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
         raise typer.BadParameter(
             f"{output.painting.name}: the name must end in {', '.join(_FORMATS)}", param_hint="--output"
         )
-    of_strokes = round(recipe.size * max(1.0, recipe.stroke))
-    pictures = [_read(content, recipe.size), *(_read(style, of_strokes) for style in styles)]
+    pictures = [_read(content, recipe.size), *(_read(style, recipe.longest_style) for style in styles)]
     for file in (output.painting, output.recipe):
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -130,6 +130,11 @@ class Recipe(BaseModel):
         return self
 
     @property
+    def longest_style(self) -> int:
+        """Pixels that are enough for the longer side of a style picture."""
+        return min(LARGEST_SIZE, round(self.size * max(1.0, self.stroke)))
+
+    @property
     def id(self) -> str:
         """Eight hexadecimal digits that name this recipe to people."""
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:8]

@@ -303,10 +303,9 @@ def _painted(studio: Studio, queue: Queue, order: Order, stop: Stop) -> Result:
     blobs = Blobs(order.blobs)
     decode = decoder.resident(studio.settings.limits).decode
     compute = studio.compute(order.recipe.precision)
-    largest = round(order.recipe.size * max(1, order.recipe.stroke))
     painting = paint(
         decode(_read(blobs, order.content), longer_side=order.recipe.size),
-        [decode(_read(blobs, style), longer_side=largest) for style in order.styles],
+        [decode(_read(blobs, style), longer_side=order.recipe.longest_style) for style in order.styles],
         order.recipe,
         resident(studio.settings.weights, compute.device, compute.dtype),
         stop,

@@ -44,7 +44,7 @@ from engine.executor import Executor
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-ADMITTED_AT_ONCE: Final = 8
+ADMITTED_AT_ONCE: Final = 4
 """Orders whose pictures are in memory."""
 LOOK_EVERY: Final = 1.0
 """Seconds until it is noticed what other processes did: cancelled, went away, took a place in line."""
