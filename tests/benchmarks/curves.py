@@ -64,7 +64,7 @@ class Kept:
 
 
 class Keeper:
-    """Writes images into ``folder``, thinned: from one to the next the steps grow by one, or to :data:`GROWTH` times."""
+    """Writes images into ``folder``, thinned: the next is after one step more, or :data:`GROWTH` times as many."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

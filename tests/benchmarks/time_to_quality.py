@@ -6,7 +6,8 @@ same threads and the same VGG19 weights, one after the other: the plain loop tha
 L-BFGS, and with its default recipe. A contestant's time runs from the decoded pictures' files and the loaded network on
 and stands still while its image is taken away. The time to reach an objective is the first at which the curve through
 the evaluated images is at or under it, the logarithm of the objective taken as linear between two of them (which are
-a tenth of the steps apart there); the same rule gives the time that the peer itself needed. Nobody else may use the machine meanwhile.
+a tenth of the steps apart there); the same rule gives the time that the peer itself needed. Nobody else may use the
+machine meanwhile.
 
 ``--peers FILE`` takes the peers' curves from an earlier ``--json`` on this machine, for development: what it prints
 is then not of one run, and says so.
@@ -225,7 +226,7 @@ def show(report: Report, console: Console) -> None:
         table = Table(
             *("", "steps", "to the target", "sooner", "at its end", "peak"),
             title=f"By {yardstick}'s objective, {width} × {height} px",
-            caption=f"Target: {report.target(yardstick):.4g}; clipped as it is shown, that picture has {shown:.3f} of it",
+            caption=f"Target {report.target(yardstick):.4g}; clipped to what is shown {shown:.3f} of that",
         )
         for name, curve in curves.items():
             seconds, ratio = report.seconds(yardstick, name), report.ratio(yardstick, name)
