@@ -200,19 +200,13 @@ def energies(
     """What the engine divides the squared distances of content layers and of style layers by, as a painting does."""
     layers = {*coefficients.content, *coefficients.style}
     of_content, of_style = network.features(content, layers), network.features(style, layers)
-    return energies_of(coefficients, of_content, of_style)
 
+    def energy(aim: Tensor, other: Tensor) -> float:
+        return target(aim, other.square().mean()).energy.item()
 
-def energies_of(
-    coefficients: Coefficients, content: Mapping[Layer, Tensor], style: Mapping[Layer, Tensor]
-) -> tuple[dict[Layer, float], dict[Layer, float]]:
-    """The same from the pictures' features."""
     return (
-        {layer: target(content[layer], style[layer]).energy.item() for layer in coefficients.content},
-        {
-            layer: target(gram_matrix(style[layer]), gram_matrix(content[layer])).energy.item()
-            for layer in coefficients.style
-        },
+        {layer: energy(of_content[layer], of_style[layer]) for layer in coefficients.content},
+        {layer: energy(gram_matrix(of_style[layer]), gram_matrix(of_content[layer])) for layer in coefficients.style},
     )
 
 

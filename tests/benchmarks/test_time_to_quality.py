@@ -233,7 +233,7 @@ def held(folder: Path, earlier: dict[str, Any] | None = None, deadline: float = 
     """Run one."""
 
     def start(_as_a_worker: bool) -> Executor:
-        return ThreadPoolExecutor(1)
+        return ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
 
     pair = contest.prepared(drawn("content.jpg"), drawn("style.jpg"), 64, folder)
     order = Order(pair, folder, 1, "embedded", "cpu")
