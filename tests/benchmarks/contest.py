@@ -71,7 +71,7 @@ class Case:
     contestant: str
     kept: tuple[Kept, ...]
     target: float | None = None
-    """Of the yardstick, where it is known already; else what its own contestant has at its end."""
+    """Of the yardstick, where it is known already. What its contestant's picture has, as it is shown, is another."""
 
 
 def prepared(content: Path, style: Path, size: int, folder: Path) -> Pair:
@@ -218,7 +218,8 @@ def matching(
     The engine's is C · Σ c_l ‖F − F_c‖² / E_l + S · Σ s_l ‖G − G_s‖² / E_l, where the weights c and s of the layers
     each sum to 1 and S is ``style_weight`` times what ``strength`` gives. So c_l and s_l are in proportion to
     coefficient · energy, and C : S is as their sums. The constant is chosen so that neither C nor S goes over what a
-    default recipe has.
+    default recipe has. One difference stays: the engine's first convolution repeats the picture's border, the peers' see
+    zeros beyond it.
     """
     content = {layer: value * content_energies[layer] for layer, value in coefficients.content.items()}
     style = {layer: value * style_energies[layer] for layer, value in coefficients.style.items()}
@@ -258,12 +259,14 @@ def judge(order: Order, cases: Sequence[Case]) -> list[list[Point]]:
         def value(image: Tensor, peer: Peer = peer) -> float:
             return peer.objective(_shown(image.to(device), shape))
 
-        target = None
+        shown: list[float] = []
         numbers = [number for number, case in enumerate(cases) if case.yardstick == yardstick]
         for number in sorted(numbers, key=lambda number: cases[number].contestant != yardstick):
             case = cases[number]
-            curves[number] = judged(case.kept, target if case.target is None else case.target, value)
-            target = curves[number][-1].value if target is None else target
+            targets = [*shown, *([] if case.target is None else [case.target])]
+            curves[number] = judged(case.kept, targets, value)
+            if case.contestant == yardstick:
+                shown.append(curves[number][-1].value)
     return [curves[number] for number in range(len(cases))]
 
 

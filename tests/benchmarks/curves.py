@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -108,21 +108,21 @@ def reached(curve: Sequence[Point], target: float) -> float | None:
     return None
 
 
-def judged(kept: Sequence[Kept], target: float | None, value: Callable[[Tensor], float]) -> list[Point]:
-    """Look at each :data:`EVERY`-th image and the last, and at those before the first that is at or under ``target``.
+def judged(kept: Sequence[Kept], targets: Collection[float], value: Callable[[Tensor], float]) -> list[Point]:
+    """Look at each :data:`EVERY`-th image and the last, and at those before the first at or under one of ``targets``.
 
     So the curve is fine where it matters, and a look costs as much as a third of a step.
     """
     points: list[Point] = []
     skipped: list[Kept] = []
-    found = target is None
+    ahead = set(targets)
     for number, each in enumerate(kept):
         if number % EVERY and number + 1 < len(kept):
             skipped.append(each)
             continue
         point = _looked_at(each, value)
-        if not found and target is not None and point.value <= target:
-            found = True
+        if crossed := {target for target in ahead if point.value <= target}:
+            ahead -= crossed
             points += [_looked_at(other, value) for other in skipped]
         points.append(point)
         skipped.clear()

@@ -98,8 +98,10 @@ def test_the_judge_looks_closely_where_the_target_is_crossed(tmp_path: Path) -> 
         looked.append(image.mean().item())
         return looked[-1]
 
-    points = judged(keeper.kept, 13, value)
+    points = judged(keeper.kept, [13], value)
     assert [point.step for point in points] == [1, 4, 7, 8, 9, 10, 13, 16, 19, 20]
     assert len(looked) == len(points)
     assert reached(points, 13) == 8
-    assert [point.step for point in judged(keeper.kept, None, value)] == [1, 4, 7, 10, 13, 16, 19, 20]
+    several = judged(keeper.kept, [13, 12.5, 2], value)
+    assert [point.step for point in several] == [1, 4, 7, 8, 9, 10, 13, 16, 17, 18, 19, 20]
+    assert [point.step for point in judged(keeper.kept, [], value)] == [1, 4, 7, 10, 13, 16, 19, 20]

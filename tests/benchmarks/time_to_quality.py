@@ -9,6 +9,9 @@ the evaluated images is at or under it, the logarithm of the objective taken as 
 a tenth of the steps apart there); the same rule gives the time that the peer itself needed. Nobody else may use the
 machine meanwhile.
 
+The peers do not clip their pixels while they work, so their objective at their end, the target, is one that no picture
+file has. "As shown" goes by what their picture has once it is clipped.
+
 ``--peers FILE`` takes the peers' curves from an earlier ``--json`` on this machine, for development: what it prints
 is then not of one run, and says so.
 
@@ -84,13 +87,16 @@ class Report:
         """What the peer has at its end."""
         return self.curves[yardstick][yardstick][-1].value
 
-    def seconds(self, yardstick: str, contestant: str) -> float | None:
-        """That ``contestant`` needs to the target; None where it does not reach it, or did not take part."""
-        return reached(self.curves[yardstick].get(contestant, []), self.target(yardstick))
+    def seconds(self, yardstick: str, contestant: str, as_shown: bool = False) -> float | None:
+        """That ``contestant`` needs to the target, or to what the peer shows at its end; None where it does not get
+        there, or did not take part.
+        """
+        target = self.as_shown[yardstick] if as_shown else self.target(yardstick)
+        return reached(self.curves[yardstick].get(contestant, []), target)
 
-    def ratio(self, yardstick: str, contestant: str) -> float | None:
-        """How many times sooner than the peer."""
-        own, other = self.seconds(yardstick, yardstick), self.seconds(yardstick, contestant)
+    def ratio(self, yardstick: str, contestant: str, as_shown: bool = False) -> float | None:
+        """How many times sooner than the peer, which shows what it shows when it is at its target."""
+        own, other = self.seconds(yardstick, yardstick), self.seconds(yardstick, contestant, as_shown)
         return own / other if own and other else None
 
     def data(self) -> dict[str, Any]:
@@ -104,8 +110,11 @@ class Report:
                 "seconds": self.seconds(peer, peer),
             }
             for prefix, name in names.items():
-                seconds = self.seconds(peer, name)
-                summaries[peer] |= {f"{prefix or 'ours_'}seconds": seconds, f"{prefix}ratio": self.ratio(peer, name)}
+                summaries[peer] |= {
+                    f"{prefix or 'ours_'}seconds": self.seconds(peer, name),
+                    f"{prefix}ratio": self.ratio(peer, name),
+                    f"{prefix}ratio_as_shown": self.ratio(peer, name, as_shown=True),
+                }
         curves = {
             yardstick: {name: [[each.step, each.seconds, each.value] for each in curve] for name, curve in by.items()}
             for yardstick, by in self.curves.items()
@@ -224,18 +233,19 @@ def show(report: Report, console: Console) -> None:
     for yardstick, curves in report.curves.items():
         shown = report.as_shown[yardstick] / report.target(yardstick)
         table = Table(
-            *("", "steps", "to the target", "sooner", "at its end", "peak"),
+            *("", "steps", "to the target", "sooner", "as shown", "at its end", "peak"),
             title=f"By {yardstick}'s objective, {width} × {height} px",
-            caption=f"Target {report.target(yardstick):.4g}; clipped to what is shown {shown:.3f} of that",
+            caption=f"Target {report.target(yardstick):.4g}; clipped, as it is shown, {shown:.3f} of it",
         )
         for name, curve in curves.items():
-            seconds, ratio = report.seconds(yardstick, name), report.ratio(yardstick, name)
+            seconds = report.seconds(yardstick, name)
+            ratios = report.ratio(yardstick, name), report.ratio(yardstick, name, as_shown=True)
             about = report.contestants[name]
             table.add_row(
                 in_words(name),
                 str(about["steps"]),
                 f"{seconds:.1f} s" if seconds is not None else "not reached",
-                f"{ratio:.2f} ×" if ratio else "",
+                *(f"{ratio:.2f} ×" if ratio and name != yardstick else "" for ratio in ratios),
                 f"{curve[-1].value / report.target(yardstick):.3f} in {curve[-1].seconds:.1f} s",
                 f"{about['peak_mb']:.0f} MB",
             )
