@@ -182,7 +182,7 @@ class Blemishes:
 
 
 def blemishes(picture: Tensor) -> Blemishes:
-    """Of one picture, (1, 3, height, width) in [0, 1], sides of at least 64 pixels."""
+    """Of one picture, (1, 3, height, width) in [0, 1], sides of at least 32 pixels."""
     return Blemishes(_clipped(picture), _flat(picture), _frame(picture), _grain(picture))
 
 
@@ -266,10 +266,10 @@ class Judge:
 
     def __init__(self, network: VGG19, content: Tensor, style: Tensor) -> None:
         """``network`` computes in float32; ``content`` (1, 3, height, width) is of the paintings' size, ``style`` has
-        their longer side; both in [0, 1], with sides of at least 64 pixels.
+        their longer side; both in [0, 1], with sides of at least 32 pixels.
         """
         self._network = network
-        self._content = content
+        self.content = content
         self._style = style
         # To ask how far a picture's places are from the content's, it must have as many: the style is stretched.
         self.stretched = F.interpolate(style, content.shape[-2:], mode="bicubic", antialias=True).clamp(0, 1)
@@ -281,8 +281,8 @@ class Judge:
 
     def __call__(self, painting: Tensor) -> Measures:
         """Measure ``painting``, of the content's shape and in [0, 1]."""
-        if painting.shape != self._content.shape:
-            raise ValueError(f"a painting of {tuple(painting.shape)} for a content of {tuple(self._content.shape)}")
+        if painting.shape != self.content.shape:
+            raise ValueError(f"a painting of {tuple(painting.shape)} for a content of {tuple(self.content.shape)}")
         style, (content, relation) = self._distances(self._features(painting))
         style_of_content, (content_of_style, relation_of_style) = self._yardstick
         layers = {layer: style[layer] / max(style_of_content[layer], _TINY) for layer in STYLE_LAYERS}
@@ -292,9 +292,9 @@ class Judge:
             style_layers=layers,
             content=content / max(content_of_style, _TINY),
             relations=relation / max(relation_of_style, _TINY),
-            ssim=ssim(painting, self._content),
+            ssim=ssim(painting, self.content),
             colours_style=colour_distance(painting, self._style),
-            colours_content=colour_distance(painting, self._content),
+            colours_content=colour_distance(painting, self.content),
             clipped=max(0.0, found.clipped - max(each.clipped for each in own)),
             flat=max(0.0, found.flat - max(each.flat for each in own)),
             frame=max(0.0, found.frame - max(each.frame for each in own)),
