@@ -4,8 +4,8 @@ All of them look at the finished picture, 8 bits a channel, in float32. The styl
 painting's own scale: its longer side is the painting's.
 
 What is near or far depends on the pair, so distances are divided by a yardstick of the pair itself: 1 is the distance
-between the content and the style picture. :func:`blemishes` are found in one picture alone; a content can have them
-too (a cloudless sky is flat), so :class:`Judge` tells what a painting has beyond content and style.
+between the content and the style picture. :func:`blemishes` are found in one picture alone; content and style can have
+them too (a white cloud is clipped), so :class:`Judge` tells what a painting has beyond theirs.
 """
 
 import math
@@ -17,6 +17,7 @@ from typing import Final
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.transforms.functional import gaussian_blur
 
 from engine.colour import oklab
 from engine.recipe import Layer
@@ -33,11 +34,15 @@ PLACES: Final = 1024
 """How many places of a layer are compared with one another at most, on a regular grid."""
 WINDOW, SIGMA = 11, 1.5
 QUANTILES: Final = 4096
-FLAT: Final = 1.5 / 255
-"""Standard deviation of luminance under which a patch shows nothing to the eye."""
-GREY: Final = 0.04
-"""Mean distance from the grey axis of Oklab under which a patch has no colour to the eye; full red has 0.26."""
 PATCH: Final = 8
+FLAT: Final = 3 / 255
+"""Standard deviation of luminance, its grain smoothed away, under which a patch shows nothing to the eye."""
+SMOOTHED: Final = 1.0
+"""By a Gaussian of this deviation in pixels: it takes white noise of 10 grey levels under :data:`FLAT`, and leaves
+lines 4 pixels apart three tenths of their height.
+"""
+GREY: Final = 0.04
+"""Distance of a patch's mean colour from the grey axis of Oklab under which it has none to the eye; red has 0.26."""
 FRAME, INSIDE = 8, 24
 CORNER: Final = 0.375
 """Cycles a pixel, in both directions, from which on a frequency is in the corner of the spectrum; 0.5 is the most."""
@@ -169,7 +174,7 @@ class Blemishes:
     clipped: float
     """Share of pixels with a channel at 0 or at 255."""
     flat: float
-    """Share of patches of 8 × 8 pixels that are flat (:data:`FLAT`) and grey (:data:`GREY`)."""
+    """Share of patches of 8 × 8 pixels that are flat (:data:`FLAT`) and grey (:data:`GREY`): nothing painted there."""
     frame: float
     """How much the outermost 8 pixels differ from the next 24 inwards, all round: the length of the difference in mean
     lightness, a, b (Oklab) and in the standard deviation of lightness within columns or rows of 8. What differs on one
@@ -197,8 +202,9 @@ def _deviation(patches: Tensor) -> Tensor:
 
 
 def _flat(picture: Tensor) -> float:
-    patches = F.unfold(luminance(picture), PATCH, stride=PATCH)[0].T
-    chroma = F.avg_pool2d(oklab(picture)[:, 1:].norm(dim=1, keepdim=True), PATCH).flatten()
+    smooth = gaussian_blur(luminance(picture), [7, 7], [SMOOTHED, SMOOTHED])
+    patches = F.unfold(smooth, PATCH, stride=PATCH)[0].T
+    chroma = F.avg_pool2d(oklab(picture)[:, 1:], PATCH).norm(dim=1).flatten()
     return float(((_deviation(patches) < FLAT) & (chroma < GREY)).float().mean())
 
 
@@ -250,9 +256,10 @@ class Measures:
     colours_content: float
     """:func:`colour_distance` to the style and to the content, not divided by anything."""
     clipped: float
-    flat: float
     frame: float
     """:class:`Blemishes` beyond the larger of the content's and the style's; 0 where it has no more of them."""
+    flat: float
+    """The same beyond the style's alone: what is plain in the content, as a wall, is to be painted over."""
     grain: float
     """The painting's, divided by the larger of the content's and the style's."""
 
@@ -296,8 +303,8 @@ class Judge:
             colours_style=colour_distance(painting, self._style),
             colours_content=colour_distance(painting, self.content),
             clipped=max(0.0, found.clipped - max(each.clipped for each in own)),
-            flat=max(0.0, found.flat - max(each.flat for each in own)),
             frame=max(0.0, found.frame - max(each.frame for each in own)),
+            flat=max(0.0, found.flat - own[1].flat),
             grain=found.grain / max(*(each.grain for each in own), _TINY),
         )
 

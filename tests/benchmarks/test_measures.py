@@ -185,14 +185,15 @@ def test_clipped_pixels_are_counted_once_each() -> None:
     assert blemishes(plain(1 / 255, 0.5, 254 / 255)).clipped == 0
 
 
-def test_flat_patches_are_plain_and_grey() -> None:
-    """A quarter is plain grey, a quarter plain red, a quarter busy, a quarter grey and just busy enough to be seen."""
-    picture = plain(0.5, 0.5, 0.5)
-    picture[0, :, :32, 40:] = torch.tensor([0.8, 0.2, 0.2]).view(3, 1, 1)
-    picture[0, :, 32:, :40] = noise(3, 32, 40)
-    picture[0, :, 32:, 40:] = 0.5 + 2 / 255 * (1 - 2 * (torch.arange(40) % 2))
+def test_flat_patches_are_plain_and_grey_whatever_their_grain() -> None:
+    grained = plain(0.5, 0.5, 0.5) + 5 / 255 * torch.randn(1, 1, 64, 80, generator=torch.Generator().manual_seed(0))
+    hatched = plain(0.5, 0.5, 0.5) + 20 / 255 * (1 - 2 * (torch.arange(80) // 2 % 2))
+    beside_red = torch.cat((plain(0.5, 0.5, 0.5), plain(0.8, 0.2, 0.2)), dim=3)
 
-    assert blemishes(picture).flat == pytest.approx(0.25)
+    assert blemishes(plain(0.5, 0.5, 0.5)).flat == blemishes(grained).flat == 1
+    assert blemishes(plain(0.8, 0.2, 0.2)).flat == blemishes(hatched).flat == 0
+    # Ten columns of patches of each colour; the one at the border shows an edge.
+    assert blemishes(beside_red).flat == pytest.approx(9 / 20)
 
 
 def test_a_frame_is_told_by_how_much_lighter_it_is() -> None:
@@ -296,7 +297,8 @@ def test_blemishes_count_beyond_those_of_content_and_style(network: VGG19, pair:
 
     found, forgiving = Judge(network, content, style)(painting), Judge(network, content, black)(painting)
 
-    assert found.flat == pytest.approx(24 / 64)
+    # Of the first three rows of patches one is plain within; the others see an edge.
+    assert found.flat == pytest.approx(1 / 8)
     assert found.clipped == pytest.approx(8 / 64)
     assert forgiving.clipped == pytest.approx(4 / 64)
 

@@ -28,7 +28,7 @@ SHARES: Final = {"clipped", "flat"}
 EXPLAINED: Final = (
     "style: mean and covariance at relu2_2, relu3_4, relu4_4, the content's being 1. relu4_2 and relations "
     "(self-similarity at relu3_4, relu4_4): from the content, the style picture's being 1. colours: sliced Wasserstein "
-    "in Oklab. clipped, flat grey, frame: beyond content and style. grain: times theirs."
+    "in Oklab. clipped, frame: beyond content and style. flat grey: beyond the style. grain: times theirs."
 )
 
 
