@@ -16,7 +16,7 @@ from tests.benchmarks.quality import pictures
 from tests.benchmarks.quality.__main__ import entered, main, parsed
 from tests.benchmarks.quality.painters import Painted, candidate, fields
 from tests.benchmarks.quality.pictures import Named, Pair
-from tests.benchmarks.quality.report import Curve, by_style, mean, spread
+from tests.benchmarks.quality.report import Curve, at_same_style, by_style, mean, spread
 from tests.benchmarks.quality.sheets import Cell, crop, places, sheet
 
 
@@ -25,10 +25,10 @@ def named(name: str) -> Named:
     return Named(name, Picture(Image.new("RGB", (44, 33), (128, 128, 128))))
 
 
-def painted(pair: Pair, style: float, strength: float = 50) -> Painted:
-    """A painting with that style distance."""
-    measures = Measures(style, {}, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0, 0.0, 0.0, 1.0)
-    return Painted("ours", pair, strength, pair.content.picture.rgb, 1, 0.0, measures)
+def painted(pair: Pair, style: float, strength: float = 50, relations: float = 0.4, by: str = "ours") -> Painted:
+    """A painting with those distances."""
+    measures = Measures(style, {}, 0.5, relations, 0.3, 0.2, 0.1, 0.0, 0.0, 0.0, 1.0)
+    return Painted(by, pair, strength, pair.content.picture.rgb, 1, 0.0, measures)
 
 
 # --- What is asked for ---
@@ -135,6 +135,20 @@ def test_a_curve_that_rises_once_is_not_monotone() -> None:
     assert rising.worst_rise == pytest.approx(0.03)
 
 
+def test_content_is_compared_where_a_curve_is_as_near_to_the_style() -> None:
+    """From 1.0 to 0.5 the relations go from 0 to 0.4; a peer at 0.75 is half way, one at 0.3 is nearer than the curve
+    ever comes, and of another pair there is no curve.
+    """
+    pair, other = Pair(named("a"), named("x")), Pair(named("b"), named("x"))
+    curve = Curve("ours", pair, (painted(pair, 1.0, 0, 0.0), painted(pair, 0.5, 50, 0.4)))
+    peers = [painted(of, style, by="peer") for of, style in ((pair, 0.75), (pair, 0.3), (other, 0.75))]
+
+    half_way, beyond = at_same_style([curve], [*peers, painted(pair, 0.75)])
+
+    assert half_way.others["ours"] == pytest.approx({"relations": 0.2, "ssim": 0.3})
+    assert beyond.others == {"ours": None}
+
+
 # --- What is shown ---
 
 
@@ -221,7 +235,7 @@ def test_a_small_contest_leaves_tables_data_and_pictures(
     }  # fmt: skip
     assert data["recipes"]["still"]["strength"] == 0
     said = capsys.readouterr().out
-    assert all(word in said for word in ("over strength", "monotone", "spread", "pastiche"))
+    assert all(word in said for word in ("over strength", "monotone", "spread", "pastiche", "as near"))
     for sheet_name in ("contestants", "strengths-ours", "strengths-still", "crops-waves-squares"):
         with Image.open(out / f"{sheet_name}.png") as image:
             assert min(image.size) > 100

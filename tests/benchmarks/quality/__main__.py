@@ -22,7 +22,7 @@ from tests.benchmarks.quality import pictures, report
 from tests.benchmarks.quality.painters import OURS, Contestant, Painted, Studio, candidate, fields
 from tests.benchmarks.quality.pictures import Pair, scaled
 from tests.benchmarks.quality.plot import plotted
-from tests.benchmarks.quality.report import Curve, by_style, of_pairs, spread
+from tests.benchmarks.quality.report import Curve, Same, at_same_style, by_style, of_pairs, spread
 from tests.benchmarks.quality.sheets import Cell, crop, places, sheet
 
 CROP: Final = 112
@@ -43,6 +43,10 @@ class Contest:
     curves: list[Curve] = field(default_factory=list)
     itself: dict[str, list[Painted]] = field(default_factory=dict)
     """Content and style as if they were paintings, of :attr:`common`."""
+
+    def compared(self) -> list[Same]:
+        """All paintings, each with the curves of others at its own style distance."""
+        return at_same_style(self.curves, [painted for each in self.paintings.values() for painted in each])
 
 
 def held(
@@ -107,6 +111,8 @@ def tell(contest: Contest, console: Console) -> None:
     console.print(report.comparability(contest.paintings))
     if contest.curves:
         console.print(report.curve_table(contest.curves))
+    if compared := contest.compared():
+        console.print(report.same_table(compared))
 
 
 def draw(contest: Contest, size: int, zoom: int, looked_at: Sequence[tuple[float, float]], folder: Path) -> list[Path]:
@@ -207,6 +213,7 @@ def data(contest: Contest, contestants: Sequence[Contestant], arguments: argpars
             for name, each in contest.paintings.items()
         },
         "paintings": [painted.numbers() for each in contest.paintings.values() for painted in each],
+        "at_same_style": [same.data() for same in contest.compared()],
         "curves": [report.curve_data(curve) for curve in contest.curves],
     }
 

@@ -84,6 +84,64 @@ class Curve:
         distances = [painted.measures.style for painted in self.paintings]
         return max((max(0.0, after - before) for before, after in pairwise(distances)), default=0.0)
 
+    def at_style(self, style: float) -> dict[str, float] | None:
+        """Relations and SSIM where the curve first has the style distance ``style``, by straight lines between its
+        strengths; None where it never has.
+        """
+        for before, after in pairwise(self.paintings):
+            first, last = before.measures, after.measures
+            if first.style >= style >= last.style:
+                share = (first.style - style) / (first.style - last.style) if first.style > last.style else 0.0
+                return {
+                    "relations": first.relations + share * (last.relations - first.relations),
+                    "ssim": first.ssim + share * (last.ssim - first.ssim),
+                }
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """What a painting costs in content, and what others cost that are as near to the style."""
+
+    painted: Painted
+    others: Mapping[str, Mapping[str, float] | None]
+    """By contestant with a curve of the pair: see :meth:`Curve.at_style`."""
+
+    def data(self) -> dict[str, Any]:
+        """For JSON."""
+        numbers = self.painted.numbers()
+        own = {key: numbers[key] for key in ("contestant", "content", "style_picture", "strength", "style")}
+        return own | {"relations": numbers["relations"], "ssim": numbers["ssim"], "others": dict(self.others)}
+
+
+def at_same_style(curves: Sequence[Curve], paintings: Sequence[Painted]) -> list[Same]:
+    """Each of ``paintings`` of whose pair there are curves of others."""
+    found = []
+    for painted in paintings:
+        others = {
+            curve.contestant: curve.at_style(painted.measures.style)
+            for curve in curves
+            if curve.pair is painted.pair and curve.contestant != painted.contestant
+        }
+        if others:
+            found.append(Same(painted, others))
+    return found
+
+
+def same_table(compared: Sequence[Same]) -> Table:
+    """Who keeps more of the content at one style distance: relations (lower is better) and SSIM (higher is)."""
+    names = list(dict.fromkeys(name for each in compared for name in each.others))
+    table = Table("painting by", "pair", "style", "its relations, SSIM", *(f"{name} as near" for name in names),
+                  title="content at the same style distance, between the curve's strengths")  # fmt: skip
+    for each in compared:
+        own = each.painted.measures
+        told = [f"{own.relations:.2f}, {own.ssim:.2f}"]
+        for name in names:
+            other = each.others.get(name)
+            told.append(f"{other['relations']:.2f}, {other['ssim']:.2f}" if other else "—")
+        table.add_row(each.painted.contestant, each.painted.pair.name, f"{own.style:.2f}", *told)
+    return table
+
 
 def curve_table(curves: Sequence[Curve]) -> Table:
     """Strengths from left to right; under each other what is asked for and what it costs."""
