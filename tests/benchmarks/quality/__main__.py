@@ -80,6 +80,8 @@ def held(
             progress.reset(now, description=f"{contestant.name}: {pair.name}{at}", total=None)
             if key not in done:
                 done[key] = studio.paint(contestant, pair, _teller(progress, now))
+                if not console.is_terminal:  # where no bar moves
+                    console.print(f"{contestant.name}: {pair.name}{at}, {done[key].seconds:.0f} s", highlight=False)
             progress.advance(whole)
             return done[key]
 
@@ -220,7 +222,11 @@ def data(contest: Contest, contestants: Sequence[Contestant], arguments: argpars
 
 def parsed(command: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line's arguments."""
-    parser = argparse.ArgumentParser(description=quality.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.quality",
+        description=quality.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("--content", type=Path, action="append", default=[], help="a file; repeatable")
     add("--style", type=Path, action="append", default=[], help="a file; repeatable")
