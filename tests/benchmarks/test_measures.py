@@ -264,10 +264,10 @@ def test_the_content_is_1_from_the_style_and_the_style_is_1_from_the_content(
 
     assert of_content.style == pytest.approx(1)
     assert of_content.style_layers == pytest.approx(dict.fromkeys(STYLE_LAYERS, 1))
-    assert (of_content.content, of_content.relations, of_content.colours_content) == pytest.approx((0, 0, 0))
+    assert (of_content.relu4_2, of_content.relations, of_content.colours_content) == pytest.approx((0, 0, 0))
     assert of_content.ssim == pytest.approx(1)
     assert (of_style.style, of_style.colours_style) == pytest.approx((0, 0), abs=1e-5)
-    assert (of_style.content, of_style.relations) == pytest.approx((1, 1))
+    assert (of_style.relu4_2, of_style.relations) == pytest.approx((1, 1))
     assert of_style.colours_content == of_content.colours_style > 0.05
     for each in (of_content, of_style):
         assert (each.clipped, each.flat, each.frame) == (0, 0, 0)
@@ -281,7 +281,7 @@ def test_a_blend_is_between_and_its_distances_go_the_right_way(network: VGG19, p
     little, much = (judge(content.lerp(style, share)) for share in (0.2, 0.8))
 
     assert 0 < much.style < little.style < 1
-    assert 0 < little.content < much.content < 1
+    assert 0 < little.relu4_2 < much.relu4_2 < 1
     assert 0 < little.relations < much.relations < 1
     assert 1 > little.ssim > much.ssim
     assert little.colours_content < much.colours_content

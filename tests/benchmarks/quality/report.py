@@ -13,7 +13,7 @@ from tests.benchmarks.quality.pictures import Pair
 
 COLUMNS: Final = {
     "style": "style\n1 → 0",
-    "content": "relu4_2\n0 → 1",
+    "relu4_2": "relu4_2\n0 → 1",
     "relations": "relations\n0 → 1",
     "ssim": "SSIM",
     "colours_style": "colours\nto style",
@@ -110,7 +110,7 @@ class Same:
     def data(self) -> dict[str, Any]:
         """For JSON."""
         numbers = self.painted.numbers()
-        own = {key: numbers[key] for key in ("contestant", "content", "style_picture", "strength", "style")}
+        own = {key: numbers[key] for key in ("contestant", "content_picture", "style_picture", "strength", "style")}
         return own | {"relations": numbers["relations"], "ssim": numbers["ssim"], "others": dict(self.others)}
 
 
@@ -191,7 +191,7 @@ def curve_data(curve: Curve) -> dict[str, Any]:
     """For JSON."""
     return {
         "contestant": curve.contestant,
-        "content": curve.pair.content.name,
+        "content_picture": curve.pair.content.name,
         "style_picture": curve.pair.style.name,
         "worst_rise": curve.worst_rise,
         "points": [painted.numbers() for painted in curve.paintings],
