@@ -92,7 +92,7 @@ def held(
         progress.remove_task(now)
     for pair in contest.common:
         for name, found in studio.itself(pair).items():
-            contest.itself.setdefault(f"the {name} itself", []).append(found)
+            contest.itself.setdefault(name, []).append(found)
     return contest
 
 

@@ -134,9 +134,11 @@ class Studio:
         return self._judges[key]
 
     def itself(self, pair: Pair) -> dict[str, Painted]:
-        """Content and style as if each were the painting: what the measures say of them."""
+        """Content and style as if each were the painting: what the measures say of them. The style has the content's
+        shape, so its strokes are not quite its own, and its style distance is not quite 0.
+        """
         judge = self.judge(pair, fitted(pair.content.picture.rgb.size, self._size))
-        found = {"content": judge.content, "style": judge.stretched}
+        found = {"the content": judge.content, "the style, stretched": judge.stretched}
         return {
             name: Painted(name, pair, None, to_pil_image(picture[0].cpu()), 0, 0.0, judge(picture))
             for name, picture in found.items()
