@@ -1,0 +1,327 @@
+"""What a painting is judged by: numbers that no contestant optimises, each with its formula.
+
+All of them look at the finished picture, 8 bits a channel, in float32. The style picture is looked at in the
+painting's own scale: its longer side is the painting's.
+
+What is near or far depends on the pair, so distances are divided by a yardstick of the pair itself: 1 is the distance
+between the content and the style picture. :func:`blemishes` are found in one picture alone; content and style can have
+them too (a white cloud is clipped), so :class:`Judge` tells what a painting has beyond theirs.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from itertools import product
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.functional import gaussian_blur
+
+from engine.colour import oklab
+from engine.recipe import Layer
+from engine.vgg19 import VGG19
+
+STYLE_LAYERS: Final[tuple[Layer, ...]] = ("relu2_2", "relu3_4", "relu4_4")
+"""Held out: no objective here uses them, neither the peers' nor ours, unless a recipe asks for them."""
+RELATION_LAYERS: Final[tuple[Layer, ...]] = ("relu3_4", "relu4_4")
+"""Held out as well: what self-similarity is computed from. With ``detail`` a recipe of ours goes down the same
+formula at another layer, so the measure is kinder to it than to those who don't.
+"""
+CONTENT_LAYER: Final[Layer] = "relu4_2"
+"""Not held out: the layer by which all objectives here keep the content."""
+
+PLACES: Final = 1024
+"""How many places of a layer are compared with one another at most, on a regular grid."""
+WINDOW, SIGMA = 11, 1.5
+QUANTILES: Final = 4096
+PATCH: Final = 8
+FLAT: Final = 3 / 255
+"""Standard deviation of luminance, its grain smoothed away, under which a patch shows nothing to the eye."""
+SMOOTHED: Final = 1.0
+"""By a Gaussian of this deviation in pixels: it takes white noise of 10 grey levels under :data:`FLAT`, and leaves
+lines 4 pixels apart three tenths of their height.
+"""
+GREY: Final = 0.04
+"""Distance of a patch's mean colour from the grey axis of Oklab under which it has none to the eye; red has 0.26."""
+FRAME, INSIDE = 8, 24
+CORNER: Final = 0.375
+"""Cycles a pixel, in both directions, from which on a frequency is in the corner of the spectrum; 0.5 is the most."""
+_TINY: Final = 1e-6
+
+
+# --- Statistics of features ---
+
+
+def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (channels,) and covariance (channels, channels) of ``features`` (1, channels, height, width) over places.
+
+    The covariance is the Gram matrix of the features without their mean, divided by the number of places. Taken
+    apart, the two can't outvote each other: in a plain Gram matrix the mean is nearly everything.
+    """
+    rows = features[0].float().flatten(1).T
+    mean = rows.mean(dim=0)
+    rows = rows - mean
+    return mean, rows.T @ rows / len(rows)
+
+
+def style_distance(features: Tensor, style: Tensor) -> float:
+    """From one layer to the style's: √(½(‖μ − μₛ‖² / ‖μₛ‖² + ‖Σ − Σₛ‖² / ‖Σₛ‖²)), Frobenius norms."""
+    terms = [
+        (ours - theirs).square().sum() / theirs.square().sum().clamp(min=_TINY)
+        for ours, theirs in zip(statistics(features), statistics(style), strict=True)
+    ]
+    return math.sqrt(float(sum(terms)) / 2)
+
+
+def relations(features: Tensor) -> Tensor:
+    """How unlike each place is to each other one: cosine distances (n, n), each column divided by its sum.
+
+    Kolkin et al., "Style Transfer by Relaxed Optimal Transport and Self-Similarity" (CVPR 2019), equation 7. What a
+    place looks like doesn't matter, only which others look like it: a picture may be recoloured and keep it.
+
+    Args:
+        features: (1, channels, height, width); of more than :data:`PLACES` places each k-th in both directions counts.
+    """
+    height, width = features.shape[-2:]
+    step = math.ceil(math.sqrt(height * width / PLACES))
+    places = F.normalize(features[0, :, ::step, ::step].float().flatten(1), dim=0)
+    distances = (1 - places.T @ places).clamp(min=0)
+    return distances / distances.sum(dim=0).clamp(min=_TINY)
+
+
+def relation_distance(first: Tensor, second: Tensor) -> float:
+    """Between two of :func:`relations`: half the sum of |D − D'| over a column, averaged over columns; 0 to 1."""
+    return float((first - second).abs().sum(dim=0).mean() / 2)
+
+
+# --- Pixels ---
+
+
+def luminance(picture: Tensor) -> Tensor:
+    """(1, 1, height, width) from sRGB (1, 3, height, width), as it is coded: Rec. 601's luma."""
+    return (picture * picture.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def ssim(first: Tensor, second: Tensor) -> float:
+    """Structural similarity of the luminance, −1 to 1: Wang, Bovik, Sheikh and Simoncelli (IEEE TIP 13, 2004).
+
+    Gaussian windows of 11 × 11 and σ 1.5, K₁ 0.01, K₂ 0.03, averaged over all windows that fit; no scaling before.
+    """
+    offsets = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
+    weights = torch.exp(-offsets.square() / (2 * SIGMA**2))
+    weights = (weights / weights.sum()).to(first)
+    x, y = luminance(first), luminance(second)
+
+    def windowed(values: Tensor) -> Tensor:
+        return F.conv2d(F.conv2d(values, weights.view(1, 1, 1, -1)), weights.view(1, 1, -1, 1))
+
+    mean_x, mean_y = windowed(x), windowed(y)
+    variance_x, variance_y = windowed(x * x) - mean_x**2, windowed(y * y) - mean_y**2
+    covariance = windowed(x * y) - mean_x * mean_y
+    low, high = 0.01**2, 0.03**2
+    similarity = ((2 * mean_x * mean_y + low) * (2 * covariance + high)) / (
+        (mean_x**2 + mean_y**2 + low) * (variance_x + variance_y + high)
+    )
+    return float(similarity.mean())
+
+
+def axes() -> Tensor:
+    """Directions (31, 3) through the corners, faces and edges of an icosahedron, of length 1.
+
+    They are spread evenly: the mean of v vᵀ over them is a third of the identity, as over all directions.
+    """
+    golden = (1 + math.sqrt(5)) / 2
+    signs = [(a, b) for a, b in product((1, -1), repeat=2)]
+    corners = [(0.0, float(a), b * golden) for a, b in signs]
+    faces = [(0.0, a / golden, b * golden) for a, b in signs]
+    edges = [(a * golden / 2, b * golden**2 / 2, 0.5 * c) for a, b in signs for c in (1, -1)]
+    found = [v[shift:] + v[:shift] for group in (corners, faces, edges) for v in group for shift in range(3)]
+    found += [(float(a), float(b), float(c)) for a, b, c in product((1, -1), repeat=3)]
+    found += [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)]
+    one_each = [v for v in found if next(c for c in v if c) > 0]
+    return F.normalize(torch.tensor(one_each, dtype=torch.float64), dim=1)
+
+
+def colour_distance(first: Tensor, second: Tensor) -> float:
+    """Sliced Wasserstein-2 distance between the colours of two pictures of any sizes, in Oklab, times √3.
+
+    Rabin et al., "Wasserstein Barycenter and its Application to Texture Mixing" (2011): the mean, over directions, of
+    the squared differences between sorted projections. Times √3 it reads as colours do: two pictures that differ by
+    one shift of all their colours are as far apart as the shift is long. Black and white are 1 apart.
+    """
+    squares = (_quantiles(first) - _quantiles(second)).square()
+    return math.sqrt(3 * float(squares.mean()))
+
+
+def _quantiles(picture: Tensor) -> Tensor:
+    """(directions, :data:`QUANTILES`) of the projected colours."""
+    colours = oklab(picture)[0].flatten(1)
+    ordered = (axes().to(colours) @ colours).sort(dim=1).values
+    count = ordered.shape[1]
+    at = ((torch.arange(QUANTILES, device=ordered.device) + 0.5) / QUANTILES * count - 0.5).clamp(0, count - 1)
+    below = at.floor().long()
+    share = (at - below).to(ordered)
+    return ordered[:, below].lerp(ordered[:, (below + 1).clamp(max=count - 1)], share)
+
+
+# --- Blemishes ---
+
+
+@dataclass(frozen=True, slots=True)
+class Blemishes:
+    """What is unpleasant in a picture, whatever it shows."""
+
+    clipped: float
+    """Share of pixels with a channel at 0 or at 255."""
+    flat: float
+    """Share of patches of 8 × 8 pixels that are flat (:data:`FLAT`) and grey (:data:`GREY`): nothing painted there."""
+    frame: float
+    """How much the outermost 8 pixels differ from the next 24 inwards, all round: the length of the difference in mean
+    lightness, a, b (Oklab) and in the standard deviation of lightness within columns or rows of 8. What differs on one
+    side only, as a sky does, mostly cancels out; what runs along all sides does not.
+    """
+    grain: float
+    """Root mean square, in grey levels of 255, of the luminance's frequencies above :data:`CORNER` in both directions:
+    the corner of the spectrum, where checkerboards and single odd pixels are, and little that a brush or a lens makes.
+    """
+
+
+def blemishes(picture: Tensor) -> Blemishes:
+    """Of one picture, (1, 3, height, width) in [0, 1], sides of at least 32 pixels."""
+    return Blemishes(_clipped(picture), _flat(picture), _frame(picture), _grain(picture))
+
+
+def _clipped(picture: Tensor) -> float:
+    half = 0.5 / 255
+    return float(((picture < half) | (picture > 1 - half)).any(dim=1).float().mean())
+
+
+def _deviation(patches: Tensor) -> Tensor:
+    """Over the last dimension, of the whole population."""
+    return patches.std(dim=-1, correction=0)
+
+
+def _flat(picture: Tensor) -> float:
+    smooth = gaussian_blur(luminance(picture), [7, 7], [SMOOTHED, SMOOTHED])
+    patches = F.unfold(smooth, PATCH, stride=PATCH)[0].T
+    chroma = F.avg_pool2d(oklab(picture)[:, 1:], PATCH).norm(dim=1).flatten()
+    return float(((_deviation(patches) < FLAT) & (chroma < GREY)).float().mean())
+
+
+def _frame(picture: Tensor) -> float:
+    colours = oklab(picture)[0]
+    differences = []
+    for _ in range(4):
+        colours = colours.rot90(dims=(1, 2))
+        outer, inner = colours[:, :FRAME], colours[:, FRAME : FRAME + INSIDE, FRAME:-FRAME]
+        busy_outer, busy_inner = (
+            _deviation(strip[0].unfold(0, FRAME, FRAME)).mean(dim=1).mean() for strip in (outer, inner)
+        )
+        step = outer.mean(dim=(1, 2)) - inner.mean(dim=(1, 2))
+        differences.append(torch.cat((step, (busy_outer - busy_inner).view(1))) * colours.shape[2])
+    around = 2 * sum(picture.shape[-2:])
+    return float(torch.stack(differences).sum(dim=0).norm() / around)
+
+
+def _grain(picture: Tensor) -> float:
+    levels = 255 * luminance(picture)[0, 0]
+    height, width = levels.shape
+    window = torch.outer(*(torch.hann_window(side, periodic=True).to(levels) for side in (height, width)))
+    energy = torch.fft.fft2((levels - levels.mean()) * window).abs().square()
+    rows, columns = (torch.fft.fftfreq(side).abs().to(levels) >= CORNER for side in (height, width))
+    # Parseval: the sum over the spectrum, divided by the number of pixels, is that over the windowed pixels.
+    return math.sqrt(float(energy[rows][:, columns].sum()) / (height * width) / float(window.square().sum()))
+
+
+# --- Judging ---
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Of one painting. Lower is better everywhere but for ``ssim`` and, where strokes are wanted, ``grain``."""
+
+    style: float
+    """Mean of ``style_layers``: 1 for the content as it is, 0 for the style picture."""
+    style_layers: Mapping[Layer, float]
+    """:func:`style_distance` at each of :data:`STYLE_LAYERS`, the content's own being 1."""
+    relu4_2: float
+    """Distance from the content's features at that layer, :data:`CONTENT_LAYER`: 0 for the content, 1 for the style
+    picture.
+    """
+    relations: float
+    """:func:`relation_distance` from the content, the mean over :data:`RELATION_LAYERS`: 0 for the content, 1 for the
+    style picture.
+    """
+    ssim: float
+    """:func:`ssim` with the content: 1 for the content."""
+    colours_style: float
+    colours_content: float
+    """:func:`colour_distance` to the style and to the content, not divided by anything."""
+    clipped: float
+    frame: float
+    """:class:`Blemishes` beyond the larger of the content's and the style's; 0 where it has no more of them."""
+    flat: float
+    """The same beyond the style's alone: what is plain in the content, as a wall, is to be painted over."""
+    grain: float
+    """The painting's, divided by the larger of the content's and the style's."""
+
+    def numbers(self) -> dict[str, float]:
+        """All but the layers, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "style_layers"}
+
+
+class Judge:
+    """Measures paintings of one content in one style at one size."""
+
+    def __init__(self, network: VGG19, content: Tensor, style: Tensor) -> None:
+        """``network`` computes in float32; ``content`` (1, 3, height, width) is of the paintings' size, ``style`` has
+        their longer side; both in [0, 1], with sides of at least 32 pixels.
+        """
+        self._network = network
+        self.content = content
+        self._style = style
+        # To ask how far a picture's places are from the content's, it must have as many: the style is stretched.
+        self.stretched = F.interpolate(style, content.shape[-2:], mode="bicubic", antialias=True).clamp(0, 1)
+        """The style picture in the content's size."""
+        self._content_features = self._features(content)
+        self._style_features = self._features(style)
+        self._own = blemishes(content), blemishes(style)
+        self._yardstick = self._distances(self._content_features)[0], self._distances(self._features(self.stretched))[1]
+
+    def __call__(self, painting: Tensor) -> Measures:
+        """Measure ``painting``, of the content's shape and in [0, 1]."""
+        if painting.shape != self.content.shape:
+            raise ValueError(f"a painting of {tuple(painting.shape)} for a content of {tuple(self.content.shape)}")
+        style, (content, relation) = self._distances(self._features(painting))
+        style_of_content, (content_of_style, relation_of_style) = self._yardstick
+        layers = {layer: style[layer] / max(style_of_content[layer], _TINY) for layer in STYLE_LAYERS}
+        found, own = blemishes(painting), self._own
+        return Measures(
+            style=sum(layers.values()) / len(layers),
+            style_layers=layers,
+            relu4_2=content / max(content_of_style, _TINY),
+            relations=relation / max(relation_of_style, _TINY),
+            ssim=ssim(painting, self.content),
+            colours_style=colour_distance(painting, self._style),
+            colours_content=colour_distance(painting, self.content),
+            clipped=max(0.0, found.clipped - max(each.clipped for each in own)),
+            frame=max(0.0, found.frame - max(each.frame for each in own)),
+            flat=max(0.0, found.flat - own[1].flat),
+            grain=found.grain / max(*(each.grain for each in own), _TINY),
+        )
+
+    @torch.no_grad()
+    def _features(self, picture: Tensor) -> dict[Layer, Tensor]:
+        return self._network.features(picture, {*STYLE_LAYERS, *RELATION_LAYERS, CONTENT_LAYER})
+
+    def _distances(self, features: Mapping[Layer, Tensor]) -> tuple[dict[Layer, float], tuple[float, float]]:
+        """To the style at each layer; to the content at :data:`CONTENT_LAYER` and between relations."""
+        style = {layer: style_distance(features[layer], self._style_features[layer]) for layer in STYLE_LAYERS}
+        content = float((features[CONTENT_LAYER] - self._content_features[CONTENT_LAYER]).norm())
+        relation = sum(
+            relation_distance(relations(features[layer]), relations(self._content_features[layer]))
+            for layer in RELATION_LAYERS
+        )
+        return style, (content, relation / len(RELATION_LAYERS))

@@ -1,0 +1,316 @@
+"""The measures of :mod:`tests.benchmarks.measures`, each against what it must be by another way of counting."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from engine.colour import srgb
+from engine.recipe import Recipe
+from engine.vgg19 import VGG19, resident
+from tests.benchmarks import measures
+from tests.benchmarks.measures import (
+    STYLE_LAYERS,
+    Judge,
+    axes,
+    blemishes,
+    colour_distance,
+    luminance,
+    relation_distance,
+    relations,
+    ssim,
+    statistics,
+    style_distance,
+)
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    """Uniform in [0, 1)."""
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def plain(*colour: float, height: int = 64, width: int = 80) -> Tensor:
+    """One sRGB colour everywhere."""
+    return torch.tensor(colour, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, height, width).clone()
+
+
+def grey(levels: Tensor) -> Tensor:
+    """A picture (1, 3, height, width) of the grey levels (height, width)."""
+    return levels.expand(1, 3, *levels.shape).contiguous()
+
+
+# --- Structural similarity ---
+
+
+def test_ssim_is_what_a_plain_loop_over_windows_gives() -> None:
+    """Wang et al.'s equation 13 written down for each window on its own, with two-dimensional weights."""
+    first, second = noise(1, 3, 17, 14), noise(1, 3, 17, 14, seed=1)
+    second = 0.6 * first + 0.4 * second
+    x, y = ((0.299 * p[0, 0] + 0.587 * p[0, 1] + 0.114 * p[0, 2]).double().numpy() for p in (first, second))
+    row, column = np.mgrid[-5:6, -5:6]
+    weights = np.exp(-(row**2 + column**2) / (2 * 1.5**2))
+    weights /= weights.sum()
+    found = []
+    for top in range(17 - 10):
+        for left in range(14 - 10):
+            a, b = x[top : top + 11, left : left + 11], y[top : top + 11, left : left + 11]
+            mean_a, mean_b = (weights * a).sum(), (weights * b).sum()
+            spread_a, spread_b = (weights * (a - mean_a) ** 2).sum(), (weights * (b - mean_b) ** 2).sum()
+            together = (weights * (a - mean_a) * (b - mean_b)).sum()
+            light = (2 * mean_a * mean_b + 0.0001) / (mean_a**2 + mean_b**2 + 0.0001)
+            found.append(light * (2 * together + 0.0009) / (spread_a + spread_b + 0.0009))
+
+    assert ssim(first, second) == pytest.approx(np.mean(found), abs=1e-5)
+    assert 0.1 < ssim(first, second) < 0.9
+
+
+def test_ssim_of_a_picture_with_itself_is_1_and_of_black_with_white_next_to_nothing() -> None:
+    picture = noise(1, 3, 40, 40)
+
+    assert ssim(picture, picture) == pytest.approx(1, abs=1e-6)
+    assert ssim(plain(0, 0, 0), plain(1, 1, 1)) == pytest.approx(0.0001 / 1.0001, rel=1e-3)
+
+
+def test_green_is_lighter_than_red_and_red_than_blue() -> None:
+    red, green, blue = (luminance(plain(*colour)).mean().item() for colour in ((1, 0, 0), (0, 1, 0), (0, 0, 1)))
+
+    assert green > red > blue > 0
+    assert red + green + blue == pytest.approx(1)
+
+
+# --- Colours ---
+
+
+def test_the_axes_are_31_different_directions_spread_evenly() -> None:
+    directions = axes()
+    between = (directions @ directions.T).abs() - torch.eye(31)
+
+    assert directions.shape == (31, 3)
+    assert between.max() < 0.99
+    assert torch.allclose(directions.T @ directions / 31, torch.eye(3, dtype=torch.float64) / 3)
+
+
+def test_colours_that_are_all_shifted_are_as_far_apart_as_the_shift_is_long() -> None:
+    colours = torch.tensor([0.5, 0.0, 0.0]).view(1, 3, 1, 1) + 0.05 * (noise(1, 3, 60, 50) - 0.5)
+    shift = torch.tensor([0.10, -0.03, 0.06])
+
+    found = colour_distance(srgb(colours), srgb(colours + shift.view(1, 3, 1, 1)))
+
+    assert found == pytest.approx(math.sqrt(0.10**2 + 0.03**2 + 0.06**2), rel=1e-3)
+
+
+def test_how_far_apart_known_mixtures_of_black_and_white_are() -> None:
+    """Half of the pixels have to go all the way: the mean of the squares is a half."""
+    half = torch.cat((plain(0, 0, 0), plain(1, 1, 1)), dim=3)
+
+    assert colour_distance(plain(0, 0, 0), plain(1, 1, 1)) == pytest.approx(1, abs=1e-3)
+    assert colour_distance(plain(0, 0, 0), half) == pytest.approx(math.sqrt(0.5), abs=1e-3)
+
+
+def test_where_a_colour_is_and_how_large_the_picture_is_counts_for_nothing() -> None:
+    picture = noise(1, 3, 32, 48)
+    order = torch.randperm(32 * 48, generator=torch.Generator().manual_seed(1))
+    shuffled = picture.flatten(2)[..., order].view_as(picture)
+
+    assert colour_distance(picture, shuffled) == pytest.approx(0, abs=1e-6)
+    assert colour_distance(picture, picture.repeat(1, 1, 2, 3)) < 0.002
+    assert colour_distance(picture, picture.square()) > 0.05
+
+
+# --- Features ---
+
+
+def test_statistics_are_numpys_mean_and_covariance() -> None:
+    features = noise(1, 5, 6, 7)
+    rows = features[0].flatten(1).double().numpy()
+
+    mean, covariance = statistics(features)
+
+    np.testing.assert_allclose(mean, rows.mean(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(covariance, np.cov(rows, bias=True), atol=1e-6)
+
+
+def test_the_style_distance_of_features_worked_out_by_hand() -> None:
+    """Two channels that alternate: means (1, 0) and (1, 2), covariances diag(1, 0) and diag(4, 0)."""
+    style = torch.tensor([[[[0.0, 2.0]], [[0.0, 0.0]]]])
+    other = torch.tensor([[[[-1.0, 3.0]], [[2.0, 2.0]]]])
+
+    assert style_distance(style, style) == 0
+    assert style_distance(other, style) == pytest.approx(math.sqrt((4 / 1 + 9 / 1) / 2))
+
+
+def test_the_style_distance_knows_no_places() -> None:
+    features = noise(1, 8, 6, 6)
+
+    assert style_distance(features.rot90(dims=(2, 3)).flip(3), features) == pytest.approx(0, abs=1e-5)
+
+
+def test_relations_of_four_places_worked_out_by_hand() -> None:
+    """Places a a b b against a b a b: in each column one of two halves stands elsewhere."""
+    a, b = (1.0, 0.0), (0.0, 1.0)
+    first, second = (torch.tensor(places).T.reshape(1, 2, 2, 2) for places in ((a, a, b, b), (a, b, a, b)))
+
+    assert relations(first)[:, 0].tolist() == pytest.approx([0, 0, 0.5, 0.5])
+    assert relation_distance(relations(first), relations(second)) == pytest.approx(0.5)
+
+
+def test_relations_are_those_of_the_same_picture_in_other_features() -> None:
+    """Channels mixed by a rotation, places made stronger or weaker: who is like whom stays."""
+    features = noise(1, 16, 9, 8)
+    rotation, _ = torch.linalg.qr(noise(16, 16, seed=1) - 0.5)
+    other = torch.einsum("ij,bjhw->bihw", rotation, features) * (0.5 + noise(1, 1, 9, 8, seed=2))
+
+    assert relation_distance(relations(features), relations(other)) == pytest.approx(0, abs=1e-5)
+    assert relation_distance(relations(features), relations(noise(1, 16, 9, 8, seed=3))) > 0.05
+
+
+def test_relations_of_a_large_layer_are_those_of_a_grid_in_it() -> None:
+    features = noise(1, 4, 64, 96)
+
+    assert relations(features).shape == (22 * 32, 22 * 32)
+    assert torch.equal(relations(features), relations(features[:, :, ::3, ::3]))
+
+
+# --- Blemishes ---
+
+
+def test_clipped_pixels_are_counted_once_each() -> None:
+    picture = plain(0.5, 0.4, 0.3)
+    picture[0, :, :16] = 1
+    picture[0, 2, -8:] = 0
+
+    assert blemishes(picture).clipped == pytest.approx(24 / 64)
+    assert blemishes(plain(1 / 255, 0.5, 254 / 255)).clipped == 0
+
+
+def test_flat_patches_are_plain_and_grey_whatever_their_grain() -> None:
+    grained = plain(0.5, 0.5, 0.5) + 5 / 255 * torch.randn(1, 1, 64, 80, generator=torch.Generator().manual_seed(0))
+    hatched = plain(0.5, 0.5, 0.5) + 20 / 255 * (1 - 2 * (torch.arange(80) // 2 % 2))
+    beside_red = torch.cat((plain(0.5, 0.5, 0.5), plain(0.8, 0.2, 0.2)), dim=3)
+
+    assert blemishes(plain(0.5, 0.5, 0.5)).flat == blemishes(grained).flat == 1
+    assert blemishes(plain(0.8, 0.2, 0.2)).flat == blemishes(hatched).flat == 0
+    # Ten columns of patches of each colour; the one at the border shows an edge.
+    assert blemishes(beside_red).flat == pytest.approx(9 / 20)
+
+
+def test_a_frame_is_told_by_how_much_lighter_it_is() -> None:
+    """0.6 against 0.5 in Oklab's lightness, on all sides; as wide, or half as wide, as what is looked at."""
+    lightness = torch.full((96, 128), 0.6)
+    lightness[8:-8, 8:-8] = 0.5
+    thin = torch.full((96, 128), 0.6)
+    thin[4:-4, 4:-4] = 0.5
+
+    framed, half = (blemishes(srgb(torch.stack((each, 0 * each, 0 * each))[None])).frame for each in (lightness, thin))
+
+    assert framed == pytest.approx(0.1, abs=1e-3)
+    assert 0.5 * framed < half < 0.75 * framed
+
+
+def test_a_sky_over_land_is_no_frame_but_a_busy_border_is() -> None:
+    ramp = torch.linspace(0.8, 0.3, 96).view(1, 1, 96, 1).expand(1, 1, 96, 128)
+    busy = plain(0.5, 0.5, 0.5, height=96, width=128)
+    inside = busy[..., 8:-8, 8:-8].clone()
+    busy += 0.2 * (noise(1, 1, 96, 128) - 0.5)
+    busy[..., 8:-8, 8:-8] = inside
+
+    assert blemishes(srgb(torch.cat((ramp, 0 * ramp, 0 * ramp), dim=1))).frame < 0.002
+    assert blemishes(busy).frame > 0.03
+
+
+def test_the_grain_of_a_checkerboard_is_its_height_and_that_of_smooth_things_nothing() -> None:
+    rows, columns = torch.meshgrid(torch.arange(96), torch.arange(128), indexing="ij")
+    board = 0.5 + 3 / 255 * (1 - 2.0 * ((rows + columns) % 2))
+    waves = 0.5 + 0.4 * torch.sin(rows / 5) * torch.cos(columns / 7)
+
+    assert blemishes(grey(board)).grain == pytest.approx(3, rel=1e-3)
+    assert blemishes(grey(waves)).grain < 0.01
+
+
+def test_the_grain_of_white_noise_is_its_deviation_by_the_side_of_the_corner() -> None:
+    """Of all frequencies, a quarter in each direction lies from three eighths up: a sixteenth of the energy."""
+    levels = 0.5 + 4 / 255 * torch.randn(512, 512, generator=torch.Generator().manual_seed(0))
+
+    assert blemishes(grey(levels)).grain == pytest.approx(4 / 4, rel=0.03)
+
+
+# --- Judging ---
+
+
+@pytest.fixture(scope="module")
+def network() -> VGG19:
+    """The original weights on the CPU, in full precision."""
+    return resident("embedded", torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[Tensor, Tensor]:
+    """A content of smooth waves and a style of squares in other colours, of one size and without blemishes."""
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(96.0), indexing="ij")
+    content = torch.stack((0.1 + rows / 80, 0.5 + 0.4 * torch.sin(columns / 9), 0.3 + 0.2 * torch.cos(rows / 6)))
+    squares = noise(3, 8, 12, seed=5).repeat_interleave(8, dim=1).repeat_interleave(8, dim=2)
+    return content[None], 0.1 + 0.8 * squares[None].roll((4, 4), dims=(2, 3))
+
+
+def test_the_content_is_1_from_the_style_and_the_style_is_1_from_the_content(
+    network: VGG19, pair: tuple[Tensor, Tensor]
+) -> None:
+    content, style = pair
+    judge = Judge(network, content, style)
+
+    of_content, of_style = judge(content), judge(style)
+
+    assert of_content.style == pytest.approx(1)
+    assert of_content.style_layers == pytest.approx(dict.fromkeys(STYLE_LAYERS, 1))
+    assert (of_content.relu4_2, of_content.relations, of_content.colours_content) == pytest.approx((0, 0, 0))
+    assert of_content.ssim == pytest.approx(1)
+    assert (of_style.style, of_style.colours_style) == pytest.approx((0, 0), abs=1e-5)
+    assert (of_style.relu4_2, of_style.relations) == pytest.approx((1, 1))
+    assert of_style.colours_content == of_content.colours_style > 0.05
+    for each in (of_content, of_style):
+        assert (each.clipped, each.flat, each.frame) == (0, 0, 0)
+        assert each.grain <= 1
+
+
+def test_a_blend_is_between_and_its_distances_go_the_right_way(network: VGG19, pair: tuple[Tensor, Tensor]) -> None:
+    content, style = pair
+    judge = Judge(network, content, style)
+
+    little, much = (judge(content.lerp(style, share)) for share in (0.2, 0.8))
+
+    assert 0 < much.style < little.style < 1
+    assert 0 < little.relu4_2 < much.relu4_2 < 1
+    assert 0 < little.relations < much.relations < 1
+    assert 1 > little.ssim > much.ssim
+    assert little.colours_content < much.colours_content
+
+
+def test_blemishes_count_beyond_those_of_content_and_style(network: VGG19, pair: tuple[Tensor, Tensor]) -> None:
+    content, style = pair
+    painting = content.clone()
+    painting[..., :16, :] = 0.5
+    painting[..., 16:24, :] = 0
+    black = style.clone()
+    black[..., :4, :] = 0
+
+    found, forgiving = Judge(network, content, style)(painting), Judge(network, content, black)(painting)
+
+    # Of the first three rows of patches one is plain within; the others see an edge.
+    assert found.flat == pytest.approx(1 / 8)
+    assert found.clipped == pytest.approx(8 / 64)
+    assert forgiving.clipped == pytest.approx(4 / 64)
+
+
+def test_a_painting_of_another_size_is_not_judged(network: VGG19, pair: tuple[Tensor, Tensor]) -> None:
+    judge = Judge(network, *pair)
+
+    with pytest.raises(ValueError, match="a painting of"):
+        judge(noise(1, 3, 64, 64))
+
+
+def test_no_layer_of_a_recipe_of_ours_is_used_to_judge_style() -> None:
+    used = {layer.replace("conv", "relu") for layer in (*Recipe().style_layers, *Recipe().content_layers)}
+
+    assert not used & {*STYLE_LAYERS, *measures.RELATION_LAYERS}
