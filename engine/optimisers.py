@@ -62,10 +62,10 @@ class Adam:
     def __init__(self, image: Tensor, state: Mapping[str, Tensor] | None = None) -> None:
         self._take(image)
         if state is not None:
-            moments = {name: state[name] for name in ("exp_avg", "exp_avg_sq")}
-            if {*state} != {"step", *moments} or any(
+            names = ("exp_avg", "exp_avg_sq")
+            if {*state} != {"step", *names} or any(
                 each.shape != image.shape or each.dtype != image.dtype or not each.isfinite().all()
-                for each in moments.values()
+                for each in (state[name] for name in names)
             ):
                 raise ValueError("the state is not Adam's for this image")
             if not state["step"].item() >= 0:
