@@ -144,9 +144,15 @@ class LBFGS:
             found.append(losses)
             return losses.total.detach()
 
+        before = self.image.detach().clone()
         self._optimiser.step(closure)
         with torch.no_grad():
             self.image.clamp_(0, 1)  # each step: colours that no picture has would hide from the loss until the end
+        state = self._optimiser.state[self.image]
+        if "t" in state:
+            # What is remembered is the step that was taken, not the one that the clamp cut off: the curvature along
+            # that one would be wrong, and wrong for good.
+            state["d"] = ((self.image.detach() - before) / state["t"]).flatten()
         (losses,) = found
         return Losses(losses.total.detach(), losses.content.detach(), losses.style.detach())
 
