@@ -125,7 +125,7 @@ def statistics(image: Tensor) -> tuple[Array, Array]:
     """Mean and covariance by their sums."""
     lab = colours(image)
     mean: Array = lab.sum(axis=0) / len(lab)
-    covariance: Array = sum(np.outer(each - mean, each - mean) for each in lab) / len(lab)
+    covariance: Array = (lab - mean).T @ (lab - mean) / len(lab)
     return mean, covariance
 
 
