@@ -17,6 +17,9 @@ _LMS_TO_LAB = (
     (0.0259040371, 0.7827717662, -0.8086757660),
 )
 
+_LEAST_VARIANCE = 1e-6
+"""Of colours along a direction in Oklab, under which a picture counts as having none along it."""
+
 
 def _mixed(pixels: Tensor, matrix: Tensor) -> Tensor:
     return torch.einsum("ij,bjhw->bihw", matrix.to(pixels), pixels)
@@ -75,17 +78,12 @@ def recoloured(image: Tensor, palette: Palette) -> Tensor:
     colour mapping" (CVMP 2007). Colours outside of sRGB are clipped to it.
     """
     own = Palette.of(image)
-    root, inverse = _root(own.covariance), _root(own.covariance, -1)
-    matrix = inverse @ _root(root @ palette.covariance @ root) @ inverse
+    # Directions in which there is next to nothing count as so little that no noise is blown up.
+    values, vectors = torch.linalg.eigh(own.covariance)
+    values = values.clamp(min=_LEAST_VARIANCE)
+    root, inverse = (vectors @ torch.diag(each) @ vectors.T for each in (values.sqrt(), values.rsqrt()))
+    values, vectors = torch.linalg.eigh(root @ palette.covariance @ root)
+    matrix = inverse @ vectors @ torch.diag(values.clamp(min=0).sqrt()) @ vectors.T @ inverse
     colours = oklab(image)[0].flatten(1).double()
     moved = palette.mean[:, None] + matrix @ (colours - own.mean[:, None])
     return srgb(moved.to(image).reshape(image.shape))
-
-
-def _root(matrix: Tensor, sign: int = 1) -> Tensor:
-    """The square root of a symmetric matrix, or its inverse; directions in which there is next to nothing count as so
-    little that no noise is blown up.
-    """
-    values, vectors = torch.linalg.eigh(matrix)
-    root: Tensor = vectors @ torch.diag(values.clamp(min=1e-6) ** (sign / 2)) @ vectors.T
-    return root

@@ -69,10 +69,10 @@ class Adam:
     def __init__(self, image: Tensor, state: Mapping[str, Tensor] | None = None) -> None:
         self._take(image)
         if state is not None:
-            moments = {name: state[name] for name in ("exp_avg", "exp_avg_sq")}
-            if {*state} != {"step", *moments} or any(
+            names = ("exp_avg", "exp_avg_sq")
+            if {*state} != {"step", *names} or any(
                 each.shape != image.shape or each.dtype != image.dtype or not each.isfinite().all()
-                for each in moments.values()
+                for each in (state[name] for name in names)
             ):
                 raise ValueError("the state is not Adam's for this image")
             if not state["step"].item() >= 0:
@@ -163,11 +163,17 @@ class LBFGS:
             found.append(losses)
             return losses.total.detach()
 
+        before = self._variable.detach().clone()
         self._optimiser.step(closure)
         with torch.no_grad():
             # At each step: colours that no picture has would hide from the loss until the end.
             self.image = self._as_image().clamp(0, 1)
             self._variable.copy_(self._as_variable())
+        state = self._optimiser.state[self._variable]
+        if "t" in state:
+            # What is remembered is the step that was taken, not the one that the clamp cut off: the curvature along
+            # that one would be wrong, and wrong for good.
+            state["d"] = ((self._variable.detach() - before) / state["t"]).flatten()
         (losses,) = found
         return Losses(losses.total.detach(), losses.content.detach(), losses.style.detach())
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.colour import oklab, srgb, with_colours_of
+from engine.colour import Palette, oklab, recoloured, srgb, with_colours_of
 
 Array = NDArray[np.float64]
 
@@ -110,3 +110,100 @@ def test_a_blue_painting_of_an_orange_content_is_orange() -> None:
 def test_a_grey_content_makes_a_grey_painting() -> None:
     red, green, blue = with_colours_of(rand(5), torch.full((1, 3, 16, 16), 0.5))[0]
     assert max((red - green).abs().max().item(), (green - blue).abs().max().item()) < 2 / 255
+
+
+# --- Palettes ---
+
+
+def colours(image: Tensor) -> Array:
+    """Each pixel's Oklab by the definition, one a row."""
+    found: Array = np.array([defined((r, g, b)) for r, g, b in image[0].flatten(1).T.double().tolist()])
+    return found
+
+
+def statistics(image: Tensor) -> tuple[Array, Array]:
+    """Mean and covariance by their sums."""
+    lab = colours(image)
+    mean: Array = lab.sum(axis=0) / len(lab)
+    covariance: Array = (lab - mean).T @ (lab - mean) / len(lab)
+    return mean, covariance
+
+
+def tinted(seed: int, mean: tuple[float, float, float], spread: float) -> Tensor:
+    """Random colours around one, the channels spread unlike."""
+    noise = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(seed)).clamp(-2, 2)
+    mixed = torch.einsum("ij,bjhw->bihw", torch.tensor([[1.0, 0.3, 0.0], [0.2, 0.8, 0.1], [0.5, 0.0, 0.4]]), noise)
+    return torch.tensor(mean).reshape(1, 3, 1, 1) + spread * mixed
+
+
+WARM, COLD = tinted(1, (0.6, 0.5, 0.35), 0.06), tinted(2, (0.4, 0.5, 0.65), 0.04)
+MUTED, PALE = tinted(3, (0.5, 0.52, 0.5), 0.012), tinted(4, (0.62, 0.6, 0.58), 0.008)
+"""Colours as of a misty day: their chroma varies by less than a hundredth."""
+
+
+def test_a_palette_is_the_mean_and_the_covariance_of_the_colours() -> None:
+    mean, covariance = statistics(WARM)
+    palette = Palette.of(WARM)
+    np.testing.assert_allclose(palette.mean.numpy(), mean, atol=5e-4)
+    np.testing.assert_allclose(palette.covariance.numpy(), covariance, rtol=1e-2, atol=1e-6)
+
+
+@pytest.mark.parametrize("shares", [(1.0, 1.0), (1.0, 3.0), (20.0, 60.0), (0.0, 1.0)])
+def test_a_blended_palette_is_that_of_all_colours_together(shares: tuple[float, float]) -> None:
+    parts = [round(4 * share / sum(shares)) for share in shares]
+    together = torch.cat([image for image, part in zip((WARM, COLD), parts, strict=True) for _ in range(part)], dim=3)
+    mean, covariance = statistics(together)
+    palette = Palette.blended([Palette.of(WARM), Palette.of(COLD)], shares)
+    np.testing.assert_allclose(palette.mean.numpy(), mean, atol=5e-4)
+    np.testing.assert_allclose(palette.covariance.numpy(), covariance, rtol=1e-2, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("image", "other"),
+    [(WARM, COLD), (COLD, WARM), (WARM, MUTED), (MUTED, COLD), (MUTED, PALE), (PALE, MUTED)],
+    ids=["warm-cold", "cold-warm", "warm-muted", "muted-cold", "muted-pale", "pale-muted"],
+)
+def test_a_recoloured_picture_has_the_palette(image: Tensor, other: Tensor) -> None:
+    found = recoloured(image, Palette.of(other))
+    assert 0 < found.min() < found.max() < 1  # nothing was clipped
+    mean, covariance = statistics(found)
+    expected_mean, expected_covariance = statistics(other)
+    np.testing.assert_allclose(mean, expected_mean, atol=1e-3)
+    np.testing.assert_allclose(covariance, expected_covariance, rtol=0.03, atol=0.02 * np.trace(expected_covariance))
+
+
+def test_of_all_linear_maps_to_the_palette_it_is_the_one_that_moves_colours_least() -> None:
+    """By Brenier's theorem that is the one whose matrix is symmetric and positive."""
+    before, after = colours(WARM), colours(recoloured(WARM, Palette.of(COLD)))
+    matrix, residue, _, _ = np.linalg.lstsq(before - before.mean(axis=0), after - after.mean(axis=0), rcond=None)
+    assert residue.max() < 1e-3  # it is linear
+    np.testing.assert_allclose(matrix, matrix.T, atol=0.02)
+    assert np.linalg.eigvalsh(matrix).min() > 0.1
+
+
+@pytest.mark.parametrize("image", [WARM, MUTED], ids=["warm", "muted"])
+def test_a_picture_recoloured_to_its_own_palette_stays_as_it_is(image: Tensor) -> None:
+    torch.testing.assert_close(recoloured(image, Palette.of(image)), image, rtol=0, atol=2e-3)
+
+
+def test_recoloured_to_a_grey_palette_a_picture_is_grey() -> None:
+    grey = (torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(6)) * 0.4 + 0.3).expand(1, 3, 16, 16)
+    red, green, blue = recoloured(WARM, Palette.of(grey))[0]
+    assert max((red - green).abs().max().item(), (green - blue).abs().max().item()) < 2 / 255
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_a_plain_picture_stays_plain_in_any_palette(level: float) -> None:
+    """Nothing is blown up to fill the palette."""
+    found = recoloured(torch.full((1, 3, 16, 16), level), Palette.of(WARM))
+    assert found.isfinite().all()
+    assert max(np.ptp(found[0, channel].numpy()) for channel in range(3)) < 1 / 255
+    np.testing.assert_allclose(colours(found[..., :1, :1])[0], statistics(WARM)[0], atol=5e-3)
+
+
+def test_colours_that_the_palette_pushes_out_of_srgb_are_clipped_to_it() -> None:
+    far = Palette(torch.tensor([0.8, 0.2, 0.2]).double(), 0.09 * torch.eye(3).double())
+    found = recoloured(WARM, far)
+    assert found.isfinite().all()
+    assert found.min() == 0
+    assert found.max() == pytest.approx(1)

@@ -1,5 +1,6 @@
 """The objective against the paper's formula, written down anew in numpy and float64."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.losses import Losses, Objective, blended, gram_matrix, target
-from engine.recipe import Layer
+from engine.recipe import Balance, Layer
+from engine.structure import Structure
 from engine.vgg19 import VGG19
 
 Array = NDArray[np.float64]
@@ -56,6 +58,51 @@ def test_the_gram_matrix_of_short_floats_neither_overflows_nor_loses_precision()
     np.testing.assert_allclose(found.numpy(), gram(features.double().numpy()), rtol=1e-4)
 
 
+def plain_gram(features: Tensor) -> Tensor:
+    """The formula, differentiated by autograd itself."""
+    return torch.einsum("bchw,bdhw->cd", features, features) / features[0, 0].numel()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_gram_matrix_has_the_gradient_of_the_plain_formula(layout: torch.memory_format) -> None:
+    """For any slope, also one that is not symmetric."""
+    slope = rand(5, 5, seed=9) - 0.5
+    ours = rand(1, 5, 6, 7).contiguous(memory_format=layout).requires_grad_()
+    theirs = rand(1, 5, 6, 7).double().requires_grad_()
+    gram_matrix(ours).backward(slope)
+    plain_gram(theirs).backward(slope.double())
+    assert ours.grad is not None
+    assert theirs.grad is not None
+    torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=1e-5, atol=1e-7)
+
+
+def test_the_gradient_of_short_floats_is_the_plain_one_to_their_precision() -> None:
+    slope = rand(16, 16, seed=9) - 0.5
+    ours = rand(1, 16, 24, 20).bfloat16().requires_grad_()
+    theirs = ours.detach().double().requires_grad_()
+    gram_matrix(ours).backward(slope)
+    plain_gram(theirs).backward(slope.double())
+    assert ours.grad is not None
+    assert theirs.grad is not None
+    assert ours.grad.dtype == torch.bfloat16
+    assert (ours.grad.double() - theirs.grad).norm() < 2**-7 * theirs.grad.norm()
+
+
+def test_no_copy_of_short_floats_is_kept_for_the_gradient() -> None:
+    """Autograd would keep the features in float32, too: twice as much again, at the largest layers."""
+    features = rand(1, 16, 24, 20).bfloat16().requires_grad_()
+    kept: list[Tensor] = []
+
+    def pack(each: Tensor) -> Tensor:
+        kept.append(each)
+        return each
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda each: each):
+        matrix = gram_matrix(features)
+    assert matrix.dtype == torch.float32
+    assert [each.data_ptr() for each in kept] == [features.data_ptr()]
+
+
 # --- Several styles ---
 
 
@@ -84,7 +131,7 @@ STYLE_LAYERS: dict[Layer, float] = {"relu1_1": 2.0, "relu3_1": 0.5}
 class Example:
     """Random features of a content, a style and a painting between them."""
 
-    def __init__(self) -> None:
+    def __init__(self, **more: Any) -> None:
         shapes: dict[Layer, tuple[int, int, int]] = {
             "relu1_1": (3, 6, 8),
             "relu2_1": (4, 3, 4),
@@ -94,32 +141,50 @@ class Example:
         self.style = {layer: rand(1, *shape, seed=2) * 2 for layer, shape in shapes.items()}
         self.painting = {layer: rand(1, *shape, seed=3).requires_grad_() for layer, shape in shapes.items()}
         self.objective = Objective(
-            content={layer: target(self.content[layer], self.style[layer]) for layer in CONTENT_LAYERS},
+            content={layer: target(self.content[layer], mean_square(self.style[layer])) for layer in CONTENT_LAYERS},
             style={
-                layer: target(gram_matrix(self.style[layer]), gram_matrix(self.content[layer]))
+                layer: target(gram_matrix(self.style[layer]), mean_square(gram_matrix(self.content[layer])))
                 for layer in STYLE_LAYERS
             },
             content_layers=CONTENT_LAYERS,
             style_layers=STYLE_LAYERS,
             content_weight=0.7,
             style_weight=11.0,
+            **more,
         )
 
-    def expected(self, painting: dict[Layer, Array]) -> tuple[float, float, float]:
-        """Total, content and style loss; the energies are ‖target‖², for no layer is nearly silent here."""
+    def style_distances(self, painting: dict[Layer, Array]) -> dict[Layer, float]:
+        return {
+            layer: relative(gram(painting[layer]), gram(self.style[layer].double().numpy())) for layer in STYLE_LAYERS
+        }
 
-        def relative(value: Array, goal: Array) -> float:
-            return float(((value - goal) ** 2).sum() / (goal**2).sum())
+    def expected(
+        self, painting: dict[Layer, Array], balance: dict[Layer, float] | None = None
+    ) -> tuple[float, float, float]:
+        """Total, content and style loss; the energies are ‖target‖², for no layer is nearly silent here.
 
+        ``balance`` are the style layers' weights within the total where they are not the given ones; they sum to 1.
+        """
         content = sum(
             weight / 4 * relative(painting[layer], self.content[layer].double().numpy())
             for layer, weight in CONTENT_LAYERS.items()
         )
-        style = sum(
-            weight / 2.5 * relative(gram(painting[layer]), gram(self.style[layer].double().numpy()))
-            for layer, weight in STYLE_LAYERS.items()
-        )
-        return 0.7 * content + 11 * style, content, style
+        distances = self.style_distances(painting)
+        style = sum(weight / 2.5 * distances[layer] for layer, weight in STYLE_LAYERS.items())
+        goal = sum(balance[layer] * distances[layer] for layer in STYLE_LAYERS) if balance else style
+        return 0.7 * content + 11 * goal, content, style
+
+
+def relative(value: Array, goal: Array) -> float:
+    return float(((value - goal) ** 2).sum() / (goal**2).sum())
+
+
+def mean_square(value: Tensor) -> Tensor:
+    return value.square().mean()
+
+
+IMAGE = rand(1, 3, 6, 8, seed=4)
+"""What an objective without a term on the pixels doesn't look at."""
 
 
 def values(losses: Losses) -> list[float]:
@@ -129,22 +194,117 @@ def values(losses: Losses) -> list[float]:
 def test_the_losses_are_those_of_the_formula() -> None:
     example = Example()
     painting = {layer: each.detach().double().numpy() for layer, each in example.painting.items()}
-    assert values(example.objective(example.painting)) == pytest.approx(example.expected(painting), rel=1e-5)
+    assert values(example.objective(example.painting, IMAGE)) == pytest.approx(example.expected(painting), rel=1e-5)
+
+
+def arrays(painting: dict[Layer, Tensor]) -> dict[Layer, Array]:
+    return {layer: each.detach().double().numpy().copy() for layer, each in painting.items()}
+
+
+def finite_differences(example: Example, balance: dict[Layer, float] | None = None) -> dict[Layer, Array]:
+    """The slope of the expected total along each feature."""
+    step = 1e-5
+    found: dict[Layer, Array] = {}
+    for layer, features in example.painting.items():
+        found[layer] = np.zeros(features.shape)
+        for at in np.ndindex(features.shape):
+            sides = []
+            for sign in (step, -step):
+                painting = arrays(example.painting)
+                painting[layer][at] += sign
+                sides.append(example.expected(painting, balance)[0])
+            found[layer][at] = (sides[0] - sides[1]) / (2 * step)
+    return found
+
+
+def gradients(example: Example) -> dict[Layer, Array]:
+    example.objective(example.painting, IMAGE).total.backward()
+    return {
+        layer: features.grad.double().numpy()
+        for layer, features in example.painting.items()
+        if features.grad is not None
+    }
 
 
 def test_the_gradient_is_that_of_finite_differences() -> None:
     example = Example()
-    example.objective(example.painting).total.backward()
-    step = 1e-5
-    for layer, features in example.painting.items():
-        gradient: Any = features.grad
-        for at in np.ndindex(features.shape):
-            sides = []
-            for sign in (step, -step):
-                painting = {name: each.detach().double().numpy().copy() for name, each in example.painting.items()}
-                painting[layer][at] += sign
-                sides.append(example.expected(painting)[0])
-            assert gradient[at].item() == pytest.approx((sides[0] - sides[1]) / (2 * step), rel=1e-3, abs=1e-5)
+    found = gradients(example)
+    for layer, slopes in finite_differences(example).items():
+        np.testing.assert_allclose(found[layer], slopes, rtol=1e-3, atol=1e-5)
+
+
+# --- Dynamic balance ---
+
+
+def pulls(example: Example) -> dict[Layer, float]:
+    """Each layer's weight by the root of how far it is, made to sum to 1."""
+    distances = example.style_distances(arrays(example.painting))
+    pulled = {layer: weight * distances[layer] ** 0.5 for layer, weight in STYLE_LAYERS.items()}
+    return {layer: each / sum(pulled.values()) for layer, each in pulled.items()}
+
+
+def test_a_dynamic_balance_shifts_weight_to_the_layer_that_lags() -> None:
+    example = Example(balance="dynamic")
+    shares, distances = pulls(example), example.style_distances(arrays(example.painting))
+    lagging = max(STYLE_LAYERS, key=lambda layer: distances[layer])
+    assert shares[lagging] > STYLE_LAYERS[lagging] / sum(STYLE_LAYERS.values())
+    losses = example.objective(example.painting, IMAGE)
+    assert values(losses) == pytest.approx(example.expected(arrays(example.painting), shares), rel=1e-5)
+
+
+def test_the_weights_of_a_dynamic_balance_stand_still_for_the_gradient() -> None:
+    example = Example(balance="dynamic")
+    found = gradients(example)
+    for layer, slopes in finite_differences(example, pulls(example)).items():
+        np.testing.assert_allclose(found[layer], slopes, rtol=1e-3, atol=1e-5)
+
+
+def test_a_dynamic_balance_of_layers_that_are_there_is_finite() -> None:
+    example = Example(balance="dynamic")
+    style = {layer: each.clone().requires_grad_() for layer, each in example.style.items()}
+    losses = example.objective(style, IMAGE)
+    losses.total.backward()
+    assert losses.style.item() == 0
+    for layer in STYLE_LAYERS:
+        gradient = style[layer].grad
+        assert gradient is not None
+        assert gradient.isfinite().all()
+
+
+def test_a_layer_without_weight_stays_without_in_a_dynamic_balance() -> None:
+    example = Example(balance="dynamic")
+    layers: dict[Layer, float] = {"relu1_1": 0.0, "relu3_1": 1.0}
+    objective = replace(example.objective, style_layers=layers, content_weight=0)
+    objective(example.painting, IMAGE).total.backward()
+    gradient = example.painting["relu1_1"].grad
+    assert gradient is not None
+    assert not gradient.any()
+
+
+# --- Terms on the pixels ---
+
+
+def test_total_variation_adds_to_the_total_by_its_weight() -> None:
+    plain, smoothed = Example(), Example(variation_weight=2.5)
+    pixels = IMAGE[0].double().numpy()
+    variation = abs(np.diff(pixels, axis=2)).mean() + abs(np.diff(pixels, axis=1)).mean()
+    without, content, style = values(plain.objective(plain.painting, IMAGE))
+    expected = (without + 2.5 * variation, content, style)
+    assert values(smoothed.objective(smoothed.painting, IMAGE)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_structure_adds_to_the_total_by_its_weight_and_asks_for_its_layer() -> None:
+    """Its own value is tested in test_structure."""
+    features: dict[Layer, Tensor] = {"relu4_1": rand(1, 4, 5, 6, seed=7)}
+    structure = Structure.of({"relu4_1": rand(1, 4, 5, 6, seed=8)}, rand(1, 3, 40, 48, seed=8))
+    plain, held = Example(), Example(structure=structure, detail_weight=3.0)
+    assert held.objective.layers == plain.objective.layers | {"relu4_1"}
+    image = rand(1, 3, 40, 48, seed=7)
+    without, content, style = values(plain.objective(plain.painting, image))
+    expected = (without + 3 * structure(features, image).item(), content, style)
+    assert expected[0] > without
+    found = held.objective({**held.painting, **features}, image)
+    assert values(found) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_objective_asks_for_the_layers_of_both_losses() -> None:
@@ -153,15 +313,15 @@ def test_the_objective_asks_for_the_layers_of_both_losses() -> None:
 
 def test_at_the_target_there_is_no_loss() -> None:
     example = Example()
-    assert example.objective(example.content).content.item() == 0
-    assert example.objective(example.style).style.item() == 0
+    assert example.objective(example.content, IMAGE).content.item() == 0
+    assert example.objective(example.style, IMAGE).style.item() == 0
 
 
 def test_black_is_a_loss_of_one() -> None:
     """That is the unit, at each layer: so weights mean the same for each picture."""
     example = Example()
     black = {layer: torch.zeros_like(each) for layer, each in example.painting.items()}
-    assert values(example.objective(black)) == pytest.approx([0.7 + 11, 1, 1])
+    assert values(example.objective(black, IMAGE)) == pytest.approx([0.7 + 11, 1, 1])
 
 
 # --- Silent layers ---
@@ -169,31 +329,37 @@ def test_black_is_a_loss_of_one() -> None:
 
 def test_a_nearly_silent_target_is_measured_against_the_other_picture() -> None:
     silent, loud = torch.full((4, 4), 1e-6), torch.full((4, 4), 3.0)
-    assert target(silent, loud).energy.item() == pytest.approx(0.1 * 16 * 9)
-    assert target(loud, silent).energy.item() == pytest.approx(16 * 9)
+    assert target(silent, mean_square(loud)).energy.item() == pytest.approx(0.1 * 16 * 9)
+    assert target(loud, mean_square(silent)).energy.item() == pytest.approx(16 * 9)
 
 
 def test_the_other_picture_may_be_of_another_size() -> None:
     content, style = torch.zeros(1, 2, 3, 4), torch.full((1, 2, 5, 9), 2.0)
-    assert target(content, style).energy.item() == pytest.approx(0.1 * 24 * 4)
+    assert target(content, mean_square(style)).energy.item() == pytest.approx(0.1 * 24 * 4)
 
 
+@pytest.mark.parametrize("balance", ["fixed", "dynamic"])
 @pytest.mark.parametrize("grey", [0.0, 0.5, 1.0])
-def test_two_plain_pictures_give_finite_losses_and_gradients(grey: float, network: VGG19) -> None:
-    layers: tuple[Layer, ...] = ("relu1_1", "relu3_1", "relu5_1")
+def test_two_plain_pictures_give_finite_losses_and_gradients(grey: float, balance: Balance, network: VGG19) -> None:
+    layers: tuple[Layer, ...] = ("relu1_1", "relu3_1", "relu4_1", "relu5_1")
+    plain_image = torch.full((1, 3, 32, 32), grey)
     with torch.no_grad():
-        plain = network.features(torch.full((1, 3, 32, 32), grey), layers)
+        plain = network.features(plain_image, layers)
     grams = {layer: gram_matrix(each) for layer, each in plain.items()}
     objective = Objective(
-        content={"relu3_1": target(plain["relu3_1"], plain["relu3_1"])},
-        style={layer: target(grams[layer], grams[layer]) for layer in layers},
+        content={"relu3_1": target(plain["relu3_1"], mean_square(plain["relu3_1"]))},
+        style={layer: target(grams[layer], mean_square(grams[layer])) for layer in layers},
         content_layers={"relu3_1": 1.0},
         style_layers=dict.fromkeys(layers, 1.0),
         content_weight=1.0,
         style_weight=15.0,
+        balance=balance,
+        structure=Structure.of(plain, plain_image),
+        detail_weight=1.0,
+        variation_weight=1.0,
     )
-    image = torch.full((1, 3, 32, 32), grey).add(0.03 * rand(1, 3, 32, 32)).requires_grad_()
-    losses = objective(network.features(image, objective.layers))
+    image = plain_image.add(0.03 * rand(1, 3, 32, 32)).requires_grad_()
+    losses = objective(network.features(image, objective.layers), image)
     losses.total.backward()
     assert all(np.isfinite(value) and value >= 0 for value in values(losses))
     assert image.grad is not None
@@ -203,12 +369,12 @@ def test_two_plain_pictures_give_finite_losses_and_gradients(grey: float, networ
 def test_silence_on_both_sides_gives_finite_losses() -> None:
     silent = torch.zeros(1, 3, 4, 4)
     objective = Objective(
-        content={"relu1_1": target(silent, silent)},
-        style={"relu1_1": target(gram_matrix(silent), gram_matrix(silent))},
+        content={"relu1_1": target(silent, mean_square(silent))},
+        style={"relu1_1": target(gram_matrix(silent), mean_square(gram_matrix(silent)))},
         content_layers={"relu1_1": 1.0},
         style_layers={"relu1_1": 1.0},
         content_weight=1.0,
         style_weight=1.0,
     )
-    assert values(objective({"relu1_1": silent})) == [0, 0, 0]
-    assert all(np.isfinite(value) for value in values(objective({"relu1_1": silent + 1})))
+    assert values(objective({"relu1_1": silent}, IMAGE)) == [0, 0, 0]
+    assert all(np.isfinite(value) for value in values(objective({"relu1_1": silent + 1}, IMAGE)))

@@ -17,13 +17,21 @@ recipes = st.builds(
     Recipe,
     size=st.integers(SMALLEST_SIZE, LARGEST_SIZE),
     steps=st.integers(1, 10_000),
+    optimiser=st.sampled_from(["adam", "lbfgs"]),
+    start=st.sampled_from(["content", "matched", "noise"]),
+    tolerance=st.floats(0, 255),
     strength=st.floats(0, 100),
+    detail=st.floats(0, 100),
+    stroke=st.floats(0.25, 4),
     content_weight=st.floats(0, 1e6),
     style_weight=st.floats(0, 1e6),
     content_layers=layers,
     style_layers=layers,
+    balance=st.sampled_from(["fixed", "dynamic"]),
     style_shares=st.lists(weights, max_size=5).map(tuple),
-    colours=st.sampled_from(["style", "content"]),
+    colours=st.sampled_from(["style", "matched", "content"]),
+    total_variation=st.floats(0, 1e6),
+    pooling=st.sampled_from(["max", "average"]),
     noise=st.floats(0, 1),
     seed=st.integers(0, 2**63 - 1),
     precision=st.sampled_from(["auto", "float32", "bfloat16"]),
@@ -48,13 +56,24 @@ def test_a_recipe_is_told_by_eight_hexadecimal_digits(recipe: Recipe) -> None:
     [
         ("size", 513),
         ("steps", 121),
+        ("optimiser", "lbfgs"),
+        ("start", "matched"),
+        ("start", "noise"),
+        ("tolerance", 0.5),
         ("strength", 50.5),
+        ("detail", 0.5),
+        ("stroke", 1.5),
         ("content_weight", 1.5),
         ("style_weight", 1.5),
         ("content_layers", {"relu4_2": 2.0}),
         ("style_layers", {"relu1_1": 1.0}),
+        ("style_layers", {"conv1_1": 1.0}),
+        ("balance", "dynamic"),
         ("style_shares", (1.0, 2.0)),
         ("colours", "content"),
+        ("colours", "matched"),
+        ("total_variation", 0.5),
+        ("pooling", "average"),
         ("noise", 0.04),
         ("seed", 1),
         ("precision", "float32"),
@@ -82,9 +101,17 @@ def _marks() -> list[pytest.Mark]:
         ("size", 100.5),
         ("steps", 0),
         ("steps", 10_001),
+        ("optimiser", "sgd"),
+        ("start", "style"),
+        ("tolerance", -0.1),
+        ("tolerance", float("inf")),
         ("strength", -0.1),
         ("strength", 100.1),
         ("strength", float("nan")),
+        ("detail", -0.1),
+        ("detail", 100.1),
+        ("stroke", 0.24),
+        ("stroke", 4.1),
         ("content_weight", -1),
         ("content_weight", float("inf")),
         ("style_weight", float("nan")),
@@ -92,19 +119,26 @@ def _marks() -> list[pytest.Mark]:
         ("content_layers", {"relu4_2": 0}),
         ("content_layers", {"relu4_2": -1}),
         ("content_layers", {"relu6_1": 1}),
-        ("content_layers", {"conv4_2": 1}),
+        ("content_layers", {"conv4_5": 1}),
+        ("content_layers", {"pool4": 1}),
         ("style_layers", {}),
         ("style_layers", {"relu1_1": 0, "relu2_1": 0}),
         ("style_layers", {"relu1_1": "much"}),
+        ("style_layers", {"conv1_1": -1}),
+        ("balance", "free"),
         ("style_shares", [0, 0]),
         ("style_shares", [1, -1]),
         ("colours", "both"),
+        ("total_variation", -1),
+        ("total_variation", float("nan")),
+        ("pooling", "min"),
         ("noise", 1.1),
         ("noise", -0.1),
         ("seed", -1),
         ("seed", 2**63),
         ("precision", "float16"),
-        ("version", 2),
+        ("version", 3),
+        ("version", 0),
         ("method", "magic"),
         ("colour", "style"),
     ],
@@ -132,3 +166,37 @@ def test_a_recipe_does_not_share_its_layers_with_the_next_one() -> None:
 def test_a_recipe_of_a_few_words_takes_the_rest_from_the_defaults() -> None:
     recipe = Recipe.model_validate_json(json.dumps({"size": 256, "style_shares": [1, 3]}))
     assert recipe == Recipe(size=256, style_shares=(1.0, 3.0))
+
+
+# --- Recipes of the past ---
+
+FIRST = """{"version": 1, "method": "gatys", "size": 256, "steps": 60, "strength": 70.0, "content_weight": 1.0,
+"style_weight": 2.0, "content_layers": {"relu4_2": 1.0}, "style_layers": {"relu1_1": 1.0, "relu2_1": 0.5},
+"style_shares": [1.0, 3.0], "colours": "content", "noise": 0.03, "seed": 5, "precision": "auto"}"""
+"""As the first version wrote one."""
+
+
+def test_a_recipe_of_the_first_version_is_read_as_one_of_this() -> None:
+    recipe = Recipe.model_validate_json(FIRST)
+    assert recipe == Recipe(
+        size=256,
+        steps=60,
+        strength=70,
+        style_weight=2,
+        style_layers={"relu1_1": 1, "relu2_1": 0.5},
+        style_shares=(1, 3),
+        colours="content",
+        seed=5,
+    )
+    assert recipe.version == Recipe().version == 2
+
+
+def test_what_is_no_recipe_at_all_is_refused_as_such() -> None:
+    for data in ("[1]", "1", "null", '"version"'):
+        with pytest.raises(ValidationError):
+            Recipe.model_validate_json(data)
+
+
+@given(recipes)
+def test_a_recipe_says_the_version_that_it_is_painted_by(recipe: Recipe) -> None:
+    assert json.loads(recipe.model_dump_json())["version"] == 2

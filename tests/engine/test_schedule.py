@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.recipe import LARGEST_SIZE, SMALLEST_SIZE
-from engine.schedule import COARSEST, LEARNING_RATE, learning_rate, scales, style_factor
+from engine.schedule import COARSEST, LEARNING_RATE, detail_factor, learning_rate, scales, style_factor
 
 sizes = st.integers(SMALLEST_SIZE, LARGEST_SIZE)
 counts = st.integers(1, 10_000)
@@ -95,3 +95,18 @@ def test_no_strength_is_no_style_at_all_and_the_rest_is_as_described() -> None:
 @given(st.floats(1, 68.5))
 def test_thirty_one_and_a_half_more_is_ten_times_the_weight(strength: float) -> None:
     assert math.isclose(style_factor(strength + 31.5), 10 * style_factor(strength), rel_tol=1e-9)
+
+
+@given(st.floats(0, 100), st.floats(0, 100))
+def test_more_detail_weighs_edges_and_self_similarity_more(one: float, other: float) -> None:
+    less, more = sorted((one, other))
+    assert detail_factor(less) <= detail_factor(more)
+    if less > 0 and more - less > 0.01:
+        assert detail_factor(less) < detail_factor(more)
+
+
+def test_no_detail_is_none_at_all_and_the_rest_is_as_described() -> None:
+    assert detail_factor(0) == 0
+    assert detail_factor(1e-9) == pytest.approx(0.1, rel=0.01)
+    assert detail_factor(50) == pytest.approx(1)
+    assert detail_factor(100) == pytest.approx(10)
