@@ -127,6 +127,7 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     from bot import logs
     from bot.redaction import redacted
     from engine.errors import AtelierError
+    from engine.words import explain
 
     settings = _settings()
     if settings.discord_token is None:
@@ -149,7 +150,8 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     except SQLAlchemyError as error:
         _end(told(f"The database can't be used: {error}. Look at DATABASE_URL, or run atelier doctor."), 1)
     except (AtelierError, OSError) as error:
-        _end(told(f"{error} Run atelier doctor to see what works."), 1)
+        sentence = explain(error) if isinstance(error, AtelierError) else error
+        _end(told(f"{sentence} Run atelier doctor to see what works."), 1)
     except Exception as error:
         # Through the log, which shows no secret: what Python prints by itself might.
         structlog.get_logger(__name__).exception("stopped by a fault of ours")
