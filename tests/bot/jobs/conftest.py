@@ -331,7 +331,7 @@ def job(owner: int = 1, state: State = State.QUEUED, **fields: Any) -> Job:
 
 @pytest.fixture(scope="session")
 def postgresql_with_tables(postgresql: Server) -> Iterator[str]:
-    """SQLAlchemy's URL of one database for all tests that use :func:`url`: making one takes longer than most of them."""
+    """The URL of one database for all tests that use :func:`url`: making one takes longer than most of them."""
 
     async def migrate(url: str) -> None:
         async with connected(url):
