@@ -398,7 +398,7 @@ async def test_a_painting_goes_on_from_its_checkpoint_when_its_worker_is_killed(
 ) -> None:
     """Each progress brings a checkpoint here, so not one step is done again, and the picture is the same."""
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
-    recipe = Recipe(size=64, steps=120)
+    recipe = Recipe(size=64, steps=60)
     painting = begin(embedded, recipe)
     steps = [(await first(painting, lambda event: event.checkpoint and event.step > 10)).step]
     before = await process(embedded)
@@ -406,7 +406,7 @@ async def test_a_painting_goes_on_from_its_checkpoint_when_its_worker_is_killed(
     steps += [event.step async for event in painting]
     result = await painting.result()
     assert all(one < other for one, other in pairwise(steps))
-    assert steps[-1] == 120
+    assert steps[-1] == 60
     assert await process(embedded) != before
     here = paint(decode(CONTENT), [decode(STYLE)], recipe, network)
     assert result.picture == ended(here).picture

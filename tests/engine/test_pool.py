@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import signal
 from collections.abc import Awaitable, Callable
 from importlib.metadata import files
 from itertools import pairwise
@@ -126,7 +125,7 @@ async def test_what_waits_for_a_scheduler_can_be_cancelled_and_paused(blobs: Blo
             await paintings[0].cancel()
             await paintings[1].pause()
             scheduler.kill()
-            await asyncio.to_thread(scheduler.wait)
+            await asyncio.to_thread(scheduler.join)
             await paintings[2].cancel()
             await paintings[3].pause()
             for cancelled, paused in (paintings[:2], paintings[2:]):
@@ -156,11 +155,12 @@ async def test_a_worker_that_leaves_hands_its_painting_on_as_it_is(
             await eventually(at_work)
             (process,) = await at_work()
             leaving = one if one.pid == process else other
-            leaving.send_signal(signal.SIGTERM)
+            leaving.terminate()
             steps += [event.step async for event in painting]
             assert all(one < other for one, other in pairwise(steps))
             assert (await painting.result()).picture == painted_here(recipe, network)
-            assert await asyncio.to_thread(leaving.wait) == 0
+            await asyncio.to_thread(leaving.join)
+            assert leaving.exitcode == 0
     assert said(caplog, "its worker left")
 
 
