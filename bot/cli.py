@@ -37,9 +37,13 @@ def main() -> None:
 @app.command()
 def run() -> None:
     """Run the bot until Ctrl-C or SIGTERM. Settings come from the environment and .env: see .env.example."""
-    from bot.app import run as run_bot
 
-    _with_discord(run_bot)
+    async def start(settings: "Settings", token: str) -> None:
+        from bot.app import run as run_bot
+
+        await run_bot(settings, token)
+
+    _with_discord(start)
 
 
 @app.command()
@@ -48,12 +52,12 @@ def sync(
     force: Annotated[bool, typer.Option("--force", help="Register even if nothing changed.")] = False,
 ) -> None:
     """Register the commands with Discord, if they changed since the last time."""
-    from bot.app import open_store
-    from bot.client import Atelier
-    from bot.commands.sync import sync as sync_commands
-    from bot.settings import Settings
 
-    async def register(settings: Settings, token: str) -> None:
+    async def register(settings: "Settings", token: str) -> None:
+        from bot.app import open_store
+        from bot.client import Atelier
+        from bot.commands.sync import sync as sync_commands
+
         async with open_store(settings) as store, Atelier(settings) as client:
             await client.login(token)
             outcome = await sync_commands(client, store, guild, force=force)
@@ -65,9 +69,9 @@ def sync(
 @app.command()
 def doctor() -> None:
     """Say what works on this machine, and what to do about what doesn't. Exit code 1 if something doesn't."""
+    settings = _settings()
     from bot.doctor import examine
 
-    settings = _settings()
     console = Console()
 
     async def look() -> bool:
@@ -119,6 +123,11 @@ def _settings() -> "Settings":
 
 def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -> None:
     """Run ``act`` with settings and token; what an operator can mend ends in a sentence, not in a traceback."""
+    settings = _settings()
+    if settings.discord_token is None:
+        _end("There is no token: put DISCORD_TOKEN into the environment or into .env (atelier demo needs none).", 2)
+
+    # After what most often ends it: they take a second.
     import aiohttp
     import discord
     import structlog
@@ -127,10 +136,8 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     from bot import logs
     from bot.redaction import redacted
     from engine.errors import AtelierError
+    from engine.words import explain
 
-    settings = _settings()
-    if settings.discord_token is None:
-        _end("There is no token: put DISCORD_TOKEN into the environment or into .env (atelier demo needs none).", 2)
     token = settings.discord_token.get_secret_value()
     settings.forget_environment()
     logs.configure(settings.log_level, settings.log_format, *settings.secrets)
@@ -149,7 +156,8 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     except SQLAlchemyError as error:
         _end(told(f"The database can't be used: {error}. Look at DATABASE_URL, or run atelier doctor."), 1)
     except (AtelierError, OSError) as error:
-        _end(told(f"{error} Run atelier doctor to see what works."), 1)
+        sentence = explain(error) if isinstance(error, AtelierError) else error
+        _end(told(f"{sentence} Run atelier doctor to see what works."), 1)
     except Exception as error:
         # Through the log, which shows no secret: what Python prints by itself might.
         structlog.get_logger(__name__).exception("stopped by a fault of ours")

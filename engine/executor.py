@@ -18,7 +18,7 @@ from distributed import LocalCluster, Security
 from distributed.client import ClosedClientError
 
 from engine import worker
-from engine.errors import AtelierError, NoWorkers, WorkerLost
+from engine.errors import AtelierError, NoWorkers, VersionMismatch, WorkerLost
 from engine.placement import Board
 from engine.pool import Pool
 from engine.quality import EFFORTS, Tier, tier
@@ -69,16 +69,21 @@ class Executor:
 
         Raises:
             WeightsUnavailable, DeviceUnavailable: the embedded worker can't paint with these settings.
+            VersionMismatch: the embedded worker is of another version: what is installed has just changed.
             OSError: no scheduler answers at that address.
         """
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(dask.config.set(_DASK))
             needed = version(settings.weights)
+            embedded = scheduler is None
             if scheduler is None:
                 # On loopback too: else every user of the machine could have the bot's user run code.
                 security = Security.temporary()
                 scheduler = await stack.enter_async_context(_embedded(settings, security))
-            pool = await stack.enter_async_context(Pool.open(scheduler, worker.resource_of(needed), security))
+            pool = await stack.enter_async_context(Pool.open(scheduler, needed, security))
+            if embedded and pool.other_versions:  # nobody else will come: whatever was submitted would wait for ever
+                (found,) = pool.other_versions
+                raise VersionMismatch(needed, found)
             executor = cls(needed, blobs, pool)
             try:
                 yield executor

@@ -11,7 +11,7 @@ from typing import Any, Final, Self, TypeVar
 
 from distributed import Client, Security
 
-from engine.worker import PLUGIN, WorkerInfo
+from engine.worker import PLUGIN, WorkerInfo, resource_of
 
 T = TypeVar("T")
 
@@ -32,29 +32,31 @@ _FIELDS: Final = {field.name for field in fields(WorkerInfo)}
 class Pool:
     """What is behind one scheduler's address. Make one with :meth:`open`."""
 
-    def __init__(self, address: str, security: Security | None, resource: str) -> None:
+    def __init__(self, address: str, security: Security | None, version: str) -> None:
         self._address = address
         self._security = security
-        self._resource = resource
+        self._version = version
         self._client: Client | None = None
         self._changed = asyncio.Condition()
-        self._other_versions: set[str] = set()
+        self._told_of: frozenset[str] = frozenset()
         self.id = ""
         """Of the scheduler that was last connected to; another one at the same address has another."""
         self.workers: Mapping[str, WorkerInfo] = {}
         """By address, those that paint what a bot of this version would; none while there is no connection."""
         self.present: frozenset[tuple[str, int]] = frozenset()
         """Address and process of each of those, and of such as are about to leave and take no more."""
+        self.other_versions: frozenset[str] = frozenset()
+        """Of the workers that would paint something else, and don't count."""
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, address: str, resource: str, security: Security | None = None) -> AsyncIterator[Self]:
-        """Connect, and stay connected whatever happens to the scheduler. Workers without ``resource`` don't count.
+    async def open(cls, address: str, version: str, security: Security | None = None) -> AsyncIterator[Self]:
+        """Connect, and stay connected whatever happens to the scheduler. Only workers of that ``version`` count.
 
         Raises:
             OSError: no scheduler answers there within :data:`CONNECT` seconds.
         """
-        pool = cls(address, security, resource)
+        pool = cls(address, security, version)
         try:
             await pool._connect()
         except (OSError, ImportError) as error:
@@ -153,28 +155,30 @@ class Pool:
         if not new and identity["id"] != self.id:
             raise ConnectionError("it was started anew")
         there = {address: each for address, each in identity["workers"].items() if PLUGIN in each["metrics"]}
+        told = {address: each["metrics"][PLUGIN] for address, each in there.items()}
+        # A worker that was started anew may be of another version than the one it was started as.
         infos = {
-            address: _info(each["metrics"][PLUGIN])
+            address: _info(told[address])
             for address, each in there.items()
-            if self._resource in each["resources"]
+            if resource_of(self._version) in each["resources"] and told[address]["version"] == self._version
         }
         async with self._changed:
             self.id = identity["id"]
             self.present = frozenset((address, info.process) for address, info in infos.items())
             self.workers = {at: info for at, info in infos.items() if there[at]["status"] == "running"}
+            self.other_versions = frozenset(each["version"] for each in told.values()) - {self._version}
             self._changed.notify_all()
-        self._tell_of_others({name for each in there.values() for name in each["resources"]} - {self._resource})
+        self._tell_of_others()
 
-    def _tell_of_others(self, resources: set[str]) -> None:
-        if self.workers:
-            resources = set()
-        if resources and resources != self._other_versions:
+    def _tell_of_others(self) -> None:
+        others = frozenset() if self.workers else self.other_versions
+        if others and others != self._told_of:
             log.warning(
-                "no worker can paint what this bot paints: it needs %s, they have %s",
-                self._resource,
-                ", ".join(sorted(resources)),
+                "no worker can paint what this bot paints: it needs %s, they are %s",
+                self._version,
+                ", ".join(sorted(others)),
             )
-        self._other_versions = resources
+        self._told_of = others
 
     async def _drop(self, why: Exception | None = None) -> None:
         client, self._client = self._client, None
@@ -183,7 +187,7 @@ class Pool:
         if why is not None:
             log.warning("the scheduler at %s is gone, painting waits until it is back: %s", self._address, why)
         async with self._changed:
-            self.workers, self.present = {}, frozenset()
+            self.workers, self.present, self.other_versions = {}, frozenset(), frozenset()
             self._changed.notify_all()
         await _close(client)
 

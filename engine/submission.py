@@ -21,7 +21,6 @@ from engine.errors import (
     PaintingCancelled,
     PaintingPaused,
     StorageFailed,
-    VersionMismatch,
     WorkerLost,
 )
 from engine.placement import Board, Seat
@@ -66,7 +65,7 @@ class Painting:
         self._place: tuple[str, str] | None = None
         """Worker and channel of the attempt that runs."""
         self._shunned: set[tuple[str, int]] = set()
-        """Workers, by address and process, that left, died or refused: the scheduler may not know yet."""
+        """Workers, by address and process, that left or died: the scheduler may not know yet."""
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(self._ended)
 
@@ -132,7 +131,7 @@ class Painting:
                 case StorageFailed():
                     self._died += 1
                     failure = outcome
-                case VersionMismatch() | PaintingPaused():
+                case PaintingPaused():
                     pass
                 case Exception():
                     raise outcome
@@ -167,7 +166,7 @@ class Painting:
         finally:
             self._place = None
             self._board.remove(channel)
-        if outcome is End.DIED or outcome is End.LEFT or isinstance(outcome, VersionMismatch | PaintingPaused):
+        if outcome is End.DIED or outcome is End.LEFT or isinstance(outcome, PaintingPaused):
             self._shunned.add(incarnation)
         return outcome
 

@@ -8,7 +8,7 @@ from distributed import LocalCluster
 
 from engine.worker import THREADS, WorkerSettings, worker_options
 
-pytest_plugins = ["tests.postgresql"]
+pytest_plugins = ["tests.forks", "tests.postgresql", "tests.watchdog"]
 
 WORKER = WorkerSettings(device="cpu", precision="float32", threads=1)
 

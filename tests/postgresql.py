@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 USER = "atelier"
 SETTINGS = """
@@ -70,6 +71,11 @@ class Server:
             yield f"postgresql+asyncpg://{USER}@/{name}?host={self.folder}"
         finally:
             self.say("dropdb", "--force", name)
+
+    def empty(self, url: str, *tables: str) -> None:
+        """Remove all that is in these tables of a database; fails when somebody still holds some of it."""
+        command = f"SET lock_timeout = '10s'; TRUNCATE {', '.join(tables)}"
+        self.say("psql", "--command", command, str(make_url(url).database))
 
 
 def programs() -> Path | None:

@@ -1,7 +1,5 @@
 """Jobs in a database. Each change is one transaction with a guard, so that no two processes make the same one."""
 
-import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -10,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 import structlog
-from sqlalchemy import ColumnElement, case, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.jobs import errors
@@ -18,8 +16,10 @@ from bot.jobs.cipher import Cipher
 from bot.jobs.database import connected
 from bot.jobs.errors import AddressUnreadable, TooManyJobs
 from bot.jobs.job import OPEN, Job, Painted, State, Way
-from bot.jobs.line import LEASE, ORDER, in_line, next_turn, orphaned
-from bot.jobs.tables import BlobRow, JobRow, ProcessRow, SyncRow, database_time
+from bot.jobs.line import ORDER, in_line, next_turn, orphaned
+from bot.jobs.processes import Processes
+from bot.jobs.retention import Retention
+from bot.jobs.tables import BlobRow, JobRow, SyncRow
 from engine.errors import AtelierError
 from engine.recipe import Recipe
 
@@ -45,14 +45,12 @@ class Line:
     """How many jobs its workers have now, whoever looks after them."""
 
 
-class Store:
+class Store(Processes, Retention):
     """Every method is one transaction, committed when it returns. Raises SQLAlchemy's errors."""
 
     def __init__(self, engine: AsyncEngine, cipher: Cipher) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._cipher = cipher
-        # SQLite has one writer at a time, and those who wait for it inside the driver are served in no order, if ever.
-        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else contextlib.nullcontext()
 
     @classmethod
     @asynccontextmanager
@@ -60,74 +58,6 @@ class Store:
         """Connect, bring the tables up to date, close on leaving. Raises SQLAlchemy's or the driver's error."""
         async with connected(url) as engine:
             yield cls(engine, cipher)
-
-    @asynccontextmanager
-    async def _changing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that changes something."""
-        async with self._turn, self._engine.begin() as connection:
-            yield connection
-
-    # Processes
-
-    async def renew(self, process: str) -> None:
-        """Say that a process is alive; see :data:`bot.jobs.line.LEASE`."""
-        async with self._changing() as connection:
-            found = await connection.execute(
-                update(ProcessRow).where(ProcessRow.id == process).values(seen=database_time())
-            )
-            if found.rowcount == 0:
-                await connection.execute(insert(ProcessRow).values(id=process, seen=database_time()))
-
-    async def move(self, process: str, pool: str) -> None:
-        """Have everything that a process looks after wait for these workers: its scheduler may have started anew."""
-        async with self._changing() as connection:
-            await connection.execute(
-                update(JobRow)
-                .where(JobRow.process == process, JobRow.state.in_(OPEN), JobRow.pool != pool)
-                .values(pool=pool)
-            )
-
-    async def leave(self, process: str) -> None:
-        """Let go of everything that a process looks after, for the others or for its successor."""
-        async with self._changing() as connection:
-            held = JobRow.process == process
-            await connection.execute(
-                update(JobRow)
-                .where(held, JobRow.state == State.RUNNING)
-                .values(state=State.QUEUED, changed_at=datetime.now(UTC))
-            )
-            await connection.execute(update(JobRow).where(held, JobRow.state.in_(OPEN)).values(process=""))
-            await connection.execute(delete(ProcessRow).where(ProcessRow.id == process))
-
-    async def adopt(self, process: str, pool: str) -> list[tuple[str, State]]:
-        """Take every open job that nobody looks after; what was painted waits again, in its old turn.
-
-        Returns:
-            The jobs and their states: queued or delivering.
-        """
-        # A job is delivered from its result or from its cause; one that has neither lost its result with its process.
-        untold = (JobRow.state == State.DELIVERING) & (JobRow.painted == "") & (JobRow.cause == "")
-        again = case((untold | (JobRow.state == State.RUNNING), State.QUEUED), else_=JobRow.state)
-        async with self._changing() as connection:
-            taken = await connection.execute(
-                update(JobRow)
-                .where(JobRow.state.in_(OPEN), JobRow.process != process, orphaned())
-                .values(process=process, pool=pool, state=again)
-                .returning(JobRow.id, JobRow.state)
-                .execution_options(synchronize_session=False)
-            )
-            found = [(row.id, State(row.state)) for row in taken]
-            if found:
-                await connection.execute(delete(ProcessRow).where(ProcessRow.seen < database_time() - 86400))
-        return found
-
-    async def in_care(self, process: str) -> dict[str, State]:
-        """The open jobs that a process looks after."""
-        query = select(JobRow.id, JobRow.state).where(JobRow.process == process, JobRow.state.in_(OPEN))
-        async with self._engine.connect() as connection:
-            return {row.id: State(row.state) for row in await connection.execute(query)}
-
-    # One job's life
 
     async def add(self, job: Job, process: str, pool: str, limit: int) -> None:
         """Store a new job, at the place in line that is its owner's turn.
@@ -282,44 +212,6 @@ class Store:
         async with self._engine.connect() as connection:
             count, oldest = (await connection.execute(query)).one()
         return count, (datetime.now(UTC) - _aware(oldest)).total_seconds() if oldest else 0.0
-
-    async def processes(self) -> int:
-        """How many bot processes are alive."""
-        query = select(func.count()).where(ProcessRow.seen >= database_time() - LEASE)
-        async with self._engine.connect() as connection:
-            return (await connection.execute(query)).scalar_one()
-
-    async def overdue(self, process: str, accepted_before: datetime) -> list[str]:
-        """Jobs in a process's care that should have ended long ago and have no result yet."""
-        query = select(JobRow.id).where(
-            JobRow.process == process,
-            JobRow.state.in_({State.QUEUED, State.RUNNING}),
-            JobRow.created_at < accepted_before,
-        )
-        async with self._engine.connect() as connection:
-            return list((await connection.execute(query)).scalars())
-
-    # Retention
-
-    async def forget(self, ended_before: datetime, limit: int) -> int:
-        """Remove up to ``limit`` jobs that ended before then, oldest first, and their claims on blobs; how many."""
-        ended = (
-            select(JobRow.id)
-            .where(JobRow.state.not_in(OPEN), JobRow.changed_at < ended_before)
-            .order_by(JobRow.changed_at)
-            .limit(limit)
-        )
-        async with self._changing() as connection:
-            ids = list((await connection.execute(ended)).scalars())
-            await connection.execute(delete(BlobRow).where(BlobRow.job.in_(ids)))
-            await connection.execute(delete(JobRow).where(JobRow.id.in_(ids)))
-        return len(ids)
-
-    async def claimed(self, names: Collection[str]) -> set[str]:
-        """Which of these blobs some job needs."""
-        query = select(BlobRow.name).where(BlobRow.name.in_(names))
-        async with self._engine.connect() as connection:
-            return set((await connection.execute(query)).scalars())
 
     # Commands
 

@@ -1,45 +1,19 @@
-"""Schedulers and workers as processes of their own, as an operator starts them on several machines."""
+"""Schedulers and workers as processes of their own, as on several machines."""
 
+import asyncio
 import contextlib
-import json
-import os
+import logging
+import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from distributed import Scheduler, Worker
 
-SCHEDULER = """
-import asyncio, sys
-from distributed import Scheduler
-
-async def main():
-    async with Scheduler(host="127.0.0.1", port=int(sys.argv[1]), dashboard=False) as scheduler:
-        print("ready", flush=True)
-        await scheduler.finished()
-
-asyncio.run(main())
-"""
-
-WORKER = """
-import asyncio, json, signal, sys
-from distributed import Worker
 from engine.worker import WorkerSettings, worker_options
-
-async def main(address, settings, more):
-    stopping = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    while not stopping.is_set():
-        async with Worker(address, **worker_options(WorkerSettings(**settings)) | more) as worker:
-            print("ready", flush=True)
-            leaving = asyncio.create_task(stopping.wait())
-            await asyncio.wait({leaving, asyncio.create_task(worker.finished())}, return_when=asyncio.FIRST_COMPLETED)
-
-asyncio.run(main(sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])))
-"""
+from tests.forks import started
 
 
 def free_port() -> int:
@@ -50,35 +24,50 @@ def free_port() -> int:
         return port
 
 
-@contextlib.contextmanager
-def started(code: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """A Python process that said it is ready; killed in the end."""
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"DASK_LOGGING__DISTRIBUTED": "warning"},
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            yield process
-        finally:
-            process.kill()
-
-
-def scheduler(port: int) -> "contextlib.AbstractContextManager[subprocess.Popen[str]]":
+def scheduler(port: int) -> contextlib.AbstractContextManager[ForkServerProcess]:
     """A scheduler as Dask makes it, at that port."""
-    return started(SCHEDULER, str(port))
+    return started(_Scheduler(port))
 
 
 def worker(
-    port: int, more: dict[str, Any] | None = None, **settings: Any
-) -> "contextlib.AbstractContextManager[subprocess.Popen[str]]":
+    port: int, more: Mapping[str, Any] | None = None, **settings: Any
+) -> contextlib.AbstractContextManager[ForkServerProcess]:
     """A worker of these settings that joins the scheduler at that port, again and again; SIGTERM has it leave.
 
     ``more`` are keyword arguments of Dask's worker.
     """
-    chosen = {"device": "cpu", "precision": "float32", "threads": 1} | settings
-    return started(WORKER, f"tcp://127.0.0.1:{port}", json.dumps(chosen), json.dumps(more or {}))
+    chosen: dict[str, Any] = {"device": "cpu", "precision": "float32", "threads": 1} | settings
+    return started(_Worker(f"tcp://127.0.0.1:{port}", WorkerSettings(**chosen), more or {}))
+
+
+@dataclass(frozen=True)
+class _Scheduler:
+    port: int
+
+    async def __call__(self, ready: Callable[[], None]) -> None:
+        _warnings_alone()
+        async with Scheduler(host="127.0.0.1", port=self.port, dashboard=False) as scheduler:
+            ready()
+            await scheduler.finished()
+
+
+@dataclass(frozen=True)
+class _Worker:
+    address: str
+    settings: WorkerSettings
+    more: Mapping[str, Any]
+
+    async def __call__(self, ready: Callable[[], None]) -> None:
+        _warnings_alone()
+        stopping = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+        while not stopping.is_set():
+            async with Worker(self.address, **{**worker_options(self.settings), **self.more}) as worker:
+                ready()
+                leaving = asyncio.create_task(stopping.wait())
+                finished = asyncio.create_task(worker.finished())
+                await asyncio.wait({leaving, finished}, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _warnings_alone() -> None:
+    logging.getLogger("distributed").setLevel(logging.WARNING)

@@ -38,6 +38,7 @@ from engine.errors import (
     PictureDamaged,
     PictureTooLarge,
     StorageFailed,
+    VersionMismatch,
     WeightsUnavailable,
     WorkerLost,
 )
@@ -47,8 +48,9 @@ from engine.painting import paint
 from engine.pictures import decode
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
+from engine.version import version
 from engine.vgg19 import VGG19
-from engine.worker import WorkerSettings, check_picture
+from engine.worker import Order, WorkerSettings, check_picture, paint_picture
 from tests.engine import picture_corpus as corpus
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -396,7 +398,7 @@ async def test_a_painting_goes_on_from_its_checkpoint_when_its_worker_is_killed(
 ) -> None:
     """Each progress brings a checkpoint here, so not one step is done again, and the picture is the same."""
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
-    recipe = Recipe(size=64, steps=120)
+    recipe = Recipe(size=64, steps=60)
     painting = begin(embedded, recipe)
     steps = [(await first(painting, lambda event: event.checkpoint and event.step > 10)).step]
     before = await process(embedded)
@@ -404,7 +406,7 @@ async def test_a_painting_goes_on_from_its_checkpoint_when_its_worker_is_killed(
     steps += [event.step async for event in painting]
     result = await painting.result()
     assert all(one < other for one, other in pairwise(steps))
-    assert steps[-1] == 120
+    assert steps[-1] == 60
     assert await process(embedded) != before
     here = paint(decode(CONTENT), [decode(STYLE)], recipe, network)
     assert result.picture == ended(here).picture
@@ -535,6 +537,15 @@ async def test_nothing_is_kept_of_what_has_ended(scheduler: str, blobs: Blobs) -
         gc.enable()
 
 
+async def test_a_worker_refuses_what_it_would_paint_differently(scheduler: str, blobs: Blobs) -> None:
+    """Whoever sends it: our own bots send it none."""
+    order = Order("another", blobs.url, Recipe(size=64, steps=1), CONTENT_NAME, [STYLE_NAME], None, None, 10.0)
+    async with Client(scheduler, asynchronous=True, set_as_default=False) as client:
+        refused = await client.submit(paint_picture, "a channel", order, pure=False)
+    assert isinstance(refused, VersionMismatch)
+    assert (refused.wanted, refused.found) == ("another", version(SETTINGS.weights))
+
+
 BOT = """
 import asyncio, sys
 
@@ -591,6 +602,17 @@ async def test_a_device_that_the_worker_does_not_have_fails_at_once(blobs: Blobs
     with pytest.raises(DeviceUnavailable, match="use auto, cpu, cuda or cuda:N"):
         async with Executor.open(WorkerSettings(device="gpu"), blobs.url):
             pass
+
+
+async def test_a_worker_of_another_version_than_ours_fails_at_once(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is installed changed between our start and its own: nothing would ever be painted."""
+    monkeypatch.setattr(executor_module, "version", lambda weights: "another")
+    with pytest.raises(VersionMismatch) as told:
+        async with Executor.open(SETTINGS, blobs.url):
+            pass
+    assert (told.value.wanted, told.value.found) == ("another", version(SETTINGS.weights))
 
 
 async def test_an_address_where_nobody_answers_is_an_error_that_says_what_to_do(

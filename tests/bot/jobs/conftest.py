@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -12,15 +12,18 @@ from typing import Any, cast
 import pytest
 
 from bot.jobs.cipher import Cipher, new_key
+from bot.jobs.database import connected
 from bot.jobs.job import Ending, Job, Order, State, Way, new_id
 from bot.jobs.service import Jobs, Policy
 from bot.jobs.storage import Room, Storage
 from bot.jobs.store import Store
+from bot.jobs.tables import Base
 from engine.blobs import Blobs
 from engine.errors import AtelierError, PaintingCancelled, PaintingPaused
 from engine.executor import Executor
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
+from tests.postgresql import Server
 
 KEY = new_key()
 SECRET = '{"token":"aW50ZXJhY3Rpb24"}'
@@ -326,13 +329,29 @@ def job(owner: int = 1, state: State = State.QUEUED, **fields: Any) -> Job:
     return replace(plain, **fields)
 
 
+@pytest.fixture(scope="session")
+def postgresql_with_tables(postgresql: Server) -> Iterator[str]:
+    """The URL of one database for all tests that use :func:`url`: making one takes longer than most of them."""
+
+    async def migrate(url: str) -> None:
+        async with connected(url):
+            pass
+
+    with postgresql.database() as url:
+        asyncio.run(migrate(url))
+        yield url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database without tables, of each kind. For one alone: ``parametrize("url", ["sqlite"], indirect=True)``."""
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind. For one alone: ``parametrize("url", ["sqlite"], indirect=True)``."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}"
-    url: str = request.getfixturevalue("postgresql_url")
-    return url
+        yield f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}"
+        return
+    url: str = request.getfixturevalue("postgresql_with_tables")
+    yield url
+    server: Server = request.getfixturevalue("postgresql")
+    server.empty(url, *Base.metadata.tables)
 
 
 @pytest.fixture

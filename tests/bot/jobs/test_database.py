@@ -38,6 +38,15 @@ asyncio.run(open_it())
 """
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
+
+
 def alembic(connection: Connection) -> Config:
     """Alembic's own view of our migrations."""
     config = Config()

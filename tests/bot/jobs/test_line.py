@@ -79,8 +79,9 @@ class Members:
 async def play(store: Store, acts: list[Act]) -> None:
     members = Members(store)
     begun: list[str] = []
+    after: list[str] = []
     for act, number in acts:
-        before = await members.waiting()
+        before = after
         match act:
             case "arrive":
                 open_before = Counter(members.jobs[each].owner for each in (*before, *members.running))
@@ -94,10 +95,12 @@ async def play(store: Store, acts: list[Act]) -> None:
             case "begin":
                 if (first := await members.begin()) is not None:
                     begun.append(first)
-                assert await members.waiting() == before[1:]
+                after = await members.waiting()
+                assert after == before[1:]
             case "end":
                 await members.end()
-                assert await members.waiting() == before
+                after = await members.waiting()
+                assert after == before
             case "cancel":
                 gone = await members.cancel(number)
                 after = await members.waiting()

@@ -155,8 +155,8 @@ class TestAChange:
         assert row[0]
 
 
-async def test_eight_claimers_take_two_hundred_jobs_once_each(store: Store, url: str) -> None:
-    jobs = await added(store, *(job(owner=number % 10) for number in range(200)))
+async def test_eight_claimers_take_fifty_jobs_once_each(store: Store, url: str) -> None:
+    jobs = await added(store, *(job(owner=number % 10) for number in range(50)))
     await store.leave(ME)
     claimed: list[tuple[str, str]] = []
 

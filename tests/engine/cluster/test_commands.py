@@ -63,8 +63,17 @@ class There:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def there(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[There]:
-    """The worker was there first, and waited for its scheduler."""
+async def lonely(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Machine]]:
+    """Two workers whose scheduler never comes, each for one test: it takes them seconds to say so."""
+    async with cluster(certificates, tmp_path_factory.mktemp("lonely")) as nowhere:
+        yield [await nowhere.worker() for _ in range(2)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def there(
+    certificates: Path, tmp_path_factory: pytest.TempPathFactory, lonely: list[Machine]
+) -> AsyncIterator[There]:
+    """The worker was there first, and waited for its scheduler, beside the ``lonely`` ones."""
     async with cluster(certificates, tmp_path_factory.mktemp("machines")) as made:
         worker = await made.worker()
         await worker.says("can't be reached, trying on")
@@ -178,23 +187,37 @@ class TestWithoutACertificate:
         assert beyond <= tls
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["scheduler", "--host", "0.0.0.0"],
-        ["scheduler", "--host", "10.0.0.1"],
-        ["worker", "--scheduler", "tcp://10.0.0.1:8786"],
-        ["worker", "--scheduler", "tls://127.0.0.1:8786"],
-        ["worker", "--scheduler", "tcp://127.0.0.1:8786", "--host", "0.0.0.0"],
-        ["cluster", "status", "--scheduler", "tcp://10.0.0.1:8786"],
-    ],
-    ids=" ".join,
-)
-async def test_nothing_starts_beyond_loopback_without_tls(command: list[str]) -> None:
-    process = await _plain(*command)
-    async with asyncio.timeout(60):
-        _, told = await process.communicate()
-    assert process.returncode == 1
+BEYOND_LOOPBACK = [
+    "scheduler --host 0.0.0.0",
+    "scheduler --host 10.0.0.1",
+    "worker --scheduler tcp://10.0.0.1:8786",
+    "worker --scheduler tls://127.0.0.1:8786",
+    "worker --scheduler tcp://127.0.0.1:8786 --host 0.0.0.0",
+    "cluster status --scheduler tcp://10.0.0.1:8786",
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ended() -> dict[str, tuple[int | None, bytes]]:
+    """Each command's exit code and what it said without certificates; they run side by side."""
+
+    async def run(command: str) -> tuple[int | None, bytes]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bot", *command.split()), cwd=ROOT, env=clean(), stderr=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(60):
+            _, told = await process.communicate()
+        return process.returncode, told
+
+    return dict(zip(BEYOND_LOOPBACK, await asyncio.gather(*map(run, BEYOND_LOOPBACK)), strict=True))
+
+
+@pytest.mark.parametrize("command", BEYOND_LOOPBACK)
+async def test_nothing_starts_beyond_loopback_without_tls(
+    ended: dict[str, tuple[int | None, bytes]], command: str
+) -> None:
+    code, told = ended[command]
+    assert code == 1
     assert b"Traceback" not in told
     assert b"atelier cluster certs" in told
 
@@ -220,24 +243,20 @@ class TestComingAndGoing:
         assert "Traceback" not in told, told
         await there.check()
 
-    async def test_a_worker_whose_scheduler_never_comes_leaves_when_asked(
-        self, certificates: Path, tmp_path: Path
-    ) -> None:
-        async with cluster(certificates, tmp_path) as nowhere:
-            worker = await nowhere.worker()
-            await worker.says("can't be reached, trying on")
-            assert await worker.leave() == 0
-            assert worker.logged().count("can't be reached") == 1
+    async def test_a_worker_whose_scheduler_never_comes_leaves_when_asked(self, lonely: list[Machine]) -> None:
+        worker = lonely.pop()
+        await worker.says("can't be reached, trying on")
+        assert await worker.leave() == 0
+        assert worker.logged().count("can't be reached") == 1
 
-    async def test_no_worker_outlives_its_command(self, certificates: Path, tmp_path: Path) -> None:
-        async with cluster(certificates, tmp_path) as nowhere:
-            worker = await nowhere.worker()
-            await worker.says("can't be reached, trying on")
-            family = psutil.Process(worker.process.pid).children(recursive=True)
-            assert family
-            worker.process.kill()
-            _, alive = await asyncio.to_thread(psutil.wait_procs, family, 20)
-            assert alive == []
+    async def test_no_worker_outlives_its_command(self, lonely: list[Machine]) -> None:
+        worker = lonely.pop()
+        await worker.says("can't be reached, trying on")
+        family = psutil.Process(worker.process.pid).children(recursive=True)
+        assert family
+        worker.process.kill()
+        _, alive = await asyncio.to_thread(psutil.wait_procs, family, 20)
+        assert alive == []
 
     async def test_a_worker_that_can_never_paint_says_why(self, there: There) -> None:
         worker = await there.cluster.worker("--weights", "/nowhere/weights.pth")
@@ -253,10 +272,3 @@ class TestComingAndGoing:
             await other.joined()
             assert await scheduler.leave() == 0
             assert "Traceback" not in scheduler.logged()
-
-
-async def _plain(*command: str) -> asyncio.subprocess.Process:
-    """A command without certificates."""
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot", *command), cwd=ROOT, env=clean(), stderr=asyncio.subprocess.PIPE
-    )
