@@ -17,6 +17,7 @@ from engine.structure import Structure, total_variation
 
 _SILENT = 0.1
 _TINY = 1e-8
+_ALIKE = 0.05
 _PARTS = 16
 _LEAST = 256
 """Positions in each part of a Gram matrix."""
@@ -150,6 +151,16 @@ class Objective:
         if self.variation_weight:
             total = total + self.variation_weight * total_variation(image)
         return Losses(total, content, style)
+
+
+def unlikeness(grams: Mapping[Layer, Tensor], style: Mapping[Layer, Target], weights: Mapping[Layer, float]) -> Tensor:
+    """How far a content, by its Gram matrices, is from a style to begin with: what its style loss is divided by.
+
+    So the same strength asks for the same share of the way, whether the style is much like the content or not. Not
+    under a twentieth: who takes a picture for its own style doesn't ask for the noise between the two.
+    """
+    distances = {layer: target.distance(grams[layer]) for layer, target in style.items()}
+    return _weighted(distances, weights).clamp(min=_ALIKE)
 
 
 def _shares(weights: Mapping[Layer, float]) -> dict[Layer, float]:

@@ -18,7 +18,7 @@ from engine.checkpoint import Checkpoint
 from engine.colour import Palette, recoloured, with_colours_of
 from engine.devices import Compute
 from engine.errors import OutOfMemory, PaintingPaused
-from engine.losses import Losses, Objective, blended, gram_matrix, target
+from engine.losses import Losses, Objective, blended, gram_matrix, target, unlikeness
 from engine.optimisers import optimiser, resized
 from engine.pictures import Picture, encode, encode_within, fitted
 from engine.progress import Progress, Result, Stop
@@ -322,7 +322,7 @@ class _Painting:
         detail = detail_factor(recipe.detail)
         layers = {*recipe.content_layers, *recipe.style_layers, *((SELF_SIMILARITY_LAYER,) if detail else ())}
         content = self.network.features(image, layers, self.stop.check, pooling=recipe.pooling)
-        own = {layer: gram_matrix(content[layer]).square().mean() for layer in recipe.style_layers}
+        own = {layer: gram_matrix(content[layer]) for layer in recipe.style_layers}
         structure = Structure.of(content, image) if detail else None
         targets = {layer: content[layer].float() for layer in recipe.content_layers}
         del content
@@ -338,13 +338,14 @@ class _Painting:
             for style in self.styles
         ]
         grams = blended([each.grams for each in styles], self.shares)
+        style = {layer: target(grams[layer], own[layer].square().mean()) for layer in recipe.style_layers}
         return Objective(
             content={layer: target(value, styles[0].energies[layer]) for layer, value in targets.items()},
-            style={layer: target(grams[layer], own[layer]) for layer in recipe.style_layers},
+            style=style,
             content_layers=recipe.content_layers,
             style_layers=recipe.style_layers,
             content_weight=recipe.content_weight,
-            style_weight=self.style_weight * scale.style_factor,
+            style_weight=self.style_weight * scale.style_factor / unlikeness(own, style, recipe.style_layers).item(),
             balance=recipe.balance,
             structure=structure,
             detail_weight=detail,

@@ -105,7 +105,7 @@ class Recipe(BaseModel):
     pooling: Pooling = "max"
     """Of VGG19. It was trained with ``max``; ``average`` gives smoother pictures (Gatys et al., CVPR 2016)."""
 
-    noise: float = Field(default=0.03, ge=0, le=1)
+    noise: float = Field(default=0.01, ge=0, le=1)
     """Standard deviation (pixels go from 0 to 1) of the noise on the first image: it lets flat areas take strokes."""
 
     seed: int = Field(default=0, ge=0, lt=2**63)

