@@ -63,7 +63,7 @@ class Recipe(BaseModel):
     start: Start = "content"
     """The first image: the content, the content in the styles' colours, or noise."""
 
-    tolerance: Weight = 0.0
+    tolerance: Weight = 0.1
     """The painting ends early when ten steps at its full size changed it by less than this, on average, of 255 grey
     levels. 0: never.
     """

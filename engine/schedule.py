@@ -45,12 +45,12 @@ def learning_rate(step: int, steps: int) -> float:
 
 
 def style_factor(strength: float) -> float:
-    """The style loss's weight against the content loss's for a ``strength`` from 0 to 100: 0, then 0.03 to 750.
+    """The style loss's weight against the content loss's for a ``strength`` from 0 to 100: 0, then 0.1 to 230.
 
     The style loss is 1 for the content as it is: see :func:`engine.losses.unlikeness`. 5 in the middle: a face is still
     a face there, and a town is painted.
     """
-    return 5 * 10 ** ((strength - 50) / 23) if strength > 0 else 0.0
+    return 5 * 10 ** ((strength - 50) / 30) if strength > 0 else 0.0
 
 
 def detail_factor(detail: float) -> float:
