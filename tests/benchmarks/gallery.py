@@ -1,0 +1,108 @@
+"""The README's gallery, painted anew: ``python -m tests.benchmarks.gallery FOLDER``.
+
+Photos and styles are drawn by this project's own code, so whatever comes of them is ours to show. The sheets are
+JPEGs, and under each painting stands what their recipes say beyond the defaults.
+"""
+
+import argparse
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+from PIL import Image
+from rich.console import Console
+
+from bot.demo import pictures
+from engine.devices import choose, set_threads
+from engine.memory import keep_large_blocks
+from engine.painting import Pace, paint
+from engine.pictures import Picture
+from engine.progress import Result
+from engine.recipe import Recipe
+from engine.vgg19 import resident
+from tests.benchmarks import drawn
+from tests.benchmarks.quality.sheets import Cell, sheet
+
+Painting = tuple[str, Sequence[str], dict[str, Any]]
+"""Content, styles, and what the recipe says beyond the defaults."""
+
+SHEETS: Final[dict[str, Sequence[Sequence[Painting]]]] = {
+    "strength": [[("portrait", ["impasto"], {"strength": strength}) for strength in (10, 30, 50, 75, 100)]],
+    "choices": [
+        [
+            ("town", ["impasto"], {}),
+            ("town", ["glass"], {}),
+            ("town", ["woodcut"], {}),
+            ("town", ["impasto", "glass"], {"style_shares": (0.5, 0.5)}),
+        ],
+        [
+            ("town", ["impasto"], {"stroke": 0.5}),
+            ("town", ["impasto"], {"stroke": 2}),
+            ("town", ["glass"], {"colours": "matched"}),
+            ("town", ["glass"], {"colours": "content"}),
+        ],
+        [
+            ("still life", ["impasto"], {}),
+            ("still life", ["glass"], {"detail": 60}),
+            ("portrait", ["woodcut"], {"colours": "content"}),
+            ("portrait", ["glass"], {"strength": 40, "detail": 60}),
+        ],
+    ],
+}
+DRAWN: Final = {
+    "town": pictures.content,
+    "impasto": pictures.style,
+    "glass": pictures.style_glass,
+    "portrait": drawn.portrait,
+    "still life": drawn.still_life,
+    "woodcut": drawn.woodcut,
+}
+
+
+def main() -> None:
+    """Paint all sheets into the folder that the command line names."""
+    parser = argparse.ArgumentParser(description="Paint the pictures of the README's gallery.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--size", type=int, default=384, help="longer side of each painting, in pixels")
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--shown", type=int, default=300, help="longer side of each on its sheet")
+    parser.add_argument("--only", choices=SHEETS, help="one sheet")
+    options = parser.parse_args()
+    console = Console()
+    keep_large_blocks()
+    set_threads(None)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for name in [options.only] if options.only else SHEETS:
+        rows = []
+        for row in SHEETS[name]:
+            cells = []
+            for content, styles, fields in row:
+                result = _painted(content, styles, Recipe(size=options.size, steps=options.steps, **fields))
+                said = ", ".join(f"{field} {value}" for field, value in fields.items()) or "as it is"
+                console.print(f"{content} in {', '.join(styles)}: {said}: {result.seconds:.1f} s")
+                cells.append(
+                    Cell(Image.open(BytesIO(result.picture)).convert("RGB"), (f"{content}, {' + '.join(styles)}", said))
+                )
+            rows.append(cells)
+        path = options.folder / f"{name}.jpg"
+        title = f"{options.size} px, {options.steps} steps"
+        sheet(rows, title, options.shown).save(path, quality=88, optimize=True)
+        console.print(f"{path}: {path.stat().st_size // 1000} KB")
+
+
+def _painted(content: str, styles: Sequence[str], recipe: Recipe) -> Result:
+    compute = choose("auto", recipe.precision)
+    network = resident("embedded", compute.device, compute.dtype)
+    inputs = [Picture(DRAWN[name]()) for name in (content, *styles)]
+    painting = paint(inputs[0], inputs[1:], recipe, network, pace=Pace(progress=3600, preview=None))
+    while True:
+        try:
+            next(painting)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+
+if __name__ == "__main__":
+    main()
