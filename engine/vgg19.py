@@ -114,7 +114,9 @@ class VGG19:
 
             kept = recompute and activation.requires_grad
             outcome: tuple[Tensor, ...] = (
-                recomputed(forward, activation, use_reentrant=False) if kept else forward(activation)
+                recomputed(forward, activation, use_reentrant=False, preserve_rng_state=False)
+                if kept
+                else forward(activation)
             )
             *of_block, activation = outcome
             found |= dict(zip(names, of_block, strict=True))

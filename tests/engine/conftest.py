@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from engine import schedule
 from engine.vgg19 import VGG19, resident
 
 
@@ -16,3 +17,9 @@ def network() -> VGG19:
 def threads() -> None:
     """One before each test: pictures this small gain nothing from more, and sums keep their order."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def two_scales(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pictures go through 32 and 64 pixels, as large ones do through 256 and 512."""
+    monkeypatch.setattr(schedule, "COARSEST", 32)

@@ -1,0 +1,165 @@
+"""Small paintings, from decoded pictures to encoded bytes, and what there is to say about one from outside."""
+
+import io
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from engine.checkpoint import Checkpoint
+from engine.painting import PREVIEW_QUALITY, Pace, Save, paint
+from engine.pictures import Picture, fitted
+from engine.progress import Progress, Result, Stop
+from engine.recipe import Layer, Recipe
+from engine.vgg19 import VGG19
+from tests.engine import picture_corpus as corpus
+
+Array = NDArray[np.float64]
+
+EVERY_STEP = Pace(progress=0, preview=None)
+ALL = Pace(progress=0, preview=0, first_preview=0, checkpoint=0)
+
+CONTENT = Picture(corpus.scene(96, 64))
+STYLE = Picture(corpus.stripes(96, 80))
+
+
+class Shelf(dict[str, bytes]):
+    """Keeps checkpoints under numbers."""
+
+    def save(self, data: bytes) -> str:
+        name = f"checkpoint {len(self)}"
+        self[name] = data
+        return name
+
+    @property
+    def last(self) -> bytes:
+        return list(self.values())[-1]
+
+
+@dataclass
+class Painted:
+    """A painting that ended, and what it told."""
+
+    result: Result
+    events: list[Progress] = field(default_factory=list)
+
+    @property
+    def image(self) -> Image.Image:
+        return Image.open(io.BytesIO(self.result.picture))
+
+    @property
+    def pixels(self) -> Array:
+        return levels(self.image)
+
+    @property
+    def losses(self) -> list[float]:
+        return [event.loss for event in self.events]
+
+
+def drained(painting: Generator[Progress, None, Result]) -> Painted:
+    events = []
+    while True:
+        try:
+            events.append(next(painting))
+        except StopIteration as end:
+            return Painted(end.value, events)
+
+
+def painted(
+    network: VGG19,
+    content: Picture = CONTENT,
+    styles: Sequence[Picture] = (STYLE,),
+    pace: Pace = EVERY_STEP,
+    stop: Stop | None = None,
+    max_bytes: int | None = None,
+    save: Save | None = None,
+    resume: bytes | None = None,
+    **fields: Any,
+) -> Painted:
+    recipe = Recipe(**({"size": 64, "steps": 12} | fields))
+    painting = paint(content, styles, recipe, network, stop, pace=pace, save=save, resume=resume, max_bytes=max_bytes)
+    return drained(painting)
+
+
+def images(network: VGG19, steps: int, **fields: Any) -> list[Tensor]:
+    """The exact image after each of the first ``steps`` steps of a painting."""
+    shelf = Shelf()
+    content, styles = fields.pop("content", CONTENT), fields.pop("styles", [STYLE])
+    recipe = Recipe(**({"size": 64, "steps": 12} | fields))
+    painting = paint(content, styles, recipe, network, pace=ALL, save=shelf.save)
+    for _ in range(steps):
+        next(painting)
+    painting.close()
+    return [Checkpoint.from_bytes(each).image for each in shelf.values()]
+
+
+def saved_after(steps: int, network: VGG19, recipe: Recipe, content: Picture = CONTENT) -> bytes:
+    """The checkpoint of a painting after so many steps."""
+    shelf = Shelf()
+    painting = paint(content, [STYLE], recipe, network, pace=ALL, save=shelf.save)
+    for _ in range(steps):
+        next(painting)
+    painting.close()
+    return shelf.last
+
+
+def remade(checkpoint: bytes, **fields: Any) -> bytes:
+    return replace(Checkpoint.from_bytes(checkpoint), **fields).to_bytes()
+
+
+# --- What there is to say about a picture ---
+
+
+def shown(picture: Picture, size: int = 64) -> Image.Image:
+    return picture.rgb.resize(fitted(picture.rgb.size, size), Image.Resampling.LANCZOS)
+
+
+def levels(image: Image.Image) -> Array:
+    return np.asarray(image.convert("RGB"), dtype=np.float64)
+
+
+def tensor(image: Image.Image) -> Tensor:
+    pixels = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None]
+
+
+HELD_OUT: tuple[Layer, ...] = ("relu2_2", "relu3_4", "relu4_4")
+"""Layers that no recipe of these tests goes by: they judge it from outside."""
+
+
+def layer_distances(
+    network: VGG19, image: Image.Image, style: Image.Image, layers: Sequence[Layer]
+) -> dict[Layer, float]:
+    """Between the correlations of the channels, relative to the style's, layer by layer."""
+
+    def correlations(each: Image.Image) -> dict[Layer, Tensor]:
+        with torch.no_grad():
+            found = network.features(tensor(each), layers)
+        return {
+            name: torch.einsum("bchw,bdhw->cd", found[name], found[name]) / found[name][0, 0].numel() for name in layers
+        }
+
+    ours, theirs = correlations(image), correlations(style)
+    return {name: float((ours[name] - theirs[name]).norm() / theirs[name].norm()) for name in layers}
+
+
+def style_distance(network: VGG19, image: Image.Image, style: Image.Image) -> float:
+    """At layers that were not optimised."""
+    return sum(layer_distances(network, image, style, HELD_OUT).values()) / len(HELD_OUT)
+
+
+def grain(pixels: Array) -> float:
+    """Mean difference of a pixel from the mean of its neighbours, in levels."""
+    around = (pixels[:-2, 1:-1] + pixels[2:, 1:-1] + pixels[1:-1, :-2] + pixels[1:-1, 2:]) / 4
+    return float(abs(pixels[1:-1, 1:-1] - around).mean())
+
+
+def same_but_for_jpeg(preview: bytes, image: Image.Image) -> bool:
+    """Whether the preview is this image, as Pillow writes a JPEG of that quality."""
+    expected = corpus.saved(image, "JPEG", quality=PREVIEW_QUALITY, subsampling=0)
+    return Image.open(io.BytesIO(preview)).tobytes() == Image.open(io.BytesIO(expected)).tobytes()
