@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.losses import Losses
-from engine.optimisers import BETAS, HISTORY, LBFGS, Adam, Optimiser, optimiser, resized
+from engine.optimisers import (
+    BETAS,
+    EVENNESS,
+    GRADIENT_FALL,
+    HISTORY,
+    IMAGE_FALL,
+    LBFGS,
+    Adam,
+    Optimiser,
+    optimiser,
+    resized,
+)
 from engine.recipe import Optimiser as Name
 
 Array = NDArray[np.float64]
@@ -47,8 +58,17 @@ def array(image: Tensor) -> Array:
     return image.detach().double().numpy().copy()
 
 
+def through(image: Array, power: float) -> Array:
+    """Each frequency's amplitude times frequency^-power, by 1 on average."""
+    height, width = image.shape[-2:]
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    weights = np.maximum(frequency, 1 / max(height, width)) ** -power
+    found: Array = np.fft.irfft2(np.fft.rfft2(image) * weights / weights.mean(), s=image.shape[-2:])
+    return found
+
+
 class ByHand:
-    """Kingma and Ba's algorithm 1, with a clamp after each step."""
+    """Kingma and Ba's algorithm 1 on a filtered gradient of root mean square 1, with a clamp after each step."""
 
     def __init__(self, image: Array) -> None:
         self.image = image
@@ -58,11 +78,14 @@ class ByHand:
 
     def step(self, gradient: Array, rate: float) -> None:
         one, two = BETAS
+        if gradient.ndim:
+            gradient = through(gradient, GRADIENT_FALL)
+        gradient = gradient / np.sqrt((gradient**2).mean())
         self.steps += 1
         self.first = one * self.first + (1 - one) * gradient
         self.second = two * self.second + (1 - two) * gradient**2
         first, second = self.first / (1 - one**self.steps), self.second / (1 - two**self.steps)
-        self.image = np.clip(self.image - rate * first / (np.sqrt(second) + 1e-8), 0, 1)
+        self.image = np.clip(self.image - rate * first / (np.sqrt(second) + EVENNESS), 0, 1)
 
 
 # --- Adam ---
@@ -84,11 +107,9 @@ def test_a_step_tells_the_losses_before_it() -> None:
         for _ in range(3):
             expected = valley(moving.image.detach())
             found = moving.step(0.01)
-            assert (found.total.item(), found.content.item(), found.style.item()) == (
-                expected.total.item(),
-                expected.content.item(),
-                expected.style.item(),
-            )
+            told = found.total.item(), found.content.item(), found.style.item()
+            before = expected.total.item(), expected.content.item(), expected.style.item()
+            assert told == pytest.approx(before, rel=1e-5)
             assert not found.total.requires_grad
 
 
@@ -199,19 +220,29 @@ def test_adam_refuses_a_state_that_is_not_its_own(state: dict[str, Tensor]) -> N
 
 
 def test_lbfgs_takes_the_steps_of_bfgs() -> None:
-    """Of the inverse of the Hessian written out in full, which so few steps need no memory limit for.
-
-    The first step goes straight down, however far.
+    """Of the inverse of the Hessian written out in full, which so few steps need no memory limit for; in variables that
+    low frequencies weigh more in. The first step goes straight down, however far.
     """
     start = GOAL + 0.1 * (rand(1, 3, 3, 4) - 0.5)
-    moving, before = begun("lbfgs", start), array(start).ravel()
+    basis = np.eye(start.numel()).reshape(-1, *start.shape[1:])
+    matrix = through(basis, IMAGE_FALL).reshape(start.numel(), -1).T
+
+    def variables(image: Array) -> Array:
+        found: Array = np.linalg.solve(matrix, image.ravel())
+        return found
+
+    def downhill(at: Array) -> Array:
+        found: Array = matrix.T @ slope((matrix @ at).reshape(start.shape)).ravel()
+        return found
+
+    moving, before = begun("lbfgs", start), variables(array(start))
     moving.step(1)
-    at = array(moving.image).ravel()
-    gradient = slope(before.reshape(start.shape)).ravel()
+    at = variables(array(moving.image))
+    gradient = downhill(before)
     assert np.corrcoef(at - before, -gradient)[0, 1] > 0.9999
     pairs: list[tuple[Array, Array]] = []
     for _ in range(5):
-        ahead = slope(at.reshape(start.shape)).ravel()
+        ahead = downhill(at)
         pairs.append((at - before, ahead - gradient))
         moved, change = pairs[-1]
         inverse = np.eye(len(at)) * (moved @ change) / (change @ change)
@@ -221,7 +252,7 @@ def test_lbfgs_takes_the_steps_of_bfgs() -> None:
         moving.step(1)
         before, gradient = at, ahead
         expected = at - inverse @ gradient
-        at = array(moving.image).ravel()
+        at = variables(array(moving.image))
         assert np.linalg.norm(at - expected) < 0.01 * np.linalg.norm(expected - before)
 
 
@@ -235,15 +266,18 @@ def test_lbfgs_finds_the_bottom_of_a_valley_long_before_adam() -> None:
     assert distances[1] < 0.01 * distances[0]
 
 
-def test_lbfgs_stays_within_what_pixels_can_be_and_finds_the_lowest_point_there() -> None:
+def test_lbfgs_stays_within_what_pixels_can_be_and_comes_near_the_lowest_point_there() -> None:
+    """Near: the clamp goes the shortest way for the pixels, which is not that for the variables it works with."""
     goal = torch.where(rand(1, 3, 3, 4) < 0.3, torch.where(GOAL < 0.5, -0.5, 1.5), GOAL)
     assert goal.min() < 0
     assert goal.max() > 1
     moving = begun("lbfgs", rand(1, 3, 3, 4), lambda image: Losses(*[(STEEPNESS * (image - goal).square()).sum()] * 3))
+    start = moving.image.detach().clone()
     for _ in range(40):
         moving.step(1)
         assert 0 <= moving.image.min() <= moving.image.max() <= 1
-    torch.testing.assert_close(moving.image.detach(), goal.clamp(0, 1), rtol=0, atol=0.02)
+    lowest = goal.clamp(0, 1)
+    assert (moving.image - lowest).norm() < 0.15 * (start - lowest).norm()
 
 
 def test_lbfgs_begins_anew_at_each_size() -> None:
@@ -264,7 +298,7 @@ def test_lbfgs_at_the_bottom_stays_there() -> None:
     moving = begun("lbfgs", GOAL)
     for _ in range(3):
         moving.step(1)
-    assert torch.equal(moving.image, GOAL)
+    torch.testing.assert_close(moving.image, GOAL)
 
 
 def test_lbfgs_keeps_no_state_and_refuses_one() -> None:

@@ -186,6 +186,7 @@ def test_a_recipe_of_the_first_version_is_read_as_one_of_this() -> None:
         style_layers={"relu1_1": 1, "relu2_1": 0.5},
         style_shares=(1, 3),
         colours="content",
+        noise=0.03,
         seed=5,
     )
     assert recipe.version == Recipe().version == 2
