@@ -225,7 +225,7 @@ class _Painting:
                 measured, since = step + 1, time.monotonic()
             if pausing:
                 raise PaintingPaused
-            if last:
+            if last or self.stop.finishing:
                 break
 
     def _losses(self, objective: Objective, image: Tensor) -> Losses:

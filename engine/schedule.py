@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-COARSEST: Final = 224
+COARSEST: Final = 192
 """The longer side, in pixels, under which a scale would paint over the content instead of on it."""
 LEARNING_RATE: Final = (0.06, 0.002)
 """From, to, within each scale, for pixels in [0, 1]."""
