@@ -46,7 +46,7 @@ class Pace:
 
     progress: float = 0.25
     preview: float | None = 2.0
-    first_preview: float = 1.0
+    first_preview: float = 0.7
     checkpoint: float | None = 10.0
     """Only where there is something to save with."""
 
