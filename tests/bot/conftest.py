@@ -30,10 +30,10 @@ Bot = Callable[[], AbstractAsyncContextManager[list[asyncio.Task[None]]]]
 
 @pytest.fixture(autouse=True)
 def small_efforts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paint thumbnails: `quick` in a second, `standard` in a few, `fine` for as long as a test could want."""
+    """Paint thumbnails: `quick` in a second, `standard` in two, `fine` for as long as a test could want."""
     efforts: dict[quality.Quality, quality.Effort] = {
         "quick": quality.Effort(96, 10),
-        "standard": quality.Effort(128, 60),
+        "standard": quality.Effort(128, 30),
         "fine": quality.Effort(160, 5000),
     }
     monkeypatch.setattr("bot.commands.stylize.EFFORTS", dict.fromkeys(quality.EFFORTS, efforts))

@@ -37,6 +37,10 @@ def progress(step: int = 3, preview: bytes | None = None) -> Progress:
     return Progress(step, 60, 128, 1.0, 0.5, 0.5, 1.0, 20.0, preview)
 
 
+ReplyTo = Callable[[Job], DiscordReply]
+Deliver = Callable[[Job, Ending], Awaitable[Way]]
+
+
 @pytest.fixture
 async def invocation(discord: LocalDiscord, client: Atelier) -> Invocation:
     """A command of Ada's, accepted."""
@@ -55,7 +59,7 @@ async def job(invocation: Invocation, held: HeldJobs) -> Job:
 
 
 @pytest.fixture
-async def reply_to(client: Atelier) -> AsyncIterator[Callable[[Job], DiscordReply]]:
+async def reply_to(client: Atelier) -> AsyncIterator[ReplyTo]:
     """Makes replies, and closes them in the end."""
     replies: list[DiscordReply] = []
 
@@ -68,11 +72,8 @@ async def reply_to(client: Atelier) -> AsyncIterator[Callable[[Job], DiscordRepl
         await reply.close()
 
 
-Deliver = Callable[[Job, Ending], Awaitable[Way]]
-
-
 @pytest.fixture
-def deliver(reply_to: Callable[[Job], DiscordReply]) -> Deliver:
+def deliver(reply_to: ReplyTo) -> Deliver:
     """Delivers, and then does so again as a process would that took over after a crash: with what is to be seen the
     same, and the same way.
     """
@@ -168,7 +169,7 @@ class TestAPainting:
         assert direct_messages(discord) == []
 
     async def test_is_posted_once_long_after_the_nonce_was_forgotten(
-        self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply]
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
         token_dies(discord)
         for _ in range(2):
@@ -207,7 +208,7 @@ class TestAPainting:
         assert shows(the_one(direct_messages(discord)))
 
     async def test_is_kept_where_the_member_takes_no_direct_messages(
-        self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply]
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
         token_dies(discord)
         discord.fail_next(OPEN_DIRECT, 400, code=50033)
@@ -225,7 +226,7 @@ class TestAPainting:
         assert shows(the_one(direct_messages(discord)))
 
     async def test_is_looked_for_in_vain_without_harm_where_looking_is_forbidden(
-        self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply]
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
         token_dies(discord)
         discord.fail_next(BY_BOT, 400, code=30046)
@@ -325,7 +326,7 @@ class TestTrouble:
         ("status", "code"), [(401, 0), (400, 40003), (429, 0)], ids=["bot's token", "too many at once", "banned"]
     )
     async def test_that_may_pass_delays_the_delivery(
-        self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply], status: int, code: int
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, status: int, code: int
     ) -> None:
         reply = reply_to(job)
         discord.fail_next(BY_TOKEN, status, code=code)
@@ -334,19 +335,13 @@ class TestTrouble:
         assert await reply.deliver(result()) == "token"
         assert shows(the_one(discord.channel_messages))
 
-    async def test_of_the_server_is_waited_out(
-        self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply]
-    ) -> None:
+    async def test_of_the_server_is_waited_out(self, discord: LocalDiscord, job: Job, reply_to: ReplyTo) -> None:
         discord.fail_next(BY_TOKEN, 503)
         discord.rate_limit_next(BY_TOKEN, 0.2)
         assert await reply_to(job).deliver(result()) == "token"
 
     async def test_that_lasts_delays_the_delivery(
-        self,
-        discord: LocalDiscord,
-        job: Job,
-        reply_to: Callable[[Job], DiscordReply],
-        monkeypatch: pytest.MonkeyPatch,
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         reply = reply_to(job)
         monkeypatch.setattr("bot.ways.WITHIN", 0.3)
@@ -357,7 +352,7 @@ class TestTrouble:
         assert await reply.deliver(result()) == "token"
 
     async def test_in_sending_leads_to_no_second_message(
-        self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply]
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
         """The edit is refused once, the post arrives but its answer is lost; then the edit would work."""
         token_dies(discord)
@@ -374,7 +369,7 @@ class TestTrouble:
         assert len(discord.channel_messages) == 2
 
     async def test_that_hides_whether_an_edit_arrived_leads_to_no_second_answer(
-        self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply]
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
         """Where the app came along with a member nobody can look, once the token is dead."""
         away = moved(job, place="elsewhere")
@@ -385,7 +380,7 @@ class TestTrouble:
         assert direct_messages(discord) == []
 
     async def test_that_closes_the_channel_after_an_edit_leads_to_no_second_answer(
-        self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply]
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
         assert await reply_to(job).deliver(result()) == "token"
         token_dies(discord)
@@ -398,7 +393,7 @@ class TestTrouble:
         assert direct_messages(discord) == []
 
     async def test_without_a_connection_delays_the_delivery(
-        self, discord: LocalDiscord, job: Job, reply_to: Callable[[Job], DiscordReply], monkeypatch: pytest.MonkeyPatch
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         reply = reply_to(job)
         monkeypatch.setattr("discord.http.Route.BASE", "http://127.0.0.1:9/api/v10")
@@ -427,7 +422,7 @@ class TestWhatIsShownMeanwhile:
         discord: LocalDiscord,
         job: Job,
         invocation: Invocation,
-        reply_to: Callable[[Job], DiscordReply],
+        reply_to: ReplyTo,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr("bot.reply.EDIT_EVERY", 0.3)
@@ -446,7 +441,7 @@ class TestWhatIsShownMeanwhile:
         assert requests(discord, BY_TOKEN) == 3
 
     async def test_is_never_shown_after_the_end(
-        self, discord: LocalDiscord, job: Job, invocation: Invocation, reply_to: Callable[[Job], DiscordReply]
+        self, discord: LocalDiscord, job: Job, invocation: Invocation, reply_to: ReplyTo
     ) -> None:
         reply = reply_to(job)
         reply.progressed(progress(1, JPEG))
@@ -459,11 +454,7 @@ class TestWhatIsShownMeanwhile:
         assert is_final(invocation.history[-1])
 
     async def test_holds_up_the_end_only_shortly_when_it_is_stuck(
-        self,
-        discord: LocalDiscord,
-        job: Job,
-        reply_to: Callable[[Job], DiscordReply],
-        monkeypatch: pytest.MonkeyPatch,
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("bot.reply.SETTLE_WITHIN", 0.1)
         limited = asyncio.Event()
@@ -476,11 +467,7 @@ class TestWhatIsShownMeanwhile:
         assert shows(the_one(discord.channel_messages))
 
     async def test_leaves_the_way_free_when_the_tokens_allowance_is_used_up(
-        self,
-        discord: LocalDiscord,
-        job: Job,
-        reply_to: Callable[[Job], DiscordReply],
-        monkeypatch: pytest.MonkeyPatch,
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """discord.py sleeps after such an edit, with the token's lock in its hands; the end interrupts that."""
         monkeypatch.setattr("bot.reply.EDIT_EVERY", 0.0)
@@ -500,7 +487,7 @@ class TestWhatIsShownMeanwhile:
         discord: LocalDiscord,
         job: Job,
         invocation: Invocation,
-        reply_to: Callable[[Job], DiscordReply],
+        reply_to: ReplyTo,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr("bot.reply.EDIT_EVERY", 0.1)
@@ -517,7 +504,7 @@ class TestWhatIsShownMeanwhile:
         self,
         discord: LocalDiscord,
         job: Job,
-        reply_to: Callable[[Job], DiscordReply],
+        reply_to: ReplyTo,
         monkeypatch: pytest.MonkeyPatch,
         status: int,
         code: int,

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,6 +13,8 @@ from typing import Final, Literal
 
 import aiohttp
 import psutil
+
+from tests.ports import free_port
 
 Role = Literal["scheduler", "worker", "bot"]
 
@@ -240,13 +241,6 @@ async def fleet(environment: Mapping[str, str], logs: Path, *, bots: int, worker
 def atelier(*arguments: str) -> list[str]:
     """The command line that starts ``atelier`` at thumbnail sizes."""
     return [sys.executable, "-m", "tests.chaos.child", *arguments]
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _is_well(session: aiohttp.ClientSession, port: int) -> bool:

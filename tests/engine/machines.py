@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
@@ -14,14 +13,6 @@ from distributed import Scheduler, Worker
 
 from engine.worker import WorkerSettings, worker_options
 from tests.forks import started
-
-
-def free_port() -> int:
-    """One that nobody listens at right now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def scheduler(port: int) -> contextlib.AbstractContextManager[ForkServerProcess]:

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
@@ -46,12 +46,12 @@ from engine.executor import Executor, Painting
 from engine.limits import Limits
 from engine.painting import paint
 from engine.pictures import decode
-from engine.progress import Progress, Result
 from engine.recipe import Recipe
 from engine.version import version
 from engine.vgg19 import VGG19
 from engine.worker import Order, WorkerSettings, check_picture, paint_picture
 from tests.engine import picture_corpus as corpus
+from tests.engine.following import ended, eventually, first
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -83,21 +83,6 @@ def begin(executor: Executor, recipe: Recipe = ENDLESS, **options: Any) -> Paint
     return executor.submit(recipe, CONTENT_NAME, [STYLE_NAME], **options)
 
 
-async def first(painting: Painting, wanted: Callable[[Progress], object] = bool) -> Progress:
-    """The first progress of that kind; fails with the painting's own error if there is none."""
-    async with asyncio.timeout(90):
-        async for event in painting:
-            if wanted(event):
-                return event
-        raise AssertionError(f"the painting ended: {await painting.result()}")
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(90):
-        while not await condition():  # noqa: ASYNC110 - another process tells by answering, not by an event
-            await asyncio.sleep(0.05)
-
-
 async def process(executor: Executor) -> int:
     """The one worker's process; after a death, the next one's as soon as it is there."""
     found: list[int] = []
@@ -109,16 +94,6 @@ async def process(executor: Executor) -> int:
     await eventually(there)
     (one,) = found
     return one
-
-
-def ended(painting: Generator[Progress, None, Result]) -> Result:
-    """The result of a painting in this process."""
-    while True:
-        try:
-            next(painting)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
 
 
 # --- From the bot's side ---

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
 from importlib.metadata import files
 from itertools import pairwise
 from pathlib import Path
@@ -17,13 +16,14 @@ from engine.errors import NoWorkers, PaintingCancelled, PaintingPaused
 from engine.executor import Executor, Painting
 from engine.painting import paint
 from engine.pictures import decode
-from engine.progress import Progress
 from engine.recipe import Recipe
 from engine.version import version
 from engine.vgg19 import VGG19
 from engine.worker import WorkerSettings, resources
 from tests.engine import machines
 from tests.engine import picture_corpus as corpus
+from tests.engine.following import ended, eventually, first
+from tests.ports import free_port
 
 CONTENT = corpus.saved(corpus.scene(), "PNG")
 STYLE = corpus.saved(corpus.stripes(), "PNG")
@@ -45,28 +45,8 @@ def begin(executor: Executor, blobs: Blobs, recipe: Recipe) -> Painting:
     return executor.submit(recipe, blobs.put(CONTENT), [blobs.put(STYLE)])
 
 
-async def first(painting: Painting, wanted: Callable[[Progress], object] = bool) -> Progress:
-    async with asyncio.timeout(90):
-        async for event in painting:
-            if wanted(event):
-                return event
-        raise AssertionError(f"the painting ended: {await painting.result()}")
-
-
-async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(90):
-        while not await condition():  # noqa: ASYNC110 - another process tells by answering, not by an event
-            await asyncio.sleep(0.05)
-
-
 def painted_here(recipe: Recipe, network: VGG19) -> bytes:
-    painting = paint(decode(CONTENT), [decode(STYLE)], recipe, network)
-    while True:
-        try:
-            next(painting)
-        except StopIteration as end:
-            picture: bytes = end.value.picture
-            return picture
+    return ended(paint(decode(CONTENT), [decode(STYLE)], recipe, network)).picture
 
 
 def said(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
@@ -85,7 +65,7 @@ async def test_a_painting_outlives_its_scheduler(
     monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 0.2)
     monkeypatch.setattr(pool, "CONNECT", 1.0)
     recipe = Recipe(size=64, steps=100)
-    port = machines.free_port()
+    port = free_port()
     with contextlib.ExitStack() as stack:
         scheduler = stack.enter_context(machines.scheduler(port))
         stack.enter_context(machines.worker(port))
@@ -118,7 +98,7 @@ async def test_a_painting_outlives_its_scheduler(
 
 
 async def test_what_waits_for_a_scheduler_can_be_cancelled_and_paused(blobs: Blobs) -> None:
-    port = machines.free_port()
+    port = free_port()
     with machines.scheduler(port) as scheduler:
         async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
             paintings = [begin(executor, blobs, Recipe(size=64)) for _ in range(4)]
@@ -143,7 +123,7 @@ async def test_a_worker_that_leaves_hands_its_painting_on_as_it_is(
 ) -> None:
     """No checkpoint was due yet, and still no step is done twice."""
     recipe = Recipe(size=64, steps=80)
-    port = machines.free_port()
+    port = free_port()
     with machines.scheduler(port), machines.worker(port) as one, machines.worker(port) as other:
         async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
             painting = begin(executor, blobs, recipe)
@@ -165,7 +145,7 @@ async def test_a_worker_that_leaves_hands_its_painting_on_as_it_is(
 
 
 async def test_a_painting_waits_for_the_first_worker_to_come(blobs: Blobs) -> None:
-    port = machines.free_port()
+    port = free_port()
     with machines.scheduler(port):
         async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
             assert await executor.slots() == 0
@@ -175,7 +155,7 @@ async def test_a_painting_waits_for_the_first_worker_to_come(blobs: Blobs) -> No
 
 
 async def test_the_next_painting_goes_to_the_worker_that_was_measured_to_be_faster(blobs: Blobs) -> None:
-    port = machines.free_port()
+    port = free_port()
     with machines.scheduler(port), machines.worker(port), machines.worker(port, threads=2, precision="bfloat16"):
         async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
 
@@ -215,7 +195,7 @@ async def test_workers_of_another_version_are_not_there_and_are_told_of_once(
 ) -> None:
     """Even where they were started under the name of ours, before something else was installed."""
     caplog.set_level(logging.WARNING, "engine")
-    port = machines.free_port()
+    port = free_port()
     started = {} if named else {"resources": resources(SETTINGS)}
     with machines.scheduler(port), machines.worker(port, started, weights=other_weights()):
         async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:

@@ -1,8 +1,10 @@
-"""`atelier demo` as a newcomer runs it: a process, a terminal, a folder of pictures."""
+"""`atelier demo` as a newcomer runs it, at a smaller size: a process, a terminal, a folder of pictures."""
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,15 @@ from PIL import Image
 
 from tests.bot.conftest import CONTENT, STYLE
 
+ROOT = Path(__file__).parents[3]
+SMALLER = """
+from engine.quality import Effort
+from tests.chaos import child
+
+child.EFFORTS["quick"] = Effort(96, 120)  # long enough for previews
+child.shrink()
+"""
+
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
@@ -20,30 +31,31 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     (here / ".env").write_text(
         "DISCORD_TOKEN=mine\nDATABASE_URL=sqlite+aiosqlite:////nowhere/mine.db\nSCHEDULER=tcp://127.0.0.1:1\n"
     )
+    (here / "smaller").mkdir()
+    # Python imports this by itself when it starts, in the demo and in all that it starts.
+    (here / "smaller" / "sitecustomize.py").write_text(SMALLER)
     (here / "out").mkdir()
     (here / "out" / "preview-99.jpg").write_bytes(b"of an earlier run")
     (here / "town.png").write_bytes(CONTENT.data)
     (here / "strokes.png").write_bytes(STYLE.data)
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "bot",
-            "demo",
-            "--out=out",
-            "--content=town.png",
-            "--style=strokes.png",
-            "--quality=quick",
-        ],
+    pictures = ("--out=out", "--content=town.png", "--style=strokes.png")
+    with subprocess.Popen(
+        [sys.executable, "-m", "bot", "demo", *pictures, "--quality=quick"],
         cwd=here,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "COLUMNS": "200", "HEALTH_PORT": "1"},
-        capture_output=True,
+        env=os.environ
+        | {"PYTHONPATH": f"{ROOT}:{here / 'smaller'}", "COLUMNS": "200", "HEALTH_PORT": "1", "THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return here / "out", done.stdout
+        start_new_session=True,
+    ) as demo:
+        try:
+            out, error = demo.communicate(timeout=100)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(demo.pid, signal.SIGKILL)  # the bot that it started holds these pipes as well
+    assert demo.returncode == 0, out + error
+    return here / "out", out
 
 
 def test_shows_each_state_of_the_reply(shown: tuple[Path, str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import structlog
-from sqlalchemy import text
+from sqlalchemy import text, update
 from sqlalchemy.exc import OperationalError
 
 from bot.jobs import patience, work
@@ -24,6 +24,7 @@ from bot.jobs.errors import (
 from bot.jobs.job import Ending, Job, State, Way, new_id
 from bot.jobs.storage import Room
 from bot.jobs.store import Store
+from bot.jobs.tables import JobRow
 from engine.errors import BlobLost, NotAPicture, OutOfMemory, PaintingCancelled, StorageFull, WorkerLost
 from engine.progress import Result
 from engine.recipe import Recipe
@@ -48,6 +49,10 @@ def logged() -> Iterator[list[Any]]:
     """What is logged, with what is bound to the context."""
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as entries:
         yield entries
+
+
+async def discord_is_gone(_: Ending) -> Way:
+    raise DeliveryDelayed("Discord is gone")
 
 
 def entry(logged: list[Any], event: str) -> dict[str, Any]:
@@ -92,13 +97,7 @@ class TestAJob:
         assert [workshop.blobs.get(style) for style in found.styles] == [b"style"]
 
     async def test_moves_through_its_states_while_it_is_made(self, workshop: Workshop) -> None:
-        may_arrive = asyncio.Event()
-
-        async def deliver(_: Ending) -> Way:
-            await may_arrive.wait()
-            return "edit"
-
-        workshop.desk.deliver = deliver
+        may_arrive = workshop.desk.hold("edit")
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint()
             assert await workshop.state(job) == "running"
@@ -363,13 +362,7 @@ class TestCancelling:
         assert [type(ending) for ending in workshop.desk.told(job)] == [PaintingCancelled]
 
     async def test_while_delivered_comes_too_late(self, workshop: Workshop) -> None:
-        may_arrive = asyncio.Event()
-
-        async def deliver(_: Ending) -> Way:
-            await may_arrive.wait()
-            return "token"
-
-        workshop.desk.deliver = deliver
+        may_arrive = workshop.desk.hold("token")
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
             result = canvas.finish()
@@ -506,10 +499,7 @@ class TestAFailure:
 
     @pytest.mark.usefixtures("no_pauses")
     async def test_to_deliver_within_its_time_keeps_the_picture_for_the_member(self, workshop: Workshop) -> None:
-        async def deliver(_: Ending) -> Way:
-            raise DeliveryDelayed("Discord is gone")
-
-        workshop.desk.deliver = deliver
+        workshop.desk.deliver = discord_is_gone
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
             workshop.expire_now()
@@ -578,10 +568,7 @@ class TestGoingDown:
             await workshop.accept(BOB)
 
     async def test_does_not_wait_for_a_discord_that_is_gone(self, workshop: Workshop) -> None:
-        async def deliver(_: Ending) -> Way:
-            raise DeliveryDelayed("Discord is gone")
-
-        workshop.desk.deliver = deliver
+        workshop.desk.deliver = discord_is_gone
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
             canvas.finish()
@@ -726,9 +713,7 @@ class TestTwoProcesses:
         assert len(workshop.studio.canvases) == 8
         assert [len(workshop.desk.told(job)) for job in jobs] == [1] * 8
 
-    async def test_one_that_was_silent_for_too_long_stays_silent(
-        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_one_that_was_silent_for_too_long_stays_silent(self, workshop: Workshop) -> None:
         stopped = workshop.jobs
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
@@ -736,8 +721,8 @@ class TestTwoProcesses:
             assert reply.may_edit()
             workshop.open_anew()
             await workshop.store.renew(workshop.jobs.process)
-            await workshop.store.leave(stopped.process)  # as another process sees it after the lease
-            await workshop.store.adopt(workshop.jobs.process, workshop.studio.pool)
+            async with workshop.store._changing() as connection:  # as adopted after the lease, which is seconds
+                await connection.execute(update(JobRow).values(process=workshop.jobs.process, state=State.QUEUED))
             other = asyncio.create_task(workshop.jobs.run())
             await eventually(lambda: canvas.cancelled)
             second = await workshop.studio.canvas(2)
@@ -745,6 +730,7 @@ class TestTwoProcesses:
             await workshop.until(job, "delivered")
             await workshop.jobs.close()
             other.cancel()
+            await asyncio.wait([other])
             workshop.jobs = stopped
         assert workshop.desk.told(job) == [result]
         assert reply.told == []

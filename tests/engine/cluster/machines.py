@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -15,14 +14,10 @@ import psutil
 
 from engine.cluster.security import TLS
 from engine.cluster.status import members
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 90
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @dataclass(frozen=True, slots=True)
