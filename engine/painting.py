@@ -34,6 +34,8 @@ Save = Callable[[bytes], str | None]
 """Keeps the bytes of a checkpoint and gives the name that they are found by; None where they could not be kept."""
 
 PREVIEW_QUALITY = 85
+_NO_MEMORY = ("allocate memory", "could not create a memory", "could not create a primitive")
+"""What torch's allocator says, and oneDNN, for its blocks and for the code that it writes for a convolution."""
 SETTLING = 10
 """Steps over which a picture is looked at to see whether it still changes."""
 RECOMPUTED = 1_200_000
@@ -117,8 +119,8 @@ def _short_of_memory(size: int) -> Iterator[None]:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise OutOfMemory(size) from error
-    except RuntimeError as error:  # the CPU's allocator has no exception class of its own
-        if "allocate memory" in str(error) or "could not create a memory" in str(error):
+    except RuntimeError as error:  # the CPU's allocators have no exception class of their own
+        if any(words in str(error) for words in _NO_MEMORY):
             raise OutOfMemory(size) from error
         raise
 
@@ -285,7 +287,7 @@ class _Painting:
         for tensor in (checkpoint.image, checkpoint.before):
             if tensor.shape != (1, 3, height, width) or tensor.dtype != torch.float32 or not tensor.isfinite().all():
                 raise ValueError(f"a tensor of {tuple(tensor.shape)} for {width} × {height} px")
-        optimiser(self.recipe.optimiser, checkpoint.image, checkpoint.state)
+        optimiser(self.recipe.optimiser, checkpoint.image, dict(checkpoint.state))
 
     def _saved(self, scale: int, step: int) -> str | None:
         if not self.save:

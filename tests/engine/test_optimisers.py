@@ -228,7 +228,7 @@ def test_lbfgs_takes_the_steps_of_bfgs() -> None:
     matrix = through(basis, IMAGE_FALL).reshape(start.numel(), -1).T
 
     def variables(image: Array) -> Array:
-        found: Array = np.linalg.solve(matrix, image.ravel())
+        found: Array = np.linalg.solve(matrix, image.ravel()).astype(np.float64)
         return found
 
     def downhill(at: Array) -> Array:

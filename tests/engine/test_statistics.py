@@ -14,6 +14,10 @@ from tests.engine.painted import CONTENT, STYLE, painted, shown, tensor
 
 GRAMS: tuple[Layer, ...] = ("relu1_1", "relu2_1")
 ENERGIES: tuple[Layer, ...] = ("relu2_2",)
+FIRST: tuple[Layer, ...] = ("relu1_1",)
+BEFORE: tuple[Layer, ...] = ("conv1_1", "relu2_1")
+SECOND: tuple[Layer, ...] = ("relu2_1",)
+CONTENT: tuple[Layer, ...] = ("relu4_2",)
 
 
 class Counted(VGG19):
@@ -95,9 +99,9 @@ def test_a_tensor_that_is_written_over_is_another_picture(counted: Counted, imag
         lambda network, image: asked(network, image.reshape(1, 3, 48, 40)),
         lambda network, image: asked(network, image[..., :32, :]),
         lambda network, image: asked(network, image, pooling="average"),
-        lambda network, image: asked(network, image, ("relu1_1",)),
-        lambda network, image: asked(network, image, ("conv1_1", "relu2_1")),
-        lambda network, image: asked(network, image, energies=("relu2_1",)),
+        lambda network, image: asked(network, image, FIRST),
+        lambda network, image: asked(network, image, BEFORE),
+        lambda network, image: asked(network, image, energies=SECOND),
         lambda network, image: asked(network, image, ENERGIES, GRAMS),
         lambda network, image: asked(resident("embedded", torch.device("cpu"), torch.bfloat16), image),
     ],
@@ -116,7 +120,7 @@ def test_whatever_else_differs_is_computed_for_itself(
 
 def test_the_one_that_nobody_asked_for_longest_is_forgotten(counted: Counted) -> None:
     def ask(number: int) -> None:
-        asked(counted, torch.full((1, 3, 16, 16), number / 255), ("relu1_1",), ())
+        asked(counted, torch.full((1, 3, 16, 16), number / 255), FIRST, ())
 
     for number in range(KEPT):
         ask(number)
@@ -167,7 +171,7 @@ def test_the_steps_of_a_painting_look_at_nothing_but_the_painting(counted: Count
 def test_what_is_remembered_is_not_what_a_painting_works_on(counted: Counted) -> None:
     """Blending and painting leave it as it is."""
     image = tensor(shown(STYLE))
-    before = asked(counted, image, ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), ("relu4_2",))
+    before = asked(counted, image, ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), CONTENT)
     kept = [each.clone() for each in before.grams.values()]
     painted(counted, styles=[STYLE, CONTENT], style_shares=(1, 3), steps=3)
     assert (64, 53) not in counted.sizes[1:]  # it is the same that the painting went by
