@@ -17,7 +17,7 @@ ENERGIES: tuple[Layer, ...] = ("relu2_2",)
 FIRST: tuple[Layer, ...] = ("relu1_1",)
 BEFORE: tuple[Layer, ...] = ("conv1_1", "relu2_1")
 SECOND: tuple[Layer, ...] = ("relu2_1",)
-CONTENT: tuple[Layer, ...] = ("relu4_2",)
+LAST: tuple[Layer, ...] = ("relu4_2",)
 
 
 class Counted(VGG19):
@@ -171,7 +171,7 @@ def test_the_steps_of_a_painting_look_at_nothing_but_the_painting(counted: Count
 def test_what_is_remembered_is_not_what_a_painting_works_on(counted: Counted) -> None:
     """Blending and painting leave it as it is."""
     image = tensor(shown(STYLE))
-    before = asked(counted, image, ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), CONTENT)
+    before = asked(counted, image, ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), LAST)
     kept = [each.clone() for each in before.grams.values()]
     painted(counted, styles=[STYLE, CONTENT], style_shares=(1, 3), steps=3)
     assert (64, 53) not in counted.sizes[1:]  # it is the same that the painting went by
