@@ -1,8 +1,8 @@
 """How fast this machine computes the convolutions that VGG19 is made of, each alone, and plain matrix products."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Final, Literal
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.benchmarks.flop import Convolution
+from tests.benchmarks.machine import Clock
 
 Direction = Literal["forward", "backward"]
 SHORTEST: Final = 0.002
@@ -39,10 +40,13 @@ class Timing:
 class Kernels:
     """The different convolutions of a step, forward and backward, ready to be measured again and again."""
 
-    def __init__(self, convolutions: list[Convolution], device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, convolutions: Sequence[Convolution], device: torch.device, dtype: torch.dtype, clock: Clock = perf_counter
+    ) -> None:
         """``dtype`` is the step's; the convolution of the image is left to float32, as the engine does."""
         self.device = device
         self.dtype = dtype
+        self.clock = clock
         self.convolutions = convolutions
         self.timings: dict[tuple[str, Direction], Timing] = {}
         shapes: dict[tuple[int, int, int, int], str] = {}
@@ -60,7 +64,7 @@ class Kernels:
             if self._measured_as[each.name] == each.name:
                 for direction, run in self._work(each):
                     timing = self.timings.setdefault((each.name, direction), Timing(each.flop))
-                    timing.seconds.append(seconds(run, self.device))
+                    timing.seconds.append(seconds(run, self.device, self.clock))
 
     def timing(self, convolution: Convolution, direction: Direction) -> Timing:
         """What was measured, of this layer or of another of the same shape."""
@@ -108,28 +112,29 @@ def gradient_of_input(gradient: Tensor, image: Tensor, weight: Tensor) -> Tensor
 class Product:
     """A matrix product of :data:`MATRIX` rows and columns."""
 
-    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, device: torch.device, dtype: torch.dtype, clock: Clock = perf_counter) -> None:
         self.device = device
+        self.clock = clock
         self._left, self._right = (torch.rand(MATRIX, MATRIX, device=device).to(dtype) for _ in range(2))
         self.timing = Timing(2 * MATRIX**3)
 
     def measure(self) -> None:
         """Time it once more."""
-        self.timing.seconds.append(seconds(lambda: self._left @ self._right, self.device))
+        self.timing.seconds.append(seconds(lambda: self._left @ self._right, self.device, self.clock))
 
 
-def seconds(run: Callable[[], object], device: torch.device) -> float:
+def seconds(run: Callable[[], object], device: torch.device, clock: Clock) -> float:
     """How long ``run`` takes, after one call that warms up; the mean of several where it is short."""
-    _finished(run, 1, device)
-    once = _finished(run, 1, device)
+    _finished(run, 1, device, clock)
+    once = _finished(run, 1, device, clock)
     times = 1 + int(SHORTEST / once)
-    return once if times == 1 else _finished(run, times, device) / times
+    return once if times == 1 else _finished(run, times, device, clock) / times
 
 
-def _finished(run: Callable[[], object], times: int, device: torch.device) -> float:
-    began = time.perf_counter()
+def _finished(run: Callable[[], object], times: int, device: torch.device, clock: Clock) -> float:
+    began = clock()
     for _ in range(times):
         run()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - began
+    return clock() - began

@@ -7,15 +7,18 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import torch
 
 from bot.demo.show import drawn
 from engine.devices import Compute, choose, set_threads
+
+Clock = Callable[[], float]
+"""Tells seconds since some moment."""
 
 MEGABYTE: Final = 1_000_000
 
@@ -103,6 +106,30 @@ def write_json(path: Path | None, table: Mapping[str, Any]) -> None:
     """Write ``table`` where somebody asked for it."""
     if path:
         path.write_text(json.dumps(table, indent=1) + "\n")
+
+
+def clock(name: str, threads: int) -> Clock:
+    """``wall``, or ``processor``: this process's processor time, shared out among its threads.
+
+    The second hardly depends on what else runs on the machine, but leaves out the waiting of one thread for another:
+    it is what an idle machine with even shares would take. Threads must wait without spinning (:func:`waits_idly`).
+    """
+    return time.perf_counter if name == "wall" else lambda: time.process_time() / threads
+
+
+def waits_idly() -> bool:
+    """Whether OpenMP's threads sleep while they wait, as the variable that it was started with says."""
+    return os.environ.get("OMP_WAIT_POLICY", "").lower() == "passive" and os.environ.get("GOMP_SPINCOUNT") == "0"
+
+
+def start_again_waiting_idly(module: str, given: Sequence[str]) -> NoReturn:
+    """Become the same command with threads that sleep while they wait: OpenMP reads that once, when it is loaded."""
+    sys.stdout.flush()
+    os.execve(  # noqa: S606 - this very program
+        sys.executable,
+        [sys.executable, "-m", module, *given],
+        os.environ | {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"},
+    )
 
 
 class Neighbours:

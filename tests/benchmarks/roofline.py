@@ -5,6 +5,9 @@ engine's own loop (:func:`engine.painting.paint` at its full size), and each sha
 peak is the fastest of those at its best; the share is the step's rate against it, both at their best, and the median
 step's as well. Only what a step needs counts as work: convolutions forward and backward (see
 :mod:`tests.benchmarks.flop`).
+
+Where others work on the machine, ``--clock processor`` counts processor time instead of the wall's, in both: see
+:func:`tests.benchmarks.machine.clock`. The profiler's table is by the wall's in any case.
 """
 
 from collections.abc import Generator, Sequence
@@ -14,6 +17,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any, Final
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -34,6 +38,8 @@ SIZES: Final = (256, 512, 1024)
 ROUNDS: Final = 6
 STEPS: Final = 3
 """That are measured in each round, and that are profiled at the end."""
+OPERATIONS: Final = 12
+"""Of torch, the dearest, that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,8 @@ class Found:
     """Seconds of a step in each."""
     operations: dict[str, float]
     """Seconds of a step in torch's operations, the dearest ones."""
-    profiled: float
-    """Seconds of a step while it was profiled."""
+    outside: float
+    """Seconds of a step outside of torch's operations."""
     others: float | None
     """How much of the machine others took meanwhile."""
 
@@ -99,9 +105,12 @@ class Found:
 class Steps:
     """The engine's loop at its full size, one step at a time."""
 
-    def __init__(self, content: Path, style: Path, recipe: Recipe, compute: Compute) -> None:
+    def __init__(
+        self, content: Path, style: Path, recipe: Recipe, compute: Compute, clock: machine.Clock = perf_counter
+    ) -> None:
         """Paint up to the first step at ``recipe.size``, which isn't measured: it looks at the style."""
         self.size = recipe.size
+        self.clock = clock
         # Telling is waiting for the device: each step on a CPU, seldom on a GPU.
         pace = Pace(progress=0 if compute.device.type == "cpu" else 0.25, preview=None, checkpoint=None)
         self._painting: Generator[Progress, None, Result] = paint(
@@ -117,11 +126,16 @@ class Steps:
 
     def take(self) -> float:
         """Go on to what is told next; the seconds of a step on the way there."""
-        began = perf_counter()
+        began = self.clock()
         progress = next(self._painting)
-        took = (perf_counter() - began) / (progress.step - self._last.step)
+        took = (self.clock() - began) / (progress.step - self._last.step)
         self._last = progress
         return took
+
+    @property
+    def step(self) -> int:
+        """That was told last."""
+        return self._last.step
 
     def close(self) -> None:
         """Leave the painting as it is."""
@@ -136,27 +150,25 @@ def steps_for(size: int, at_full_size: int) -> int:
     return steps
 
 
-def measure(content: Path, style: Path, size: int, compute: Compute, *, rounds: int, steps: int) -> Found:
+def measure(
+    content: Path, style: Path, size: int, compute: Compute, clock: machine.Clock, *, rounds: int, steps: int
+) -> Found:
     """Everything at one size."""
     neighbours = machine.Neighbours()
     recipe = Recipe(size=size, steps=steps_for(size, (rounds + 1) * steps + 2), precision="auto")
     width, height = fitted(decode(content.read_bytes()).rgb.size, size)
     deepest = max((*recipe.content_layers, *recipe.style_layers), key=lambda layer: layer[-3:])
-    kernels = Kernels(convolutions(width, height, deepest), compute.device, compute.dtype)
-    product = Product(compute.device, compute.dtype)
-    painting = Steps(content, style, recipe, compute)
+    kernels = Kernels(convolutions(width, height, deepest), compute.device, compute.dtype, clock)
+    product = Product(compute.device, compute.dtype, clock)
+    painting = Steps(content, style, recipe, compute, clock)
     painting.take()
     taken: list[float] = []
     for _ in range(rounds):
         taken += [painting.take() for _ in range(steps)]
         kernels.measure()
         product.measure()
-    with parts.profiler(compute.device) as profile:
-        profiled = [painting.take() for _ in range(steps)]
+    profiled = [_profiled(painting, compute) for _ in range(steps)]
     painting.close()
-    events = list(profile.events() or [])
-    on_device = compute.device.type == "cuda"
-    groups = {name: seconds / steps for name, seconds in parts.grouped(events, on_device=on_device).items()}
     peak = kernels.peak
     return Found(
         size=size,
@@ -172,15 +184,28 @@ def measure(content: Path, style: Path, size: int, compute: Compute, *, rounds: 
         peak_median=peak.flop / median(peak.seconds),
         product=product.timing.rate,
         layers=_layers(kernels),
-        parts=groups,
-        operations=_first(parts.dearest(events, on_device=on_device), 12, steps),
-        profiled=sum(profiled) / len(profiled),
+        parts=parts.least(groups for groups, _, _ in profiled),
+        operations=dict(list(parts.least(operations for _, operations, _ in profiled).items())[:OPERATIONS]),
+        outside=min(outside for _, _, outside in profiled),
         others=neighbours.share(),
     )
 
 
-def _first(operations: Any, many: int, steps: int) -> dict[str, float]:
-    return {name: seconds / steps for name, seconds in list(operations.items())[:many]}
+def _profiled(painting: Steps, compute: Compute) -> tuple[dict[str, float], dict[str, float], float]:
+    """A step's seconds by part, by operation, and outside of both; by the profiler's clock, which is the wall's."""
+    on_device = compute.device.type == "cuda"
+    began = painting.step
+    with parts.profiler(compute.device) as profile:
+        since = perf_counter()
+        painting.take()
+        took = perf_counter() - since
+    events = list(profile.events() or [])
+    many = painting.step - began
+    groups, operations = (
+        {name: seconds / many for name, seconds in found(events, on_device=on_device).items()}
+        for found in (parts.grouped, parts.by_operation)
+    )
+    return groups, operations, max(0.0, took / many - sum(groups.values()))
 
 
 def _layers(kernels: Kernels) -> list[Layer]:
@@ -194,12 +219,12 @@ def _layers(kernels: Kernels) -> list[Layer]:
     ]  # fmt: skip
 
 
-def table_of_shares(found: Sequence[Found], peak: float) -> Table:
+def table_of_shares(found: Sequence[Found], peak: float, clock: str) -> Table:
     """The answer."""
     table = Table(
         "size", "a step needs", "Gram matrices", "step, best / median", "its rate, best",
         "share of the peak, best / median", "convolutions alone", "of the step", "others on the machine",
-        title=f"convolutions' peak {peak / 1e9:.0f} GFLOP/s; matrix product "
+        title=f"by {clock} time: convolutions' peak {peak / 1e9:.0f} GFLOP/s; matrix product "
         f"{max(each.product for each in found) / 1e9:.0f} GFLOP/s",
     )  # fmt: skip
     for each in found:
@@ -238,11 +263,13 @@ def table_of_layers(found: Found) -> Table:
 
 def table_of_parts(found: Sequence[Found]) -> Table:
     """Where the time of a step goes."""
-    table = Table("a step's time in", *(f"{each.size} px" for each in found), title="by torch's profiler, mean")
+    table = Table(
+        "a step's time in", *(f"{each.size} px" for each in found), title="by torch's profiler, the least of each"
+    )
     for part in parts.PARTS:
         table.add_row(part, *(_told(each.parts[part], sum(each.parts.values())) for each in found))
-    outside = [max(0.0, each.profiled - sum(each.parts.values())) for each in found]
-    table.add_row("not in torch's operations", *map(_told, outside, (each.profiled for each in found)))
+    wholes = [sum(each.parts.values()) + each.outside for each in found]
+    table.add_row("outside of torch's operations", *map(_told, (each.outside for each in found), wholes))
     return table
 
 
@@ -263,17 +290,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = machine.options(__doc__.splitlines()[0], SIZES)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of steps and kernels in turns, at each size")
     parser.add_argument("--steps", type=int, default=STEPS, help="in each round")
+    parser.add_argument("--clock", choices=("wall", "processor"), default="wall", help="for a machine that is busy")
     given = machine.given(arguments)
     chosen = parser.parse_args(given)
     if min(chosen.sizes or SIZES) < SMALLEST_SIZE or min(chosen.rounds, chosen.steps) < 1:
         parser.error(f"sizes begin at {SMALLEST_SIZE}, rounds and steps at 1")
-    keep_large_blocks()
     compute = machine.prepared(chosen)
+    if chosen.clock == "processor" and compute.device.type != "cpu":
+        parser.error("a GPU's work is not in processor time")
+    if chosen.clock == "processor" and not machine.waits_idly():
+        machine.start_again_waiting_idly(MODULE, given)
+    keep_large_blocks()
+    clock = machine.clock(chosen.clock, torch.get_num_threads())
     about = machine.machine(compute, MODULE, given)
     console = Console()
     console.print(str(about), highlight=False, markup=False)
     found = [
-        measure(chosen.content, chosen.style, size, compute, rounds=chosen.rounds, steps=chosen.steps)
+        measure(chosen.content, chosen.style, size, compute, clock, rounds=chosen.rounds, steps=chosen.steps)
         for size in chosen.sizes or SIZES
     ]
     peak = max(each.peak for each in found)
@@ -282,14 +315,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for each in found:
         console.print(table_of_operations(each))
     console.print(table_of_parts(found))
-    console.print(table_of_shares(found, peak))
-    machine.write_json(chosen.json, as_data(about, found, peak))
+    console.print(table_of_shares(found, peak, chosen.clock))
+    machine.write_json(chosen.json, as_data(about, found, peak, chosen.clock))
 
 
-def as_data(about: machine.Machine, found: Sequence[Found], peak: float) -> dict[str, Any]:
+def as_data(about: machine.Machine, found: Sequence[Found], peak: float, clock: str) -> dict[str, Any]:
     """For ``--json``; sizes are keys."""
     return {
         "machine": asdict(about),
+        "clock": clock,
         "peak": peak,
         "product": max(each.product for each in found),
         "sizes": {

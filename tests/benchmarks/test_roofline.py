@@ -123,7 +123,7 @@ def test_every_part_of_a_step_is_found_by_the_profiler() -> None:
 
     assert set(found) == set(parts.PARTS)
     assert all(seconds > 0 for seconds in found.values())
-    assert sum(found.values()) == pytest.approx(sum(parts.dearest(events, on_device=False).values()))
+    assert sum(found.values()) == pytest.approx(sum(parts.by_operation(events, on_device=False).values()))
 
 
 @pytest.mark.parametrize(
