@@ -1,0 +1,92 @@
+"""Where the time of a step goes, by torch's profiler and our own grouping of its operations."""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import torch
+from torch.autograd.profiler_util import FunctionEvent
+from torch.profiler import ProfilerActivity, profile
+
+FORWARD: Final = "convolutions, forward"
+BACKWARD: Final = "convolutions, backward"
+ACTIVATION: Final = "activation and pooling"
+GRAM: Final = "Gram matrices"
+COPIES: Final = "casts and copies"
+OPTIMISER: Final = "optimiser"
+REST: Final = "the rest"
+PARTS: Final = (FORWARD, BACKWARD, ACTIVATION, GRAM, COPIES, OPTIMISER, REST)
+
+_OPTIMISERS: Final = ("optimizer.", "adam", "lbfgs")
+_CONVOLUTION: Final = ("conv",)
+_PRODUCTS: Final = ("::mm", "::bmm", "::addmm", "::baddbmm", "::matmul", "::linear", "::_linear", "::einsum")
+_ACTIVATIONS: Final = ("relu", "clamp_min", "threshold", "pool")
+_COPIES: Final = ("::copy", "::_to_copy", "::to", "::clone", "::contiguous", "::fill", "::zero", "::cat", "::_reshape")
+
+
+def part_of(names: Iterable[str]) -> str:
+    """The group of an operation, one of :data:`PARTS`.
+
+    Args:
+        names: its own, then those of what called it, from the innermost.
+
+    A convolution below autograd's engine counts as backward: one that is computed forward again there, to save memory,
+    too. Matrix products are Gram matrices: a step by the default recipe has no others.
+    """
+    own, *above = (name.lower() for name in names)
+    path = [own, *above]
+    if _any(path, _OPTIMISERS):
+        return OPTIMISER
+    if _any(path, ("gram",)) or _any(path, _PRODUCTS):
+        return GRAM
+    if _any(path, _ACTIVATIONS):
+        return ACTIVATION
+    if _any([each for each in path if not each.startswith("autograd::")], _CONVOLUTION):
+        return BACKWARD if _any(path, ("backward",)) else FORWARD
+    return COPIES if _any([own], _COPIES) else REST
+
+
+def _any(names: Iterable[str], fragments: tuple[str, ...]) -> bool:
+    return any(fragment in name for name in names for fragment in fragments)
+
+
+def grouped(events: Iterable[FunctionEvent], *, on_device: bool) -> dict[str, float]:
+    """Seconds of each part, none left out; those of the device's kernels where ``on_device``."""
+    found = dict.fromkeys(PARTS, 0.0)
+    for event in events:
+        own = event.self_device_time_total if on_device else event.self_cpu_time_total
+        found[part_of(_path(event))] += own / 1e6
+    return found
+
+
+def _path(event: FunctionEvent) -> Iterable[str]:
+    above: FunctionEvent | None = event
+    while above is not None:
+        yield above.name
+        above = above.cpu_parent
+
+
+def least(steps: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The least of each part or operation over several steps, the dearest first: what others add is left out."""
+    found: dict[str, float] = {}
+    for step in steps:
+        for name, seconds in step.items():
+            found[name] = min(found.get(name, seconds), seconds)
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def by_operation(events: Iterable[FunctionEvent], *, on_device: bool) -> dict[str, float]:
+    """Seconds of each operation by torch's own names."""
+    found: dict[str, float] = {}
+    for event in events:
+        own = event.self_device_time_total if on_device else event.self_cpu_time_total
+        found[event.name] = found.get(event.name, 0.0) + own / 1e6
+    return found
+
+
+def profiler(device: torch.device) -> profile:
+    """A context; afterwards its ``events()`` are what :func:`grouped` takes."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # else it reports its coming and going, and that there is no GPU
+    if device.type == "cuda":
+        return profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA])
+    return profile(activities=[ProfilerActivity.CPU])
