@@ -72,7 +72,7 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 def blended(statistics: Sequence[Mapping[Layer, Tensor]], shares: Sequence[float]) -> dict[Layer, Tensor]:
-    """Average the Gram matrices of several styles; ``shares`` need not sum to 1."""
+    """Average the statistics of several styles, layer by layer; ``shares`` need not sum to 1."""
     total = sum(shares)
     layers = statistics[0].keys()
     return {

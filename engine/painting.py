@@ -340,9 +340,10 @@ class _Painting:
             for style in self.styles
         ]
         grams = blended([each.grams for each in styles], self.shares)
+        energies = blended([each.energies for each in styles], self.shares)
         style = {layer: target(grams[layer], own[layer].square().mean()) for layer in recipe.style_layers}
         return Objective(
-            content={layer: target(value, styles[0].energies[layer]) for layer, value in targets.items()},
+            content={layer: target(value, energies[layer]) for layer, value in targets.items()},
             style=style,
             content_layers=recipe.content_layers,
             style_layers=recipe.style_layers,
