@@ -32,13 +32,15 @@ class Watchdog:
         self._report = report
         self._out = out
         self._timer: threading.Timer | None = None
+        self._seconds = grace
         self._until = 0.0
 
-    def watch(self, what: str, seconds: float) -> None:
-        """End the process in so many seconds, and not when an earlier call said."""
+    def watch(self, what: str, seconds: float | None = None) -> None:
+        """End the process in so many seconds, or as many as the last time, and not when an earlier call said."""
         self.rest()
-        self._until = time.monotonic() + seconds
-        self._timer = threading.Timer(seconds, self._end, [what])
+        self._seconds = seconds or self._seconds
+        self._until = time.monotonic() + self._seconds
+        self._timer = threading.Timer(self._seconds, self._end, [what])
         self._timer.daemon = True
         self._timer.start()
         self.insist()
@@ -114,7 +116,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         if dog.awake:
-            dog.watch("what comes after the tests", dog.grace)
+            dog.watch("what comes after the tests")
 
 
 @pytest.hookimpl(wrapper=True)
