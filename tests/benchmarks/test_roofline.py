@@ -1,6 +1,7 @@
 """The arithmetic of ``python -m tests.benchmarks.roofline``, and one run of it that is too small to mean anything."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -172,7 +173,8 @@ def test_a_small_run_writes_what_it_found(tmp_path: Path) -> None:
         "float32",
     ]
 
-    ended = subprocess.run([sys.executable, "-m", MODULE, *options, "--json", out], capture_output=True, check=True)
+    command = [sys.executable, "-m", MODULE, *options, "--json", str(out)]
+    ended = subprocess.run(command, env=os.environ | {"COLUMNS": "200"}, capture_output=True, check=True)
 
     told = json.loads(out.read_text())
     found = told["sizes"]["64"]
