@@ -33,20 +33,14 @@ SHEETS: Final[dict[str, Sequence[Sequence[Painting]]]] = {
         [
             ("town", ["impasto"], {}),
             ("town", ["glass"], {}),
-            ("town", ["woodcut"], {}),
             ("town", ["impasto", "glass"], {"style_shares": (0.5, 0.5)}),
+            ("town", ["impasto"], {"stroke": 0.5}),
         ],
         [
-            ("town", ["impasto"], {"stroke": 0.5}),
-            ("town", ["impasto"], {"stroke": 2}),
             ("town", ["glass"], {"colours": "matched"}),
             ("town", ["glass"], {"colours": "content"}),
-        ],
-        [
-            ("still life", ["impasto"], {}),
+            ("town", ["woodcut"], {"strength": 70}),
             ("still life", ["glass"], {"detail": 60}),
-            ("portrait", ["woodcut"], {"colours": "content"}),
-            ("portrait", ["glass"], {"strength": 40, "detail": 60}),
         ],
     ],
 }
@@ -67,11 +61,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=384, help="longer side of each painting, in pixels")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--shown", type=int, default=300, help="longer side of each on its sheet")
+    parser.add_argument("--threads", type=int, help="cores; all that are granted")
     parser.add_argument("--only", choices=SHEETS, help="one sheet")
     options = parser.parse_args()
     console = Console()
     keep_large_blocks()
-    set_threads(None)
+    set_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
     for name in [options.only] if options.only else SHEETS:
         rows = []
