@@ -39,7 +39,7 @@ class TestTheRecipe:
         self, discord: LocalDiscord, held: HeldJobs
     ) -> None:
         order = await ordered(discord, held)
-        assert order.recipe == Recipe(size=128, steps=60)  # `standard`, of thumbnails
+        assert order.recipe == Recipe(size=128, steps=30)  # `standard`, of thumbnails
         assert order.styles == (STYLE.data,)
 
     @pytest.mark.parametrize(
