@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
@@ -78,8 +78,26 @@ async def embedded(blobs: Blobs) -> AsyncIterator[Executor]:
         yield executor
 
 
-def begin(executor: Executor, recipe: Recipe = ENDLESS, **options: Any) -> Painting:
-    return executor.submit(recipe, CONTENT_NAME, [STYLE_NAME], **options)
+BEGUN: list[Painting] = []
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def free() -> AsyncIterator[None]:
+    """A test that fails leaves nothing behind that the next one would wait for."""
+    yield
+    while BEGUN:
+        await BEGUN.pop().cancel()
+
+
+def begin(
+    executor: Executor,
+    recipe: Recipe = ENDLESS,
+    content: str = CONTENT_NAME,
+    styles: Sequence[str] = (STYLE_NAME,),
+    **options: Any,
+) -> Painting:
+    BEGUN.append(executor.submit(recipe, content, styles, **options))
+    return BEGUN[-1]
 
 
 async def process(executor: Executor) -> int:
@@ -121,7 +139,7 @@ async def test_previews_arrive_on_the_way(embedded: Executor) -> None:
 
 async def test_a_worker_paints_what_would_be_painted_here(embedded: Executor, network: VGG19) -> None:
     recipe = Recipe(size=64, steps=5, seed=3, style_shares=(1, 2))
-    distant = await embedded.submit(recipe, CONTENT_NAME, [STYLE_NAME, CONTENT_NAME]).result()
+    distant = await begin(embedded, recipe, CONTENT_NAME, [STYLE_NAME, CONTENT_NAME]).result()
     here = paint(decode(CONTENT), [decode(STYLE), decode(CONTENT)], recipe, network)
     assert distant.picture == ended(here).picture
 
@@ -148,8 +166,9 @@ async def test_the_worker_says_what_it_computes_with(embedded: Executor) -> None
 
 
 async def test_paintings_wait_for_each_other(embedded: Executor) -> None:
-    running, waiting = begin(embedded), begin(embedded, Recipe(size=64, steps=2))
+    running = begin(embedded)
     await first(running)
+    waiting = begin(embedded, Recipe(size=64, steps=2))
     events = aiter(waiting)
     upcoming = asyncio.ensure_future(anext(events))
     await first(running)
@@ -178,7 +197,7 @@ async def test_pictures_are_looked_at_while_a_painting_runs(embedded: Executor) 
 
 
 async def test_what_the_painting_raises_arrives_as_it_was(embedded: Executor, blobs: Blobs) -> None:
-    painting = embedded.submit(ENDLESS, CONTENT_NAME, [blobs.put(b"no picture")])
+    painting = begin(embedded, ENDLESS, CONTENT_NAME, [blobs.put(b"no picture")])
     assert [event async for event in painting] == []
     with pytest.raises(NotAPicture):
         await painting.result()
@@ -223,8 +242,9 @@ async def test_a_cancelled_painting_says_so_and_can_be_cancelled_again(embedded:
 
 
 async def test_a_painting_that_waits_can_be_cancelled(embedded: Executor) -> None:
-    running, waiting = begin(embedded), begin(embedded)
+    running = begin(embedded)
     await first(running)
+    waiting = begin(embedded)
     await waiting.cancel()
     with pytest.raises(PaintingCancelled):
         await waiting.result()
@@ -273,8 +293,9 @@ async def test_a_paused_painting_tells_a_checkpoint_of_its_last_step_and_goes_on
 
 
 async def test_a_painting_that_waits_pauses_at_once_and_leaves_the_one_that_runs(embedded: Executor) -> None:
-    running, waiting = begin(embedded), begin(embedded)
+    running = begin(embedded)
     await first(running)
+    waiting = begin(embedded)
     await waiting.pause()
     with pytest.raises(PaintingPaused):
         await waiting.result()
@@ -310,7 +331,7 @@ async def test_a_step_that_takes_too_long_is_not_waited_for(
 
 async def test_a_lost_picture_ends_the_painting(embedded: Executor) -> None:
     with pytest.raises(BlobLost) as lost:
-        await embedded.submit(ENDLESS, CONTENT_NAME, ["0" * 64]).result()
+        await begin(embedded, ENDLESS, CONTENT_NAME, ["0" * 64]).result()
     assert lost.value.name == "0" * 64
 
 
@@ -332,7 +353,7 @@ async def test_pictures_that_can_not_be_reached_are_tried_for_again_before_the_p
     folder = Path(blobs.url) / "ab" / ("ab" * 32)
     folder.mkdir(parents=True)  # a folder in the place of a file
     with pytest.raises(StorageFailed):
-        await embedded.submit(ENDLESS, "ab" * 32, [STYLE_NAME]).result()
+        await begin(embedded, ENDLESS, "ab" * 32, [STYLE_NAME]).result()
 
 
 @pytest.fixture
@@ -499,7 +520,7 @@ async def test_nothing_is_kept_of_what_has_ended(scheduler: str, blobs: Blobs) -
         ):
             await begin(executor, Recipe(size=64, steps=1)).result()
             with pytest.raises(NotAPicture):
-                await executor.submit(ENDLESS, CONTENT_NAME, [blobs.put(b"no picture")]).result()
+                await begin(executor, styles=[blobs.put(b"no picture")]).result()
             with pytest.raises(NotAPicture):
                 await executor.check(b"no picture")
 
