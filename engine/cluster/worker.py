@@ -124,7 +124,8 @@ async def reachable(scheduler: str, security: Security | None) -> None:
         try:
             comm = await connect(scheduler, timeout=5, **arguments)
         except OSError as error:
-            reason = str(error.__cause__ or error)
+            root = _root(error)
+            reason = str(root) or type(root).__name__
             if reason != told:
                 log.warning("%s can't be reached, trying on: %s", scheduler, reason)
                 told = reason
@@ -134,3 +135,10 @@ async def reachable(scheduler: str, security: Security | None) -> None:
             with contextlib.suppress(OSError):
                 await comm.close()
             return
+
+
+def _root(error: BaseException) -> BaseException:
+    """What went wrong first: Dask wraps it in words that name an object's address, another at each attempt."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
