@@ -1,6 +1,7 @@
 """``atelier doctor``: what works on this machine, and what to do about what doesn't."""
 
 import asyncio
+import secrets
 import shutil
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +14,7 @@ from bot.jobs.cipher import FILE, Cipher, new_key
 from bot.jobs.store import Store
 from bot.redaction import redacted
 from bot.settings import MEGABYTE, Settings
+from engine.blobs import Blobs
 from engine.errors import AtelierError, ClusterUnsafe, DeviceUnavailable
 
 ENOUGH_DISK_MB = 1024
@@ -34,6 +36,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         "device": _device,
         "weights": _weights,
         "disk": _disk,
+        "pictures": _pictures,
         "key": _key,
         "database": _database,
         "scheduler": _scheduler,
@@ -98,6 +101,25 @@ async def _disk(settings: Settings) -> str:
     if free < ENOUGH_DISK_MB * MEGABYTE:
         raise _Wrong(f"only {free // MEGABYTE} MB are free at {directory}. Make room, or set DATA_DIRECTORY.")
     return f"{free // MEGABYTE:,} MB free at {directory}"
+
+
+async def _pictures(settings: Settings) -> str:
+    """Bots and workers need the same place; what this machine's user can do there says nothing about theirs."""
+    probe = b"atelier doctor " + secrets.token_bytes(8)
+
+    def try_it() -> None:
+        blobs = Blobs(settings.blobs)
+        name = blobs.put(probe)
+        try:
+            blobs.get(name)
+        finally:
+            blobs.remove(name)
+
+    try:
+        await asyncio.to_thread(try_it)
+    except Exception as error:  # fsspec's file systems raise what their libraries do
+        raise _Wrong(f"can't be kept at {settings.blobs} ({type(error).__name__}: {error}). Set BLOBS_URL.") from error
+    return f"kept, read and removed one at {settings.blobs}"
 
 
 async def _key(settings: Settings) -> str:

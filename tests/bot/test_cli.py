@@ -279,13 +279,13 @@ class TestDoctor:
         assert (bare.code, bare.error) == (1, "")
         assert bare.out.count("✗") == 1
         assert "✗ Discord: no token" in bare.out
-        for subject in ("device", "weights", "disk", "key", "database", "scheduler"):
+        for subject in ("device", "weights", "disk", "pictures", "key", "database", "scheduler"):
             assert f"✓ {subject}: " in bare.out
 
     def test_with_everything_in_place_finds_all_well(self, told: dict[str, Ended]) -> None:
         well = told["well"]
         assert (well.code, well.error) == (0, "")
-        assert well.out.count("✓") == 7
+        assert well.out.count("✓") == 8
         assert "✗" not in well.out
         assert "logged in as Atelier" in well.out
 
@@ -293,11 +293,12 @@ class TestDoctor:
         wrong = told["wrong"]
         assert (wrong.code, wrong.error) == (1, "")
         findings = dict(part.split(": ", 1) for part in wrong.out.split("✗ ")[1:])
-        assert sorted(findings) == ["Discord", "database", "disk", "scheduler", "weights"]
+        assert sorted(findings) == ["Discord", "database", "disk", "pictures", "scheduler", "weights"]
         assert "/nowhere/vgg19.pt" in findings["weights"]
         for subject, setting in [
             ("weights", "VGG19_WEIGHTS"),
             ("disk", "DATA_DIRECTORY"),
+            ("pictures", "BLOBS_URL"),
             ("database", "DATABASE_URL"),
             ("scheduler", "SCHEDULER"),
         ]:
