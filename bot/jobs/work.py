@@ -14,7 +14,7 @@ from bot.jobs.patience import insist, logged, pauses
 from bot.jobs.replies import Replies
 from bot.jobs.storage import Storage
 from bot.jobs.store import Store
-from engine.errors import AtelierError, BlobLost, PaintingCancelled, PaintingPaused, StorageFull
+from engine.errors import AtelierError, BlobLost, PaintingCancelled, PaintingPaused, StorageFailed, StorageFull
 from engine.executor import Executor, Painting
 from engine.progress import Result
 
@@ -127,6 +127,8 @@ class Work:
             return
         reply = self._replies.of(job)
         ending = job.cause or result or await self._result(job)
+        if ending is None:
+            return
         way = await self._tell(job, reply, ending)
         if way is None:
             return
@@ -149,22 +151,38 @@ class Work:
                 log.warning("delivery delayed", reason=error.detail, again_in=pause)
             except Exception:
                 log.exception("delivery failed", again_in=pause)
-            if datetime.now(UTC) - job.created_at > self._expire_after:
+            if self._expired(job):
                 return "kept"
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._closing.wait()
-            if self._closing.is_set():
+            if await self._closes_within(pause):
                 return None
         raise AssertionError("unreachable")
 
-    async def _result(self, job: Job) -> Ending:
+    async def _result(self, job: Job) -> Ending | None:
+        """What was painted, as it was kept, or why it can't be told; None if the bot goes down before that is known."""
         if job.painted is None:
             return UnexpectedError(job.id)
-        try:
-            return job.painted.result(job.recipe, await self._storage.get(job.painted.picture))
-        except BlobLost as error:
-            return error
+        for pause in pauses():
+            try:
+                return job.painted.result(job.recipe, await self._storage.get(job.painted.picture))
+            except BlobLost as error:
+                return error
+            except OSError as error:
+                log.warning("a result can't be read", reason=repr(error), again_in=pause)
+                if self._expired(job):
+                    return StorageFailed(repr(error))
+            if await self._closes_within(pause):
+                return None
+        raise AssertionError("unreachable")
+
+    def _expired(self, job: Job) -> bool:
+        return datetime.now(UTC) - job.created_at > self._expire_after
+
+    async def _closes_within(self, seconds: float) -> bool:
+        """Wait that long, or until the bot goes down."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+        return self._closing.is_set()
 
 
 def _end(ending: Ending) -> State:

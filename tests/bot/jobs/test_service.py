@@ -25,7 +25,7 @@ from bot.jobs.job import Ending, Job, State, Way, new_id
 from bot.jobs.storage import Room
 from bot.jobs.store import Store
 from bot.jobs.tables import JobRow
-from engine.errors import BlobLost, NotAPicture, OutOfMemory, PaintingCancelled, StorageFull, WorkerLost
+from engine.errors import BlobLost, NotAPicture, OutOfMemory, PaintingCancelled, StorageFailed, StorageFull, WorkerLost
 from engine.progress import Result
 from engine.recipe import Recipe
 from tests.bot.jobs.conftest import Canvas, Workshop, eventually, order
@@ -690,6 +690,42 @@ class TestARestart:
             canvas.finish()
             await workshop.until(job, "delivered")
         assert len(workshop.desk.told(job)) == 1
+
+    @pytest.mark.parametrize("back", [True, False])
+    async def test_tells_what_was_finished_once_it_can_be_read_again(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, back: bool
+    ) -> None:
+        async def delayed(_: Ending) -> Way:
+            raise DeliveryDelayed("Discord is gone")
+
+        workshop.desk.deliver = delayed
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            result = canvas.finish()
+            await workshop.until(job, "delivering")
+        workshop.desk.deliver = None
+        workshop.open_anew()
+        attempts = 0
+
+        async def away(name: str) -> bytes:
+            nonlocal attempts
+            attempts += 1
+            if back and attempts > 1:
+                return await get(name)
+            raise OSError("the network is down")
+
+        get = workshop.storage.get
+        monkeypatch.setattr(workshop.storage, "get", away)
+        async with workshop.running():
+            await eventually(lambda: attempts == 1)
+            assert await workshop.state(job) == "delivering"
+            if back:
+                await workshop.until(job, "delivered")
+            else:
+                workshop.expire_now()
+                await workshop.until(job, "failed")
+        (told,) = workshop.desk.told(job)
+        assert told == result if back else isinstance(told, StorageFailed)
 
 
 class TestTwoProcesses:
