@@ -12,20 +12,19 @@ from statistics import median
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import pil_to_tensor, to_pil_image
+from torchvision.transforms.functional import to_pil_image
 
 from engine.checkpoint import Checkpoint
-from engine.colour import Palette, recoloured, with_colours_of
+from engine.colour import with_colours_of
 from engine.devices import Compute
 from engine.errors import OutOfMemory, PaintingPaused
-from engine.losses import Losses, Objective, blended, gram_matrix, target, unlikeness
+from engine.losses import Losses, Objective
 from engine.optimisers import optimiser, resized
 from engine.pictures import Picture, encode, encode_within, fitted
 from engine.progress import Progress, Result, Stop
-from engine.recipe import LARGEST_SIZE, SMALLEST_SIZE, Recipe
-from engine.schedule import Scale, detail_factor, learning_rate, scales, style_factor
-from engine.statistics import statistics
-from engine.structure import SELF_SIMILARITY_LAYER, Structure
+from engine.recipe import SMALLEST_SIZE, Recipe
+from engine.schedule import LEARNING_RATE, Scale, first_learning_rate, learning_rate, scales
+from engine.sources import Sources
 from engine.vgg19 import VGG19
 
 log = logging.getLogger(__name__)
@@ -139,7 +138,7 @@ class _Painting:
         save: Save | None,
     ) -> None:
         self.content = content
-        self.styles = styles
+        self.sources = Sources(content, styles, recipe, network, stop.check)
         self.recipe = recipe
         self.network = network
         self.stop = stop
@@ -147,9 +146,9 @@ class _Painting:
         self.save = save
         self.device = Compute(network.device, network.dtype).name
         self.scales = scales(recipe.size, recipe.steps)
-        self.shares = recipe.style_shares or (1.0,) * len(styles)
-        self.style_weight = recipe.style_weight * style_factor(recipe.strength)
         self.final_size = fitted(content.rgb.size, recipe.size)
+        # From noise the way is long, whatever the strength.
+        self.first_rate = LEARNING_RATE[0] if recipe.start == "noise" else first_learning_rate(recipe.strength)
         self.seconds_a_pixel: deque[float] = deque(maxlen=9)
         self.step_seconds: deque[float] = deque(maxlen=9)
         """Of the scale that is worked on."""
@@ -162,8 +161,8 @@ class _Painting:
         self.saving_due = _Due(pace.checkpoint)
 
     def run(self, resume: bytes | None, max_bytes: int | None) -> Generator[Progress, None, Result]:
-        if not self.style_weight:
-            return self._result(self._tensor(self.content, self.final_size), max_bytes)
+        if not self.sources.style_weight:
+            return self._result(self.sources.content_at(self.recipe.size), max_bytes)
         checkpoint = None if resume is None else self._usable(resume)
         if checkpoint:
             if checkpoint.size < self.recipe.size:
@@ -174,7 +173,7 @@ class _Painting:
             image = checkpoint.image.to(self.network.device)
             self.optimiser = optimiser(self.recipe.optimiser, image, checkpoint.state)
         else:
-            self.optimiser = optimiser(self.recipe.optimiser, self._first_image())
+            self.optimiser = optimiser(self.recipe.optimiser, self.sources.first_image(self.scales[0].size))
         self.begun_with = self.done
         index, step = (checkpoint.scale, checkpoint.step) if checkpoint else (0, 0)
         while index < len(self.scales):
@@ -198,7 +197,7 @@ class _Painting:
     def _at_scale(self, index: int, first: int) -> Generator[Progress]:
         """Take the steps of one scale from ``first`` on."""
         scale = self.scales[index]
-        objective = self._objective(scale)
+        objective = self.sources.objective(scale)
         finest = index == len(self.scales) - 1
         size = fitted(self.content.rgb.size, scale.size)
         self.optimiser.begin(size, lambda image: self._losses(objective, image))
@@ -209,7 +208,7 @@ class _Painting:
         for step in range(first, scale.steps):
             if self.stop.pausing and self.done == self.begun_with:
                 raise PaintingPaused
-            losses = self.optimiser.step(learning_rate(step, scale.steps))
+            losses = self.optimiser.step(learning_rate(step, scale.steps, self.first_rate))
             self.done += 1
             if (step + 1) % SETTLING == 0:
                 self.settled = finest and self._unchanged()
@@ -307,67 +306,6 @@ class _Painting:
         self.step_seconds.append(step_seconds)
         self.seconds_a_pixel.append(step_seconds / (size[0] * size[1]))
 
-    def _first_image(self) -> Tensor:
-        image = self._tensor(self.content, fitted(self.content.rgb.size, self.scales[0].size))
-        noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(self.recipe.seed)).to(image)
-        if self.recipe.start == "noise":
-            return (0.5 + 0.2 * noise).clamp(0, 1)
-        if self.recipe.start == "matched":
-            palettes = [Palette.of(self._style(style, self.scales[0])) for style in self.styles]
-            image = recoloured(image, Palette.blended(palettes, self.shares))
-        return (image + self.recipe.noise * noise).clamp(0, 1)
-
-    @torch.no_grad()
-    def _objective(self, scale: Scale) -> Objective:
-        recipe = self.recipe
-        image = self._tensor(self.content, fitted(self.content.rgb.size, scale.size))
-        detail = detail_factor(recipe.detail)
-        layers = {*recipe.content_layers, *recipe.style_layers, *((SELF_SIMILARITY_LAYER,) if detail else ())}
-        content = self.network.features(image, layers, self.stop.check, pooling=recipe.pooling)
-        own = {layer: gram_matrix(content[layer]) for layer in recipe.style_layers}
-        structure = Structure.of(content, image) if detail else None
-        targets = {layer: content[layer].float() for layer in recipe.content_layers}
-        del content
-        styles = [
-            statistics(
-                self.network,
-                self._style(style, scale),
-                recipe.style_layers,
-                recipe.content_layers,
-                recipe.pooling,
-                self.stop.check,
-            )
-            for style in self.styles
-        ]
-        grams = blended([each.grams for each in styles], self.shares)
-        energies = blended([each.energies for each in styles], self.shares)
-        style = {layer: target(grams[layer], own[layer].square().mean()) for layer in recipe.style_layers}
-        return Objective(
-            content={layer: target(value, energies[layer]) for layer, value in targets.items()},
-            style=style,
-            content_layers=recipe.content_layers,
-            style_layers=recipe.style_layers,
-            content_weight=recipe.content_weight,
-            style_weight=self.style_weight * scale.style_factor / unlikeness(own, style, recipe.style_layers).item(),
-            balance=recipe.balance,
-            structure=structure,
-            detail_weight=detail,
-            variation_weight=recipe.total_variation,
-        )
-
-    def _style(self, picture: Picture, scale: Scale) -> Tensor:
-        """A style picture as its statistics are taken: its strokes in proportion to the painting."""
-        longer = min(LARGEST_SIZE, round(scale.size * self.recipe.stroke))
-        image = self._tensor(picture, fitted(picture.rgb.size, longer))
-        if self.recipe.colours != "matched":
-            return image
-        content = self._tensor(self.content, fitted(self.content.rgb.size, scale.size))
-        return recoloured(image, Palette.of(content))
-
-    def _tensor(self, picture: Picture, size: tuple[int, int]) -> Tensor:
-        pixels: Tensor = pil_to_tensor(picture.rgb.resize(size, Image.Resampling.LANCZOS)).to(self.network.device)
-        return pixels[None].float() / 255
-
     def _elapsed(self) -> float:
         return time.monotonic() - self.began
 
@@ -415,7 +353,7 @@ class _Painting:
     def _picture(self, image: Tensor) -> Image.Image:
         image = resized(image.detach(), self.final_size).clamp(0, 1)
         if self.recipe.colours == "content":
-            image = with_colours_of(image, self._tensor(self.content, self.final_size))
+            image = with_colours_of(image, self.sources.content_at(self.recipe.size))
         picture: Image.Image = to_pil_image(image[0].cpu())
         return picture
 

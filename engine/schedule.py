@@ -8,6 +8,8 @@ COARSEST: Final = 192
 """The longer side, in pixels, under which a scale would paint over the content instead of on it."""
 LEARNING_RATE: Final = (0.06, 0.002)
 """From, to, within each scale, for pixels in [0, 1]."""
+HALVED: Final = 50.0
+"""The difference in strength for which the first of them halves."""
 COARSE_STYLE: Final = 0.5
 """Factor on the style's weight for each halving: at a coarse scale the same weight turns houses into swirls."""
 
@@ -38,9 +40,18 @@ def scales(size: int, steps: int) -> tuple[Scale, ...]:
     )
 
 
-def learning_rate(step: int, steps: int) -> float:
-    """Cosine from the first to the last of :data:`LEARNING_RATE`; ``step`` counts from 0 within a scale."""
-    first, last = LEARNING_RATE
+def first_learning_rate(strength: float) -> float:
+    """Of a painting that begins with its content: 0.06 for a ``strength`` of 100, 0.03 for 50, 0.015 for next to none.
+
+    The less style is asked for, the shorter is the way. Longer steps leave it, and what they stir up in plain areas,
+    where neither loss minds it much, stays as grain.
+    """
+    return float(LEARNING_RATE[0] * 2 ** ((strength - 100) / HALVED))
+
+
+def learning_rate(step: int, steps: int, first: float) -> float:
+    """Cosine from ``first`` to the last of :data:`LEARNING_RATE`; ``step`` counts from 0 within a scale."""
+    last = LEARNING_RATE[1]
     return last + (first - last) * (1 + math.cos(math.pi * step / steps)) / 2
 
 

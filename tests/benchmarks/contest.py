@@ -233,7 +233,7 @@ def matching(
     content = {layer: value * content_energies[layer] for layer, value in coefficients.content.items()}
     style = {layer: value * style_energies[layer] for layer, value in coefficients.style.items()}
     by_content, by_style = sum(content.values()), sum(style.values())
-    strength = 50.0
+    strength = 100.0  # next to pure style, as these objectives are: it says how long the steps are, too
     unlike = sum(value * style_distances[layer] for layer, value in style.items()) / by_style
     most = style_factor(strength) / unlike
     scale = min(1 / by_content, most / by_style)

@@ -49,7 +49,7 @@ def two_scales(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_painting_lowers_the_loss(network: VGG19) -> None:
-    losses = [event.loss for event in painted(network, steps=25).events]
+    losses = [event.loss for event in painted(network, steps=25, strength=80).events]
     assert len(losses) == 25
     assert losses[-1] < 0.5 * losses[0]
 
@@ -98,7 +98,7 @@ def test_the_loss_is_made_of_its_parts(network: VGG19) -> None:
 def test_the_contents_colours_can_be_kept(network: VGG19) -> None:
     """The style is yellow and blue throughout; the content grey."""
     grey = Picture(ImageOps.grayscale(corpus.scene()).convert("RGB"))
-    kept, taken = (painted(network, grey, colours=colours).pixels for colours in ("content", "style"))
+    kept, taken = (painted(network, grey, colours=colours, strength=80).pixels for colours in ("content", "style"))
     assert np.ptp(kept, axis=2).mean() < 2
     assert np.ptp(taken, axis=2).mean() > 10
 

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.recipe import LARGEST_SIZE, SMALLEST_SIZE
-from engine.schedule import COARSEST, LEARNING_RATE, detail_factor, learning_rate, scales, style_factor
+from engine.schedule import (
+    COARSEST,
+    LEARNING_RATE,
+    detail_factor,
+    first_learning_rate,
+    learning_rate,
+    scales,
+    style_factor,
+)
 
 sizes = st.integers(SMALLEST_SIZE, LARGEST_SIZE)
 counts = st.integers(1, 10_000)
@@ -66,15 +74,23 @@ def test_schedules_worked_out_by_hand(size: int, steps: int, expected: list[tupl
 @given(st.integers(1, 2_000))
 def test_the_learning_rate_starts_high_and_only_falls(steps: int) -> None:
     high, low = LEARNING_RATE
-    rates = [learning_rate(step, steps) for step in range(steps)]
+    rates = [learning_rate(step, steps, high) for step in range(steps)]
     assert rates[0] == pytest.approx(high)
     assert all(before > after for before, after in pairwise(rates))
     assert all(low <= rate <= high for rate in rates)
 
 
 def test_half_way_the_learning_rate_is_half_way() -> None:
-    assert learning_rate(50, 100) == pytest.approx(sum(LEARNING_RATE) / 2)
-    assert learning_rate(100, 100) == pytest.approx(LEARNING_RATE[1])
+    assert learning_rate(50, 100, 0.04) == pytest.approx((0.04 + LEARNING_RATE[1]) / 2)
+    assert learning_rate(100, 100, 0.04) == pytest.approx(LEARNING_RATE[1])
+
+
+def test_less_style_takes_shorter_steps_but_never_shorter_than_the_last() -> None:
+    rates = [first_learning_rate(strength) for strength in range(101)]
+    assert rates == sorted(rates)
+    assert rates[100] == LEARNING_RATE[0]
+    assert rates[50] == pytest.approx(LEARNING_RATE[0] / 2)
+    assert rates[0] > LEARNING_RATE[1]
 
 
 @given(st.floats(0, 100), st.floats(0, 100))
