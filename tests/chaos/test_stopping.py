@@ -33,7 +33,7 @@ async def bot(discord: LocalDiscord, data: Path, command: str = "run") -> AsyncI
             "DISCORD_CDN_URL": discord.cdn_url,
             "DATA_DIRECTORY": str(data),
             "LOG_LEVEL": "WARNING",
-            "THREADS": "1",
+            "THREADS": "2",
         },
         cwd=data.parent,
     )

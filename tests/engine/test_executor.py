@@ -58,7 +58,7 @@ CONTENT = corpus.saved(corpus.scene(), "PNG")
 STYLE = corpus.saved(corpus.stripes(), "PNG")
 CONTENT_NAME, STYLE_NAME = (sha256(data).hexdigest() for data in (CONTENT, STYLE))
 SETTINGS = WorkerSettings(
-    device="cpu", precision="float32", threads=1, memory=3 * 2**30, limits=Limits(pixels=3_000_000)
+    device="cpu", precision="float32", threads=1, memory=2 * 2**30, limits=Limits(pixels=3_000_000)
 )
 ENDLESS = Recipe(size=64, steps=10_000)
 
@@ -205,8 +205,8 @@ async def test_what_the_painting_raises_arrives_as_it_was(embedded: Executor, bl
 
 async def test_a_painting_too_large_for_the_memory_is_smaller_and_its_worker_paints_on(embedded: Executor) -> None:
     before = await process(embedded)
-    result = await begin(embedded, Recipe(size=4096, steps=1)).result()
-    assert 64 < result.recipe.size == result.width < 4096
+    result = await begin(embedded, Recipe(size=2048, steps=1)).result()
+    assert 64 < result.recipe.size == result.width < 2048
     assert result.steps == 1
     assert (await begin(embedded, Recipe(size=64, steps=2)).result()).steps == 2
     assert await process(embedded) == before
