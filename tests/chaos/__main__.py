@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=100, help="how many are to be accepted (100)")
     parser.add_argument("--members", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0, help="of who does what; not of who wins which race")
-    parser.add_argument("--minutes", type=float, default=90.0, help="after which members ask for no more")
+    parser.add_argument("--minutes", type=float, default=180.0, help="after which members ask for no more (180)")
     parser.add_argument("--bots", type=int, default=1, help="processes: one shard each, one database for all")
     parser.add_argument("--workers", type=int, default=1, help="beside a scheduler; 0: within each bot")
     parser.add_argument(

@@ -1,6 +1,6 @@
 """The real command line at thumbnail sizes: what the chaos test starts wherever an operator starts ``atelier``.
 
-Only the sizes, the steps and the time between checkpoints are smaller, so that a thousand jobs take an hour.
+Only the sizes, the steps and the time between checkpoints are smaller, so that a thousand jobs take two hours or so.
 """
 
 import importlib
