@@ -123,6 +123,11 @@ class Executor:
                     await forget(self._pool, client, future)
             except (OSError, ClosedClientError):
                 continue  # the scheduler went away
+            except Exception:  # Dask's client stumbles in many ways over a connection that goes in the middle of a call
+                await self._pool.refresh()
+                if self._pool.lost(client):
+                    continue
+                raise
             if found is End.DIED:
                 dead.add(one)
             elif isinstance(found, Exception):

@@ -469,6 +469,38 @@ async def test_a_picture_is_looked_at_again_when_its_worker_died_of_something_el
     assert (tmp_path / "trace").exists()
 
 
+async def test_a_picture_is_looked_at_again_when_the_connection_goes_meanwhile(
+    scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Dask's client says it, when it notices in the middle of a call."""
+
+    closed = []
+
+    async def broken(_pool: Any, future: Any, _over: Any) -> NoReturn:
+        closed.append(future.client)
+        monkeypatch.setattr(executor_module, "answer", submission.answer)
+        await future.client.close()
+        raise AttributeError("'NoneType' object has no attribute 'send_recv'")
+
+    async with Executor.open(SETTINGS, blobs.url, scheduler) as executor:
+        monkeypatch.setattr(executor_module, "answer", broken)
+        with pytest.raises(NotAPicture):
+            await executor.check(b"no picture")
+        assert len(closed) == 1
+
+
+async def test_a_fault_of_ours_in_a_look_is_not_repeated(
+    scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def faulty(*_: Any) -> NoReturn:
+        raise AttributeError("a bug")
+
+    async with Executor.open(SETTINGS, blobs.url, scheduler) as executor:
+        monkeypatch.setattr(executor_module, "answer", faulty)
+        with pytest.raises(AttributeError, match="a bug"):
+            await executor.check(CONTENT)
+
+
 # --- One scheduler, several bots ---
 
 
