@@ -473,7 +473,6 @@ async def test_a_picture_is_looked_at_again_when_the_connection_goes_meanwhile(
     scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Dask's client says it, when it notices in the middle of a call."""
-
     closed = []
 
     async def broken(_pool: Any, future: Any, _over: Any) -> NoReturn:
