@@ -118,17 +118,17 @@ async def _join(plan: WorkerPlan) -> PaintingWorker:
 async def reachable(scheduler: str, security: Security | None) -> None:
     """Wait until the scheduler answers; each reason why it doesn't is logged once."""
     pause, longest = RETRY_SECONDS
-    told = ""
+    told: set[str] = set()
     arguments = (security or Security()).get_connection_args("worker")
     while True:
         try:
             comm = await connect(scheduler, timeout=5, **arguments)
         except OSError as error:
             root = _root(error)
-            reason = str(root) or type(root).__name__
-            if reason != told:
+            reason = (isinstance(root, OSError) and str(root)) or "it does not answer"
+            if reason not in told:
                 log.warning("%s can't be reached, trying on: %s", scheduler, reason)
-                told = reason
+                told.add(reason)
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)
         else:
