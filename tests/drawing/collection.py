@@ -1,4 +1,4 @@
-"""Two contents and a style for the benchmark of quality beside those of :mod:`bot.demo`: three of each are needed.
+"""Two contents and a style for the quality benchmark, beside those that the demo ships: it needs three of each.
 
 Drawn by this code, so they are ours: a face, because people look at faces first; things on a table, with large plain
 areas; and a woodcut in two colours, which differs from an oil painting as much as a style can. Bodies are signed
@@ -11,7 +11,7 @@ from functools import reduce
 import numpy as np
 from PIL import Image
 
-from bot.demo.noise import Array, Indices, fractal, mix, sample, smooth
+from tests.drawing.noise import Array, Indices, fractal, mix, sample, smooth
 
 Point = tuple[float, float, float]
 Scene = Callable[[Array], Array]

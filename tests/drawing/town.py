@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from bot.demo.noise import Array, Indices, Mask, fractal, hashed, mix, sample, smooth
+from tests.drawing.noise import Array, Indices, Mask, fractal, hashed, mix, sample, smooth
 
 Surface = Literal["wall", "timbered", "roof", "slate", "stone", "plain", "tower"]
 Colour = tuple[float, float, float]

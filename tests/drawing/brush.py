@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bot.demo.noise import Array, band, fractal, mix, sample, smooth
+from tests.drawing.noise import Array, band, fractal, mix, sample, smooth
 
 STEPS = 26
 """Points along a stroke."""

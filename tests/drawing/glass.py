@@ -6,7 +6,7 @@ bubbles of its own, and the sun behind the window is brighter in its middle.
 
 import numpy as np
 
-from bot.demo.noise import Array, Indices, band, fractal, mix, sample, smooth
+from tests.drawing.noise import Array, Indices, band, fractal, mix, sample, smooth
 
 CENTRE = (0.5, 0.46)
 RINGS = (  # radius, panes, half a turn of a pane aside

@@ -1,18 +1,18 @@
 """The demonstration's content picture: a town on a lake below mountains, rendered by ray casting.
 
 One picture is rendered from the viewer and one from the viewer's mirror image under the lake; the second one, shaken
-by waves, is what the water shows. Lengths are metres, see :mod:`bot.demo.town`. Colours are linear until the end.
+by waves, is what the water shows. Lengths are metres, see :mod:`tests.drawing.town`. Colours are linear until the end.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from bot.demo import town
-from bot.demo.noise import Array, band, fractal, mix, sample, smooth
-from bot.demo.town import Colour, Solid
-from bot.demo.trees import Sprite, cover
-from bot.demo.valley import ground, land, solids, sprites
+from tests.drawing import town
+from tests.drawing.noise import Array, band, fractal, mix, sample, smooth
+from tests.drawing.town import Colour, Solid
+from tests.drawing.trees import Sprite, cover
+from tests.drawing.valley import ground, land, solids, sprites
 
 EYE = 9.0
 FAR = 2600.0

@@ -1,6 +1,6 @@
-"""The pictures that Atelier is tried out with. All are drawn by the code in this package, so they are ours to give.
+"""The pictures that Atelier is tried out with. All are drawn by the code in this package, so the project may ship them.
 
-``python -m bot.demo.pictures DIR`` draws them anew.
+``python -m tests.drawing.pictures DIR`` draws them anew.
 """
 
 import argparse
@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bot.demo import brush, glass, scene
-from bot.demo.noise import Array
 from engine.pictures import encode
+from tests.drawing import brush, glass, scene
+from tests.drawing.noise import Array
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[2] / "bot" / "demo"
 CONTENT = FOLDER / "content.jpg"
 """A town on a lake, 960 x 720 pixels."""
 STYLE = FOLDER / "style.jpg"

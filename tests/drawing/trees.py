@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from bot.demo.noise import Array, Mask, band, fractal, sample, smooth
+from tests.drawing.noise import Array, Mask, band, fractal, sample, smooth
 
 Kind = Literal["broadleaf", "conifer", "poplar", "sail"]
 

@@ -1,16 +1,16 @@
 """The place of the demonstration scene: the shape and colours of the land, and what stands on it.
 
-Lengths are metres, see :mod:`bot.demo.town`; the lake's surface is at height 0.
+Lengths are metres, see :mod:`tests.drawing.town`; the lake's surface is at height 0.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from bot.demo import town
-from bot.demo.noise import Array, fractal, mix, ridged, sample, smooth
-from bot.demo.town import Colour, Solid
-from bot.demo.trees import Kind, Sprite
+from tests.drawing import town
+from tests.drawing.noise import Array, fractal, mix, ridged, sample, smooth
+from tests.drawing.town import Colour, Solid
+from tests.drawing.trees import Kind, Sprite
 
 
 def land(x: Array, z: Array) -> Array:
