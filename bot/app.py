@@ -13,14 +13,15 @@ import structlog
 from distributed import Security
 
 from bot.client import Atelier
-from bot.jobs.cipher import Cipher
+from bot.jobs.cipher import FILE, Cipher
 from bot.jobs.service import Jobs, Policy
 from bot.jobs.storage import Room, Storage
 from bot.jobs.store import Store
 from bot.reply import DiscordReply
-from bot.settings import MEGABYTE, Settings
+from bot.settings import MEGABYTE, OWN_FILES, Settings
 from bot.web.health import Health
 from bot.web.server import serve
+from engine import private
 from engine.blobs import Blobs
 from engine.cluster.security import TLS, scheduler_security
 from engine.cluster.unpickling import restrict
@@ -41,8 +42,10 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         SecretKeyUnusable: the key in the data directory is none.
         OSError, SQLAlchemyError: data directory or database can't be used.
     """
-    # Members' pictures and a key lie there: they are for the bot's user alone.
-    settings.data_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Members' pictures and a key lie there.
+    if not await asyncio.to_thread(private.make_folder, settings.data_directory, OWN_FILES):
+        log.warning("other users may look into the data directory", directory=str(settings.data_directory.resolve()))
+    await asyncio.to_thread(private.close, settings.data_directory / FILE)
     cipher = await asyncio.to_thread(Cipher.open, settings.secret_keys, settings.data_directory)
     async with Store.open(settings.database, cipher) as store:
         yield store
@@ -80,6 +83,11 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         )
         for worker in await client.executor.workers():
             log.info("worker ready", device=worker.device, name=worker.name, precision=worker.precision)
+        blobs = Blobs(settings.blobs)
+        try:
+            await asyncio.to_thread(blobs.make_private)
+        except OSError as error:  # each picture is tried again
+            log.warning("the folder of pictures can't be made private", folder=blobs.url, error=str(error))
         room = Room(
             keep=timedelta(days=settings.keep_days),
             most=settings.max_storage_mb * MEGABYTE,
@@ -87,7 +95,7 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         )
         client.jobs = Jobs(
             store,
-            Storage(Blobs(settings.blobs), store, room),
+            Storage(blobs, store, room),
             client.executor,
             lambda job, may_edit: DiscordReply(client, job, may_edit),
             Policy(settings.max_jobs_per_member, timedelta(hours=settings.max_job_hours)),

@@ -13,7 +13,8 @@ from bot.client import Atelier
 from bot.jobs.cipher import FILE, Cipher, new_key
 from bot.jobs.store import Store
 from bot.redaction import redacted
-from bot.settings import MEGABYTE, Settings
+from bot.settings import MEGABYTE, OWN_FILES, Settings
+from engine import private
 from engine.blobs import Blobs
 from engine.errors import AtelierError, ClusterUnsafe, DeviceUnavailable
 
@@ -87,19 +88,21 @@ async def _weights(settings: Settings) -> str:
 async def _disk(settings: Settings) -> str:
     directory = settings.data_directory.resolve()
 
-    def try_it() -> int:
-        directory.mkdir(parents=True, exist_ok=True)
+    def try_it() -> tuple[bool, int]:
+        closed = private.make_folder(directory, OWN_FILES)
         probe = directory / ".probe"
         probe.write_bytes(b"")
         probe.unlink()
-        return shutil.disk_usage(directory).free
+        return closed, shutil.disk_usage(directory).free
 
     try:
-        free = await asyncio.to_thread(try_it)
+        closed, free = await asyncio.to_thread(try_it)
     except OSError as error:
         raise _Wrong(f"{directory} can't be written to ({error.strerror}). Set DATA_DIRECTORY.") from error
     if free < ENOUGH_DISK_MB * MEGABYTE:
         raise _Wrong(f"only {free // MEGABYTE} MB are free at {directory}. Make room, or set DATA_DIRECTORY.")
+    if not closed:
+        raise _Wrong(f"others may look into {directory}, which holds more than the bot's files. Set DATA_DIRECTORY.")
     return f"{free // MEGABYTE:,} MB free at {directory}"
 
 

@@ -18,6 +18,8 @@ from engine.recipe import Precision
 from engine.worker import WorkerSettings
 
 MEGABYTE = 2**20
+OWN_FILES: Final = r"atelier\.db.*|secret\.key.*|blobs|lost\+found"
+"""The names in a data directory that holds nothing else, as a regular expression."""
 DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from engine import private
 from engine.errors import BlobLost, StorageFull
 
 _NAME = re.compile(r"[0-9a-f]{64}(\.[0-9a-f]{8}\.part)?")  # the latter where a process died while it wrote
@@ -44,6 +45,16 @@ class Blobs:
     def folder(self) -> Path | None:
         """Where the bytes lie on this machine; None where they lie elsewhere."""
         return Path(self._root) if isinstance(self._files, LocalFileSystem) else None
+
+    def make_private(self) -> None:
+        """Make the folder, if it is one, for its owner alone, also where others had rights on it before.
+
+        Raises ``OSError``. Blobs that are put later are private in any case.
+        """
+        if self.folder:
+            private.make_folder(self.folder, contents="[0-9a-f]{2}")
+            for folder in self.folder.glob("[0-9a-f][0-9a-f]"):
+                private.close(folder)
 
     def put(self, data: bytes) -> str:
         """Keep ``data`` durably, whole or not at all; its name, the SHA-256 in hexadecimal digits.
@@ -105,10 +116,10 @@ class Blobs:
 
 
 def _write_durably(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(path.parent)
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with part.open("wb") as file:
+        with os.fdopen(private.create(part), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

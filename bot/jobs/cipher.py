@@ -9,6 +9,7 @@ from typing import Final, Self
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from bot.jobs.errors import AddressUnreadable, SecretKeyUnusable
+from engine import private
 
 FILE: Final = "secret.key"
 """In the data directory: the key of those who set none."""
@@ -70,10 +71,10 @@ def _kept_key(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(path.parent, contents="")
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        with os.fdopen(private.create(draft), "w", encoding="ascii") as file:
             file.write(f"{new_key()}\n")
             file.flush()
             os.fsync(file.fileno())

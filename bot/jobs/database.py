@@ -1,9 +1,12 @@
 """Connecting to SQLite (WAL) or PostgreSQL, with the tables up to date."""
 
 import asyncio
+import contextlib
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, event, inspect, text
@@ -11,6 +14,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
+
+from engine import private
 
 REVISION: Final = "0002"
 """The newest of ``bot/jobs/migrations``."""
@@ -25,6 +30,7 @@ async def connected(url: str) -> AsyncIterator[AsyncEngine]:
     # Parameters hold what members sent.
     engine = create_async_engine(url, hide_parameters=True)
     if is_sqlite:
+        await asyncio.to_thread(_keep_private, engine.url.database)
         event.listen(engine.sync_engine, "connect", _use_wal)
     else:
         event.listen(engine.sync_engine, "checkout", _notice_closed)
@@ -54,6 +60,17 @@ def _notice_closed(connection: Any, _record: object, _proxy: object) -> None:
     """Have a connection that PostgreSQL closed made anew. Asking PostgreSQL takes three messages and answers."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
+
+
+def _keep_private(database: str | None) -> None:
+    """Make the file for its owner alone, and what is beside it already; SQLite gives new files there the same mode."""
+    if not database or database == ":memory:" or database.startswith("file:"):
+        return
+    # Where it can't be made, SQLite says why.
+    with contextlib.suppress(OSError):
+        os.close(private.create(Path(database), exist_ok=True))
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            private.close(Path(database + suffix))
 
 
 def _use_wal(connection: Any, _record: object) -> None:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from engine import private
 from engine.errors import CertificatesUnavailable
 
 PARTS: Final = ("scheduler", "worker", "bot")
@@ -79,8 +80,8 @@ class Authority:
 
     def save(self, folder: Path) -> None:
         """Write ``ca.pem`` and ``ca-key.pem``."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(folder / "ca-key.pem", _private(self.key), private=True)
+        private.make_folder(folder)
+        _write(folder / "ca-key.pem", _private(self.key))
         _write(folder / "ca.pem", _public(self.certificate))
 
     def issue(self, name: str, hosts: Iterable[str], days: int, folder: Path) -> None:
@@ -100,8 +101,8 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority), critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(folder / "key.pem", _private(key), private=True)
+        private.make_folder(folder)
+        _write(folder / "key.pem", _private(key))
         _write(folder / "certificate.pem", _public(certificate))
         _write(folder / "ca.pem", _public(self.certificate))
 
@@ -205,12 +206,11 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _write(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Replace ``path`` whole; a private file is nobody else's to read at any moment."""
+def _write(path: Path, data: bytes) -> None:
+    """Replace ``path`` whole; nobody else can read it at any moment."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(private.create(part), "wb") as file:
             file.write(data)
         part.replace(path)
     except BaseException:

@@ -348,13 +348,24 @@ class TestKey:
         assert names_in(tmp_path) == set()
 
 
+def seen_by_others(folder: Path) -> list[Path]:
+    """What others have a right on, of it and all below."""
+    return [path for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o077]
+
+
 class TestRun:
     async def test_connects_serves_health_and_stops_well_when_asked(
         self, tmp_path: Path, local: LocalDiscord, unused_tcp_port: int
     ) -> None:
         environment = at(local, HEALTH_PORT=str(unused_tcp_port), LOG_FORMAT="json", LOG_LEVEL="INFO")
+        data = tmp_path / "data"
+        data.mkdir()
+        data.chmod(0o777)
+        (data / "secret.key").write_text(f"{new_key()}\n")
         async with started(tmp_path, "run", **environment) as process:
             await local.wait_for_bot(90)
+            assert names_in(data) >= {"atelier.db", "atelier.db-wal", "secret.key", "blobs"}
+            assert seen_by_others(data) == []
             async with (
                 aiohttp.ClientSession() as session,
                 session.get(f"http://127.0.0.1:{unused_tcp_port}/healthz") as response,

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -135,6 +136,36 @@ def test_bytes_that_are_no_longer_what_they_were_are_lost(damage: bytes, disk: B
         disk.get(name)
     disk.put(b"another")  # mends it
     assert disk.get(name) == b"another"
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """Of everything below."""
+    return {str(path.relative_to(folder)): stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
+
+
+def test_pictures_are_for_their_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        name = Blobs(f"{tmp_path}/new/blobs").put(b"a picture")
+        # As versions left it that kept to the umask, in a folder that somebody else looks into, too.
+        (tmp_path / "old" / name[:2]).mkdir(parents=True)
+        (tmp_path / "old" / "cd").mkdir()
+        (tmp_path / "old" / ".DS_Store").touch()
+        old = Blobs(f"{tmp_path}/old")
+        old.put(b"a picture")
+        assert modes(tmp_path / "old")[name[:2]] == 0o700
+        old.make_private()
+    finally:
+        os.umask(before)
+    folders = {"blobs": 0o700, f"blobs/{name[:2]}": 0o700}
+    assert modes(tmp_path / "new") == folders | {f"blobs/{name[:2]}/{name}": 0o600}
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    assert modes(tmp_path / "old") == {
+        ".DS_Store": 0o666,
+        "cd": 0o700,
+        name[:2]: 0o700,
+        f"{name[:2]}/{name}": 0o600,
+    }
 
 
 def test_a_place_that_can_not_be_used_is_an_error_of_the_system(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ class TestTheKeyFile:
         (file,) = directory.iterdir()
         assert file.name == FILE
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert {stat.S_IMODE(path.stat().st_mode) for path in (directory, directory.parent)} == {0o700}
 
     def test_holds_what_the_setting_takes(self, tmp_path: Path) -> None:
         kept = Cipher.open([], tmp_path).encrypt(ADDRESS)

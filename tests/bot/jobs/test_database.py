@@ -1,7 +1,9 @@
 """The database itself: opened by several at once, brought up to date, durable."""
 
 import asyncio
+import os
 import sqlite3
+import stat
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -53,6 +55,31 @@ def alembic(connection: Connection) -> Config:
     config.set_main_option("script_location", "bot.jobs:migrations")
     config.attributes["connection"] = connection
     return config
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """Of what is in it."""
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+def open_to_others(folder: Path) -> None:
+    """What is in it."""
+    for path in folder.iterdir():
+        path.chmod(0o644)
+
+
+@sqlite_alone
+async def test_the_files_are_their_owners_alone(url: str, tmp_path: Path) -> None:
+    private = dict.fromkeys(("atelier.db", "atelier.db-shm", "atelier.db-wal"), 0o600)
+    before = os.umask(0)
+    try:
+        async with connected(url):
+            assert modes(tmp_path) == private
+            open_to_others(tmp_path)
+            async with connected(url):
+                assert modes(tmp_path) == private
+    finally:
+        os.umask(before)
 
 
 async def test_keeps_everything_when_it_is_opened_again(url: str) -> None:

@@ -135,16 +135,17 @@ class TestWhatIsMade:
             assert sorted(path.name for path in (certificates / part).iterdir()) == sorted(FILES)
             assert (certificates / part / "ca.pem").read_bytes() == authority
 
-    def test_keys_are_their_owners_alone(self, tmp_path: Path) -> None:
+    def test_all_of_it_is_its_owners_alone(self, tmp_path: Path) -> None:
         before = os.umask(0)
         try:
-            make(tmp_path)
+            (tmp_path / "tls" / "bot").mkdir(parents=True)
+            make(tmp_path / "tls")
         finally:
             os.umask(before)
-        keys = list(tmp_path.rglob("*key.pem"))
-        assert len(keys) == 4
-        assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
-        assert {stat.S_IMODE(path.parent.stat().st_mode) for path in keys} == {0o700}
+        made = list((tmp_path / "tls").glob("*/*"))
+        assert len(made) == 11
+        assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
+        assert {stat.S_IMODE(path.parent.stat().st_mode) for path in made} == {0o700}
 
     def test_a_certificate_can_sign_nothing_and_is_for_both_ends(self, certificates: Path) -> None:
         extensions = read(certificates / "worker").extensions
