@@ -61,8 +61,9 @@ async def stylize(
     pictures = {"content": content} | {style_role(index): each for index, each in enumerate(styles)}
     for role, picture in pictures.items():
         check_claimed_size(role, picture, client.settings.limits.bytes)
+    order_id = f"{interaction.id:016x}"
     message = await acknowledge(interaction)
-    async with client.jobs.admission(interaction.user.id):
+    async with client.jobs.admission(interaction.user.id, order_id):
         content_bytes, *styles_bytes = await _fetched(client, pictures)
         effort = EFFORTS[await client.executor.tier()][quality]
         recipe = Recipe(
@@ -76,7 +77,7 @@ async def stylize(
         )
         await client.jobs.accept(
             Order(
-                id=f"{interaction.id:016x}",
+                id=order_id,
                 owner=interaction.user.id,
                 recipe=recipe,
                 content=content_bytes,

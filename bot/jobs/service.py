@@ -9,7 +9,7 @@ that one that was only slow finds out before it does harm.
 import asyncio
 import contextlib
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -86,8 +86,8 @@ class Jobs:
         self._working: dict[str, asyncio.Task[None]] = {}
         self._places: dict[str, int] = {}
         """What the waiting were told last: each telling is an edit, so none is told twice."""
-        self._accepting: Counter[int] = Counter()
-        """Orders of each member that are not stored yet: they count towards the limit."""
+        self._accepting: defaultdict[int, set[str]] = defaultdict(set)
+        """The ids of each member's orders that are being accepted: they count towards the limit."""
         self._admitting = asyncio.Semaphore(ADMITTED_AT_ONCE)
         self._changed = asyncio.Event()
 
@@ -97,8 +97,8 @@ class Jobs:
         return self._closing.is_set()
 
     @contextlib.asynccontextmanager
-    async def admission(self, owner: int) -> AsyncIterator[None]:
-        """While an order of a member is put together and accepted: it counts towards their limit from its beginning.
+    async def admission(self, owner: int, order: str) -> AsyncIterator[None]:
+        """While a member's order of that id is put together and accepted: it counts towards their limit from the start.
 
         So neither pictures are fetched that can't be accepted, nor more at a time than memory is meant for.
 
@@ -108,14 +108,18 @@ class Jobs:
         """
         if self.closing:
             raise Closing
-        if await self._store.count_open(owner) + self._accepting[owner] >= self._policy.most_open:
+        stored = await self._store.open_jobs(owner)
+        # By their ids: an order is in both sets from its commit to its return.
+        if len((stored | self._accepting[owner]) - {order}) >= self._policy.most_open:
             raise TooManyJobs(self._policy.most_open)
-        self._accepting[owner] += 1
+        self._accepting[owner].add(order)
         try:
             async with self._admitting:
                 yield
         finally:
-            self._accepting -= Counter((owner,))
+            self._accepting[owner].discard(order)
+            if not self._accepting[owner]:
+                del self._accepting[owner]
 
     async def accept(self, order: Order) -> Job:
         """Check an order's pictures, store it and them, and queue it: committed when it returns.

@@ -198,6 +198,12 @@ class Store(Processes, Retention):
         """A member's jobs, newest first."""
         return await self._jobs(JobRow.owner == owner, limit=limit)
 
+    async def open_jobs(self, owner: int) -> set[str]:
+        """The ids of a member's jobs that have not ended."""
+        query = select(JobRow.id).where(JobRow.owner == owner, JobRow.state.in_(OPEN))
+        async with self._engine.connect() as connection:
+            return set((await connection.execute(query)).scalars())
+
     async def count_open(self, owner: int | None = None) -> int:
         """How many jobs, of one member or of all, have not ended."""
         query = select(func.count()).where(JobRow.state.in_(OPEN))

@@ -29,7 +29,7 @@ class HeldJobs:
             raise self.refusal
 
     @asynccontextmanager
-    async def admission(self, owner: int) -> AsyncIterator[None]:
+    async def admission(self, owner: int, order: str) -> AsyncIterator[None]:
         """As :meth:`bot.jobs.service.Jobs.admission`, for everybody."""
         yield
 

@@ -140,7 +140,7 @@ class Bot:
         async def ask(number: int) -> None:
             began = time.perf_counter()
             order = self._order(number)
-            async with jobs.admission(order.owner):
+            async with jobs.admission(order.owner, order.id):
                 job = await jobs.accept(order)
             accepted.add(job.id)
             if self.measuring:

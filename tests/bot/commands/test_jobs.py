@@ -113,12 +113,17 @@ class TestTheList:
     async def test_cancels_what_is_open(self, discord: LocalDiscord, held: HeldJobs, ada: int) -> None:
         waiting = held.hold(job(ada, 3))
         held.hold(job(ada, 2, state=State.DELIVERED, painted=PAINTED))
+        held.hold(job(ada, 1))
         message = await listed(discord)
-        press = await discord.member("Ada").press(message, "Cancel 2")
+        press = await discord.member("Ada").press(message, "Cancel 3")
         assert (await press.wait_until(told, 5)).content == "Cancelled."
         assert held.jobs[waiting.id].state is State.CANCELLED
-        again = await discord.member("Ada").press(message, "Cancel 2")
+        again = await discord.member("Ada").press(message, "Cancel 3")
         assert "already finished" in (await again.wait_until(says_new(message), 5)).content
+        # The answer to a later press comes after all that the earlier one does: the list keeps its buttons.
+        last = await discord.member("Ada").press(message, "Cancel 1")
+        assert (await last.wait_until(says_new(message), 5)).content == "Cancelled."
+        assert [shown for shown in again.history if shown.id == message.id and not shown.buttons] == []
 
 
 def says_new(message: Message) -> Callable[[Message], bool]:

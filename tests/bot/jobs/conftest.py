@@ -285,8 +285,9 @@ class Workshop:
 
     async def accept(self, owner: int = 1, content: bytes = b"content", *styles: bytes) -> Job:
         """Accept an order."""
-        async with self.jobs.admission(owner):
-            return await self.jobs.accept(order(owner, content, *styles))
+        asked = order(owner, content, *styles)
+        async with self.jobs.admission(owner, asked.id):
+            return await self.jobs.accept(asked)
 
     async def accept_and_paint(self, owner: int = 1, content: bytes = b"content") -> tuple[Job, Canvas]:
         """Accept an order and wait until it is painted."""

@@ -185,3 +185,25 @@ async def test_takes_a_job_that_goes_on_before_those_that_came_later(store: Stor
         await members.arrive(owner)
     assert await store.requeue(first, ME)
     assert (await members.waiting())[0] == first
+
+
+@pytest.mark.parametrize(
+    ("one", "then"),
+    [("waits", [2, 3, 1]), ("was begun", [2, 3, 1]), ("has ended", [2, 1, 3]), ("was cancelled", [2, 1, 3])],
+)
+async def test_gives_the_turn_after_ones_own_open_jobs(store: Store, one: str, then: list[int]) -> None:
+    """Ann's only job is open, or no longer, when she asks for another: 2 waits already, and 3 comes after her."""
+    await store.renew(ME)
+    members = Members(store)
+    await members.arrive(1)
+    if one == "was cancelled":
+        await members.cancel(0)
+    elif one != "waits":
+        await members.begin()
+    await members.arrive(2)
+    if one == "has ended":
+        await members.end()
+    await members.arrive(1)
+    await members.arrive(3)
+    first = [1] if one == "waits" else []
+    assert await members.owners() == first + then

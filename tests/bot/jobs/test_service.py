@@ -255,6 +255,27 @@ class TestTheLimit:
         await asyncio.gather(*flood, return_exceptions=True)
         assert await workshop.store.count_open(ANN) == 2
 
+    async def test_counts_an_order_once_while_it_is_stored(self, workshop: Workshop) -> None:
+        """Another order of its member comes when the first is committed and has not returned yet."""
+        workshop.limit = 2
+        workshop.open_anew()
+        add, committed, may_return = workshop.store.add, asyncio.Event(), asyncio.Event()
+
+        async def slowly(*arguments: Any) -> None:
+            await add(*arguments)
+            committed.set()
+            await may_return.wait()
+
+        workshop.store.add = slowly  # type: ignore[assignment, method-assign]
+        first = asyncio.create_task(workshop.accept(ANN))
+        await committed.wait()
+        second = asyncio.create_task(workshop.accept(ANN))
+        await eventually(lambda: second.done() or workshop.studio.checks == 4)
+        with pytest.raises(TooManyJobs):
+            await workshop.accept(ANN)
+        may_return.set()
+        assert {(await first).id, (await second).id} == await workshop.store.open_jobs(ANN)
+
     async def test_is_not_used_up_by_orders_that_were_refused(self, workshop: Workshop) -> None:
         workshop.limit = 1
         workshop.open_anew()
@@ -632,6 +653,27 @@ class TestARestart:
         async with workshop.running():
             await workshop.until(job, "delivered")
         assert workshop.desk.told(job) == [result]
+        assert len(workshop.studio.canvases) == 1
+
+    @pytest.mark.parametrize("cancelled", [True, False], ids=["cancelled", "failed"])
+    async def test_tells_what_ended_without_a_picture_and_does_not_paint_it_again(
+        self, workshop: Workshop, killed: bool, cancelled: bool
+    ) -> None:
+        workshop.desk.deliver = discord_is_gone
+        async with workshop.running(killed=killed):
+            job, canvas = await workshop.accept_and_paint(ANN)
+            canvas.show(3, checkpoint=b"checkpoint")
+            if cancelled:
+                await workshop.jobs.cancel(job.id, ANN)
+            else:
+                canvas.fail(OutOfMemory(512))
+            await workshop.until(job, "delivering")
+        workshop.desk.deliver = None
+        workshop.open_anew()
+        async with workshop.running():
+            await workshop.until(job, "cancelled" if cancelled else "failed")
+        (told,) = workshop.desk.told(job)
+        assert isinstance(told, PaintingCancelled if cancelled else OutOfMemory)
         assert len(workshop.studio.canvases) == 1
 
     async def test_leaves_alone_what_has_ended(self, workshop: Workshop, killed: bool) -> None:
