@@ -3,6 +3,8 @@
 Bots and workers open the same place, so that pictures travel as names, and a worker's checkpoint goes straight to disk.
 """
 
+import asyncio
+import contextlib
 import errno
 import hashlib
 import os
@@ -10,17 +12,21 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from engine import private
-from engine.errors import BlobLost, StorageFull
+from engine.errors import AtelierError, BlobLost, StorageFailed, StorageFull
 
-_NAME = re.compile(r"[0-9a-f]{64}(\.[0-9a-f]{8}\.part)?")  # the latter where a process died while it wrote
+PART = ".part"
+"""How the name of a file ends that is still being written, or whose writer died."""
+_NAME = re.compile(rf"[0-9a-f]{{64}}(\.[0-9a-f]{{8}}{re.escape(PART)})?")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DETAIL = 500
+"""Characters of what a library says; some quote whole web pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +39,37 @@ class Blob:
     """When it was last put."""
 
 
+@contextlib.contextmanager
+def reaching() -> Iterator[None]:
+    """Raise whatever goes wrong with a store as an error of ours.
+
+    The libraries behind fsspec share no base class: there are ``OSError``, aiohttp's and botocore's ``ClientError``,
+    ``TimeoutError`` and more. Whatever it is, it may pass.
+
+    Raises:
+        StorageFull: there is no room.
+        StorageFailed: anything else.
+    """
+    try:
+        yield
+    except AtelierError:
+        raise
+    except (Exception, asyncio.CancelledError) as error:  # here, only a library's own task can be cancelled
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise StorageFull from error
+        raise StorageFailed(f"{type(error).__name__}: {error}"[:_DETAIL]) from error
+
+
+def name_of(data: bytes) -> str:
+    """The name that these bytes are kept under: the SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
 class Blobs:
-    """Every call blocks for I/O: from an event loop, call it in a thread. Safe to use from several threads."""
+    """Every call blocks for I/O: from an event loop, call it in a thread. Safe to use from several threads.
+
+    Every call may raise :class:`StorageFailed`: the place can't be used now, perhaps later.
+    """
 
     def __init__(self, url: str) -> None:
         """``url`` is a folder or any URL that fsspec opens (``s3://bucket/atelier``); it need not be there yet."""
@@ -44,7 +79,8 @@ class Blobs:
     @property
     def folder(self) -> Path | None:
         """Where the bytes lie on this machine; None where they lie elsewhere."""
-        return Path(self._root) if isinstance(self._files, LocalFileSystem) else None
+        # What derives from it may do more than the operating system does.
+        return Path(self._root) if type(self._files) is LocalFileSystem else None
 
     def make_private(self) -> None:
         """Make the folder, if it is one, for its owner alone, also where others had rights on it before.
@@ -57,23 +93,18 @@ class Blobs:
                 private.close(folder)
 
     def put(self, data: bytes) -> str:
-        """Keep ``data`` durably, whole or not at all; its name, the SHA-256 in hexadecimal digits.
+        """Keep ``data`` durably, whole or not at all; its name.
 
         Raises:
             StorageFull: there is no room.
-            OSError: the place can't be written to.
         """
-        name = hashlib.sha256(data).hexdigest()
-        path = self._path(name)
-        try:
+        name = name_of(data)
+        with reaching():
             if self.folder:
-                _write_durably(Path(path), data)
-            else:  # object stores show an object once it is whole
-                self._files.pipe_file(path, data)
-        except OSError as error:
-            if error.errno in _FULL:
-                raise StorageFull from error
-            raise
+                _write_durably(Path(self._path(name)), data)
+            elif self._files.async_impl or not self._is_whole(name):
+                # Object stores show an object once it is whole; what has folders may show half of it to who reads now.
+                self._write(self._path(name), data)
         return name
 
     def get(self, name: str) -> bytes:
@@ -81,33 +112,73 @@ class Blobs:
 
         Raises:
             BlobLost: they are not there, or no longer what they were.
-            OSError: the place can't be read.
         """
-        try:
-            data: bytes = self._files.cat_file(self._path(name))
-        except FileNotFoundError as error:
-            raise BlobLost(name) from error
-        if hashlib.sha256(data).hexdigest() != name:
+        with reaching():
+            try:
+                data: bytes = self._files.cat_file(self._path(name))
+            except FileNotFoundError as error:
+                raise BlobLost(name) from error
+        if name_of(data) != name:
             raise BlobLost(name)
         return data
 
     def remove(self, name: str) -> None:
         """Forget the bytes of that name; harmless when they are not there."""
-        try:
+        with reaching(), contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._path(name))
-        except FileNotFoundError:
-            return
 
     def __iter__(self) -> Iterator[Blob]:
-        """Everything kept, in no order."""
-        self._files.invalidate_cache()
-        for path, info in self._files.find(self._root, detail=True).items():
-            name = path.rsplit("/", 1)[-1]
+        """Everything kept, in no order, with what was left half written. Whatever else lies there is not ours."""
+        with reaching():
+            found = list(_on_disk(self.folder) if self.folder else self._elsewhere())
+        return iter(found)
+
+    def clock(self) -> datetime:
+        """What time it is where the bytes lie, by the date of a file that is put there and removed again.
+
+        Raises:
+            StorageFull: there is no room for it.
+        """
+        path = self._path(f"{name_of(b'')}.{secrets.token_hex(4)}{PART}")
+        with reaching():
             try:
-                modified = self._files.modified(path)
-            except FileNotFoundError:  # removed meanwhile
+                if self.folder:
+                    private.make_folder(Path(path).parent)
+                    os.close(private.create(Path(path)))
+                else:
+                    self._write(path, b"")
+                return _aware(self._files.modified(path))
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    self._files.rm_file(path)
+
+    def _is_whole(self, name: str) -> bool:
+        with contextlib.suppress(BlobLost):
+            self.get(name)
+            return True
+        return False
+
+    def _write(self, path: str, data: bytes) -> None:
+        try:
+            self._files.pipe_file(path, data)
+        except FileNotFoundError:
+            if self._files.async_impl:  # an object store has no folders: the bucket is missing, and is not ours to make
+                raise
+            self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+            self._files.pipe_file(path, data)
+
+    def _elsewhere(self) -> Iterator[Blob]:
+        self._files.invalidate_cache()
+        try:
+            listed = self._files.find(self._root, detail=True)
+        except FileNotFoundError:  # nothing was put yet
+            return
+        for path, info in listed.items():
+            name = path.rsplit("/", 1)[-1]
+            if not _NAME.fullmatch(name) or path != self._path(name) or info.get("type") != "file":
                 continue
-            yield Blob(name, int(info["size"]), modified)
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                yield Blob(name, int(info["size"]), _aware(self._files.modified(path)))
 
     def _path(self, name: str) -> str:
         if not _NAME.fullmatch(name):  # names come from workers, too: none leads out of here
@@ -115,9 +186,36 @@ class Blobs:
         return f"{self._root}/{name[:2]}/{name}"
 
 
+def _aware(moment: datetime) -> datetime:
+    """Some file systems tell no time zone; what matters is how far dates are apart."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _on_disk(root: Path) -> Iterator[Blob]:
+    """Plain files in the folders that :meth:`Blobs.put` makes: no link is followed, and no other folder is entered."""
+    for folder in _scan(root):
+        if not (re.fullmatch("[0-9a-f]{2}", folder.name) and folder.is_dir(follow_symlinks=False)):
+            continue
+        for file in _scan(folder):
+            if not (_NAME.fullmatch(file.name) and file.name.startswith(folder.name)):
+                continue
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                if file.is_file(follow_symlinks=False):
+                    known = file.stat(follow_symlinks=False)
+                    yield Blob(file.name, known.st_size, datetime.fromtimestamp(known.st_mtime, UTC))
+
+
+def _scan(folder: "Path | os.DirEntry[str]") -> "list[os.DirEntry[str]]":
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:  # nothing was put yet, or it was removed meanwhile
+        return []
+
+
 def _write_durably(path: Path, data: bytes) -> None:
     private.make_folder(path.parent)
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
     try:
         with os.fdopen(private.create(part), "wb") as file:
             file.write(data)

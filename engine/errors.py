@@ -107,7 +107,7 @@ class BlobLost(AtelierError):
 
 
 class StorageFailed(AtelierError):
-    """Kept bytes could not be reached from a worker. ``detail`` is for the log."""
+    """The place of kept bytes can't be used now, whatever the reason; it may be later. ``detail`` is for the log."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)

@@ -55,7 +55,7 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
         case BlobLost():
             return "The pictures of this job are gone from our disk. Send the command again."
         case StorageFailed():
-            return "The painters can't reach the pictures of this job. Try again later."
+            return "The place where pictures are kept can't be reached right now. Try again later."
         case VersionMismatch(wanted=wanted, found=found):
             return f"The worker is of another version, {found}. Install the same as the bot's, {wanted}."
         case _:

@@ -304,8 +304,8 @@ def _painted(studio: Studio, queue: Queue, order: Order, stop: Stop) -> Result:
     decode = decoder.resident(studio.settings.limits).decode
     compute = studio.compute(order.recipe.precision)
     painting = paint(
-        decode(_read(blobs, order.content), longer_side=order.recipe.size),
-        [decode(_read(blobs, style), longer_side=order.recipe.longest_style) for style in order.styles],
+        decode(blobs.get(order.content), longer_side=order.recipe.size),
+        [decode(blobs.get(style), longer_side=order.recipe.longest_style) for style in order.styles],
         order.recipe,
         resident(studio.settings.weights, compute.device, compute.dtype),
         stop,
@@ -330,19 +330,12 @@ def _tell(queue: Queue, what: object) -> None:
         raise PaintingCancelled from error
 
 
-def _read(blobs: Blobs, name: str) -> bytes:
-    try:
-        return blobs.get(name)
-    except OSError as error:
-        raise StorageFailed(f"{type(error).__name__}: {error}") from error
-
-
 def _checkpoint(blobs: Blobs, name: str | None) -> bytes | None:
     """None where it is lost: then the painting begins anew."""
     if name is None:
         return None
     try:
-        return _read(blobs, name)
+        return blobs.get(name)
     except BlobLost:
         log.warning("the checkpoint %s is lost, the painting begins anew", name)
         return None
@@ -352,6 +345,6 @@ def _saved(blobs: Blobs, data: bytes) -> str | None:
     """None where it can't be kept: losing some work later is better than all of it now."""
     try:
         return blobs.put(data)
-    except (StorageFull, OSError) as error:
-        log.warning("a checkpoint could not be kept: %s: %s", type(error).__name__, error)
+    except (StorageFull, StorageFailed) as error:
+        log.warning("a checkpoint could not be kept: %r", error)
         return None

@@ -9,6 +9,8 @@ from typing import TypeVar
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from engine.errors import AtelierError
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 T = TypeVar("T")
 
@@ -27,10 +29,22 @@ def logged(what: str) -> Iterator[None]:
         log.warning(what, reason=repr(error))
 
 
+@contextlib.contextmanager
+def survived(what: str) -> Iterator[None]:
+    """Log whatever is raised, faults of ours too: for what must not end the service, and is done again by itself."""
+    try:
+        with logged(what):
+            yield
+    except AtelierError as error:
+        log.warning(what, reason=repr(error))
+    except Exception:
+        log.exception(what)
+
+
 async def again_every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
-    """Act until cancelled, whatever database and disk raise."""
+    """Act until cancelled, whatever is raised."""
     while True:
-        with logged("a regular task failed"):
+        with survived("a regular task failed"):
             await act()
         await asyncio.sleep(seconds)
 

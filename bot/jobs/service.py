@@ -34,7 +34,7 @@ from bot.jobs.errors import (
 )
 from bot.jobs.job import OPEN, Job, Order, State, new_id
 from bot.jobs.line import LEASE
-from bot.jobs.patience import again_every, insist, logged
+from bot.jobs.patience import again_every, insist, logged, survived
 from bot.jobs.replies import Replies, ReplyTo
 from bot.jobs.storage import Storage
 from bot.jobs.store import Store
@@ -204,20 +204,17 @@ class Jobs:
         return job, await self._storage.get(job.painted.picture)
 
     async def run(self) -> None:
-        """Look after this process's jobs until cancelled. No trouble with database, disk or workers ends it."""
-        await insist(self._live)
+        """Look after this process's jobs until cancelled. Nothing that goes wrong ends it."""
+        with survived("a process could not say that it is alive"):
+            await insist(self._live)
         async with asyncio.TaskGroup() as group:
             group.create_task(again_every(ALIVE_EVERY, self._live))
             group.create_task(again_every(SWEEP_EVERY, self._storage.sweep))
             while True:
                 self._changed.clear()
                 began = time.monotonic()
-                try:
-                    with logged("jobs could not be looked after"):
-                        await self._look(group)
-                except Exception:
-                    # A fault of ours in one look must not end the work on every job.
-                    log.exception("jobs could not be looked after")
+                with survived("jobs could not be looked after"):
+                    await self._look(group)
                 await asyncio.sleep((time.monotonic() - began) * (1 / LOOKING - 1))
                 with contextlib.suppress(TimeoutError):
                     # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with a change.

@@ -12,7 +12,7 @@ import structlog
 
 from bot import metrics
 from bot.jobs.store import Store
-from engine.blobs import Blob, Blobs
+from engine.blobs import Blob, Blobs, reaching
 from engine.errors import StorageFull
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -54,12 +54,17 @@ class Storage:
         metrics.STORAGE_USED.set(used)
 
     def free(self) -> int | None:
-        """Bytes free on the disk; None where the blobs aren't in a folder. Blocks for I/O."""
+        """Bytes free on the disk; None where the blobs aren't in a folder. Blocks for I/O.
+
+        Raises:
+            StorageFailed: the disk can't be looked at.
+        """
         folder = self.blobs.folder
         if folder is None:
             return None
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        return shutil.disk_usage(there).free
+        with reaching():
+            there = next(path for path in (folder, *folder.parents) if path.exists())
+            return shutil.disk_usage(there).free
 
     async def check_room(self, more: int) -> None:
         """Raise :class:`StorageFull` unless ``more`` bytes may come in."""

@@ -112,7 +112,7 @@ class Work:
         """Keep a result before it is delivered; None where that fails: then it is delivered from memory."""
         try:
             name = await self._storage.put(result.picture)
-        except (StorageFull, OSError) as error:
+        except (StorageFull, StorageFailed) as error:
             log.warning("a result could not be kept", reason=repr(error))
             return None
         return Painted.of(result, name)
@@ -166,10 +166,10 @@ class Work:
                 return job.painted.result(job.recipe, await self._storage.get(job.painted.picture))
             except BlobLost as error:
                 return error
-            except OSError as error:
-                log.warning("a result can't be read", reason=repr(error), again_in=pause)
+            except StorageFailed as error:
+                log.warning("a result can't be read", reason=error.detail, again_in=pause)
                 if self._expired(job):
-                    return StorageFailed(repr(error))
+                    return error
             if await self._closes_within(pause):
                 return None
         raise AssertionError("unreachable")

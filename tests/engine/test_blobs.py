@@ -1,5 +1,7 @@
 """Bytes under their own hash: on disk, and where fsspec reaches."""
 
+import asyncio
+import errno
 import hashlib
 import os
 import signal
@@ -13,12 +15,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import aiohttp
+import fsspec
 import pytest
+from fsspec.exceptions import FSTimeoutError
+from fsspec.implementations.local import LocalFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.blobs import Blobs
-from engine.errors import BlobLost
+from engine.errors import BlobLost, StorageFailed, StorageFull
+from tests.shaky import ClientError, Shaky, new_place
 
 ROOT = Path(__file__).parents[2]
 URLS: dict[str, Callable[[Path], str]] = {
@@ -26,7 +33,29 @@ URLS: dict[str, Callable[[Path], str]] = {
     "file": lambda folder: f"file://{folder}/blobs",
     "local": lambda folder: f"local://{folder}/blobs",
     "memory": lambda folder: f"memory://{uuid4().hex}/blobs",
+    "folders": lambda folder: f"linked://{folder}/blobs",
 }
+
+
+class Linked(LocalFileSystem):  # type: ignore[misc]
+    """Folders that fsspec alone knows how to reach."""
+
+    protocol = "linked"
+
+
+fsspec.register_implementation("linked", Linked, clobber=True)
+TROUBLES = [
+    ClientError(),
+    aiohttp.ClientPayloadError("Response payload is not completed"),
+    aiohttp.ServerDisconnectedError(),
+    TimeoutError(),
+    FSTimeoutError(),
+    asyncio.CancelledError(),
+    PermissionError(errno.EACCES, "Permission denied"),
+    OSError(errno.EIO, "Input/output error"),
+    RuntimeError("Loop is not running"),
+    NotImplementedError("no such operation"),
+]
 
 
 @pytest.fixture(params=URLS)
@@ -114,7 +143,82 @@ def test_several_threads_put_and_get_at_the_same_time(blobs: Blobs) -> None:
     assert len(list(blobs)) == 20
 
 
+def test_time_goes_by_the_clock_of_the_place(blobs: Blobs) -> None:
+    for _ in range(2):
+        assert abs(blobs.clock() - datetime.now(UTC)) < timedelta(seconds=2)
+    assert list(blobs) == []
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: type(trouble).__name__)
+def test_any_trouble_with_a_store_is_one_error_of_ours(trouble: BaseException) -> None:
+    blobs = Blobs(new_place())
+    name = blobs.put(b"kept")
+    calls: list[Callable[[], object]] = [
+        lambda: blobs.put(b"more"),
+        lambda: blobs.get(name),
+        lambda: blobs.remove(name),
+        lambda: list(blobs),
+        blobs.clock,
+    ]
+    for call in calls:
+        with Shaky.troubled(trouble):
+            with pytest.raises(StorageFailed) as failed:
+                call()
+            assert Shaky.raised
+        assert failed.value.detail.startswith(f"{type(trouble).__name__}: ")
+    assert [blob.name for blob in blobs] == [name]
+    assert blobs.get(name) == b"kept"
+
+
+def test_a_store_without_room_is_told_apart(blobs: Blobs) -> None:
+    blobs = Blobs(new_place())
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        with Shaky.troubled(OSError(number, "full")), pytest.raises(StorageFull):
+            blobs.put(b"more")
+
+
 # --- On disk ---
+
+
+@pytest.mark.parametrize("scheme", ["", "linked://"])
+def test_what_is_not_ours_is_not_listed(tmp_path: Path, scheme: str) -> None:
+    blobs = Blobs(f"{scheme}{tmp_path}")
+    name = blobs.put(b"ours")
+    left = f"{name}.0123abcd.part"  # by a process that died while it wrote
+    beside = tmp_path / name[:2]
+    (beside / left).write_bytes(b"half")
+    other = "ab" * 32
+    foreign = [
+        tmp_path / ".DS_Store",
+        beside / ".DS_Store",
+        beside / "Thumbs.db",
+        beside / name[:-1],
+        beside / f"{name}0",
+        beside / name.upper(),
+        beside / f"{name}.part",
+        beside / f"{name}.jpg",
+        beside / f".{name}",
+        beside / f"{name}.0123abcd.part~",
+        beside / other,  # of another folder
+        tmp_path / name,
+        tmp_path / "ab" / "cd" / other,
+        tmp_path / "AB" / other.upper(),
+        tmp_path / "lost+found" / name,
+        tmp_path / "ab" / "ab" / other / "file",
+    ]
+    for path in foreign:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"foreign")
+    (tmp_path / "ab" / f"{'ab' * 31}00").mkdir()
+    (tmp_path / "ab" / f"{'ab' * 31}01").symlink_to(beside / name)
+    (tmp_path / "ab" / f"{'ab' * 31}02").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "ab" / f"{'ab' * 31}03")
+    (tmp_path / "cd").symlink_to(tmp_path / "ab")
+    (tmp_path / "ef").symlink_to(tmp_path)
+    assert {blob.name: blob.bytes for blob in blobs} == {name: 4, left: 4}
+    blobs.remove(left)
+    assert [blob.name for blob in blobs] == [name]
+    assert all(path.read_bytes() == b"foreign" for path in foreign)
 
 
 def test_putting_bytes_again_makes_them_young_again(disk: Blobs, tmp_path: Path) -> None:
@@ -168,11 +272,13 @@ def test_pictures_are_for_their_owner_alone(tmp_path: Path) -> None:
     }
 
 
-def test_a_place_that_can_not_be_used_is_an_error_of_the_system(tmp_path: Path) -> None:
+def test_a_place_that_can_not_be_used_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"no folder")
     disk = Blobs(str(tmp_path / "file"))
-    with pytest.raises(OSError, match=r"Not a directory|exists"):
+    with pytest.raises(StorageFailed, match=r"Not a directory|exists"):
         disk.put(b"bytes")
+    with pytest.raises(StorageFailed, match="Not a directory"):
+        list(disk)
 
 
 LIMITED = """

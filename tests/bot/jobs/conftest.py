@@ -250,6 +250,11 @@ class Workshop:
     def __post_init__(self) -> None:
         self.open_anew()
 
+    def use(self, blobs: Blobs) -> None:
+        """Keep pictures there."""
+        self.blobs = self.studio.blobs = blobs
+        self.open_anew()
+
     def open_anew(self) -> None:
         """A new service on what the last one left in the database and on disk."""
         self.storage = Storage(self.blobs, self.store, self.room)

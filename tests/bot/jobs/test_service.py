@@ -1,7 +1,9 @@
 """The service of jobs: each job gets its turn, its one end, and survives whatever happens to the process."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -25,10 +27,12 @@ from bot.jobs.job import Ending, Job, State, Way, new_id
 from bot.jobs.storage import Room
 from bot.jobs.store import Store
 from bot.jobs.tables import JobRow
+from engine.blobs import Blobs
 from engine.errors import BlobLost, NotAPicture, OutOfMemory, PaintingCancelled, StorageFailed, StorageFull, WorkerLost
 from engine.progress import Result
 from engine.recipe import Recipe
 from tests.bot.jobs.conftest import Canvas, Workshop, eventually, order
+from tests.shaky import ClientError, Shaky, new_place
 
 ANN, BOB, CID = 1, 2, 3
 RECIPE_OF_VERSION_1 = (
@@ -547,6 +551,57 @@ class TestAFailure:
         assert len(workshop.desk.told(job)) == 1
 
 
+class TestMaintenance:
+    @pytest.mark.parametrize("name", ["renew", "move", "adopt", "overdue", "forget", "claimed", "in_care", "line"])
+    async def test_outlives_a_fault_of_ours_in_each_of_its_tasks(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.setattr("bot.jobs.service.SWEEP_EVERY", 0.05)
+        await workshop.accept(BOB)
+        flaky = workshop.store = FlakyStore(workshop.store, name, ValueError("a row that nobody can read"))
+        workshop.open_anew()
+        async with workshop.running():
+            await eventually(lambda: flaky.failed == 3)
+            job = await workshop.accept(ANN)
+            for number in (1, 2):
+                (await workshop.studio.canvas(number)).finish()
+            await workshop.until(job, "delivered")
+
+    async def test_outlives_a_store_that_is_out_of_order(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bot.jobs.service.SWEEP_EVERY", 0.05)
+        monkeypatch.setattr("bot.jobs.storage.UNCLAIMED_FOR", timedelta(seconds=-1))
+        workshop.use(Blobs(new_place()))
+        with Shaky.troubled(ClientError(), "remove"):
+            workshop.blobs.put(b"nobody's")
+            async with workshop.running():
+                for kind in ("remove", "list", "date"):
+                    Shaky.raised, Shaky.at = 0, frozenset({kind})
+                    await eventually(lambda: Shaky.raised == 3)
+                Shaky.trouble = None
+                await eventually(lambda: workshop.kept() == set())
+
+    async def test_outlives_what_others_put_beside_the_pictures(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = workshop.blobs.folder
+        assert folder is not None
+        foreign = [folder / ".DS_Store", folder / "ab" / "Thumbs.db", folder / "ab" / ("AB" * 32)]
+        for path in foreign:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"foreign")
+            os.utime(path, (0, 0))
+        nobodys = workshop.blobs.put(b"nobody's")
+        os.utime(folder / nobodys[:2] / nobodys, (0, 0))
+        async with workshop.running():
+            await eventually(lambda: workshop.kept() == set())
+            job, canvas = await workshop.accept_and_paint(ANN)
+            canvas.finish()
+            await workshop.until(job, "delivered")
+        assert all(path.read_bytes() == b"foreign" for path in foreign)
+
+
 class TestExpiry:
     async def test_ends_what_waits_too_long(self, workshop: Workshop) -> None:
         workshop.studio.slots_now = 0
@@ -754,7 +809,7 @@ class TestARestart:
             attempts += 1
             if back and attempts > 1:
                 return await get(name)
-            raise OSError("the network is down")
+            raise StorageFailed("the network is down")
 
         get = workshop.storage.get
         monkeypatch.setattr(workshop.storage, "get", away)
@@ -817,7 +872,7 @@ class TestTwoProcesses:
 class FlakyStore(Store):
     """A real store, one call of which fails three times."""
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(self, store: Store, name: str, trouble: Exception | None = None) -> None:
         super().__init__(store._engine, store._cipher)
         self.failed = 0
         call: Callable[..., Awaitable[Any]] = getattr(super(), name)
@@ -825,7 +880,7 @@ class FlakyStore(Store):
         async def flaky(*arguments: Any, **options: Any) -> Any:
             if self.failed < 3:
                 self.failed += 1
-                raise OperationalError("a statement", None, Exception("disk I/O error"))
+                raise trouble or OperationalError("a statement", None, Exception("disk I/O error"))
             return await call(*arguments, **options)
 
         setattr(self, name, flaky)
