@@ -18,8 +18,16 @@ _SIGNATURES: Final = (
     r"ex|is|hm|sig|signature|expires|AWSAccessKeyId|X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)"
 )
 
-# None of these may ask for a boundary before a secret: the n of an escaped line break may stand there.
-_SHAPES: Final = (
+
+def _without_password(found: re.Match[str]) -> str:
+    """For the pattern below: an address has a password only if an ``@`` ends it."""
+    before, password, end = found.groups()
+    return f"{before}…@" if end else f"{before}{password}"
+
+
+# None of these may ask for a boundary before a secret: the n of an escaped line break may stand there. Each takes time
+# linear in the text, which members may have written: what an attempt reads without a match, no other attempt reads.
+_SHAPES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
     # Interaction and webhook tokens stand in paths of Discord's API; and all of Discord's begin alike.
     (re.compile(r"(/(?:webhooks|interactions)/\d+/)[^/\s?'\"\\\x1b]+"), r"\1…"),
     (re.compile(r"aW50ZXJhY3Rpb246[\w+/=-]{16,}"), "…"),
@@ -31,8 +39,9 @@ _SHAPES: Final = (
     # A bot's token: its user's number, a time and a signature, in Base64.
     (re.compile(r"[MNO][\w-]{22,27}\.[\w-]{6,7}\.[\w-]{27,}"), "…"),
     (re.compile(r"(?i)((?:Bot|Bearer|Basic) )[\w.~+/-]{20,}=*"), r"\1…"),
-    # Passwords in the addresses of databases and object stores; what follows a host's name is its port.
-    (re.compile(rf"(://[^\s:/?#@'\"\\]*:)(?!{_PORT})(?:[^@\s\"\\]|\\[^\s])+@"), r"\1…@"),
+    # Passwords in the addresses of databases and object stores; what follows a host's name is its port. A match without
+    # an @ changes nothing, but nothing of it is read again.
+    (re.compile(rf"(://[^\s:/?#@'\"\\]*:)(?!{_PORT})((?:[^@\s\"\\]|\\[^\s])++)(@?)"), _without_password),
     # Fernet's keys, and what they have encrypted.
     (re.compile(r"[\w-]{43}(?:=|%3D)(?![\w=-])"), "…"),
     (re.compile(r"gAAAAA[\w-]{20,}={0,2}"), "…"),

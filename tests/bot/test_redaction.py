@@ -3,9 +3,11 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +15,7 @@ from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.redaction import redactor
 from tests.bot.logged import FORMS, TOKEN, WAYS, Form, logged, ours, parsed
 
 WORDS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -137,6 +140,51 @@ class TestNoOtherSecretIsLogged:
             output = logged(form, lambda say=say: say(text), terminal=terminal, also=PASSWORD)  # type: ignore[misc]
             assert KNOWN[written].strip('"') not in output, way
             assert output
+
+
+class TestWhatIsKnownByValue:
+    @pytest.mark.parametrize("scheme", ["postgresql+asyncpg", "s3"])
+    def test_a_password_is_found_as_drivers_are_given_it(self, scheme: str) -> None:
+        password = "p@ss/w0rd horse%"
+        clean = redactor(f"{scheme}://atelier:{quote(password, safe='')}@db.example/atelier")
+        assert clean(f"authentication failed with {password}!") == "authentication failed with …!"
+        assert clean(f"authentication failed with {password!r} and {json.dumps(password)}").count("…") == 2
+
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_one_that_begins_another_leaves_nothing_of_it(self, turned: bool) -> None:
+        short, middle, long = "correct-horse", "correct-horse-battery", "correct-horse-battery-staple"
+        clean = redactor(*((short, middle, long) if not turned else (long, middle, short)))
+        assert clean(f"{long} {middle} {short}; {long.encode().hex()}") == "… … …; …"
+
+
+def prefixes(text: str) -> Iterator[str]:
+    """Up to the middle and the end of each word, and of each sign between words."""
+    for part in re.finditer(r"\w+|\W", text):
+        yield from {text[: (part.start() + part.end() + 1) // 2], text[: part.end()]}
+
+
+def test_time_grows_with_the_text_and_no_faster() -> None:
+    """Members write what is logged. Repeated beginnings of secrets are what patterns try again and again."""
+    clean = redactor(PASSWORD, SECRET_KEY, TOKEN)
+    texts = [shape("x" * 40) for shape in SHAPES.values()] + [text for text, _ in SHAPED.values()]
+    beginnings = {
+        "token\x1b[0m: \x1b[1;31m",
+        'password\\\\"= \\',
+        "token = -1.5e7",
+        *(p for text in texts for p in prefixes(text)),
+    }
+    signs = ("", "a", "1", "\\")
+
+    def seconds(begin: str, sign: str, length: int) -> float:
+        begun = time.process_time()
+        clean(begin * (length // len(begin)) if not sign else begin + sign * (length // len(sign)))
+        return time.process_time() - begun
+
+    for sign in signs:
+        for begin in sorted(beginnings):
+            if seconds(begin, sign, 6_000) > 0.05:  # where most take 1 ms: it is slow, or the machine is busy
+                short, long = (min(seconds(begin, sign, length) for _ in range(3)) for length in (6_000, 24_000))
+                assert long < 8 * short, f"{begin!r} and {sign!r}: {short:.3f} s, then {long:.3f} s for four times that"
 
 
 class TestNoSecretGetsAroundTheLog:
