@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from engine import arguments, words
 from engine.errors import AtelierError, PictureError
 from engine.memory import keep_large_blocks
+from engine.openmp import spin_briefly
 from engine.progress import Result, Stop
 from engine.recipe import (
     LARGEST_SIZE,
@@ -294,6 +295,7 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
     if output.previews:
         output.previews.mkdir(parents=True, exist_ok=True)
     with console.status("Loading VGG19 …"):
+        spin_briefly()
         from PIL import Image
 
         from engine.devices import choose, set_threads

@@ -21,6 +21,7 @@ from engine.blobs import Blobs
 from engine.errors import AtelierError, BlobLost, PaintingCancelled, StorageFailed, StorageFull, VersionMismatch
 from engine.limits import Limits
 from engine.memory import keep_large_blocks, trim
+from engine.openmp import spin_briefly
 from engine.progress import Progress, Result, Stop
 from engine.recipe import SMALLEST_SIZE, Precision, Recipe
 from engine.version import version
@@ -144,6 +145,7 @@ class Studio(WorkerPlugin):
             os._exit(0)  # Python takes seconds to take torch apart, and nobody needs the pieces
 
     def _prepare(self) -> None:
+        spin_briefly()
         from engine import decoder
         from engine.devices import set_threads
 
