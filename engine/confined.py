@@ -100,8 +100,8 @@ def main() -> None:
 
 
 def _prepare() -> None:
-    """Decode one picture of each format: once confined, no module can be imported any more."""
-    from PIL import AvifImagePlugin, Image, ImageCms
+    """Decode one picture of each format, and one in HDR: once confined, no module can be imported any more."""
+    from PIL import AvifImagePlugin, Image, ImageCms, PngImagePlugin
 
     from engine.memory import return_large_blocks
     from engine.pictures import decode
@@ -117,6 +117,11 @@ def _prepare() -> None:
         image = picture.convert("RGB") if format == "JPEG" else picture
         image.save(out, format, exif=exif, icc_profile=profile, **({"speed": 10} if format == "AVIF" else {}))
         decode(out.getvalue(), longer_side=16)
+    colours = PngImagePlugin.PngInfo()
+    colours.add(b"cICP", bytes((9, 16, 0, 1)))
+    out = BytesIO()
+    picture.save(out, "PNG", pnginfo=colours)
+    decode(out.getvalue(), longer_side=16)
 
 
 def _confine(memory: int) -> None:

@@ -6,7 +6,6 @@ The bytes are untrusted; every reader looks only where the file's own lengths le
 
 import re
 import struct
-import zlib
 from enum import StrEnum
 
 from engine.errors import PictureDamaged
@@ -19,9 +18,6 @@ MAX_SEGMENTS = 4096
 
 MAX_JUNK = 64 * 2**10
 """Bytes before the pixels of a JPEG or GIF that belong to nothing; Pillow walks them one by one in Python."""
-
-MAX_PROFILE = 2**20
-"""Bytes of an ICC profile inflated from a PNG. Larger ones, which exist for printers only, are ignored."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNKS = frozenset({b"PLTE", b"tRNS", b"IDAT", b"eXIf"})
@@ -154,8 +150,8 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 def bare_png(data: bytes) -> bytes:
     """The PNG with only the chunks that decide its pixels.
 
-    What falls away could inflate without end (text, profile) or belongs to an animation, whose default image is
-    all that is wanted.
+    What falls away could inflate without end (text, profile), is read elsewhere (colours: :mod:`engine.colour_tags`)
+    or belongs to an animation, whose default image is all that is wanted.
 
     :raises PictureDamaged: a chunk reaches past the end, or there is no end chunk.
     """
@@ -168,18 +164,8 @@ def bare_png(data: bytes) -> bytes:
             break
         at += len(chunk)
         first = len(parts) == 1
-        if name in _PNG_CHUNKS or (name == b"IHDR" and first) or (name == b"iCCP" and _inflates_within_bounds(chunk)):
+        if name in _PNG_CHUNKS or (name == b"IHDR" and first):
             parts.append(chunk)
         elif name == b"IEND":
             return b"".join([*parts, chunk])
     raise PictureDamaged("PNG without its end")
-
-
-def _inflates_within_bounds(chunk: bytes) -> bool:
-    _, _, compressed = chunk[8:-4].partition(b"\0")
-    inflater = zlib.decompressobj()
-    try:
-        inflater.decompress(compressed[1:], MAX_PROFILE)
-    except zlib.error:
-        return False
-    return inflater.eof

@@ -14,6 +14,7 @@ import contextlib
 import struct
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -26,7 +27,6 @@ from PIL import (
     GifImagePlugin,
     Image,
     ImageChops,
-    ImageCms,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
@@ -34,6 +34,9 @@ from PIL import (
 )
 
 from engine import headers
+from engine.colour_conversion import in_srgb, source_of
+from engine.colour_space import ColourSpace
+from engine.colour_tags import tags_of
 from engine.errors import NotAPicture, PictureDamaged, PictureError, PictureTooLarge, PictureTooNarrow, PictureTooSmall
 from engine.limits import Limits
 
@@ -54,6 +57,15 @@ _OPENERS: dict[headers.Format, type[ImageFile.ImageFile]] = {
 
 _CONTINUOUS = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 """Modes in which the mean of two pixels is a pixel between them, so that they can be scaled before all else."""
+
+_IN_EIGHT_BITS: dict[str, Literal["L", "RGB", "CMYK"]] = {
+    **dict.fromkeys(("1", "L", "LA", "I", "I;16", "I;16L", "I;16B", "I;16N"), "L"),
+    "CMYK": "CMYK",
+}
+"""Mode to the kind of its colours; others are ``RGB``."""
+
+_MOST_CONVERTED = 16_000_000
+"""Pixels that are converted before they are scaled, where that comes out better; more would take too long."""
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -221,7 +233,8 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
     if size := headers.size_of(format, data):
         _check_size(*size, limits)
     is_png = format is headers.Format.PNG
-    with _OPENERS[format](BytesIO(headers.bare_png(data) if is_png else data)) as image:
+    bare = headers.bare_png(data) if is_png else data
+    with _OPENERS[format](BytesIO(bare)) as image:
         _check_size(*image.size, limits)  # again, because now it is the decoder's word
         longest = max(image.size)
         size = fitted(image.size, longer_side) if longer_side and longest > longer_side else None
@@ -231,14 +244,27 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
         image.load()
         if is_png and "transparency" in image.info:
             image.info["transparency"] = _scaled_key(image.info["transparency"], depth=data[24], colour=data[25])
-        profile = image.info.get("icc_profile")
         transposition = _TRANSPOSITIONS.get(_orientation_of(image))
-        early = size is not None and image.mode in _CONTINUOUS and "transparency" not in image.info
-        loaded = _scaled(image, size) if early else image
+        is_deep = is_png and bare[24] == 16
+        source = source_of(
+            tags_of(format, data, image.info.get("icc_profile")),
+            "L" if is_deep and bare[25] == 4 else _IN_EIGHT_BITS.get(image.mode, "RGB"),
+        )
+        # The mean of black and white is another grey in each curve, and of linear light 8 bits keep few dark greys.
+        first = (
+            isinstance(source, ColourSpace)
+            and not source.is_srgb
+            and (is_deep or not source.has_srgb_curve)
+            and image.width * image.height <= _MOST_CONVERTED
+        )
+        # A transparent colour would be lost among its neighbours.
+        loaded = image.convert("RGBA") if image.mode == "RGB" and "transparency" in image.info else image
+        if not first and loaded.mode in _CONTINUOUS and "transparency" not in loaded.info:
+            loaded = _scaled(loaded, size)
         alpha = _alpha_of(loaded)
-        rgb = _eight_bits(loaded)
+        rgb, low = _sixteen_bits(loaded, bare) if first and is_deep else (_eight_bits(loaded), None)
     del image, loaded  # and with them what their decoder holds, which can be three times the pixels
-    rgb = _in_srgb(rgb, profile if isinstance(profile, bytes) else None)
+    rgb = in_srgb(rgb, source, low)
     rgb.info = {}
     if alpha is not None:
         rgb = _flattened(rgb, alpha)
@@ -299,7 +325,7 @@ def _alpha_of(image: Image.Image) -> Image.Image | None:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Without alpha and palette, in one of the modes ``L``, ``RGB`` and ``CMYK``, with 8 bits for each channel."""
+    """Without alpha, in one of the modes ``L``, ``P``, ``RGB`` and ``CMYK``, with 8 bits for each channel."""
     image.info.pop("transparency", None)
     match image.mode:
         case "I" | "I;16" | "I;16L" | "I;16B" | "I;16N":
@@ -307,33 +333,30 @@ def _eight_bits(image: Image.Image) -> Image.Image:
             return image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
         case "1" | "LA":
             return image.convert("L")
-        case "L" | "RGB" | "CMYK":
+        case "L" | "P" | "RGB" | "CMYK":
             return image
         case _:
             return image.convert("RGB")
 
 
-def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Mode ``L``, ``RGB`` or ``CMYK`` to sRGB, by the embedded ICC ``profile`` if it is sound and fits the mode."""
-    if profile:
-        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            source = ImageCms.ImageCmsProfile(BytesIO(profile))
-            space = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}[image.mode]
-            if source.profile.xcolor_space.strip() == space:
-                transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), image.mode, "RGB")
-                if not (image.mode == "RGB" and _changes_nothing(transform)):
-                    return transform.apply(image)
-    return image.convert("RGB")
+def _sixteen_bits(image: Image.Image, png: bytes) -> tuple[Image.Image, Image.Image | None]:
+    """Without alpha, the upper and the lower eight bits of a PNG's channels, or mode ``I;16``, which has both.
 
-
-def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether the profile is sRGB under another name, as in most photos: then rounding errors are all it would add."""
-    levels = range(0, 256, 17)
-    probe = Image.frombytes(
-        "RGB", (256, 16), bytes(v for r in levels for g in levels for b in levels for v in (r, g, b))
-    )
-    before, after = probe.tobytes(), transform.apply(probe).tobytes()
-    return all(abs(a - b) <= 1 for a, b in zip(before, after, strict=True))
+    :param image: what Pillow has made of ``png``: it drops the lower bits of all but grey.
+    """
+    if image.mode == "I;16":
+        image.info.pop("transparency", None)
+        return image, None
+    if png[25] == 4:
+        # Grey and alpha of 16 bits are, byte for byte, a picture of four channels of 8.
+        header = b"IHDR" + png[16:24] + bytes((8, 6)) + png[26:29]
+        png = png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
+        with PngImagePlugin.PngImageFile(BytesIO(png)) as both:
+            return both.getchannel("R"), both.getchannel("G")
+    with PngImagePlugin.PngImageFile(BytesIO(png)) as lower:
+        # Read as little-endian, the lower byte is the one that Pillow keeps.
+        lower.tile = [tile._replace(args=f"{lower.mode};16L") for tile in lower.tile]
+        return image.convert("RGB"), lower.convert("RGB")
 
 
 def _flattened(rgb: Image.Image, alpha: Image.Image) -> Image.Image:

@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 
 from tests.engine import bombs
 from tests.engine import picture_corpus as corpus
+from tests.engine.colour_truth import ADOBE_CHRM, P3_ENDS, bmp_of, chart, chrm, cicp, gama, nclx
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,10 @@ def seeds() -> dict[str, bytes]:
         "PNG 16-bit grey": bombs.png(96, 64, 16, 0, corpus.chunk(b"tRNS", b"\0\0"), fill=7),
         "PNG 16-bit RGB": bombs.png(96, 64, 16, 2, corpus.chunk(b"tRNS", bytes(6)), fill=7),
         "PNG interlaced": bombs.png(96, 64, 8, 6, interlaced=True, fill=99),
+        "PNG in PQ": bombs.png(96, 64, 8, 2, cicp(9, 16), fill=99),
+        "PNG 16-bit in HLG": bombs.png(96, 64, 16, 6, cicp(9, 18), gama(1), chrm(ADOBE_CHRM), fill=99),
+        "PNG 16-bit grey and alpha, linear": bombs.png(96, 64, 16, 4, gama(1), fill=99),
+        "PNG of Adobe RGB": bombs.png(96, 64, 8, 6, gama(0.4547), chrm(ADOBE_CHRM), interlaced=True, fill=99),
         "PNG animated": save(scene, "PNG", **frames),
         "JPEG": save(scene, "JPEG", comment=b"comment", **told),
         "JPEG progressive": save(scene, "JPEG", progressive=True, restart_marker_blocks=4),
@@ -61,6 +66,7 @@ def seeds() -> dict[str, bytes]:
         "WEBP animated": save(scene, "WEBP", method=0, **frames),
         "AVIF": save(scene, "AVIF", speed=10, **told),
         "AVIF with alpha": save(clear, "AVIF", speed=10),
+        "AVIF in PQ": nclx(save(scene, "AVIF", speed=10), 9, 16),
         "AVIF animated": save(scene, "AVIF", speed=10, **frames),
         "GIF": save(palette, "GIF", comment=b"comment"),
         "GIF not interlaced": save(palette, "GIF", interlace=0, transparency=3),
@@ -73,6 +79,8 @@ def seeds() -> dict[str, bytes]:
         "BMP bit fields": bombs.bmp(96, 64, 32, 3, struct.pack("<III", 0xFF0000, 0xFF00, 0xFF) + bytes(96 * 64 * 4)),
         "BMP runs": bombs.bmp(96, 64, 8, 1, (b"\x60\x07\0\0" * 63) + b"\x60\x07\0\x01"),
         "BMP runs of half bytes": bombs.bmp(96, 64, 4, 2, (b"\x60\x12\0\0" * 63) + b"\x60\x21\0\x01"),
+        "BMP calibrated": bmp_of(chart(), bytes(4), P3_ENDS, (1.8, 1.8, 1.8)),
+        "BMP with a profile": bmp_of(chart(), b"DEBM", profile=corpus.swapped_profile()),
         "BMP of OS/2": b"BM" + struct.pack("<IHHIIHHHH", 0, 0, 0, 26, 12, 96, 64, 1, 24) + bytes(range(96)) * 192,
     }
 
@@ -231,6 +239,38 @@ def _avif_with_exif(block: bytes) -> bytes:
     return before + block[6:].ljust(len(sound), b"\0")[: len(sound)] + after
 
 
+def colours() -> Iterator[Input]:
+    """Chunks and boxes of colours with absurd numbers."""
+    numbers = (0, 1, 5, 99, 31_270, 100_000, 110_001, 2**31 - 1, 2**32 - 1)
+    for place, number in itertools.product(range(8), numbers):
+        changed = [*ADOBE_CHRM]
+        changed[place] = number
+        data = bombs.png(64, 64, 8, 2, gama(0.5), chrm(tuple(changed)), fill=99)
+        yield Input("absurd colours", f"PNG, chromaticity {place} is {number}", data)
+        ends = [int(end * 2**30) for end in P3_ENDS]
+        bmp = bytearray(bmp_of(chart(), bytes(4), P3_ENDS, (1, 2, 3)))
+        bmp[14 + 60 + 4 * place : 14 + 64 + 4 * place] = struct.pack("<I", number * ends[0] & 0xFFFFFFFF)
+        bmp[14 + 96 + place % 12 : 14 + 97 + place % 12] = bytes([number & 0xFF])
+        yield Input("absurd colours", f"BMP, endpoint {place} times {number}", bytes(bmp))
+    for number in numbers:
+        yield Input("absurd colours", f"PNG, gamma {number}", bombs.png(64, 64, 8, 2, gama(number / 1e5), fill=99))
+        profile = bytearray(bmp_of(chart(), b"DEBM", profile=corpus.swapped_profile()))
+        profile[14 + 112 : 14 + 120] = struct.pack("<II", number, number)
+        yield Input("absurd colours", f"BMP, profile at {number}", bytes(profile))
+    plain = corpus.saved(corpus.scene(64, 64), "AVIF", speed=10)
+    for code in (0, 3, 10, 17, 22, 255, 256, 65_535):
+        for primaries, transfer in ((code, 13), (12, code), (code, code)):
+            png = bombs.png(64, 64, 16, 2, cicp(primaries & 255, transfer & 255), fill=99)
+            yield Input("absurd colours", f"PNG, {primaries} and {transfer}", png)
+            yield Input("absurd colours", f"AVIF, {primaries} and {transfer}", nclx(plain, primaries, transfer))
+    for box in (b"meta", b"iprp", b"ipco", b"ipma", b"pitm", b"colr"):
+        at = plain.index(box)
+        for size in (0, 1, 7, 8, 9, 2**16, 2**32 - 1):
+            yield Input(
+                "absurd colours", f"AVIF, {box!r} of {size}", plain[: at - 4] + struct.pack(">I", size) + plain[at:]
+            )
+
+
 # --- Files that are two things, or another ---
 
 
@@ -279,7 +319,7 @@ def polyglots() -> Iterator[Input]:
 
 def systematic() -> Iterator[Input]:
     """All but the bombs, in an order that doesn't change."""
-    return itertools.chain(truncations(), flips(), sizes(), metadata(), polyglots())
+    return itertools.chain(truncations(), flips(), sizes(), metadata(), colours(), polyglots())
 
 
 # --- At random ---

@@ -29,7 +29,7 @@ def test_hostile_files_hurt_neither_worker_nor_machine() -> None:
     assert {"decoded", "PictureDamaged", "PictureTooLarge", "NotAPicture", "PictureTooSmall"} <= report.outcomes.keys()
 
 
-@pytest.mark.parametrize("kind", ["broken EXIF", "broken ICC", "polyglot", "not a picture"])
+@pytest.mark.parametrize("kind", ["broken EXIF", "broken ICC", "absurd colours", "polyglot", "not a picture"])
 def test_a_hostile_file_is_to_the_confined_decoder_what_it_is_to_any(kind: str) -> None:
     """Confined, it can open no file and import no module, which must make no difference."""
     inputs = [each for each in systematic() if each.kind == kind]
