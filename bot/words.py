@@ -13,6 +13,7 @@ from bot.jobs.errors import (
     DownloadFailed,
     JobEnded,
     JobExpired,
+    JobUnreadable,
     MixUnusable,
     NotYourJob,
     PictureRejected,
@@ -81,6 +82,8 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
             return f"Something went wrong on our side. Try again; if it stays, tell the operator `{reference}`."
         case AddressUnreadable():
             return "I no longer know where to answer about this picture. Send the command again."
+        case JobUnreadable():
+            return "What I had noted about this picture can't be read any more. Send the command again."
         case OperatorError():
             return "Painting is not possible right now: the operator has to look at the log."
         case _:
@@ -191,11 +194,12 @@ def counted(count: float, noun: str) -> str:
 
 
 def _line(number: int, job: Job, *, reason: bool) -> str:
-    because = f" ({explain(job.cause).rstrip('.')})" if reason and job.state is State.FAILED and job.cause else ""
+    unreadable = isinstance(job.cause, JobUnreadable)
+    state = "failed" if unreadable else _state(job)
+    because = f" ({explain(job.cause).rstrip('.')})" if reason and state == "failed" and job.cause else ""
     when = f"<t:{int(job.created_at.timestamp())}:R>"
-    return (
-        f"**{number}.** {titled(job.description)} · {_state(job)}{because} · {when} · recipe `{job.painted_recipe.id}`"
-    )
+    recipe = "" if unreadable else f" · recipe `{job.painted_recipe.id}`"
+    return f"**{number}.** {titled(job.description)} · {state}{because} · {when}{recipe}"
 
 
 def _state(job: Job) -> str:  # noqa: PLR0911 - one return for each state is the clearest form

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,6 +75,8 @@ def _keep_private(database: str | None) -> None:
 
 
 def _use_wal(connection: Any, _record: object) -> None:
+    # Text that is no UTF-8 is replaced: the driver's error would hide the other rows of the query, too.
+    connection.driver_connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout=20000")
     for patience in range(100, -1, -1):

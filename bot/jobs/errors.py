@@ -1,6 +1,9 @@
 """What can go wrong with a job, besides what the engine raises."""
 
 import json
+from typing import get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter
 
 from engine.errors import AtelierError, OperatorError, PictureError
 
@@ -83,6 +86,10 @@ class AddressUnreadable(AtelierError):
     """None of the operator's keys decrypts where the job's reply is: it can't be told there how the job ended."""
 
 
+class JobUnreadable(AtelierError):
+    """What the database has of the job is damaged, or another version of the program wrote it."""
+
+
 class SecretKeyUnusable(OperatorError):
     """The file that holds the key holds none; the message says what to do."""
 
@@ -101,10 +108,17 @@ def dump(error: AtelierError) -> str:
 
 
 def load(text: str) -> AtelierError:
-    """Undo :func:`dump`. An error that this version doesn't know is an :class:`AtelierError` of the same text."""
-    name, *fields = json.loads(text)
+    """Undo :func:`dump`. An error that this version doesn't know is an :class:`AtelierError` of the same text.
+
+    Raises ``ValueError`` or ``TypeError`` for what :func:`dump` doesn't write.
+    """
+    name, *fields = TypeAdapter(list[str | int | float | None]).validate_json(text)
     classes = [AtelierError]
     for each in classes:  # grows while it is gone through: subclasses of subclasses
         classes += each.__subclasses__()
-    known = {each.__name__: each for each in classes}
-    return known.get(name, AtelierError)(*fields)
+    found = {each.__name__: each for each in classes}.get(str(name), AtelierError)
+    hints = [hint for parameter, hint in get_type_hints(found.__init__).items() if parameter != "return"]
+    for field, hint in zip(fields, hints, strict=False):
+        # Words are made of the fields later, and fail for a wrong type.
+        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(field, strict=True)
+    return found(*fields)

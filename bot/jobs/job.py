@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Literal, Protocol, Self
+from typing import Annotated, Final, Literal, Protocol, Self
+
+from pydantic import Field
 
 from engine.errors import AtelierError
 from engine.progress import Progress, Result
@@ -65,7 +67,7 @@ class Painted:
     width: int
     height: int
     steps: int
-    seconds: float
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     ending: Literal["finished", "settled", "stopped"]
     size: int | None = None
     """The recipe's that was painted, which may be smaller than ordered. None in rows that were written before it could

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import case, delete, func, insert, select, update
 
+from bot.jobs import errors
+from bot.jobs.errors import JobUnreadable
 from bot.jobs.job import OPEN, State
 from bot.jobs.line import LEASE, orphaned
 from bot.jobs.tables import JobRow, ProcessRow, database_time
@@ -46,17 +48,26 @@ class Processes(Transactions):
     async def adopt(self, process: str, pool: str) -> list[tuple[str, State]]:
         """Take every open job that nobody looks after; what was painted waits again, in its old turn.
 
+        One whose state this version doesn't know has failed, and is to be told so.
+
         Returns:
             The jobs and their states: queued or delivering.
         """
         # A job is delivered from its result or from its cause; one that has neither lost its result with its process.
         untold = (JobRow.state == State.DELIVERING) & (JobRow.painted == "") & (JobRow.cause == "")
-        again = case((untold | (JobRow.state == State.RUNNING), State.QUEUED), else_=JobRow.state)
+        strange = JobRow.state.not_in(State)
+        state = case(
+            (strange, State.DELIVERING), (untold | (JobRow.state == State.RUNNING), State.QUEUED), else_=JobRow.state
+        )
+        cause = case((strange, errors.dump(JobUnreadable())), else_=JobRow.cause)
         async with self._changing() as connection:
             taken = await connection.execute(
                 update(JobRow)
-                .where(JobRow.state.in_(OPEN), JobRow.process != process, orphaned())
-                .values(process=process, pool=pool, state=again)
+                .where(
+                    JobRow.state.in_(OPEN) & (JobRow.process != process) & orphaned()
+                    | strange & ((JobRow.process == process) | orphaned())
+                )
+                .values(process=process, pool=pool, state=state, cause=cause)
                 .returning(JobRow.id, JobRow.state)
                 .execution_options(synchronize_session=False)
             )

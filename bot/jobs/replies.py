@@ -2,11 +2,18 @@
 
 from collections.abc import Callable, Collection
 
+import structlog
+
 from bot.jobs.job import Ending, Job, Reply, Way
 from engine.progress import Progress
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
 ReplyTo = Callable[[Job, Callable[[], bool]], Reply]
-"""Makes a job's reply. The second argument tells whether this process may still edit it."""
+"""Makes a job's reply. The second argument tells whether this process may still edit it.
+
+It raises ``ValueError`` for an address that it doesn't understand.
+"""
 
 
 class Replies:
@@ -20,7 +27,7 @@ class Replies:
     def of(self, job: Job) -> Reply:
         """The one reply of a job."""
         if job.id not in self._replies:
-            self._replies[job.id] = self._reply_to(job, self._may_edit) if job.address else _Silent()
+            self._replies[job.id] = self._make(job)
         return self._replies[job.id]
 
     def get(self, job_id: str) -> Reply | None:
@@ -37,9 +44,16 @@ class Replies:
             if reply := self._replies.pop(job_id, None):  # it may have ended meanwhile
                 await reply.close()
 
+    def _make(self, job: Job) -> Reply:
+        try:
+            return self._reply_to(job, self._may_edit) if job.address else _Silent()
+        except ValueError as error:
+            log.warning("a job's address is not understood", job=job.id, reason=type(error).__name__)
+            return _Silent()
+
 
 class _Silent:
-    """The reply of a job whose address can no longer be read, because the key was changed: it is kept for `/jobs`."""
+    """The reply of a job whose address can't be read: the key was changed, or it is damaged. It is kept for `/jobs`."""
 
     def queued(self, place: int) -> None:
         pass

@@ -5,16 +5,17 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Annotated, Any, Final, Self, cast
 
 import structlog
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy import ColumnElement, delete, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.jobs import errors
 from bot.jobs.cipher import Cipher
 from bot.jobs.database import connected
-from bot.jobs.errors import AddressUnreadable, TooManyJobs
+from bot.jobs.errors import AddressUnreadable, JobUnreadable, TooManyJobs
 from bot.jobs.job import OPEN, Job, Painted, State, Way
 from bot.jobs.line import ORDER, in_line, next_turn, orphaned
 from bot.jobs.processes import Processes
@@ -217,7 +218,7 @@ class Store(Processes, Retention):
         query = select(func.count(), func.min(JobRow.created_at)).where(JobRow.state == State.QUEUED)
         async with self._engine.connect() as connection:
             count, oldest = (await connection.execute(query)).one()
-        return count, (datetime.now(UTC) - _aware(oldest)).total_seconds() if oldest else 0.0
+        return count, max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if oldest else 0.0
 
     # Commands
 
@@ -259,7 +260,7 @@ class Store(Processes, Retention):
 
     def _address(self, row: Any) -> str:
         try:
-            return self._cipher.decrypt(row.address) if row.address else ""
+            return self._cipher.decrypt(str(row.address)) if row.address else ""
         except AddressUnreadable:
             log.warning("no key of SECRET_KEY fits a job's address", job=row.id)
             return ""
@@ -282,26 +283,68 @@ class Store(Processes, Retention):
         return [self._job(row, blobs[row.id]) for row in rows]
 
     def _job(self, row: Any, blobs: dict[str, str]) -> Job:
-        styles = sorted(role for role in blobs if role.startswith("style-"))
+        """The job. One that is damaged, or of another version, has a cause that says so, and defaults."""
+        address = self._address(row)
+        try:
+            return _Row.model_validate(row).job(address, blobs)
+        except (LookupError, TypeError, ValueError) as error:
+            log.warning("a job can't be read", job=row.id, reason=type(error).__name__)
         return Job(
             id=row.id,
-            owner=row.owner,
-            recipe=Recipe.model_validate_json(row.recipe),
-            content=blobs["content"],
-            styles=tuple(blobs[role] for role in sorted(styles, key=lambda role: int(role.removeprefix("style-")))),
-            address=self._address(row),
-            description=row.description,
-            max_bytes=row.max_bytes,
-            state=State(row.state),
-            created_at=_aware(row.created_at),
+            owner=row.owner if isinstance(row.owner, int) else 0,
+            recipe=Recipe(),
+            content="",
+            styles=(),
+            address=address,
+            description=row.description if isinstance(row.description, str) else "",
+            max_bytes=1,
+            state=State(row.state) if row.state in _STATES else State.FAILED,
+            created_at=row.created_at or datetime.now(UTC),
             process=row.process,
             checkpoint=blobs.get("checkpoint"),
-            painted=Painted(**json.loads(row.painted)) if row.painted else None,
-            cause=errors.load(row.cause) if row.cause else None,
-            way=row.way or None,
+            cause=JobUnreadable(),
         )
 
 
-def _aware(moment: datetime) -> datetime:
-    """SQLite forgets the time zone."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+_STATES: Final = frozenset(State)
+
+
+class _Row(BaseModel):
+    """A row of the table of jobs that is sound. SQLite keeps anything in any column."""
+
+    model_config = ConfigDict(from_attributes=True, strict=True)
+
+    id: str
+    owner: int
+    state: Annotated[State, Field(strict=False)]
+    process: str
+    turn: int
+    recipe: str
+    description: str
+    max_bytes: Annotated[int, Field(gt=0)]
+    painted: str
+    cause: str
+    way: str
+    created_at: datetime
+
+    def job(self, address: str, blobs: dict[str, str]) -> Job:
+        """The job. Raises ``LookupError``, ``TypeError`` or ``ValueError`` where something can't be read."""
+        blobs = TypeAdapter(dict[str, str]).validate_python(blobs, strict=True)
+        styles = sum(role.startswith("style-") for role in blobs)
+        return Job(
+            id=self.id,
+            owner=self.owner,
+            recipe=Recipe.model_validate_json(self.recipe),
+            content=blobs["content"],
+            styles=tuple(blobs[f"style-{index}"] for index in range(max(1, styles))),
+            address=address,
+            description=self.description,
+            max_bytes=self.max_bytes,
+            state=self.state,
+            created_at=self.created_at,
+            process=self.process,
+            checkpoint=blobs.get("checkpoint"),
+            painted=TypeAdapter(Painted).validate_json(self.painted) if self.painted else None,
+            cause=errors.load(self.cause) if self.cause else None,
+            way=cast(Way, self.way) if self.way else None,
+        )

@@ -1,9 +1,10 @@
 """The database's tables; changes go through ``bot/jobs/migrations``."""
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Double, Index, Integer, String, Text
+from sqlalchemy import BigInteger, DateTime, Dialect, Double, Index, Integer, String, Text, TypeDecorator
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
@@ -11,6 +12,27 @@ from sqlalchemy.sql.functions import FunctionElement
 
 class Base(DeclarativeBase):
     """The tables' metadata."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time in UTC. One that can't be read is None: an error would hide the other rows of the query, too."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        """See SQLAlchemy's documentation."""
+        read = super().result_processor(dialect, coltype)
+
+        def moment(value: Any) -> datetime | None:
+            try:
+                found: datetime | None = value if read is None else read(value)
+            except (TypeError, ValueError):
+                return None
+            # SQLite forgets the time zone.
+            return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
+
+        return moment
 
 
 class JobRow(Base):
@@ -37,8 +59,8 @@ class JobRow(Base):
     cause: Mapped[str] = mapped_column(Text)
     """Why there is no result: an error as :func:`bot.jobs.errors.dump` writes it, or empty."""
     way: Mapped[str] = mapped_column(String(16))
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    changed_at: Mapped[datetime] = mapped_column(Moment)
 
     __table_args__ = (Index("ix_jobs_state", "state", "turn"), Index("ix_jobs_changed_at", "changed_at"))
 

@@ -83,6 +83,8 @@ class Work:
         job = await self._store.get(job_id)
         if job is None or job.state not in OPEN:
             raise JobEnded
+        if job.cause is not None:  # its row can't be read
+            raise job.cause
         reply = self._replies.of(job)
         painting = self._executor.submit(
             job.recipe, job.content, job.styles, resume=job.checkpoint, max_bytes=job.max_bytes
