@@ -15,7 +15,8 @@ Place: TypeAlias = tuple[str | int, ...]
 class ApiError(Exception):
     """An answer of the REST interface that is not a success.
 
-    `status` is the HTTP status, `code` Discord's own number, `headers` are sent along.
+    `status` is the HTTP status, `code` Discord's own number, `headers` are sent along. `html` is the whole answer where
+    a proxy before Discord gives it.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class ApiError(Exception):
         *,
         extra: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
+        html: str | None = None,
     ) -> None:
         """Take the answer's parts; `extra` joins the JSON body."""
         super().__init__(f"{status} (code {code}): {message}")
@@ -34,6 +36,7 @@ class ApiError(Exception):
         self.message = message
         self.extra = dict(extra or {})
         self.headers = dict(headers or {})
+        self.html = html
 
     def body(self) -> JsonObject:
         """The JSON body of the answer."""

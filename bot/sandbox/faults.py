@@ -101,6 +101,11 @@ class Injector:
         self._check([route])
         self._ordered.append((route, error))
 
+    @property
+    def unmet(self) -> list[str]:
+        """The routes of the orders that no request has met so far."""
+        return [route for route, _ in self._ordered]
+
     def _check(self, names: Iterable[str]) -> None:
         for name in names:
             if name not in self._known:

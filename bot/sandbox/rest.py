@@ -61,7 +61,7 @@ class RestInterface:
             if isinstance(error, NotUnderstood):
                 self._ledger.refuse(f"{request.method} {shown}: {error.message}")
             headers |= error.headers
-            answer = Answer(error.status, error.body())
+            answer = Answer(error.status, None if error.html else error.body(), error.html)
         if fault is Fault.LATE_ERROR:
             answer = self.faults.failure()
         payload = b"" if answer.json is None else json.dumps(answer.json).encode()

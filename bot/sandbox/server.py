@@ -263,13 +263,30 @@ class LocalDiscord:
         """
         self._rest.faults.order(route_template, too_many_requests(retry_after))
 
-    def fail_next(self, route_template: str, status: int, *, code: int = 0, message: str = "Ordered failure") -> None:
-        """Answer the next request on a route with this HTTP status, and this code of Discord's.
+    def fail_next(
+        self,
+        route_template: str,
+        status: int,
+        *,
+        code: int = 0,
+        message: str = "Ordered failure",
+        html: str | None = None,
+        times: int = 1,
+    ) -> None:
+        """Answer the next requests on a route, so many `times`, with this HTTP status, and this code of Discord's.
+
+        `html` is what a proxy before Discord answers instead of Discord.
 
         Raises:
             ValueError: there is no such route.
         """
-        self._rest.faults.order(route_template, ApiError(status, code, message))
+        for _ in range(times):
+            self._rest.faults.order(route_template, ApiError(status, code, message, html=html))
+
+    @property
+    def unmet(self) -> list[str]:
+        """The routes for which answers were ordered that no request has met so far."""
+        return self._rest.faults.unmet
 
     @property
     def faults(self) -> Counter[str]:

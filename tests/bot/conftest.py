@@ -47,10 +47,14 @@ def logging_as_an_operator() -> None:
 
 @pytest.fixture
 async def discord() -> AsyncIterator[LocalDiscord]:
-    """A local Discord that in the end has understood everything, and found nothing that the real one would refuse."""
+    """A local Discord that in the end has understood everything, and found nothing that the real one would refuse.
+
+    All answers that a test has ordered were given.
+    """
     async with LocalDiscord() as local:
         yield local
     assert local.refusals == []
+    assert local.unmet == []
     if OPENAPI.exists():
         document = json.loads(OPENAPI.read_text())
         assert [found for request in local.requests for found in violations(request, document)] == []
