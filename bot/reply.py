@@ -4,6 +4,9 @@ The ways, in their order: the reply is edited by the interaction's token, or by 
 in the server; else a new message answers it in the channel; else the owner gets a direct message; else the end is kept
 for ``/jobs``. A reply that somebody deleted was not wanted in that channel: then nothing is posted there.
 
+A picture that Discord finds too large is sent again as a smaller file. A picture that no way takes is kept, and words
+say so by the first way that takes words. A reply that can't take the picture says where the picture is.
+
 Edits may be repeated. What was sent carries the job's id and is looked for before it is sent again. Where an earlier
 edit by the token may have arrived, and the bot can't look at the reply, nothing is sent: it would perhaps be a second
 answer, and what is kept is not lost.
@@ -24,7 +27,7 @@ from bot.address import Address
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.job import Ending, Job, State, Way
 from bot.views.cancel import cancel_view
-from bot.ways import Parcel, Refusal, Ways
+from bot.ways import Parcel, Refusal, Ways, sent_within_limits
 from engine.errors import PaintingCancelled
 from engine.progress import Progress, Result
 
@@ -32,6 +35,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 EDIT_EVERY: Final = 2.0
 """Seconds between edits: Discord grants 5 in 5 s for each interaction, and the final picture must not wait."""
+REFUSED_EVERY: Final = 60.0
+"""The longest pause between edits that Discord refuses: ten thousand refusals in ten minutes ban the bot's address."""
 EDIT_WITHIN: Final = 5.0
 """Seconds after which an edit on the way is abandoned, waits for rate limits included: the next shows more."""
 SETTLE_WITHIN: Final = 2.0
@@ -51,7 +56,7 @@ class DiscordReply:
     """One reply to one interaction: implements :class:`bot.jobs.job.Reply`.
 
     Edits are latest-wins: while one is on its way, or the last was under :data:`EDIT_EVERY` ago, newer ones replace
-    each other. They stop with the end, and where the reply is gone or out of reach.
+    each other. They stop with the end, and where the reply is gone; where they are refused, they come less often.
     """
 
     def __init__(self, client: discord.Client, job: Job, may_edit: Callable[[], bool] = lambda: True) -> None:
@@ -70,6 +75,10 @@ class DiscordReply:
         """Whether an earlier attempt, of this process or of one that died, may have sent a message."""
         self._perhaps_edited = job.state is State.DELIVERING
         """Whether one may have edited the reply without knowing."""
+        self._perhaps_shown = False
+        """Whether the reply perhaps shows the end, so that nothing else may be said."""
+        self._refused = 0
+        """Edits in a row that were refused."""
 
     def queued(self, place: int) -> None:
         """Show the place in the queue."""
@@ -117,11 +126,12 @@ class DiscordReply:
         if self._perhaps_sent and (sent := await self._ways.sent()):
             way, message = sent
             return "kept" if isinstance(ending, Result) and not message.attachments else way
-        outcome = await self._hand_over(self._parcel(ending))
-        if outcome is Refusal.TOO_LARGE:
-            # It can't be made smaller here, where nothing is decoded; an interaction's own limit is often higher.
-            log.warning("a picture is too large for the ways that are left", job=self._job.id)
-            await self._hand_over(Parcel(words.too_large()))
+        parcel = self._parcel(ending)
+        outcome: Way | Refusal = await sent_within_limits(self._hand_over, parcel)
+        if isinstance(outcome, Refusal) and parcel.picture is not None and not self._perhaps_shown:
+            log.warning("a picture can't be delivered", job=self._job.id, reason=outcome.value)
+            text = words.too_large() if outcome is Refusal.TOO_LARGE else words.kept()
+            await self._hand_over(Parcel(text))
         return outcome
 
     def _parcel(self, ending: Ending) -> Parcel:
@@ -139,7 +149,9 @@ class DiscordReply:
         if outcome is Refusal.CLOSED and self._perhaps_edited:
             shown = await self._ways.shown(parcel)
             if shown is not False:
+                self._perhaps_shown = True
                 return "token" if shown else outcome
+        stays = outcome is Refusal.CLOSED and parcel.picture is not None
         if outcome is Refusal.CLOSED:
             self._perhaps_sent = True
             self._check_care()
@@ -150,6 +162,9 @@ class DiscordReply:
             self._check_care()
             text = words.sent(parcel.text, self._job, named=False)
             outcome = await self._ways.direct(replace(parcel, text=text))
+        if stays and not isinstance(outcome, Refusal):
+            with contextlib.suppress(DeliveryDelayed):
+                await self._ways.edit(Parcel(words.told_elsewhere(outcome)))
         return outcome
 
     async def _edit_for_good(self, parcel: Parcel) -> Way | Refusal:
@@ -187,7 +202,7 @@ class DiscordReply:
                     await self._edit(edit)
             finally:
                 self._idle.set()
-            await asyncio.sleep(EDIT_EVERY)
+            await asyncio.sleep(min(EDIT_EVERY * 2**self._refused, max(EDIT_EVERY, REFUSED_EVERY)))
 
     async def _edit(self, edit: _Edit) -> None:
         preview: Parcel | None = None
@@ -201,11 +216,14 @@ class DiscordReply:
             metrics.EDITS.labels("failed").inc()
             log.warning("an edit did not arrive", job=self._job.id, reason=repr(error))
             return
+        self._shown = edit.preview  # also one that was refused: it would be again
         if refusal is None:
             metrics.EDITS.labels("done").inc()
-            self._shown = edit.preview
+            self._refused = 0
             return
         metrics.EDITS.labels("failed").inc()
-        self._stopped = True
-        self._pending = None
-        log.info("a reply can't be edited any more", job=self._job.id, reason=refusal.value)
+        self._refused += 1
+        if refusal is Refusal.GONE:
+            self._stopped = True
+            self._pending = None
+        log.info("an edit was refused", job=self._job.id, reason=refusal.value)

@@ -6,8 +6,8 @@ Discord's documentation: "Receiving and Responding to Interactions", "Create Mes
 import asyncio
 import contextlib
 import io
-from collections.abc import Awaitable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, Literal, TypeVar
 
@@ -16,15 +16,24 @@ import discord
 import structlog
 from discord.webhook.async_ import AsyncWebhookAdapter, async_context
 
+from bot import words
 from bot.address import FILE_LIMIT, Address
 from bot.jobs.errors import DeliveryDelayed
+from engine.errors import PictureError
+from engine.limits import Limits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WITHIN: Final = 60.0
 """Seconds after which a request is given up for now: discord.py waits out rate limits, however long they are."""
-LOOK_BACK: Final = 100
-"""Messages in which the bot looks for one of its own, the most that Discord gives at once."""
+PAGE: Final = 100
+"""Messages that Discord gives at once, at most."""
+LOOK_BACK: Final = 20_000
+"""Messages after the reply in which the bot looks for its own: 200 requests, which take minutes."""
+SMALL: Final = 900_000
+"""Bytes that almost every proxy lets pass: the usual limit is 1 MiB for a request with all that belongs to it."""
+LEAST_SIDE: Final = 16
+"""Pixels of the longer side down to which a picture is scaled so that it fits."""
 NOBODY: Final = discord.AllowedMentions.none()
 UNKNOWN_MESSAGE: Final = 10008
 TOO_LARGE: Final = 40005
@@ -59,6 +68,33 @@ class Parcel:
             return []
         return [discord.File(io.BytesIO(self.picture), self.filename, description=self.description)]
 
+    def shrunk(self, most: int) -> "Parcel | None":
+        """The same as a file of at most ``most`` bytes, or as near to that as can be; None where none is smaller.
+
+        Takes seconds: call it in a thread. A worker has encoded the picture, so it is decoded outside of this process.
+        """
+        from engine.decoder import Decoder
+        from engine.pictures import encode_within
+
+        if self.picture is None:
+            return None
+        try:
+            with Decoder(Limits(bytes=len(self.picture), least=1)) as decoder:
+                decoded = decoder.decode(self.picture)
+        except (PictureError, RuntimeError) as error:
+            log.warning("a picture could not be made smaller", reason=repr(error))
+            return None
+        image, alpha, best = decoded.rgb, decoded.alpha, None
+        while max(image.size) >= LEAST_SIDE:
+            data, format = encode_within(image, most, alpha=alpha)
+            if len(data) < len(self.picture):
+                name = f"{self.filename.rpartition('.')[0]}.{format}"
+                best = replace(self, picture=data, filename=name, text=f"{self.text}\n{words.shrunk()}")
+            if len(data) <= most:
+                break
+            image, alpha = image.reduce(2), alpha and alpha.reduce(2)
+        return best
+
 
 async def asked(request: Awaitable[T]) -> T | Refusal:
     """What Discord answers, or how it refuses for good.
@@ -71,7 +107,7 @@ async def asked(request: Awaitable[T]) -> T | Refusal:
         async with asyncio.timeout(WITHIN):
             return await request
     except discord.HTTPException as error:
-        passing = error.status >= 500 or error.status == 429 or error.code in PASSING
+        passing = error.status >= 500 or error.status in {408, 429} or error.code in PASSING
         if passing or (error.status == 401 and error.code != DEAD_TOKEN):
             raise DeliveryDelayed(str(error)) from error
         log.info("Discord refused", status=error.status, code=error.code, reason=error.text)
@@ -81,6 +117,23 @@ async def asked(request: Awaitable[T]) -> T | Refusal:
     except (discord.RateLimited, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
         # Its text could name the address asked, and with it the interaction's token.
         raise DeliveryDelayed(type(error).__name__) from error
+
+
+async def sent_within_limits(send: Callable[[Parcel], Awaitable[T | Refusal]], parcel: Parcel) -> T | Refusal:
+    """What ``send`` gives; where a picture is too large for it, what it gives for a smaller one.
+
+    How much smaller it has to be, Discord doesn't say: first within :data:`FILE_LIMIT`, which holds everywhere, then
+    a quarter of it, and :data:`SMALL` at most.
+    """
+    outcome = await send(parcel)
+    size = len(parcel.picture or b"")
+    for most in (FILE_LIMIT, min(SMALL, size // 4)):
+        if outcome is Refusal.TOO_LARGE and most < size:
+            smaller = await asyncio.to_thread(parcel.shrunk, most)
+            log.warning("a picture is too large for Discord", bytes=size, at_most=most, shrunk=smaller is not None)
+            if smaller is not None:
+                outcome = await send(smaller)
+    return outcome
 
 
 @contextlib.contextmanager
@@ -153,8 +206,10 @@ class Ways:
         message = await asked(self._reply.fetch())
         if isinstance(message, Refusal):
             return False if message is Refusal.GONE else None
-        names = [parcel.filename] if parcel.picture is not None else []
-        return message.content == parcel.text and [each.filename for each in message.attachments] == names
+        if parcel.picture is None:
+            return message.content == parcel.text and not message.attachments
+        name = _stem(parcel.filename)
+        return any(_stem(each.filename) == name for each in message.attachments)
 
     async def post(self, parcel: Parcel) -> Literal["post"] | Refusal:
         """Send a new message to the channel, in reply to the first one where that exists, unless it is there already.
@@ -178,12 +233,12 @@ class Ways:
     async def sent(self) -> tuple[Literal["post", "direct"], discord.Message] | None:
         """What of this job was posted or sent to its owner before, by whichever process."""
         if self._address.place == "server":
-            posted = await asked(self._find(self._channel))
+            posted = await self._find(self._channel)
             if isinstance(posted, discord.Message):
                 return "post", posted
         channel = await asked(self._client.create_dm(discord.Object(self._owner)))
         if not isinstance(channel, Refusal):
-            told = await asked(self._find(channel))
+            told = await self._find(channel)
             if isinstance(told, discord.Message):
                 return "direct", told
         return None
@@ -208,7 +263,7 @@ class Ways:
         reference: discord.MessageReference | None,
     ) -> discord.Message | Refusal:
         # Looking first: the nonce holds for a few minutes only, and without permission to look there is none to reply.
-        found = await asked(self._find(channel))
+        found = await self._find(channel)
         if found is not None:
             return found
         if self._too_large(parcel, limit):
@@ -227,15 +282,42 @@ class Ways:
             )
         )
 
-    async def _find(self, channel: discord.PartialMessageable | discord.DMChannel) -> discord.Message | None:
-        me = self._client.user
-        async for message in channel.history(limit=LOOK_BACK):
-            if me is not None and message.author.id == me.id and message.id != self._address.message:
-                names = (attachment.filename for attachment in message.attachments)
-                if self._job in message.content or any(self._job in name for name in names):
+    async def _find(
+        self, channel: discord.PartialMessageable | discord.DMChannel
+    ) -> discord.Message | Literal[Refusal.CLOSED] | None:
+        """The bot's message about this job after the reply, the newest messages first.
+
+        A refusal where that can't be known: then nothing may be sent there.
+        """
+        me, before = self._client.user, None
+        for _ in range(LOOK_BACK // PAGE):
+            page = await asked(_page(channel, before))
+            if isinstance(page, Refusal):
+                return Refusal.CLOSED
+            for message in page:
+                if message.id <= self._address.message:
+                    return None
+                if me is not None and message.author.id == me.id and self._is_about_this_job(message):
                     return message
-        return None
+            if len(page) < PAGE:
+                return None
+            before = page[-1]
+        log.warning("whether a message was sent before is not known", channel=channel.id, job=self._job)
+        return Refusal.CLOSED
+
+    def _is_about_this_job(self, message: discord.Message) -> bool:
+        return self._job in message.content or any(self._job in each.filename for each in message.attachments)
 
     @staticmethod
     def _too_large(parcel: Parcel, limit: int) -> bool:
         return parcel.picture is not None and len(parcel.picture) > limit
+
+
+async def _page(
+    channel: discord.PartialMessageable | discord.DMChannel, before: discord.Message | None
+) -> list[discord.Message]:
+    return [message async for message in channel.history(limit=PAGE, before=before)]
+
+
+def _stem(filename: str) -> str:
+    return filename.rpartition(".")[0]

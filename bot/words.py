@@ -20,7 +20,7 @@ from bot.jobs.errors import (
     TooManyJobs,
     UnexpectedError,
 )
-from bot.jobs.job import Job, State
+from bot.jobs.job import Job, State, Way
 from engine.errors import AtelierError, OperatorError
 from engine.progress import Progress, Result
 from engine.recipe import Colours, Recipe
@@ -137,13 +137,33 @@ def sent(text: str, job: Job, *, named: bool) -> str:
 
 
 def too_large() -> str:
-    """In place of a picture that no way was wide enough for."""
-    return "The painting is ready, but too large for me to send. `/jobs` shows it to you."
+    """In place of a picture that is too large for every way, also when it is encoded smaller."""
+    return "The painting is ready, but too large for me to send here. Try `/jobs` in another place."
+
+
+def kept() -> str:
+    """In place of a picture that Discord does not take from the bot."""
+    return "The painting is ready, but I may not send pictures here. `/jobs` shows it to you."
+
+
+def shrunk() -> str:
+    """Under a picture that was encoded smaller than it was painted."""
+    return "Sent as a smaller file: the whole one is too large for this place."
+
+
+def told_elsewhere(way: Way) -> str:
+    """In a reply that can't be made the end itself, which was told in another way."""
+    return "Finished: see my direct message." if way == "direct" else "Finished: see my new message below."
 
 
 def too_large_here(size: int) -> str:
     """In place of a picture, of ``size`` bytes, that is shown again where less is allowed."""
-    return f"The painting has {size / MEBIBYTE:.1f} MB, more than you may see here. Try `/jobs` in another server."
+    return f"The painting has {size / MEBIBYTE:.1f} MB, more than I may send here. Try `/jobs` in another server."
+
+
+def not_shown() -> str:
+    """In place of a picture that Discord refuses where it is shown again."""
+    return "Discord does not take the painting here now. Try again later, or `/jobs` in another place."
 
 
 def listed(jobs: Sequence[Job]) -> str:

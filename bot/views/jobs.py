@@ -3,9 +3,9 @@
 They outlive restarts: what they need is in what Discord sends with a choice.
 """
 
-import io
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 import discord
@@ -13,9 +13,11 @@ import structlog
 from discord import ui
 
 from bot import words
+from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.job import Job, State
 from bot.trouble import UNDELIVERED, is_anothers, told
 from bot.views.cancel import CancelButton
+from bot.ways import Parcel, Refusal, asked, sent_within_limits
 
 if TYPE_CHECKING:
     from bot.client import Atelier
@@ -47,25 +49,37 @@ class ShowMenu(ui.DynamicItem[ui.Select[ui.View]], template=MENU):
         try:
             await interaction.response.defer(ephemeral=True, thinking=True)
             try:
-                text, files = await _shown(interaction, self.item.values[0])
+                parcel = await _parcel(interaction, self.item.values[0])
             except Exception as error:
-                text, files = told(interaction, error), []
-            await interaction.edit_original_response(content=text, attachments=files)
+                await interaction.edit_original_response(content=told(interaction, error))
+                return
+            try:
+                outcome = await sent_within_limits(partial(_show, interaction), parcel)
+            except DeliveryDelayed:
+                outcome = Refusal.CLOSED
+            if isinstance(outcome, Refusal):
+                size = len(parcel.picture or b"")
+                text = words.too_large_here(size) if outcome is Refusal.TOO_LARGE else words.not_shown()
+                await interaction.edit_original_response(content=text, attachments=[])
         except UNDELIVERED as failure:
             if not is_anothers(interaction, failure):
                 log.warning("a painting could not be shown again", reason=str(failure))
 
 
-async def _shown(interaction: "discord.Interaction[Atelier]", job_id: str) -> tuple[str, list[discord.File]]:
+async def _parcel(interaction: "discord.Interaction[Atelier]", job_id: str) -> Parcel:
     """Words and painting for the owner; raises what :meth:`bot.jobs.service.Jobs.picture` raises."""
     job, picture = await interaction.client.jobs.picture(job_id, interaction.user.id)
-    if len(picture) > interaction.filesize_limit:
-        return words.too_large_here(len(picture)), []
     kind = "png" if job.painted is None else job.painted.format
-    file = discord.File(io.BytesIO(picture), f"painting-{job.id}.{kind}", description=job.description[:ALT_TEXT])
-    if job.painted is None:
-        return words.titled(job.description), [file]
-    return words.caption(job.painted.result(job.recipe, picture), job.recipe), [file]
+    text = words.titled(job.description)
+    if job.painted is not None:
+        text = words.caption(job.painted.result(job.recipe, picture), job.recipe)
+    return Parcel(text, picture, f"painting-{job.id}.{kind}", job.description[:ALT_TEXT])
+
+
+async def _show(interaction: "discord.Interaction[Atelier]", parcel: Parcel) -> discord.InteractionMessage | Refusal:
+    if len(parcel.picture or b"") > interaction.filesize_limit:
+        return Refusal.TOO_LARGE
+    return await asked(interaction.edit_original_response(content=parcel.text, attachments=parcel.files()))
 
 
 def jobs_view(jobs: Sequence[Job]) -> ui.View | None:

@@ -2,19 +2,25 @@
 
 import asyncio
 import dataclasses
+import io
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
 
 import aiohttp
 import discord as library
+import numpy as np
 import pytest
+from PIL import Image
 
 from bot.client import Atelier
 from bot.jobs.errors import DeliveryDelayed, JobExpired, UnexpectedError
 from bot.jobs.job import Ending, Job, State, Way
 from bot.reply import DiscordReply
-from bot.sandbox import Invocation, LocalDiscord, Message
+from bot.sandbox import Invocation, LocalDiscord, Message, Permission
 from engine.errors import OutOfMemory, PaintingCancelled
+from engine.pictures import encode
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
 from tests.bot.conftest import CONTENT, STYLE, has_preview, is_final, is_painting, photo
@@ -103,6 +109,15 @@ def the_one(messages: list[Message]) -> Message:
     return message
 
 
+def noise(size: tuple[int, int]) -> bytes:
+    """A picture, as PNG, that no encoding makes much smaller."""
+    width, height = size
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def direct_messages(discord: LocalDiscord) -> list[Message]:
     return discord.direct_messages(discord.member("Ada"))
 
@@ -157,7 +172,7 @@ class TestAPainting:
         discord.fail_next(BY_BOT, 400, code=30046)
         assert await deliver(job, result()) == "post"
         first, posted = discord.channel_messages
-        assert first.attachments == ()
+        assert (first.content, first.attachments) == ("Finished: see my new message below.", ())
         assert shows(posted)
         assert posted.content.startswith(f"For <@{job.owner}>: town, painted in the style of strokes\nPainted in")
         (request,) = [each for each in discord.requests if f"{each.method} {each.route}" == SEND]
@@ -178,6 +193,56 @@ class TestAPainting:
             discord.clock.advance(3600)
         assert len(discord.channel_messages) == 2
 
+    @pytest.mark.parametrize("messages", [101, 250])
+    async def test_is_posted_once_in_a_busy_channel(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, messages: int
+    ) -> None:
+        token_dies(discord)
+        discord.fail_next(BY_BOT, 400, code=30046)
+        assert await reply_to(job).deliver(result()) == "post"
+        for number in range(messages):
+            await discord.member("Bob").say(f"message {number}")
+        discord.clock.advance(3600)
+        looks = requests(discord, LOOK)
+        assert await reply_to(dataclasses.replace(job, state=State.DELIVERING)).deliver(result()) == "post"
+        assert requests(discord, LOOK) - looks == messages // 100 + 1
+        assert len(discord.channel_messages) == 2 + messages
+
+    async def test_is_sent_once_in_busy_direct_messages(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
+    ) -> None:
+        token_dies(discord)
+        away = moved(job, place="elsewhere")
+        assert await reply_to(away).deliver(result()) == "direct"
+        ada = discord.member("Ada")
+        for number in range(101):
+            await ada.at(discord.direct(ada)).say(f"message {number}")
+        discord.clock.advance(3600)
+        assert await reply_to(dataclasses.replace(away, state=State.DELIVERING)).deliver(result()) == "direct"
+        assert len(direct_messages(discord)) == 102
+
+    async def test_is_looked_for_no_further_than_its_reply(
+        self, discord: LocalDiscord, client: Atelier, job: Job, reply_to: ReplyTo
+    ) -> None:
+        """What lies before is of other jobs, however much it is."""
+        for number in range(101):
+            await discord.member("Bob").say(f"message {number}")
+        reply = await client.get_partial_messageable(discord.channel_id).send("Painting …")
+        discord.fail_next(BY_BOT, 400, code=30046)
+        assert await reply_to(moved(job, created_at=0, message=reply.id)).deliver(result()) == "post"
+        assert requests(discord, LOOK) == 1
+
+    async def test_goes_to_direct_messages_where_too_much_was_said_to_look_through(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bot.ways.LOOK_BACK", 200)
+        token_dies(discord)
+        discord.fail_next(BY_BOT, 400, code=30046)
+        for number in range(200):
+            await discord.member("Bob").say(f"message {number}")
+        assert await reply_to(job).deliver(result()) == "direct"
+        assert len(discord.channel_messages) == 201
+
     async def test_goes_to_direct_messages_where_the_channel_is_closed(
         self, discord: LocalDiscord, job: Job, deliver: Deliver
     ) -> None:
@@ -185,7 +250,8 @@ class TestAPainting:
         discord.fail_next(BY_BOT, 403, code=50001)
         discord.fail_next(SEND, 403, code=50013)
         assert await deliver(job, result()) == "direct"
-        assert the_one(discord.channel_messages).attachments == ()
+        reply = the_one(discord.channel_messages)
+        assert (reply.content, reply.attachments) == ("Finished: see my direct message.", ())
         message = the_one(direct_messages(discord))
         assert shows(message)
         assert message.content.startswith("town, painted in the style of strokes\nPainted in 8 s")
@@ -211,9 +277,9 @@ class TestAPainting:
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
         token_dies(discord)
-        discord.fail_next(OPEN_DIRECT, 400, code=50033)
+        discord.fail_next(OPEN_DIRECT, 400, code=50033, times=2)
         assert await reply_to(moved(job, place="elsewhere")).deliver(result()) == "kept"
-        discord.fail_next(SEND, 403, code=50007)
+        discord.refuse_direct_messages(discord.member("Ada"))
         assert await reply_to(moved(job, place="elsewhere")).deliver(result()) == "kept"
         assert direct_messages(discord) == []
 
@@ -246,14 +312,63 @@ class TestAPainting:
         assert not re.search(r"(?<!\\)[*\[\]<>@`|]", shown.split("\n")[0])
 
 
+NOISE = noise((200, 150))
+"""A picture that no format makes much smaller."""
+HTML_413 = "<html><head><title>413 Request Entity Too Large</title></head></html>"
+
+
 class TestTooLarge:
+    @pytest.mark.parametrize("html", [None, HTML_413], ids=["Discord", "a proxy"])
+    @pytest.mark.parametrize("way", ["token", "edit", "post", "direct"])
+    async def test_is_sent_again_as_a_smaller_file(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, way: str, html: str | None
+    ) -> None:
+        if way == "post":
+            discord.fail_next(BY_BOT, 400, code=30046, times=2)
+        away = moved(job, place="elsewhere" if way == "direct" else "server")
+        if way != "token":
+            away = moved(away, created_at=0)
+        if html is None:
+            discord.attachment_size_limit = len(NOISE) // 2
+        else:
+            discord.fail_next({"token": BY_TOKEN, "edit": BY_BOT}.get(way, SEND), 413, html=html)
+        assert await reply_to(away).deliver(result(NOISE)) == way
+        messages = discord.channel_messages + direct_messages(discord)
+        message = the_one([each for each in messages if each.attachments])
+        (attachment,) = message.attachments
+        assert attachment.filename == f"painting-{job.id}.jpeg"
+        assert attachment.description == job.description
+        assert len(attachment.data) <= len(NOISE) // 2
+        assert Image.open(io.BytesIO(attachment.data)).size == (200, 150)
+        assert "Sent as a smaller file" in message.content
+
+    async def test_is_sent_within_what_discord_grants_everywhere_first(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A member's own limit may be over it; the bot's is not, once the token has died."""
+        token_dies(discord)
+        limit = len(NOISE) * 7 // 8
+        monkeypatch.setattr("bot.ways.FILE_LIMIT", limit)
+        assert await deliver(moved(job, file_limit=limit), result(NOISE)) == "edit"
+        (attachment,) = the_one(discord.channel_messages).attachments
+        assert limit // 3 < len(attachment.data) <= limit
+
+    async def test_is_scaled_where_no_quality_is_low_enough(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        heavy = encode(Image.open(io.BytesIO(NOISE)), "jpeg", quality=40)
+        discord.attachment_size_limit = len(heavy) // 4
+        assert await deliver(job, result(heavy)) == "token"
+        (attachment,) = the_one(discord.channel_messages).attachments
+        assert len(attachment.data) <= len(heavy) // 4
+        assert Image.open(io.BytesIO(attachment.data)).size == (100, 75)
+
     @pytest.mark.parametrize("limit", [100, 10 * 2**20], ids=["known before", "found out"])
     async def test_is_kept_and_the_reply_says_so(
         self, discord: LocalDiscord, job: Job, deliver: Deliver, limit: int
     ) -> None:
-        token_dies(discord)
         discord.attachment_size_limit = 100
-        assert await deliver(moved(job, file_limit=limit), result()) == "kept"
+        assert await deliver(moved(job, created_at=0, file_limit=limit), result()) == "kept"
         message = the_one(discord.channel_messages)
         assert "`/jobs`" in message.content
         assert message.attachments == ()
@@ -265,6 +380,65 @@ class TestTooLarge:
     ) -> None:
         await moderator_deletes(discord, invocation.history[0].id)
         discord.attachment_size_limit = 100
+        assert await deliver(job, result()) == "kept"
+        assert "`/jobs`" in the_one(direct_messages(discord)).content
+        assert discord.channel_messages == []
+
+    async def test_and_no_picture_at_all_is_told_in_words(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        discord.attachment_size_limit = 10
+        assert await deliver(job, result(b"a worker that has lost its mind")) == "kept"
+        assert "too large" in the_one(discord.channel_messages).content
+
+
+class TestAPictureThatIsRefused:
+    @pytest.mark.parametrize(
+        ("status", "code", "html"),
+        [
+            (400, 50035, None),
+            (400, 50006, None),
+            (400, 30046, None),
+            (400, 20009, None),
+            (403, 50001, None),
+            (403, 50005, None),
+            (403, 50013, None),
+            (403, 0, "<html>Forbidden</html>"),
+            (404, 10003, None),
+            (404, 10015, None),
+        ],
+    )
+    async def test_by_every_way_is_told_in_words(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, status: int, code: int, html: str | None
+    ) -> None:
+        for route in (BY_TOKEN, BY_BOT):
+            discord.fail_next(route, status, code=code, html=html)
+        discord.fail_next(SEND, status, code=code, html=html, times=2)
+        reply = reply_to(job)
+        reply.progressed(progress(1))
+        assert await reply.deliver(result()) == "kept"
+        message = the_one(discord.channel_messages)
+        assert message.content == "The painting is ready, but I may not send pictures here. `/jobs` shows it to you."
+        assert (message.attachments, message.buttons) == ((), ())
+        assert direct_messages(discord) == []
+
+    @pytest.mark.parametrize("direct", [True, False], ids=["direct messages open", "closed"])
+    async def test_in_the_channel_leaves_no_reply_that_looks_unfinished(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver, direct: bool
+    ) -> None:
+        token_dies(discord)
+        discord.forbid(Permission.ATTACH_FILES)
+        discord.refuse_direct_messages(discord.member("Ada"), refuse=not direct)
+        assert await deliver(job, result()) == ("direct" if direct else "kept")
+        words = "Finished: see my direct message." if direct else "The painting is ready, but I may not send pictures"
+        assert the_one(discord.channel_messages).content.startswith(words)
+        assert [shows(message) for message in direct_messages(discord)] == [True] * direct
+
+    async def test_where_the_reply_was_deleted_is_told_in_a_direct_message(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver, invocation: Invocation
+    ) -> None:
+        await moderator_deletes(discord, invocation.history[0].id)
+        discord.fail_next(SEND, 400, code=20009)
         assert await deliver(job, result()) == "kept"
         assert "`/jobs`" in the_one(direct_messages(discord)).content
         assert discord.channel_messages == []
@@ -499,30 +673,80 @@ class TestWhatIsShownMeanwhile:
         reply.progressed(progress(2))
         assert "step 2 of" in (await invocation.wait_until(is_painting, 5)).content
 
-    @pytest.mark.parametrize(("status", "code"), [(404, 10008), (403, 50013), (403, 50001)])
-    async def test_is_no_longer_tried_where_it_can_not_be_seen(
+    @pytest.mark.parametrize(
+        ("status", "code", "html"),
+        [(413, 40005, None), (413, 0, HTML_413), (400, 50035, None), (403, 50013, None)],
+        ids=["too large", "too large for a proxy", "not understood", "not permitted"],
+    )
+    async def test_goes_on_after_a_preview_that_was_refused(
         self,
         discord: LocalDiscord,
         job: Job,
+        invocation: Invocation,
         reply_to: ReplyTo,
         monkeypatch: pytest.MonkeyPatch,
         status: int,
         code: int,
+        html: str | None,
+    ) -> None:
+        monkeypatch.setattr("bot.reply.EDIT_EVERY", 0.05)
+        refused = asyncio.Event()
+        discord.on_request(lambda request: refused.set() if request.status == status else None)
+        discord.fail_next(BY_TOKEN, status, code=code, html=html)
+        if status != 413:
+            discord.fail_next(BY_BOT, status, code=code, html=html)
+        reply = reply_to(job)
+        reply.progressed(progress(1, JPEG))
+        await refused.wait()
+        reply.progressed(progress(2, JPEG))
+        assert not has_preview(await invocation.wait_until(lambda message: "step 2 of" in message.content, 5))
+        reply.progressed(progress(3, JPEG + b"2"))
+        assert has_preview(await invocation.wait_until(lambda message: "step 3 of" in message.content, 5))
+        assert await reply.deliver(result()) == "token"
+
+    async def test_is_no_longer_tried_where_the_reply_was_deleted(
+        self,
+        discord: LocalDiscord,
+        job: Job,
+        invocation: Invocation,
+        reply_to: ReplyTo,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr("bot.reply.EDIT_EVERY", 0.0)
         refused = asyncio.Event()
-        discord.on_request(lambda request: refused.set() if request.status == status else None)
-        token_dies(discord)
-        discord.fail_next(BY_BOT, status, code=code)
+        discord.on_request(lambda request: refused.set() if request.status == 404 else None)
+        await moderator_deletes(discord, invocation.history[0].id)
         reply = reply_to(job)
         reply.progressed(progress(1))
         await refused.wait()
-        await asyncio.sleep(0.2)
         for step in range(2, 5):
             reply.progressed(progress(step, JPEG))
             await asyncio.sleep(0.05)
-        assert requests(discord, BY_BOT) == 1
-        assert not any(has_preview(message) for message in discord.channel_messages)
+        assert requests(discord, BY_TOKEN) == 1
+
+    async def test_is_tried_less_and_less_often_where_the_bot_may_not(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And again as ever, once it may."""
+        monkeypatch.setattr("bot.reply.EDIT_EVERY", 0.02)
+        refusals = asyncio.Semaphore(0)
+        shown = asyncio.Event()
+        discord.on_request(lambda request: refusals.release() if request.status == 403 else None)
+        discord.on_message(lambda message: shown.set() if is_painting(message) else None)
+        discord.forbid(Permission.VIEW_CHANNEL)
+        reply = reply_to(moved(job, created_at=0))
+        at: list[float] = []
+        for step in range(1, 5):
+            reply.progressed(progress(step, JPEG))
+            async with asyncio.timeout(5):
+                await refusals.acquire()
+            at.append(time.monotonic())
+        pauses = [later - earlier for earlier, later in pairwise(at)]
+        assert all(pause >= 0.02 * 2**number for number, pause in enumerate(pauses, 1))
+        discord.permit(Permission.VIEW_CHANNEL)
+        reply.progressed(progress(6, JPEG))
+        async with asyncio.timeout(5):
+            await shown.wait()
 
 
 async def test_an_address_knows_what_the_bot_can_reach(discord: LocalDiscord, job: Job) -> None:

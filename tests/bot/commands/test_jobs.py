@@ -15,6 +15,7 @@ from engine.recipe import Recipe
 from tests.bot.conftest import photo, told
 from tests.bot.held import HeldJobs
 
+SHOW = "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/@original"
 PICTURE = photo((96, 72))
 PAINTED = Painted("77", "png", 96, 72, 60, 8.0, "finished")
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -185,7 +186,39 @@ class TestAPainting:
         message = await listed(discord)
         discord.attachment_size_limit = 100
         again = await shown(discord, message, kept.id)
-        assert "more than you may see here" in again.content
+        assert "more than I may send here" in again.content
+        assert again.attachments == ()
+
+    @pytest.mark.parametrize("known", [True, False], ids=["known before", "found out"])
+    async def test_that_is_too_large_here_is_shown_as_a_smaller_file(
+        self, discord: LocalDiscord, held: HeldJobs, ada: int, known: bool
+    ) -> None:
+        kept = held.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
+        held.pictures[kept.id] = PICTURE
+        message = await listed(discord)
+        if known:
+            discord.attachment_size_limit = len(PICTURE) - 1
+        else:
+            discord.fail_next(SHOW, 413, html="<html>413</html>")
+        again = await shown(discord, message, kept.id)
+        (attachment,) = again.attachments
+        assert len(attachment.data) < len(PICTURE)
+        assert "Sent as a smaller file" in again.content
+
+    @pytest.mark.parametrize("status", [400, 403, 429])
+    async def test_that_is_refused_is_told_in_words(
+        self,
+        discord: LocalDiscord,
+        held: HeldJobs,
+        ada: int,
+        status: int,
+    ) -> None:
+        kept = held.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
+        held.pictures[kept.id] = PICTURE
+        message = await listed(discord)
+        discord.fail_next(SHOW, status, code=50035)
+        again = await shown(discord, message, kept.id)
+        assert again.content.startswith("Discord does not take the painting here now.")
         assert again.attachments == ()
 
 
