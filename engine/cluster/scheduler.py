@@ -3,8 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
-
-import dask
+from tempfile import TemporaryDirectory
 
 from engine.cluster.guarded import PaintingScheduler
 from engine.cluster.security import TLS, listening_security
@@ -24,7 +23,7 @@ class SchedulerPlan:
     """0 for any free one."""
     tls: TLS | None = None
     dashboard: int | None = None
-    """A port on loopback for Dask's dashboard; None for none."""
+    """A port on loopback for Dask's dashboard, which asks nobody who they are; None for no HTTP at all."""
 
 
 async def serve(plan: SchedulerPlan) -> None:
@@ -38,8 +37,7 @@ async def serve(plan: SchedulerPlan) -> None:
     security = listening_security(host, plan.tls)
     restrict()
     leaving = leaving_on_signals()
-    routes = {} if plan.dashboard is not None else {"distributed.scheduler.http.routes": ["distributed.http.health"]}
-    with dask.config.set(routes):
+    with TemporaryDirectory(prefix="atelier-") as scratch:
         async with PaintingScheduler(
             host=host or None,
             port=plan.port,
@@ -47,6 +45,7 @@ async def serve(plan: SchedulerPlan) -> None:
             security=security,
             dashboard=plan.dashboard is not None,
             dashboard_address=f"127.0.0.1:{plan.dashboard or 0}",
+            local_directory=scratch,
         ) as scheduler:
             log.info("the scheduler is at %s", scheduler.address)
             ended = asyncio.create_task(scheduler.finished())

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import dask
 from distributed import Security
 from distributed.comm.core import connect
 
@@ -40,6 +39,8 @@ class WorkerPlan:
     settings: WorkerSettings
     name: str
     """Unique in the cluster."""
+    scratch: str
+    """A folder that nobody else may use: Dask's own is one that any user of the machine may have made."""
     host: str | None = None
     """The address that others reach it at; None for the one from which the scheduler is reached."""
     port: int = 0
@@ -102,16 +103,15 @@ async def _work(plan: WorkerPlan) -> int:
 
 async def _join(plan: WorkerPlan) -> PaintingWorker:
     await reachable(plan.scheduler, plan.security)
-    with dask.config.set({"distributed.worker.http.routes": ["distributed.http.health"]}):
-        worker: PaintingWorker = await PaintingWorker(
-            plan.scheduler,
-            security=plan.security,
-            host=plan.host or (None if plan.security else "127.0.0.1"),
-            port=plan.port,
-            name=plan.name,
-            dashboard_address="127.0.0.1:0",
-            **worker_options(plan.settings),
-        )
+    worker: PaintingWorker = await PaintingWorker(
+        plan.scheduler,
+        security=plan.security,
+        host=plan.host or (None if plan.security else "127.0.0.1"),
+        port=plan.port,
+        name=plan.name,
+        local_directory=plan.scratch,
+        **worker_options(plan.settings),
+    )
     return worker
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnProcess
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from engine.cluster.security import TLS, listening_security, scheduler_security
@@ -59,18 +60,20 @@ async def keep(plan: WorkersPlan, configure: Callable[[], None]) -> int:
         listening_security(plan.host, plan.tls if security else None)
     leaving = leaving_on_signals()
     devices = await _devices(plan)
-    async with asyncio.TaskGroup() as group:
-        tasks = []
-        for number, device in enumerate(devices):
-            each = WorkerPlan(
-                plan.scheduler,
-                security,
-                replace(plan.settings, device=device),
-                f"{socket.gethostname()}/{device}",
-                plan.host,
-                plan.port and plan.port + number,
-            )
-            tasks.append(group.create_task(_keep(each, configure, leaving)))
+    with TemporaryDirectory(prefix="atelier-", ignore_cleanup_errors=True) as scratch:
+        async with asyncio.TaskGroup() as group:
+            tasks = []
+            for number, device in enumerate(devices):
+                each = WorkerPlan(
+                    plan.scheduler,
+                    security,
+                    replace(plan.settings, device=device),
+                    f"{socket.gethostname()}/{device}",
+                    scratch,
+                    plan.host,
+                    plan.port and plan.port + number,
+                )
+                tasks.append(group.create_task(_keep(each, configure, leaving)))
     return max(task.result() for task in tasks)
 
 

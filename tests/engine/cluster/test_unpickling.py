@@ -21,7 +21,7 @@ from distributed.scheduler import KilledWorker, WorkerState
 
 from engine.cluster.guarded import is_painting
 from engine.cluster.unpickling import ALLOWED, Refused, loads
-from engine.errors import PictureTooLarge
+from engine.errors import NotAPicture, PictureTooLarge
 from engine.limits import Limits
 from engine.progress import Result
 from engine.recipe import Recipe
@@ -110,7 +110,9 @@ def named(value: object) -> str:
         Calls(pickle.loads, pickle.dumps(1)),
         Calls(cloudpickle.loads, pickle.dumps(1)),
         Task("key", os.system, "false"),
+        Calls(SystemExit, 1),
         subprocess.Popen,
+        KeyboardInterrupt,
         Path("/etc/passwd"),
         ast.parse,
     ],
@@ -139,6 +141,25 @@ def test_no_way_leads_on_from_what_is_allowed(module: str, name: str) -> None:
         loads(b"".join(parts))
 
 
+@pytest.mark.parametrize("value", [Limits, NotAPicture, Status.running, check_picture], ids=named)
+def test_nothing_is_changed_for_good(value: object) -> None:
+    """A pickle may name what all share, and give it a state: a limit, for one."""
+    named = pickle.dumps(value, protocol=2)
+    assert named.endswith(b".")
+    state = pickle.dumps((None, {"pixels": 10**12}), protocol=2)
+    with pytest.raises(Refused, match="a change of what is there is not part of a painting"):
+        loads(named[:-1] + state[2:-1] + b"b.")
+    assert Limits().pixels == 64_000_000
+
+
+@pytest.mark.parametrize("function", [check_picture, paint_picture])
+def test_no_function_of_ours_is_called(function: Callable[..., object]) -> None:
+    calls = pickle.dumps(Calls(function, b""), protocol=4), b"(cengine.worker\n%b\no." % function.__name__.encode()
+    for data in (*calls, b"(iengine.worker\n%b\n." % function.__name__.encode()):
+        with pytest.raises(Refused, match="a call is not part of a painting"):
+            loads(data)
+
+
 def test_what_is_allowed_is_there_and_calls_nothing_but_makers_of_values() -> None:
     functions = []
     for module, name in ALLOWED:
@@ -149,7 +170,7 @@ def test_what_is_allowed_is_there_and_calls_nothing_but_makers_of_values() -> No
             functions.append(found)
     assert {each.__name__ for each in functions} == {"check_picture", "paint_picture", "_reconstruct"}
     plain = {name for module, name in ALLOWED if module == "builtins" and name != "int"}
-    assert all(issubclass(getattr(builtins, name), BaseException) for name in plain)
+    assert all(issubclass(getattr(builtins, name), Exception) for name in plain)
 
 
 class TestWhatIsAPainting:
@@ -180,13 +201,14 @@ class TestWhatIsAPainting:
 
 
 RESTRICTED = """
-import os, pickle
+import os, pickle, msgpack
 from distributed.core import clean_exception
 from distributed.protocol import ToPickle, Serialize, deserialize, dumps, loads, serialize
 from engine.cluster.unpickling import Refused, restrict
 restrict()
 import distributed.client, distributed.scheduler
 made = pickle.dumps(os.getpid)
+named = {"__Enum__": True, "__module__": "distributed.utils", "__name__": "os", "name": "getpid"}
 ways = [
     lambda: loads(dumps(ToPickle(os.getpid))),
     lambda: loads(dumps(Serialize(os.getpid))),
@@ -196,6 +218,7 @@ ways = [
     lambda: distributed.client.pickle.loads(made),
     lambda: distributed.scheduler.loads(made),
     lambda: distributed.scheduler.pickle.loads(made),
+    lambda: loads([msgpack.packb(named)]),
 ]
 for number, way in enumerate(ways):
     try:
@@ -213,13 +236,21 @@ def test_every_way_of_dask_is_restricted() -> None:
     assert done.stdout.split() == ["done"]
 
 
-def test_a_dask_that_unpickles_otherwise_is_refused() -> None:
-    code = (
-        "import distributed.protocol.core as core; from engine.cluster.unpickling import restrict\n"
-        "import pickle, types; core.pickle = types.SimpleNamespace(loads=pickle.loads, "
-        "dumps=lambda value, **options: pickle.dumps(value, protocol=5))\n"
-        "restrict()"
-    )
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        "core.pickle = types.SimpleNamespace(loads=pickle.loads, dumps=lambda value, **_: pickle.dumps(value, 5))",
+        "unpickling.decoded = core.msgpack_decode_default",
+    ],
+)
+def test_a_dask_that_reads_messages_otherwise_is_refused(otherwise: str) -> None:
+    code = f"""
+import pickle, types
+import distributed.protocol.core as core
+from engine.cluster import unpickling
+{otherwise}
+unpickling.restrict()
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "can't be kept from running other code" in done.stderr
