@@ -68,7 +68,7 @@ def in_srgb(image: Image.Image, source: Source, low: Image.Image | None = None) 
         image.putpalette(in_srgb(palette, source).tobytes())
         return image.convert("RGB")
     if isinstance(source, ImageCms.ImageCmsTransform):
-        return source.apply(image)
+        return source.apply(image if image.mode == source.input_mode else image.convert(source.input_mode))
     convert = _Conversion(source, image, low)
     done = Image.new("RGB", image.size)
     for top, levels in _bands(image, low, max(1, _BAND // image.width)):
@@ -77,12 +77,13 @@ def in_srgb(image: Image.Image, source: Source, low: Image.Image | None = None) 
 
 
 def _transform_of(profile: bytes, mode: Literal["L", "RGB", "CMYK"]) -> Source | None:
-    """By an ICC profile, if it is sound and fits the mode."""
+    """By an ICC profile, if it is sound and fits the mode. One of RGB fits greys too, as to browsers."""
     with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
         icc = ImageCms.ImageCmsProfile(BytesIO(profile))
-        if icc.profile.xcolor_space.strip() == {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}[mode]:
-            transform = ImageCms.buildTransform(icc, ImageCms.createProfile("sRGB"), mode, "RGB")
-            return SRGB if mode == "RGB" and _changes_nothing(transform) else transform
+        kind = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(icc.profile.xcolor_space.strip())
+        if kind == mode or (kind == "RGB" and mode == "L"):
+            transform = ImageCms.buildTransform(icc, ImageCms.createProfile("sRGB"), kind, "RGB")
+            return SRGB if kind == "RGB" and _changes_nothing(transform) else transform
     return None
 
 

@@ -178,6 +178,12 @@ WITHIN: dict[str, Callable[[], bytes]] = {
     "PNG, empty chunks of nothing": lambda: png_of_empty_chunks(b"nOne"),
     "PNG, inflating texts": png_of_inflating_texts,
     "PNG, endless EXIF": lambda: png(64, 64, 8, 2, corpus.chunk(b"eXIf", b"II*\0\x08\0\0\0\xff\xff" + bytes(FULL))),
+    "PNG, HLG with a clear colour": lambda: png(
+        8000, 8000, 8, 2, corpus.chunk(b"cICP", b"\x09\x12\0\1"), corpus.chunk(b"tRNS", bytes(6))
+    ),
+    "PNG, 16 bits of HLG": lambda: png(
+        4000, 4000, 16, 6, corpus.chunk(b"cICP", b"\x09\x12\0\1"), interlaced=True, fill=99
+    ),
     "PNG, long strip": lambda: png(16_384, 2_048, 16, 2),
     "JPEG, 64 megapixels": lambda: jpeg(8000, 8000),
     "JPEG, 60 scans": lambda: jpeg_of_scans(50),

@@ -130,6 +130,15 @@ def swapped_profile() -> bytes:
     return bytes(profile)
 
 
+def rgb_profile(gamma: float) -> bytes:
+    """An ICC profile of sRGB's primaries with the given gamma."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for name in (b"rTRC", b"gTRC", b"bTRC"):
+        (at,) = struct.unpack_from(">I", profile, profile.index(name, 132) + 4)
+        profile[at : at + 14] = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256))
+    return bytes(profile)
+
+
 def grey_profile(gamma: float) -> bytes:
     """A monochrome ICC profile (v2, D50) with the given gamma, written by hand."""
 

@@ -163,6 +163,7 @@ PLAIN = np.full((40, 40, 3), (200, 100, 30), dtype=np.uint16)
         ([LINEAR, chrm((2**32 - 1,) * 8)], [LINEAR]),
         ([LINEAR, chrm((31270, 32900, 10000, 10000, 20000, 20000, 30000, 30000))], [LINEAR]),
         ([LINEAR, chrm((90000, 5000, *truth.SRGB_CHRM[2:]))], [LINEAR]),
+        ([LINEAR, chrm((20000, 33000, *truth.SRGB_CHRM[2:]))], [LINEAR]),
         ([LINEAR, chrm((31270, 0, *truth.SRGB_CHRM[2:]))], [LINEAR]),
         ([LINEAR, chrm((31270, 32900, 31271, 32900, 31270, 32901, 31269, 32899))], [LINEAR]),
         ([LINEAR, corpus.chunk(b"cHRM", bytes(31))], [LINEAR]),
@@ -262,6 +263,24 @@ def test_an_animated_avif_says_it_in_two_places() -> None:
     assert difference(data).mean() < 3
     head, rest = data.split(b"colrnclx", 1)
     assert difference(head + b"freenclx" + rest).mean() < 3  # only the track has it
+
+
+def test_of_several_pictures_in_an_avif_the_primary_one_counts() -> None:
+    """The first property of all belongs to nobody."""
+    data = nclx(avif(AVIFS["P3"][2]), 12, 13)
+    other = struct.pack(">I4s4sHHHB", 19, b"colr", b"nclx", 1, 8, 6, 0x80)
+    made = bytearray(data)
+    for box in (b"meta", b"iprp", b"ipco"):
+        at = made.index(box) - 4
+        struct.pack_into(">I", made, at, struct.unpack_from(">I", made, at)[0] + len(other))
+    at = made.index(b"iloc") - 4
+    end = at + struct.unpack_from(">I", made, at)[0]
+    struct.pack_into(">I", made, end - 8, struct.unpack_from(">I", made, end - 8)[0] + len(other))
+    at = made.index(b"ipma")
+    made[at + 15 : at + 19] = bytes(place + 1 for place in made[at + 15 : at + 19])
+    at = made.index(b"ipco") + 4
+    made[at:at] = other
+    assert difference(bytes(made)).mean() < 3
 
 
 def test_a_profile_counts_more_than_nclx_if_it_is_sound() -> None:

@@ -281,11 +281,14 @@ def test_a_profile_agrees_with_littlecms_over_a_gradient() -> None:
 
 
 @pytest.mark.parametrize("value", [30, 90, 150, 220])
-def test_a_grey_profile_by_formula(value: int) -> None:
+def test_a_profile_of_greys_or_of_colours_for_greys_by_formula(value: int) -> None:
     linear = (value / 255) ** 1.0
     srgb = 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
-    data = corpus.saved(Image.new("L", (40, 40), value), "PNG", icc_profile=corpus.grey_profile(1.0))
-    assert all(abs(level - 255 * srgb) <= 1.5 for level in pixel(decode(data)))
+    for profile in (corpus.grey_profile(1.0), corpus.rgb_profile(1.0)):
+        for mode, format in (("L", "PNG"), ("L", "JPEG"), ("LA", "PNG")):
+            colour = (value, 255) if mode == "LA" else value
+            data = corpus.saved(Image.new(mode, (40, 40), colour), format, icc_profile=profile)
+            assert all(abs(level - 255 * srgb) <= 1.5 for level in pixel(decode(data)))
 
 
 def test_an_srgb_profile_changes_nothing() -> None:
