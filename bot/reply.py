@@ -63,7 +63,8 @@ class DiscordReply:
         """``may_edit`` is asked before each edit: false once the job may be in the care of another process."""
         self._job = job
         self._may_edit = may_edit
-        self._ways = Ways(client, Address.model_validate_json(job.address), job.id, job.owner)
+        self._address = Address.model_validate_json(job.address)
+        self._ways = Ways(client, self._address, job.id, job.owner)
         self._preview: bytes | None = None
         self._shown: bytes | None = None
         self._pending: _Edit | None = None
@@ -79,6 +80,11 @@ class DiscordReply:
         """Whether the reply perhaps shows the end, so that nothing else may be said."""
         self._refused = 0
         """Edits in a row that were refused."""
+
+    @property
+    def lane(self) -> str:
+        """The reply itself while the interaction's token lives, then its channel."""
+        return self._job.id if self._address.token_lives() else f"channel {self._address.channel}"
 
     def queued(self, place: int) -> None:
         """Show the place in the queue."""

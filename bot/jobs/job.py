@@ -124,6 +124,10 @@ class Job:
 class Reply(Protocol):
     """What a member sees of a job."""
 
+    @property
+    def lane(self) -> str:
+        """Edits of replies with the same lane share a rate limit of Discord's."""
+
     def queued(self, place: int) -> None:
         """The job waits; ``place`` 1 is next. Returns at once: what is shown may lag and skip."""
 

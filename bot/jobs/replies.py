@@ -55,6 +55,8 @@ class Replies:
 class _Silent:
     """The reply of a job whose address can't be read: the key was changed, or it is damaged. It is kept for `/jobs`."""
 
+    lane = "silent"
+
     def queued(self, place: int) -> None:
         pass
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,9 +32,10 @@ from bot.jobs.errors import (
     TooManyJobs,
     style_role,
 )
-from bot.jobs.job import OPEN, Job, Order, State, new_id
+from bot.jobs.job import Job, Order, State, new_id
 from bot.jobs.line import LEASE
 from bot.jobs.patience import again_every, insist, logged, survived
+from bot.jobs.places import Places
 from bot.jobs.replies import Replies, ReplyTo
 from bot.jobs.storage import Storage
 from bot.jobs.store import Store
@@ -84,8 +85,7 @@ class Jobs:
         self._replies = Replies(reply_to, self._owns)
         self._work = Work(store, storage, executor, self._replies, self.process, policy.expire_after, self._closing)
         self._working: dict[str, asyncio.Task[None]] = {}
-        self._places: dict[str, int] = {}
-        """What the waiting were told last: each telling is an edit, so none is told twice."""
+        self._places = Places()
         self._accepting: defaultdict[int, set[str]] = defaultdict(set)
         """The ids of each member's orders that are being accepted: they count towards the limit."""
         self._admitting = asyncio.Semaphore(ADMITTED_AT_ONCE)
@@ -277,9 +277,10 @@ class Jobs:
         pool = self._executor.pool
         if pool:  # else the scheduler is away
             await self._store.move(self.process, pool)
-        for job_id, state in await self._store.adopt(self.process, pool):
-            metrics.RESUMED.inc()
-            log.info("job taken up", job=job_id, state=state.value)
+        if adopted := await self._store.adopt(self.process, pool):
+            metrics.RESUMED.inc(len(adopted))
+            # One line for all: there may be thousands.
+            log.info("jobs taken up", jobs=len(adopted), first=adopted[0][0])
             self._changed.set()
         accepted_before = datetime.now(UTC) - self._policy.expire_after
         for job_id in await self._store.overdue(self.process, accepted_before):
@@ -306,17 +307,23 @@ class Jobs:
                     continue
                 self._start(group, waiting.id, self._work.begin(waiting.id))
             begun += 1
-        for job_id, place in places.items():
-            if self._places.get(job_id) != place:
-                await self._tell_place(job_id, place)
-        self._places = places
+        await self._tell_places(places)
 
-    async def _tell_place(self, job_id: str, place: int) -> None:
-        reply = self._replies.get(job_id)
-        if reply is None and (job := await self._store.get(job_id)) and job.state in OPEN:
-            reply = self._replies.of(job)
-        if reply is not None and job_id not in self._working:
-            reply.queued(place)
+    async def _tell_places(self, places: Mapping[str, int]) -> None:
+        fresh = {job_id for job_id in places if self._replies.get(job_id)}
+        due = self._places.due(places, fresh)
+        for job in await self._store.jobs([job_id for job_id in due if job_id not in fresh]):
+            if job.cause is not None:  # its row can't be read
+                await self._store.give_up(job.id, job.cause, self.process)
+                self._changed.set()
+            else:
+                self._replies.of(job)
+        for job_id in due:
+            reply = self._replies.get(job_id)
+            if reply is None or job_id in self._working:
+                continue
+            if self._places.take(job_id, places[job_id], reply.lane):
+                reply.queued(places[job_id])
 
     def _start(self, group: asyncio.TaskGroup, job_id: str, work: Awaitable[None]) -> None:
         async def working() -> None:

@@ -195,6 +195,10 @@ class Store(Processes, Retention):
         found = await self._jobs(JobRow.id == job)
         return found[0] if found else None
 
+    async def jobs(self, ids: Sequence[str]) -> list[Job]:
+        """The jobs of these ids, in no order."""
+        return await self._jobs(JobRow.id.in_(ids), limit=len(ids)) if ids else []
+
     async def recent(self, owner: int, limit: int) -> list[Job]:
         """A member's jobs, newest first."""
         return await self._jobs(JobRow.owner == owner, limit=limit)

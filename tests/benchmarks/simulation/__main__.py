@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks import simulation
-from tests.benchmarks.simulation import cluster, paper, placing, shards
+from tests.benchmarks.simulation import cluster, paper, placing, shards, start
 
 KNEE = (1.0, 2.0, 4.0, 8.0)
 """Factors on the rate: paintings are shorter by as much."""
@@ -109,6 +109,29 @@ def of_placing(cases: Sequence[placing.Case]) -> tuple[list[dict[str, Any]], Tab
     return found, table
 
 
+def of_start(cases: Sequence[start.Case]) -> tuple[list[dict[str, Any]], Table]:
+    """A long line."""
+    table = Table(
+        "waiting", "first place", "first progress", "first end", "places told", "ends", "statements", "lag p99 / max",
+        title="a start on a long line, in real time",
+    )  # fmt: skip
+    found = []
+    for case in cases:
+        told = asyncio.run(start.measure(case))
+        found.append(asdict(told))
+        table.add_row(
+            f"{case.waiting} ({case.database})",
+            f"{told.first_place:.2f} s",
+            f"{told.first_progress:.2f} s",
+            f"{told.first_end:.2f} s",
+            f"{told.places} in {case.measured:.0f} s",
+            str(told.ends),
+            str(told.statements),
+            f"{told.lag_ms_p99:.0f} / {told.lag_ms_max:.0f} ms",
+        )
+    return found, table
+
+
 def placing_cases(bots: int) -> list[placing.Case]:
     """Mixed workers, and the same ones throughout with paintings of 8.64 s."""
     policies: list[tuple[placing.Policy, int]] = [("first free", 1)]
@@ -134,7 +157,9 @@ def main() -> None:
     parser.add_argument("--waiting", type=int, default=100, help="jobs in line, all the time")
     parser.add_argument("--history", type=int, default=0, help="jobs that ended before, in the database")
     parser.add_argument("--knee", type=float, nargs="*", default=KNEE, help="factors on the rate")
-    parser.add_argument("--part", action="append", choices=["shards", "cluster", "paper", "placing"], help="repeatable")
+    parser.add_argument(
+        "--part", action="append", choices=["shards", "start", "cluster", "paper", "placing"], help="repeatable"
+    )
     parser.add_argument("--json", type=Path, help="write what was measured here, too")
     arguments = parser.parse_args()
     seconds = arguments.workers / (arguments.jobs_per_day / paper.DAY)
@@ -158,6 +183,7 @@ def main() -> None:
         "paper": lambda: on_paper(assumptions),
         "placing": lambda: of_placing(placing_cases(arguments.bots)),
         "cluster": lambda: of_cluster([dask, *(replace(plain, events=events) for events in EVENTS)]),
+        "start": lambda: of_start([start.Case(database=arguments.database)]),
         "shards": lambda: of_shards(several),
     }
     found = {}

@@ -197,6 +197,7 @@ class Counting:
         self._bot = bot
         self._job = job
         self._may_edit = may_edit
+        self.lane = job.id
 
     def queued(self, place: int) -> None:
         """Count it."""

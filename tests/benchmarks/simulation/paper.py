@@ -8,6 +8,7 @@ Whether that makes it 50 a second for each address is inferred, not read. Disk a
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from bot.jobs.places import FAR_A_SECOND, FAR_EVERY, NEAR
 from bot.reply import EDIT_EVERY
 from engine.executor import CHECKPOINT_EVERY
 from engine.painting import Pace
@@ -77,7 +78,8 @@ def loads(given: Assumptions) -> Iterator[Load]:
     previews = seconds / (given.pace.preview or seconds)
     events = seconds / given.pace.progress
     checkpoints = seconds // CHECKPOINT_EVERY
-    places = given.waiting / EDIT_EVERY / rate
+    near = min(given.waiting, NEAR)
+    places = (near / EDIT_EVERY + min((given.waiting - near) / FAR_EVERY, FAR_A_SECOND)) / rate + 1
     token = 1 + edits + 1
     yield each(
         "Discord: acknowledgement, edits, the end", token, "requests", DISCORD, "if bound to one address: inferred"
@@ -87,7 +89,7 @@ def loads(given: Assumptions) -> Iterator[Load]:
         places,
         "requests",
         DISCORD,
-        "each place changes within 2 s",
+        "all change within 2 s; the first of each job, then those near the front and a few more",
     )
     yield each(
         "Discord: ends past the token's life, by the bot's own", 1, "requests", DISCORD, "if all jobs were so late"

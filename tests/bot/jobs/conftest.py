@@ -171,6 +171,7 @@ class Noted:
         self.job = job
         self.may_edit = may_edit
         self.calls: list[tuple[str, Any]] = []
+        self.lane = job.id
         self._deliver = deliver
 
     def queued(self, place: int) -> None:

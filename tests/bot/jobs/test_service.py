@@ -4,11 +4,13 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import structlog
 from sqlalchemy import text, update
+from sqlalchemy.event import listen
 from sqlalchemy.exc import OperationalError
 
 from bot import words
@@ -26,6 +28,7 @@ from bot.jobs.errors import (
     UnexpectedError,
 )
 from bot.jobs.job import Ending, Job, State, Way, new_id
+from bot.jobs.places import FAR_A_SECOND, FAR_EVERY, LANE_EVERY, NEAR
 from bot.jobs.storage import Room
 from bot.jobs.store import Store
 from bot.jobs.tables import JobRow
@@ -168,6 +171,66 @@ class TestTheLine:
             await eventually(lambda: workshop.desk.of(cid).places == [2])
             await workshop.jobs.cancel(bob.id, BOB)
             await eventually(lambda: workshop.desk.of(cid).places[-1:] == [1])
+
+    async def test_that_is_long_costs_few_edits_and_statements(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The line that another process left: near the front each change is told, further behind a few in a second."""
+        workshop.studio.slots_now = 0
+        jobs = [await workshop.accept(owner) for owner in range(60)]
+        await workshop.store.leave(workshop.jobs.process)
+        now = 1000.0
+        monkeypatch.setattr("bot.jobs.places.time", SimpleNamespace(monotonic=lambda: now))
+        workshop.desk.replies.clear()
+        workshop.open_anew()
+        statements: list[str] = []
+        engine = workshop.store._engine.sync_engine
+        listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+
+        def told() -> int:
+            return sum(len(reply.places) for reply in workshop.desk.replies)
+
+        async def look() -> int:
+            """How many statements read whole jobs until the next two looks are over."""
+            since = len(statements)
+            lines = sum("row_number" in each for each in statements)
+            await eventually(lambda: sum("row_number" in each for each in statements) >= lines + 3)
+            return sum("jobs.recipe" in each for each in statements[since:])
+
+        async with workshop.running():
+            await eventually(lambda: told() == NEAR + FAR_A_SECOND)
+            assert await look() == 0
+            assert sum("jobs.recipe" in each for each in statements) == 1
+            assert [workshop.desk.of(job).places for job in jobs[:10]] == [[place] for place in range(1, 11)]
+            now += LANE_EVERY
+            assert await look() == 1
+            assert told() == NEAR + 2 * FAR_A_SECOND
+            # One leaves at the front: of those that read a place, only the near ones read the next at once.
+            await workshop.jobs.cancel(jobs[0].id, 0)
+            await workshop.until(jobs[0], "cancelled")
+            await look()
+            assert [workshop.desk.of(job).places for job in jobs[1:7]] == [[2, 1], [3, 2], [4, 3], [5, 4], [6, 5], [7]]
+            now += FAR_EVERY
+            await look()
+            assert told() == NEAR + 3 * FAR_A_SECOND + NEAR
+            # Those who wait for their first place are before those who read one.
+            assert [len(workshop.desk.of(job).places) for job in jobs[6:20]] == [1] * 14
+            new = await workshop.accept(1000)
+            await eventually(lambda: workshop.desk.of(new).places == [60])
+
+    async def test_shares_the_limit_of_a_channel_with_others(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = 1000.0
+        monkeypatch.setattr("bot.jobs.places.time", SimpleNamespace(monotonic=lambda: now))
+        workshop.studio.slots_now = 0
+        jobs = [await workshop.accept(owner) for owner in range(3)]
+        for job, lane in zip(jobs, ("old channel", "old channel", "elsewhere"), strict=True):
+            workshop.desk.of(job).lane = lane
+        async with workshop.running():
+            await eventually(lambda: [workshop.desk.of(job).places for job in jobs] == [[1], [], [3]])
+            now += LANE_EVERY
+            await eventually(lambda: [workshop.desk.of(job).places for job in jobs] == [[1], [2], [3]])
 
     async def test_is_painted_side_by_side_where_there_are_workers(self, workshop: Workshop) -> None:
         workshop.studio.slots_now = 3
