@@ -19,6 +19,7 @@ from bot.jobs.errors import (
     PictureRejected,
     TooManyJobs,
     UnexpectedError,
+    style_role,
 )
 from bot.jobs.job import Job, State, Way
 from engine.errors import AtelierError, OperatorError
@@ -110,6 +111,10 @@ def caption(result: Result, ordered: Recipe) -> str:
         lines.append(engine.words.ending(result))
     if smaller := engine.words.reduced(result, ordered):
         lines.append(smaller)
+    for index, shown in enumerate(result.shown):
+        if shown is not None:
+            role = style_role(index - 1) if index else "content"
+            lines.append(f"**{role.capitalize()}:** {engine.words.truncated(shown)}")
     return "\n".join(lines)
 
 

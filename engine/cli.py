@@ -288,7 +288,10 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
         raise typer.BadParameter(
             f"{output.painting.name}: the name must end in {', '.join(_FORMATS)}", param_hint="--output"
         )
-    pictures = [_read(content, recipe.size), *(_read(style, recipe.longest_style) for style in styles)]
+    pictures = [
+        _read(content, recipe.size, console),
+        *(_read(style, recipe.longest_style, console) for style in styles),
+    ]
     for file in (output.painting, output.recipe):
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -338,13 +341,16 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
     console.print(escape(f"{output.painting}: {words.painted(result, recipe)}"))
 
 
-def _read(path: Path, size: int) -> "Picture":
+def _read(path: Path, size: int, console: Console) -> "Picture":
     from engine.pictures import decode
 
     try:
-        return decode(path.read_bytes(), longer_side=size)
+        picture = decode(path.read_bytes(), longer_side=size)
     except PictureError as error:
         raise typer.BadParameter(f"{path}: {words.explain(error)}") from error
+    if picture.shown is not None:
+        console.print(f"[yellow]{escape(f'{path}: {words.truncated(picture.shown)}')}[/]")
+    return picture
 
 
 def _bar(console: Console) -> Progress:

@@ -23,20 +23,33 @@ from io import BytesIO
 from struct import Struct
 from typing import Final, Literal, NoReturn
 
-from engine.errors import NotAPicture, PictureDamaged, PictureError, PictureTooLarge, PictureTooNarrow, PictureTooSmall
+from engine.errors import (
+    NotAPicture,
+    PictureDamaged,
+    PictureError,
+    PictureTooLarge,
+    PictureTooNarrow,
+    PictureTooSmall,
+    PictureTransparent,
+    PictureTruncated,
+)
+from engine.kinds import KINDS
 from engine.limits import Limits
 
 REQUEST: Final = Struct("!IQ")
 """The longer side wanted, 0 for the picture's own, and the bytes of the file, which follow."""
 
-ANSWER: Final = Struct("!BQQ")
-"""One of the kinds below, and two numbers. All that a caller may read before it knows what follows."""
+ANSWER: Final = Struct("!BQQd")
+"""One of the kinds below, two numbers, and a share. All that a caller may read before it knows what follows."""
 
 OPAQUE: Final = 0
-"""Width and height; width x height x 3 bytes of RGB follow."""
+"""Width and height; width x height x 3 bytes of RGB follow. The share is :attr:`engine.pictures.Picture.shown`, or
+:data:`WHOLE`.
+"""
 TRANSPARENT: Final = 1
-"""Width and height; width x height x 3 bytes of RGB and then width x height of alpha follow."""
+"""The same; width x height bytes of alpha follow the RGB."""
 NOT_A_PICTURE: Final = 2
+"""The place of what it is in :data:`engine.kinds.KINDS`."""
 TOO_LARGE: Final = 3
 """The place of what was measured in :data:`MEASURES`, and the value."""
 TOO_SMALL: Final = 4
@@ -45,12 +58,16 @@ TOO_NARROW: Final = 5
 """Width and height."""
 DAMAGED: Final = 6
 """The bytes of the detail as UTF-8, at most :data:`LONGEST_DETAIL`, which follow, and 0."""
+TRUNCATED: Final = 7
+"""The share is what there is of the picture."""
+UNSEEN: Final = 8
 
 READY: Final = b"\x01"
 """Written once, when the process is confined and waits for its first request."""
 
 MEASURES: Final[tuple[Literal["bytes", "pixels", "side"], ...]] = ("bytes", "pixels", "side")
 LONGEST_DETAIL: Final = 300
+WHOLE: Final = -1.0
 
 _PR_SET_PDEATHSIG: Final = 1
 _CHANNEL: Final = 0
@@ -180,7 +197,9 @@ def _answer(confinement: Confinement, data: bytes, longer_side: int) -> list[byt
         pixels = [picture.rgb.tobytes()]
         if picture.alpha is not None:
             pixels.append(picture.alpha.tobytes())
-        return [ANSWER.pack(TRANSPARENT if picture.alpha else OPAQUE, picture.width, picture.height), *pixels]
+        kind = TRANSPARENT if picture.alpha else OPAQUE
+        shown = WHOLE if picture.shown is None else picture.shown
+        return [ANSWER.pack(kind, picture.width, picture.height, shown), *pixels]
     except MemoryError:
         return _refusal(PictureDamaged(f"needs more than {confinement.memory // 2**20} MB to be decoded"))
     except PictureError as error:
@@ -188,18 +207,24 @@ def _answer(confinement: Confinement, data: bytes, longer_side: int) -> list[byt
 
 
 def _refusal(error: PictureError) -> list[bytes]:
+    detail = b""
     match error:
         case NotAPicture():
-            return [ANSWER.pack(NOT_A_PICTURE, 0, 0)]
+            answer = ANSWER.pack(NOT_A_PICTURE, KINDS.index(error.kind), 0, 0)
         case PictureTooLarge():
-            return [ANSWER.pack(TOO_LARGE, MEASURES.index(error.measure), error.value)]
+            answer = ANSWER.pack(TOO_LARGE, MEASURES.index(error.measure), error.value, 0)
         case PictureTooSmall():
-            return [ANSWER.pack(TOO_SMALL, error.width, error.height)]
+            answer = ANSWER.pack(TOO_SMALL, error.width, error.height, 0)
         case PictureTooNarrow():
-            return [ANSWER.pack(TOO_NARROW, error.width, error.height)]
+            answer = ANSWER.pack(TOO_NARROW, error.width, error.height, 0)
+        case PictureTruncated():
+            answer = ANSWER.pack(TRUNCATED, 0, 0, error.shown)
+        case PictureTransparent():
+            answer = ANSWER.pack(UNSEEN, 0, 0, 0)
         case _:
             detail = str(error).encode(errors="replace")[:LONGEST_DETAIL]
-            return [ANSWER.pack(DAMAGED, len(detail), 0), detail]
+            answer = ANSWER.pack(DAMAGED, len(detail), 0, 0)
+    return [answer, detail]
 
 
 def _read(length: int) -> bytes:

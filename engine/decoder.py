@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final, Self, cast
 
@@ -36,11 +37,25 @@ from engine.confined import (
     TOO_NARROW,
     TOO_SMALL,
     TRANSPARENT,
+    TRUNCATED,
+    UNSEEN,
+    WHOLE,
     Confinement,
 )
-from engine.errors import NotAPicture, PictureDamaged, PictureError, PictureTooLarge, PictureTooNarrow, PictureTooSmall
+from engine.errors import (
+    NotAPicture,
+    PictureDamaged,
+    PictureError,
+    PictureTooLarge,
+    PictureTooNarrow,
+    PictureTooSmall,
+    PictureTransparent,
+    PictureTruncated,
+)
+from engine.kinds import KINDS
 from engine.limits import Limits
 from engine.pictures import SHORTEST_SIDE, Picture
+from engine.raster import LEAST_SHOWN
 
 DEADLINE: Final = 4.5
 """Seconds for one picture. The slowest that are within the default limits (64 megapixels of lossless WebP) take three
@@ -224,12 +239,16 @@ class _Process:
         self._deadline = time.monotonic() + self._confinement.seconds
         self._send(REQUEST.pack(longer_side or 0, len(data)))
         self._send(data)
-        kind, one, other = ANSWER.unpack(self._received(ANSWER.size))
+        kind, one, other, share = ANSWER.unpack(self._received(ANSWER.size))
+        if kind not in {OPAQUE, TRANSPARENT}:
+            return self._refusal(kind, one, other, share)
+        picture = self._picture(one, other, transparent=kind == TRANSPARENT, longer_side=longer_side)
+        return picture if share == WHOLE else replace(picture, shown=min(1.0, max(LEAST_SHOWN, share)))
+
+    def _refusal(self, kind: int, one: int, other: int, share: float) -> PictureError:  # noqa: PLR0911 - one for each
         limits = self._confinement.limits
-        if kind in {OPAQUE, TRANSPARENT}:
-            return self._picture(one, other, transparent=kind == TRANSPARENT, longer_side=longer_side)
-        if kind == NOT_A_PICTURE:
-            return NotAPicture()
+        if kind == NOT_A_PICTURE and one < len(KINDS):
+            return NotAPicture(KINDS[one])
         if kind == TOO_LARGE and one < len(MEASURES):
             measure = MEASURES[one]
             return PictureTooLarge(measure, other, getattr(limits, measure))
@@ -237,6 +256,10 @@ class _Process:
             return PictureTooSmall(one, other, limits.least)
         if kind == TOO_NARROW:
             return PictureTooNarrow(one, other, limits.aspect)
+        if kind == TRUNCATED:
+            return PictureTruncated(share)
+        if kind == UNSEEN:
+            return PictureTransparent()
         if kind == DAMAGED and one <= LONGEST_DETAIL:
             detail = self._received(one).decode(errors="replace")
             return PictureDamaged("".join(letter if letter.isprintable() else "?" for letter in detail))

@@ -22,7 +22,11 @@ class PictureError(AtelierError):
 
 
 class NotAPicture(PictureError):
-    """The first bytes belong to none of the accepted formats."""
+    """The first bytes belong to none of the accepted formats. ``kind`` is what they do belong to, if that is known."""
+
+    def __init__(self, kind: str = "") -> None:
+        super().__init__(kind)
+        self.kind = kind
 
 
 class PictureTooLarge(PictureError):
@@ -64,6 +68,18 @@ class PictureDamaged(PictureError):
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
+
+
+class PictureTruncated(PictureError):
+    """The file ends so early that only a share of ``shown`` (0 to 1) of the picture is in it."""
+
+    def __init__(self, shown: float) -> None:
+        super().__init__(shown)
+        self.shown = shown
+
+
+class PictureTransparent(PictureError):
+    """No pixel can be seen."""
 
 
 class PaintingCancelled(AtelierError):

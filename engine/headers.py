@@ -1,4 +1,4 @@
-"""What the first bytes of a picture's file say, read without a decoder: its format and its size.
+"""What a picture's file says, read without a decoder: its format, its size, the layout of a JPEG, its orientation.
 
 The bytes are untrusted; every reader looks only where the file's own lengths lead and stops at its end. Each raises
 :class:`~engine.errors.PictureDamaged`, ``struct.error`` or ``IndexError`` where the bytes end too early.
@@ -6,8 +6,12 @@ The bytes are untrusted; every reader looks only where the file's own lengths le
 
 import re
 import struct
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
+from engine import bmp, png
 from engine.errors import PictureDamaged
 
 MAX_SCANS = 64
@@ -19,11 +23,12 @@ MAX_SEGMENTS = 4096
 MAX_JUNK = 64 * 2**10
 """Bytes before the pixels of a JPEG or GIF that belong to nothing; Pillow walks them one by one in Python."""
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_CHUNKS = frozenset({b"PLTE", b"tRNS", b"IDAT", b"eXIf"})
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
+_JPEG_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_ALL_COEFFICIENTS = (1 << 64) - 1
+_ORIENTATION = 0x0112
+_SHORT = 3
 
 
 class Format(StrEnum):
@@ -37,10 +42,31 @@ class Format(StrEnum):
     BMP = "BMP"
 
 
+@dataclass(frozen=True, slots=True)
+class Jpeg:
+    """How far a JPEG goes."""
+
+    size: tuple[int, int]
+    """Width and height in pixels, as stored."""
+    ended: bool
+    """Whether the file has its end marker."""
+    data: bytes
+    """The file without a segment that is cut off at its end."""
+    scan: int
+    """Where in ``data`` the last scan begins."""
+    progressive: bool
+    complete_before: bool
+    """Whether the scans before the last have each coefficient, but for its last bit: the last one only refines."""
+    complete: bool
+    """Whether all scans together have each coefficient, but for its last bit."""
+    exact: bool
+    """Whether all scans together have each coefficient to its last bit."""
+
+
 def sniff(data: bytes) -> Format | None:
     """The format that the first bytes mark, if it is an accepted one."""
     for mark, format in (
-        (_PNG_SIGNATURE, Format.PNG),
+        (png.SIGNATURE, Format.PNG),
         (b"\xff\xd8\xff", Format.JPEG),
         (b"GIF87a", Format.GIF),
         (b"GIF89a", Format.GIF),
@@ -50,7 +76,7 @@ def sniff(data: bytes) -> Format | None:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return Format.WEBP
     # "BM" alone would claim every text about BMW.
-    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
+    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in bmp.HEADERS:
         return Format.BMP
     # HEIC shares the container and the brand mif1, so the list of compatible brands has to be asked.
     brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)] if data[4:8] == b"ftyp" else b""
@@ -62,22 +88,17 @@ def size_of(format: Format, data: bytes) -> tuple[int, int] | None:
     """Width and height in pixels, or None for AVIF: opening one only parses its boxes, so its decoder may be asked."""
     match format:
         case Format.PNG:
-            return _png_size(data)
+            return png.size(data)
         case Format.JPEG:
-            return _jpeg_size(data)
+            return jpeg(data).size
         case Format.WEBP:
             return _webp_size(data)
         case Format.GIF:
             return _gif_size(data)
         case Format.BMP:
-            return _bmp_size(data)
+            return bmp.size(data)
         case Format.AVIF:
             return None
-
-
-def _png_size(data: bytes) -> tuple[int, int]:
-    width, height = struct.unpack_from(">II", data, 16)
-    return width, height
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -113,59 +134,70 @@ def _gif_size(data: bytes) -> tuple[int, int]:
     return max(width, left + frame_width), max(height, top + frame_height)
 
 
-def _bmp_size(data: bytes) -> tuple[int, int]:
-    if int.from_bytes(data[14:18], "little") == 12:
-        width, height = struct.unpack_from("<HH", data, 18)
-    else:
-        width, height = struct.unpack_from("<ii", data, 18)
-    return abs(width), abs(height)  # a negative height means that the first row is the top one
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Of the first frame header, after a walk over all segments and scans of the first image."""
+def jpeg(data: bytes) -> Jpeg:
+    """The layout of the first image, after a walk over all its segments and scans."""
     size: tuple[int, int] | None = None
-    at, segments, scans, junk = 2, 0, 0, 0
+    progressive = ended = False
+    components = b""
+    before = dict[int, int]()
+    sent, exact = defaultdict[int, int](int), defaultdict[int, int](int)
+    at, segments, scans, scan, junk, end = 2, 0, 0, 0, 0, len(data)
     while found := _JPEG_MARKER.search(data, at):
         segments += 1
         if not scans:
             junk += found.start() - at
         marker, at = found[1][0], found.end()
-        if marker == 0xD9 or segments > MAX_SEGMENTS or scans > MAX_SCANS or junk > MAX_JUNK:
+        ended = marker == 0xD9
+        if ended or segments > MAX_SEGMENTS or scans > MAX_SCANS or junk > MAX_JUNK:
             break
         if marker in {0x01, 0xD8}:  # these stand alone
             continue
+        if scans and len(data) < at + max(2, int.from_bytes(data[at : at + 2], "big")):  # cut off between two scans
+            end = found.start()
+            break
         (length,) = struct.unpack_from(">H", data, at)
         if marker in _JPEG_FRAMES and size is None:
-            height, width = struct.unpack_from(">HH", data, at + 3)
+            height, width, count = struct.unpack_from(">HHB", data, at + 3)
             size = width, height
-        scans += marker == 0xDA
+            progressive = marker in _JPEG_PROGRESSIVE
+            components = data[at + 8 : at + 8 + 3 * count : 3]
+        if marker == 0xDA:
+            scans, scan = scans + 1, at
+            before = dict(sent)
+            rest = at + 3 + 2 * data[at + 2]
+            first, last, bits = struct.unpack_from(">BBB", data, rest) if progressive else (0, 63, 0)
+            coefficients = (2 << min(last, 63)) - (1 << min(first, 63))
+            for component in data[at + 3 : rest : 2]:
+                sent[component] |= coefficients if bits & 15 <= 1 else 0
+                exact[component] |= coefficients if bits & 15 == 0 else 0
         at += max(length, 2)
     if segments > MAX_SEGMENTS or scans > MAX_SCANS or junk > MAX_JUNK:
         raise PictureDamaged(f"JPEG with {segments} segments, {scans} scans, {junk} stray bytes")
     if size is None or not scans:
         raise PictureDamaged("JPEG without a frame")
-    return size
+
+    def complete(coefficients: Mapping[int, int]) -> bool:
+        return all(coefficients.get(component) == _ALL_COEFFICIENTS for component in components)
+
+    return Jpeg(size, ended, data[:end], scan, progressive, complete(before), complete(sent), complete(exact))
 
 
-def bare_png(data: bytes) -> bytes:
-    """The PNG with only the chunks that decide its pixels.
+def orientation(exif: bytes) -> int:
+    """Of an EXIF block: 1 to 8 (EXIF 2.32, tag 0x0112); 1, upright, where it has none or is broken.
 
-    What falls away could inflate without end (text, profile), is read elsewhere (colours: :mod:`engine.colour_tags`)
-    or belongs to an animation, whose default image is all that is wanted.
-
-    :raises PictureDamaged: a chunk reaches past the end, or there is no end chunk.
+    As in browsers, the tag counts only in the first directory, and only as the one short number that it has to be.
     """
-    parts = [data[:8]]
-    at = 8
-    while at + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        chunk = data[at : at + 12 + length]
-        if len(chunk) < 12 + length:
-            break
-        at += len(chunk)
-        first = len(parts) == 1
-        if name in _PNG_CHUNKS or (name == b"IHDR" and first):
-            parts.append(chunk)
-        elif name == b"IEND":
-            return b"".join([*parts, chunk])
-    raise PictureDamaged("PNG without its end")
+    tiff = exif.removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None:
+        return 1
+    try:
+        (at,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (count,) = struct.unpack_from(f"{order}H", tiff, at)
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
+            tag, kind, values, value = struct.unpack_from(f"{order}HHIH", tiff, entry)
+            if tag == _ORIENTATION and (kind, values) == (_SHORT, 1):
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        pass
+    return 1

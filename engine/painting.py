@@ -138,6 +138,8 @@ class _Painting:
         save: Save | None,
     ) -> None:
         self.content = content
+        shown = [picture.shown for picture in (content, *styles)]
+        self.shown = () if shown.count(None) == len(shown) else tuple(shown)
         self.sources = Sources(content, styles, recipe, network, stop.check)
         self.recipe = recipe
         self.network = network
@@ -371,4 +373,5 @@ class _Painting:
             steps=self.done,
             seconds=self._elapsed(),
             ending="settled" if self.settled else "stopped" if stopped else "finished",
+            shown=self.shown,
         )

@@ -11,6 +11,7 @@ calls :func:`decode` in another one.
 """
 
 import contextlib
+import re
 import struct
 import threading
 import warnings
@@ -22,8 +23,6 @@ from typing import Literal
 
 from PIL import (
     AvifImagePlugin,
-    BmpImagePlugin,
-    ExifTags,
     GifImagePlugin,
     Image,
     ImageChops,
@@ -33,12 +32,22 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from engine import headers
+from engine import bmp, headers, png, truncated
 from engine.colour_conversion import in_srgb, source_of
 from engine.colour_space import ColourSpace
 from engine.colour_tags import tags_of
-from engine.errors import NotAPicture, PictureDamaged, PictureError, PictureTooLarge, PictureTooNarrow, PictureTooSmall
+from engine.errors import (
+    NotAPicture,
+    PictureDamaged,
+    PictureError,
+    PictureTooLarge,
+    PictureTooNarrow,
+    PictureTooSmall,
+    PictureTransparent,
+)
+from engine.kinds import kind_of
 from engine.limits import Limits
+from engine.raster import Box, Raster
 
 BACKGROUND = (255, 255, 255)
 """What transparent content is painted on: white, as paper and as most viewers show it."""
@@ -52,7 +61,6 @@ _OPENERS: dict[headers.Format, type[ImageFile.ImageFile]] = {
     headers.Format.WEBP: WebPImagePlugin.WebPImageFile,
     headers.Format.AVIF: AvifImagePlugin.AvifImageFile,
     headers.Format.GIF: GifImagePlugin.GifImageFile,
-    headers.Format.BMP: BmpImagePlugin.BmpImageFile,
 }
 
 _CONTINUOUS = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
@@ -79,14 +87,30 @@ _TRANSPOSITIONS = {
 """EXIF orientation to what makes the picture upright (EXIF 2.32, tag 0x0112)."""
 
 
+_UNSEEN = 3
+"""The highest alpha of a picture that nobody sees: lossy formats bring back 0 as a few levels more."""
+
+_EXIF_OF_AVIF = re.compile(rb"(infe.{8})Exif", re.DOTALL)
+"""The entry of an AVIF's EXIF, which decides nothing there (its orientation is a property of the picture, ``irot`` and
+``imir``); but libavif refuses the whole file where it is broken.
+"""
+
+_APPLE_STRAIGHT = frozenset({3, 4})
+_APPLE_OPAQUE = frozenset({5, 6})
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A decoded picture: ``rgb`` in mode ``RGB``, sRGB, upright, flattened on :data:`BACKGROUND`; and ``alpha`` in
     mode ``L`` and of the same size, 0 transparent to 255 opaque, or None where everything is opaque.
+
+    ``shown`` is None for a whole file; of a truncated one, the share of the picture that it holds: at least
+    :data:`engine.raster.LEAST_SHOWN`, and 1 where no more than detail is missing. The rest is transparent.
     """
 
     rgb: Image.Image
     alpha: Image.Image | None = None
+    shown: float | None = None
 
     @property
     def width(self) -> int:
@@ -108,13 +132,15 @@ def decode(data: bytes, limits: Limits = Limits(), *, longer_side: int | None = 
     :raises PictureTooLarge: over one of ``limits``, found without decoding a pixel.
     :raises PictureTooSmall: a side is under ``limits.least``.
     :raises PictureTooNarrow: the aspect is over ``limits.aspect``.
-    :raises PictureDamaged: the format is accepted, but the contents can't be decoded whole.
+    :raises PictureTruncated: the file ends before most of its picture.
+    :raises PictureTransparent: there is nothing to be seen.
+    :raises PictureDamaged: the format is accepted, but the contents can't be decoded.
     """
     if len(data) > limits.bytes:
         raise PictureTooLarge("bytes", len(data), limits.bytes)
     format = headers.sniff(data)
     if format is None:
-        raise NotAPicture
+        raise NotAPicture(kind_of(data))
     try:
         with _pillow_quiet():
             return _decoded(format, data, limits, longer_side)
@@ -202,6 +228,11 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
         raise PictureTooNarrow(width, height, limits.aspect)
 
 
+def _check_visible(alpha: Image.Image) -> None:
+    if not any(alpha.histogram()[_UNSEEN + 1 :]):
+        raise PictureTransparent
+
+
 class _Quiet:
     """Counts who is inside, because ``catch_warnings`` is process-wide: with two threads that leave in the order in
     which they entered, the second would bring back the first one's filters for good.
@@ -230,40 +261,42 @@ def _pillow_quiet() -> Iterator[None]:
 
 
 def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: int | None) -> Picture:
-    if size := headers.size_of(format, data):
-        _check_size(*size, limits)
-    is_png = format is headers.Format.PNG
-    bare = headers.bare_png(data) if is_png else data
-    with _OPENERS[format](BytesIO(bare)) as image:
-        _check_size(*image.size, limits)  # again, because now it is the decoder's word
-        longest = max(image.size)
-        size = fitted(image.size, longer_side) if longer_side and longest > longer_side else None
-        if size and longer_side:
-            width, height = (max(1, side * longer_side // longest) for side in image.size)
-            image.draft(None, (width, height))
-        image.load()
-        if is_png and "transparency" in image.info:
-            image.info["transparency"] = _scaled_key(image.info["transparency"], depth=data[24], colour=data[25])
-        transposition = _TRANSPOSITIONS.get(_orientation_of(image))
-        is_deep = is_png and bare[24] == 16
-        source = source_of(
-            tags_of(format, data, image.info.get("icc_profile")),
-            "L" if is_deep and bare[25] == 4 else _IN_EIGHT_BITS.get(image.mode, "RGB"),
-        )
-        # The mean of black and white is another grey in each curve, and of linear light 8 bits keep few dark greys.
-        first = (
-            isinstance(source, ColourSpace)
-            and not source.is_srgb
-            and (is_deep or not source.has_srgb_curve)
-            and image.width * image.height <= _MOST_CONVERTED
-        )
-        # A transparent colour would be lost among its neighbours.
-        loaded = image.convert("RGBA") if image.mode == "RGB" and "transparency" in image.info else image
-        if not first and loaded.mode in _CONTINUOUS and "transparency" not in loaded.info:
-            loaded = _scaled(loaded, size)
-        alpha = _alpha_of(loaded)
-        rgb, low = _sixteen_bits(loaded, bare) if first and is_deep else (_eight_bits(loaded), None)
-    del image, loaded  # and with them what their decoder holds, which can be three times the pixels
+    if stated := headers.size_of(format, data):
+        _check_size(*stated, limits)
+    still = png.still(data) if format is headers.Format.PNG else None
+    raster = _raster(format, still, data, limits, longer_side)
+    image, seen, shown = raster.image, raster.seen, raster.shown
+    whole = stated or image.size
+    size = fitted(whole, longer_side) if longer_side and max(whole) > longer_side else None
+    transposition = _TRANSPOSITIONS.get(headers.orientation(image.info.get("exif") or b""))
+    deep = still.data if still and still.data[24] == 16 else None
+    source = source_of(
+        tags_of(format, data, image.info.get("icc_profile")),
+        "L" if deep and deep[25] == 4 else _IN_EIGHT_BITS.get(image.mode, "RGB"),
+    )
+    if seen or shown is not None or (still and still.apple is not None):
+        deep = None  # its lower bits are read once more, from a PNG that is simple
+    # The mean of black and white is another grey in each curve, and of linear light 8 bits keep few dark greys.
+    first = (
+        isinstance(source, ColourSpace)
+        and not source.is_srgb
+        and (deep is not None or not source.has_srgb_curve)
+        and image.width * image.height <= _MOST_CONVERTED
+    )
+    # A transparent colour would be lost among its neighbours.
+    loaded = image.convert("RGBA") if image.mode == "RGB" and "transparency" in image.info else image
+    if not first and not seen and loaded.mode in _CONTINUOUS and "transparency" not in loaded.info:
+        if loaded.mode in {"LA", "RGBA"}:
+            _check_visible(loaded.getchannel("A"))  # which a small thing might not be any more afterwards
+        loaded = _scaled(loaded, size)
+    alpha = _alpha_of(loaded)
+    rgb, low = _sixteen_bits(loaded, deep) if first and deep else (_eight_bits(loaded), None)
+    reduced = loaded.size != image.size
+    del image, loaded, raster  # and with them what their decoder holds, which can be three times the pixels
+    if seen:
+        alpha = _only_within(seen, alpha, rgb.size)
+    if alpha is not None and not reduced:
+        _check_visible(alpha)
     rgb = in_srgb(rgb, source, low)
     rgb.info = {}
     if alpha is not None:
@@ -274,7 +307,62 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
     if transposition is not None:
         rgb = rgb.transpose(transposition)
         alpha = alpha.transpose(transposition) if alpha is not None else None
-    return Picture(rgb, alpha)
+    return Picture(rgb, alpha, shown)
+
+
+def _raster(
+    format: headers.Format, still: png.Still | None, data: bytes, limits: Limits, longer_side: int | None
+) -> Raster:
+    if format is headers.Format.BMP:
+        return bmp.read(data)
+
+    def opened(file: bytes) -> ImageFile.ImageFile:
+        image = _OPENERS[format](BytesIO(file))
+        if still is None:
+            _check_size(*image.size, limits)  # again, because now it is the decoder's word
+        longest = max(image.size)
+        if longer_side and longest > longer_side:
+            width, height = (max(1, side * longer_side // longest) for side in image.size)
+            image.draft(None, (width, height))
+        return image
+
+    if format is headers.Format.AVIF:
+        data = _EXIF_OF_AVIF.sub(rb"\1none", data)
+    if still is None:
+        return truncated.load(format, data, opened, ended=True)
+    raster = truncated.load(format, still.data, opened, ended=still.ended)
+    return _as_png_means(still, raster)
+
+
+def _as_png_means(still: png.Still, raster: Raster) -> Raster:
+    """What Pillow leaves to do: the transparent colour, Apple's order of colours, the place on the canvas."""
+    image, seen = raster.image, raster.seen
+    if "transparency" in image.info:
+        key = image.info["transparency"]
+        image.info["transparency"] = _scaled_key(key, depth=still.data[24], colour=still.data[25])
+    if still.apple is not None:
+        image = _from_apple(image, still.apple)
+    if still.canvas != image.size:
+        (left, top), (width, height) = still.offset, still.canvas
+        inside = seen or (0, 0, *image.size)
+        seen = (inside[0] + left, inside[1] + top, inside[2] + left, inside[3] + top)
+        image = image.crop((-left, -top, width - left, height - top))
+    return Raster(image, seen, raster.shown)
+
+
+def _from_apple(image: Image.Image, flags: int) -> Image.Image:
+    """From BGR to RGB, and divided by alpha unless the ``CGImageAlphaInfo`` in ``flags`` says that it is not needed."""
+    info = image.info
+    if image.mode in {"LA", "RGBA"}:
+        if flags & 31 in _APPLE_OPAQUE:
+            image = image.convert(image.mode[:-1])
+        elif flags & 31 not in _APPLE_STRAIGHT:
+            image = Image.frombytes(f"{image.mode[:-1]}a", image.size, image.tobytes()).convert(image.mode)
+    if image.mode in {"RGB", "RGBA"}:
+        blue, green, red, *alpha = image.split()
+        image = Image.merge(image.mode, (red, green, blue, *alpha))
+    image.info = info
+    return image
 
 
 def _scaled(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
@@ -282,15 +370,6 @@ def _scaled(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
     if size is None or image.size == size:
         return image
     return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-
-
-def _orientation_of(image: Image.Image) -> int:
-    """1 to 8; 1, upright, where there is no EXIF or it is broken."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (SyntaxError, ValueError, TypeError, KeyError, IndexError, OSError, EOFError, struct.error):
-        return 1
-    return orientation if isinstance(orientation, int) else 1
 
 
 def _scaled_key(key: object, *, depth: int, colour: int) -> object:
@@ -322,6 +401,13 @@ def _alpha_of(image: Image.Image) -> Image.Image | None:
     else:
         alpha = image.convert("RGBA").getchannel("A")
     return None if alpha.getextrema() == (255, 255) else alpha
+
+
+def _only_within(box: Box, alpha: Image.Image | None, size: tuple[int, int]) -> Image.Image:
+    """``alpha`` within the box, and nothing to be seen outside of it."""
+    within = Image.new("L", size)
+    within.paste(alpha.crop(box) if alpha is not None else 255, box)
+    return within
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

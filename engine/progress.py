@@ -51,6 +51,10 @@ class Result:
     seconds: float
     ending: Literal["finished", "settled", "stopped"]
     """All steps were done; the picture had stopped changing (see ``Recipe.tolerance``); somebody ended it early."""
+    shown: tuple[float | None, ...] = ()
+    """How much of each picture was in its file, the content's first: see :attr:`engine.pictures.Picture.shown`. Empty
+    where all were whole.
+    """
 
 
 class Stop:

@@ -12,6 +12,8 @@ from engine.errors import (
     PictureTooLarge,
     PictureTooNarrow,
     PictureTooSmall,
+    PictureTransparent,
+    PictureTruncated,
     StorageFailed,
     StorageFull,
     VersionMismatch,
@@ -26,8 +28,8 @@ MEBIBYTE = 2**20
 def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return for each error is the clearest form
     """What is wrong, and what to do about it. Errors that the operator has to mend give their own message."""
     match error:
-        case NotAPicture():
-            return "That file is not a picture I know. Send a PNG, JPEG, WebP, AVIF, GIF or BMP."
+        case NotAPicture(kind=kind):
+            return _instead_of(kind)
         case PictureTooLarge(measure="bytes", limit=limit):
             return f"The file is too large. Send one under {limit // MEBIBYTE} MB."
         case PictureTooLarge(measure="pixels", limit=limit):
@@ -38,8 +40,12 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
             return f"The picture is too small: {width} × {height} px. Send one of at least {least} px on each side."
         case PictureTooNarrow(limit=limit):
             return f"The picture is too narrow. Crop it so that its long side is at most {limit} times the short one."
+        case PictureTruncated():
+            return "The file is cut off, and too much of the picture is missing. Send the whole file."
+        case PictureTransparent():
+            return "The picture is wholly transparent. Send one that shows something."
         case PictureDamaged():
-            return "The file is damaged. Open it, save it anew, and send that."
+            return "The file is damaged. Send it again, or open it, save it anew, and send that."
         case PaintingCancelled():
             return "Cancelled."
         case PaintingPaused():
@@ -60,6 +66,32 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
             return f"The worker is of another version, {found}. Install the same as the bot's, {wanted}."
         case _:
             return str(error)
+
+
+def _instead_of(kind: str) -> str:
+    """What to send instead of a file that is one of :data:`engine.kinds.KINDS`."""
+    match kind:
+        case "HEIC":
+            return (
+                "That is a HEIC photo, which I can't read. Send a JPEG: a screenshot of it, or a new photo after "
+                "Settings → Camera → Formats → Most Compatible (iPhone) or without high efficiency (Android)."
+            )
+        case "video":
+            return "That is a video. Send one picture of it, such as a screenshot."
+        case "web page":
+            return "That is a web page, not a picture. Open the picture itself, save it, and send that."
+        case "":
+            return "That file is not a picture I know. Send a PNG, JPEG, WebP, AVIF, GIF or BMP."
+        case _:
+            article = "an" if kind[0] in "ESi" else "a"
+            return f"That is {article} {kind} file, which I can't read. Export it as PNG or JPEG, and send that."
+
+
+def truncated(shown: float) -> str:
+    """Of a picture that is painted although its file ends early: ``shown`` is :attr:`engine.pictures.Picture.shown`."""
+    if shown == 1:
+        return "The file is cut off. Of the picture, no more than detail is missing."
+    return f"The file is cut off: {max(1, round(100 * (1 - shown)))} % of the picture is missing."
 
 
 def ending(result: Result) -> str:

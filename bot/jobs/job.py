@@ -73,6 +73,11 @@ class Painted:
     """The recipe's that was painted, which may be smaller than ordered. None in rows that were written before it could
     be: as ordered.
     """
+    shown: tuple[float | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        """JSON gives back lists."""
+        object.__setattr__(self, "shown", tuple(self.shown))
 
     @classmethod
     def of(cls, result: Result, picture: str) -> Self:

@@ -1,6 +1,7 @@
 """What a member reads: whole sentences in plain words, whatever went wrong and whatever a file is called."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ from engine.errors import (
     PictureTooLarge,
     PictureTooNarrow,
     PictureTooSmall,
+    PictureTransparent,
+    PictureTruncated,
     StorageFailed,
     StorageFull,
     VersionMismatch,
@@ -65,6 +68,8 @@ PICTURE_ERRORS: list[PictureError] = [
     PictureTooLarge("side", 10**6, 16384),
     PictureTooSmall(1, 16384, 32),
     PictureTooNarrow(1, 16384, 20),
+    PictureTruncated(0.4),
+    PictureTransparent(),
     PictureDamaged("broken PNG file (chunk b'\\x00\\x00')"),
 ]
 ERRORS: list[AtelierError] = [
@@ -275,6 +280,16 @@ def test_a_caption_says_why_a_picture_is_smaller_or_was_ready_early_and_the_reci
     ]
     stopped = Result(b"", "png", 1024, 768, ordered, 1001, 75.2, "stopped")
     assert words.caption(stopped, ordered).splitlines()[1:] == ["Ended early after 1,001 of 1,200 steps."]
+
+
+def test_a_caption_says_which_pictures_were_truncated() -> None:
+    whole = Result(b"", "png", 512, 384, Recipe(), 60, 75.2, "finished")
+    cut = replace(whole, shown=(0.75, None, 1.0))
+    assert words.caption(cut, Recipe()).splitlines() == [
+        words.caption(whole, Recipe()),
+        "**Content:** The file is cut off: 25 % of the picture is missing.",
+        "**Style 2:** The file is cut off. Of the picture, no more than detail is missing.",
+    ]
 
 
 def test_a_list_names_the_recipe_that_was_painted() -> None:

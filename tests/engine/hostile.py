@@ -215,7 +215,7 @@ def metadata() -> Iterator[Input]:
     """Broken EXIF and profiles in each format that carries them."""
     scene = corpus.scene()
     for name, block in broken_exif():
-        yield Input("broken EXIF", f"AVIF, {name}", _avif_with_exif(block))
+        yield Input("broken EXIF", f"AVIF, {name}", avif_with_exif(block))
     for format in ("PNG", "JPEG", "WEBP"):
         for name, block in broken_exif():
             yield Input("broken EXIF", f"{format}, {name}", corpus.saved(scene, format, exif=block))
@@ -229,7 +229,7 @@ def metadata() -> Iterator[Input]:
         yield Input("broken ICC", f"AVIF, {name}", corpus.saved(scene, "AVIF", speed=10, icc_profile=profile))
 
 
-def _avif_with_exif(block: bytes) -> bytes:
+def avif_with_exif(block: bytes) -> bytes:
     """In the place of a sound one and of its length: AVIF's writer reads what it is given."""
     told = Image.Exif()
     told[0x010E] = "x" * 400

@@ -262,6 +262,22 @@ def test_styles_are_read_as_large_as_their_strokes_need(
         assert [max(picture.rgb.size) for picture in given] == [64, longer_side, longer_side]
 
 
+def test_a_truncated_picture_is_painted_with_a_warning(
+    studio: Callable[[progress.Result], list[Picture]], folder: Path
+) -> None:
+    data = (folder / "photo.png").read_bytes()
+    (folder / "cut.png").write_bytes(data[: len(data) * 9 // 10])
+    given = studio(progress.Result(data, "png", 64, 43, Recipe(), 3, 1, "finished"))
+    done = run("cut.png", "style.jpg", "-o", "out.png", *SMALL)
+    assert done.exit_code == 0, done.output
+    shown = given[0].shown
+    assert shown is not None
+    assert done.stderr.startswith(
+        f"cut.png: The file is cut off: {100 - round(100 * shown)} % of the picture is missing."
+    )
+    assert "style.jpg: The file" not in done.stderr
+
+
 # --- What is refused ---
 
 

@@ -92,7 +92,7 @@ def outcome(decode: Callable[[], Picture]) -> tuple[object, ...]:
         picture = decode()
     except PictureError as error:
         return type(error), *(() if isinstance(error, PictureDamaged) else error.args)
-    return picture.rgb.size, picture.rgb.tobytes(), picture.alpha and picture.alpha.tobytes()
+    return picture.rgb.size, picture.rgb.tobytes(), picture.alpha and picture.alpha.tobytes(), picture.shown
 
 
 # --- The same as in this process ---
@@ -123,6 +123,23 @@ def test_each_refusal_comes_whole(limits: Limits, expected: PictureError) -> Non
     assert refused.value.args == expected.args
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        SCENE[: -len(SCENE) // 3],
+        SCENE[: -len(SCENE) // 20],
+        SCENE[:-12],
+        corpus.saved(Image.new("RGBA", (64, 64), (9, 9, 9, 0)), "PNG"),
+        b"\0\0\0\x18ftypheic" + bytes(64),
+        b"<html>" + bytes(64),
+    ],
+)
+def test_what_is_truncated_unseen_or_something_else_comes_whole(shared: Decoder, data: bytes) -> None:
+    there = outcome(lambda: shared.decode(data))
+    assert there == outcome(lambda: decode(data))
+    assert there[0] is not PictureDamaged
+
+
 def test_the_largest_size_that_a_header_can_tell_of_comes_whole(shared: Decoder) -> None:
     with pytest.raises(PictureTooLarge) as refused:
         shared.decode(hostile.resized(SCENE, 2**32 - 1, 2**32 - 1))
@@ -134,8 +151,8 @@ def test_no_picture_and_damage(shared: Decoder) -> None:
         with pytest.raises(NotAPicture):
             shared.decode(data)
     with pytest.raises(PictureDamaged) as damaged:
-        shared.decode(corpus.saved(corpus.scene(), "BMP")[:900])
-    assert damaged.value.detail.startswith("BMP: OSError: ")
+        shared.decode(corpus.saved(corpus.scene(), "AVIF")[:-99])
+    assert damaged.value.detail.startswith("AVIF: SyntaxError: ")
 
 
 def test_threads_decode_side_by_side(shared: Decoder) -> None:
@@ -272,15 +289,16 @@ def test_memory_follows_the_limits() -> None:
 
 
 LIES: dict[str, tuple[bytes, str]] = {
-    "more pixels than asked for": (ANSWER.pack(OPAQUE, 65, 64), "65 x 64"),
-    "no pixels": (ANSWER.pack(TRANSPARENT, 0, 64), "0 x 64"),
-    "absurd pixels": (ANSWER.pack(OPAQUE, 2**63, 2**63), "x"),
-    "an unknown kind": (ANSWER.pack(99, 1, 2), "kind 99"),
-    "an unknown measure": (ANSWER.pack(TOO_LARGE, 3, 2), "kind 3"),
-    "an endless detail": (ANSWER.pack(DAMAGED, LONGEST_DETAIL + 1, 0), "kind 6"),
-    "half a picture": (ANSWER.pack(OPAQUE, 64, 64) + bytes(64 * 64), "ended with status 0"),
-    "half an answer": (ANSWER.pack(OPAQUE, 64, 64)[:9], "ended with status 0"),
-    "control characters": (ANSWER.pack(DAMAGED, 9, 0) + b"\x1b[2J\n\r\0\xff!", r"^\?\[2J\?\?\?.!$"),
+    "more pixels than asked for": (ANSWER.pack(OPAQUE, 65, 64, -1), "65 x 64"),
+    "no pixels": (ANSWER.pack(TRANSPARENT, 0, 64, -1), "0 x 64"),
+    "absurd pixels": (ANSWER.pack(OPAQUE, 2**63, 2**63, -1), "x"),
+    "an unknown kind": (ANSWER.pack(99, 1, 2, -1), "kind 99"),
+    "an unknown kind of file": (ANSWER.pack(NOT_A_PICTURE, 99, 0, -1), "kind 2"),
+    "an unknown measure": (ANSWER.pack(TOO_LARGE, 3, 2, -1), "kind 3"),
+    "an endless detail": (ANSWER.pack(DAMAGED, LONGEST_DETAIL + 1, 0, -1), "kind 6"),
+    "half a picture": (ANSWER.pack(OPAQUE, 64, 64, -1) + bytes(64 * 64), "ended with status 0"),
+    "half an answer": (ANSWER.pack(OPAQUE, 64, 64, -1)[:9], "ended with status 0"),
+    "control characters": (ANSWER.pack(DAMAGED, 9, 0, -1) + b"\x1b[2J\n\r\0\xff!", r"^\?\[2J\?\?\?.!$"),
 }
 
 
@@ -314,7 +332,7 @@ def test_its_answers_are_not_trusted(lie: str, monkeypatch: pytest.MonkeyPatch) 
 def test_what_it_says_unasked_is_no_answer_to_the_next_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     with Decoder() as decoder:
         with monkeypatch.context() as patched:
-            patched.setattr(decoder_module, "_started", liar(ANSWER.pack(NOT_A_PICTURE, 0, 0) * 2))
+            patched.setattr(decoder_module, "_started", liar(ANSWER.pack(NOT_A_PICTURE, 0, 0, -1) * 2))
             with pytest.raises(NotAPicture):
                 decoder.decode(SCENE)
         assert decoder.decode(SCENE).width == 96

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -321,6 +322,12 @@ def test_alpha_is_kept_and_scaled_along(network: VGG19) -> None:
     difference = ImageChops.difference(end.image.getchannel("A"), alpha.resize((64, 43)))
     assert np.asarray(difference).max() <= 3
     assert end.image.convert("RGB").tobytes() == painted(network, steps=2).image.tobytes()
+
+
+def test_a_result_says_which_pictures_were_truncated(network: VGG19) -> None:
+    cut = replace(STYLE, shown=0.75)
+    assert painted(network, CONTENT, (STYLE, cut), steps=1).result.shown == (None, None, 0.75)
+    assert painted(network, CONTENT, (STYLE, STYLE), steps=1).result.shown == ()
 
 
 def test_a_result_over_the_limit_is_a_jpeg_within_it(network: VGG19) -> None:

@@ -18,6 +18,8 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.PictureTooSmall(20, 31, 32): ("too small", "20 × 31 px", "Send", "at least 32 px"),
     errors.PictureTooNarrow(900, 100, 8): ("too narrow", "Crop", "8 times"),
     errors.PictureDamaged("PNG: OSError: secret"): ("damaged", "save it anew"),
+    errors.PictureTruncated(0.4): ("cut off", "missing", "Send the whole file"),
+    errors.PictureTransparent(): ("transparent", "Send one"),
     errors.PaintingCancelled(): ("Cancelled",),
     errors.OutOfMemory(2048): ("not enough memory", "2048 px", "Try again"),
     errors.WorkerLost(3): ("stopped several times", "Try"),
@@ -41,6 +43,31 @@ def test_each_error_says_what_is_wrong_and_what_to_do(error: errors.AtelierError
         assert part in said
     assert re.fullmatch(r"[A-Z].*\.", said)
     assert len(said) < 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("HEIC", ("That is a HEIC photo", "Send a JPEG", "Settings → Camera → Formats → Most Compatible", "Android")),
+        ("video", ("That is a video", "screenshot")),
+        ("web page", ("That is a web page", "save it")),
+        ("TIFF", ("That is a TIFF file", "Export it as PNG or JPEG")),
+        ("SVG", ("That is an SVG file", "Export it as PNG or JPEG")),
+        ("icon", ("That is an icon file", "Export it as PNG or JPEG")),
+        ("camera's raw", ("That is a camera's raw file", "Export it as PNG or JPEG")),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(kind: str, parts: tuple[str, ...]) -> None:
+    said = words.explain(errors.NotAPicture(kind))
+    for part in parts:
+        assert part in said
+    assert len(said) < 220
+
+
+def test_a_truncated_picture_that_is_painted_is_told() -> None:
+    assert words.truncated(0.876) == "The file is cut off: 12 % of the picture is missing."
+    assert words.truncated(0.999) == "The file is cut off: 1 % of the picture is missing."
+    assert "no more than detail" in words.truncated(1.0)
 
 
 def test_no_error_of_the_engine_is_left_without_words() -> None:

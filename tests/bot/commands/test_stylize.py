@@ -135,6 +135,17 @@ class TestAPainting:
         alpha = opened(await invocation.wait_until(is_final, TIMEOUT)).getchannel("A")
         assert (alpha.getpixel((10, 40)), alpha.getpixel((85, 40))) == (0, 255)
 
+    async def test_of_a_truncated_file_is_made_and_says_so(self, discord: LocalDiscord) -> None:
+        cut, without_end = CONTENT.data[: len(CONTENT.data) * 9 // 10], STYLE.data[:-12]
+        assert without_end + b"\0\0\0\0IEND\xaeB`\x82" == STYLE.data
+        files = {"content": Upload("town.png", cut), "style": Upload("strokes.png", without_end)}
+        final = await (await stylize(discord, **files)).wait_until(is_final, TIMEOUT)
+        _, content, style = final.content.splitlines()
+        assert re.fullmatch(r"\*\*Content:\*\* The file is cut off: \d+ % of the picture is missing\.", content)
+        assert style == "**Style:** The file is cut off. Of the picture, no more than detail is missing."
+        alpha = opened(final).getchannel("A")
+        assert (alpha.getpixel((50, 5)), alpha.getpixel((50, 71))) == (255, 0)
+
     async def test_comes_from_a_style_of_one_colour_and_from_the_content_itself(self, discord: LocalDiscord) -> None:
         for style in (Upload("red.png", plain((80, 80))), CONTENT):
             invocation = await stylize(discord, style=style)
@@ -151,6 +162,12 @@ def chroma(image: Image.Image) -> Image.Image:
     """What is left without lightness, by JPEG's definition of it."""
     _, blue, red = image.convert("YCbCr").split()
     return Image.merge("LA", (blue, red))
+
+
+def clear() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGBA", (80, 80), (200, 10, 10, 0)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def bomb() -> bytes:
@@ -171,9 +188,12 @@ def plain(size: tuple[int, int]) -> bytes:
 
 
 BAD = {
-    "no picture": (b"<html>hello</html>", "not a picture I know"),
+    "no picture": (b"hello", "not a picture I know"),
+    "page": (b"<html>hello</html>", "a web page"),
+    "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "Most Compatible"),
+    "transparent": (clear(), "transparent"),
     "empty": (b"", "not a picture I know"),
-    "truncated": (photo()[:400], "damaged"),
+    "truncated": (photo()[:400], "cut off"),
     "bomb": (bomb(), "too large"),
     "one pixel": (plain((1, 1)), "too small"),
     "thread": (plain((600, 40)), "too narrow"),

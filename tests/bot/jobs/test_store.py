@@ -17,7 +17,7 @@ from engine.errors import OutOfMemory, PaintingCancelled
 from tests.bot.jobs.conftest import eventually, job, opened
 
 ME, OTHER, POOL = "me", "other", "pool"
-PAINTED = Painted("9" * 64, "png", 512, 384, 90, 41.5, "finished")
+PAINTED = Painted("9" * 64, "png", 512, 384, 90, 41.5, "finished", shown=(0.75, None, 1.0))
 
 
 async def added(store: Store, *jobs: Job, process: str = ME, pool: str = POOL) -> list[Job]:
