@@ -93,7 +93,7 @@ class Blobs:
                 private.close(folder)
 
     def put(self, data: bytes) -> str:
-        """Keep ``data`` durably, whole or not at all; its name.
+        """Keep ``data`` durably, whole or not at all; its name. What is there already becomes young again.
 
         Raises:
             StorageFull: there is no room.
@@ -102,7 +102,7 @@ class Blobs:
         with reaching():
             if self.folder:
                 _write_durably(Path(self._path(name)), data)
-            elif self._files.async_impl or not self._is_whole(name):
+            elif self._files.async_impl or not self._touched(name):
                 # Object stores show an object once it is whole; what has folders may show half of it to who reads now.
                 self._write(self._path(name), data)
         return name
@@ -126,6 +126,19 @@ class Blobs:
         """Forget the bytes of that name; harmless when they are not there."""
         with reaching(), contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._path(name))
+
+    def modified(self, name: str) -> datetime:
+        """When the bytes of that name were last put, by :meth:`clock`.
+
+        Raises:
+            BlobLost: they are not there.
+        """
+        with reaching():
+            try:
+                self._files.invalidate_cache()
+                return _aware(self._files.modified(self._path(name)))
+            except FileNotFoundError as error:
+                raise BlobLost(name) from error
 
     def __iter__(self) -> Iterator[Blob]:
         """Everything kept, in no order, with what was left half written. Whatever else lies there is not ours."""
@@ -152,11 +165,14 @@ class Blobs:
                 with contextlib.suppress(FileNotFoundError):
                     self._files.rm_file(path)
 
-    def _is_whole(self, name: str) -> bool:
-        with contextlib.suppress(BlobLost):
+    def _touched(self, name: str) -> bool:
+        """Whether the bytes are there already, and now as young as if they were put."""
+        try:
             self.get(name)
-            return True
-        return False
+            self._files.touch(self._path(name), truncate=False)
+        except (BlobLost, NotImplementedError):
+            return False
+        return True
 
     def _write(self, path: str, data: bytes) -> None:
         try:

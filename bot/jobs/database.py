@@ -18,7 +18,7 @@ from sqlalchemy.util import await_only
 
 from engine import private
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The newest of ``bot/jobs/migrations``."""
 _MIGRATING: Final = 7_421_863
 """Of PostgreSQL's advisory lock: any number that nobody else uses."""

@@ -1,13 +1,39 @@
-"""What is kept of jobs that have ended, and of their bytes."""
+"""What is kept of jobs that have ended, and of their bytes.
 
-from collections.abc import Collection
+A sweep removes a blob that no job claims, while a bot puts the same bytes again and claims them. Neither can look and
+act in one step, for the bytes lie outside the database. So each first says in a hold what it is about to do, and only
+then looks what the others say (Dekker's algorithm; Dijkstra, "Cooperating sequential processes", 1965): who puts sees
+the removal and waits for its end, or who removes sees the hold and leaves the blob alone. From then until a job claims
+it, a blob is young, by the clock of the place where it is, or seen to be kept.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.jobs.job import OPEN
-from bot.jobs.tables import BlobRow, JobRow
+from bot.jobs.job import OPEN, State, new_id
+from bot.jobs.tables import BlobRow, HoldRow, JobRow, database_time
 from bot.jobs.transactions import Transactions
+
+_FORGETTING: Final = 7_421_864
+"""Of PostgreSQL's advisory lock: any number that nobody else uses."""
+_AT_ONCE: Final = 500
+"""Values in one statement: databases have limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job that may be forgotten."""
+
+    job: str
+    blobs: frozenset[str]
+    waits: bool
+    """Whether its result reached nobody yet: it waits in ``/jobs`` for its member."""
 
 
 class Retention(Transactions):
@@ -23,12 +49,156 @@ class Retention(Transactions):
         )
         async with self._changing() as connection:
             ids = list((await connection.execute(ended)).scalars())
-            await connection.execute(delete(BlobRow).where(BlobRow.job.in_(ids)))
-            await connection.execute(delete(JobRow).where(JobRow.id.in_(ids)))
+            await _forget(connection, ids)
         return len(ids)
 
+    async def make_room(self, sizes: Mapping[str, int], loose: int, goals: Iterable[float]) -> tuple[int, set[str]]:
+        """Forget as few ended jobs as bring the bytes that stay down to the first of ``goals`` that can be reached.
+
+        Oldest first, those whose results wait for their member last; see :func:`enough`. Several processes may call
+        this at a time: each counts what the others have forgotten.
+
+        Args:
+            sizes: bytes of each blob that was claimed when it was last looked.
+            loose: bytes of all others.
+            goals: in bytes, the lowest first.
+
+        Returns:
+            How many were forgotten, and the blobs that nobody claims any more.
+        """
+        query = (
+            select(BlobRow.name, BlobRow.job, JobRow.state, JobRow.way)
+            .outerjoin(JobRow, JobRow.id == BlobRow.job)
+            .order_by(JobRow.changed_at, BlobRow.job)
+        )
+        async with self._changing() as connection:
+            # The first statement begins the transaction; in SQLite a change alone keeps other writers out.
+            await connection.execute(delete(HoldRow).where(HoldRow.until < database_time()))
+            if self._engine.dialect.name == "postgresql":
+                await connection.execute(select(func.pg_advisory_xact_lock(_FORGETTING)))
+            claims = Counter((await connection.execute(_held(None, "put", "kept"))).scalars())
+            blobs: dict[tuple[bool, str], set[str]] = {}
+            for row in await connection.execute(query):
+                if row.state in {None, *OPEN}:
+                    claims[row.name] += 1
+                else:
+                    waits = row.state == State.DELIVERED and row.way == "kept"
+                    blobs.setdefault((waits, row.job), set()).add(row.name)
+            ended = [Ended(job, frozenset(names), waits) for (waits, job), names in blobs.items()]
+            ended.sort(key=lambda each: each.waits)  # stable: the oldest stay first
+            claims.update(name for each in ended for name in each.blobs)
+            used = loose + sum(sizes.get(name, 0) for name in claims)
+            for goal in goals:
+                if used <= goal:
+                    break
+                if chosen := enough(ended, claims, sizes, used - goal):
+                    await _forget(connection, [each.job for each in chosen])
+                    claims.subtract(name for each in chosen for name in each.blobs)
+                    return len(chosen), {name for name, count in claims.items() if not count}
+        return 0, set()
+
     async def claimed(self, names: Collection[str]) -> set[str]:
-        """Which of these blobs some job needs."""
-        query = select(BlobRow.name).where(BlobRow.name.in_(names))
+        """Which of these blobs some job needs, or somebody writes just now."""
         async with self._engine.connect() as connection:
-            return set((await connection.execute(query)).scalars())
+            return await _claimed(connection, names, "put")
+
+    async def hold(self, names: Collection[str], seconds: float) -> list[str]:
+        """Say that blobs are about to be put and, within that time, claimed by a job; ids for :meth:`written`."""
+        return await self._hold(names, "put", seconds)
+
+    async def removed(self, names: Collection[str]) -> set[str]:
+        """Which of these blobs somebody is about to remove: whoever holds them waits before they put them."""
+        async with self._engine.connect() as connection:
+            return set((await connection.execute(_held(names, "removed"))).scalars())
+
+    async def written(self, holds: Collection[str]) -> None:
+        """Say that blobs are put, and wait to be claimed."""
+        async with self._changing() as connection:
+            await connection.execute(update(HoldRow).where(HoldRow.id.in_(holds)).values(act="kept"))
+
+    async def begin_removal(self, names: Collection[str], seconds: float, *, young: bool) -> tuple[list[str], set[str]]:
+        """Say that blobs are about to be removed, within that time; ids for :meth:`end_removal`, and which may be.
+
+        What was written but not claimed yet may be, unless ``young`` ones are removed as well.
+
+        Names have up to 64 characters and are a few at a time: who puts one waits until all are removed.
+        """
+        ids = await self._hold(names, "removed", seconds)
+        async with self._engine.connect() as connection:
+            claimed = await _claimed(connection, names, *(("put", "kept") if young else ("put",)))
+        return ids, set(names) - claimed
+
+    async def end_removal(self, holds: Collection[str]) -> None:
+        """They are removed, or will not be."""
+        async with self._changing() as connection:
+            await connection.execute(delete(HoldRow).where(HoldRow.id.in_(holds)))
+
+    async def _hold(self, names: Collection[str], act: str, seconds: float) -> list[str]:
+        holds = [{"id": new_id(), "name": name, "act": act} for name in names]
+        if holds:
+            async with self._changing() as connection:
+                await connection.execute(insert(HoldRow).values(until=database_time() + seconds), holds)
+        return [hold["id"] for hold in holds]
+
+
+async def release(connection: AsyncConnection, names: Iterable[str]) -> None:
+    """End one hold for each of ``names``, which now are claimed: one may be put, and held, by several at a time."""
+    wanted = Counter(names)
+    query = select(HoldRow.id, HoldRow.name).where(HoldRow.name.in_(wanted), HoldRow.act == "kept")
+    ended = []
+    for row in await connection.execute(query.order_by(HoldRow.until)):
+        if wanted[row.name]:
+            wanted[row.name] -= 1
+            ended.append(row.id)
+    await connection.execute(delete(HoldRow).where(HoldRow.id.in_(ended)))
+
+
+def enough(ended: Sequence[Ended], claims: Mapping[str, int], sizes: Mapping[str, int], need: float) -> list[Ended]:
+    """Which jobs to forget in order to free ``need`` bytes; none where all of them would not do.
+
+    They are taken in their order until it is enough; then those go back that are not needed beside the others, the
+    last first. A blob is freed with the last of its ``claims``. No result that waits is given up for one that doesn't.
+    """
+    left, freed, chosen = Counter(claims), 0, list[Ended]()
+    for each in ended:
+        if freed >= need:
+            break
+        left.subtract(each.blobs)
+        freed += _freed(each, left, sizes)
+        chosen.append(each)
+    if freed < need or not chosen:
+        return []
+    last = chosen[-1]
+    went_back = True
+    while went_back:
+        went_back = False
+        for each in reversed(chosen.copy()):
+            less = _freed(each, left, sizes)
+            if not less or (each.waits == last.waits and freed - less >= need):
+                left.update(each.blobs)
+                freed -= less
+                chosen.remove(each)
+                went_back = True
+    return chosen
+
+
+def _freed(job: Ended, left: Mapping[str, int], sizes: Mapping[str, int]) -> int:
+    return sum(sizes.get(name, 0) for name in job.blobs if not left[name])
+
+
+def _held(names: Collection[str] | None, *acts: str) -> Select[str]:
+    """The names of blobs, of these or of all, with which one of these acts is under way."""
+    query = select(HoldRow.name).where(HoldRow.act.in_(acts), HoldRow.until >= database_time())
+    return query if names is None else query.where(HoldRow.name.in_(names))
+
+
+async def _claimed(connection: AsyncConnection, names: Collection[str], *acts: str) -> set[str]:
+    claims = select(BlobRow.name).where(BlobRow.name.in_(names))
+    return set((await connection.execute(claims.union(_held(names, *acts)))).scalars())
+
+
+async def _forget(connection: AsyncConnection, jobs: Sequence[str]) -> None:
+    for start in range(0, len(jobs), _AT_ONCE):
+        some = jobs[start : start + _AT_ONCE]
+        await connection.execute(delete(BlobRow).where(BlobRow.job.in_(some)))
+        await connection.execute(delete(JobRow).where(JobRow.id.in_(some)))

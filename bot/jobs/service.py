@@ -129,29 +129,30 @@ class Jobs:
             PictureRejected: one of the pictures can't be used.
             TooManyJobs: the member has as many open jobs as allowed.
             AlreadyAccepted: this very order is a job already.
-            StorageFull: there is no room for its pictures.
+            StorageFull, StorageFailed: its pictures can't be kept.
             WorkerLost, NoWorkers: the pictures could not be looked at.
         """
         await self._storage.check_room(len(order.content) + sum(map(len, order.styles)))
         await self._check("content", order.content)
         for index, style in enumerate(order.styles):
             await self._check(style_role(index), style)
-        job = Job(
-            id=order.id,
-            owner=order.owner,
-            recipe=order.recipe,
-            content=await self._storage.put(order.content),
-            styles=tuple([await self._storage.put(style) for style in order.styles]),
-            address=order.address,
-            description=order.description,
-            max_bytes=order.max_bytes,
-            state=State.QUEUED,
-            created_at=datetime.now(UTC),
-        )
-        if self.closing:
-            raise Closing
-        # The database counts as well: orders of one member may arrive at several processes.
         try:
+            content, *styles = await self._storage.put_all([order.content, *order.styles])
+            job = Job(
+                id=order.id,
+                owner=order.owner,
+                recipe=order.recipe,
+                content=content,
+                styles=tuple(styles),
+                address=order.address,
+                description=order.description,
+                max_bytes=order.max_bytes,
+                state=State.QUEUED,
+                created_at=datetime.now(UTC),
+            )
+            if self.closing:
+                raise Closing
+            # The database counts as well: orders of one member may arrive at several processes.
             await self._store.add(job, self.process, self._executor.pool, self._policy.most_open)
         except IntegrityError as error:
             raise AlreadyAccepted from error

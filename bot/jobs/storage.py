@@ -1,9 +1,11 @@
 """Room for blobs: what may come in, what is removed after its time, and a bound on all of it."""
 
 import asyncio
-import itertools
+import contextlib
+import random
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -12,14 +14,24 @@ import structlog
 
 from bot import metrics
 from bot.jobs.store import Store
-from engine.blobs import Blob, Blobs, reaching
-from engine.errors import StorageFull
+from engine.blobs import PART, Blobs, name_of, reaching
+from engine.errors import BlobLost, StorageFailed, StorageFull
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 UNCLAIMED_FOR: Final = timedelta(hours=1)
-"""Blobs younger than this may belong to a job that is just being accepted."""
+"""Blobs that were put since may belong to a job that is just being accepted, or be a checkpoint that its bot has yet to
+note."""
+RESERVE: Final = 0.1
+"""Share of the room that a sweep keeps free for what comes in until the next."""
+REMOVE_WITHIN: Final = 30.0
+"""Seconds in which an announced removal is begun, or else is not."""
+REMOVED_WITHIN: Final = 120.0
+"""Seconds in which it ends. Where its process dies meanwhile, who puts the same bytes waits as long."""
+LOOK_EVERY: Final = 0.05
+"""Seconds between two looks whether a removal has ended."""
 _BATCH: Final = 500
+_REMOVED_AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +53,15 @@ class Storage:
         self.blobs = blobs
         self._store = store
         self._room = room
-        self._used = 0
+        self._sizes: dict[str, int] = {}
+        """Bytes of each blob, by the last sweep and what was put since."""
+        self._put: dict[str, int] = {}
+        """Those that were put since the last sweep began to look."""
 
     @property
     def used(self) -> int:
         """Bytes, by the last sweep and what was put since."""
-        return self._used
-
-    @used.setter
-    def used(self, used: int) -> None:
-        self._used = used
-        metrics.STORAGE_USED.set(used)
+        return sum(self._sizes.values())
 
     def free(self) -> int | None:
         """Bytes free on the disk; None where the blobs aren't in a folder. Blocks for I/O.
@@ -73,46 +83,125 @@ class Storage:
             raise StorageFull
 
     async def put(self, data: bytes) -> str:
-        """See :meth:`engine.blobs.Blobs.put`."""
-        name = await asyncio.to_thread(self.blobs.put, data)
-        self.used += len(data)
+        """Keep ``data`` until a job claims it; its name. See :meth:`put_all`."""
+        (name,) = await self.put_all([data])
         return name
+
+    async def put_all(self, pictures: Sequence[bytes]) -> list[str]:
+        """Keep pictures until a job claims them, for :data:`UNCLAIMED_FOR`; their names.
+
+        Raises:
+            StorageFull, StorageFailed: see :meth:`engine.blobs.Blobs.put`.
+            SQLAlchemyError: the database does not take holds.
+        """
+        names = await asyncio.to_thread(lambda: [name_of(data) for data in pictures])
+        holds = await self._store.hold(names, UNCLAIMED_FOR.total_seconds())
+        began = time.monotonic()
+        while removed := await self._store.removed(names):
+            if time.monotonic() - began > REMOVED_WITHIN:
+                raise StorageFailed(f"{removed} are about to be removed, and still are not")
+            await asyncio.sleep(LOOK_EVERY)
+        for name, data in zip(names, pictures, strict=True):
+            await asyncio.to_thread(self.blobs.put, data)
+            self._sizes[name] = self._put[name] = len(data)
+        metrics.STORAGE_USED.set(self.used)
+        await self._store.written(holds)
+        return names
 
     async def get(self, name: str) -> bytes:
         """See :meth:`engine.blobs.Blobs.get`."""
         return await asyncio.to_thread(self.blobs.get, name)
 
-    async def drop(self, name: str) -> None:
-        """Remove what one job no longer needs, unless another job does. Never raises: the next sweep tries again."""
+    async def drop(self, checkpoint: str) -> None:
+        """Remove a checkpoint that its job no longer needs. Never raises: the next sweep tries again.
+
+        No two checkpoints are the same, so nobody puts it again meanwhile.
+        """
         try:
-            if not await self._store.claimed([name]):
-                await asyncio.to_thread(self.blobs.remove, name)
+            if not await self._store.claimed([checkpoint]):
+                await asyncio.to_thread(self.blobs.remove, checkpoint)
+                self._sizes.pop(checkpoint, None)
         except Exception as error:
-            log.warning("a blob could not be removed", blob=name, reason=repr(error))
+            log.warning("a blob could not be removed", blob=checkpoint, reason=repr(error))
 
     async def sweep(self) -> None:
         """Forget jobs that ended long ago, then remove every blob that no job claims; earlier when room runs out."""
         now = datetime.now(UTC)
         while await self._store.forget(now - self._room.keep, _BATCH):
             pass
-        self.used = await self._remove_unclaimed(now)
-        while self.used > self._room.most * 0.9 and await self._store.forget(now, _BATCH):
-            log.warning("pictures are removed before their time", used=self.used, most=self._room.most)
-            self.used = await self._remove_unclaimed(now)
+        self._put = {}
+        found = {blob.name: blob for blob in await asyncio.to_thread(list, self.blobs)}
+        # Read after the blobs were listed: whoever puts one says so before.
+        claimed = set[str]()
+        for some in _batches(list(found), _BATCH):
+            claimed |= await self._store.claimed(some)
+        loose = [blob for name, blob in found.items() if name not in claimed]
+        gone = set[str]()
+        if loose:
+            before = await self._clock() - UNCLAIMED_FOR
+            gone = await self._remove([blob.name for blob in loose if blob.modified <= before], before)
+        self._sizes = {name: blob.bytes for name, blob in found.items() if name not in gone} | self._put
+        await self._make_room(claimed)
+        metrics.STORAGE_USED.set(self.used)
 
-    async def _remove_unclaimed(self, now: datetime) -> int:
-        """Remove what may be; the bytes that stay."""
-        stay = 0
-        for batch in await asyncio.to_thread(lambda: list(_batches(iter(self.blobs)))):
-            claimed = await self._store.claimed([blob.name for blob in batch])
-            for blob in batch:
-                if blob.name in claimed or now - blob.modified < UNCLAIMED_FOR:
-                    stay += blob.bytes
-                else:
-                    await asyncio.to_thread(self.blobs.remove, blob.name)
-        return stay
+    async def _make_room(self, claimed: set[str]) -> None:
+        most = self._room.most
+        if (used := self.used) <= most * (1 - RESERVE):
+            return
+        sizes = {name: size for name, size in self._sizes.items() if name in claimed}
+        forgotten, names = await self._store.make_room(sizes, used - sum(sizes.values()), (most * (1 - RESERVE), most))
+        for name in await self._remove(list(names), None):
+            self._sizes.pop(name, None)
+        if forgotten:
+            log.warning(
+                "pictures are removed before their time", jobs=forgotten, before=used, used=self.used, most=most
+            )
+        else:
+            log.warning("nothing can be removed that would make room", used=used, most=most)
+
+    async def _clock(self) -> datetime:
+        try:
+            return await asyncio.to_thread(self.blobs.clock)
+        except StorageFull:  # then what is old has to go all the more
+            return datetime.now(UTC)
+
+    async def _remove(self, names: list[str], before: datetime | None) -> set[str]:
+        """Remove those that still nobody claims, if they were last put ``before`` then; which have gone.
+
+        One that can't be removed keeps none of the others.
+
+        Raises:
+            StorageFailed: not one of several could be removed.
+        """
+        gone = set[str]()
+        random.shuffle(names)  # so that the next sweep begins with others
+        for some in _batches(names, _REMOVED_AT_ONCE):
+            began = time.monotonic()
+            whole = [name for name in some if not name.endswith(PART)]  # nobody puts the others again
+            holds, free = await self._store.begin_removal(whole, REMOVED_WITHIN, young=before is None)
+            going = [name for name in some if name in free or name not in whole]
+            # Where this is cancelled, the holds stay: the threads may go on.
+            ends = await asyncio.gather(
+                *(asyncio.to_thread(self._remove_one, name, before, began) for name in going), return_exceptions=True
+            )
+            await self._store.end_removal(holds)
+            gone |= {name for name, end in zip(going, ends, strict=True) if end is True}
+            if failures := [end for end in ends if isinstance(end, BaseException)]:
+                if len(failures) == len(going):
+                    raise failures[0]
+                log.warning("blobs could not be removed", count=len(failures), reason=repr(failures[0]))
+        return gone
+
+    def _remove_one(self, name: str, before: datetime | None, began: float) -> bool:
+        if time.monotonic() - began > REMOVE_WITHIN:
+            raise StorageFailed(f"{name} was not removed in time")
+        with contextlib.suppress(BlobLost):
+            if before is not None and self.blobs.modified(name) > before:
+                return False
+            self.blobs.remove(name)
+        return True
 
 
-def _batches(blobs: Iterator[Blob]) -> Iterator[list[Blob]]:
-    while batch := list(itertools.islice(blobs, _BATCH)):
-        yield batch
+def _batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]

@@ -19,7 +19,7 @@ from bot.jobs.errors import AddressUnreadable, JobUnreadable, TooManyJobs
 from bot.jobs.job import OPEN, Job, Painted, State, Way
 from bot.jobs.line import ORDER, in_line, next_turn, orphaned
 from bot.jobs.processes import Processes
-from bot.jobs.retention import Retention
+from bot.jobs.retention import Retention, release
 from bot.jobs.tables import BlobRow, JobRow, SyncRow
 from engine.errors import AtelierError
 from engine.recipe import Recipe
@@ -102,6 +102,7 @@ class Store(Processes, Retention):
             await connection.execute(
                 insert(BlobRow), [{"job": job.id, "role": role, "name": name} for role, name in roles.items()]
             )
+            await release(connection, roles.values())
 
     async def line(self, process: str, pool: str) -> Line:
         """What waits and what runs, as ``process`` sees it."""
@@ -150,7 +151,21 @@ class Store(Processes, Retention):
             )  # fmt: skip
             if done and painted:
                 await self._set_blob(connection, job, "painted", painted.picture)
+                await release(connection, [painted.picture])
         return done
+
+    async def set_painted(self, job: str, process: str, painted: Painted) -> None:
+        """Note where the result is that could not be kept when the painting was done; nothing if it isn't needed."""
+        unkept = (JobRow.painted == "") & (JobRow.cause == "") & (JobRow.process == process)
+        async with self._changing() as connection:
+            changed = await connection.execute(
+                update(JobRow)
+                .where(JobRow.id == job, JobRow.state.in_({State.DELIVERING, State.DELIVERED}), unkept)
+                .values(painted=json.dumps(asdict(painted)))
+            )
+            if changed.rowcount:
+                await self._set_blob(connection, job, "painted", painted.picture)
+            await release(connection, [painted.picture])
 
     async def give_up(self, job: str, cause: AtelierError, process: str | None = None) -> State | None:
         """There will be no result: ``queued`` or ``running → delivering``; from which state, None from neither.

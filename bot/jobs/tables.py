@@ -76,6 +76,19 @@ class BlobRow(Base):
     name: Mapped[str] = mapped_column(String(64), index=True)
 
 
+class HoldRow(Base):
+    """Bytes that are being put and so must not be removed, or the other way round: see :mod:`bot.jobs.retention`."""
+
+    __tablename__ = "holds"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), index=True)
+    act: Mapped[str] = mapped_column(String(16))
+    """``put`` before and while they are written, ``kept`` from then until a job claims them, ``removed``."""
+    until: Mapped[float] = mapped_column(Double)
+    """Unix time by the database's clock, from which on this counts no longer: its process died."""
+
+
 class ProcessRow(Base):
     """A bot process that is alive, as long as it keeps saying so."""
 

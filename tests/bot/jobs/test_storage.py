@@ -1,18 +1,25 @@
 """Room for blobs: nothing that a job needs goes, everything else does, and there is an end to it."""
 
+import contextlib
 import os
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bot.jobs import storage as module
-from bot.jobs.job import State
+from bot.jobs.job import Job, State
 from bot.jobs.storage import Room, Storage
 from bot.jobs.store import Store
 from engine.blobs import Blobs
-from engine.errors import PaintingCancelled, StorageFull
+from engine.errors import PaintingCancelled, StorageFailed, StorageFull
 from tests.bot.jobs.conftest import job
+from tests.bot.jobs.turns import SteppingBlobs, SteppingStore, Turns
+from tests.shaky import new_place
 
 
 @pytest.fixture
@@ -81,6 +88,74 @@ async def test_makes_room_at_the_cost_of_ended_jobs_alone(store: Store, blobs: B
         await storage.check_room(4001)
 
 
+async def test_makes_no_more_room_than_is_needed(store: Store, blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of what was put just now, once no job claims it."""
+    storage = Storage(blobs, store, Room(most=10_000))
+    await store.add(job(content=await storage.put(b"open")), "me", "pool", 3)
+    pictures = [bytes([number]) * 1000 for number in range(10)]
+    for owner, picture in enumerate(pictures):
+        await ended(store, storage, owner, picture)
+    monkeypatch.setattr(module, "UNCLAIMED_FOR", timedelta(hours=1))
+    for _ in range(2):
+        await storage.sweep()
+        assert kept(blobs) == {b"open", b"a common style", *pictures[2:]}
+        assert storage.used == sum(blob.bytes for blob in blobs)
+    await storage.check_room(1500)
+
+
+async def test_forgets_nobody_where_that_makes_no_room(store: Store, blobs: Blobs) -> None:
+    storage = Storage(blobs, store, Room(most=10_000))
+    await store.add(job(content=await storage.put(bytes(9200))), "me", "pool", 3)
+    for owner, picture in enumerate((b"ann's", b"bob's")):
+        await ended(store, storage, owner, picture)
+    await storage.sweep()
+    assert kept(blobs) == {bytes(9200), b"ann's", b"bob's", b"a common style"}
+
+
+async def test_counts_the_same_bytes_once(store: Store, blobs: Blobs) -> None:
+    storage = Storage(blobs, store, Room())
+    for number in range(5):
+        await storage.put_all([b"the same", b"the same", f"another {number}".encode()])
+        assert storage.used == sum(blob.bytes for blob in blobs) == 8 + 9 * (number + 1)
+    name = await storage.put(b"checkpoint")
+    await storage.drop(name)
+    assert storage.used == sum(blob.bytes for blob in blobs)
+    await storage.sweep()
+    assert storage.used == sum(blob.bytes for blob in blobs) == 0
+    await storage.put(b"the same")
+    assert storage.used == 8
+
+
+async def test_goes_by_the_clock_of_the_place(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clock is two hours behind ours: what a worker put just now is not old."""
+    blobs = Blobs(new_place())
+    now = MemoryFileSystem.modified
+    monkeypatch.setattr(MemoryFileSystem, "modified", lambda *place: now(*place) - timedelta(hours=2))
+    blobs.put(b"a checkpoint that is not noted yet")
+    await Storage(blobs, store, Room()).sweep()
+    assert kept(blobs) == {b"a checkpoint that is not noted yet"}
+
+
+async def test_one_blob_that_can_not_be_removed_keeps_none_of_the_others(store: Store, tmp_path: Path) -> None:
+    class Stuck(Blobs):
+        def remove(self, name: str) -> None:
+            if name == stuck:
+                raise StorageFailed("Operation not permitted")
+            super().remove(name)
+
+    blobs = Stuck(str(tmp_path))
+    storage = Storage(blobs, store, Room())
+    stuck, *_ = [blobs.put(f"{number}".encode()) for number in range(40)]
+    for blob in blobs:
+        os.utime(tmp_path / blob.name[:2] / blob.name, (0, 0))
+    for _ in range(40):  # in another order each time; one alone is a trouble that is told
+        with contextlib.suppress(StorageFailed):
+            await storage.sweep()
+        if len(list(blobs)) == 1:
+            break
+    assert [blob.name for blob in blobs] == [stuck]
+
+
 async def test_refuses_what_would_leave_too_little_free(store: Store, blobs: Blobs) -> None:
     free = Storage(blobs, store, Room()).free()
     assert free is not None
@@ -102,3 +177,47 @@ async def test_drops_what_one_job_needed_alone(store: Store, blobs: Blobs) -> No
     for name in (shared, own, own):
         await storage.drop(name)
     assert kept(blobs) == {b"shared"}
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(data=st.data())
+async def test_no_order_of_steps_removes_what_a_job_claims(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
+) -> None:
+    """Members send pictures that were here before, to two processes, while both of these sweep."""
+    monkeypatch.setattr(module, "LOOK_EVERY", 0)
+    folder = tmp_path / uuid4().hex
+    blobs, turns = Blobs(str(folder)), Turns()
+    pictures = {each: f"{each} {folder.name}".encode() * 50 for each in ("nobody's", "an ended job's")}
+    await ended(store, Storage(blobs, store, Room()), 1, pictures["an ended job's"])
+    blobs.put(pictures["nobody's"])
+    for file in folder.glob("*/*"):
+        if data.draw(st.booleans(), label="old"):
+            os.utime(file, (0, 0))
+    processes = [
+        Storage(SteppingBlobs(str(folder), turns), SteppingStore(store, turns), Room(most=200)) for _ in range(2)
+    ]
+    jobs: list[Job] = []
+
+    async def order(storage: Storage, owner: int, *kinds: str) -> None:
+        content, style = await storage.put_all([pictures[kind] for kind in kinds])
+        jobs.append(job(owner, content=content, styles=(style,)))
+        await storage._store.add(jobs[-1], "me", "pool", 1000)
+
+    first = data.draw(st.permutations(["ann", "bob", "sweep", "another sweep"]), label="who acts")
+    runs = data.draw(st.lists(st.integers(1, 12), max_size=8), label="for how long")
+    actors = {
+        "ann": order(processes[0], 1, "nobody's", "an ended job's"),
+        "bob": order(processes[1], 2, "an ended job's", "nobody's"),
+        "sweep": processes[0].sweep(),
+        "another sweep": processes[1].sweep(),
+    }
+    await turns.play({name: actors[name] for name in first}, runs)
+    for each in jobs:
+        assert {blobs.get(name) for name in (each.content, *each.styles)} == set(pictures.values())
+    for storage in processes:
+        await storage.sweep()
+        assert {blob.name for blob in blobs} >= {jobs[0].content, *jobs[0].styles}
+        assert storage.used == sum(blob.bytes for blob in blobs)

@@ -1,0 +1,23 @@
+"""Holds: blobs that are being put or removed."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Make the table."""
+    op.create_table(
+        "holds",
+        sa.Column("id", sa.String(16), primary_key=True),
+        sa.Column("name", sa.String(64), nullable=False, index=True),
+        sa.Column("act", sa.String(16), nullable=False),
+        sa.Column("until", sa.Double, nullable=False),
+    )
+
+
+def downgrade() -> None:
+    """Drop it."""
+    op.drop_table("holds")
