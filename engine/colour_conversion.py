@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from engine import icc
 from engine.colour_space import PQ_PEAK, REFERENCE_WHITE, SRGB, ColourSpace, hlg, pq, pq_signal
 from engine.colour_tags import Tag
 
@@ -45,13 +44,10 @@ Source = ColourSpace | ImageCms.ImageCmsTransform
 """What a picture is converted from: a colour space, or an ICC profile's way to sRGB in mode ``RGB``."""
 
 
-def source_of(tags: Iterable[Tag], mode: Literal["L", "RGB", "CMYK"], *, deep: bool = False) -> Source:
-    """The first of what a file says about its colours that holds for a picture of that mode; else sRGB.
-
-    :param deep: a colour space is preferred to a transform, because the picture has 16 bits for each channel.
-    """
+def source_of(tags: Iterable[Tag], mode: Literal["L", "RGB", "CMYK"]) -> Source:
+    """The first of what a file says about its colours that holds for a picture of that mode; else sRGB."""
     for tag in tags:
-        source = _by_profile(tag, mode, deep=deep) if isinstance(tag, bytes) else tag
+        source = _transform_of(tag, mode) if isinstance(tag, bytes) else tag
         if source is not None and (mode != "CMYK" or isinstance(tag, bytes)):
             return source
     return SRGB
@@ -80,15 +76,13 @@ def in_srgb(image: Image.Image, source: Source, low: Image.Image | None = None) 
     return done
 
 
-def _by_profile(profile: bytes, mode: Literal["L", "RGB", "CMYK"], *, deep: bool) -> Source | None:
+def _transform_of(profile: bytes, mode: Literal["L", "RGB", "CMYK"]) -> Source | None:
     """By an ICC profile, if it is sound and fits the mode. One of RGB fits greys too, as to browsers."""
     with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        sound = ImageCms.ImageCmsProfile(BytesIO(profile))
-        kind = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(sound.profile.xcolor_space.strip())
+        icc = ImageCms.ImageCmsProfile(BytesIO(profile))
+        kind = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(icc.profile.xcolor_space.strip())
         if kind == mode or (kind == "RGB" and mode == "L"):
-            if deep and (space := icc.space_of(profile)):
-                return space
-            transform = ImageCms.buildTransform(sound, ImageCms.createProfile("sRGB"), kind, "RGB")
+            transform = ImageCms.buildTransform(icc, ImageCms.createProfile("sRGB"), kind, "RGB")
             return SRGB if kind == "RGB" and _changes_nothing(transform) else transform
     return None
 

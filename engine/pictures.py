@@ -273,7 +273,6 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
     source = source_of(
         tags_of(format, data, image.info.get("icc_profile")),
         "L" if deep and deep[25] == 4 else _IN_EIGHT_BITS.get(image.mode, "RGB"),
-        deep=deep is not None,
     )
     if seen or shown is not None or (still and still.apple is not None):
         deep = None  # its lower bits are read once more, from a PNG that is simple

@@ -66,6 +66,8 @@ class Painting:
         """Worker and channel of the attempt that runs."""
         self._shunned: set[tuple[str, int]] = set()
         """Workers, by address and process, that left or died: the scheduler may not know yet."""
+        self._blind: set[tuple[str, int]] = set()
+        """Those that could not reach its pictures: others come first."""
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(self._ended)
 
@@ -168,6 +170,8 @@ class Painting:
             self._board.remove(channel)
         if outcome is End.DIED or outcome is End.LEFT or isinstance(outcome, PaintingPaused):
             self._shunned.add(incarnation)
+        elif isinstance(outcome, StorageFailed):
+            self._blind.add(incarnation)
         return outcome
 
     async def _follow(self, client: Client, channel: str, address: str, process: int) -> "Result | End | Exception":
@@ -223,7 +227,8 @@ class Painting:
     def _seats(self, channel: str = "") -> list[Seat]:
         workers = self._pool.workers
         usable = {at: each for at, each in workers.items() if (at, each.process) not in self._shunned}
-        return self._board.seats(usable, apart_from=channel)
+        seeing = {at: each for at, each in usable.items() if (at, each.process) not in self._blind}
+        return self._board.seats(seeing or usable, apart_from=channel)
 
     def _heard(self, channel: str, told: Any) -> None:
         self._begun = True

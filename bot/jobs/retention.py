@@ -48,6 +48,7 @@ class Retention(Transactions):
             .limit(limit)
         )
         async with self._changing() as connection:
+            await connection.execute(delete(HoldRow).where(HoldRow.until < database_time()))
             ids = list((await connection.execute(ended)).scalars())
             await _forget(connection, ids)
         return len(ids)
@@ -72,7 +73,7 @@ class Retention(Transactions):
             .order_by(JobRow.changed_at, BlobRow.job)
         )
         async with self._changing() as connection:
-            # The first statement begins the transaction; in SQLite a change alone keeps other writers out.
+            # In SQLite, a transaction begins and keeps other writers out with the first change.
             await connection.execute(delete(HoldRow).where(HoldRow.until < database_time()))
             if self._engine.dialect.name == "postgresql":
                 await connection.execute(select(func.pg_advisory_xact_lock(_FORGETTING)))
@@ -117,7 +118,7 @@ class Retention(Transactions):
             await connection.execute(update(HoldRow).where(HoldRow.id.in_(holds)).values(act="kept"))
 
     async def begin_removal(self, names: Collection[str], seconds: float, *, young: bool) -> tuple[list[str], set[str]]:
-        """Say that blobs are about to be removed, within that time; ids for :meth:`end_removal`, and which may be.
+        """Say that blobs are about to be removed, within that time; ids for :meth:`let_go`, and which may be.
 
         What was written but not claimed yet may be, unless ``young`` ones are removed as well.
 
@@ -128,8 +129,8 @@ class Retention(Transactions):
             claimed = await _claimed(connection, names, *(("put", "kept") if young else ("put",)))
         return ids, set(names) - claimed
 
-    async def end_removal(self, holds: Collection[str]) -> None:
-        """They are removed, or will not be."""
+    async def let_go(self, holds: Collection[str]) -> None:
+        """They are removed, or what was announced is not done."""
         async with self._changing() as connection:
             await connection.execute(delete(HoldRow).where(HoldRow.id.in_(holds)))
 

@@ -258,6 +258,8 @@ class Jobs:
                 task.cancel()
             elif state is State.DELIVERING and (painting := self._work.paintings.get(job_id)):
                 await painting.cancel()
+            elif state is State.DELIVERING and (resting := self._work.resting.get(job_id)):
+                resting.set()
         await self._replies.keep(mine.keys())
         self._looked = began
         for job_id, state in mine.items():
@@ -302,7 +304,9 @@ class Jobs:
         free = slots + int(slots * AHEAD) - line.running
         begun, places = 0, dict[str, int]()
         for waiting in line.waiting:
-            if waiting.id not in self._working:
+            if waiting.id in self._work.resting:
+                free += 1  # who comes next need not wait for it
+            elif waiting.id not in self._working:
                 if waiting.place > free:
                     places[waiting.id] = waiting.place - begun
                     continue

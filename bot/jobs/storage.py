@@ -15,7 +15,7 @@ import structlog
 from bot import metrics
 from bot.jobs.store import Store
 from engine.blobs import PART, Blobs, name_of, reaching
-from engine.errors import BlobLost, StorageFailed, StorageFull
+from engine.errors import AtelierError, BlobLost, StorageFailed, StorageFull
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -101,9 +101,13 @@ class Storage:
             if time.monotonic() - began > REMOVED_WITHIN:
                 raise StorageFailed(f"{removed} are about to be removed, and still are not")
             await asyncio.sleep(LOOK_EVERY)
-        for name, data in zip(names, pictures, strict=True):
-            await asyncio.to_thread(self.blobs.put, data)
-            self._sizes[name] = self._put[name] = len(data)
+        try:
+            for name, data in zip(names, pictures, strict=True):
+                await asyncio.to_thread(self.blobs.put, data)
+                self._sizes[name] = self._put[name] = len(data)
+        except AtelierError:
+            await self._store.let_go(holds)
+            raise
         metrics.STORAGE_USED.set(self.used)
         await self._store.written(holds)
         return names
@@ -184,7 +188,7 @@ class Storage:
             ends = await asyncio.gather(
                 *(asyncio.to_thread(self._remove_one, name, before, began) for name in going), return_exceptions=True
             )
-            await self._store.end_removal(holds)
+            await self._store.let_go(holds)
             gone |= {name for name, end in zip(going, ends, strict=True) if end is True}
             if failures := [end for end in ends if isinstance(end, BaseException)]:
                 if len(failures) == len(going):

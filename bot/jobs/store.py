@@ -11,6 +11,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy import ColumnElement, delete, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.orm import aliased
 
 from bot.jobs import errors
 from bot.jobs.cipher import Cipher
@@ -123,9 +124,16 @@ class Store(Processes, Retention):
             job, State.RUNNING, {State.QUEUED}, (JobRow.process == process) | orphaned(), process=process, pool=pool
         )
 
-    async def requeue(self, job: str, process: str) -> bool:
-        """Put a running job back into its place in line."""
-        return await self._change(job, State.QUEUED, {State.RUNNING}, JobRow.process == process)
+    async def requeue(self, job: str, process: str, *, last: bool = False) -> bool:
+        """Put a running job back into its place in line, or behind all that wait for the same workers."""
+        others = aliased(JobRow)
+        behind = (
+            select(func.coalesce(func.max(others.turn), 0) + 1)
+            .where(others.state == State.QUEUED, others.pool == JobRow.pool)
+            .scalar_subquery()
+        )
+        turn: dict[str, Any] = {"turn": behind} if last else {}
+        return await self._change(job, State.QUEUED, {State.RUNNING}, JobRow.process == process, **turn)
 
     async def set_checkpoint(self, job: str, process: str, name: str) -> str | None:
         """Go on from here if need be; the name of the checkpoint that may be removed: the last, or this one.

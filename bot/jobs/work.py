@@ -1,8 +1,9 @@
 """The work on one job: it is painted, its result kept, and its end told for as long as that takes."""
 
 import asyncio
-import contextlib
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -47,6 +48,10 @@ class Work:
         self._closing = closing
         self.paintings: dict[str, Painting] = {}
         """What is painted now, by the jobs' ids."""
+        self.resting: dict[str, asyncio.Event] = {}
+        """Jobs in line that wait for a while because their pictures can't be read, and what wakes them."""
+        self._pauses: dict[str, Iterator[float]] = {}
+        """How long each is to wait next."""
 
     async def begin(self, job_id: str) -> None:
         """Take a job out of the line, if it is still there, and see it to its end."""
@@ -66,6 +71,9 @@ class Work:
             return
         except PaintingCancelled:
             pass  # whoever cancelled has noted it
+        except StorageFailed as error:
+            await self._wait_for_store(job_id, error)
+            return
         except AtelierError as error:
             log.warning("job failed", error=repr(error))
             await self._give_up(job_id, error)
@@ -110,14 +118,34 @@ class Work:
             if last:
                 await self._storage.drop(last)
 
+    async def _wait_for_store(self, job_id: str, error: StorageFailed) -> None:
+        """Put a job whose pictures can't be read behind all that wait, and leave it there for longer each time."""
+        pause = next(self._pauses.setdefault(job_id, pauses()))
+        log.warning("the pictures of a job can't be read", reason=error.detail, again_in=pause)
+        await insist(lambda: self._store.requeue(job_id, self._process, last=True))
+        self.resting[job_id] = woken = asyncio.Event()
+        try:
+            await _first(pause, self._closing, woken)
+        finally:
+            del self.resting[job_id]
+
     async def _keep(self, result: Result) -> Painted | None:
         """Keep a result before it is delivered; None where that fails: then it is delivered from memory."""
         try:
             name = await self._storage.put(result.picture)
-        except (StorageFull, StorageFailed) as error:
+        except (StorageFull, StorageFailed, SQLAlchemyError) as error:
             log.warning("a result could not be kept", reason=repr(error))
             return None
         return Painted.of(result, name)
+
+    async def _keep_later(self, job_id: str, result: Result) -> None:
+        """Keep a result as soon as that works, also after it was told: ``/jobs`` shows it again. Not after the end."""
+        for pause in pauses():
+            if await self._closes_within(pause):
+                return
+            if painted := await self._keep(result):
+                await insist(partial(self._store.set_painted, job_id, self._process, painted))
+                return
 
     async def _give_up(self, job_id: str, error: AtelierError) -> None:
         await insist(lambda: self._store.give_up(job_id, error, self._process))
@@ -131,12 +159,24 @@ class Work:
         ending = job.cause or result or await self._result(job)
         if ending is None:
             return
-        way = await self._tell(job, reply, ending)
-        if way is None:
-            return
+        self._pauses.pop(job_id, None)
+        keeping = None
+        if ending is result and job.painted is None:
+            keeping = asyncio.create_task(self._keep_later(job_id, result))
+        try:
+            if way := await self._tell(job, reply, ending, keeping):
+                await self._conclude(job, ending, way)
+                if keeping is not None:
+                    await keeping
+        finally:
+            if keeping is not None:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
+
+    async def _conclude(self, job: Job, ending: Ending, way: Way) -> None:
         end = _end(ending)
-        self._replies.drop(job_id)
-        if await insist(lambda: self._store.conclude(job_id, self._process, end, way)):
+        self._replies.drop(job.id)
+        if await insist(lambda: self._store.conclude(job.id, self._process, end, way)):
             cause = "" if isinstance(ending, Result) else type(ending).__name__
             metrics.ENDED.labels(end.value, cause).inc()
             metrics.DELIVERIES.labels(way).inc()
@@ -144,8 +184,11 @@ class Work:
         if job.checkpoint:
             await self._storage.drop(job.checkpoint)
 
-    async def _tell(self, job: Job, reply: Reply, ending: Ending) -> Way | None:
-        """The way in which it was told; None if the bot goes down before it is."""
+    async def _tell(self, job: Job, reply: Reply, ending: Ending, keeping: "asyncio.Task[None] | None") -> Way | None:
+        """The way in which it was told; None if the bot goes down before it is.
+
+        A result that is still ``keeping`` is in memory alone: it can't be left for ``/jobs``.
+        """
         for pause in pauses():
             try:
                 return await reply.deliver(ending)
@@ -153,7 +196,7 @@ class Work:
                 log.warning("delivery delayed", reason=error.detail, again_in=pause)
             except Exception:
                 log.exception("delivery failed", again_in=pause)
-            if self._expired(job):
+            if self._expired(job) and (keeping is None or keeping.done()):
                 return "kept"
             if await self._closes_within(pause):
                 return None
@@ -181,10 +224,18 @@ class Work:
 
     async def _closes_within(self, seconds: float) -> bool:
         """Wait that long, or until the bot goes down."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._closing.wait()
+        await _first(seconds, self._closing)
         return self._closing.is_set()
+
+
+async def _first(seconds: float, *events: asyncio.Event) -> None:
+    """Wait for the first of them, or that long."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 def _end(ending: Ending) -> State:

@@ -23,6 +23,7 @@ from fsspec.implementations.local import LocalFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine import worker
 from engine.blobs import Blobs
 from engine.errors import BlobLost, StorageFailed, StorageFull
 from tests.shaky import ClientError, Shaky, new_place
@@ -177,6 +178,20 @@ def test_a_store_without_room_is_told_apart(blobs: Blobs) -> None:
             blobs.put(b"more")
 
 
+def test_a_worker_that_reaches_no_store_loses_a_checkpoint_at_most() -> None:
+    """What it can't write costs nothing, and what it can't read is tried for again: it is not lost."""
+    blobs = Blobs(new_place())
+    name = blobs.put(b"a checkpoint")
+    for trouble in TROUBLES:
+        with Shaky.troubled(trouble):
+            assert worker._saved(blobs, b"another checkpoint") is None
+            with pytest.raises(StorageFailed):
+                worker._checkpoint(blobs, name)
+            assert Shaky.raised
+    assert worker._checkpoint(blobs, name) == b"a checkpoint"
+    assert worker._checkpoint(blobs, "0" * 64) is None
+
+
 # --- On disk ---
 
 
@@ -283,6 +298,7 @@ def test_a_place_that_can_not_be_used_says_why(tmp_path: Path) -> None:
 
 LIMITED = """
 import resource, signal, sys
+from engine import worker
 from engine.blobs import Blobs
 from engine.errors import StorageFull
 
@@ -309,6 +325,7 @@ def test_bytes_for_which_there_is_no_room_leave_nothing_behind(tmp_path: Path) -
 
 PUTTING = """
 import sys
+from engine import worker
 from engine.blobs import Blobs
 
 blobs, number = Blobs(sys.argv[1]), 0
