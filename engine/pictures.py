@@ -274,8 +274,8 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
         tags_of(format, data, image.info.get("icc_profile")),
         "L" if deep and deep[25] == 4 else _IN_EIGHT_BITS.get(image.mode, "RGB"),
     )
-    if seen or shown is not None or (still and still.apple is not None):
-        deep = None  # its lower bits are read once more, from a PNG that is simple
+    if still and deep and (still.apple is not None or still.canvas != struct.unpack_from(">II", deep, 16)):
+        deep = None  # the lower bits would have to be put in order and place too
     # The mean of black and white is another grey in each curve, and of linear light 8 bits keep few dark greys.
     first = (
         isinstance(source, ColourSpace)
@@ -425,24 +425,29 @@ def _eight_bits(image: Image.Image) -> Image.Image:
             return image.convert("RGB")
 
 
-def _sixteen_bits(image: Image.Image, png: bytes) -> tuple[Image.Image, Image.Image | None]:
+def _sixteen_bits(image: Image.Image, data: bytes) -> tuple[Image.Image, Image.Image | None]:
     """Without alpha, the upper and the lower eight bits of a PNG's channels, or mode ``I;16``, which has both.
 
-    :param image: what Pillow has made of ``png``: it drops the lower bits of all but grey.
+    :param image: what Pillow has made of the PNG: it drops the lower bits of all but grey.
     """
+
+    def opened(file: bytes) -> ImageFile.ImageFile:
+        lower = PngImagePlugin.PngImageFile(BytesIO(file))
+        if data[25] != 4:
+            # Read as little-endian, the lower byte is the one that Pillow keeps.
+            lower.tile = [tile._replace(args=f"{lower.mode};16L") for tile in lower.tile]
+        return lower
+
     if image.mode == "I;16":
         image.info.pop("transparency", None)
         return image, None
-    if png[25] == 4:
+    if data[25] == 4:
         # Grey and alpha of 16 bits are, byte for byte, a picture of four channels of 8.
-        header = b"IHDR" + png[16:24] + bytes((8, 6)) + png[26:29]
-        png = png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
-        with PngImagePlugin.PngImageFile(BytesIO(png)) as both:
-            return both.getchannel("R"), both.getchannel("G")
-    with PngImagePlugin.PngImageFile(BytesIO(png)) as lower:
-        # Read as little-endian, the lower byte is the one that Pillow keeps.
-        lower.tile = [tile._replace(args=f"{lower.mode};16L") for tile in lower.tile]
-        return image.convert("RGB"), lower.convert("RGB")
+        header = b"IHDR" + data[16:24] + bytes((8, 6)) + data[26:29]
+        file = data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+        both = truncated.load(headers.Format.PNG, file, opened, ended=True).image
+        return both.getchannel("R"), both.getchannel("G")
+    return image.convert("RGB"), truncated.load(headers.Format.PNG, data, opened, ended=True).image.convert("RGB")
 
 
 def _flattened(rgb: Image.Image, alpha: Image.Image) -> Image.Image:

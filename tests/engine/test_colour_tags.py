@@ -116,6 +116,22 @@ def test_a_picture_that_is_scaled_comes_as_the_scaled_picture_would() -> None:
         assert np.abs(np.asarray(decode(data, longer_side=50).rgb) - expected).max() <= 4
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("kept", [0.9, 1.0])
+def test_a_truncated_png_keeps_its_colours_and_its_sixteen_bits(channels: int, kept: float) -> None:
+    light = truth.linear(CHART[:4].repeat(12, axis=0))[..., : 1 if channels < 3 else 3]
+    light = light * np.random.default_rng(0).uniform(0.9, 1, (48, 48, 1))  # else it is compressed to next to nothing
+    expected = 255 * truth.srgb_signal(light)
+    if channels in {2, 4}:
+        light = np.concatenate([light, np.ones_like(light[..., :1])], axis=2)
+    levels = levels_of(light, 16)
+    whole = png_of(levels, 16, gama(1))
+    picture = decode(whole[: round(len(whole) * kept) - 12])
+    assert picture.shown is not None
+    got = np.asarray(picture.rgb)[:32].astype(float)
+    assert np.abs(got - expected[:32]).max() <= 1
+
+
 # --- Which word counts ---
 
 
