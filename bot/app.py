@@ -79,7 +79,7 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         await client.login(token)
         store = await stack.enter_async_context(open_store(settings))
         client.executor = await stack.enter_async_context(
-            Executor.open(settings.worker, settings.blobs, settings.scheduler, security(settings))
+            Executor.open(settings.worker, settings.scheduler, security(settings))
         )
         for worker in await client.executor.workers():
             log.info("worker ready", device=worker.device, name=worker.name, precision=worker.precision)

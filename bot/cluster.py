@@ -90,6 +90,9 @@ def worker(
     threads: Annotated[
         int | None, typer.Option(envvar="THREADS", help="Cores for each worker.", min=1, show_default="all")
     ] = None,
+    blobs: Annotated[
+        str, typer.Option(envvar="BLOBS_URL", help="Where pictures and checkpoints are: the bot's place.")
+    ] = "",
     weights: Annotated[str, typer.Option(envvar="VGG19_WEIGHTS", help="embedded, torchvision or a file.")] = "embedded",
     memory: Annotated[
         int | None,
@@ -125,6 +128,7 @@ def worker(
             threads=threads,
             memory=memory and memory * 2**20,
             limits=Limits(bytes=max_picture_mb * 2**20, pixels=max_picture_megapixels * 1_000_000),
+            blobs=blobs,
         )
         plan = WorkersPlan(scheduler, settings, _tls(tls_ca, tls_certificate, tls_key), host, port, beside)
         return await keep(plan, partial(logs.configure, log_level, log_format))

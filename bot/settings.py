@@ -65,6 +65,19 @@ def _known_database(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+def _one_place(value: str | None) -> str | None:
+    """Refuse here what no bot and no worker opens."""
+    if value is None:
+        return None
+    from engine.blobs import one_place
+    from engine.errors import StorageUnsafe
+
+    try:
+        return one_place(value)
+    except StorageUnsafe as error:
+        raise _wrong("a folder or the URL of one place is expected here, without '::'") from error
+
+
 def _usable_keys(value: SecretStr | None) -> SecretStr | None:
     """Refuse what no address could be encrypted with."""
     if value is None:
@@ -115,7 +128,7 @@ class Settings(BaseSettings):
     database_url: Annotated[Secret, AfterValidator(_known_database)] = None
     secret_key_file: Path | None = None
     secret_key: Annotated[Secret, AfterValidator(_usable_keys)] = None
-    blobs_url: str | None = None
+    blobs_url: Annotated[str | None, AfterValidator(_one_place)] = None
     keep_days: float = Field(default=7, ge=0, le=3650)
     max_storage_mb: int = Field(default=10240, ge=100)
     min_free_mb: int = Field(default=256, ge=0)
@@ -197,4 +210,5 @@ class Settings(BaseSettings):
             threads=self.threads,
             memory=self.worker_memory_mb and self.worker_memory_mb * MEGABYTE,
             limits=self.limits,
+            blobs=self.blobs,
         )

@@ -19,7 +19,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from engine import private
-from engine.errors import AtelierError, BlobLost, StorageFailed, StorageFull
+from engine.errors import AtelierError, BlobLost, StorageFailed, StorageFull, StorageUnsafe
 
 PART = ".part"
 """How the name of a file ends that is still being written, or whose writer died."""
@@ -65,6 +65,18 @@ def name_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def one_place(url: str) -> str:
+    """``url``, where it names one place.
+
+    Raises:
+        StorageUnsafe: it is empty, or a chain of places (``::``). The parts of a chain read each other's files as
+            directories, templates and archives, so that what is kept at one decides what is opened next.
+    """
+    if not url or "::" in url:
+        raise StorageUnsafe(f"BLOBS_URL is {url!r}: set it to a folder or to the URL of one place, without '::'.")
+    return url
+
+
 class Blobs:
     """Every call blocks for I/O: from an event loop, call it in a thread. Safe to use from several threads.
 
@@ -72,8 +84,12 @@ class Blobs:
     """
 
     def __init__(self, url: str) -> None:
-        """``url`` is a folder or any URL that fsspec opens (``s3://bucket/atelier``); it need not be there yet."""
-        self.url = url
+        """``url`` is a folder or any URL that fsspec opens (``s3://bucket/atelier``); it need not be there yet.
+
+        Raises:
+            StorageUnsafe: see :func:`one_place`.
+        """
+        self.url = one_place(url)
         self._files, self._root = fsspec.core.url_to_fs(url)
 
     @property

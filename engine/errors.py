@@ -130,6 +130,10 @@ class StorageFailed(AtelierError):
         self.detail = detail
 
 
+class StorageUnsafe(OperatorError):
+    """The place of kept bytes is none that may be opened; the message says what to do."""
+
+
 class VersionMismatch(OperatorError):
     """A worker of version ``found`` refused what a bot of version ``wanted`` asked for: it would paint differently."""
 

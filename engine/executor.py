@@ -49,9 +49,8 @@ _DASK: Final = {
 class Executor:
     """A connection to workers. Make one with :meth:`open`."""
 
-    def __init__(self, version: str, blobs: str, pool: Pool) -> None:
+    def __init__(self, version: str, pool: Pool) -> None:
         self._version = version
-        self._blobs = blobs
         self._pool = pool
         self._board = Board()
         self._paintings: WeakSet[Painting] = WeakSet()
@@ -60,12 +59,12 @@ class Executor:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, settings: WorkerSettings, blobs: str, scheduler: str | None = None, security: Security | None = None
+        cls, settings: WorkerSettings, scheduler: str | None = None, security: Security | None = None
     ) -> AsyncIterator[Self]:
         """Start an embedded cluster of one worker process, or connect to ``scheduler`` (``tcp://…``, ``tls://…``).
 
-        ``blobs`` is the URL (see :class:`engine.blobs.Blobs`) where bots and workers alike find pictures and
-        checkpoints by name. Leaving cancels what runs and stops what was started.
+        The settings are the embedded worker's; of others, only their version is compared. Leaving cancels what runs and
+        stops what was started.
 
         Raises:
             WeightsUnavailable, DeviceUnavailable: the embedded worker can't paint with these settings.
@@ -84,7 +83,7 @@ class Executor:
             if embedded and pool.other_versions:  # nobody else will come: whatever was submitted would wait for ever
                 (found,) = pool.other_versions
                 raise VersionMismatch(needed, found)
-            executor = cls(needed, blobs, pool)
+            executor = cls(needed, pool)
             try:
                 yield executor
             finally:
@@ -150,7 +149,7 @@ class Executor:
         See :func:`engine.painting.paint` for the arguments. A checkpoint that is lost or damaged means to begin anew.
         Checkpoints are told as names of blobs too: whoever keeps the last one removes those before it, nobody else.
         """
-        order = Order(self._version, self._blobs, recipe, content, tuple(styles), resume, max_bytes, CHECKPOINT_EVERY)
+        order = Order(self._version, recipe, content, tuple(styles), resume, max_bytes, CHECKPOINT_EVERY)
         painting = Painting(order, self._pool, self._board)
         self._paintings.add(painting)
         return painting

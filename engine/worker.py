@@ -59,6 +59,8 @@ class WorkerSettings:
     memory: int | None = None
     """Bytes of data that a worker on a CPU may hold before a painting fails as out of memory; None for no limit."""
     limits: Limits = field(default_factory=Limits)
+    blobs: str = ""
+    """The URL (see :class:`engine.blobs.Blobs`) where this worker finds pictures and keeps checkpoints, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,11 +249,12 @@ def check_picture(data: bytes) -> AtelierError | None:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """All that a worker needs to know of a painting; pictures and checkpoint by the names of their blobs."""
+    """All that a worker needs to know of a painting; pictures and checkpoint by the names of their blobs.
+
+    Where those are is the worker's own setting: whoever may order a painting may not have a worker open a place.
+    """
 
     version: str
-    blobs: str
-    """The URL that those names are found under."""
     recipe: Recipe
     content: str
     styles: Sequence[str]
@@ -302,7 +305,7 @@ def _painted(studio: Studio, queue: Queue, order: Order, stop: Stop) -> Result:
     from engine.painting import Pace, paint
     from engine.vgg19 import resident
 
-    blobs = Blobs(order.blobs)
+    blobs = Blobs(studio.settings.blobs)
     decode = decoder.resident(studio.settings.limits).decode
     compute = studio.compute(order.recipe.precision)
     painting = paint(

@@ -1,6 +1,7 @@
 """What tests of several rooms share: one cluster of real workers for the whole run."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import dask
 import pytest
@@ -14,7 +15,13 @@ WORKER = WorkerSettings(device="cpu", precision="float32", threads=1)
 
 
 @pytest.fixture(scope="session")
-def scheduler() -> Iterator[str]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where the worker of :func:`scheduler` has pictures and checkpoints."""
+    return str(tmp_path_factory.mktemp("blobs"))
+
+
+@pytest.fixture(scope="session")
+def scheduler(place: str) -> Iterator[str]:
     """The address of a scheduler with one painting worker, as an operator would start them."""
     with (
         dask.config.set(
@@ -28,7 +35,7 @@ def scheduler() -> Iterator[str]:
             threads_per_worker=THREADS,
             processes=True,
             dashboard_address="127.0.0.1:0",
-            **worker_options(WORKER),
+            **worker_options(replace(WORKER, blobs=place)),
         ) as cluster,
     ):
         yield cluster.scheduler_address

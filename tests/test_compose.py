@@ -131,6 +131,6 @@ class TestCertificates:
         assert SERVICES[name]["depends_on"]["certs"]["condition"] == "service_completed_successfully"
 
     def test_the_bot_and_all_workers_share_the_pictures(self) -> None:
-        place = SERVICES["bot"]["environment"]["BLOBS_URL"]
-        shared = {mounts(SERVICES[name])[place] for name in ("bot", "worker", "gpu-worker")}
+        painting = [SERVICES[name] for name in ("bot", "worker", "gpu-worker")]
+        shared = {mounts(service)[service["environment"]["BLOBS_URL"]] for service in painting}
         assert len(shared) == 1

@@ -2,8 +2,8 @@
 
 Whoever holds a certificate of the cluster may, and may only:
 
-- have pictures checked and painted (:data:`engine.cluster.unpickling.TASKS`), with whatever arguments: the place of the
-  blobs is one of them, so a worker reads and writes blobs wherever fsspec lets it;
+- have pictures checked and painted (:data:`engine.cluster.unpickling.TASKS`), with whatever arguments: the names of the
+  blobs are among them, their place is not;
 - ask who is there and what runs, and fetch a result whose key they know;
 - cancel, by its key, what somebody else has asked for;
 - join as a worker, and be given other people's pictures to paint.

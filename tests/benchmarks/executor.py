@@ -77,7 +77,7 @@ async def measure() -> Table:
     with tempfile.TemporaryDirectory() as folder:
         blobs = Blobs(folder)
         content, style = (blobs.put(drawn(name).read_bytes()) for name in ("content.jpg", "style.jpg"))
-        async with Executor.open(WorkerSettings(), folder) as executor:
+        async with Executor.open(WorkerSettings(blobs=folder)) as executor:
             for told, measured in (("cancel at {} px frees the worker", freed_after), ("pause at {} px", paused_after)):
                 for size in (256, 512, 1024):
                     seconds = [await measured(executor, content, style, size) for _ in range(REPEATS)]

@@ -61,7 +61,7 @@ async def discord() -> AsyncIterator[LocalDiscord]:
 
 
 @pytest.fixture
-def settings(discord: LocalDiscord, scheduler: str, tmp_path: Path) -> Settings:
+def settings(discord: LocalDiscord, scheduler: str, place: str, tmp_path: Path) -> Settings:
     """An operator's settings for that Discord."""
     return Settings(
         _env_file=None,
@@ -70,6 +70,7 @@ def settings(discord: LocalDiscord, scheduler: str, tmp_path: Path) -> Settings:
         discord_gateway_url=discord.gateway_url,
         discord_cdn_url=discord.cdn_url,
         data_directory=tmp_path / "data",
+        blobs_url=place,
         scheduler=scheduler,
         max_picture_mb=1,
     )

@@ -56,6 +56,14 @@ def test_each_command_explains_itself(command: list[str]) -> None:
     assert len(told) > 200
 
 
+@pytest.mark.parametrize("place", [[], ["--blobs", "simplecache::s3://bucket/atelier"]])
+def test_a_worker_is_told_where_the_pictures_are(place: list[str]) -> None:
+    code, told = said("worker", "--scheduler", "tcp://127.0.0.1:9", *place)
+    assert code == 1
+    assert "BLOBS_URL" in told
+    assert "one place" in told
+
+
 class TestTheBot:
     def test_speaks_to_a_scheduler_by_tls(self, tmp_path: Path) -> None:
         said("cluster", "certs", "--out", str(tmp_path))

@@ -292,6 +292,8 @@ def test_another_database_is_taken_as_it_is() -> None:
 def test_blobs_lie_in_the_data_directory_or_elsewhere(tmp_path: Path) -> None:
     assert Settings(data_directory=Path("my data")).blobs == str(tmp_path / "my data" / "blobs")
     assert Settings(blobs_url="s3://bucket/atelier").blobs == "s3://bucket/atelier"
+    with pytest.raises(ValidationError, match="one place"):
+        Settings(blobs_url="simplecache::s3://bucket/atelier")
 
 
 def test_workers_are_told_what_concerns_them() -> None:

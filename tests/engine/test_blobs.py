@@ -1,8 +1,10 @@
 """Bytes under their own hash: on disk, and where fsspec reaches."""
 
 import asyncio
+import base64
 import errno
 import hashlib
+import json
 import os
 import signal
 import stat
@@ -25,7 +27,7 @@ from hypothesis import strategies as st
 
 from engine import worker
 from engine.blobs import Blobs
-from engine.errors import BlobLost, StorageFailed, StorageFull
+from engine.errors import BlobLost, StorageFailed, StorageFull, StorageUnsafe
 from tests.shaky import ClientError, Shaky, new_place
 
 ROOT = Path(__file__).parents[2]
@@ -352,3 +354,20 @@ def test_a_crash_in_the_midst_of_putting_leaves_no_half(tmp_path: Path) -> None:
         for blob in disk:
             if not blob.name.endswith(".part"):
                 assert hashlib.sha256(disk.get(blob.name)).hexdigest() == blob.name
+
+
+class TestOnePlace:
+    @pytest.mark.parametrize("url", ["", "simplecache::s3://bucket/atelier", "dir::/folder", "zip://*::/folder/a.zip"])
+    def test_alone_is_opened(self, url: str) -> None:
+        with pytest.raises(StorageUnsafe, match=r"BLOBS_URL .* one place"):
+            Blobs(url)
+
+    def test_no_template_is_rendered(self, tmp_path: Path) -> None:
+        """As fsspec's references are where they are a document within the URL."""
+        target = tmp_path / "owned"
+        code = f"{{{{ cycler.__init__.__globals__.os.mkdir('{target}') }}}}"
+        document = json.dumps({"version": 1, "gen": [{"key": code, "url": "a", "dimensions": {"i": {"stop": 1}}}]})
+        url = f"reference://::data:application/json;base64,{base64.b64encode(document.encode()).decode()}"
+        with pytest.raises(StorageUnsafe):
+            Blobs(url)
+        assert not target.exists()

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
@@ -64,9 +65,9 @@ ENDLESS = Recipe(size=64, steps=10_000)
 
 
 @pytest.fixture(scope="module")
-def blobs(tmp_path_factory: pytest.TempPathFactory) -> Blobs:
+def blobs(place: str) -> Blobs:
     """Where this module's pictures and checkpoints are, the two pictures among them."""
-    blobs = Blobs(str(tmp_path_factory.mktemp("blobs")))
+    blobs = Blobs(place)
     assert (blobs.put(CONTENT), blobs.put(STYLE)) == (CONTENT_NAME, STYLE_NAME)
     return blobs
 
@@ -74,7 +75,7 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> Blobs:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def embedded(blobs: Blobs) -> AsyncIterator[Executor]:
     """An executor with a worker of its own."""
-    async with Executor.open(SETTINGS, blobs.url) as executor:
+    async with Executor.open(replace(SETTINGS, blobs=blobs.url)) as executor:
         yield executor
 
 
@@ -370,7 +371,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_a_full_disk_costs_checkpoints_but_not_the_painting(
-    embedded: Executor, monkeypatch: pytest.MonkeyPatch, tiny_disk: Path
+    monkeypatch: pytest.MonkeyPatch, tiny_disk: Path
 ) -> None:
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
     blobs = Blobs(str(tiny_disk))
@@ -378,10 +379,10 @@ async def test_a_full_disk_costs_checkpoints_but_not_the_painting(
     with contextlib.suppress(OSError), (tiny_disk / "filler").open("wb", buffering=0) as filler:
         while True:
             filler.write(bytes(4096))
-    monkeypatch.setattr(embedded, "_blobs", blobs.url)
-    painting = begin(embedded, Recipe(size=64, steps=20))
-    events = [event async for event in painting]
-    assert (await painting.result()).steps == 20
+    async with Executor.open(replace(SETTINGS, blobs=blobs.url)) as executor:
+        painting = begin(executor, Recipe(size=64, steps=20))
+        events = [event async for event in painting]
+        assert (await painting.result()).steps == 20
     assert {event.checkpoint for event in events} == {None}
 
 
@@ -481,7 +482,7 @@ async def test_a_picture_is_looked_at_again_when_the_connection_goes_meanwhile(
         await future.client.close()
         raise AttributeError("'NoneType' object has no attribute 'send_recv'")
 
-    async with Executor.open(SETTINGS, blobs.url, scheduler) as executor:
+    async with Executor.open(SETTINGS, scheduler) as executor:
         monkeypatch.setattr(executor_module, "answer", broken)
         with pytest.raises(NotAPicture):
             await executor.check(b"no picture")
@@ -494,7 +495,7 @@ async def test_a_fault_of_ours_in_a_look_is_not_repeated(
     async def faulty(*_: Any) -> NoReturn:
         raise AttributeError("a bug")
 
-    async with Executor.open(SETTINGS, blobs.url, scheduler) as executor:
+    async with Executor.open(SETTINGS, scheduler) as executor:
         monkeypatch.setattr(executor_module, "answer", faulty)
         with pytest.raises(AttributeError, match="a bug"):
             await executor.check(CONTENT)
@@ -505,8 +506,8 @@ async def test_a_fault_of_ours_in_a_look_is_not_repeated(
 
 async def test_two_bots_share_a_worker(scheduler: str, blobs: Blobs) -> None:
     async with (
-        Executor.open(SETTINGS, blobs.url, scheduler) as one,
-        Executor.open(SETTINGS, blobs.url, scheduler) as other,
+        Executor.open(SETTINGS, scheduler) as one,
+        Executor.open(SETTINGS, scheduler) as other,
     ):
         assert await process(one) == await process(other)
         assert await one.slots() == await other.slots() == 1
@@ -516,8 +517,8 @@ async def test_two_bots_share_a_worker(scheduler: str, blobs: Blobs) -> None:
 
 
 async def test_a_bot_that_leaves_takes_its_paintings_along(scheduler: str, blobs: Blobs) -> None:
-    async with Executor.open(SETTINGS, blobs.url, scheduler) as staying:
-        async with Executor.open(SETTINGS, blobs.url, scheduler) as leaving:
+    async with Executor.open(SETTINGS, scheduler) as staying:
+        async with Executor.open(SETTINGS, scheduler) as leaving:
             painting = begin(leaving)
             await first(painting)
         with pytest.raises(PaintingCancelled):
@@ -531,7 +532,7 @@ async def test_a_painting_goes_on_when_a_worker_of_a_shared_scheduler_is_killed(
     scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
-    async with Executor.open(SETTINGS, blobs.url, scheduler) as executor:
+    async with Executor.open(SETTINGS, scheduler) as executor:
         painting = begin(executor)
         steps = [(await first(painting, lambda event: event.checkpoint and event.step > 5)).step]
         os.kill(await process(executor), signal.SIGKILL)
@@ -546,7 +547,7 @@ async def test_nothing_is_kept_of_what_has_ended(scheduler: str, blobs: Blobs) -
     gc.disable()  # an error refers to its traceback, and that to whatever raised it
     try:
         async with (
-            Executor.open(SETTINGS, blobs.url, scheduler) as executor,
+            Executor.open(SETTINGS, scheduler) as executor,
             Client(scheduler, asynchronous=True, set_as_default=False) as observer,
         ):
             await begin(executor, Recipe(size=64, steps=1)).result()
@@ -565,7 +566,7 @@ async def test_nothing_is_kept_of_what_has_ended(scheduler: str, blobs: Blobs) -
 
 async def test_a_worker_refuses_what_it_would_paint_differently(scheduler: str, blobs: Blobs) -> None:
     """Whoever sends it: our own bots send it none."""
-    order = Order("another", blobs.url, Recipe(size=64, steps=1), CONTENT_NAME, [STYLE_NAME], None, None, 10.0)
+    order = Order("another", Recipe(size=64, steps=1), CONTENT_NAME, [STYLE_NAME], None, None, 10.0)
     async with Client(scheduler, asynchronous=True, set_as_default=False) as client:
         refused = await client.submit(paint_picture, "a channel", order, pure=False)
     assert isinstance(refused, VersionMismatch)
@@ -583,7 +584,7 @@ from engine.worker import WorkerSettings
 
 async def main():
     scheduler, folder, content, style = sys.argv[1:]
-    async with Executor.open(WorkerSettings(), folder, scheduler) as executor:
+    async with Executor.open(WorkerSettings(), scheduler) as executor:
         await executor.workers()
         await executor.check(Blobs(folder).get(content))
         async for event in executor.submit(Recipe(size=64, steps=10_000), content, [style]):
@@ -609,7 +610,7 @@ async def test_a_bot_that_dies_leaves_no_painting_behind_and_never_had_torch(sch
     with bot(scheduler, blobs.url, CONTENT_NAME, STYLE_NAME) as dying:
         assert dying.stdout is not None
         assert await asyncio.to_thread(dying.stdout.readline) == "painting\n"
-    async with Executor.open(SETTINGS, blobs.url, scheduler) as staying:
+    async with Executor.open(SETTINGS, scheduler) as staying:
         painting = begin(staying)
         assert (await first(painting)).step == 1
         await painting.cancel()
@@ -620,13 +621,13 @@ async def test_a_bot_that_dies_leaves_no_painting_behind_and_never_had_torch(sch
 
 async def test_weights_that_no_worker_can_read_fail_at_once(blobs: Blobs) -> None:
     with pytest.raises(WeightsUnavailable, match=r"no weights file at /nowhere/vgg19\.pt"):
-        async with Executor.open(WorkerSettings(weights="/nowhere/vgg19.pt"), blobs.url):
+        async with Executor.open(WorkerSettings(weights="/nowhere/vgg19.pt")):
             pass
 
 
 async def test_a_device_that_the_worker_does_not_have_fails_at_once(blobs: Blobs) -> None:
     with pytest.raises(DeviceUnavailable, match="use auto, cpu, cuda or cuda:N"):
-        async with Executor.open(WorkerSettings(device="gpu"), blobs.url):
+        async with Executor.open(WorkerSettings(device="gpu")):
             pass
 
 
@@ -636,7 +637,7 @@ async def test_a_worker_of_another_version_than_ours_fails_at_once(
     """What is installed changed between our start and its own: nothing would ever be painted."""
     monkeypatch.setattr(executor_module, "version", lambda weights: "another")
     with pytest.raises(VersionMismatch) as told:
-        async with Executor.open(SETTINGS, blobs.url):
+        async with Executor.open(SETTINGS):
             pass
     assert (told.value.wanted, told.value.found) == ("another", version(SETTINGS.weights))
 
@@ -646,5 +647,5 @@ async def test_an_address_where_nobody_answers_is_an_error_that_says_what_to_do(
 ) -> None:
     monkeypatch.setattr(pool, "CONNECT", 1.0)
     with pytest.raises(OSError, match=r"at tcp://127\.0\.0\.1:9 within 1 s .* Start it, or unset SCHEDULER"):
-        async with Executor.open(SETTINGS, blobs.url, "tcp://127.0.0.1:9"):
+        async with Executor.open(SETTINGS, "tcp://127.0.0.1:9"):
             pass

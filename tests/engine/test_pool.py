@@ -68,8 +68,8 @@ async def test_a_painting_outlives_its_scheduler(
     port = free_port()
     with contextlib.ExitStack() as stack:
         scheduler = stack.enter_context(machines.scheduler(port))
-        stack.enter_context(machines.worker(port))
-        async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
+        stack.enter_context(machines.worker(port, blobs=blobs.url))
+        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
             before = executor.pool
             painting = begin(executor, blobs, recipe)
             steps = [(await first(painting, lambda event: event.step > 10)).step]
@@ -100,7 +100,7 @@ async def test_a_painting_outlives_its_scheduler(
 async def test_what_waits_for_a_scheduler_can_be_cancelled_and_paused(blobs: Blobs) -> None:
     port = free_port()
     with machines.scheduler(port) as scheduler:
-        async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
+        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
             paintings = [begin(executor, blobs, Recipe(size=64)) for _ in range(4)]
             await paintings[0].cancel()
             await paintings[1].pause()
@@ -124,8 +124,12 @@ async def test_a_worker_that_leaves_hands_its_painting_on_as_it_is(
     """No checkpoint was due yet, and still no step is done twice."""
     recipe = Recipe(size=64, steps=80)
     port = free_port()
-    with machines.scheduler(port), machines.worker(port) as one, machines.worker(port) as other:
-        async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
+    with (
+        machines.scheduler(port),
+        machines.worker(port, blobs=blobs.url) as one,
+        machines.worker(port, blobs=blobs.url) as other,
+    ):
+        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
             painting = begin(executor, blobs, recipe)
             steps = [(await first(painting)).step]
 
@@ -147,17 +151,21 @@ async def test_a_worker_that_leaves_hands_its_painting_on_as_it_is(
 async def test_a_painting_waits_for_the_first_worker_to_come(blobs: Blobs) -> None:
     port = free_port()
     with machines.scheduler(port):
-        async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
+        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
             assert await executor.slots() == 0
             painting = begin(executor, blobs, Recipe(size=64, steps=2))
-            with machines.worker(port):
+            with machines.worker(port, blobs=blobs.url):
                 assert (await painting.result()).steps == 2
 
 
 async def test_the_next_painting_goes_to_the_worker_that_was_measured_to_be_faster(blobs: Blobs) -> None:
     port = free_port()
-    with machines.scheduler(port), machines.worker(port), machines.worker(port, threads=2, precision="bfloat16"):
-        async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
+    with (
+        machines.scheduler(port),
+        machines.worker(port, blobs=blobs.url),
+        machines.worker(port, blobs=blobs.url, threads=2, precision="bfloat16"),
+    ):
+        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
 
             async def both() -> bool:
                 return await executor.slots() == 2
@@ -197,8 +205,8 @@ async def test_workers_of_another_version_are_not_there_and_are_told_of_once(
     caplog.set_level(logging.WARNING, "engine")
     port = free_port()
     started = {} if named else {"resources": resources(SETTINGS)}
-    with machines.scheduler(port), machines.worker(port, started, weights=other_weights()):
-        async with Executor.open(SETTINGS, blobs.url, f"tcp://127.0.0.1:{port}") as executor:
+    with machines.scheduler(port), machines.worker(port, started, blobs=blobs.url, weights=other_weights()):
+        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
             for _ in range(3):
                 assert await executor.workers() == []
             assert await executor.slots() == 0
@@ -206,5 +214,5 @@ async def test_workers_of_another_version_are_not_there_and_are_told_of_once(
             assert version(SETTINGS.weights) in told
             assert version(other_weights()) in told
             painting = begin(executor, blobs, Recipe(size=64, steps=2))
-            with machines.worker(port):
+            with machines.worker(port, blobs=blobs.url):
                 assert (await painting.result()).steps == 2

@@ -185,7 +185,7 @@ async def _ask(setting: Setting) -> Used:
             await painting.result()
             used.jobs += setting.since <= time.time() < setting.until
 
-    async with Executor.open(WorkerSettings(), tempfile.gettempdir(), await _address(setting)) as executor:
+    async with Executor.open(WorkerSettings(), await _address(setting)) as executor:
         while await executor.slots() < case.workers:  # noqa: ASYNC110 - it tells nobody when it changes
             await asyncio.sleep(0.2)
         asking = [asyncio.create_task(one()) for _ in range(case.workers + int(AHEAD * case.workers))]

@@ -128,7 +128,7 @@ class TestHealth:
         self, operated: Operated, scheduler_process: tuple[str, subprocess.Popen[bytes]]
     ) -> None:
         address, process = scheduler_process
-        async with Executor.open(operated.settings.worker, str(operated.directory / "blobs"), address) as executor:
+        async with Executor.open(operated.settings.worker, address) as executor:
             operated.workers = executor
             async with operated.connected():
                 assert await operated.detail("workers") == "none has joined"

@@ -65,6 +65,7 @@ class Cluster:
         self.certificates = certificates
         self.address = f"tls://127.0.0.1:{free_port()}"
         self.tls = TLS.folder(certificates / "bot")
+        self.blobs = logs / "blobs"
         self._logs = logs
         self._stack = AsyncExitStack()
         self._started = 0
@@ -86,7 +87,9 @@ class Cluster:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "bot", *command),
                 cwd=ROOT,
-                env=clean() | {name: str(folder / each) for name, each in FILES.items()},
+                env=clean()
+                | {name: str(folder / each) for name, each in FILES.items()}
+                | {"BLOBS_URL": str(self.blobs)},
                 stderr=file,
                 start_new_session=True,
             )

@@ -56,7 +56,7 @@ async def test_workers_come_and_go_under_a_painting(
         await there.scheduler()
         machines = [await there.worker()]
         await there.joined(*machines)
-        async with Executor.open(SETTINGS, blobs.url, there.address, there.tls.security()) as executor:
+        async with Executor.open(SETTINGS, there.address, there.tls.security()) as executor:
             painting = executor.submit(Recipe(size=64, steps=10_000), content, [style])
             seen: list[Progress] = []
             following = asyncio.create_task(follow(painting, seen))

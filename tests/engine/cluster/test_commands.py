@@ -147,11 +147,11 @@ class TestWithACertificate:
     async def test_pictures_are_checked(self, there: There) -> None:
         await there.check()
 
-    async def test_pictures_are_painted(self, there: There, tmp_path: Path) -> None:
-        blobs = Blobs(str(tmp_path))
+    async def test_pictures_are_painted(self, there: There) -> None:
+        blobs = Blobs(str(there.cluster.blobs))
         content = blobs.put(PICTURE)
         security = there.cluster.tls.security()
-        async with Executor.open(SETTINGS, blobs.url, there.cluster.address, security) as executor:
+        async with Executor.open(SETTINGS, there.cluster.address, security) as executor:
             assert await executor.slots() == 1
             painting = executor.submit(Recipe(size=64, steps=10), content, [content])
             steps = [event.step async for event in painting]
