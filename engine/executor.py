@@ -6,18 +6,21 @@ the connection in between. Nothing that happens to a worker or to the scheduler 
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Final, Self
 from weakref import WeakSet
 
 import dask
-from distributed import LocalCluster, Security
+from distributed import Nanny, Security, SpecCluster
 from distributed.client import ClosedClientError
 
 from engine import worker
+from engine.cluster.guarded import FORGETTING, QuietScheduler, QuietWorker
 from engine.errors import AtelierError, NoWorkers, VersionMismatch, WorkerLost
 from engine.placement import Board
 from engine.pool import Pool
@@ -25,7 +28,7 @@ from engine.quality import EFFORTS, Tier, tier
 from engine.recipe import Recipe
 from engine.submission import End, Painting, absent, answer, forget
 from engine.version import version
-from engine.worker import THREADS, Order, WorkerInfo, WorkerSettings, worker_options
+from engine.worker import Order, WorkerInfo, WorkerSettings, worker_options
 
 __all__ = ["Executor", "Painting"]
 
@@ -36,11 +39,9 @@ CHECKS: Final = 2
 WAIT_FOR_WORKERS: Final = 15.0
 """Seconds that a look at a picture waits for a worker: longer than an embedded one takes to start anew."""
 
-_DASK: Final = {
+_DASK: Final = FORGETTING | {
     # Pictures to look at travel with their task on purpose.
     "distributed.admin.large-graph-warning-threshold": "1 GiB",
-    # A worker's death is our affair: Dask would begin the painting anew, we go on from the last checkpoint.
-    "distributed.scheduler.allowed-failures": 0,
     # An embedded worker that died loads torch and VGG19 before it joins again; in 15 s Dask would give it up.
     "distributed.deploy.lost-worker-timeout": "5 minutes",
 }
@@ -133,6 +134,8 @@ class Executor:
                 raise found
             elif found is None:
                 return
+            else:
+                dead.add(one)  # or as good as dead: no worker of ours gives that
         raise WorkerLost(len(dead))
 
     def submit(
@@ -183,21 +186,22 @@ class Executor:
 @asynccontextmanager
 async def _embedded(settings: WorkerSettings, security: Security) -> AsyncIterator[str]:
     """The address of a scheduler in this process with one worker in another."""
-    try:
-        cluster = await LocalCluster(
-            n_workers=1,
-            threads_per_worker=THREADS,
-            processes=True,
-            # None would mean port 8787, and a warning where another bot has it already.
-            dashboard_address="127.0.0.1:0",
+    async with contextlib.AsyncExitStack() as stack:
+        scratch = stack.enter_context(TemporaryDirectory(prefix="atelier-", ignore_cleanup_errors=True))
+        here = {"host": "127.0.0.1", "protocol": "tls", "security": security, "local_directory": scratch}
+        nanny = here | worker_options(settings) | {"worker_class": QuietWorker, "silence_logs": logging.WARNING}
+        cluster = SpecCluster(
+            scheduler={"cls": QuietScheduler, "options": here},
+            workers={0: {"cls": Nanny, "options": nanny}},
             asynchronous=True,
             security=security,
-            **worker_options(settings),
+            silence_logs=logging.WARNING,
         )
-    except RuntimeError as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, AtelierError):
-            cause = cause.__cause__
-        raise (error if cause is None else cause) from None
-    async with cluster:
+        try:
+            await stack.enter_async_context(cluster)
+        except RuntimeError as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, AtelierError):
+                cause = cause.__cause__
+            raise (error if cause is None else cause) from None
         yield cluster.scheduler_address

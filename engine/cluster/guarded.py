@@ -74,6 +74,18 @@ connected to may also tell it what to compute, to forget, and to leave.
 """
 
 
+FORGETTING: Final = {
+    # Of messages to others, too: a thousand with a picture each.
+    "distributed.admin.low-level-log-length": 1,
+    "distributed.admin.log-length": 1,
+    "distributed.diagnostics.computations.max-history": 1,
+    "distributed.diagnostics.erred-tasks.max-history": 1,
+    # It looks at what is called a hundred times a second.
+    "distributed.worker.profile.enabled": False,
+}
+"""Dask's settings for what it keeps of messages, log lines, tasks and calls for developers: next to nothing."""
+
+
 class QuietScheduler(Scheduler):
     """A scheduler for paintings that keeps nothing of a task that has ended, and answers no HTTP by itself."""
 

@@ -5,7 +5,9 @@ import logging
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
-from engine.cluster.guarded import PaintingScheduler
+import dask
+
+from engine.cluster.guarded import FORGETTING, PaintingScheduler
 from engine.cluster.security import TLS, listening_security
 from engine.cluster.signals import leaving_on_signals
 from engine.cluster.unpickling import restrict
@@ -37,7 +39,7 @@ async def serve(plan: SchedulerPlan) -> None:
     security = listening_security(host, plan.tls)
     restrict()
     leaving = leaving_on_signals()
-    with TemporaryDirectory(prefix="atelier-") as scratch:
+    with TemporaryDirectory(prefix="atelier-") as scratch, dask.config.set(FORGETTING):
         async with PaintingScheduler(
             host=host or None,
             port=plan.port,

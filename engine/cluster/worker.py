@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import dask
 from distributed import Security
 from distributed.comm.core import connect
 
-from engine.cluster.guarded import PaintingWorker
+from engine.cluster.guarded import FORGETTING, PaintingWorker
 from engine.cluster.unpickling import restrict
 from engine.errors import AtelierError
 from engine.worker import LEAVING, WorkerSettings, worker_options
@@ -71,6 +72,7 @@ def _in_a_line(record: logging.LogRecord) -> bool:
 async def _work(plan: WorkerPlan) -> int:
     """Comes back only where the process never was a worker."""
     restrict()
+    dask.config.set(FORGETTING)
     leaving = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, leaving.set)

@@ -4,16 +4,19 @@ Both run as an operator's do, but on loopback without TLS, and with a worker tha
 """
 
 import asyncio
+import gc
+import logging
 import os
 import pickle
 import sys
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 import pytest_asyncio
 from dask._expr import LLGExpr
@@ -25,6 +28,7 @@ from distributed.protocol.serialize import Serialized, ToPickle, serialize
 from distributed.versions import get_versions
 
 from engine.cluster.guarded import (
+    FORGETTING,
     SCHEDULER_MESSAGES,
     SCHEDULER_OPERATIONS,
     UNHEARD,
@@ -280,6 +284,41 @@ class TestOperations:
 async def test_no_module_is_looked_for_where_dask_keeps_its_files() -> None:
     async with PaintingScheduler(host="127.0.0.1", port=0) as scheduler, QuietWorker(scheduler.address) as worker:
         assert not {scheduler.local_directory, worker.local_directory} & set(sys.path)
+
+
+async def test_nothing_is_kept_of_tasks_that_have_ended(caplog: pytest.LogCaptureFixture) -> None:
+    """By a scheduler, a worker and a client: no collection of theirs grows with the number of tasks."""
+    caplog.set_level(logging.WARNING, "distributed")  # and none of pytest's
+    tasks = 100
+
+    def elements() -> int:
+        """In all collections that there are."""
+        gc.collect()
+        return sum(len(each) for each in gc.get_objects() if type(each) in {dict, list, set, deque, OrderedDict})
+
+    async def look(client: Client) -> None:
+        for _ in range(tasks):
+            future = client.submit(check_picture, b"none", pure=False)
+            assert type(await future) is NotAPicture
+            await future.cancel(force=True)
+            future.release()
+
+    with dask.config.set(FORGETTING | {"distributed.admin.system-monitor.interval": "1h"}):
+        async with (
+            QuietScheduler(host="127.0.0.1", port=0) as scheduler,
+            QuietWorker(scheduler.address, plugins=[Idle(WorkerSettings())], memory_limit=None) as worker,
+            Client(scheduler.address, asynchronous=True, set_as_default=False) as client,
+        ):
+            await look(client)
+            before = elements()
+            await look(client)
+            assert elements() - before < tasks / 2
+
+            async def idle() -> bool:
+                return not scheduler.tasks and not worker.state.tasks
+
+            await eventually(idle)
+            assert len(scheduler.task_prefixes) == 1
 
 
 class TestMessages:
