@@ -1,5 +1,6 @@
 """Nothing speaks or listens beyond this machine without certificates."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -69,8 +70,13 @@ class TestFiles:
     def test_all_or_none(self) -> None:
         assert TLS.given(None, None, None) is None
         assert TLS.given(NOWHERE, NOWHERE, NOWHERE) == TLS(NOWHERE, NOWHERE, NOWHERE)
+
+    @pytest.mark.parametrize(
+        "given", [each for each in product((None, NOWHERE), repeat=3) if None in each and any(each)]
+    )
+    def test_not_some(self, given: tuple[Path | None, Path | None, Path | None]) -> None:
         with pytest.raises(ClusterUnsafe, match="all of TLS_CA, TLS_CERTIFICATE and TLS_KEY"):
-            TLS.given(NOWHERE, None, NOWHERE)
+            TLS.given(*given)
 
     def test_that_are_missing_are_named(self) -> None:
         with pytest.raises(ClusterUnsafe, match=r"nowhere.*No such file.*atelier cluster certs"):
