@@ -71,6 +71,7 @@ def doctor() -> None:
     """Say what works on this machine, and what to do about what doesn't. Exit code 1 if something doesn't."""
     settings = _settings()
     from bot.doctor import examine
+    from bot.logs import escaped
 
     console = Console()
 
@@ -78,7 +79,7 @@ def doctor() -> None:
         well = True
         async for finding in examine(settings):
             console.print("[green]✓[/]" if finding.works else "[red]✗[/]", f"[bold]{finding.subject}[/]:", end=" ")
-            console.print(finding.detail, markup=False, highlight=False)
+            console.print(escaped(finding.detail), markup=False, highlight=False)
             well = well and finding.works
         return well
 

@@ -180,12 +180,13 @@ def status(
     tls_key: Key = None,
 ) -> None:
     """Say which workers have joined. Exit code 1 if the scheduler doesn't answer: good for a health check."""
+    from bot.logs import escaped
     from engine.cluster.status import members
 
     async def run() -> int:
         names = await members(scheduler, _tls(tls_ca, tls_certificate, tls_key))
         for name in names:
-            typer.echo(name)
+            typer.echo(escaped(name))
         if not names:
             typer.echo("no workers")
         return int(here and not any(_is_of_here(name) for name in names))
@@ -214,5 +215,7 @@ def _run(act: Coroutine[Any, Any, int]) -> NoReturn:
 
 
 def _end(sentence: str, code: int) -> NoReturn:
-    _errors.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
+    from bot.logs import escaped
+
+    _errors.print(escaped(sentence), style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code)

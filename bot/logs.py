@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import threading
+import warnings
 from types import TracebackType
 from typing import Any, Final, Literal
 
@@ -97,6 +98,7 @@ def configure(level: str, form: Form, *secrets: str) -> None:
         logging.getLogger(told_by_us).setLevel(logging.CRITICAL)
     sys.excepthook = _log_end
     threading.excepthook = _log_end_of_thread
+    warnings.showwarning = _log_warning
 
 
 def _log_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -110,6 +112,11 @@ def _log_end_of_thread(end: threading.ExceptHookArgs) -> None:
         return
     info = (end.exc_type, end.exc_value, end.exc_traceback)
     logging.getLogger(__name__).error("a thread was stopped by an error", exc_info=info)
+
+
+def _log_warning(message: Warning | str, category: type[Warning], *_place: object, **_file: object) -> None:
+    """Libraries warn in words from outside, too: of a scheduler's, for one."""
+    logging.getLogger("py.warnings").warning("%s: %s", category.__name__, message)
 
 
 def _name_stack(_logger: object, _method: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -127,8 +134,8 @@ def _escape(_logger: object, _method: str, entry: dict[str, Any]) -> dict[str, A
     below = {key: _indented(entry.pop(key)) for key in _BELOW if key in entry}
     event = entry.pop("event", "")
     return {
-        "event": _escaped(event if isinstance(event, str) else repr(event)),
-        **{_escaped(key): _shown(value) for key, value in entry.items()},
+        "event": escaped(event if isinstance(event, str) else repr(event)),
+        **{escaped(key): _shown(value) for key, value in entry.items()},
         **below,
     }
 
@@ -139,7 +146,7 @@ def _shown(value: object) -> object:
         return value
     if isinstance(value, str):
         return value if value.isprintable() else _Shown(repr(value))
-    return _Shown(_escaped(repr(value)))
+    return _Shown(escaped(repr(value)))
 
 
 class _Shown:
@@ -152,7 +159,7 @@ class _Shown:
         return self._text
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """``text`` with everything that is not printable as Python writes it: ``\\n``, ``\\x1b``, ``\\u202e``."""
     if text.isprintable():
         return text
@@ -160,7 +167,7 @@ def _escaped(text: str) -> str:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(_MARGIN + _escaped(line) for line in text.split("\n"))
+    return "\n".join(_MARGIN + escaped(line) for line in text.split("\n"))
 
 
 def _json_escaped(line: str) -> str:

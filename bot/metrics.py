@@ -154,14 +154,23 @@ HEALTHY: Final = Gauge(
 )
 
 _LARGEST_SIZE: Final = 8192
+_MOST_DEVICES: Final = 20
+_devices: Final[set[str]] = set()
 
 
 def observe_step(progress: Progress) -> None:
     """Note the time of a step in :data:`STEP`; before a painting's first there is none."""
     if progress.step_seconds is not None:
-        STEP.labels(device=progress.device or "unknown", size=_size_class(progress.scale)).observe(
+        STEP.labels(device=_device_label(progress.device), size=_size_class(progress.scale)).observe(
             progress.step_seconds
         )
+
+
+def _device_label(name: str) -> str:
+    """The device's name, of the first few that workers tell: each label is kept, and scraped, for ever."""
+    if name and len(_devices) < _MOST_DEVICES:
+        _devices.add(name)
+    return name if name in _devices else "other" if name else "unknown"
 
 
 def _size_class(pixels: int) -> int:

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from typing import Any, Final, Self, TypeVar
 
 from distributed import Client, Security
+from pydantic import TypeAdapter, ValidationError
 
 from engine.worker import PLUGIN, WorkerInfo, resource_of
 
@@ -26,7 +26,27 @@ ANSWER: Final = 10.0
 LONGEST_PAUSE: Final = 10.0
 """Seconds between two attempts to find it again; the first comes after :data:`LOOK`, each next after twice that."""
 
-_FIELDS: Final = {field.name for field in fields(WorkerInfo)}
+
+_INFO: Final = TypeAdapter(WorkerInfo)
+
+
+class _Client(Client):
+    """Dask's, but for what whoever joins could write to this process's terminal, and for what can't be read."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]
+        del self._stream_handlers["event"], self._stream_handlers["error"]
+
+    def subscribe_topic(self, topic: str, handler: object) -> None:
+        """Called by Dask for the topics whose messages it prints."""
+
+    async def _handle_report(self) -> None:
+        try:
+            await super()._handle_report()
+        except Exception as error:
+            # Dask would hear nothing more and say nothing of it; closed, the connection is made anew.
+            log.warning("the scheduler sent what can't be read: %s", error)
+            await self._close(fast=True)
 
 
 class Pool:
@@ -39,6 +59,7 @@ class Pool:
         self._client: Client | None = None
         self._changed = asyncio.Condition()
         self._told_of: frozenset[str] = frozenset()
+        self._senseless: Set[str] = frozenset()
         self.id = ""
         """Of the scheduler that was last connected to; another one at the same address has another."""
         self.workers: Mapping[str, WorkerInfo] = {}
@@ -128,7 +149,7 @@ class Pool:
                 return
 
     async def _connect(self) -> None:
-        client = Client(
+        client = _Client(
             self._address, asynchronous=True, set_as_default=False, security=self._security, timeout=CONNECT
         )
         try:
@@ -155,20 +176,32 @@ class Pool:
         if not new and identity["id"] != self.id:
             raise ConnectionError("it was started anew")
         there = {address: each for address, each in identity["workers"].items() if PLUGIN in each["metrics"]}
-        told = {address: each["metrics"][PLUGIN] for address, each in there.items()}
+        told = self._believed({address: each["metrics"][PLUGIN] for address, each in there.items()})
         # A worker that was started anew may be of another version than the one it was started as.
         infos = {
-            address: _info(told[address])
-            for address, each in there.items()
-            if resource_of(self._version) in each["resources"] and told[address]["version"] == self._version
+            address: info
+            for address, info in told.items()
+            if resource_of(self._version) in there[address]["resources"] and info.version == self._version
         }
         async with self._changed:
             self.id = identity["id"]
             self.present = frozenset((address, info.process) for address, info in infos.items())
             self.workers = {at: info for at, info in infos.items() if there[at]["status"] == "running"}
-            self.other_versions = frozenset(each["version"] for each in told.values()) - {self._version}
+            self.other_versions = frozenset(each.version for each in told.values()) - {self._version}
             self._changed.notify_all()
         self._tell_of_others()
+
+    def _believed(self, told: Mapping[str, object]) -> Mapping[str, WorkerInfo]:
+        """What workers tell of themselves, by address, of those that tell sense; one of a later release tells more."""
+        believed = {}
+        for address, each in told.items():
+            try:
+                believed[address] = _INFO.validate_python(each)
+            except ValidationError as error:
+                if address not in self._senseless:
+                    log.warning("a worker at %s doesn't count, for what it tells of itself: %s", address, error)
+        self._senseless = told.keys() - believed.keys()
+        return believed
 
     def _tell_of_others(self) -> None:
         others = frozenset() if self.workers else self.other_versions
@@ -190,11 +223,6 @@ class Pool:
             self.workers, self.present, self.other_versions = {}, frozenset(), frozenset()
             self._changed.notify_all()
         await _close(client)
-
-
-def _info(told: Mapping[str, Any]) -> WorkerInfo:
-    """A worker of a later release may tell more."""
-    return WorkerInfo(**{name: value for name, value in told.items() if name in _FIELDS})
 
 
 async def _close(client: Client) -> None:

@@ -2,36 +2,50 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
 
 from engine.errors import PaintingCancelled
 from engine.recipe import Recipe
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("this moves a terminal's cursor, or colours what it shows")
+    return text
+
+
+# What another machine tells is validated where it arrives.
+Name = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """One event of a running painting."""
 
-    step: int
+    step: Positive
     """Steps done, 1 to ``steps``, over all scales. Goes back only where a worker died and another took over."""
-    steps: int
-    scale: int
+    steps: Positive
+    scale: Positive
     """The longer side, in pixels, that is worked on now."""
     loss: float
     content_loss: float
     style_loss: float
     """The losses at this step, each relative to its target (see :mod:`engine.losses`); ``loss`` is what Adam sees."""
-    elapsed: float
+    elapsed: Seconds
     """Seconds since the painting began, those before a resumed checkpoint included."""
-    remaining: float
+    remaining: Seconds
     """Predicted seconds to the end."""
     preview: bytes | None = None
     """The picture so far as JPEG, of the size that the result will have."""
     checkpoint: str | None = None
     """The name under which enough was kept to go on from this step: see :mod:`engine.checkpoint`."""
-    device: str = ""
+    device: Name = ""
     """What people call the device that paints."""
-    step_seconds: float | None = None
+    step_seconds: Seconds | None = None
     """The median of the last steps at this scale; None before the first."""
 
 

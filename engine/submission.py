@@ -8,12 +8,13 @@ import contextlib
 import enum
 import logging
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Final, TypeVar
 
 from distributed import Client, Future, Queue
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
+from pydantic import TypeAdapter, ValidationError
 
 from engine import placement, worker
 from engine.errors import (
@@ -47,6 +48,11 @@ class End(enum.Enum):
     LEFT = "its worker left"
     LOST = "the scheduler is gone"
     MOVED = "another worker will be done sooner"
+    SENSELESS = "its worker tells no sense"
+
+
+_PROGRESS: Final = TypeAdapter(Progress)
+_RESULT: Final = TypeAdapter(Result)
 
 
 class Painting:
@@ -82,7 +88,7 @@ class Painting:
         Raises:
             PaintingCancelled: :meth:`cancel` was called.
             PaintingPaused: :meth:`pause` was called; it goes on from the last checkpoint that was told, if any.
-            WorkerLost: workers died under it :data:`ATTEMPTS` times in a row.
+            WorkerLost: workers died under it, or told no sense of it, :data:`ATTEMPTS` times in a row.
             BlobLost: one of its pictures is gone.
             StorageFailed: workers can't reach its pictures, :data:`ATTEMPTS` times in a row.
             AtelierError: whatever else the painting itself raised in the worker.
@@ -127,7 +133,7 @@ class Painting:
             match outcome:
                 case Result():
                     return outcome
-                case End.DIED:
+                case End.DIED | End.SENSELESS:
                     self._died += 1
                     failure = WorkerLost(self._died)
                 case StorageFailed():
@@ -157,7 +163,9 @@ class Painting:
         channel = self._board.put(seat, left)
         self._begun = False
         try:
-            outcome = await self._follow(client, channel, *incarnation)
+            outcome = _believed(await self._follow(client, channel, *incarnation))
+        except ValidationError:
+            outcome = End.SENSELESS
         except OSError:
             return End.LOST
         except Exception:  # a scheduler that was started anew knows nothing of our channel
@@ -234,13 +242,24 @@ class Painting:
         self._begun = True
         if told == worker.BEGUN:
             return
-        progress = Progress(**told)
+        progress = _PROGRESS.validate_python(told)
         self._done = progress.step
         self._board.progressed(channel, progress.remaining)
         if progress.checkpoint:
             self._died = 0
             self._order = replace(self._order, resume=progress.checkpoint)
         self._events.put_nowait(progress)
+
+
+def _believed(outcome: object) -> "Result | End | Exception":
+    """What a painting came to, where a worker gave what one comes to."""
+    if isinstance(outcome, End | Exception):
+        return outcome
+    try:
+        told = {each.name: getattr(outcome, each.name) for each in fields(Result)}
+        return _RESULT.validate_python(told | {"recipe": told["recipe"].model_dump()})
+    except (AttributeError, TypeError, ValueError):
+        return End.SENSELESS
 
 
 def absent(pool: Pool, client: Client, address: str, process: int) -> End | None:

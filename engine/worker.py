@@ -22,7 +22,7 @@ from engine.errors import AtelierError, BlobLost, PaintingCancelled, StorageFail
 from engine.limits import Limits
 from engine.memory import keep_large_blocks, trim
 from engine.openmp import spin_briefly
-from engine.progress import Progress, Result, Stop
+from engine.progress import Name, Progress, Result, Seconds, Stop
 from engine.recipe import SMALLEST_SIZE, Precision, Recipe
 from engine.version import version
 
@@ -67,18 +67,18 @@ class WorkerSettings:
 class WorkerInfo:
     """What a worker tells about itself, twice a second or, among many, less often."""
 
-    version: str
+    version: Name
     device: Literal["cpu", "cuda"]
-    name: str
+    name: Name
     """What people call the device."""
-    precision: str
+    precision: Name
     process: int
     """Its process id, on its own machine."""
-    pace: float | None
+    pace: Seconds | None
     """Seconds that a step last took for each pixel of a square of the scale's size; None before the first painting."""
-    painting: str | None
+    painting: Name | None
     """The channel of the painting that runs."""
-    busy: float
+    busy: Seconds
     """Predicted seconds to its end."""
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -38,6 +39,7 @@ def listening(*, terminal: bool = False) -> Iterator[io.StringIO]:
             patch.setattr(sys, "stderr", stream)
             patch.setattr(sys, "excepthook", sys.excepthook)
             patch.setattr(threading, "excepthook", threading.excepthook)
+            patch.setattr(warnings, "showwarning", warnings.showwarning)
             yield stream
     finally:
         root.handlers[:] = handlers
@@ -91,6 +93,12 @@ class Wrapped:
         return f"<Wrapped at {self.text}>"
 
 
+def warned(text: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn(text, RuntimeWarning, stacklevel=1)
+
+
 ours = structlog.get_logger("bot.somewhere")
 theirs = logging.getLogger("discord.http")
 
@@ -120,6 +128,7 @@ WAYS: dict[str, Callable[[str], object]] = {
     "a library's argument too many": lambda text: theirs.info("event", text),
     "a library's error": lambda text: handling(lambda: theirs.exception("event"), text),
     "a library's extra": lambda text: theirs.info("event", extra={"url": text}),
+    "a library's warning": warned,
     "a library's stack": lambda text: theirs.info("event %s", text, stack_info=True),
 }
 

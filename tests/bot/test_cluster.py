@@ -1,5 +1,6 @@
 """The commands for several machines, and how the bot speaks to them."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from bot.app import security
 from bot.cli import app
 from bot.settings import Settings
 from engine.cluster.certificates import FILES, PARTS
+from engine.cluster.guarded import QuietScheduler, QuietWorker
 from engine.errors import ClusterUnsafe
 
 
@@ -62,6 +64,16 @@ def test_a_worker_is_told_where_the_pictures_are(place: list[str]) -> None:
     assert code == 1
     assert "BLOBS_URL" in told
     assert "one place" in told
+
+
+async def test_the_name_of_a_worker_moves_no_cursor() -> None:
+    """It is whatever somebody who joins says."""
+    async with (
+        QuietScheduler(host="127.0.0.1", port=0) as scheduler,
+        QuietWorker(scheduler.address, name="\x1b[2Jowned\nforged"),
+    ):
+        code, told = await asyncio.to_thread(said, "cluster", "status", "--scheduler", scheduler.address)
+    assert (code, told) == (0, "\\x1b[2Jowned\\nforged ")
 
 
 class TestTheBot:

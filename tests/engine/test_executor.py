@@ -11,8 +11,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
@@ -22,7 +23,7 @@ from typing import Any, NoReturn
 
 import pytest
 import pytest_asyncio
-from distributed import Client
+from distributed import Client, Queue
 from PIL import Image
 
 from engine import executor as executor_module
@@ -33,6 +34,7 @@ from engine.errors import (
     BlobLost,
     DeviceUnavailable,
     NotAPicture,
+    NoWorkers,
     PaintingCancelled,
     PaintingPaused,
     PictureDamaged,
@@ -46,6 +48,7 @@ from engine.executor import Executor, Painting
 from engine.limits import Limits
 from engine.painting import paint
 from engine.pictures import decode
+from engine.progress import Progress, Result
 from engine.recipe import Recipe
 from engine.version import version
 from engine.vgg19 import VGG19
@@ -434,6 +437,85 @@ async def test_a_painting_under_which_workers_die_again_and_again_is_given_up(
         await painting.result()
     assert lost.value.times == 2
     assert (await begin(embedded, Recipe(size=64, steps=1)).result()).steps == 1
+
+
+async def test_deaths_count_in_a_row_and_a_checkpoint_begins_anew(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submission, "ATTEMPTS", 2)
+    monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
+    painting = begin(embedded)
+    for step in (1, 40):  # far apart, so that what was told before a death is none of the next ones
+        await first(painting, lambda event, step=step: event.checkpoint and event.step > step)  # type: ignore[misc]
+        os.kill(await process(embedded), signal.SIGKILL)
+    assert (await first(painting, lambda event: event.step > 80)).checkpoint
+    await painting.cancel()
+
+
+def senseless(channel: str, order: Order, told: object, given: object) -> object:
+    """A worker of somebody hostile."""
+    queue = Queue(channel)
+    queue.put(told)
+    queue.close()
+    return given
+
+
+GOOD = Progress(1, 10, 64, 1.0, 0.5, 0.5, 0.1, 0.9)
+RESULT = Result(b"picture", "png", 4, 3, Recipe(), 5, 1.5, "finished")
+
+
+@pytest.mark.parametrize(
+    ("told", "given"),
+    [
+        ({"step": "many"}, None),
+        ([], None),
+        (asdict(replace(GOOD, remaining=float("nan"))), RESULT),
+        (asdict(replace(GOOD, device="\x1b[2J")), RESULT),
+        (asdict(replace(GOOD, scale=-1)), RESULT),
+        (asdict(GOOD), 5),
+        (asdict(GOOD), None),
+        (asdict(GOOD), replace(RESULT, format="exe")),  # type: ignore[arg-type]
+        (asdict(GOOD), replace(RESULT, recipe=RESULT)),  # type: ignore[arg-type]
+    ],
+    ids=repr,
+)
+async def test_what_makes_no_sense_of_a_worker_is_no_picture(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch, told: object, given: object
+) -> None:
+    monkeypatch.setattr(submission, "ATTEMPTS", 2)
+    monkeypatch.setattr(worker_module, "paint_picture", partial(senseless, told=told, given=given))
+    with pytest.raises(WorkerLost):
+        await begin(embedded).result()
+
+
+async def test_pictures_that_were_looked_at_are_not_kept(embedded: Executor) -> None:
+    """Neither by the bot nor by its scheduler, which share this process."""
+
+    async def look() -> None:
+        for _ in range(20):
+            with pytest.raises(NotAPicture):
+                await embedded.check(os.urandom(900_000))
+        gc.collect()
+
+    await look()
+    tracemalloc.start()
+    try:
+        await look()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 5_000_000
+
+
+async def test_what_makes_no_sense_of_a_look_is_no_answer(embedded: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 0.5)
+    monkeypatch.setattr(worker_module, "check_picture", partial(_given, given=5))
+    with pytest.raises(NoWorkers):
+        await embedded.check(CONTENT)
+
+
+def _given(data: bytes, given: object) -> object:
+    return given
 
 
 def deadly(data: bytes) -> NoReturn:

@@ -3,26 +3,37 @@
 import asyncio
 import contextlib
 import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import files
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from distributed import Scheduler
+from distributed.protocol.serialize import Serialized
 
 from engine import executor as executor_module
 from engine import pool
 from engine.blobs import Blobs
+from engine.cluster.guarded import QuietScheduler, QuietWorker
+from engine.cluster.unpickling import restrict
 from engine.errors import NoWorkers, PaintingCancelled, PaintingPaused
 from engine.executor import Executor, Painting
 from engine.painting import paint
 from engine.pictures import decode
+from engine.pool import Pool
 from engine.recipe import Recipe
 from engine.version import version
 from engine.vgg19 import VGG19
-from engine.worker import WorkerSettings, resources
+from engine.worker import PLUGIN, WorkerInfo, WorkerSettings, resource_of, resources
 from tests.engine import machines
 from tests.engine import picture_corpus as corpus
 from tests.engine.following import ended, eventually, first
+from tests.forks import started
 from tests.ports import free_port
 
 CONTENT = corpus.saved(corpus.scene(), "PNG")
@@ -216,3 +227,109 @@ async def test_workers_of_another_version_are_not_there_and_are_told_of_once(
             painting = begin(executor, blobs, Recipe(size=64, steps=2))
             with machines.worker(port, blobs=blobs.url):
                 assert (await painting.result()).steps == 2
+
+
+# --- Who is hostile ---
+
+
+@contextlib.asynccontextmanager
+async def hostile() -> AsyncIterator[Scheduler]:
+    """A scheduler that says what a test has it say."""
+    async with QuietScheduler(host="127.0.0.1", port=0) as scheduler:
+        yield scheduler
+
+
+async def test_nobody_writes_to_the_terminal_of_a_bot(capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither by the topics that Dask's client prints, nor by an error that it shows."""
+    async with hostile() as scheduler, Pool.open(scheduler.address, "any") as pool:
+        client = await pool.client()
+        (comm,) = scheduler.client_comms.values()
+        for topic in ("print", "warn", "any"):
+            comm.send({"op": "event", "topic": topic, "event": (0.0, "\x1b[2Jowned")})
+            comm.send({"op": "event", "topic": topic, "event": (0.0, {"args": ("\x1b[2Jowned",), "file": 2})})
+        comm.send({"op": "error", "exception": "\x1b[2Jowned"})
+        comm.send({"op": "adjust-heartbeat-interval", "interval": 123})
+
+        async def heard() -> bool:
+            return bool(client._periodic_callbacks["heartbeat"].callback_time == 123_000)
+
+        await eventually(heard)
+        assert not pool.lost(client)
+        assert scheduler._broker._topics["print"].subscribers == set()
+    assert "\x1b[2Jowned" not in "".join(capfd.readouterr())
+
+
+async def test_a_message_that_can_not_be_read_costs_the_connection_but_not_the_bot(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with hostile() as scheduler, Pool.open(scheduler.address, "any") as pool:
+        client = await pool.client()
+        (comm,) = scheduler.client_comms.values()
+        comm.send({"op": "key-in-memory", "type": Serialized({"serializer": "nobody's"}, [])})
+
+        async def another() -> bool:
+            return await pool.client() is not client
+
+        await eventually(another)
+    assert len(said(caplog, "the scheduler sent what can't be read")) == 1
+
+
+@dataclass(frozen=True)
+class _Bot:
+    scheduler: str
+    log: str
+
+    async def __call__(self, ready: Callable[[], None]) -> None:
+        restrict()
+        for stream in (1, 2):
+            os.dup2(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        async with Pool.open(self.scheduler, "any"):
+            ready()
+            await asyncio.Event().wait()
+
+
+async def test_a_scheduler_runs_nothing_in_a_bot(tmp_path: Path) -> None:
+    """By a name in place of a value; and the bot comes back."""
+    target, log = tmp_path / "owned", tmp_path / "log"
+    named = {"__Enum__": True, "__module__": "distributed.utils", "__name__": "os", "name": "system"}
+    async with hostile() as scheduler:
+        with contextlib.ExitStack() as stack:
+            await asyncio.to_thread(stack.enter_context, started(_Bot(scheduler.address, str(log))))
+            (before,) = scheduler.client_comms
+            scheduler.client_comms[before].send({"op": "key-in-memory", "key": f"touch {target}", "type": named})
+
+            async def back() -> bool:
+                return bool(scheduler.client_comms.keys() - {before})
+
+            await eventually(back)
+    assert "refused a message with distributed.utils.os" in log.read_text()
+    assert not target.exists()
+
+
+def _told(what: object, _worker: object) -> object:
+    return what
+
+
+async def test_a_worker_that_tells_no_sense_does_not_count(caplog: pytest.LogCaptureFixture) -> None:
+    """And is no reason to hear nothing of the others."""
+    sound = asdict(WorkerInfo("any", "cpu", "a CPU", "float32", 1, None, None, 0.0))
+    told: list[Any] = [
+        sound,
+        sound | {"name": "\x1b[2Jowned"},
+        sound | {"device": "abacus"},
+        sound | {"busy": float("nan")},
+        sound | {"pace": -1.0},
+        {"version": "any"},
+        [],
+    ]
+    async with hostile() as scheduler, contextlib.AsyncExitStack() as stack:
+        for number, each in enumerate(told):
+            worker = QuietWorker(scheduler.address, name=number, resources={resource_of("any"): 1})
+            worker.metrics[PLUGIN] = partial(_told, each)
+            await stack.enter_async_context(worker)
+        pool = await stack.enter_async_context(Pool.open(scheduler.address, "any"))
+        for _ in range(3):
+            await pool.refresh()
+        assert [each.name for each in pool.workers.values()] == ["a CPU"]
+    assert len(said(caplog, "doesn't count")) == len(told) - 1
+    assert "\x1b" not in caplog.text

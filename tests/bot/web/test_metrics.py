@@ -146,6 +146,18 @@ class TestTheSurroundings:
 
 
 class TestSteps:
+    @pytest.fixture(autouse=True)
+    def nothing_painted_yet(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(metrics, "_devices", set())
+
+    def test_of_many_devices_are_few_labels(self) -> None:
+        """Workers name theirs as they like."""
+        for number in range(100):
+            metrics.observe_step(progress(512, 0.1, device=f"Worker's own {number}"))
+        labels = {each.labels["device"] for each in next(iter(metrics.STEP.collect())).samples}
+        assert "other" in labels
+        assert len({each for each in labels if "Worker's own" in each}) == 20
+
     def test_are_kept_by_device_and_class_of_size(self) -> None:
         def count(size: int, device: str = "A fast card") -> float:
             labels = {"device": device, "size": str(size)}
