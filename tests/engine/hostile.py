@@ -54,6 +54,8 @@ def seeds() -> dict[str, bytes]:
         "PNG 16-bit grey and alpha, linear": bombs.png(96, 64, 16, 4, gama(1), fill=99),
         "PNG of Adobe RGB": bombs.png(96, 64, 8, 6, gama(0.4547), chrm(ADOBE_CHRM), interlaced=True, fill=99),
         "PNG animated": save(scene, "PNG", **frames),
+        "PNG animated without its default image": hidden_default(scene),
+        "PNG of Apple": of_apple(clear),
         "JPEG": save(scene, "JPEG", comment=b"comment", **told),
         "JPEG progressive": save(scene, "JPEG", progressive=True, restart_marker_blocks=4),
         "JPEG grey": save(scene.convert("L"), "JPEG", icc_profile=corpus.grey_profile(1.8)),
@@ -81,8 +83,44 @@ def seeds() -> dict[str, bytes]:
         "BMP runs of half bytes": bombs.bmp(96, 64, 4, 2, (b"\x60\x12\0\0" * 63) + b"\x60\x21\0\x01"),
         "BMP calibrated": bmp_of(chart(), bytes(4), P3_ENDS, (1.8, 1.8, 1.8)),
         "BMP with a profile": bmp_of(chart(), b"DEBM", profile=corpus.swapped_profile()),
+        "BMP runs of colours": bombs.bmp(96, 64, 24, 4, (b"\x60\1\2\3\0\0" * 63) + b"\x60\1\2\3\0\1"),
+        "BMP from a clipboard": from_clipboard(clear),
         "BMP of OS/2": b"BM" + struct.pack("<IHHIIHHHH", 0, 0, 0, 26, 12, 96, 64, 1, 24) + bytes(range(96)) * 192,
     }
+
+
+def hidden_default(scene: Image.Image) -> bytes:
+    """An animated PNG whose first frame is a part of the scene."""
+    frame = scene.crop((0, 0, 50, 40))
+    rows = b"".join(b"\0" + frame.crop((0, y, 50, y + 1)).tobytes() for y in range(40))
+    chunks = (
+        corpus.chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 50, 40, 20, 10, 1, 10, 1, 1)),
+        corpus.chunk(b"fdAT", struct.pack(">I", 1) + zlib.compress(rows)),
+    )
+    whole = bombs.png(96, 64, 8, 2, corpus.chunk(b"acTL", struct.pack(">II", 1, 0)))
+    return whole[:-12] + b"".join(chunks) + whole[-12:]
+
+
+def of_apple(clear: Image.Image) -> bytes:
+    """Its pixels without a header of zlib's, behind a chunk of Apple's."""
+    deflate = zlib.compressobj(9, wbits=-15)
+    rows = b"".join(b"\0" + clear.crop((0, y, 96, y + 1)).tobytes() for y in range(64))
+    parts = (
+        corpus.chunk(b"CgBI", struct.pack(">I", 0x50002002)),
+        corpus.chunk(b"IHDR", struct.pack(">IIBBBBB", 96, 64, 8, 6, 0, 0, 0)),
+        corpus.chunk(b"IDAT", deflate.compress(rows) + deflate.flush()),
+        corpus.chunk(b"IEND", b""),
+    )
+    return corpus.PNG_SIGNATURE + b"".join(parts)
+
+
+def from_clipboard(clear: Image.Image) -> bytes:
+    """BITMAPV5HEADER without bit fields, but with a mask of alpha."""
+    pixels = clear.transpose(Image.Transpose.FLIP_TOP_BOTTOM).tobytes("raw", "BGRA")
+    info = struct.pack("<IiiHHIIiiII", 124, 96, 64, 1, 32, 0, len(pixels), 0, 0, 0, 0)
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = (info + masks + b"BGRs").ljust(124, b"\0")
+    return b"BM" + struct.pack("<IHHI", 138 + len(pixels), 0, 0, 138) + header + pixels
 
 
 def exif(orientation: int = 6) -> bytes:

@@ -26,7 +26,7 @@ from engine.errors import (
     PictureTooSmall,
     PictureTransparent,
 )
-from engine.headers import MAX_SCANS, MAX_SEGMENTS
+from engine.headers import MAX_SCANS, MAX_SEGMENTS, Format, size_of
 from engine.limits import Limits
 from engine.pictures import SHORTEST_SIDE, Picture, decode, encode, encode_within, fitted
 from tests.engine import hostile
@@ -371,6 +371,7 @@ def test_a_frame_beyond_the_screen_of_a_gif_counts_towards_each_limit() -> None:
     for left, top in ((60, 0), (0, 60), (60, 60)):
         size = (max(64, left + 40), max(64, top + 40))
         data = gif((64, 64), frame, left, top)
+        assert size_of(Format.GIF, data) == size  # before Pillow, which would fill so large a picture
         assert decode(data, Limits(side=100, pixels=size[0] * size[1])).rgb.size == size
         for limits, measure, value in (
             (Limits(side=99), "side", 100),
