@@ -22,7 +22,7 @@ from engine.worker import WorkerSettings
 
 
 async def main():
-    async with Executor.open(WorkerSettings(device="cpu", threads=1), sys.argv[1]) as executor:
+    async with Executor.open(WorkerSettings(device="cpu", threads=1, blobs=sys.argv[1])) as executor:
         await executor.workers()
 
 
