@@ -36,6 +36,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
         "device": _device,
         "weights": _weights,
+        "decoder": _decoder,
         "disk": _disk,
         "pictures": _pictures,
         "key": _key,
@@ -83,6 +84,25 @@ async def _weights(settings: Settings) -> str:
     except AtelierError as error:
         raise _Wrong(f"{error} Set VGG19_WEIGHTS.") from error
     return f"VGG19 loaded ({settings.vgg19_weights})"
+
+
+async def _decoder(settings: Settings) -> str:
+    """Decode a picture as workers do. What confines it there depends on the kernel of their machine, as here."""
+    from PIL import Image
+
+    from engine.decoder import Decoder
+    from engine.pictures import encode
+    from engine.privileges import layers
+
+    def try_it() -> None:
+        with Decoder(settings.limits) as decoder:
+            decoder.decode(encode(Image.new("RGB", (64, 64)), "png"))
+
+    try:
+        await asyncio.to_thread(try_it)
+    except Exception as error:
+        raise _Wrong(f"can't decode a picture ({type(error).__name__}: {error}).") from error
+    return f"decoded a picture, confined by {' and '.join(layers()) or 'limits alone: this kernel offers no more'}"
 
 
 async def _disk(settings: Settings) -> str:

@@ -7,8 +7,10 @@ side starts a new one.
 
 What the kernel holds it to, on Linux: memory (``RLIMIT_AS``, so that an allocation fails instead of the machine), no
 open files beyond the three that it has (so none, no socket and no program can be opened), no bytes into files, no core
-dumps; and each fork to seconds of processor and of clock, and to no forks of its own (which root is exempt from). It
-is a guard against what decoders do by accident: code that takes over a fork still has the rights of its user.
+dumps, no path by Landlock, and nobody's rights where it was root's; and each fork to seconds of processor and of clock,
+and by seccomp to memory and to its answer, so that code that takes it over can do nothing else. Where the kernel has
+neither of the two, such code may rename and delete by path, and signal and trace processes of its user; see
+:mod:`engine.privileges`.
 """
 
 import ctypes
@@ -23,6 +25,7 @@ from io import BytesIO
 from struct import Struct
 from typing import Final, Literal, NoReturn
 
+from engine import privileges
 from engine.errors import (
     NotAPicture,
     PictureDamaged,
@@ -150,6 +153,7 @@ def _confine(memory: int) -> None:
     # The worker's own limit of its data is on its painting, and was inherited.
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    privileges.restrict_files()  # before the limits: its rules are an open file for a moment
     for kind, value in (
         (resource.RLIMIT_DATA, hard),
         (resource.RLIMIT_AS, now + memory),
@@ -158,12 +162,15 @@ def _confine(memory: int) -> None:
         (resource.RLIMIT_NOFILE, 0),
     ):
         resource.setrlimit(kind, (value, value))
+    privileges.drop_root()  # after the limits, which root alone may raise
+    # The filter of system calls is left to each fork: this process has to read and to fork, and decodes nothing.
 
 
 def _serve(confinement: Confinement, data: bytes, longer_side: int) -> NoReturn:
     """Answer one request, and end: with status 0 only if the answer is whole."""
     try:
         _limit_time(confinement.seconds)
+        privileges.restrict_calls()
         for part in _answer(confinement, data, longer_side):
             _write(part)
         os._exit(0)

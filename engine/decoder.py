@@ -323,7 +323,7 @@ def _started(confinement: Confinement, channel: socket.socket) -> "subprocess.Po
         stdin=channel.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        # Of NumPy's threads none would live on in a fork, which may not start one either.
+        # One thread: none of NumPy's would live on in a fork, and one beside would keep what this one gives up.
         env={"PYTHONPATH": str(Path(__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1", **kept},
         cwd="/",
         start_new_session=True,  # a Ctrl-C is not for it, and its forks can be ended with it

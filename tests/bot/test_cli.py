@@ -279,13 +279,14 @@ class TestDoctor:
         assert (bare.code, bare.error) == (1, "")
         assert bare.out.count("✗") == 1
         assert "✗ Discord: no token" in bare.out
-        for subject in ("device", "weights", "disk", "pictures", "key", "database", "scheduler"):
+        for subject in ("device", "weights", "decoder", "disk", "pictures", "key", "database", "scheduler"):
             assert f"✓ {subject}: " in bare.out
 
     def test_with_everything_in_place_finds_all_well(self, told: dict[str, Ended]) -> None:
         well = told["well"]
         assert (well.code, well.error) == (0, "")
-        assert well.out.count("✓") == 8
+        assert well.out.count("✓") == 9
+        assert "✓ decoder: decoded a picture, confined by " in well.out
         assert "✗" not in well.out
         assert "logged in as Atelier" in well.out
 
