@@ -2,18 +2,19 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
+import aiohttp
+import discord
 import structlog
 from distributed import Security
 
 from bot.client import Atelier
 from bot.jobs.cipher import FILE, Cipher
+from bot.jobs.patience import pauses
 from bot.jobs.service import Jobs, Policy
 from bot.jobs.storage import Room, Storage
 from bot.jobs.store import Store
@@ -24,12 +25,15 @@ from bot.web.server import serve
 from engine import private
 from engine.blobs import Blobs
 from engine.cluster.security import TLS, scheduler_security
+from engine.cluster.signals import leaving_on_signals
 from engine.cluster.unpickling import restrict
 from engine.executor import Executor
 from engine.memory import return_large_blocks
 
 DOWN_WITHIN: Final = 9.5
 """Seconds; containers are killed ten after they are asked to stop."""
+SIGNAL_WITHIN: Final = 0.5
+"""Seconds after the end of an embedded worker within which a signal that was for this process too has come."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -76,7 +80,7 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
     """
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(Atelier(settings))
-        await client.login(token)
+        await _log_in(client, token)
         store = await stack.enter_async_context(open_store(settings))
         client.executor = await stack.enter_async_context(
             Executor.open(settings.worker, settings.scheduler, security(settings))
@@ -115,46 +119,87 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _connect(client: Atelier) -> None:
-    """Stay connected to the gateway.
+async def _log_in(client: Atelier, token: str) -> None:
+    """Log in, for as long as Discord can't be reached or is overloaded.
 
     Raises:
-        ConnectionError: it could not be reached at all. discord.py reconnects only where it was connected before, and
-            else fails on its own missing session.
+        discord.LoginFailure: Discord refuses the token.
+        discord.HTTPException: it refuses for another reason.
+        aiohttp.InvalidURL: the address is none.
     """
-    try:
-        await client.connect()
-    except AttributeError as error:
-        if client.ws is None:
-            raise ConnectionError(f"The gateway at {client.settings.discord_gateway_url} can't be reached.") from error
-        raise
+    for pause in pauses():
+        try:
+            await client.login(token)
+        except aiohttp.InvalidURL:
+            raise
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            if isinstance(error, discord.HTTPException) and error.status < 500 and error.status not in {408, 429}:
+                raise
+            reason = f"status {error.status}" if isinstance(error, discord.HTTPException) else str(error)
+            log.warning("logging in to Discord failed", reason=reason, again_in=pause)
+        else:
+            return
+        # discord.py's session and connector can't be used again, and each attempt makes a session.
+        await client.http.close()
+        client.http.connector = discord.utils.MISSING
+        await asyncio.sleep(pause)
+
+
+async def _connect(client: Atelier) -> None:
+    """Stay connected to the gateway, for as long as it takes to reach it."""
+    for pause in pauses():
+        try:
+            await client.connect()
+        except AttributeError:
+            # discord.py reconnects only where it was connected before, and else fails on its own missing session.
+            if getattr(client, "ws", None) is None:
+                log.warning("the gateway can't be reached", url=client.settings.discord_gateway_url, again_in=pause)
+                await asyncio.sleep(pause)
+                continue
+            raise
+        return
 
 
 async def run(settings: Settings, token: str) -> None:
     """Run until SIGINT or SIGTERM, or until something ends the bot for good, which is raised.
 
-    After the first signal no more jobs are taken in, running ones reach a checkpoint, and everything is down within
-    :data:`DOWN_WITHIN` seconds; a second signal ends the process at once.
+    A signal during the start ends the start. Later no more jobs are taken in after the first signal, running ones reach
+    a checkpoint, and everything is down within :data:`DOWN_WITHIN` seconds. A second signal ends the process at once.
     """
     return_large_blocks()
     if settings.scheduler is not None:
         restrict()  # a worker elsewhere gets no more from the bot than the bot from it
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    # Whatever hangs must not keep a supervisor waiting: what is stored is enough to go on from.
+    leaving = leaving_on_signals(DOWN_WITHIN)
+    started = asyncio.Event()
 
-    def stop() -> None:
-        if stopping.is_set():
-            os._exit(1)
-        stopping.set()
-        # Whatever hangs must not keep a supervisor waiting: what is stored is enough to go on from.
-        loop.call_later(DOWN_WITHIN, os._exit, 1)
+    async def live() -> None:
+        async with running(settings, token) as tasks:
+            started.set()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            log.info("stopping")
+            for task in done:
+                task.result()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    async with running(settings, token) as tasks:
-        stopped = asyncio.create_task(stopping.wait())
-        done, _ = await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        log.info("stopping")
-        for task in done - {stopped}:
-            task.result()
+    living, asked = asyncio.create_task(live()), asyncio.create_task(leaving.wait())
+    await asyncio.wait((living, asked), return_when=asyncio.FIRST_COMPLETED)
+    if not started.is_set():
+        # A signal to the whole process group also ends an embedded worker that starts, which may be noticed first.
+        await asyncio.wait((asked,), timeout=SIGNAL_WITHIN)
+    asked.cancel()
+    if not leaving.is_set():
+        return living.result()
+    log.info("stopping")
+    if not started.is_set():
+        # What Dask was about to start fails in tasks that nobody waits for.
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: log.debug("the start was interrupted", reason=repr(context)))
+    living.cancel()
+    try:
+        await living
+    except asyncio.CancelledError:
+        pass
+    except Exception as error:
+        if started.is_set():
+            raise
+        log.debug("the start was interrupted", reason=repr(error))

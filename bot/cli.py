@@ -11,6 +11,7 @@ from rich.console import Console
 
 from bot import cluster
 from engine.cli import stylize
+from engine.cluster.signals import end_on_signals, reap_as_process_1
 from engine.quality import Quality
 
 if TYPE_CHECKING:
@@ -31,12 +32,22 @@ errors = Console(stderr=True)
 
 def main() -> None:
     """Entry point of ``atelier``."""
-    app()
+    reap_as_process_1()
+    try:
+        app()
+    except Exception as error:
+        from engine.errors import ours
+
+        if (known := ours(error)) is None:
+            raise
+        errors.print(str(known), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(1) from None
 
 
 @app.command()
 def run() -> None:
     """Run the bot until Ctrl-C or SIGTERM. Settings come from the environment and .env: see .env.example."""
+    end_on_signals()
 
     async def start(settings: "Settings", token: str) -> None:
         from bot.app import run as run_bot
@@ -136,7 +147,7 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
 
     from bot import logs
     from bot.redaction import redacted
-    from engine.errors import AtelierError
+    from engine.errors import ours
     from engine.words import explain
 
     token = settings.discord_token.get_secret_value()
@@ -156,13 +167,25 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
         _end(told(f"Discord answers with an error: {error}."), 1)
     except SQLAlchemyError as error:
         _end(told(f"The database can't be used: {error}. Look at DATABASE_URL, or run atelier doctor."), 1)
-    except (AtelierError, OSError) as error:
-        sentence = explain(error) if isinstance(error, AtelierError) else error
-        _end(told(f"{sentence} Run atelier doctor to see what works."), 1)
+    except discord.ConnectionClosed as error:
+        _end(f"Discord has closed the connection for good, with code {error.code}: {_closed(error.code)}.", 1)
     except Exception as error:
+        if (known := ours(error)) is not None:
+            _end(told(f"{explain(known)} Run atelier doctor to see what works."), 1)
+        if isinstance(error, OSError):
+            _end(told(f"{error} Run atelier doctor to see what works."), 1)
         # Through the log, which shows no secret: what Python prints by itself might.
         structlog.get_logger(__name__).exception("stopped by a fault of ours")
         raise typer.Exit(1) from error
+
+
+def _closed(code: int) -> str:
+    """Discord's documentation: Gateway, Close Event Codes."""
+    return {
+        4004: "it refuses the token",
+        4010: "SHARD_ID and SHARD_COUNT are not valid",
+        4011: "the bot is in too many servers for one process, set SHARD_ID and SHARD_COUNT",
+    }.get(code, "see Gateway Close Event Codes in Discord's documentation")
 
 
 def _end(sentence: str, code: int) -> NoReturn:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 from rich.console import Console
 
+from engine.cluster.signals import end_on_signals
 from engine.errors import AtelierError
 from engine.recipe import Precision
 
@@ -58,6 +59,7 @@ def scheduler(
 
     It does nothing for those who connect but hand out paintings. When it ends, workers and bots wait for the next.
     """
+    end_on_signals()
     from bot import logs
     from engine.cluster.scheduler import SchedulerPlan, serve
 
@@ -115,6 +117,7 @@ def worker(
 
     A second one ends it at once. It runs nothing but this program's own paintings.
     """
+    end_on_signals()
     from bot import logs
     from engine.cluster.workers import WorkersPlan, keep
     from engine.limits import Limits

@@ -6,6 +6,7 @@ turn it into words. All of them survive pickling, because they travel from a
 worker process to the bot: each passes its fields, in order, to ``Exception.__init__``.
 """
 
+import errno
 from typing import Literal
 
 
@@ -157,3 +158,52 @@ class CertificatesUnavailable(OperatorError):
 
 class ClusterUnsafe(OperatorError):
     """A scheduler or a worker would be reached without both sides proving who they are; the message says what to do."""
+
+
+class MachineTooSmall(OperatorError):
+    """The machine, or a limit that was set for the process, has too little of something; the message says of what."""
+
+
+ENOUGH_FILES = 64
+"""That a bot with an embedded worker has open."""
+
+
+def ours(error: BaseException) -> AtelierError | None:
+    """The error of ours that caused ``error``, or that names the shortage which did; None where neither is so."""
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None:
+        chain.append(cause)
+    for each in chain:
+        if isinstance(each, AtelierError):
+            return each
+    return next((lack for each in chain if (lack := _shortage(each))), None)
+
+
+def _shortage(error: BaseException) -> MachineTooSmall | None:
+    import resource  # not on every system
+
+    number = error.errno if isinstance(error, OSError) else None
+    memory, _ = resource.getrlimit(resource.RLIMIT_AS)
+    no_thread = number == errno.EAGAIN or "can't start new thread" in str(error)
+    if (
+        isinstance(error, MemoryError)
+        or number == errno.ENOMEM
+        # What the loader and torch say of it, which raise errors of other kinds.
+        or any(words in str(error) for words in ("failed to map segment", "allocate memory"))
+        or (no_thread and memory != resource.RLIM_INFINITY)  # a thread needs room for its stack
+    ):
+        if memory == resource.RLIM_INFINITY:
+            return MachineTooSmall("There is too little memory on this machine.")
+        return MachineTooSmall(
+            f"The limit of {memory // 2**20:,} MB for the memory of a process is too low: "
+            "an embedded worker needs 4,000 MB (ulimit -v 4000000), or set no limit (ulimit -v unlimited)."
+        )
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Dask keeps it to itself why a process failed to start.
+    if number in {errno.EMFILE, errno.ENFILE} or ("failed to start" in str(error) and files < ENOUGH_FILES):
+        return MachineTooSmall(f"The limit of {files:,} open files is too low: raise it (ulimit -n 1024).")
+    if no_thread:
+        return MachineTooSmall(
+            "No more processes or threads can be started: raise the limit (ulimit -u, or the container's)."
+        )
+    return None

@@ -21,7 +21,7 @@ from distributed.client import ClosedClientError
 
 from engine import worker
 from engine.cluster.guarded import FORGETTING, QuietScheduler, QuietWorker
-from engine.errors import AtelierError, NoWorkers, VersionMismatch, WorkerLost
+from engine.errors import NoWorkers, VersionMismatch, WorkerLost, ours
 from engine.placement import Board
 from engine.pool import Pool
 from engine.quality import EFFORTS, Tier, tier
@@ -39,6 +39,7 @@ CHECKS: Final = 2
 WAIT_FOR_WORKERS: Final = 15.0
 """Seconds that a look at a picture waits for a worker: longer than an embedded one takes to start anew."""
 
+_nanny: Final = logging.getLogger("distributed.nanny")
 _DASK: Final = FORGETTING | {
     # Pictures to look at travel with their task on purpose.
     "distributed.admin.large-graph-warning-threshold": "1 GiB",
@@ -197,11 +198,23 @@ async def _embedded(settings: WorkerSettings, security: Security) -> AsyncIterat
             security=security,
             silence_logs=logging.WARNING,
         )
+        stack.push_async_exit(cluster)
+        level = _nanny.level
+        _nanny.setLevel(logging.CRITICAL)  # what it tells with a traceback is raised as well
         try:
-            await stack.enter_async_context(cluster)
+            await cluster
         except RuntimeError as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, AtelierError):
-                cause = cause.__cause__
-            raise (error if cause is None else cause) from None
+            raise (ours(error) or error) from None
+        except asyncio.CancelledError:
+            # Dask does not expect a nanny that is still starting when it closes a cluster.
+            await asyncio.gather(*map(_end, cluster._created), return_exceptions=True)
+            raise
+        _nanny.setLevel(level)
         yield cluster.scheduler_address
+
+
+async def _end(nanny: Nanny) -> None:
+    """End a worker that may still start: by itself a nanny waits until it has."""
+    if nanny.process is not None and nanny.process.process is not None:
+        await nanny.process.process.kill()
+    await nanny.close(timeout=0.5)

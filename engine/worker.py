@@ -18,7 +18,7 @@ from distributed import Queue, WorkerPlugin, get_worker
 from distributed.worker import Worker
 
 from engine.blobs import Blobs
-from engine.errors import AtelierError, BlobLost, PaintingCancelled, StorageFailed, StorageFull, VersionMismatch
+from engine.errors import AtelierError, BlobLost, PaintingCancelled, StorageFailed, StorageFull, VersionMismatch, ours
 from engine.limits import Limits
 from engine.memory import keep_large_blocks, trim
 from engine.openmp import spin_briefly
@@ -133,7 +133,15 @@ class Studio(WorkerPlugin):
         dask.config.set({"distributed.comm.timeouts.connect": REACHING})
         if multiprocessing.parent_process() is not None:
             atexit.register(self._end)  # before what else is registered, so that it comes last
-        await asyncio.to_thread(self._prepare)
+        try:
+            await asyncio.to_thread(self._prepare)
+        except Exception as error:
+            if known := ours(error):
+                # Whoever started the worker says it in a sentence; Dask would print three tracebacks.
+                for name in ("distributed.worker", "distributed.nanny"):
+                    logging.getLogger(name).setLevel(logging.CRITICAL)
+                raise known from None
+            raise
         worker.handlers[PAUSE] = self.pause
         worker.metrics[PLUGIN] = self.tell
         self._prepared = True

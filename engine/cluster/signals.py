@@ -1,20 +1,69 @@
-"""SIGTERM and SIGINT: leave at the first, end at the second."""
+"""SIGTERM and SIGINT: leave at the first, end at the second; and what process 1 does for the others."""
 
 import asyncio
 import os
 import signal
+import threading
+from typing import Final
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-def leaving_on_signals() -> asyncio.Event:
-    """An event that the first SIGTERM or SIGINT sets; the second one ends the process at once."""
+def end_on_signals() -> None:
+    """End with code 0 at a signal, for a process that has not begun anything yet.
+
+    Loading takes seconds, and process 1 would miss a signal that it has no handler for.
+    """
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: os._exit(0))
+
+
+def leaving_on_signals(within: float | None = None) -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets; the second one ends the process at once.
+
+    Args:
+        within: seconds after which the process ends with code 1, whatever hangs; None for as long as it takes.
+    """
     leaving = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def asked(number: int) -> None:
-        if leaving.is_set():
-            os._exit(128 + number)
+    def asked() -> None:
         leaving.set()
+        for number in SIGNALS:
+            # Not by way of the event loop, which may hang.
+            signal.signal(number, lambda number, _: os._exit(128 + number))
+        if within is not None:
+            # A thread, because the event loop may hang or be closed.
+            last = threading.Timer(within, os._exit, (1,))
+            last.daemon = True
+            last.start()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked, number)
+    for number in SIGNALS:
+        loop.add_signal_handler(number, asked)
     return leaving
+
+
+def reap_as_process_1() -> None:
+    """As process 1 (of a container), go on in a child; this process passes signals to it and ends with its exit code.
+
+    The kernel gives process 1 all processes whose parents have died. They stay as zombies until it waits for them, and
+    a program that waits for its own children only would not.
+    """
+    if os.getpid() != 1:
+        return
+    waited = {*SIGNALS, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, waited)
+    child = os.fork()
+    if child == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, waited)
+        return
+    while True:
+        told = signal.sigwaitinfo(waited)
+        # What a terminal sends, by the kernel, the child gets as well.
+        if told.si_signo != signal.SIGCHLD and told.si_code <= 0:
+            os.kill(child, told.si_signo)
+        while (waited_for := os.waitpid(-1, os.WNOHANG))[0]:
+            ended, status = waited_for
+            if ended == child:
+                code = os.waitstatus_to_exitcode(status)
+                os._exit(code if code >= 0 else 128 - code)

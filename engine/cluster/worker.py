@@ -16,7 +16,7 @@ from distributed.comm.core import connect
 
 from engine.cluster.guarded import FORGETTING, PaintingWorker
 from engine.cluster.unpickling import restrict
-from engine.errors import AtelierError
+from engine.errors import ours
 from engine.worker import LEAVING, WorkerSettings, worker_options
 
 log = logging.getLogger(__name__)
@@ -85,8 +85,11 @@ async def _work(plan: WorkerPlan) -> int:
         os._exit(0)  # torch may be loading in a thread, which nothing can interrupt
     try:
         worker = joining.result()
-    except AtelierError as error:
-        log.critical("%s", error)
+    except Exception as error:
+        known = ours(error)
+        if known is None:
+            raise
+        log.critical("%s", known)
         return NEVER
     log.info("%s paints for %s", plan.name, plan.scheduler)
     gone = asyncio.create_task(worker.finished())  # type: ignore[no-untyped-call]

@@ -1,10 +1,11 @@
 """The command line as an operator meets it: each command as a process of its own, at the local Discord."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from bot.sandbox import LocalDiscord
 from bot.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+ME = "GET /users/@me"
 COMMANDS = ["run", "sync", "doctor", "key", "demo", "stylize"]
 
 
@@ -33,13 +35,15 @@ class Ended:
 
 
 @asynccontextmanager
-async def started(directory: Path, *arguments: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`python -m bot` in an empty directory, with these variables and none of ours."""
+async def started(
+    directory: Path, *arguments: str, limit: str = "true", **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python -m bot` in an empty directory, with these variables and none of ours, after the shell's `limit`."""
     names = {name.upper() for name in Settings.model_fields}
     inherited = {name: value for name, value in os.environ.items() if name.upper() not in names}
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
+        *("sh", "-c", f'{limit} && exec "$@"', "sh", sys.executable),
         *("-W", "error", "-W", "ignore:'audioop' is deprecated:DeprecationWarning"),
         *("-m", "bot", *arguments),
         stdin=asyncio.subprocess.DEVNULL,
@@ -47,18 +51,19 @@ async def started(directory: Path, *arguments: str, **environment: str) -> Async
         stderr=pipe,
         cwd=directory,
         env=inherited | {"PYTHONPATH": str(ROOT), "COLUMNS": "80", "LOG_LEVEL": "WARNING"} | environment,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
-        if process.returncode is None:
-            process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         await process.communicate()
 
 
-async def atelier(directory: Path, *arguments: str, **environment: str) -> Ended:
+async def atelier(directory: Path, *arguments: str, limit: str = "true", **environment: str) -> Ended:
     """Run it to its end."""
-    async with started(directory, *arguments, **environment) as process, asyncio.timeout(60):
+    async with started(directory, *arguments, limit=limit, **environment) as process, asyncio.timeout(60):
         return await ended(process)
 
 
@@ -151,16 +156,16 @@ class TestWithoutDiscord:
         self, tmp_path: Path, unused_tcp_port: int
     ) -> None:
         url = f"http://127.0.0.1:{unused_tcp_port}/api/v10"
-        for told in await both(tmp_path, DISCORD_TOKEN="abc.def.ghi", DISCORD_API_URL=url):
-            assert (told.code, told.out) == (1, "")
-            assert told.error.startswith(f"Discord can't be reached at {url}")
-            assert "Traceback" not in told.error
+        told = await atelier(tmp_path, "sync", DISCORD_TOKEN="abc.def.ghi", DISCORD_API_URL=url)
+        assert (told.code, told.out) == (1, "")
+        assert told.error.startswith(f"Discord can't be reached at {url}")
+        assert "Traceback" not in told.error
 
     async def test_an_address_that_is_none_is_told_in_a_sentence(self, tmp_path: Path) -> None:
-        told = await atelier(tmp_path, "sync", DISCORD_TOKEN="abc.def.ghi", DISCORD_API_URL="discord")
-        assert (told.code, told.out) == (1, "")
-        assert told.error.startswith("Discord can't be reached at discord")
-        assert "Traceback" not in told.error
+        for told in await both(tmp_path, DISCORD_TOKEN="abc.def.ghi", DISCORD_API_URL="discord"):
+            assert (told.code, told.out) == (1, "")
+            assert told.error.startswith("Discord can't be reached at discord")
+            assert "Traceback" not in told.error
 
     async def test_a_bad_setting_is_named(self, tmp_path: Path) -> None:
         (tmp_path / ".env").write_text("LOG_FORMAT=xml\nDISCORD_TOKEN=abc.def.ghi\n")
@@ -383,3 +388,130 @@ class TestRun:
         assert "atelier.db" in names_in(tmp_path / "data")
         assert family
         assert psutil.wait_procs(family, timeout=15)[1] == []
+
+    @pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["to it", "to its group"])
+    @pytest.mark.parametrize("moment", ["login", "worker"])
+    async def test_a_signal_ends_its_start_well(
+        self, tmp_path: Path, local: LocalDiscord, moment: str, send: Callable[[int, int], None]
+    ) -> None:
+        """A container's runtime sends it to the process, a service manager to the whole group."""
+        if moment == "login":
+            local.fail_next(ME, 503, times=9)
+        asked = asyncio.Event()
+        local.on_request(lambda _: asked.set())
+        async with started(tmp_path, "run", **at(local)) as process, asyncio.timeout(60):
+            await asked.wait()
+            family: list[psutil.Process] = []
+            while moment == "worker" and not any("spawn_main" in " ".join(each.cmdline()) for each in family):
+                await asyncio.sleep(0.05)
+                family = [each for each in psutil.Process(process.pid).children(True) if each.is_running()]
+            send(process.pid, signal.SIGTERM)
+            async with asyncio.timeout(9):
+                told = await ended(process)
+            assert (told.code, told.out) == (0, "")
+            assert "Traceback" not in told.error
+            assert "fault of ours" not in told.error
+            assert psutil.wait_procs(family, timeout=5)[1] == []
+
+    async def test_a_second_signal_ends_it_at_once(self, tmp_path: Path, local: LocalDiscord) -> None:
+        async with started(tmp_path, "run", **at(local, LOG_LEVEL="INFO")) as process, asyncio.timeout(90):
+            await local.wait_for_bot(90)
+            for each in psutil.Process(process.pid).children(True):
+                each.suspend()  # so that its end takes time
+            process.terminate()
+            assert process.stderr is not None
+            while b"stopping" not in await process.stderr.readline():
+                pass
+            process.terminate()
+            async with asyncio.timeout(2):
+                # Not wait(): that is also for the pipes, which the suspended ones hold.
+                while process.returncode is None:  # noqa: ASYNC110 - another process ends
+                    await asyncio.sleep(0.02)
+            assert process.returncode == 128 + signal.SIGTERM
+
+    async def test_trouble_at_login_is_waited_out(self, tmp_path: Path, local: LocalDiscord, scheduler: str) -> None:
+        local.fail_next(ME, 503)
+        local.fail_next(ME, 429, html="<html>error code: 1015</html>")
+        async with started(tmp_path, "run", **at(local, SCHEDULER=scheduler)) as process:
+            await local.wait_for_bot(60)
+            process.terminate()
+            async with asyncio.timeout(15):
+                told = await ended(process)
+        assert local.unmet == []
+        assert told.code == 0
+        assert told.error.count("logging in to Discord failed") == 2
+        assert "Traceback" not in told.error
+
+    @pytest.mark.parametrize("setting", ["DISCORD_API_URL", "DISCORD_GATEWAY_URL"])
+    async def test_a_discord_that_does_not_answer_is_asked_again(
+        self, tmp_path: Path, local: LocalDiscord, scheduler: str, unused_tcp_port: int, setting: str
+    ) -> None:
+        scheme = "ws" if "GATEWAY" in setting else "http"
+        nowhere = {setting: f"{scheme}://127.0.0.1:{unused_tcp_port}/"}
+        words = b"the gateway can't be reached" if "GATEWAY" in setting else b"logging in to Discord failed"
+        environment = at(local, SCHEDULER=scheduler) | nowhere
+        async with started(tmp_path, "run", **environment) as process, asyncio.timeout(60):
+            assert process.stderr is not None
+            for _ in range(2):
+                while words not in (line := await process.stderr.readline()):
+                    assert line
+            process.terminate()
+            assert await process.wait() == 0
+
+    @pytest.mark.parametrize("limit", ["ulimit -v 600000", "ulimit -v 2500000", "ulimit -n 20"])
+    async def test_a_limit_that_is_too_low_is_told_in_a_sentence(
+        self, tmp_path: Path, local: LocalDiscord, limit: str
+    ) -> None:
+        told = await atelier(tmp_path, "run", limit=limit, **at(local))
+        assert (told.code, told.out) == (1, "")
+        assert limit.rpartition(" ")[0] in told.error
+        assert "too low" in told.error
+        assert "Traceback" not in told.error
+
+
+AS_PROCESS_1 = """
+import os, signal, sys, time
+from engine.cluster.signals import reap_as_process_1
+reap_as_process_1()
+assert os.getpid() != 1
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+read, write = os.pipe()
+if not (parent := os.fork()):
+    if not (orphan := os.fork()):
+        time.sleep(0.1)  # until its parent is gone
+        os._exit(0)
+    os.write(write, str(orphan).encode())
+    os._exit(0)
+os.waitpid(parent, 0)
+orphan = int(os.read(read, 20))
+while True:
+    try:
+        os.kill(orphan, 0)
+    except ProcessLookupError:
+        break
+    time.sleep(0.05)
+print("reaped", flush=True)
+signal.pause()
+"""
+
+
+async def test_as_process_1_it_reaps_and_passes_signals_on() -> None:
+    """In a namespace of its own, as in a container."""
+    process = await asyncio.create_subprocess_exec(
+        *("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", sys.executable, "-c"),
+        AS_PROCESS_1,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    async with asyncio.timeout(20):
+        if not await process.stdout.readline():
+            told = (await process.stderr.read()).decode()
+            if "unshare" in told:
+                pytest.skip(told)
+            raise AssertionError(told)
+        (first,) = psutil.Process(process.pid).children()
+        first.terminate()
+        assert await process.wait() == 7

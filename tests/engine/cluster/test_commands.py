@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import stat
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -69,9 +70,9 @@ class There:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lonely(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Machine]]:
-    """Two workers whose scheduler never comes, each for one test: it takes them seconds to say so."""
+    """Three workers whose scheduler never comes, each for one test: it takes them seconds to say so."""
     async with cluster(certificates, tmp_path_factory.mktemp("lonely")) as nowhere:
-        yield [await nowhere.worker() for _ in range(2)]
+        yield [await nowhere.worker() for _ in range(3)]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -291,6 +292,17 @@ class TestComingAndGoing:
         assert await worker.leave() == 0
         reasons = worker.logged().split("can't be reached, ")[1:]
         assert len({reason.splitlines()[0] for reason in reasons}) == len(reasons)
+
+    async def test_a_second_signal_ends_a_worker_at_once(self, lonely: list[Machine]) -> None:
+        worker = lonely.pop()
+        await worker.says("can't be reached, trying on")
+        worker.painter().suspend()  # so that its end takes time
+        worker.process.terminate()
+        await asyncio.sleep(0.5)
+        assert worker.process.returncode is None
+        worker.process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(2):
+            assert await worker.process.wait() == 128 + signal.SIGINT
 
     async def test_no_worker_outlives_its_command(self, lonely: list[Machine]) -> None:
         worker = lonely.pop()
