@@ -31,6 +31,7 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.VersionMismatch("atelier-2", "atelier-1"): ("another version, atelier-1.", "Install", "atelier-2"),
     errors.WeightsUnavailable("Do this."): ("Do this.",),
     errors.DeviceUnavailable("Use that."): ("Use that.",),
+    errors.MachineTooSmall("Raise the limit."): ("Raise the limit.",),
     errors.CertificatesUnavailable("Make some."): ("Make some.",),
     errors.ClusterUnsafe("Encrypt it."): ("Encrypt it.",),
 }
