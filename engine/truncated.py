@@ -110,8 +110,6 @@ def _webp_longer(data: bytes, filler: bytes) -> bytes:
         name, length = struct.unpack_from("<4sI", data, at)
         end = at + 8 + length + length % 2
         if end > len(data):
-            if name == b"ANMF" and first_frame_ends:
-                break
             inside.append(at + 4)
             if name != b"ANMF":
                 break

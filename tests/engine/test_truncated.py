@@ -1,5 +1,6 @@
 """Files that end early: what there is of them is shown, and what share that is is known."""
 
+import contextlib
 import itertools
 import random
 import struct
@@ -149,6 +150,13 @@ def test_a_progressive_jpeg_that_is_cut_late_is_coarser_and_one_that_is_cut_earl
         assert picture.shown == 1
         assert picture.alpha is None
         assert difference(picture, whole) < 8
+    coarse = 0
+    for percent in range(30, 70):  # within the scan that has the last of the coefficients
+        with contextlib.suppress(PictureTruncated):
+            picture = decode(data[: len(data) * percent // 100])
+            assert (picture.shown, picture.alpha) == (1, None)
+            coarse += 1
+    assert coarse
     for percent in range(2, 30, 3):
         with pytest.raises(PictureError):
             decode(data[: len(data) * percent // 100])
