@@ -1,6 +1,8 @@
 """``atelier stylize``: the engine alone, at the command line."""
 
+import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -288,15 +290,11 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
         raise typer.BadParameter(
             f"{output.painting.name}: the name must end in {', '.join(_FORMATS)}", param_hint="--output"
         )
+    _check_output(output, recipe)
     pictures = [
         _read(content, recipe.size, console),
         *(_read(style, recipe.longest_style, console) for style in styles),
     ]
-    for file in (output.painting, output.recipe):
-        if file:
-            file.parent.mkdir(parents=True, exist_ok=True)
-    if output.previews:
-        output.previews.mkdir(parents=True, exist_ok=True)
     with console.status("Loading VGG19 …"):
         spin_briefly()
         from PIL import Image
@@ -313,32 +311,83 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
     stop = Stop()
     pace = Pace(preview=2.0 if output.previews else None)
     painting = paint(pictures[0], pictures[1:], recipe, network, stop, pace=pace)
+    previews = output.previews
     with _finish_on_interrupt(stop), _bar(console) as bar:
-        task = bar.add_task(
-            f"{compute.name}, {compute.precision}", total=recipe.steps, loss=float("nan"), rate="", left="…"
-        )
+        task = bar.add_task(f"{compute.name}, {compute.precision}", total=recipe.steps, loss="", rate="", left="…")
         while True:
             try:
                 progress = next(painting)
             except StopIteration as end:
                 result: Result = end.value
                 break
-            if progress.preview and output.previews:
-                (output.previews / f"preview-{progress.step:04}.jpg").write_bytes(progress.preview)
+            if progress.preview and previews:
+                try:
+                    (previews / f"preview-{progress.step:04}.jpg").write_bytes(progress.preview)
+                except OSError as error:
+                    console.print(f"[yellow]{escape(f'{previews}: {error.strerror}. No more previews are kept.')}[/]")
+                    previews = None
             bar.update(
                 task,
                 completed=progress.step,
-                loss=progress.loss,
+                loss=f"loss {progress.loss:.3f}",
                 rate=f"{progress.step / progress.elapsed:.1f} steps/s",
                 left=f"{progress.remaining:.0f} s left",
             )
     picture = Image.open(BytesIO(result.picture))
     alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
     painted = result.picture if format == "png" else encode(picture.convert("RGB"), format, alpha=alpha)
-    output.painting.write_bytes(painted)
+    written = _write(output.painting, painted, console)
     if output.recipe:
-        output.recipe.write_text(result.recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        text = result.recipe.model_dump_json(indent=2) + "\n"
+        written = _write(output.recipe, text.encode(), console) and written
     console.print(escape(f"{output.painting}: {words.painted(result, recipe)}"))
+    if not written:
+        raise typer.Exit(1)
+
+
+def _check_output(output: _Output, recipe: Recipe) -> None:
+    """Find out before the painting what would lose it: a place that can't be written to, or has too little room.
+
+    Raises ``OSError`` with the file's name.
+    """
+    if output.recipe and output.recipe.resolve() == output.painting.resolve():
+        raise typer.BadParameter("the recipe would take the painting's place", param_hint="--save-recipe")
+    for file, size in ((output.painting, 3 * recipe.size**2), (output.recipe, 4096)):
+        if file is None:
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists():
+            file.open("ab").close()
+        try:
+            if not file.exists() or file.is_file():
+                with tempfile.TemporaryFile(dir=file.parent) as probe:
+                    probe.write(os.urandom(size))  # zeros may take no room
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(file)) from error
+    if output.previews:
+        output.previews.mkdir(parents=True, exist_ok=True)
+
+
+def _write(file: Path, data: bytes, console: Console) -> bool:
+    """Write a result, or keep it elsewhere and tell where; whether it is where it was wanted."""
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        said = f"{file}: {error.strerror}."
+    else:
+        return True
+    for folder in (tempfile.gettempdir(), Path.home(), Path.cwd()):
+        try:
+            with tempfile.NamedTemporaryFile(
+                dir=folder, prefix=f"{file.stem}-", suffix=file.suffix, delete=False
+            ) as kept:
+                kept.write(data)
+        except OSError:
+            continue
+        console.print(f"[red]{escape(f'{said} It is kept as {kept.name}')}[/]")
+        return False
+    console.print(f"[red]{escape(f'{said} It could not be kept anywhere else.')}[/]")
+    return False
 
 
 def _read(path: Path, size: int, console: Console) -> "Picture":
@@ -358,7 +407,7 @@ def _bar(console: Console) -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}"),
+        TextColumn("{task.fields[loss]}"),
         TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[left]}"),
         console=console,

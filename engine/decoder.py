@@ -267,8 +267,10 @@ class _Process:
 
     def _picture(self, width: int, height: int, *, transparent: bool, longer_side: int | None) -> Picture:
         limits = self._confinement.limits
-        longest = min(limits.side, max(longer_side, SHORTEST_SIDE) if longer_side else limits.side)
-        if not (0 < width <= longest and 0 < height <= longest and width * height <= limits.pixels):
+        shorter, longer = sorted((width, height))
+        # As :func:`engine.pictures.fitted` scales: over what was asked for only where the shorter side needs it.
+        fits = longer_side is None or longer <= longer_side or shorter <= SHORTEST_SIDE
+        if not (shorter > 0 and longer <= limits.side and fits and width * height <= limits.pixels):
             raise _Nonsense(f"{width} x {height} pixels")
         size = (width, height)
         rgb = Image.frombytes("RGB", size, self._received(width * height * 3))

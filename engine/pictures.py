@@ -153,9 +153,12 @@ def decode(data: bytes, limits: Limits = Limits(), *, longer_side: int | None = 
 
 
 def fitted(size: tuple[int, int], longer_side: int) -> tuple[int, int]:
-    """Scale a (width, height) to a longer side, keeping the aspect; no side under :data:`SHORTEST_SIDE` pixels."""
-    longest = max(size)
-    width, height = (max(SHORTEST_SIDE, round(side * longer_side / longest)) for side in size)
+    """Scale a (width, height) to a longer side, keeping the aspect.
+
+    Where the shorter side would have under :data:`SHORTEST_SIDE` pixels, it has that many, and the longer side more.
+    """
+    scale = max(longer_side / max(size), SHORTEST_SIDE / min(size))
+    width, height = (max(SHORTEST_SIDE, round(side * scale)) for side in size)
     return width, height
 
 
@@ -322,7 +325,8 @@ def _raster(
             _check_size(*image.size, limits)  # again, because now it is the decoder's word
         longest = max(image.size)
         if longer_side and longest > longer_side:
-            width, height = (max(1, side * longer_side // longest) for side in image.size)
+            wanted = max(fitted(image.size, longer_side))
+            width, height = (max(1, side * wanted // longest) for side in image.size)
             image.draft(None, (width, height))
         return image
 

@@ -1,9 +1,11 @@
 """``atelier stylize`` as people type it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner, Result
 
-from engine import progress
+from engine import painting, progress
 from engine.cli import stylize
 from engine.pictures import Picture
 from engine.recipe import Recipe
@@ -341,6 +343,97 @@ def test_a_missing_file_is_named(folder: Path) -> None:
     done = run("photo.png", "style.jpg", "-o", "out.png", "--recipe", "nowhere.json")
     assert done.exit_code == 1
     assert "nowhere.json: No such file or directory" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--output", "--save-recipe"])
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("style.jpg/out.png", "File exists"),
+        ("folder.png", "Is a directory"),
+        pytest.param("/dev/fd/out.png", "No such file", marks=pytest.mark.skipif(sys.platform != "linux", reason="")),
+    ],
+)
+def test_a_place_that_can_not_be_written_to_is_told_before_the_painting(
+    option: str, place: str, why: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(painting, "paint", None)
+    (folder / "folder.png").mkdir()
+    done = run("photo.png", "style.jpg", *(("-o", "out.png") if option == "--save-recipe" else ()), option, place)
+    assert done.exit_code == 1
+    assert f"{place.removesuffix('/out.png')}" in done.stderr
+    assert why in done.stderr
+    assert {path.name for path in folder.iterdir()} == {"photo.png", "style.jpg", "folder.png"}
+
+
+def test_a_recipe_in_the_paintings_place_is_refused(folder: Path) -> None:
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "./out.png")
+    assert done.exit_code == 2
+    assert "the recipe would take the painting's place" in done.stderr
+
+
+def test_a_full_disk_is_told_before_the_painting(folder: Path) -> None:
+    """As a limit of sizes tells of it: 512 px may take 768 KiB, and 64 px take 12."""
+    for size, steps, code in (("512", "1000", 1), ("64", "1", 0)):
+        arguments = ("photo.png", "style.jpg", "-o", "out.png", "--size", size, "--steps", steps, *HERE)
+        limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000)); {COMMAND}"
+        done = subprocess.run(
+            [sys.executable, "-c", limited, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        assert done.returncode == code, done.stderr
+        assert ("out.png: File too large" in done.stderr) == bool(code)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is full here")
+@pytest.mark.parametrize("full", ["out.png", "out.json"])
+def test_what_can_not_be_written_in_the_end_is_kept_elsewhere(
+    full: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "temporary"))
+    (folder / "temporary").mkdir()
+    (folder / full).symlink_to("/dev/full")
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "out.json", *SMALL)
+    assert done.exit_code == 1
+    (kept,) = (folder / "temporary").iterdir()
+    assert f"{full}: No space left on device. It is kept as {kept}" in done.stderr
+    if full == "out.png":
+        assert opened(kept).size == (64, 43)
+        Recipe.model_validate_json((folder / "out.json").read_text())
+    else:
+        assert opened(folder / "out.png").size == (64, 43)
+        Recipe.model_validate_json(kept.read_text())
+
+
+def test_a_folder_of_previews_that_vanishes_does_not_end_the_painting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = painting.paint
+
+    def vanishing(*arguments: Any, **options: Any) -> Generator[progress.Progress, None, progress.Result]:
+        (folder / "previews").rmdir()
+        return (yield from real(*arguments, **{**options, "pace": painting.Pace(preview=0, first_preview=0)}))
+
+    monkeypatch.setattr(painting, "paint", vanishing)
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--previews", "previews", *SMALL)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("No such file or directory. No more previews are kept.") == 1
+    assert opened(folder / "out.png").size == (64, 43)
+
+
+def test_no_strength_shows_no_loss(folder: Path) -> None:
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--strength", "0", *SMALL)
+    assert done.exit_code == 0, done.output
+    assert "nan" not in done.stderr
+
+
+def test_a_narrow_picture_keeps_its_aspect_at_the_smallest_size(folder: Path) -> None:
+    Image.new("RGB", (800, 100), "teal").save(folder / "wide.png")
+    assert run("wide.png", "style.jpg", "-o", "out.png", *SMALL).exit_code == 0
+    assert opened(folder / "out.png").size == (128, 16)
 
 
 def test_a_folder_for_a_picture_is_named(folder: Path) -> None:

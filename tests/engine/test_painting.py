@@ -482,7 +482,7 @@ def test_any_aspect_is_painted(size: tuple[int, int], expected: tuple[int, int],
 
 @pytest.mark.parametrize(
     ("size", "longer_side", "expected"),
-    [((400, 300), 64, (64, 48)), ((3, 4), 200, (150, 200)), ((1000, 10), 64, (64, 16)), ((10, 1000), 512, (16, 512))],
+    [((400, 300), 64, (64, 48)), ((3, 4), 200, (150, 200)), ((800, 100), 64, (128, 16)), ((100, 800), 64, (16, 128))],
 )
 def test_sizes_are_fitted_to_the_longer_side(
     size: tuple[int, int], longer_side: int, expected: tuple[int, int]
