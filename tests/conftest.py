@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import dask
+import hypothesis
 import pytest
 from distributed import LocalCluster
 
 from engine.worker import THREADS, WorkerSettings, worker_options
+
+# A test never asserts a time: on a busy machine an example may take long.
+hypothesis.settings.register_profile("atelier", deadline=None)
+hypothesis.settings.load_profile("atelier")
 
 pytest_plugins = ["tests.forks", "tests.postgresql", "tests.watchdog"]
 

@@ -81,7 +81,7 @@ class TestNoValueForgesALine:
         assert line["file"] == ESCAPES[escape]
 
     @given(st.text(), st.text(), st.text(min_size=1))
-    @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_whatever_it_is(self, event: str, value: str, key: str) -> None:
         def log() -> None:
             ours.info(event, value=value, request={key: [value]}, **{f"key_{key}": value})
@@ -184,7 +184,7 @@ class TestTheRestIsLogged:
             ),
         )
     )
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_json_is_one_object_a_line_whatever_it_holds(self, values: dict[str, Any]) -> None:
         output = logged("json", lambda: ours.info("event", **values))
         (line,) = output.removesuffix("\n").split("\n")

@@ -47,7 +47,7 @@ class TestNoSecretIsLogged:
         assert output
 
     @pytest.mark.parametrize("shape", SHAPES)
-    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(secret=secrets, way=st.sampled_from(sorted(WAYS)))
     def test_not_the_tokens_and_signatures_that_come_and_go(
         self, form: Form, terminal: bool, shape: str, secret: str, way: str
@@ -59,7 +59,7 @@ class TestNoSecretIsLogged:
             parsed(output)
 
     @pytest.mark.parametrize("key", ["token", "interaction_token", "TOKEN", "Token"])
-    @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(secret=secrets)
     def test_not_what_is_called_a_token(self, form: Form, terminal: bool, key: str, secret: str) -> None:
         def log() -> None:

@@ -116,7 +116,7 @@ def test_what_is_removed_is_gone_and_can_be_removed_again(blobs: Blobs) -> None:
     assert blobs.get(name) == b"one"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(data=st.binary(max_size=5000))
 def test_any_bytes_come_back(blobs: Blobs, data: bytes) -> None:
     assert blobs.get(blobs.put(data)) == data

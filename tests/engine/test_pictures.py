@@ -554,7 +554,7 @@ def test_damage_keeps_its_cause() -> None:
 
 
 @pytest.mark.parametrize("format", corpus.FORMATS)
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6))
 def test_flipped_bytes_give_a_picture_or_its_error(format: str, flips: list[tuple[float, int]]) -> None:
     data = bytearray(sample(format))
@@ -563,7 +563,7 @@ def test_flipped_bytes_give_a_picture_or_its_error(format: str, flips: list[tupl
     only_a_picture_or_its_error(bytes(data))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     start=st.sampled_from([b"", *(sample(format)[:16] for format in corpus.FORMATS), b"GIF87a", b"\xff\xd8\xff\xe1"]),
     rest=st.binary(max_size=400),
@@ -593,7 +593,7 @@ def test_what_follows_the_picture_is_left_behind(format: str, tail: bytes) -> No
 # --- Reduced decoding ---
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(width=st.integers(32, 900), height=st.integers(32, 900), longer_side=st.integers(SHORTEST_SIDE, 1000))
 def test_a_picture_is_as_large_as_wanted_or_as_it_was(width: int, height: int, longer_side: int) -> None:
     for format in ("JPEG", "BMP"):

@@ -115,7 +115,7 @@ async def play(store: Store, acts: list[Act]) -> None:
 
 
 @given(acts=acts)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_members_take_turns_whatever_they_do(url: str, acts: list[Act]) -> None:
     async def run() -> None:
@@ -127,7 +127,7 @@ def test_members_take_turns_whatever_they_do(url: str, acts: list[Act]) -> None:
 
 
 @given(owners=st.lists(st.integers(0, 3), max_size=20), limit=st.integers(1, 4))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_nobody_has_more_open_jobs_than_allowed_whoever_comes_at_once(url: str, owners: list[int], limit: int) -> None:
     async def run() -> None:
