@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from dask._task_spec import GraphNode, Task, TaskRef
 from dask.typing import Key
+from dask.utils import key_split
 from distributed.active_memory_manager import ActiveMemoryManagerExtension
 from distributed.core import Server
 from distributed.protocol.serialize import Serialized
@@ -107,7 +108,11 @@ class QuietScheduler(Scheduler):
             super().start_http_server(*arguments, **options)  # type: ignore[no-untyped-call]
 
     def heartbeat_worker(self, *, extensions: object = None, **options: Any) -> dict[str, Any]:
-        """Take a worker's sign of life; what it tells about spans is left out."""
+        """Take a worker's sign of life; what it tells about spans is left out.
+
+        It is also the time to forget the names of tasks: Dask remembers a hundred thousand, 600 bytes each.
+        """
+        key_split.cache_clear()
         answer: dict[str, Any] = super().heartbeat_worker(**options)
         return answer
 
@@ -190,6 +195,11 @@ class QuietWorker(Worker):
 
     def start_http_server(self, *_arguments: Any, **_options: Any) -> None:
         """Called by Dask."""
+
+    async def heartbeat(self) -> None:
+        """Called by Dask once or twice a second, or less often among many."""
+        key_split.cache_clear()
+        await super().heartbeat()
 
 
 class PaintingWorker(QuietWorker):

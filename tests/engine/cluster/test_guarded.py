@@ -21,6 +21,7 @@ import pytest
 import pytest_asyncio
 from dask._expr import LLGExpr
 from dask._task_spec import Task
+from dask.utils import key_split
 from distributed import Client, Scheduler, Status, Worker, WorkerPlugin
 from distributed.comm.core import Comm, connect
 from distributed.core import rpc
@@ -319,6 +320,8 @@ async def test_nothing_is_kept_of_tasks_that_have_ended(caplog: pytest.LogCaptur
 
             await eventually(idle)
             assert len(scheduler.task_prefixes) == 1
+            await worker.heartbeat()
+            assert key_split.cache_info().currsize == 0  # what is cached in C is in none of those collections
 
 
 class TestMessages:
