@@ -473,7 +473,7 @@ def test_cancelling_ends_the_step_between_two_layers(check: int, network: VGG19)
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [((320, 40), (64, 16)), ((40, 320), (16, 64)), ((50, 50), (64, 64)), ((64, 33), (64, 33))]
+    ("size", "expected"), [((320, 40), (128, 16)), ((40, 320), (16, 128)), ((50, 50), (64, 64)), ((64, 33), (64, 33))]
 )
 def test_any_aspect_is_painted(size: tuple[int, int], expected: tuple[int, int], network: VGG19) -> None:
     end = painted(network, Picture(corpus.scene(*size)), [Picture(corpus.stripes(*size[::-1]))], steps=3, pace=ALL)
