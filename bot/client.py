@@ -44,6 +44,7 @@ class CommandTree(app_commands.CommandTree["Atelier"]):
                 with contextlib.suppress(discord.NotFound):
                     await interaction.delete_original_response()
                 await interaction.followup.send(text, ephemeral=True)
+                await interaction.client.jobs.answered(f"{interaction.id:016x}")
             else:
                 await interaction.response.send_message(text, ephemeral=True)
         except UNDELIVERED as failure:

@@ -16,6 +16,7 @@ from bot.jobs.errors import (
     JobUnreadable,
     MixUnusable,
     NotYourJob,
+    OrderInterrupted,
     PictureRejected,
     TooManyJobs,
     UnexpectedError,
@@ -83,6 +84,8 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
             return f"Something went wrong on our side. Try again; if it stays, tell the operator `{reference}`."
         case AddressUnreadable():
             return "I no longer know where to answer about this picture. Send the command again."
+        case OrderInterrupted():
+            return "I was restarted before I had your pictures. Send the command again."
         case JobUnreadable():
             return "What I had noted about this picture can't be read any more. Send the command again."
         case OperatorError():

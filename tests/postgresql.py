@@ -10,9 +10,10 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -99,8 +100,8 @@ def account() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def serving(where: Path) -> Iterator[Server]:
-    """A server of its own while inside, by the programs in ``where``."""
+def serving(where: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[Server]:
+    """A server of its own while inside, by the programs in ``where``, with this environment besides."""
     # A socket's path must be short, and the server's user must get there.
     folder = Path(tempfile.mkdtemp(prefix="atelier-postgresql-", dir="/tmp"))
     runs_as = account()
@@ -112,7 +113,7 @@ def serving(where: Path) -> Iterator[Server]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=folder,
-        env={"PATH": f"{where}:{os.defpath}", "LC_ALL": "C"},
+        env={"PATH": f"{where}:{os.defpath}", "LC_ALL": "C", **environment},
         start_new_session=True,  # Ctrl-C is for pytest
         **runs_as,
     )

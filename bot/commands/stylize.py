@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import discord
 from discord import app_commands
 
 from bot import words
-from bot.address import Address
+from bot.address import TOKEN_LIFE, Address
 from bot.commands.acknowledge import acknowledge
 from bot.commands.attachments import check_claimed_size, fetch
 from bot.commands.mix import LONGEST, shares
+from bot.jobs.acknowledged import Acknowledged
 from bot.jobs.errors import Role, style_role
 from bot.jobs.job import Order
 from engine.quality import EFFORTS, Quality
@@ -63,6 +65,10 @@ async def stylize(
         check_claimed_size(role, picture, client.settings.limits.bytes)
     order_id = f"{interaction.id:016x}"
     message = await acknowledge(interaction)
+    address = Address.of(interaction, message).model_dump_json()
+    description = words.described(content.filename, *(each.filename for each in styles))
+    expires_at = interaction.created_at + timedelta(seconds=TOKEN_LIFE)
+    await client.jobs.acknowledged(Acknowledged(order_id, interaction.user.id, address, description, expires_at))
     async with client.jobs.admission(interaction.user.id, order_id):
         content_bytes, *styles_bytes = await _fetched(client, pictures)
         effort = EFFORTS[await client.executor.tier()][quality]
@@ -82,8 +88,8 @@ async def stylize(
                 recipe=recipe,
                 content=content_bytes,
                 styles=tuple(styles_bytes),
-                address=Address.of(interaction, message).model_dump_json(),
-                description=words.described(content.filename, *(each.filename for each in styles)),
+                address=address,
+                description=description,
                 max_bytes=interaction.filesize_limit,
             )
         )

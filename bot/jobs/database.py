@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,7 +19,7 @@ from sqlalchemy.util import await_only
 
 from engine import private
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """The newest of ``bot/jobs/migrations``."""
 _MIGRATING: Final = 7_421_863
 """Of PostgreSQL's advisory lock: any number that nobody else uses."""
@@ -77,6 +78,8 @@ def _keep_private(database: str | None) -> None:
 def _use_wal(connection: Any, _record: object) -> None:
     # Text that is no UTF-8 is replaced: the driver's error would hide the other rows of the query, too.
     connection.driver_connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+    # See database_time: processes that share a file share a machine.
+    connection.create_function("monotonic_seconds", 0, time.monotonic)
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout=20000")
     for patience in range(100, -1, -1):

@@ -86,6 +86,10 @@ class AddressUnreadable(AtelierError):
     """None of the operator's keys decrypts where the job's reply is: it can't be told there how the job ended."""
 
 
+class OrderInterrupted(AtelierError):
+    """The process that had acknowledged the order ended before it was a job."""
+
+
 class JobUnreadable(AtelierError):
     """What the database has of the job is damaged, or another version of the program wrote it."""
 

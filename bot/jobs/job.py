@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Protocol, Self
@@ -82,7 +82,7 @@ class Painted:
     @classmethod
     def of(cls, result: Result, picture: str) -> Self:
         """A result, whose picture was kept under that name."""
-        same = {field.name: getattr(result, field.name) for field in fields(cls) if field.name != "size"}
+        same = {each.name: getattr(result, each.name) for each in fields(cls) if each.name != "size"}
         return cls(**same | {"picture": picture, "size": result.recipe.size})
 
     def result(self, ordered: Recipe, picture: bytes) -> Result:
@@ -111,6 +111,8 @@ class Job:
     max_bytes: int
     state: State
     created_at: datetime
+    accepted: float = field(default=0.0, compare=False)
+    """When, by :func:`bot.jobs.tables.service_time`; set when it is stored."""
     process: str = ""
     """The bot process that looks after the job."""
     checkpoint: str | None = None

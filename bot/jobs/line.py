@@ -7,7 +7,7 @@ member who arrives with one job waits for at most one job of each other member.
 """
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from bot.jobs.job import OPEN, State
 from bot.jobs.tables import JobRow, ProcessRow, database_time
@@ -15,13 +15,17 @@ from bot.jobs.tables import JobRow, ProcessRow, database_time
 LEASE = 10.0
 """Seconds without a sign of life after which others take over what a process looks after."""
 
-ORDER = (JobRow.turn, JobRow.created_at, JobRow.id)
+ORDER = (JobRow.turn, JobRow.accepted, JobRow.created_at, JobRow.id)
 
 
-def orphaned() -> ColumnElement[bool]:
+def alive() -> ColumnElement[bool]:
+    """Whether a process has given a sign of life. One from the future was given before the clock was set back."""
+    return ProcessRow.seen.between(database_time() - LEASE, database_time() + LEASE)
+
+
+def orphaned(process: ColumnElement[str] | InstrumentedAttribute[str] = JobRow.process) -> ColumnElement[bool]:
     """Whether the process that looks after a job is gone."""
-    alive = select(ProcessRow.id).where(ProcessRow.id == JobRow.process, ProcessRow.seen >= database_time() - LEASE)
-    return ~alive.exists()
+    return ~select(ProcessRow.id).where(ProcessRow.id == process, alive()).exists()
 
 
 def in_line(pool: str) -> ColumnElement[bool]:

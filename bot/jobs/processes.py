@@ -1,28 +1,64 @@
 """Bot processes that share a database, and the jobs that each of them looks after."""
 
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from sqlalchemy import case, delete, func, insert, select, update
 
 from bot.jobs import errors
 from bot.jobs.errors import JobUnreadable
 from bot.jobs.job import OPEN, State
-from bot.jobs.line import LEASE, orphaned
-from bot.jobs.tables import JobRow, ProcessRow, database_time
+from bot.jobs.line import alive, orphaned
+from bot.jobs.tables import ClockRow, JobRow, ProcessRow, database_time, service_time
 from bot.jobs.transactions import Transactions
+
+MOST_DRIFT: Final = 2.0
+"""Seconds between the database's clock and ours that may come of slow answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Renewed:
+    """The last sign of life."""
+
+    began: float
+    """By our monotonic clock."""
+    seen: float
+    seconds: float
 
 
 class Processes(Transactions):
     """A part of :class:`bot.jobs.store.Store`: who is there, and who looks after what."""
 
-    async def renew(self, process: str) -> None:
-        """Say that a process is alive; see :data:`bot.jobs.line.LEASE`."""
+    _renewed: "_Renewed | None" = None
+
+    async def renew(self, process: str) -> bool:
+        """Say that a process is alive; see :data:`bot.jobs.line.LEASE`.
+
+        Returns:
+            Whether the database's clock has gone as ours since the last time: else others may seem to be gone that have
+            not said so since.
+        """
+        began = time.monotonic()
         async with self._changing() as connection:
-            found = await connection.execute(
-                update(ProcessRow).where(ProcessRow.id == process).values(seen=database_time())
-            )
-            if found.rowcount == 0:
-                await connection.execute(insert(ProcessRow).values(id=process, seen=database_time()))
+            again = update(ProcessRow).where(ProcessRow.id == process).values(seen=database_time())
+            seen = (await connection.execute(again.returning(ProcessRow.seen))).scalar_one_or_none()
+            if seen is None:
+                new = insert(ProcessRow).values(id=process, seen=database_time()).returning(ProcessRow.seen)
+                seen = (await connection.execute(new)).scalar_one()
+            # The server's clock is read anew in each expression: a step is the difference of what is stored.
+            moved = await connection.execute(update(ClockRow).values(seconds=service_time(), moved=seen))
+            if moved.rowcount == 0:
+                await connection.execute(insert(ClockRow).values(id=1, seconds=0.0, moved=seen))
+            seconds = (await connection.execute(select(ClockRow.seconds))).scalar_one()
+        drift = 0.0 if self._renewed is None else seen - self._renewed.seen - (began - self._renewed.began)
+        self._renewed = _Renewed(began, seen, seconds)
+        return abs(drift) <= MOST_DRIFT
+
+    def now(self) -> float:
+        """The time by :func:`bot.jobs.tables.service_time`, as far as this process knows it; 0 before it renews."""
+        return 0.0 if self._renewed is None else self._renewed.seconds + time.monotonic() - self._renewed.began
 
     async def move(self, process: str, pool: str) -> None:
         """Have everything that a process looks after wait for these workers: its scheduler may have started anew."""
@@ -73,7 +109,7 @@ class Processes(Transactions):
             )
             found = [(row.id, State(row.state)) for row in taken]
             if found:
-                await connection.execute(delete(ProcessRow).where(ProcessRow.seen < database_time() - 86400))
+                await connection.execute(delete(ProcessRow).where(func.abs(ProcessRow.seen - database_time()) > 86400))
         return found
 
     async def in_care(self, process: str) -> dict[str, State]:
@@ -82,18 +118,18 @@ class Processes(Transactions):
         async with self._engine.connect() as connection:
             return {row.id: State(row.state) for row in await connection.execute(query)}
 
-    async def overdue(self, process: str, accepted_before: datetime) -> list[str]:
-        """Jobs in a process's care that should have ended long ago and have no result yet."""
+    async def overdue(self, process: str, seconds: float) -> list[str]:
+        """Jobs in a process's care that were accepted longer ago, by the service's time, and have no result yet."""
         query = select(JobRow.id).where(
             JobRow.process == process,
             JobRow.state.in_({State.QUEUED, State.RUNNING}),
-            JobRow.created_at < accepted_before,
+            JobRow.accepted < service_time() - seconds,
         )
         async with self._engine.connect() as connection:
             return list((await connection.execute(query)).scalars())
 
     async def processes(self) -> int:
         """How many bot processes are alive."""
-        query = select(func.count()).where(ProcessRow.seen >= database_time() - LEASE)
+        query = select(func.count()).where(alive())
         async with self._engine.connect() as connection:
             return (await connection.execute(query)).scalar_one()

@@ -27,7 +27,7 @@ class Replies:
     def of(self, job: Job) -> Reply:
         """The one reply of a job."""
         if job.id not in self._replies:
-            self._replies[job.id] = self._make(job)
+            self._replies[job.id] = self.apart(job)
         return self._replies[job.id]
 
     def get(self, job_id: str) -> Reply | None:
@@ -44,7 +44,8 @@ class Replies:
             if reply := self._replies.pop(job_id, None):  # it may have ended meanwhile
                 await reply.close()
 
-    def _make(self, job: Job) -> Reply:
+    def apart(self, job: Job) -> Reply:
+        """A reply that is not kept here."""
         try:
             return self._reply_to(job, self._may_edit) if job.address else _Silent()
         except ValueError as error:

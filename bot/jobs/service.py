@@ -20,6 +20,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot import metrics
+from bot.jobs.acknowledged import Acknowledged
 from bot.jobs.database import is_full
 from bot.jobs.errors import (
     AlreadyAccepted,
@@ -66,7 +67,7 @@ class Policy:
     most_open: int = 3
     """Open jobs of one member."""
     expire_after: timedelta = timedelta(hours=24)
-    """A job that has not ended by then is given up."""
+    """A job that has not ended by then is given up. The time counts in which a bot process was there."""
 
 
 class Jobs:
@@ -85,6 +86,8 @@ class Jobs:
         self._replies = Replies(reply_to, self._owns)
         self._work = Work(store, storage, executor, self._replies, self.process, policy.expire_after, self._closing)
         self._working: dict[str, asyncio.Task[None]] = {}
+        self._take_over_from = 0.0
+        """By the monotonic clock: before, a process that is alive may seem to be gone."""
         self._places = Places()
         self._accepting: defaultdict[int, set[str]] = defaultdict(set)
         """The ids of each member's orders that are being accepted: they count towards the limit."""
@@ -95,6 +98,19 @@ class Jobs:
     def closing(self) -> bool:
         """Whether no more jobs are taken in."""
         return self._closing.is_set()
+
+    async def acknowledged(self, order: Acknowledged) -> None:
+        """Note that an order's member waits for an answer, which the next process gives should this one end.
+
+        The note goes with :meth:`accept` or :meth:`answered`. Without the database the order goes on without it.
+        """
+        with logged("an acknowledgement could not be noted"):
+            await self._store.note(order, self.process)
+
+    async def answered(self, order: str) -> None:
+        """The member knows why the order of this id is no job."""
+        with logged("the note of an acknowledgement could not be removed"):
+            await self._store.answered(order, self.process)
 
     @contextlib.asynccontextmanager
     async def admission(self, owner: int, order: str) -> AsyncIterator[None]:
@@ -206,10 +222,10 @@ class Jobs:
 
     async def run(self) -> None:
         """Look after this process's jobs until cancelled. Nothing that goes wrong ends it."""
-        with survived("a process could not say that it is alive"):
-            await insist(self._live)
         async with asyncio.TaskGroup() as group:
-            group.create_task(again_every(ALIVE_EVERY, self._live))
+            with survived("a process could not say that it is alive"):
+                await insist(partial(self._live, group))
+            group.create_task(again_every(ALIVE_EVERY, partial(self._live, group)))
             group.create_task(again_every(SWEEP_EVERY, self._storage.sweep))
             while True:
                 self._changed.clear()
@@ -272,23 +288,29 @@ class Jobs:
         if State.QUEUED in mine.values():
             await self._begin_waiting(group)
 
-    async def _live(self) -> None:
+    async def _live(self, group: asyncio.TaskGroup) -> None:
         """Say that this process is alive, and take over from those that are not."""
-        await self._store.renew(self.process)
+        if not await self._store.renew(self.process):
+            log.warning("the database's clock was set")
+            # Until then the others have said anew that they are alive.
+            self._take_over_from = time.monotonic() + LEASE
         if self.closing:
             return
         pool = self._executor.pool
         if pool:  # else the scheduler is away
             await self._store.move(self.process, pool)
-        if adopted := await self._store.adopt(self.process, pool):
-            metrics.RESUMED.inc(len(adopted))
-            # One line for all: there may be thousands.
-            log.info("jobs taken up", jobs=len(adopted), first=adopted[0][0])
-            self._changed.set()
-        accepted_before = datetime.now(UTC) - self._policy.expire_after
-        for job_id in await self._store.overdue(self.process, accepted_before):
-            hours = self._policy.expire_after.total_seconds() / 3600
-            await self._store.give_up(job_id, JobExpired(hours), self.process)
+        if time.monotonic() >= self._take_over_from:
+            if adopted := await self._store.adopt(self.process, pool):
+                metrics.RESUMED.inc(len(adopted))
+                # One line for all: there may be thousands.
+                log.info("jobs taken up", jobs=len(adopted), first=adopted[0][0])
+                self._changed.set()
+            for order in await self._store.interrupted(self.process):
+                if order.id not in self._working:
+                    self._start(group, order.id, self._work.apologise(order))
+        expire_after = self._policy.expire_after.total_seconds()
+        for job_id in await self._store.overdue(self.process, expire_after):
+            await self._store.give_up(job_id, JobExpired(expire_after / 3600), self.process)
             self._changed.set()
 
     def _owns(self) -> bool:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import aliased
 
 from bot.jobs import errors
+from bot.jobs.acknowledged import Acknowledgements
 from bot.jobs.cipher import Cipher
 from bot.jobs.database import connected
 from bot.jobs.errors import AddressUnreadable, JobUnreadable, TooManyJobs
@@ -21,7 +22,7 @@ from bot.jobs.job import OPEN, Job, Painted, State, Way
 from bot.jobs.line import ORDER, in_line, next_turn, orphaned
 from bot.jobs.processes import Processes
 from bot.jobs.retention import Retention, release
-from bot.jobs.tables import BlobRow, JobRow, SyncRow
+from bot.jobs.tables import AcknowledgedRow, BlobRow, JobRow, SyncRow, service_time
 from engine.errors import AtelierError
 from engine.recipe import Recipe
 
@@ -47,7 +48,7 @@ class Line:
     """How many jobs its workers have now, whoever looks after them."""
 
 
-class Store(Processes, Retention):
+class Store(Processes, Retention, Acknowledgements):
     """Every method is one transaction, committed when it returns. Raises SQLAlchemy's errors."""
 
     def __init__(self, engine: AsyncEngine, cipher: Cipher) -> None:
@@ -94,12 +95,15 @@ class Store(Processes, Retention):
                 await connection.execute(select(func.pg_advisory_xact_lock(job.owner)))
             added = await connection.execute(
                 insert(JobRow).from_select(
-                    [*row, "turn"],
-                    select(*values, next_turn(job.owner, pool).label("turn")).where(open_now < limit),
+                    [*row, "turn", "accepted"],
+                    select(*values, next_turn(job.owner, pool).label("turn"), service_time().label("accepted")).where(
+                        open_now < limit
+                    ),
                 )
             )
             if added.rowcount == 0:
                 raise TooManyJobs(limit)
+            await connection.execute(delete(AcknowledgedRow).where(AcknowledgedRow.id == job.id))
             await connection.execute(
                 insert(BlobRow), [{"job": job.id, "role": role, "name": name} for role, name in roles.items()]
             )
@@ -327,6 +331,7 @@ class Store(Processes, Retention):
             max_bytes=1,
             state=State(row.state) if row.state in _STATES else State.FAILED,
             created_at=row.created_at or datetime.now(UTC),
+            accepted=row.accepted if isinstance(row.accepted, float) else 0.0,
             process=row.process,
             checkpoint=blobs.get("checkpoint"),
             cause=JobUnreadable(),
@@ -353,6 +358,7 @@ class _Row(BaseModel):
     cause: str
     way: str
     created_at: datetime
+    accepted: float
 
     def job(self, address: str, blobs: dict[str, str]) -> Job:
         """The job. Raises ``LookupError``, ``TypeError`` or ``ValueError`` where something can't be read."""
@@ -369,6 +375,7 @@ class _Row(BaseModel):
             max_bytes=self.max_bytes,
             state=self.state,
             created_at=self.created_at,
+            accepted=self.accepted,
             process=self.process,
             checkpoint=blobs.get("checkpoint"),
             painted=TypeAdapter(Painted).validate_json(self.painted) if self.painted else None,

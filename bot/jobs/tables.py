@@ -2,9 +2,24 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Double, Index, Integer, String, Text, TypeDecorator
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Double,
+    Index,
+    Integer,
+    String,
+    Text,
+    TypeDecorator,
+    case,
+    func,
+    select,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
@@ -61,6 +76,8 @@ class JobRow(Base):
     way: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(Moment)
     changed_at: Mapped[datetime] = mapped_column(Moment)
+    accepted: Mapped[float] = mapped_column(Double, server_default="0")
+    """When, by :func:`service_time`."""
 
     __table_args__ = (Index("ix_jobs_state", "state", "turn"), Index("ix_jobs_changed_at", "changed_at"))
 
@@ -96,7 +113,35 @@ class ProcessRow(Base):
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     seen: Mapped[float] = mapped_column(Double)
-    """Unix time by the database's clock, so that machines need not agree on theirs."""
+    """When it last said so, by :class:`database_time`."""
+
+
+class ClockRow(Base):
+    """The one row that :func:`service_time` is read from."""
+
+    __tablename__ = "clock"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    seconds: Mapped[float] = mapped_column(Double)
+    moved: Mapped[float] = mapped_column(Double)
+    """When ``seconds`` was true, by :class:`database_time`."""
+
+
+class AcknowledgedRow(Base):
+    """See :class:`bot.jobs.acknowledged.Acknowledged`."""
+
+    __tablename__ = "acknowledged"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    owner: Mapped[int] = mapped_column(BigInteger)
+    process: Mapped[str] = mapped_column(String(16))
+    """The bot process that has to answer."""
+    interrupted: Mapped[bool] = mapped_column(Boolean)
+    """Whether it was taken over from a process that is gone."""
+    address: Mapped[str] = mapped_column(Text)
+    """Encrypted."""
+    description: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class SyncRow(Base):
@@ -109,7 +154,10 @@ class SyncRow(Base):
 
 
 class database_time(FunctionElement[float]):  # noqa: N801 - named as SQL's functions are
-    """Unix time in seconds by the database's clock, of this statement."""
+    """Seconds by a clock that all processes share: the server's, or with SQLite the monotonic one of the machine.
+
+    The server's may be set, and the machine's begins anew when it is started: what lies in the future is long past.
+    """
 
     type = Double()
     inherit_cache = True
@@ -117,9 +165,24 @@ class database_time(FunctionElement[float]):  # noqa: N801 - named as SQL's func
 
 @compiles(database_time, "sqlite")
 def _sqlite_time(_element: Any, _compiler: Any, **_options: Any) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+    return "monotonic_seconds()"  # of :mod:`bot.jobs.database`
 
 
 @compiles(database_time, "postgresql")
 def _postgresql_time(_element: Any, _compiler: Any, **_options: Any) -> str:
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
+
+
+LONGEST_STEP: Final = 10.0
+"""Seconds."""
+
+
+def service_time() -> ColumnElement[float]:
+    """Seconds for which some bot process has lived. It never goes back, and no clock that is set moves it.
+
+    Processes move it on as they say that they are alive. A longer step than :data:`LONGEST_STEP` counts as none: then
+    no process was there, or the clock was set.
+    """
+    step = database_time() - ClockRow.moved
+    seconds = select(ClockRow.seconds + case((step.between(0.0, LONGEST_STEP), step), else_=0.0)).scalar_subquery()
+    return func.coalesce(seconds, 0.0)

@@ -9,7 +9,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import metrics
-from bot.jobs.errors import DeliveryDelayed, JobEnded, JobExpired, UnexpectedError
+from bot.jobs.acknowledged import Acknowledged
+from bot.jobs.errors import DeliveryDelayed, JobEnded, JobExpired, OrderInterrupted, UnexpectedError
 from bot.jobs.job import OPEN, Ending, Job, Painted, Reply, State, Way
 from bot.jobs.patience import insist, logged, pauses
 from bot.jobs.replies import Replies
@@ -18,6 +19,7 @@ from bot.jobs.store import Store
 from engine.errors import AtelierError, BlobLost, PaintingCancelled, PaintingPaused, StorageFailed, StorageFull
 from engine.executor import Executor, Painting
 from engine.progress import Result
+from engine.recipe import Recipe
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -184,6 +186,35 @@ class Work:
         if job.checkpoint:
             await self._storage.drop(job.checkpoint)
 
+    async def apologise(self, order: Acknowledged) -> None:
+        """Tell the member of an order that its process left behind to send the command again, and remove its note."""
+        job = Job(
+            id=order.id,
+            owner=order.owner,
+            recipe=Recipe(),
+            content="",
+            styles=(),
+            address=order.address,
+            description=order.description,
+            max_bytes=0,
+            state=State.DELIVERING,  # another process may have told it and ended before it removed the note
+            created_at=datetime.now(UTC),
+        )
+        reply = self._replies.apart(job)
+        for pause in pauses():
+            if not await insist(lambda: self._store.is_noted(order.id, self._process)):
+                return
+            try:
+                way = await reply.deliver(OrderInterrupted())
+            except DeliveryDelayed as error:
+                log.warning("an apology is delayed", reason=error.detail, again_in=pause)
+            else:
+                await insist(lambda: self._store.answered(order.id, self._process))
+                log.info("an order was interrupted", way=way)
+                return
+            if await self._closes_within(pause):
+                return
+
     async def _tell(self, job: Job, reply: Reply, ending: Ending, keeping: "asyncio.Task[None] | None") -> Way | None:
         """The way in which it was told; None if the bot goes down before it is.
 
@@ -220,7 +251,7 @@ class Work:
         raise AssertionError("unreachable")
 
     def _expired(self, job: Job) -> bool:
-        return datetime.now(UTC) - job.created_at > self._expire_after
+        return self._store.now() - job.accepted > self._expire_after.total_seconds()
 
     async def _closes_within(self, seconds: float) -> bool:
         """Wait that long, or until the bot goes down."""

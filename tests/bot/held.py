@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.address import Address
+from bot.jobs.acknowledged import Acknowledged
 from bot.jobs.errors import JobEnded, NotYourJob
 from bot.jobs.job import OPEN, Job, Order, State
 from engine.quality import Tier
@@ -27,6 +28,12 @@ class HeldJobs:
     def _refuse(self) -> None:
         if self.refusal is not None:
             raise self.refusal
+
+    async def acknowledged(self, order: Acknowledged) -> None:
+        """As :meth:`bot.jobs.service.Jobs.acknowledged`."""
+
+    async def answered(self, order: str) -> None:
+        """As :meth:`bot.jobs.service.Jobs.answered`."""
 
     @asynccontextmanager
     async def admission(self, owner: int, order: str) -> AsyncIterator[None]:

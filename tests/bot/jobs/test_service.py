@@ -593,7 +593,7 @@ class TestAFailure:
         workshop.desk.deliver = discord_is_gone
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
-            workshop.expire_now()
+            workshop.jobs._work._expire_after = timedelta(0)
             canvas.finish(b"a long night's work")
             await workshop.until(job, "delivered")
         assert (await workshop.found(job)).way == "kept"
@@ -704,7 +704,9 @@ class TestAStoreOutOfOrder:
 
 
 class TestMaintenance:
-    @pytest.mark.parametrize("name", ["renew", "move", "adopt", "overdue", "forget", "claimed", "in_care", "line"])
+    @pytest.mark.parametrize(
+        "name", ["renew", "move", "adopt", "interrupted", "overdue", "forget", "claimed", "in_care", "line"]
+    )
     async def test_outlives_a_fault_of_ours_in_each_of_its_tasks(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:

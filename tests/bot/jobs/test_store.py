@@ -232,8 +232,10 @@ class TestProcesses:
 
 class TestLooking:
     async def test_at_the_line_sees_places_among_all_and_jobs_of_ones_own(self, store: Store) -> None:
-        first, third = await added(store, job(owner=1), job(owner=3, created_at=later(3)))
-        (second,) = await added(store, job(owner=2, created_at=later(2)), process=OTHER)
+        """In the order in which they came, though this machine's clock was set back meanwhile."""
+        (first,) = await added(store, job(owner=1))
+        (second,) = await added(store, job(owner=2, created_at=later(-3600)), process=OTHER)
+        (third,) = await added(store, job(owner=3, created_at=later(-7200)))
         await added(store, job(owner=4), pool="other workers", process="elsewhere")
         mine = await store.line(ME, POOL)
         assert mine.waiting == [Waiting(first.id, 1), Waiting(third.id, 3)]
@@ -242,11 +244,14 @@ class TestLooking:
         assert (await store.line(OTHER, POOL)).running == 1
 
     async def test_finds_what_should_have_ended(self, store: Store) -> None:
-        old, delivering, _ = await added(store, job(created_at=later(-100)), job(created_at=later(-100)), job())
+        old, delivering, _ = await added(store, job(), job(), job(created_at=later(-1e6)))
         await store.claim(delivering.id, ME, POOL)
         await store.finish(delivering.id, ME, PAINTED)
-        assert await store.overdue(ME, later(-50)) == [old.id]
-        assert await store.overdue(OTHER, later(-50)) == []
+        async with store._changing() as connection:
+            change = text("UPDATE jobs SET accepted = accepted - 100 WHERE id IN (:old, :delivering)")
+            await connection.execute(change, {"old": old.id, "delivering": delivering.id})
+        assert await store.overdue(ME, 50) == [old.id]
+        assert await store.overdue(OTHER, 50) == []
 
     async def test_tells_how_long_the_oldest_waits(self, store: Store) -> None:
         assert await store.waiting_line() == (0, 0.0)

@@ -1,0 +1,86 @@
+"""Orders between their acknowledgement and the moment that they are jobs, so that none is left without an answer."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy import delete, insert, select, update
+
+from bot.jobs.cipher import Cipher
+from bot.jobs.errors import AddressUnreadable
+from bot.jobs.line import orphaned
+from bot.jobs.tables import AcknowledgedRow
+from bot.jobs.transactions import Transactions
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """An order whose member reads "thinking …". The fields are those of :class:`bot.jobs.job.Order`."""
+
+    id: str
+    owner: int
+    address: str
+    description: str
+    expires_at: datetime
+    """When nobody can answer there any more, by this machine's clock."""
+
+
+class Acknowledgements(Transactions):
+    """A part of :class:`bot.jobs.store.Store`. A note goes when its order is stored as a job."""
+
+    _cipher: Cipher
+
+    async def note(self, order: Acknowledged, process: str) -> None:
+        """Note that a process has acknowledged an order."""
+        async with self._changing() as connection:
+            await connection.execute(
+                insert(AcknowledgedRow).values(
+                    id=order.id,
+                    owner=order.owner,
+                    process=process,
+                    interrupted=False,
+                    address=self._cipher.encrypt(order.address),
+                    description=order.description,
+                    expires_at=order.expires_at,
+                )
+            )
+
+    async def is_noted(self, order: str, process: str) -> bool:
+        """Whether that process still has to answer an order."""
+        row = AcknowledgedRow
+        query = select(row.id).where(row.id == order, row.process == process)
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).one_or_none() is not None
+
+    async def answered(self, order: str, process: str) -> None:
+        """Remove the note: that process has told the member why there is no job."""
+        row = AcknowledgedRow
+        async with self._changing() as connection:
+            await connection.execute(delete(row).where(row.id == order, row.process == process))
+
+    async def interrupted(self, process: str) -> list[Acknowledged]:
+        """Take over the orders of processes that are gone; all that ``process`` has taken over and not answered yet."""
+        row = AcknowledgedRow
+        async with self._changing() as connection:
+            await connection.execute(delete(row).where(row.expires_at < datetime.now(UTC)))
+            await connection.execute(
+                update(row)
+                .where(row.process != process, orphaned(row.process))
+                .values(process=process, interrupted=True)
+                .execution_options(synchronize_session=False)
+            )
+            found = (
+                await connection.execute(select(row.__table__).where(row.process == process, row.interrupted))
+            ).all()
+        orders = []
+        for each in found:
+            try:
+                address = self._cipher.decrypt(each.address)
+            except AddressUnreadable:
+                log.warning("no key of SECRET_KEY fits an order's address", job=each.id)
+                await self.answered(each.id, process)
+            else:
+                orders.append(Acknowledged(each.id, each.owner, address, each.description, each.expires_at))
+        return orders
