@@ -10,9 +10,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from sqlalchemy import create_engine, text
 
+from bot import words
+from bot.jobs.errors import OrderInterrupted
 from bot.sandbox import LocalDiscord, Message
+from bot.sandbox.cdn import Cdn
 from tests.bot.conftest import CONTENT, STYLE, is_final, is_painting, told
 from tests.bot.jobs.conftest import eventually
 
@@ -92,3 +96,47 @@ async def test_reaches_a_checkpoint_lets_go_and_goes_on_with_the_next_start(tmp_
             await invocation.wait_until(is_final, 120)
             await eventually(lambda: job(data)[0] == "delivered")
         assert [message for message in invocation.history if told(message)] == []
+
+
+@pytest.mark.timeout(240)
+async def test_killed_before_an_order_is_a_job_has_its_successor_tell_the_member_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, killed = asyncio.Event(), asyncio.Event()
+
+    async def too_late(_cdn: Cdn, _request: web.Request) -> web.Response:
+        asked.set()
+        await killed.wait()
+        return web.Response(status=404)
+
+    def notes() -> int:
+        engine = create_engine(f"sqlite:///{data / 'atelier.db'}")
+        with engine.connect() as connection:
+            found: int = connection.execute(text("SELECT count(*) FROM acknowledged")).scalar_one()
+        engine.dispose()
+        return found
+
+    data = tmp_path / "data"
+    sorry = words.explain(OrderInterrupted())
+    monkeypatch.setattr(Cdn, "handle", too_late)
+    async with LocalDiscord() as discord:
+        async with bot(discord, data, "sync") as sync:
+            assert await sync.wait() == 0
+        async with bot(discord, data) as first:
+            await discord.wait_for_bot(90)
+            invocation = await discord.member("Ann").invoke("stylize", content=CONTENT, style=STYLE)
+            await asked.wait()
+            assert notes() == 1
+            first.send_signal(signal.SIGKILL)
+            await first.wait()
+            killed.set()
+        (thinking,) = invocation.history
+        async with bot(discord, data):
+            message = await invocation.wait_until(lambda message: message.content == sorry, 90)
+            assert message.id == thinking.id
+            await eventually(lambda: notes() == 0)
+        async with bot(discord, data):
+            await discord.wait_for_bot(90)
+            await eventually(lambda: notes() == 0)
+        assert [message.content for message in invocation.history] == ["", sorry]
+        assert [message.content for message in discord.channel_messages] == [sorry]

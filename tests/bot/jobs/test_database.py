@@ -1,12 +1,17 @@
 """The database itself: opened by several at once, brought up to date, durable."""
 
 import asyncio
+import json
 import os
 import sqlite3
 import stat
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -14,15 +19,18 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, MetaData, insert, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import create_async_engine
 
+from bot.jobs.cipher import Cipher
 from bot.jobs.database import REVISION, connected, is_full
 from bot.jobs.errors import TooManyJobs
-from bot.jobs.job import State
+from bot.jobs.job import Painted, State
 from bot.jobs.store import Store
 from bot.jobs.tables import Base
-from tests.bot.jobs.conftest import job, opened
+from engine.recipe import Recipe
+from tests.bot.jobs.conftest import KEY, SECRET, job, opened
 from tests.postgresql import Server
 
 Check = Callable[[Callable[[Connection], object]], Awaitable[object]]
@@ -30,6 +38,7 @@ ROOT = Path(__file__).parents[3]
 sqlite_alone = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 OPEN_IT = """
 import asyncio, sys
+from bot.jobs.cipher import Cipher
 from bot.jobs.database import connected
 async def open_it():
     print("ready", flush=True)
@@ -223,6 +232,58 @@ class TestMigrations:
             return head, MigrationContext.configure(connection).get_current_heads()
 
         assert await check(heads) == (REVISION, (REVISION,))
+
+    async def test_carry_jobs_in_flight_over_from_the_version_before(self, tmp_path: Path, url: str) -> None:
+        """As a bot of revision 0002 left them when it was killed: nothing is lost, expired or out of its turn."""
+        engine = create_async_engine(url)
+        before = {
+            "process": "killed", "pool": "old", "address": Cipher([KEY]).encrypt(SECRET), "description": "A town",
+            "recipe": Recipe().model_dump_json(), "max_bytes": 10**7, "cause": "", "way": "",
+        }  # fmt: skip
+        painted = json.dumps(asdict(Painted("9" * 64, "png", 512, 384, 90, 41.5, "finished", 512)))
+        moment = datetime(2026, 11, 1, tzinfo=UTC)
+        rows: list[dict[str, Any]] = [
+            before
+            | {"id": f"{number:016x}", "owner": number, "state": state, "turn": turn, "painted": done}
+            | {"created_at": moment + timedelta(seconds=number), "changed_at": moment}
+            for number, (state, turn, done) in enumerate(
+                [
+                    ("queued", 1, ""),
+                    ("running", 0, ""),
+                    ("queued", 0, ""),
+                    ("delivering", 0, painted),
+                    ("delivered", 0, painted),
+                ]
+            )
+        ]
+        roles = [{"job": row["id"], "role": role, "name": "c" * 64} for row in rows for role in ("content", "style-0")]
+        async with engine.begin() as connection:
+            await connection.run_sync(lambda c: command.upgrade(alembic(c), "0002"))
+            tables = MetaData()
+            await connection.run_sync(tables.reflect)
+            await connection.execute(insert(tables.tables["jobs"]), rows)
+            await connection.execute(insert(tables.tables["blobs"]), roles)
+            seen = {"id": "killed", "seen": time.time() - 60}
+            await connection.execute(insert(tables.tables["processes"]), seen)
+        await engine.dispose()
+        async with opened(url) as store:
+            await store.renew("me")
+            assert sorted(await store.adopt("me", "pool")) == [
+                (f"{0:016x}", State.QUEUED),
+                (f"{1:016x}", State.QUEUED),
+                (f"{2:016x}", State.QUEUED),
+                (f"{3:016x}", State.DELIVERING),
+            ]
+            assert await store.overdue("me", 60) == []
+            new = job(owner=9)
+            await store.add(new, "me", "pool", 3)
+            assert [each.id for each in (await store.line("me", "pool")).waiting] == [
+                f"{1:016x}", f"{2:016x}", new.id, f"{0:016x}",
+            ]  # fmt: skip
+            found = [await store.get(row["id"]) for row in rows]
+            assert [(each.address, each.cause) for each in found if each] == [(SECRET, None)] * 5
+            assert found[3]
+            assert found[3].painted == Painted("9" * 64, "png", 512, 384, 90, 41.5, "finished", 512)
 
     async def test_can_be_taken_back_and_made_again(self, check: Check) -> None:
         def there_and_back(connection: Connection) -> object:

@@ -10,11 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from bot.jobs import line
+from bot.jobs.acknowledged import Acknowledged
 from bot.jobs.errors import TooManyJobs, UnexpectedError
 from bot.jobs.job import OPEN, Job, Painted, State, new_id
 from bot.jobs.store import Store, Waiting
 from engine.errors import OutOfMemory, PaintingCancelled
-from tests.bot.jobs.conftest import eventually, job, opened
+from tests.bot.jobs.conftest import SECRET, eventually, job, opened
 
 ME, OTHER, POOL = "me", "other", "pool"
 PAINTED = Painted("9" * 64, "png", 512, 384, 90, 41.5, "finished", shown=(0.75, None, 1.0))
@@ -228,6 +229,47 @@ class TestProcesses:
         await store.leave(ME)
         assert await store.adopt(OTHER, POOL) == []
         assert await state(store, stored) == "cancelled"
+
+
+class TestAnAcknowledgedOrder:
+    def order(self, *, seconds: float = 900) -> Acknowledged:
+        return Acknowledged(new_id(), 7, SECRET, "A town", later(seconds))
+
+    async def test_is_taken_over_once_when_its_process_is_gone(self, store: Store, url: str) -> None:
+        order = self.order()
+        await store.renew(ME)
+        await store.note(order, ME)
+        await store.note(self.order(seconds=-1), ME)
+        await store.renew(OTHER)
+        assert await store.interrupted(OTHER) == await store.interrupted(ME) == []
+        await store.leave(ME)
+        async with AsyncExitStack() as stack:
+            names = [f"successor {number}" for number in range(4)]
+            stores = [await stack.enter_async_context(opened(url)) for _ in names]
+            for name in names:
+                await store.renew(name)
+            taken = await asyncio.gather(*(each.interrupted(name) for each, name in zip(stores, names, strict=True)))
+        assert sorted(taken, key=len) == [[], [], [], [order]], "the one that expired is not told"
+        name = names[taken.index([order])]
+        assert await store.interrupted(name) == [order], "until it is answered"
+        await store.answered(order.id, "another")
+        assert await store.is_noted(order.id, name)
+        await store.answered(order.id, name)
+        assert await store.interrupted(name) == []
+
+    async def test_is_noted_no_longer_when_it_is_a_job(self, store: Store) -> None:
+        stored = job(owner=7)
+        await store.note(Acknowledged(stored.id, 7, SECRET, "A town", later(900)), ME)
+        with pytest.raises(TooManyJobs):
+            await store.add(stored, ME, POOL, 0)
+        assert await store.is_noted(stored.id, ME)
+        await added(store, stored)
+        assert not await store.is_noted(stored.id, ME)
+
+    async def test_holds_no_token_in_plain_text(self, store: Store) -> None:
+        await store.note(self.order(), ME)
+        async with store._engine.connect() as connection:
+            assert SECRET not in str((await connection.execute(text("SELECT * FROM acknowledged"))).all())
 
 
 class TestLooking:
