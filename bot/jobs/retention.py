@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs.job import OPEN, State, new_id
@@ -36,6 +36,10 @@ class Ended:
     """Whether its result reached nobody yet: it waits in ``/jobs`` for its member."""
 
 
+_LONGEST_HOLD: Final = 7200.0
+"""Seconds, more than anybody asks for."""
+
+
 class Retention(Transactions):
     """A part of :class:`bot.jobs.store.Store`: forgetting, and what may not be forgotten."""
 
@@ -48,7 +52,7 @@ class Retention(Transactions):
             .limit(limit)
         )
         async with self._changing() as connection:
-            await connection.execute(delete(HoldRow).where(HoldRow.until < database_time()))
+            await connection.execute(delete(HoldRow).where(~_lasts()))
             ids = list((await connection.execute(ended)).scalars())
             await _forget(connection, ids)
         return len(ids)
@@ -74,7 +78,7 @@ class Retention(Transactions):
         )
         async with self._changing() as connection:
             # In SQLite, a transaction begins and keeps other writers out with the first change.
-            await connection.execute(delete(HoldRow).where(HoldRow.until < database_time()))
+            await connection.execute(delete(HoldRow).where(~_lasts()))
             if self._engine.dialect.name == "postgresql":
                 await connection.execute(select(func.pg_advisory_xact_lock(_FORGETTING)))
             claims = Counter((await connection.execute(_held(None, "put", "kept"))).scalars())
@@ -187,9 +191,14 @@ def _freed(job: Ended, left: Mapping[str, int], sizes: Mapping[str, int]) -> int
     return sum(sizes.get(name, 0) for name in job.blobs if not left[name])
 
 
+def _lasts() -> ColumnElement[bool]:
+    """Whether a hold is not over. One that would last very long is of before the clock was set back or began anew."""
+    return HoldRow.until.between(database_time(), database_time() + _LONGEST_HOLD)
+
+
 def _held(names: Collection[str] | None, *acts: str) -> Select[str]:
     """The names of blobs, of these or of all, with which one of these acts is under way."""
-    query = select(HoldRow.name).where(HoldRow.act.in_(acts), HoldRow.until >= database_time())
+    query = select(HoldRow.name).where(HoldRow.act.in_(acts), _lasts())
     return query if names is None else query.where(HoldRow.name.in_(names))
 
 
