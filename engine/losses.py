@@ -18,6 +18,8 @@ from engine.structure import Structure, total_variation
 _SILENT = 0.1
 _TINY = 1e-8
 _ALIKE = 0.05
+_PLAIN = (4 / 255) ** 2
+"""Variance of colours along a direction under which a style has none there: four grey levels."""
 _PARTS = 16
 _LEAST = 256
 """Positions in each part of a Gram matrix."""
@@ -103,14 +105,55 @@ class Target:
         return (value - self.value).square().sum() / self.energy
 
 
-def target(value: Tensor, other: Tensor) -> Target:
-    """Aim at ``value``; ``other`` is the mean square of the same of the picture on the other side, style or content.
+def target(value: Tensor, other: Tensor, grain: Tensor | float = 0.0) -> Target:
+    """Aim at ``value``; ``other`` is the mean square of the same of the picture on the other side, style or content,
+    and ``grain`` that of a plain picture with grain that hardly shows (:func:`engine.sources.grain`).
 
-    The energy is that of ``value``, but not under a tenth of the other's: a plain grey picture leaves deep layers
-    silent, and a distance divided by next to nothing would drown every other layer in noise.
+    The energy is that of ``value``, but not under a tenth of the other's, and not under that of the grain: a plain
+    grey picture leaves deep layers silent, and a distance divided by next to nothing would drown every other layer in
+    noise.
     """
-    floor = _SILENT * other * value.numel()
+    floor = (_SILENT * other).clamp(min=grain) * value.numel()
     return Target(value, torch.maximum(value.square().sum(), floor).clamp(min=_TINY))
+
+
+@dataclass(frozen=True, slots=True)
+class Plainness:
+    """The colours that a style lacks: all but one in a plain one, every hue in a grey one.
+
+    Near a plain style a Gram matrix changes with the square of what is left of the content's colours, and its squared
+    distance with the fourth power: what is left hardly counts. Here it counts by its square. A loss of 1 is as far from
+    the style's colours as the content is.
+    """
+
+    mean: Tensor
+    """Of the style's colours, shape (3,)."""
+    lacking: Tensor
+    """Shape (3, 3): a colour's difference from the mean, by this, is the part of it that the style has not."""
+    energy: Tensor
+
+    @classmethod
+    def of(cls, styles: Sequence[Tensor], shares: Sequence[float], content: Tensor) -> "Plainness | None":
+        """Of pictures of shape (1, 3, height, width) in [0, 1]. None for styles that lack no colour."""
+        parts = [share / sum(shares) for share in shares]
+        means = [style[0].flatten(1).mean(dim=1) for style in styles]
+        mean = torch.stack([part * each for part, each in zip(parts, means, strict=True)]).sum(dim=0)
+        moments = [
+            part * (torch.cov(style[0].flatten(1), correction=0) + torch.outer(each - mean, each - mean))
+            for part, each, style in zip(parts, means, styles, strict=True)
+        ]
+        values, vectors = torch.linalg.eigh(torch.stack(moments).sum(dim=0))
+        shares_lacking = (1 - values / _PLAIN).clamp(0, 1)
+        if not shares_lacking.any():
+            return None
+        lacking = torch.diag(shares_lacking.sqrt()) @ vectors.T
+        plain = cls(mean, lacking, torch.ones_like(mean[0]))
+        return cls(mean, lacking, plain(content).clamp(min=_PLAIN))
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """How far ``image`` is from having the style's colours alone."""
+        colours = image[0].flatten(1) - self.mean[:, None]
+        return (self.lacking @ colours).square().sum(dim=0).mean() / self.energy
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +170,10 @@ class Objective:
     structure: Structure | None = None
     detail_weight: float = 0.0
     variation_weight: float = 0.0
+    plainness: Plainness | None = None
+    plain_weight: float = 0.0
+    way: float = 1.0
+    """How far the style is from the content, from 0 for alike to 1 for most: steps are as much shorter."""
 
     @property
     def layers(self) -> frozenset[Layer]:
@@ -148,19 +195,25 @@ class Objective:
         total = self.content_weight * content + self.style_weight * goal
         if self.structure:
             total = total + self.detail_weight * self.structure(features, image)
+        if self.plainness:
+            total = total + self.plain_weight * self.plainness(image)
         if self.variation_weight:
             total = total + self.variation_weight * total_variation(image)
         return Losses(total, content, style)
 
 
-def unlikeness(grams: Mapping[Layer, Tensor], style: Mapping[Layer, Target], weights: Mapping[Layer, float]) -> Tensor:
+def unlikeness(
+    grams: Mapping[Layer, Tensor], style: Mapping[Layer, Target], weights: Mapping[Layer, float]
+) -> tuple[float, float]:
     """How far a content, by its Gram matrices, is from a style to begin with: what its style loss is divided by.
 
     So the same strength asks for the same share of the way, whether the style is much like the content or not. Not
-    under a twentieth: who takes a picture for its own style doesn't ask for the noise between the two.
+    under a twentieth: who takes a picture for its own style doesn't ask for the noise between the two. Then the second
+    number is the distance in twentieths; else it is 1.
     """
     distances = {layer: target.distance(grams[layer]) for layer, target in style.items()}
-    return _weighted(distances, weights).clamp(min=_ALIKE)
+    distance = _weighted(distances, weights).item()
+    return max(distance, _ALIKE), min(1.0, distance / _ALIKE)
 
 
 def _shares(weights: Mapping[Layer, float]) -> dict[Layer, float]:

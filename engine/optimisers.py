@@ -41,6 +41,9 @@ class Optimiser(Protocol):
     def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
         """Bring the image to ``size`` (width, height), and go down ``evaluate`` from now on."""
 
+    def rest(self) -> None:
+        """Free what is kept for further steps at this size; the image, and what is carried to the next size, stay."""
+
     def step(self, rate: float) -> Losses:
         """Take one step; ``rate`` is the learning rate in units of the pixels' range. The losses are those before."""
 
@@ -120,6 +123,10 @@ class Adam:
 
         self._once = replayed(once, self._tensors, self.image.device)
 
+    def rest(self) -> None:
+        """Forget what it goes down."""
+        vars(self).pop("_once", None)
+
     def _tensors(self) -> list[Tensor]:
         return [self.image.detach(), *self._optimiser.state[self.image].values()]
 
@@ -153,6 +160,11 @@ class LBFGS:
         self._unit = FIRST_STEP * self.image.numel()
         self._variable = self._as_variable().requires_grad_()
         self._optimiser = torch.optim.LBFGS([self._variable], lr=1, max_iter=1, history_size=HISTORY)
+
+    def rest(self) -> None:
+        """Forget what it goes down, and the past."""
+        for name in ("_evaluate", "_weights", "_variable", "_optimiser"):
+            vars(self).pop(name, None)
 
     def _as_variable(self) -> Tensor:
         return filtered(self.image, 1 / self._weights).contiguous() / self._unit

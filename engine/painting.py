@@ -1,5 +1,6 @@
 """The optimisation loop: from a content and styles to a painting, telling how it goes."""
 
+import gc
 import logging
 import math
 import time
@@ -19,6 +20,7 @@ from engine.colour import with_colours_of
 from engine.devices import Compute
 from engine.errors import OutOfMemory, PaintingPaused
 from engine.losses import Losses, Objective
+from engine.memory import trim
 from engine.optimisers import optimiser, resized
 from engine.pictures import Picture, encode, encode_within, fitted
 from engine.progress import Progress, Result, Stop
@@ -175,7 +177,7 @@ class _Painting:
             image = checkpoint.image.to(self.network.device)
             self.optimiser = optimiser(self.recipe.optimiser, image, checkpoint.state)
         else:
-            self.optimiser = optimiser(self.recipe.optimiser, self.sources.first_image(self.scales[0].size))
+            self.optimiser = optimiser(self.recipe.optimiser, self.sources.content_at(self.scales[0].size))
         self.begun_with = self.done
         index, step = (checkpoint.scale, checkpoint.step) if checkpoint else (0, 0)
         while index < len(self.scales):
@@ -191,7 +193,9 @@ class _Painting:
                     break
                 index, step = index + 1, 0
                 continue
-            # Here, where the exception and with it the tensors of the failed step are gone.
+            # Here, where the exception is gone: at most reference cycles hold the tensors of the failed step.
+            gc.collect()
+            trim()
             step = self.done - sum(scale.steps for scale in self.scales[:index])
             self._shrink_to(smaller, index)
         return self._result(self.optimiser.image, max_bytes)
@@ -199,8 +203,12 @@ class _Painting:
     def _at_scale(self, index: int, first: int) -> Generator[Progress]:
         """Take the steps of one scale from ``first`` on."""
         scale = self.scales[index]
+        self.optimiser.rest()
         objective = self.sources.objective(scale)
         finest = index == len(self.scales) - 1
+        if not self.done:
+            image = self.sources.first_image(scale.size, objective.way)
+            self.optimiser = optimiser(self.recipe.optimiser, image)
         size = fitted(self.content.rgb.size, scale.size)
         self.optimiser.begin(size, lambda image: self._losses(objective, image))
         if first == 0 or self.before.shape != self.optimiser.image.shape:
@@ -210,7 +218,7 @@ class _Painting:
         for step in range(first, scale.steps):
             if self.stop.pausing and self.done == self.begun_with:
                 raise PaintingPaused
-            losses = self.optimiser.step(learning_rate(step, scale.steps, self.first_rate))
+            losses = self.optimiser.step(objective.way * learning_rate(step, scale.steps, self.first_rate))
             self.done += 1
             if (step + 1) % SETTLING == 0:
                 self.settled = finest and self._unchanged()

@@ -1,6 +1,8 @@
 """What a painting is made from, as its recipe looks at it at each scale."""
 
+import math
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import torch
 from PIL import Image
@@ -8,13 +10,20 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from engine.colour import Palette, recoloured
-from engine.losses import Objective, blended, gram_matrix, target, unlikeness
+from engine.losses import Objective, Plainness, blended, gram_matrix, target, unlikeness
 from engine.pictures import Picture, fitted
 from engine.recipe import LARGEST_SIZE, Recipe
 from engine.schedule import Scale, detail_factor, style_factor
-from engine.statistics import statistics
+from engine.statistics import Statistics, statistics
 from engine.structure import SELF_SIMILARITY_LAYER, Structure
 from engine.vgg19 import VGG19
+
+GRAIN: Final = 8 / 255
+"""Standard deviation of grain that hardly shows, in units of the pixels' range."""
+_PLAIN_SHARE: Final = 0.1
+"""Of the style's weight, for the colours that it lacks: enough to reach them, and too little to keep strokes away."""
+_GRAINED: Final = 96
+"""Pixels of the sides of a picture of it: enough for the deepest layers."""
 
 
 class Sources:
@@ -42,8 +51,12 @@ class Sources:
         """The content, shape (1, 3, height, width), RGB in [0, 1], its longer side of ``size`` pixels."""
         return self._tensor(self._content, size)
 
-    def first_image(self, size: int) -> Tensor:
-        """What the optimiser begins with, of the same kind."""
+    def first_image(self, size: int, way: float) -> Tensor:
+        """What the optimiser begins with, of the same kind. ``way`` is :attr:`engine.losses.Objective.way`.
+
+        The noise is for strokes to begin from: there is as much less of it as the styles have less texture than
+        :data:`GRAIN`, and as the content is nearer to them.
+        """
         image = self.content_at(size)
         noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(self._recipe.seed)).to(image)
         if self._recipe.start == "noise":
@@ -51,7 +64,10 @@ class Sources:
         if self._recipe.start == "matched":
             palettes = [Palette.of(self._style(style, size)) for style in self._styles]
             image = recoloured(image, Palette.blended(palettes, self._shares))
-        return (image + self._recipe.noise * noise).clamp(0, 1)
+        texture = sum(
+            share * _texture(self._style(style, size)) for style, share in zip(self._styles, self._shares, strict=True)
+        ) / sum(self._shares)
+        return (image + self._recipe.noise * min(1.0, texture / GRAIN) * way * noise).clamp(0, 1)
 
     @torch.no_grad()
     def objective(self, scale: Scale) -> Objective:
@@ -78,18 +94,40 @@ class Sources:
         ]
         grams = blended([each.grams for each in styles], self._shares)
         energies = blended([each.energies for each in styles], self._shares)
-        style = {layer: target(grams[layer], own[layer].square().mean()) for layer in recipe.style_layers}
+        grain = self._grain()
+        style = {
+            layer: target(grams[layer], own[layer].square().mean(), grain.grams[layer].square().mean())
+            for layer in recipe.style_layers
+        }
+        unlike, way = unlikeness(own, style, recipe.style_layers)
+        style_weight = self.style_weight * scale.style_factor
         return Objective(
-            content={layer: target(value, energies[layer]) for layer, value in targets.items()},
+            content={layer: target(value, energies[layer], grain.energies[layer]) for layer, value in targets.items()},
             style=style,
             content_layers=recipe.content_layers,
             style_layers=recipe.style_layers,
             content_weight=recipe.content_weight,
-            style_weight=self.style_weight * scale.style_factor / unlikeness(own, style, recipe.style_layers).item(),
+            style_weight=style_weight / unlike,
             balance=recipe.balance,
             structure=structure,
             detail_weight=detail,
             variation_weight=recipe.total_variation,
+            plainness=Plainness.of([self._style(each, scale.size) for each in self._styles], self._shares, image),
+            plain_weight=_PLAIN_SHARE * style_weight,
+            way=1.0 if recipe.start == "noise" else way,
+        )
+
+    def _grain(self) -> Statistics:
+        """Of a grey picture with grain: what is weaker in a picture counts as nothing."""
+        noise = torch.randn((1, 3, _GRAINED, _GRAINED), generator=torch.Generator().manual_seed(0))
+        picture = (0.5 + GRAIN * noise).to(self._network.device)
+        return statistics(
+            self._network,
+            picture,
+            self._recipe.style_layers,
+            self._recipe.content_layers,
+            self._recipe.pooling,
+            self._check,
         )
 
     def _style(self, picture: Picture, size: int) -> Tensor:
@@ -103,3 +141,10 @@ class Sources:
         rgb = picture.rgb.resize(fitted(picture.rgb.size, size), Image.Resampling.LANCZOS)
         pixels: Tensor = pil_to_tensor(rgb).to(self._network.device)
         return pixels[None].float() / 255
+
+
+def _texture(image: Tensor) -> float:
+    """The standard deviation of white noise whose neighbouring pixels would differ as much."""
+    across = (image[..., :, 1:] - image[..., :, :-1]).square().mean()
+    down = (image[..., 1:, :] - image[..., :-1, :]).square().mean()
+    return math.sqrt((across + down).item() / 4)

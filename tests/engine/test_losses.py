@@ -1,5 +1,6 @@
 """The objective against the paper's formula, written down anew in numpy and float64."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.losses import Losses, Objective, blended, gram_matrix, target
+from engine.losses import Losses, Objective, Plainness, Target, blended, gram_matrix, target, unlikeness
 from engine.recipe import Balance, Layer
 from engine.structure import Structure
 from engine.vgg19 import VGG19
@@ -60,9 +61,17 @@ def test_the_gram_matrix_of_short_floats_neither_overflows_nor_loses_precision()
 
 @pytest.mark.parametrize("positions", [(1, 1), (15, 17), (16, 16), (31, 33), (61, 67), (64, 64)])
 def test_the_gram_matrix_of_short_floats_leaves_no_position_out(positions: tuple[int, int]) -> None:
-    """It is summed in parts, which do not always come out even."""
-    features = rand(1, 5, *positions).bfloat16()
-    np.testing.assert_allclose(gram_matrix(features).numpy(), gram(features.double().numpy()), rtol=4e-3)
+    """It is summed in parts, which do not always come out even. Each position has a channel pair of its own, at whose
+    place in the matrix there is nothing else: one that is left out, or taken twice, can't hide in a tolerance.
+    """
+    count = positions[0] * positions[1]
+    channels = math.isqrt(count - 1) + 1
+    features = torch.zeros(1, 2 * channels, count, dtype=torch.bfloat16)
+    places = torch.arange(count)
+    features[0, places // channels, places] = 1
+    features[0, channels + places % channels, places] = 2
+    found = gram_matrix(features.view(1, 2 * channels, *positions))[:channels, channels:].flatten()[:count]
+    np.testing.assert_allclose(found.numpy(), np.full(count, 2 / count), rtol=1e-6)
 
 
 def plain_gram(features: Tensor) -> Tensor:
@@ -340,6 +349,13 @@ def test_a_nearly_silent_target_is_measured_against_the_other_picture() -> None:
     assert target(loud, mean_square(silent)).energy.item() == pytest.approx(16 * 9)
 
 
+def test_no_target_is_measured_by_less_than_grain() -> None:
+    silent, loud = torch.full((4, 4), 1e-6), torch.full((4, 4), 3.0)
+    assert target(silent, mean_square(silent), torch.tensor(0.5)).energy.item() == pytest.approx(16 * 0.5)
+    assert target(silent, mean_square(loud), torch.tensor(0.5)).energy.item() == pytest.approx(0.1 * 16 * 9)
+    assert target(loud, mean_square(silent), torch.tensor(0.5)).energy.item() == pytest.approx(16 * 9)
+
+
 def test_the_other_picture_may_be_of_another_size() -> None:
     content, style = torch.zeros(1, 2, 3, 4), torch.full((1, 2, 5, 9), 2.0)
     assert target(content, mean_square(style)).energy.item() == pytest.approx(0.1 * 24 * 4)
@@ -385,3 +401,55 @@ def test_silence_on_both_sides_gives_finite_losses() -> None:
     )
     assert values(objective({"relu1_1": silent}, IMAGE)) == [0, 0, 0]
     assert all(np.isfinite(value) for value in values(objective({"relu1_1": silent + 1}, IMAGE)))
+
+
+@pytest.mark.parametrize(
+    ("painting", "distance", "way"), [(1.0, 0.05, 0.0), (1.1, 0.05, 0.882), (1.2, 0.1936, 1.0), (0.0, 1.0, 1.0)]
+)
+def test_a_style_loss_is_divided_by_a_twentieth_at_least_and_steps_are_as_much_shorter(
+    painting: float, distance: float, way: float
+) -> None:
+    """The distance of p² from 1, squared: 0.0441 for 1.1."""
+    goal = torch.ones(3, 3)
+    style: dict[Layer, Target] = {"relu1_1": target(goal, mean_square(goal))}
+    found = unlikeness({"relu1_1": painting**2 * goal}, style, {"relu1_1": 2.0})
+    assert found == pytest.approx((distance, way), abs=1e-4)
+
+
+# --- Plain styles ---
+
+
+def shown_in(*colours: tuple[float, float, float]) -> Tensor:
+    """A picture of so many columns, each of one colour."""
+    return torch.tensor(colours).T[None, :, None, :].expand(1, 3, 4, len(colours))
+
+
+GREY, LIGHTER, PINK = (0.4, 0.4, 0.4), (0.6, 0.6, 0.6), (0.6, 0.4, 0.4)
+
+
+def test_a_plain_style_has_one_colour_alone() -> None:
+    plainness = Plainness.of([shown_in(GREY)], [1.0], shown_in(LIGHTER))
+    assert plainness is not None
+    assert plainness(shown_in(GREY)).item() == pytest.approx(0, abs=1e-9)
+    assert plainness(shown_in(LIGHTER)).item() == pytest.approx(1)
+    assert plainness(shown_in(GREY, LIGHTER)).item() == pytest.approx(0.5)
+    assert plainness(shown_in(PINK)).item() == pytest.approx(1 / 3)
+
+
+def test_a_grey_style_has_every_grey_and_no_hue() -> None:
+    plainness = Plainness.of([shown_in((0.1,) * 3, (0.9,) * 3)], [1.0], shown_in(PINK))
+    assert plainness is not None
+    assert plainness(shown_in(GREY, LIGHTER)).item() == pytest.approx(0, abs=1e-9)
+    assert plainness(shown_in(PINK, GREY)).item() == pytest.approx(0.5)
+
+
+def test_plain_styles_together_have_what_lies_between_them() -> None:
+    plainness = Plainness.of([shown_in(GREY), shown_in(LIGHTER)], [1.0, 3.0], shown_in(PINK))
+    assert plainness is not None
+    assert plainness.mean.tolist() == pytest.approx([0.55] * 3)
+    assert plainness(shown_in(LIGHTER, GREY)).item() == pytest.approx(0, abs=1e-9)
+    assert plainness(shown_in(PINK)).item() == pytest.approx(1)
+
+
+def test_a_style_of_all_colours_lacks_none() -> None:
+    assert Plainness.of([rand(1, 3, 8, 8)], [1.0], shown_in(GREY)) is None

@@ -256,6 +256,30 @@ def test_lbfgs_takes_the_steps_of_bfgs() -> None:
         assert np.linalg.norm(at - expected) < 0.01 * np.linalg.norm(expected - before)
 
 
+def test_lbfgs_learns_the_curvature_along_the_first_step_as_the_clamp_cut_it() -> None:
+    """The second step is that of BFGS for the way from image to image, which the pixels at their bounds did not go."""
+    goal = torch.where(rand(1, 3, 3, 4) < 0.4, -1.0, GOAL)
+    start = torch.where(goal < 0, 0.001, 0.5)
+    shape = start.shape[1:]
+    matrix = through(np.eye(start.numel()).reshape(-1, *shape), IMAGE_FALL).reshape(start.numel(), -1).T
+    moving = begun("lbfgs", start, lambda image: Losses(*[(0.5 * STEEPNESS * (image - goal).square()).sum()] * 3))
+
+    def downhill(image: Array) -> Array:
+        found: Array = matrix.T @ (STEEPNESS.double().numpy() * (image - goal.double().numpy())).ravel()
+        return found
+
+    before = array(start)
+    moving.step(1)
+    at = array(moving.image)
+    assert (at == 0).any(), "the first step is cut"
+    moved, change = np.linalg.solve(matrix, (at - before).ravel()), downhill(at) - downhill(before)
+    turned = np.eye(len(moved)) - np.outer(moved, change) / (moved @ change)
+    inverse = turned @ turned.T * (moved @ change) / (change @ change) + np.outer(moved, moved) / (moved @ change)
+    expected = np.clip(at - (matrix @ inverse @ downhill(at)).reshape(at.shape), 0, 1)
+    moving.step(1)
+    assert np.linalg.norm(array(moving.image) - expected) < 0.01 * np.linalg.norm(expected - at)
+
+
 def test_lbfgs_finds_the_bottom_of_a_valley_long_before_adam() -> None:
     distances = []
     for name in ("adam", "lbfgs"):

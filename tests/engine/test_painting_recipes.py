@@ -1,6 +1,9 @@
 """What a recipe can say, and that each of it is seen in the painting."""
 
+import gc
+import weakref
 from collections.abc import Callable, Collection
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,12 +12,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from engine import painting as painting_module
 from engine import schedule
 from engine.colour import oklab
 from engine.errors import OutOfMemory
+from engine.losses import Objective
 from engine.painting import paint
 from engine.pictures import Picture
 from engine.recipe import Layer, Recipe
+from engine.schedule import Scale
+from engine.sources import Sources
 from engine.structure import self_similarity
 from engine.vgg19 import VGG19
 from tests.engine import picture_corpus as corpus
@@ -228,6 +235,14 @@ def test_without_a_tolerance_no_painting_settles(network: VGG19) -> None:
     assert (still.result.ending, still.result.steps) == ("finished", 25)
 
 
+def test_only_the_finest_scale_settles(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten of its steps are looked at, however still the coarse one was."""
+    monkeypatch.setattr(schedule, "COARSEST", 32)
+    settled = painted(network, steps=40, tolerance=200)
+    assert (settled.result.ending, settled.result.steps) == ("settled", 30)
+    assert settled.events[-1].scale == 64
+
+
 def test_a_painting_that_goes_on_settles_where_it_would_have(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "COARSEST", 32)
     shelf = Shelf()
@@ -237,6 +252,31 @@ def test_a_painting_that_goes_on_settles_where_it_would_have(network: VGG19, mon
         rest = painted(network, steps=80, tolerance=8, resume=list(shelf.values())[done - 1])
         assert (rest.result.ending, rest.result.steps) == ("settled", whole.result.steps)
         assert rest.result.picture == whole.result.picture
+
+
+# --- How long it takes ---
+
+
+def test_the_time_left_is_that_of_the_steps_to_come(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step takes 0.1 ms for each pixel: at 32 px a quarter of what it takes at 64 px. A scale begins with the time
+    of one step more.
+    """
+    now = 0.0
+
+    class Ticking(Noted):
+        def features(self, image: Tensor, *arguments: Any, **options: Any) -> dict[Layer, Tensor]:
+            nonlocal now
+            if image.requires_grad:
+                now += 1e-4 * image[0, 0].numel()
+            return super().features(image, *arguments, **options)
+
+    monkeypatch.setattr(schedule, "COARSEST", 32)
+    monkeypatch.setattr(painting_module, "time", SimpleNamespace(monotonic=lambda: now))
+    ticking: Any = Ticking(network)
+    told = [event.remaining for event in painted(ticking, steps=6).events]
+    fine = 1e-4 * 64 * 43
+    steps = [2 / 4 + 4, 1 / 4 + 4, 4, 2, 1, 0]
+    assert told == pytest.approx([fine * each for each in steps], rel=0.05)
 
 
 # --- Too little memory ---
@@ -274,7 +314,71 @@ def test_what_does_not_fit_is_painted_smaller_from_where_it_was(
         assert rest.result.picture == whole.result.picture
 
 
+@pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
+def test_what_a_failed_step_held_is_free_before_the_next_size_is_tried(
+    optimiser: str, network: VGG19, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own tensors, although a cycle holds them, and what the picture was compared with."""
+    monkeypatch.setattr(schedule, "COARSEST", 64)
+    kept: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+
+    class Failing(Small):
+        def features(self, image: Tensor, *arguments: Any, **options: Any) -> dict[Layer, Tensor]:
+            try:
+                return super().features(image, *arguments, **options)
+            except torch.OutOfMemoryError as error:
+                step = image + 1
+                kept.append(weakref.ref(step))
+                error.args = (*error.args, step, error)
+                raise
+
+    objective = Sources.objective
+
+    def noted(sources: Sources, scale: Scale) -> Objective:
+        gc.disable()
+        alive.append(sum(each() is not None for each in kept))
+        found = objective(sources, scale)
+        kept.extend(weakref.ref(target.value) for target in found.content.values())
+        return found
+
+    monkeypatch.setattr(Sources, "objective", noted)
+    failing: Any = Failing(network, 100 * 67)
+    try:
+        end = drained(
+            paint(CONTENT, [STYLE], Recipe.model_validate({"size": 128, "steps": 4, "optimiser": optimiser}), failing)
+        )
+    finally:
+        gc.enable()
+    assert end.result.recipe.size == 91
+    assert alive == [0, 0, 0]
+    assert len(kept) == 4  # of three sizes, and of the step that failed
+
+
 def test_only_what_fits_at_no_size_fails(network: VGG19) -> None:
     small: Any = Small(network, 1000)
     with pytest.raises(OutOfMemory):
         drained(paint(CONTENT, [STYLE], Recipe(size=256, steps=4), small))
+
+
+# --- Several styles, with whatever else a recipe says ---
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"colours": "matched", "stroke": 2},
+        {"start": "matched", "balance": "dynamic"},
+        {"optimiser": "lbfgs", "pooling": "average", "detail": 50},
+        {"colours": "content", "stroke": 0.5, "noise": 0.1, "style_layers": {"conv2_1": 1}},
+    ],
+    ids=str,
+)
+def test_a_style_counts_by_its_share_with_every_other_option(fields: dict[str, Any], network: VGG19) -> None:
+    """Wherever it stands: one with a share of nothing leaves no trace, and one with a share leaves one."""
+    other = Picture(corpus.scene(80, 96).rotate(90))
+    alone = painted(network, styles=[STYLE], steps=3, **fields).result.picture
+    for styles, shares in (([STYLE, other], (2, 0)), ([other, STYLE], (0, 3))):
+        assert painted(network, styles=styles, style_shares=shares, steps=3, **fields).result.picture == alone
+    assert painted(network, styles=[STYLE, other], style_shares=(1, 1), steps=3, **fields).result.picture != alone
