@@ -72,8 +72,10 @@ _IN_EIGHT_BITS: dict[str, Literal["L", "RGB", "CMYK"]] = {
 }
 """Mode to the kind of its colours; others are ``RGB``."""
 
-_MOST_CONVERTED = 16_000_000
-"""Pixels that are converted before they are scaled, where that comes out better; more would take too long."""
+_MOST_CONVERTED = 18_000_000
+"""Pixels that are converted before they are scaled, where that comes out better; more would take too long. Those of 16
+bits, which are decoded twice, count twice.
+"""
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -284,7 +286,7 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
         isinstance(source, ColourSpace)
         and not source.is_srgb
         and (deep is not None or not source.has_srgb_curve)
-        and image.width * image.height <= _MOST_CONVERTED
+        and image.width * image.height * (2 if deep else 1) <= _MOST_CONVERTED
     )
     # A transparent colour would be lost among its neighbours.
     loaded = image.convert("RGBA") if image.mode == "RGB" and "transparency" in image.info else image
