@@ -179,7 +179,7 @@ WITHIN: dict[str, Callable[[], bytes]] = {
     "PNG, inflating texts": png_of_inflating_texts,
     "PNG, endless EXIF": lambda: png(64, 64, 8, 2, corpus.chunk(b"eXIf", b"II*\0\x08\0\0\0\xff\xff" + bytes(FULL))),
     "PNG, HLG with a clear colour": lambda: png(
-        8000, 8000, 8, 2, corpus.chunk(b"cICP", b"\x09\x12\0\1"), corpus.chunk(b"tRNS", bytes(6))
+        8000, 8000, 8, 2, corpus.chunk(b"cICP", b"\x09\x12\0\1"), corpus.chunk(b"tRNS", bytes(6)), fill=99
     ),
     "PNG, 16 bits of HLG": lambda: png(
         4000, 2200, 16, 6, corpus.chunk(b"cICP", b"\x09\x12\0\1"), interlaced=True, fill=99
