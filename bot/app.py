@@ -24,11 +24,11 @@ from bot.web.health import Health
 from bot.web.server import serve
 from engine import private
 from engine.blobs import Blobs
-from engine.cluster.security import TLS, scheduler_security
+from engine.cluster.safe_pickle import restrict
 from engine.cluster.signals import leaving_on_signals
-from engine.cluster.unpickling import restrict
-from engine.executor import Executor
-from engine.memory import return_large_blocks
+from engine.cluster.tls import TLS, scheduler_security
+from engine.executor.executor import Executor
+from engine.runtime.malloc import return_large_blocks
 
 DOWN_WITHIN: Final = 9.5
 """Seconds; containers are killed ten after they are asked to stop."""

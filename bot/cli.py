@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from bot import cluster
-from engine.cli import stylize
+from engine.cli.stylize import stylize
 from engine.cluster.signals import end_on_signals, reap_as_process_1
-from engine.quality import Quality
+from engine.presets import Quality
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -148,7 +148,7 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     from bot import logs
     from bot.redaction import redacted
     from engine.errors import ours
-    from engine.words import explain
+    from engine.texts import explain
 
     token = settings.discord_token.get_secret_value()
     settings.forget_environment()

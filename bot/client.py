@@ -22,7 +22,7 @@ from bot.views.jobs import ShowMenu
 
 if TYPE_CHECKING:
     from bot.jobs.service import Jobs
-    from engine.executor import Executor
+    from engine.executor.executor import Executor
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

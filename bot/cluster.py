@@ -17,7 +17,7 @@ from engine.errors import AtelierError
 from engine.recipe import Precision
 
 if TYPE_CHECKING:
-    from engine.cluster.security import TLS
+    from engine.cluster.tls import TLS
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Certificates for several machines, and a look.")
 _errors = Console(stderr=True)
@@ -119,8 +119,8 @@ def worker(
     """
     end_on_signals()
     from bot import logs
-    from engine.cluster.workers import WorkersPlan, keep
-    from engine.limits import Limits
+    from engine.cluster.supervisor import WorkersPlan, keep
+    from engine.images.limits import Limits
     from engine.worker import WorkerSettings
 
     async def run() -> int:
@@ -204,7 +204,7 @@ def _is_of_here(name: str) -> bool:
 
 
 def _tls(ca: Path | None, certificate: Path | None, key: Path | None) -> "TLS | None":
-    from engine.cluster.security import TLS
+    from engine.cluster.tls import TLS
 
     return TLS.given(ca, certificate, key)
 

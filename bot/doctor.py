@@ -59,7 +59,7 @@ class _Wrong(Exception):
 
 
 async def _device(settings: Settings) -> str:
-    from engine.devices import choose, set_threads
+    from engine.runtime.devices import choose, set_threads
 
     set_threads(settings.threads)
     try:
@@ -71,8 +71,8 @@ async def _device(settings: Settings) -> str:
 
 async def _weights(settings: Settings) -> str:
     def load() -> None:
-        from engine.devices import choose
-        from engine.vgg19 import resident
+        from engine.runtime.devices import choose
+        from engine.vgg.vgg19 import resident
 
         compute = choose(settings.device, settings.precision)
         resident(settings.vgg19_weights, compute.device, compute.dtype)
@@ -90,9 +90,9 @@ async def _decoder(settings: Settings) -> str:
     """Decode a picture as workers do. What confines it there depends on the kernel of their machine, as here."""
     from PIL import Image
 
-    from engine.decoder import Decoder
-    from engine.pictures import encode
-    from engine.privileges import layers
+    from engine.images.codec import encode
+    from engine.images.decoder import Decoder
+    from engine.images.privileges import layers
 
     def try_it() -> None:
         with Decoder(settings.limits) as decoder:
@@ -183,8 +183,8 @@ async def _database(settings: Settings) -> str:
 async def _scheduler(settings: Settings) -> str:
     if settings.scheduler is None:
         return "embedded: one worker process on this machine"
-    from engine.cluster.security import TLS
     from engine.cluster.status import members
+    from engine.cluster.tls import TLS
 
     try:
         tls = TLS.given(settings.tls_ca, settings.tls_certificate, settings.tls_key)

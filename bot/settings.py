@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from engine.limits import Limits
+from engine.images.limits import Limits
 from engine.recipe import Precision
 from engine.worker import WorkerSettings
 

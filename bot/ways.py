@@ -20,7 +20,7 @@ from bot import words
 from bot.address import FILE_LIMIT, Address
 from bot.jobs.errors import DeliveryDelayed
 from engine.errors import PictureError
-from engine.limits import Limits
+from engine.images.limits import Limits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -73,8 +73,8 @@ class Parcel:
 
         Takes seconds: call it in a thread. A worker has encoded the picture, so it is decoded outside of this process.
         """
-        from engine.decoder import Decoder
-        from engine.pictures import encode_within
+        from engine.images.codec import encode_within
+        from engine.images.decoder import Decoder
 
         if self.picture is None:
             return None

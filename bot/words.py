@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-import engine.words
+import engine.texts
 from bot.jobs.errors import (
     AddressUnreadable,
     AlreadyAccepted,
@@ -58,7 +58,7 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
     """What went wrong, and what to do about it."""
     match error:
         case PictureRejected(role=role, reason=reason):
-            return f"**{role.capitalize()}:** {engine.words.explain(reason)}"
+            return f"**{role.capitalize()}:** {engine.texts.explain(reason)}"
         case DownloadFailed(role=role):
             return f"**{role.capitalize()}:** The picture could not be fetched from Discord. Send the command again."
         case MixUnusable(styles=1):
@@ -91,7 +91,7 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
         case OperatorError():
             return "Painting is not possible right now: the operator has to look at the log."
         case _:
-            return engine.words.explain(error)
+            return engine.texts.explain(error)
 
 
 def queued(place: int) -> str:
@@ -111,13 +111,13 @@ def caption(result: Result, ordered: Recipe) -> str:
     made = f"Painted in {duration(result.seconds)}", f"{result.width} × {result.height}"
     lines = [" · ".join((*made, *wishes(result.recipe), f"recipe `{result.recipe.id}`"))]
     if result.ending != "finished":
-        lines.append(engine.words.ending(result))
-    if smaller := engine.words.reduced(result, ordered):
+        lines.append(engine.texts.ending(result))
+    if smaller := engine.texts.reduced(result, ordered):
         lines.append(smaller)
     for index, shown in enumerate(result.shown):
         if shown is not None:
             role = style_role(index - 1) if index else "content"
-            lines.append(f"**{role.capitalize()}:** {engine.words.truncated(shown)}")
+            lines.append(f"**{role.capitalize()}:** {engine.texts.truncated(shown)}")
     return "\n".join(lines)
 
 

@@ -34,7 +34,8 @@ class Progress:
     loss: float
     content_loss: float
     style_loss: float
-    """The losses at this step, each relative to its target (see :mod:`engine.losses`); ``loss`` is what Adam sees."""
+    """The losses at this step, each relative to its target (see :mod:`engine.losses.objective`); ``loss`` is what
+    Adam sees."""
     elapsed: Seconds
     """Seconds since the painting began, those before a resumed checkpoint included."""
     remaining: Seconds
@@ -42,7 +43,7 @@ class Progress:
     preview: bytes | None = None
     """The picture so far as JPEG, of the size that the result will have."""
     checkpoint: str | None = None
-    """The name under which enough was kept to go on from this step: see :mod:`engine.checkpoint`."""
+    """The name under which enough was kept to go on from this step: see :mod:`engine.painting.checkpoint`."""
     device: Name = ""
     """What people call the device that paints."""
     step_seconds: Seconds | None = None
@@ -66,8 +67,8 @@ class Result:
     ending: Literal["finished", "settled", "stopped"]
     """All steps were done; the picture had stopped changing (see ``Recipe.tolerance``); somebody ended it early."""
     shown: tuple[float | None, ...] = ()
-    """How much of each picture was in its file, the content's first: see :attr:`engine.pictures.Picture.shown`. Empty
-    where all were whole.
+    """How much of each picture was in its file, the content's first: see :attr:`engine.images.codec.Picture.shown`.
+    Empty where all were whole.
     """
 
 

@@ -19,15 +19,15 @@ from distributed.worker import Worker
 
 from engine.blobs import Blobs
 from engine.errors import AtelierError, BlobLost, PaintingCancelled, StorageFailed, StorageFull, VersionMismatch, ours
-from engine.limits import Limits
-from engine.memory import keep_large_blocks, trim
-from engine.openmp import spin_briefly
+from engine.images.limits import Limits
 from engine.progress import Name, Progress, Result, Seconds, Stop
 from engine.recipe import SMALLEST_SIZE, Precision, Recipe
-from engine.version import version
+from engine.runtime.compatibility import version
+from engine.runtime.malloc import keep_large_blocks, trim
+from engine.runtime.openmp import spin_briefly
 
 if TYPE_CHECKING:
-    from engine.devices import Compute
+    from engine.runtime.devices import Compute
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def resources(settings: WorkerSettings) -> dict[str, float]:
     """What a worker of these settings has to be started with.
 
     Raises:
-        WeightsUnavailable: see :func:`engine.version.version`.
+        WeightsUnavailable: see :func:`engine.runtime.compatibility.version`.
     """
     return {resource_of(version(settings.weights)): 1}
 
@@ -156,8 +156,8 @@ class Studio(WorkerPlugin):
 
     def _prepare(self) -> None:
         spin_briefly()
-        from engine import decoder
-        from engine.devices import set_threads
+        from engine.images import decoder
+        from engine.runtime.devices import set_threads
 
         keep_large_blocks()
         decoder.resident(self.settings.limits).warm_up()
@@ -173,7 +173,7 @@ class Studio(WorkerPlugin):
 
     def compute(self, precision: Precision) -> "Compute":
         """The device and precision for a recipe's ``precision``; the operator's where the recipe leaves it open."""
-        from engine.devices import choose
+        from engine.runtime.devices import choose
 
         return choose(self.settings.device, self.settings.precision if precision == "auto" else precision)
 
@@ -181,9 +181,9 @@ class Studio(WorkerPlugin):
         """Load the weights and take one small step, so that the first member doesn't wait for either."""
         from PIL import Image
 
-        from engine.painting import paint
-        from engine.pictures import Picture
-        from engine.vgg19 import resident
+        from engine.images.codec import Picture
+        from engine.painting.loop import paint
+        from engine.vgg.vgg19 import resident
 
         grey = Picture(Image.new("RGB", (SMALLEST_SIZE, SMALLEST_SIZE), "grey"))
         network = resident(self.settings.weights, compute.device, compute.dtype)
@@ -246,7 +246,7 @@ def check_picture(data: bytes) -> AtelierError | None:
 
     Errors of ours are returned, not raised, by what runs here: Dask logs each exception as a failure of its worker.
     """
-    from engine import decoder
+    from engine.images import decoder
 
     try:
         decoder.resident(_studio().settings.limits).decode(data, longer_side=SMALLEST_SIZE)
@@ -309,9 +309,9 @@ def paint_picture(channel: str, order: Order) -> Result | AtelierError:
 
 
 def _painted(studio: Studio, queue: Queue, order: Order, stop: Stop) -> Result:
-    from engine import decoder
-    from engine.painting import Pace, paint
-    from engine.vgg19 import resident
+    from engine.images import decoder
+    from engine.painting.loop import Pace, paint
+    from engine.vgg.vgg19 import resident
 
     blobs = Blobs(studio.settings.blobs)
     decode = decoder.resident(studio.settings.limits).decode

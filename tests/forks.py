@@ -17,7 +17,7 @@ import dask
 import pytest
 from distributed.utils import get_mp_context
 
-IMPORTED = ["distributed", "engine.decoder", "engine.painting", "engine.worker"]
+IMPORTED = ["distributed", "engine.images.decoder", "engine.painting.loop", "engine.worker"]
 
 Main = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
 """What such a process does; it says when it is ready."""

@@ -16,7 +16,7 @@ from bot.commands.mix import LONGEST, shares
 from bot.jobs.acknowledged import Acknowledged
 from bot.jobs.errors import Role, style_role
 from bot.jobs.job import Order
-from engine.quality import EFFORTS, Quality
+from engine.presets import EFFORTS, Quality
 from engine.recipe import Colours, Recipe
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from bot.sandbox.ledger import RestRequest
 from bot.sandbox.member import Upload
 from bot.sandbox.messages import Message
 from bot.sandbox.server import LocalDiscord
-from engine.quality import Quality
+from engine.presets import Quality
 
 START_WITHIN: Final = 120.0
 """Seconds for the bot to load VGG19 and connect; a cold disk reads torch slowly."""

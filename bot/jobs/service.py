@@ -42,7 +42,7 @@ from bot.jobs.storage import Storage
 from bot.jobs.store import Store
 from bot.jobs.work import Work
 from engine.errors import PaintingCancelled, PictureError, StorageFull
-from engine.executor import Executor
+from engine.executor.executor import Executor
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

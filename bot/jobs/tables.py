@@ -61,7 +61,7 @@ class JobRow(Base):
     process: Mapped[str] = mapped_column(String(16))
     """The bot process that looks after the job; empty where the last one let it go."""
     pool: Mapped[str] = mapped_column(String(64))
-    """The workers that it waits for or is painted by: :attr:`engine.executor.Executor.pool`."""
+    """The workers that it waits for or is painted by: :attr:`engine.executor.executor.Executor.pool`."""
     turn: Mapped[int] = mapped_column(Integer)
     """See :mod:`bot.jobs.line`."""
     recipe: Mapped[str] = mapped_column(Text)

@@ -17,7 +17,7 @@ from bot.jobs.replies import Replies
 from bot.jobs.storage import Storage
 from bot.jobs.store import Store
 from engine.errors import AtelierError, BlobLost, PaintingCancelled, PaintingPaused, StorageFailed, StorageFull
-from engine.executor import Executor, Painting
+from engine.executor.executor import Executor, Painting
 from engine.progress import Result
 from engine.recipe import Recipe
 

@@ -14,7 +14,7 @@ from prometheus_client import Gauge
 from bot import metrics
 from bot.jobs.store import Store
 from bot.settings import MEGABYTE
-from engine.executor import Executor
+from engine.executor.executor import Executor
 
 PARTS: Final = ("gateway", "workers", "database", "disk")
 

@@ -7,10 +7,10 @@ from tempfile import TemporaryDirectory
 
 import dask
 
-from engine.cluster.guarded import FORGETTING, PaintingScheduler
-from engine.cluster.security import TLS, listening_security
+from engine.cluster.restricted import FORGETTING, PaintingScheduler
+from engine.cluster.safe_pickle import restrict
 from engine.cluster.signals import leaving_on_signals
-from engine.cluster.unpickling import restrict
+from engine.cluster.tls import TLS, listening_security
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from distributed.core import rpc
 
-from engine.cluster.security import TLS, scheduler_security
+from engine.cluster.tls import TLS, scheduler_security
 
 SECONDS = 10.0
 """How long the scheduler may take to answer."""

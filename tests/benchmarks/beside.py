@@ -29,12 +29,12 @@ STEPS = 20
 def paintings() -> Iterator[float]:
     """Seconds of each of :data:`REPEATS` paintings in this process, after one that warms up."""
     from bot.demo.show import drawn
-    from engine.devices import choose, set_threads
-    from engine.memory import keep_large_blocks
-    from engine.painting import paint
-    from engine.pictures import decode
+    from engine.images.codec import decode
+    from engine.painting.loop import paint
     from engine.recipe import Recipe
-    from engine.vgg19 import resident
+    from engine.runtime.devices import choose, set_threads
+    from engine.runtime.malloc import keep_large_blocks
+    from engine.vgg.vgg19 import resident
 
     keep_large_blocks()
     set_threads(None)

@@ -18,17 +18,17 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.functional import pil_to_tensor
 
-from engine import weights
-from engine.checkpoint import Checkpoint
-from engine.devices import choose, set_threads
-from engine.losses import gram_matrix, target
-from engine.memory import keep_large_blocks
-from engine.painting import Pace, paint
-from engine.pictures import decode, fitted
+from engine.images.codec import decode, fitted
+from engine.losses.objective import gram_matrix, target
+from engine.painting.checkpoint import Checkpoint
+from engine.painting.loop import Pace, paint
+from engine.painting.pyramid import style_factor
 from engine.progress import Progress, Result
 from engine.recipe import Layer, Recipe
-from engine.schedule import style_factor
-from engine.vgg19 import VGG19, resident
+from engine.runtime.devices import choose, set_threads
+from engine.runtime.malloc import keep_large_blocks
+from engine.vgg import weights
+from engine.vgg.vgg19 import VGG19, resident
 from tests.benchmarks.crowsonkb import Crowsonkb
 from tests.benchmarks.curves import Clock, Keeper, Kept, Point, judged
 from tests.benchmarks.peers import Coefficients, Pair, Pastiche, Peer, Seed, opened
@@ -225,7 +225,7 @@ def matching(
 
     The engine's is C · Σ c_l ‖F − F_c‖² / E_l + S · Σ s_l ‖G − G_s‖² / E_l, where the weights c and s of the layers
     each sum to 1 and S is ``style_weight`` times what ``strength`` gives, divided by what the style's sum is for the
-    content as it is (:func:`engine.losses.unlikeness`). So c_l and s_l are in proportion to
+    content as it is (:func:`engine.losses.objective.unlikeness`). So c_l and s_l are in proportion to
     coefficient · energy, and C : S is as their sums. The constant is chosen so that neither C nor S goes over what a
     default recipe has. One difference stays: the engine's first convolution repeats the picture's border, where
     those of the seed and of pastiche see zeros.

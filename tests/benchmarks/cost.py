@@ -24,16 +24,16 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from engine import decoder
 from engine.blobs import Blobs
-from engine.executor import CHECKPOINT_EVERY
-from engine.limits import Limits
-from engine.memory import keep_large_blocks, trim
-from engine.painting import Pace, paint
-from engine.pictures import Picture
+from engine.executor.executor import CHECKPOINT_EVERY
+from engine.images import decoder
+from engine.images.codec import Picture
+from engine.images.limits import Limits
+from engine.painting.loop import Pace, paint
 from engine.progress import Progress, Result
 from engine.recipe import SMALLEST_SIZE, Recipe
-from engine.vgg19 import resident
+from engine.runtime.malloc import keep_large_blocks, trim
+from engine.vgg.vgg19 import resident
 from tests.benchmarks import machine
 from tests.benchmarks.machine import MEGABYTE
 from tests.benchmarks.prediction import FRACTIONS, Told, error_at, errors

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.recipe import Layer
-from engine.weights import Parameters
+from engine.vgg.weights import Parameters
 from tests.benchmarks.peers import Bank, Pair, Peer, opened
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from bot.demo.show import drawn
 from engine.blobs import Blobs
-from engine.executor import Executor
+from engine.executor.executor import Executor
 from engine.recipe import Recipe
 from engine.worker import WorkerSettings
 

@@ -18,7 +18,7 @@ import psutil
 from rich.console import Console
 
 from engine.errors import NotAPicture
-from engine.executor import Executor
+from engine.executor.executor import Executor
 from engine.worker import WorkerSettings
 from tests.ports import free_port
 

@@ -13,13 +13,13 @@ from typing import Any, Final
 from PIL import Image
 from rich.console import Console
 
-from engine.devices import choose, set_threads
-from engine.memory import keep_large_blocks
-from engine.painting import Pace, paint
-from engine.pictures import Picture
+from engine.images.codec import Picture
+from engine.painting.loop import Pace, paint
 from engine.progress import Result
 from engine.recipe import Recipe
-from engine.vgg19 import resident
+from engine.runtime.devices import choose, set_threads
+from engine.runtime.malloc import keep_large_blocks
+from engine.vgg.vgg19 import resident
 from tests.benchmarks.quality.sheets import Cell, sheet
 from tests.drawing import collection, pictures
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 import torch
 
 from bot.demo.show import drawn
-from engine.devices import Compute, choose, set_threads
+from engine.runtime.devices import Compute, choose, set_threads
 
 Clock = Callable[[], float]
 """Tells seconds since some moment."""

@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.functional import gaussian_blur
 
-from engine.colour import oklab
+from engine.images.colour import oklab
 from engine.recipe import Layer
-from engine.vgg19 import VGG19
+from engine.vgg.vgg19 import VGG19
 
 STYLE_LAYERS: Final[tuple[Layer, ...]] = ("relu2_2", "relu3_4", "relu4_4")
 """Held out: no objective here uses them, neither the peers' nor ours, unless a recipe asks for them."""

@@ -25,11 +25,11 @@ STEPS = 20
 def paint_once() -> tuple[float, int]:
     """Seconds and page faults of a painting in this process, after a first one that warms up."""
     from bot.demo.show import drawn
-    from engine.devices import choose, set_threads
-    from engine.painting import paint
-    from engine.pictures import decode
+    from engine.images.codec import decode
+    from engine.painting.loop import paint
     from engine.recipe import Recipe
-    from engine.vgg19 import resident
+    from engine.runtime.devices import choose, set_threads
+    from engine.vgg.vgg19 import resident
 
     set_threads(None)
     compute = choose()
@@ -47,7 +47,7 @@ def main() -> None:
     """Command line; with the argument ``once``, one process's share."""
     if sys.argv[1:2] == ["once"]:
         if sys.argv[2:] == ["keep"]:
-            from engine.memory import keep_large_blocks
+            from engine.runtime.malloc import keep_large_blocks
 
             keep_large_blocks()
         print(*paint_once())  # noqa: T201 - read by the process that started this one

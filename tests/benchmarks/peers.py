@@ -19,7 +19,7 @@ from torchvision.models import vgg19
 from torchvision.transforms.functional import pil_to_tensor
 
 from engine.recipe import Layer
-from engine.weights import CAFFE_MEAN_BGR, CONVOLUTIONS, IMAGENET_MEAN_RGB, IMAGENET_STD_RGB, Parameters
+from engine.vgg.weights import CAFFE_MEAN_BGR, CONVOLUTIONS, IMAGENET_MEAN_RGB, IMAGENET_STD_RGB, Parameters
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """How much of the convolutions' peak on this machine a step of the engine reaches, and where the rest of its time goes.
 
 ``python -m tests.benchmarks.roofline`` measures in turns, so that both see the same disturbances: a few steps of the
-engine's own loop (:func:`engine.painting.paint` at its full size), and each shape of VGG19's convolutions alone. The
-peak is the fastest of those at its best; the share is the step's rate against it, both at their best, and the median
-step's as well. Only what a step needs counts as work: convolutions forward and backward (see
+engine's own loop (:func:`engine.painting.loop.paint` at its full size), and each shape of VGG19's convolutions alone.
+The peak is the fastest of those at its best; the share is the step's rate against it, both at their best, and the
+median step's as well. Only what a step needs counts as work: convolutions forward and backward (see
 :mod:`tests.benchmarks.flop`).
 
 Where others work on the machine, ``--clock processor`` counts processor time instead of the wall's, in both: see
@@ -21,14 +21,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from engine.devices import Compute
-from engine.memory import keep_large_blocks
-from engine.painting import Pace, paint
-from engine.pictures import decode, fitted
+from engine.images.codec import decode, fitted
+from engine.painting.loop import Pace, paint
+from engine.painting.pyramid import scales
 from engine.progress import Progress, Result
 from engine.recipe import SMALLEST_SIZE, Recipe
-from engine.schedule import scales
-from engine.vgg19 import resident
+from engine.runtime.devices import Compute
+from engine.runtime.malloc import keep_large_blocks
+from engine.vgg.vgg19 import resident
 from tests.benchmarks import machine, parts
 from tests.benchmarks.flop import StepFlop, convolutions, of_step
 from tests.benchmarks.kernels import Kernels, Product, Timing

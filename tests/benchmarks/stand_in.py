@@ -15,8 +15,8 @@ from typing import Any, Final, Self
 from PIL import Image
 
 from engine.errors import PaintingCancelled, PaintingPaused
+from engine.presets import Tier
 from engine.progress import Progress, Result
-from engine.quality import Tier
 from engine.recipe import Recipe
 from engine.worker import WorkerInfo
 
@@ -35,7 +35,7 @@ PICTURE: Final = _grey()
 
 
 class StandInPainting:
-    """As :class:`engine.executor.Painting`."""
+    """As :class:`engine.executor.executor.Painting`."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
@@ -93,7 +93,7 @@ class StandInPainting:
 
 
 class StandIn:
-    """As :class:`engine.executor.Executor`."""
+    """As :class:`engine.executor.executor.Executor`."""
 
     pool = "stand-in"
 

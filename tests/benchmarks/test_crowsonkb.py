@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bot.demo.show import drawn
-from engine import weights
+from engine.vgg import weights
 from tests.benchmarks import contest
 from tests.benchmarks.crowsonkb import Crowsonkb, Gaussian, scales, variation
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.colour import srgb
+from engine.images.colour import srgb
 from engine.recipe import Recipe
-from engine.vgg19 import VGG19, resident
+from engine.vgg.vgg19 import VGG19, resident
 from tests.benchmarks import measures
 from tests.benchmarks.measures import (
     STYLE_LAYERS,

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from engine.pictures import Picture
+from engine.images.codec import Picture
 from tests.benchmarks.measures import Measures
 from tests.benchmarks.peers import Pastiche, Seed
 from tests.benchmarks.quality import pictures

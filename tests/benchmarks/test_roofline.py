@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import vgg19
 
-from engine.losses import gram_matrix
+from engine.losses.objective import gram_matrix
+from engine.painting.pyramid import scales
 from engine.recipe import Recipe
-from engine.schedule import scales
 from tests.benchmarks import parts
 from tests.benchmarks.flop import convolutions, of_step
 from tests.benchmarks.kernels import Kernels, Timing

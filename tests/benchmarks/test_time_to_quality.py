@@ -17,12 +17,12 @@ from rich.console import Console
 from torch import Tensor
 
 from bot.demo.show import drawn
-from engine import weights
-from engine.checkpoint import Checkpoint
-from engine.painting import Pace, paint
-from engine.pictures import decode
+from engine.images.codec import decode
+from engine.painting.checkpoint import Checkpoint
+from engine.painting.loop import Pace, paint
 from engine.recipe import Recipe
-from engine.vgg19 import VGG19, resident
+from engine.vgg import weights
+from engine.vgg.vgg19 import VGG19, resident
 from tests.benchmarks import contest
 from tests.benchmarks.contest import Order
 from tests.benchmarks.crowsonkb import Crowsonkb

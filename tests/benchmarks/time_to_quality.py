@@ -44,8 +44,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.demo.show import drawn
-from engine.devices import Compute, choose
 from engine.recipe import Recipe
+from engine.runtime.devices import Compute, choose
 from tests.benchmarks import contest
 from tests.benchmarks.contest import Case, Order, Run
 from tests.benchmarks.curves import EVERY, Point, reached

@@ -19,8 +19,8 @@ from bot.commands.sync import sync
 from bot.jobs.service import Jobs
 from bot.sandbox import LocalDiscord, Message, Upload
 from bot.settings import Settings
-from engine import quality
-from engine.executor import Executor
+from engine import presets
+from engine.executor.executor import Executor
 from tests.bot.held import HeldExecutor, HeldJobs
 from tests.bot.sandbox.conftest import OPENAPI
 from tests.bot.sandbox.openapi import violations
@@ -31,12 +31,12 @@ Bot = Callable[[], AbstractAsyncContextManager[list[asyncio.Task[None]]]]
 @pytest.fixture(autouse=True)
 def small_efforts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Paint thumbnails: `quick` in a second, `standard` in two, `fine` for as long as a test could want."""
-    efforts: dict[quality.Quality, quality.Effort] = {
-        "quick": quality.Effort(96, 10),
-        "standard": quality.Effort(128, 30),
-        "fine": quality.Effort(160, 5000),
+    efforts: dict[presets.Quality, presets.Effort] = {
+        "quick": presets.Effort(96, 10),
+        "standard": presets.Effort(128, 30),
+        "fine": presets.Effort(160, 5000),
     }
-    monkeypatch.setattr("bot.commands.stylize.EFFORTS", dict.fromkeys(quality.EFFORTS, efforts))
+    monkeypatch.setattr("bot.commands.stylize.EFFORTS", dict.fromkeys(presets.EFFORTS, efforts))
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from bot.address import Address
 from bot.jobs.acknowledged import Acknowledged
 from bot.jobs.errors import JobEnded, NotYourJob
 from bot.jobs.job import OPEN, Job, Order, State
-from engine.quality import Tier
+from engine.presets import Tier
 
 
 class HeldJobs:
@@ -99,7 +99,7 @@ class HeldExecutor:
     """Says what a quality means, and paints nothing."""
 
     async def tier(self) -> Tier:
-        """As :meth:`engine.executor.Executor.tier`."""
+        """As :meth:`engine.executor.executor.Executor.tier`."""
         return "cpu-float32"
 
 

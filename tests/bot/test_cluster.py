@@ -11,7 +11,7 @@ from bot.app import security
 from bot.cli import app
 from bot.settings import Settings
 from engine.cluster.certificates import FILES, PARTS
-from engine.cluster.guarded import QuietScheduler, QuietWorker
+from engine.cluster.restricted import QuietScheduler, QuietWorker
 from engine.errors import ClusterUnsafe
 
 

@@ -116,12 +116,13 @@ class TestTheJobInHand:
 
         async def work() -> None:
             await asyncio.sleep(0)
-            logging.getLogger("engine.executor").warning("a worker died under a painting (attempt %d): %s", 1, "why")
+            executor = logging.getLogger("engine.executor.executor")
+            executor.warning("a worker died under a painting (attempt %d): %s", 1, "why")
             await asyncio.gather(paint(), edit(), asyncio.to_thread(ours.info, "in a thread"))
             handling(lambda: ours.exception("failed"), "why")
 
         async def paint() -> None:
-            logging.getLogger("engine.painting").info("a step")
+            logging.getLogger("engine.painting.loop").info("a step")
 
         async def edit() -> None:
             logging.getLogger("discord.http").warning("We are being rate limited. %s", "PATCH")

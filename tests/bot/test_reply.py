@@ -20,7 +20,7 @@ from bot.jobs.job import Ending, Job, State, Way
 from bot.reply import DiscordReply
 from bot.sandbox import Invocation, LocalDiscord, Message, Permission
 from engine.errors import OutOfMemory, PaintingCancelled
-from engine.pictures import encode
+from engine.images.codec import encode
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
 from tests.bot.conftest import CONTENT, STYLE, has_preview, is_final, is_painting, photo

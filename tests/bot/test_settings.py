@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy.engine import make_url
 
 from bot.settings import Settings
-from engine.limits import Limits
+from engine.images.limits import Limits
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 NAMES = {name.upper() for name in Settings.model_fields}

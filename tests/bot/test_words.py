@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import bot
 import engine
-import engine.words
+import engine.texts
 from bot import words
 from bot.jobs.errors import (
     AddressUnreadable,
@@ -154,7 +154,7 @@ class TestAnError:
             assert detail not in words.explain(error)
 
     def test_has_words_of_its_own(self, error: AtelierError) -> None:
-        assert words.explain(error) not in {str(error), engine.words.explain(AtelierError(*error.args))}
+        assert words.explain(error) not in {str(error), engine.texts.explain(AtelierError(*error.args))}
 
 
 def test_different_errors_are_told_differently() -> None:

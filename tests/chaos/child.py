@@ -6,23 +6,23 @@ Only the sizes, the steps and the time between checkpoints are smaller, so that 
 import importlib
 from typing import Final, cast
 
-from engine import quality
+from engine import presets
 
 CHECKPOINT_EVERY: Final = 0.5
 """Seconds of work, in place of ten."""
-EFFORTS: Final[dict[quality.Quality, quality.Effort]] = {
-    "quick": quality.Effort(64, 12),
-    "standard": quality.Effort(96, 50),
-    "fine": quality.Effort(96, 300),
+EFFORTS: Final[dict[presets.Quality, presets.Effort]] = {
+    "quick": presets.Effort(64, 12),
+    "standard": presets.Effort(96, 50),
+    "fine": presets.Effort(96, 300),
 }
 """About 0.3 s, 1.5 s and 10 s on two free cores."""
 
 
 def shrink() -> None:
     """Make every job a thumbnail in this process."""
-    efforts = cast(dict[quality.Tier, dict[quality.Quality, quality.Effort]], quality.EFFORTS)
+    efforts = cast(dict[presets.Tier, dict[presets.Quality, presets.Effort]], presets.EFFORTS)
     efforts.update(dict.fromkeys(efforts, EFFORTS))
-    for name in ("engine.executor", "engine.worker"):
+    for name in ("engine.executor.executor", "engine.worker"):
         module = importlib.import_module(name)
         if hasattr(module, "CHECKPOINT_EVERY"):
             vars(module)["CHECKPOINT_EVERY"] = CHECKPOINT_EVERY

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from bot.sandbox import Invocation, InvocationRefused, LocalDiscord, Member, Message, Place, Upload
-from engine.quality import Quality
+from engine.presets import Quality
 from tests.chaos.pictures import drawn
 from tests.chaos.watch import Row, Watch
 from tests.chaos.witness import Witness

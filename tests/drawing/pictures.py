@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from engine.pictures import encode
+from engine.images.codec import encode
 from tests.drawing import brush, glass, scene
 from tests.drawing.noise import Array
 

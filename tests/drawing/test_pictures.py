@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
-from engine.pictures import decode
+from engine.images.codec import decode
 from tests.drawing import brush, pictures
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from engine import schedule
-from engine.vgg19 import VGG19, resident
+from engine.painting import pyramid
+from engine.vgg.vgg19 import VGG19, resident
 
 
 @pytest.fixture(scope="session")
@@ -22,4 +22,4 @@ def threads() -> None:
 @pytest.fixture
 def two_scales(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pictures go through 32 and 64 pixels, as large ones do through 256 and 512."""
-    monkeypatch.setattr(schedule, "COARSEST", 32)
+    monkeypatch.setattr(pyramid, "COARSEST", 32)

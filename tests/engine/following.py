@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 
-from engine.executor import Painting
+from engine.executor.executor import Painting
 from engine.progress import Progress, Result
 
 

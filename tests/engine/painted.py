@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from engine.checkpoint import Checkpoint
-from engine.painting import PREVIEW_QUALITY, Pace, Save, paint
-from engine.pictures import Picture, fitted
+from engine.images.codec import Picture, fitted
+from engine.painting.checkpoint import Checkpoint
+from engine.painting.loop import PREVIEW_QUALITY, Pace, Save, paint
 from engine.progress import Progress, Result, Stop
 from engine.recipe import Layer, Recipe
-from engine.vgg19 import VGG19
-from tests.engine import picture_corpus as corpus
+from engine.vgg.vgg19 import VGG19
+from tests.engine.images import corpus
 
 Array = NDArray[np.float64]
 

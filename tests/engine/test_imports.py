@@ -15,11 +15,11 @@ ROOT = Path(__file__).parents[2]
     [
         "engine",
         "engine.recipe",
-        "engine.pictures",
-        "engine.confined",
-        "engine.executor",
+        "engine.images.codec",
+        "engine.images.decoder_process",
+        "engine.executor.executor",
         "engine.worker",
-        "engine.cli",
+        "engine.cli.stylize",
         "bot.app",
     ],
 )
@@ -31,7 +31,7 @@ def test_what_runs_in_the_bot_does_not_bring_torch(module: str) -> None:
 
 def test_what_computes_does_bring_torch() -> None:
     """Else the test above could not fail."""
-    code = "import sys, engine.devices; print('torch' in sys.modules)"
+    code = "import sys, engine.runtime.devices; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
 

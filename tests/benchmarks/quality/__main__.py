@@ -13,9 +13,9 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from engine.devices import choose, set_threads
-from engine.memory import keep_large_blocks
 from engine.recipe import Recipe
+from engine.runtime.devices import choose, set_threads
+from engine.runtime.malloc import keep_large_blocks
 from tests.benchmarks import quality
 from tests.benchmarks.contest import PEERS
 from tests.benchmarks.quality import pictures, report

@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import to_pil_image
 
-from engine import weights
-from engine.devices import choose
-from engine.painting import Pace, paint
-from engine.pictures import fitted
+from engine.images.codec import fitted
+from engine.painting.loop import Pace, paint
 from engine.recipe import Recipe
-from engine.vgg19 import resident
+from engine.runtime.devices import choose
+from engine.vgg import weights
+from engine.vgg.vgg19 import resident
 from tests.benchmarks import peers
 from tests.benchmarks.contest import PEERS
 from tests.benchmarks.measures import Judge, Measures

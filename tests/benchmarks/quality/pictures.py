@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
-from engine.pictures import Picture, decode, fitted
+from engine.images.codec import Picture, decode, fitted
 from tests.drawing import collection
 from tests.drawing.pictures import CONTENT, STYLE, STYLE_GLASS
 

@@ -28,7 +28,7 @@ from bot.jobs.service import Jobs, Policy
 from bot.jobs.storage import Room, Storage
 from bot.jobs.store import Store
 from engine.blobs import Blobs
-from engine.executor import Executor
+from engine.executor.executor import Executor
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
 from tests.benchmarks.simulation.studio import StandInExecutor

@@ -24,7 +24,7 @@ from distributed import Queue, Scheduler, Worker
 
 from bot.jobs.service import AHEAD
 from engine import worker
-from engine.executor import Executor
+from engine.executor.executor import Executor
 from engine.progress import Progress, Result, Stop
 from engine.recipe import Recipe
 from engine.worker import BEGUN, Order, Studio, WorkerSettings

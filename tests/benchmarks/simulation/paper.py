@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from bot.jobs.places import FAR_A_SECOND, FAR_EVERY, NEAR
 from bot.reply import EDIT_EVERY
-from engine.executor import CHECKPOINT_EVERY
-from engine.painting import Pace
+from engine.executor.executor import CHECKPOINT_EVERY
+from engine.painting.loop import Pace
 
 MIB = 2**20
 DAY = 86_400.0

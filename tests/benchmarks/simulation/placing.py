@@ -1,4 +1,6 @@
-"""Placement in virtual time: the real functions of :mod:`engine.placement` among workers of different speed."""
+"""Placement in virtual time: the real functions of :mod:`engine.executor.placement` among workers of different
+speed.
+"""
 
 import heapq
 import itertools
@@ -10,9 +12,9 @@ from statistics import mean
 from typing import Final, Literal
 
 from bot.jobs.service import AHEAD
-from engine.placement import Board, Seat, choose, pixels, worth_moving
-from engine.pool import LOOK
-from engine.quality import EFFORTS
+from engine.executor.connection import LOOK
+from engine.executor.placement import Board, Seat, choose, pixels, worth_moving
+from engine.presets import EFFORTS
 from engine.recipe import Recipe
 from engine.worker import WorkerInfo
 from tests.benchmarks.service import percentile

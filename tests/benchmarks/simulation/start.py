@@ -23,7 +23,7 @@ from bot.jobs.storage import Room, Storage
 from bot.jobs.store import Store
 from bot.jobs.tables import BlobRow, JobRow
 from engine.blobs import Blobs
-from engine.executor import Executor
+from engine.executor.executor import Executor
 from engine.progress import Progress
 from engine.recipe import Recipe
 from tests.benchmarks.service import percentile

@@ -122,7 +122,7 @@ class Workers:
 
 
 class StandInPainting:
-    """:class:`engine.submission.Painting` by its interface."""
+    """:class:`engine.executor.remote_painting.Painting` by its interface."""
 
     def __init__(self, executor: "StandInExecutor", number: int, recipe: Recipe) -> None:
         self._executor = executor
@@ -173,7 +173,7 @@ class StandInPainting:
 
 
 class StandInExecutor:
-    """:class:`engine.executor.Executor` by its interface."""
+    """:class:`engine.executor.executor.Executor` by its interface."""
 
     pool = "the simulated studio"
 

@@ -295,7 +295,7 @@ class TestARestart:
     async def test_goes_on_in_the_middle_of_a_picture(
         self, discord: LocalDiscord, start: Bot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("engine.executor.CHECKPOINT_EVERY", 0.3)
+        monkeypatch.setattr("engine.executor.executor.CHECKPOINT_EVERY", 0.3)
         async with start():
             invocation = await stylize(discord, quality="fine")
             before = step(await invocation.wait_until(lambda m: is_painting(m) and step(m) > 10, TIMEOUT))

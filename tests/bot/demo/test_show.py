@@ -16,7 +16,7 @@ from tests.bot.conftest import CONTENT, STYLE
 
 ROOT = Path(__file__).parents[3]
 SMALLER = """
-from engine.quality import Effort
+from engine.presets import Effort
 from tests.chaos import child
 
 child.EFFORTS["quick"] = Effort(96, 120)  # long enough for previews

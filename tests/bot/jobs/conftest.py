@@ -20,7 +20,7 @@ from bot.jobs.store import Store
 from bot.jobs.tables import Base
 from engine.blobs import Blobs
 from engine.errors import AtelierError, PaintingCancelled, PaintingPaused
-from engine.executor import Executor
+from engine.executor.executor import Executor
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
 from tests.postgresql import Server

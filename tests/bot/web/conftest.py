@@ -19,7 +19,7 @@ from bot.sandbox import LocalDiscord
 from bot.settings import Settings
 from bot.web.health import Health
 from bot.web.server import serve
-from engine.executor import Executor
+from engine.executor.executor import Executor
 
 DETAILS = "detail"
 

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from bot.sandbox import LocalDiscord
-from engine.executor import Executor
+from engine.executor.executor import Executor
 from tests.bot.jobs.conftest import eventually
 from tests.bot.web.conftest import Operated
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from engine.cluster.security import TLS
 from engine.cluster.status import members
+from engine.cluster.tls import TLS
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from engine.cluster.certificates import FILES, LOCAL, PARTS, Authority, make
-from engine.cluster.security import TLS
+from engine.cluster.tls import TLS
 from engine.errors import CertificatesUnavailable, ClusterUnsafe
 
 

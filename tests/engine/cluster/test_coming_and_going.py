@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from distributed.core import rpc
 
-from engine import executor as executor_module
 from engine.blobs import Blobs
 from engine.errors import PaintingCancelled
-from engine.executor import Executor, Painting
+from engine.executor import executor as executor_module
+from engine.executor.executor import Executor, Painting
 from engine.progress import Progress
 from engine.recipe import Recipe
 from engine.worker import WorkerSettings
-from tests.engine import picture_corpus as corpus
 from tests.engine.cluster.machines import Cluster, Machine, cluster
+from tests.engine.images import corpus
 
 SETTINGS = WorkerSettings(device="cpu", precision="float32", threads=1)
 

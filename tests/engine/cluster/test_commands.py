@@ -21,14 +21,14 @@ from distributed.protocol.serialize import ToPickle
 
 from engine.blobs import Blobs
 from engine.cluster.certificates import make
-from engine.cluster.security import TLS
 from engine.cluster.status import members
+from engine.cluster.tls import TLS
 from engine.errors import NotAPicture
-from engine.executor import Executor
+from engine.executor.executor import Executor
 from engine.recipe import Recipe
 from engine.worker import Studio, WorkerSettings, check_picture
-from tests.engine import picture_corpus as corpus
 from tests.engine.cluster.machines import ROOT, Cluster, Machine, clean, cluster
+from tests.engine.images import corpus
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,0 +1,432 @@
+"""``atelier stylize``: the engine alone, at the command line."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from engine import texts
+from engine.cli import arguments
+from engine.errors import AtelierError, PictureError
+from engine.progress import Result, Stop
+from engine.recipe import (
+    LARGEST_SIZE,
+    SMALLEST_SIZE,
+    Balance,
+    Colours,
+    Optimiser,
+    Pooling,
+    Precision,
+    Recipe,
+    Start,
+)
+from engine.runtime.malloc import keep_large_blocks
+from engine.runtime.openmp import spin_briefly
+
+if TYPE_CHECKING:
+    from engine.images.codec import Picture
+
+_FORMATS: Final[dict[str, Literal["png", "jpeg", "webp"]]] = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+}
+_DEFAULTS: Final = Recipe()
+_LOOKS: Final = "What it looks like"
+_OPTIMISED: Final = "How it is optimised"
+_RUNS: Final = "Where it runs"
+_OUTPUT: Final = "Output"
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """What computes."""
+
+    device: str
+    threads: int | None
+    weights: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """What is written."""
+
+    painting: Path
+    previews: Path | None
+    recipe: Path | None
+
+
+def stylize(
+    context: typer.Context,
+    content: Annotated[Path, typer.Argument(metavar="CONTENT", help="The photo to paint.", show_default=False)],
+    styles: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STYLE[:WEIGHT]",
+            help="The picture whose style to take. Several are blended, by their weights: 1 where none is given.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where to write the painting (.png, .jpg or .webp).",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ],
+    strength: Annotated[
+        float,
+        typer.Option(metavar="0-100", help="0 gives the photo back, 100 is nearly all style.", rich_help_panel=_LOOKS),
+    ] = _DEFAULTS.strength,
+    detail: Annotated[
+        float,
+        typer.Option(
+            metavar="0-100",
+            help="How closely edges, and how places relate to each other, are held to the photo's.",
+            rich_help_panel=_LOOKS,
+        ),
+    ] = _DEFAULTS.detail,
+    stroke: Annotated[
+        float,
+        typer.Option(
+            metavar="0.25-4",
+            help="Size of the strokes, whatever the painting's: below 1 finer, above 1 broader.",
+            rich_help_panel=_LOOKS,
+        ),
+    ] = _DEFAULTS.stroke,
+    colours: Annotated[
+        Colours,
+        typer.Option(
+            help="The styles' own; the styles', matched to the photo's palette; or the photo's, place by place.",
+            rich_help_panel=_LOOKS,
+        ),
+    ] = _DEFAULTS.colours,
+    style_layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--style-layer",
+            metavar="LAYER[:WEIGHT]",
+            help="A layer of VGG19 whose statistics are the style's, convX_Y or reluX_Y; repeatable.",
+            show_default=" ".join(_DEFAULTS.style_layers),
+            rich_help_panel=_LOOKS,
+        ),
+    ] = None,
+    content_layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--content-layer",
+            metavar="LAYER[:WEIGHT]",
+            help="A layer whose features stay the photo's; repeatable.",
+            show_default=" ".join(_DEFAULTS.content_layers),
+            rich_help_panel=_LOOKS,
+        ),
+    ] = None,
+    style_weight: Annotated[
+        float, typer.Option(help="Factor on the style loss, on top of --strength.", rich_help_panel=_LOOKS)
+    ] = _DEFAULTS.style_weight,
+    content_weight: Annotated[
+        float, typer.Option(help="Factor on the content loss.", rich_help_panel=_LOOKS)
+    ] = _DEFAULTS.content_weight,
+    total_variation: Annotated[
+        float, typer.Option(help="Weight of the total variation: smooths.", rich_help_panel=_LOOKS)
+    ] = _DEFAULTS.total_variation,
+    pooling: Annotated[
+        Pooling,
+        typer.Option(
+            help="How VGG19 pools: max, as it was trained, or average, which smooths.", rich_help_panel=_LOOKS
+        ),
+    ] = _DEFAULTS.pooling,
+    recipe_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipe",
+            help="A recipe to begin from, in JSON as --save-recipe writes it. Options beside it override it.",
+            show_default=False,
+            rich_help_panel=_LOOKS,
+        ),
+    ] = None,
+    steps: Annotated[
+        int, typer.Option(help="Steps of the optimiser in all, over all scales.", rich_help_panel=_OPTIMISED)
+    ] = _DEFAULTS.steps,
+    optimiser: Annotated[Optimiser, typer.Option(help="Adam or L-BFGS.", rich_help_panel=_OPTIMISED)] = (
+        _DEFAULTS.optimiser
+    ),
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            help="End early when ten steps changed the picture by less than so many of 255 grey levels; 0: never.",
+            rich_help_panel=_OPTIMISED,
+        ),
+    ] = _DEFAULTS.tolerance,
+    balance: Annotated[
+        Balance,
+        typer.Option(
+            help="The style layers' weights: fixed, or shifted on the way to those that lag behind.",
+            rich_help_panel=_OPTIMISED,
+        ),
+    ] = _DEFAULTS.balance,
+    start: Annotated[
+        Start,
+        typer.Option(
+            help="The first image: the photo, the photo in the styles' colours, or noise.", rich_help_panel=_OPTIMISED
+        ),
+    ] = _DEFAULTS.start,
+    noise: Annotated[
+        float,
+        typer.Option(
+            metavar="0-1",
+            help="Noise on the first image, which lets flat areas take strokes.",
+            rich_help_panel=_OPTIMISED,
+        ),
+    ] = _DEFAULTS.noise,
+    seed: Annotated[int, typer.Option(help="Of all noise.", rich_help_panel=_OPTIMISED)] = _DEFAULTS.seed,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or cuda:N.", envvar="DEVICE", rich_help_panel=_RUNS)
+    ] = "auto",
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="Of the network's activations. auto: bfloat16 where the device computes in it.",
+            envvar="PRECISION",
+            rich_help_panel=_RUNS,
+        ),
+    ] = _DEFAULTS.precision,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Cores to use.",
+            envvar="THREADS",
+            min=1,
+            show_default="all that are granted",
+            rich_help_panel=_RUNS,
+        ),
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(help="Of VGG19: embedded, torchvision or a file.", envvar="VGG19_WEIGHTS", rich_help_panel=_RUNS),
+    ] = "embedded",
+    size: Annotated[
+        int,
+        typer.Option(
+            metavar=f"{SMALLEST_SIZE}-{LARGEST_SIZE}",
+            help="Longer side of the painting, in pixels.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = _DEFAULTS.size,
+    previews: Annotated[
+        Path | None,
+        typer.Option(help="A folder for pictures on the way.", show_default=False, rich_help_panel=_OUTPUT),
+    ] = None,
+    save_recipe: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write the recipe that was painted, in JSON.", show_default=False, rich_help_panel=_OUTPUT
+        ),
+    ] = None,
+) -> None:
+    """Paint CONTENT in the manner of one STYLE, or of several: starry.jpg:0.7 scream.jpg:0.3
+
+    Ctrl-C ends it early and keeps the picture so far; a second Ctrl-C gives it up.
+
+    The same recipe on the same pictures and device gives the same painting.
+    """
+    console = Console(stderr=True)
+    try:
+        chosen = [arguments.style(each) for each in styles]
+        recipe = arguments.recipe(recipe_file, _said(context, environment=recipe_file is None), chosen)
+        _paint(
+            recipe,
+            content,
+            [each.path for each in chosen],
+            _Where(device, threads, weights),
+            _Output(output, previews, save_recipe),
+            console,
+        )
+    except ValidationError as error:
+        for problem in error.errors():
+            field = ".".join(map(str, problem["loc"])) or "recipe"
+            console.print(f"[red]{escape(field)}:[/] {escape(problem['msg'])}")
+        raise typer.Exit(2) from error
+    except AtelierError as error:
+        console.print(f"[red]{escape(texts.explain(error))}[/]")
+        raise typer.Exit(1) from error
+    except OSError as error:
+        console.print(f"[red]{escape(f'{error.filename}: {error.strerror}')}[/]")
+        raise typer.Exit(1) from error
+
+
+def _said(context: typer.Context, *, environment: bool) -> dict[str, Any]:
+    """The fields of the recipe that were given as options, or where wanted by the environment: the parameters above
+    that are named as a field.
+    """
+    sources = {"COMMANDLINE", "ENVIRONMENT"} if environment else {"COMMANDLINE"}
+    said: dict[str, Any] = {}
+    for name in Recipe.model_fields.keys() & context.params.keys():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name in sources:
+            value = context.params[name]
+            said[name] = arguments.layers(value) if name in {"content_layers", "style_layers"} else value
+    return said
+
+
+def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, output: _Output, console: Console) -> None:
+    format = _FORMATS.get(output.painting.suffix.lower())
+    if format is None:
+        raise typer.BadParameter(
+            f"{output.painting.name}: the name must end in {', '.join(_FORMATS)}", param_hint="--output"
+        )
+    _check_output(output, recipe)
+    pictures = [
+        _read(content, recipe.size, console),
+        *(_read(style, recipe.longest_style, console) for style in styles),
+    ]
+    with console.status("Loading VGG19 …"):
+        spin_briefly()
+        from PIL import Image
+
+        from engine.images.codec import encode
+        from engine.painting.loop import Pace, paint
+        from engine.runtime.devices import choose, set_threads
+        from engine.vgg.vgg19 import resident
+
+        keep_large_blocks()
+        set_threads(where.threads)
+        compute = choose(where.device, recipe.precision)
+        network = resident(where.weights, compute.device, compute.dtype)
+    stop = Stop()
+    pace = Pace(preview=2.0 if output.previews else None)
+    painting = paint(pictures[0], pictures[1:], recipe, network, stop, pace=pace)
+    previews = output.previews
+    with _finish_on_interrupt(stop), _bar(console) as bar:
+        task = bar.add_task(f"{compute.name}, {compute.precision}", total=recipe.steps, loss="", rate="", left="…")
+        while True:
+            try:
+                progress = next(painting)
+            except StopIteration as end:
+                result: Result = end.value
+                break
+            if progress.preview and previews:
+                try:
+                    (previews / f"preview-{progress.step:04}.jpg").write_bytes(progress.preview)
+                except OSError as error:
+                    console.print(f"[yellow]{escape(f'{previews}: {error.strerror}. No more previews are kept.')}[/]")
+                    previews = None
+            bar.update(
+                task,
+                completed=progress.step,
+                loss=f"loss {progress.loss:.3f}",
+                rate=f"{progress.step / progress.elapsed:.1f} steps/s",
+                left=f"{progress.remaining:.0f} s left",
+            )
+    picture = Image.open(BytesIO(result.picture))
+    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
+    painted = result.picture if format == "png" else encode(picture.convert("RGB"), format, alpha=alpha)
+    written = _write(output.painting, painted, console)
+    if output.recipe:
+        text = result.recipe.model_dump_json(indent=2) + "\n"
+        written = _write(output.recipe, text.encode(), console) and written
+    console.print(escape(f"{output.painting}: {texts.painted(result, recipe)}"))
+    if not written:
+        raise typer.Exit(1)
+
+
+def _check_output(output: _Output, recipe: Recipe) -> None:
+    """Find out before the painting what would lose it: a place that can't be written to, or has too little room.
+
+    Raises ``OSError`` with the file's name.
+    """
+    if output.recipe and output.recipe.resolve() == output.painting.resolve():
+        raise typer.BadParameter("the recipe would take the painting's place", param_hint="--save-recipe")
+    for file, size in ((output.painting, 3 * recipe.size**2), (output.recipe, 4096)):
+        if file is None:
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists():
+            file.open("ab").close()
+        try:
+            if not file.exists() or file.is_file():
+                with tempfile.TemporaryFile(dir=file.parent) as probe:
+                    probe.write(os.urandom(size))  # zeros may take no room
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(file)) from error
+    if output.previews:
+        output.previews.mkdir(parents=True, exist_ok=True)
+
+
+def _write(file: Path, data: bytes, console: Console) -> bool:
+    """Write a result, or keep it elsewhere and tell where; whether it is where it was wanted."""
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        said = f"{file}: {error.strerror}."
+    else:
+        return True
+    for folder in (tempfile.gettempdir(), Path.home(), Path.cwd()):
+        try:
+            with tempfile.NamedTemporaryFile(
+                dir=folder, prefix=f"{file.stem}-", suffix=file.suffix, delete=False
+            ) as kept:
+                kept.write(data)
+        except OSError:
+            continue
+        console.print(f"[red]{escape(f'{said} It is kept as {kept.name}')}[/]")
+        return False
+    console.print(f"[red]{escape(f'{said} It could not be kept anywhere else.')}[/]")
+    return False
+
+
+def _read(path: Path, size: int, console: Console) -> "Picture":
+    from engine.images.codec import decode
+
+    try:
+        picture = decode(path.read_bytes(), longer_side=size)
+    except PictureError as error:
+        raise typer.BadParameter(f"{path}: {texts.explain(error)}") from error
+    if picture.shown is not None:
+        console.print(f"[yellow]{escape(f'{path}: {texts.truncated(picture.shown)}')}[/]")
+    return picture
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[left]}"),
+        console=console,
+    )
+
+
+@contextmanager
+def _finish_on_interrupt(stop: Stop) -> Iterator[None]:
+    """The first Ctrl-C ends the painting and keeps it, the second gives it up."""
+
+    def interrupted(_number: int, _frame: FrameType | None) -> None:
+        if stop.finishing:
+            stop.cancel()
+        else:
+            stop.finish()
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

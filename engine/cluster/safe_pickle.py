@@ -1,0 +1,187 @@
+"""What a scheduler, a worker and a bot take out of a message: the values that a painting is made of, and nothing else.
+
+Dask's messages name Python objects in two ways, and each of them reaches whatever can be imported:
+
+- A pickle may name and call anything. Here it may only name what is in :data:`ALLOWED`: our recipes, results and
+  errors, the two functions of a worker, Dask's wrapping of a task, and Python's own exceptions. It makes values of
+  them. It calls no function of ours, and changes no class.
+- MessagePack's hook for enumerations gives any attribute of any module of ``dask`` and ``distributed``. Here it gives
+  the members of the one enumeration that Dask sends, :class:`distributed.core.Status`.
+
+:func:`restrict` puts that into Dask, which has no setting for it, and looks whether it took.
+"""
+
+import builtins
+import io
+import logging
+import os
+import pickle
+from collections.abc import Callable, Iterable
+from enum import Enum
+from importlib.metadata import version
+from types import FunctionType, SimpleNamespace
+from typing import Any, ClassVar, Final
+
+import distributed.client
+import distributed.scheduler
+from dask._expr import Expr
+from distributed.core import Status
+from distributed.protocol import core
+from distributed.protocol import pickle as dask_pickle
+from distributed.protocol.serialize import ToPickle, deserialize, msgpack_decode_default, serialize
+
+from engine import errors, worker
+from engine.errors import ClusterUnsafe
+
+log = logging.getLogger(__name__)
+
+TASKS: Final = (worker.check_picture, worker.paint_picture)
+"""The functions that a worker calls for others."""
+
+ALLOWED: Final = {
+    *(("engine.worker", task.__name__) for task in TASKS),
+    ("engine.worker", "Order"),
+    ("engine.cluster.safe_pickle", "Refused"),
+    ("engine.images.limits", "Limits"),
+    ("engine.progress", "Progress"),
+    ("engine.progress", "Result"),
+    ("engine.recipe", "Recipe"),
+    # How Dask wraps a call on its way from client to scheduler to worker.
+    ("dask._expr", "Expr._reconstruct"),
+    ("dask._expr", "LLGExpr"),
+    ("dask._task_spec", "Task"),
+    # What the scheduler tells a client about a worker that died.
+    ("builtins", "int"),
+    ("collections", "defaultdict"),
+    ("collections", "deque"),
+    ("distributed.core", "Status"),
+    ("distributed.scheduler", "KilledWorker"),
+    ("distributed.scheduler", "WorkerState"),
+    *(("engine.errors", name) for name, each in vars(errors).items() if isinstance(each, type)),
+    *(
+        ("builtins", name)
+        for name, each in vars(builtins).items()
+        # SystemExit and its like would end the process in which somebody asks for the result of a task.
+        if isinstance(each, type) and issubclass(each, Exception)
+    ),
+}
+"""Modules and names that a pickle may refer to."""
+
+
+class Refused(pickle.UnpicklingError):
+    """A pickle names something that has no business in a painting."""
+
+
+_Base: Any = pickle._Unpickler
+"""Python's own, written in Python: of the one written in C, only the look-up of names can be overridden."""
+
+
+class _Unpickler(_Base):  # type: ignore[misc]
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_Base.dispatch)
+
+    def find_class(self, module: str, name: str, /) -> Any:
+        """Only what is allowed, found by exactly that name."""
+        if (module, name) in ALLOWED:
+            return super().find_class(module, name)
+        if (module, name) == ("builtins", "type"):
+            return _type_of_none  # how pickle spells it
+        log.warning("refused a pickle with %s.%s", module, name)
+        raise Refused(f"{module}.{name} is not part of a painting")
+
+    def load_reduce(self) -> None:
+        """Call a class, or one of the two functions that make values."""
+        _refuse_call(self.stack[-2])
+        super().load_reduce()
+
+    dispatch[pickle.REDUCE[0]] = load_reduce
+
+    def _instantiate(self, made: object, arguments: list[object]) -> None:
+        _refuse_call(made)
+        super()._instantiate(made, arguments)
+
+    def load_build(self) -> None:
+        """Give a value its state, and nothing that outlives the value."""
+        if isinstance(self.stack[-2], type | FunctionType | Enum):
+            raise Refused("a change of what is there is not part of a painting")
+        super().load_build()
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+
+def restrict() -> None:
+    """Let Dask unpickle nothing else in this process, from now on.
+
+    Raises:
+        ClusterUnsafe: this version of Dask unpickles in a way that is not known here.
+    """
+    dask_pickle.loads = loads
+    # These took the function by name when they were imported.
+    distributed.client.loads = distributed.scheduler.loads = loads  # type: ignore[attr-defined]
+    # These use Python's own for a few messages.
+    own: Any = SimpleNamespace(loads=loads, dumps=pickle.dumps)
+    distributed.client.pickle = distributed.scheduler.pickle = own  # type: ignore[attr-defined]
+    core.msgpack_decode_default = decoded  # type: ignore[attr-defined]
+    noisy = [logging.getLogger(name) for name in (__name__, core.__name__)]
+    try:
+        for logger in noisy:
+            logger.disabled = True
+        _try(os.getpid)
+    finally:
+        for logger in noisy:
+            logger.disabled = False
+
+
+def loads(data: bytes, *, buffers: Iterable[Any] = ()) -> Any:
+    """Unpickle ``data``.
+
+    Raises:
+        Refused: it names something that is not in :data:`ALLOWED`.
+    """
+    return _Unpickler(io.BytesIO(data), buffers=buffers).load()
+
+
+def decoded(value: dict[Any, Any]) -> Any:
+    """What a map of MessagePack stands for.
+
+    Raises:
+        Refused: an enumeration that Dask doesn't send.
+    """
+    if "__Enum__" not in value:
+        return msgpack_decode_default(value)
+    named = value.get("__module__"), value.get("__name__")
+    if named != (Status.__module__, Status.__name__):
+        log.warning("refused a message with %s.%s", *named)
+        raise Refused(f"{named[0]}.{named[1]} is not part of a painting")
+    return Status[value["name"]]
+
+
+def _refuse_call(called: object) -> None:
+    if not isinstance(called, type) and called is not Expr._reconstruct and called is not _type_of_none:
+        raise Refused("a call is not part of a painting")
+
+
+def _type_of_none(*values: object) -> type[None]:
+    if values != (None,):
+        raise Refused("builtins.type is not part of a painting")
+    return type(None)
+
+
+def _try(forbidden: object) -> None:
+    """Send ``forbidden`` along each way that Dask has."""
+    message = core.dumps({"op": "anything", "spec": ToPickle(forbidden)})
+    frames = serialize(forbidden, serializers=["pickle"])
+    named = {"__Enum__": True, "__module__": "distributed.utils", "__name__": "os", "name": "getpid"}
+    ways: list[Callable[[], object]] = [
+        lambda: core.loads(message),
+        lambda: core.loads(core.dumps({"op": "anything", "spec": named})),
+        lambda: deserialize(*frames),
+    ]
+    for way in ways:
+        try:
+            way()
+        except Refused:
+            continue
+        raise ClusterUnsafe(
+            f"distributed {version('distributed')} can't be kept from running other code than paintings. Install the "
+            "version that this one was tested with."
+        )

@@ -1,0 +1,149 @@
+"""One worker process: it joins a scheduler, paints one picture at a time, and leaves politely."""
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import dask
+from distributed import Security
+from distributed.comm.core import connect
+
+from engine.cluster.restricted import FORGETTING, PaintingWorker
+from engine.cluster.safe_pickle import restrict
+from engine.errors import ours
+from engine.worker import LEAVING, WorkerSettings, worker_options
+
+log = logging.getLogger(__name__)
+
+LEAVE_SECONDS: Final = LEAVING + 0.5
+"""How long a worker may take to pause what it paints and to say goodbye."""
+NEVER: Final = 2
+"""The exit code of a process that would fail again."""
+LOST: Final = 3
+"""The exit code of a process whose scheduler is gone."""
+RETRY_SECONDS: Final = (0.5, 5.0)
+"""The first and the longest pause between attempts to reach a scheduler."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """What one worker process is to do."""
+
+    scheduler: str
+    security: Security | None
+    settings: WorkerSettings
+    name: str
+    """Unique in the cluster."""
+    scratch: str
+    """A folder that nobody else may use: Dask's own is one that any user of the machine may have made."""
+    host: str | None = None
+    """The address that others reach it at; None for the one from which the scheduler is reached."""
+    port: int = 0
+    """0 for any free one."""
+
+
+def work(plan: WorkerPlan, configure: Callable[[], None]) -> None:
+    """The whole life of the process; ends it with code 0 when asked to leave, and with another when the scheduler is
+    gone (:data:`LOST`) or it can't paint (:data:`NEVER`).
+
+    The parent process tells it to leave by SIGTERM; it ends at once when the parent does.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: meant for the parent, which passes it on
+    configure()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_in_a_line)
+    raise SystemExit(asyncio.run(_work(plan)))
+
+
+def _in_a_line(record: logging.LogRecord) -> bool:
+    """A broken connection is no reason for a traceback."""
+    if record.exc_info and isinstance(record.exc_info[1], OSError):
+        record.msg, record.args = f"{record.getMessage()} ({record.exc_info[1]})", ()
+        record.exc_info = None
+    return True
+
+
+async def _work(plan: WorkerPlan) -> int:
+    """Comes back only where the process never was a worker."""
+    restrict()
+    dask.config.set(FORGETTING)
+    leaving = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, leaving.set)
+    if parent := multiprocessing.parent_process():
+        loop.add_reader(parent.sentinel, os._exit, 1)
+    asked = asyncio.create_task(leaving.wait())
+    joining = asyncio.create_task(_join(plan))
+    await asyncio.wait((asked, joining), return_when=asyncio.FIRST_COMPLETED)
+    if not joining.done():
+        os._exit(0)  # torch may be loading in a thread, which nothing can interrupt
+    try:
+        worker = joining.result()
+    except Exception as error:
+        known = ours(error)
+        if known is None:
+            raise
+        log.critical("%s", known)
+        return NEVER
+    log.info("%s paints for %s", plan.name, plan.scheduler)
+    gone = asyncio.create_task(worker.finished())  # type: ignore[no-untyped-call]
+    await asyncio.wait((asked, gone), return_when=asyncio.FIRST_COMPLETED)
+    if gone.done():
+        log.warning("%s lost its scheduler", plan.name)
+        os._exit(0 if leaving.is_set() else LOST)  # not held up by a thread that still paints
+    log.info("%s leaves", plan.name)
+    try:
+        async with asyncio.timeout(LEAVE_SECONDS):
+            await worker.close(reason="asked to leave")  # Studio pauses what is painted
+    except TimeoutError:
+        log.warning("%s could not leave within %d s", plan.name, LEAVE_SECONDS)
+    os._exit(0)
+
+
+async def _join(plan: WorkerPlan) -> PaintingWorker:
+    await reachable(plan.scheduler, plan.security)
+    worker: PaintingWorker = await PaintingWorker(
+        plan.scheduler,
+        security=plan.security,
+        host=plan.host or (None if plan.security else "127.0.0.1"),
+        port=plan.port,
+        name=plan.name,
+        local_directory=plan.scratch,
+        **worker_options(plan.settings),
+    )
+    return worker
+
+
+async def reachable(scheduler: str, security: Security | None) -> None:
+    """Wait until the scheduler answers; each reason why it doesn't is logged once."""
+    pause, longest = RETRY_SECONDS
+    told: set[str] = set()
+    arguments = (security or Security()).get_connection_args("worker")
+    while True:
+        try:
+            comm = await connect(scheduler, timeout=5, **arguments)
+        except OSError as error:
+            root = _root(error)
+            reason = (isinstance(root, OSError) and str(root)) or "it does not answer"
+            if reason not in told:
+                log.warning("%s can't be reached, trying on: %s", scheduler, reason)
+                told.add(reason)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, longest)
+        else:
+            with contextlib.suppress(OSError):
+                await comm.close()
+            return
+
+
+def _root(error: BaseException) -> BaseException:
+    """What went wrong first: Dask wraps it in words that name an object's address, another at each attempt."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

@@ -1,0 +1,1 @@
+"""The bot's side of the workers. Nothing here imports torch."""

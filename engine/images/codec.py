@@ -1,0 +1,462 @@
+"""Pictures from outside into sRGB pixels, and pixels back into files.
+
+The bytes are untrusted. Their first bytes decide the format (a claimed name or type counts for nothing),
+:mod:`engine.images.headers` finds the size, what is over a limit is refused, and only then does Pillow see the file.
+Its format classes are used directly, because ``Image.open`` would add a bomb check that warns and would take a JPEG's
+index of further pictures (MPO) at its word. Whatever a decoder raises leaves as a
+:class:`~engine.errors.PictureError`; only ``MemoryError`` passes, because it speaks of the machine.
+
+A decoder that crashes or hangs takes its process along, so a worker decodes by way of :mod:`engine.images.decoder`,
+which calls :func:`decode` in another one.
+"""
+
+import contextlib
+import re
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
+
+from PIL import (
+    AvifImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageChops,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
+
+from engine.errors import (
+    NotAPicture,
+    PictureDamaged,
+    PictureError,
+    PictureTooLarge,
+    PictureTooNarrow,
+    PictureTooSmall,
+    PictureTransparent,
+)
+from engine.images import bmp, headers, png, truncated
+from engine.images.colour_conversion import in_srgb, source_of
+from engine.images.colour_space import ColourSpace
+from engine.images.colour_tags import tags_of
+from engine.images.kinds import kind_of
+from engine.images.limits import Limits
+from engine.images.raster import Box, Raster
+
+BACKGROUND = (255, 255, 255)
+"""What transparent content is painted on: white, as paper and as most viewers show it."""
+
+SHORTEST_SIDE = 16
+"""In pixels, that a picture may be scaled to: VGG19's relu5_1 halves four times."""
+
+_OPENERS: dict[headers.Format, type[ImageFile.ImageFile]] = {
+    headers.Format.PNG: PngImagePlugin.PngImageFile,
+    headers.Format.JPEG: JpegImagePlugin.JpegImageFile,
+    headers.Format.WEBP: WebPImagePlugin.WebPImageFile,
+    headers.Format.AVIF: AvifImagePlugin.AvifImageFile,
+    headers.Format.GIF: GifImagePlugin.GifImageFile,
+}
+
+_CONTINUOUS = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
+"""Modes in which the mean of two pixels is a pixel between them, so that they can be scaled before all else."""
+
+_IN_EIGHT_BITS: dict[str, Literal["L", "RGB", "CMYK"]] = {
+    **dict.fromkeys(("1", "L", "LA", "I", "I;16", "I;16L", "I;16B", "I;16N"), "L"),
+    "CMYK": "CMYK",
+}
+"""Mode to the kind of its colours; others are ``RGB``."""
+
+_MOST_CONVERTED = 18_000_000
+"""Pixels that are converted before they are scaled, where that comes out better; more would take too long. Those of 16
+bits, which are decoded twice, count twice.
+"""
+
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation to what makes the picture upright (EXIF 2.32, tag 0x0112)."""
+
+
+_UNSEEN = 3
+"""The highest alpha of a picture that nobody sees: lossy formats bring back 0 as a few levels more."""
+
+_EXIF_OF_AVIF = re.compile(rb"(infe.{8})Exif", re.DOTALL)
+"""The entry of an AVIF's EXIF, which decides nothing there (its orientation is a property of the picture, ``irot`` and
+``imir``); but libavif refuses the whole file where it is broken.
+"""
+
+_APPLE_STRAIGHT = frozenset({3, 4})
+_APPLE_OPAQUE = frozenset({5, 6})
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture: ``rgb`` in mode ``RGB``, sRGB, upright, flattened on :data:`BACKGROUND`; and ``alpha`` in
+    mode ``L`` and of the same size, 0 transparent to 255 opaque, or None where everything is opaque.
+
+    ``shown`` is None for a whole file; of a truncated one, the share of the picture that it holds: at least
+    :data:`engine.images.raster.LEAST_SHOWN`, and 1 where no more than detail is missing. The rest is transparent.
+    """
+
+    rgb: Image.Image
+    alpha: Image.Image | None = None
+    shown: float | None = None
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return self.rgb.width
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return self.rgb.height
+
+
+def decode(data: bytes, limits: Limits = Limits(), *, longer_side: int | None = None) -> Picture:
+    """Decode a PNG, JPEG, WebP, AVIF, GIF or BMP; of an animation the first frame.
+
+    :param longer_side: pixels that are enough for the caller. A larger picture is scaled down to it, as
+        :func:`fitted` says; none is scaled up.
+    :raises NotAPicture: the first bytes are of no accepted format.
+    :raises PictureTooLarge: over one of ``limits``, found without decoding a pixel.
+    :raises PictureTooSmall: a side is under ``limits.least``.
+    :raises PictureTooNarrow: the aspect is over ``limits.aspect``.
+    :raises PictureTruncated: the file ends before most of its picture.
+    :raises PictureTransparent: there is nothing to be seen.
+    :raises PictureDamaged: the format is accepted, but the contents can't be decoded.
+    """
+    if len(data) > limits.bytes:
+        raise PictureTooLarge("bytes", len(data), limits.bytes)
+    format = headers.sniff(data)
+    if format is None:
+        raise NotAPicture(kind_of(data))
+    try:
+        with _pillow_quiet():
+            return _decoded(format, data, limits, longer_side)
+    except (PictureError, MemoryError):
+        raise
+    except Exception as error:
+        # Pillow and the libraries under it document no closed set: OSError, SyntaxError, ValueError, EOFError,
+        # OverflowError, struct.error, zlib.error and others are all seen for damaged files.
+        raise PictureDamaged(f"{format}: {type(error).__name__}: {error}") from error
+
+
+def fitted(size: tuple[int, int], longer_side: int) -> tuple[int, int]:
+    """Scale a (width, height) to a longer side, keeping the aspect.
+
+    Where the shorter side would have under :data:`SHORTEST_SIDE` pixels, it has that many, and the longer side more.
+    """
+    scale = max(longer_side / max(size), SHORTEST_SIDE / min(size))
+    width, height = (max(SHORTEST_SIDE, round(side * scale)) for side in size)
+    return width, height
+
+
+def encode(
+    image: Image.Image,
+    format: Literal["png", "jpeg", "webp"],
+    *,
+    alpha: Image.Image | None = None,
+    quality: int = 92,
+) -> bytes:
+    """The bytes of a file that holds the pixels and nothing else: no EXIF, no profile (it is sRGB), no text.
+
+    :param alpha: mode ``L``, the image's size. PNG and WebP carry it; JPEG can't, so there the image is put on
+        :data:`BACKGROUND`.
+    :param quality: 1 to 100, of JPEG and WebP; PNG is always lossless.
+    :raises ValueError: ``alpha`` is of another size, or the format can't hold so long a side (WebP: 16,383 pixels,
+        JPEG: 65,500).
+    """
+    bare = image.convert("RGB")
+    if alpha is not None:
+        if alpha.size != image.size:
+            raise ValueError(f"alpha of {alpha.size} for an image of {image.size}")
+        if format == "jpeg":
+            bare = _flattened(bare, alpha)
+        else:
+            bare = bare.copy()
+            bare.putalpha(alpha)
+    if max(bare.size) > {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}[format]:
+        raise ValueError(f"a side of {max(bare.size)} pixels is more than {format} can hold")
+    if bare is image:
+        bare = image.copy()
+    bare.info = {}  # Pillow's writers would take profile, comment and transparency from here
+    out = BytesIO()
+    match format:
+        case "png":
+            bare.save(out, "PNG", compress_level=6)
+        case "jpeg":
+            # Full chroma: halved chroma smears the saturated strokes of a painting.
+            bare.save(out, "JPEG", quality=quality, subsampling="4:4:4", optimize=True, progressive=True)
+        case "webp":
+            bare.save(out, "WEBP", quality=quality, method=4)
+    return out.getvalue()
+
+
+def encode_within(
+    image: Image.Image, max_bytes: int | None, *, alpha: Image.Image | None
+) -> tuple[bytes, Literal["png", "jpeg"]]:
+    """Encode as PNG, or, where that is over ``max_bytes``, as the best JPEG that is not.
+
+    The alpha channel is given up with the PNG. A JPEG of the lowest quality is returned even if it is too large.
+    """
+    data = encode(image, "png", alpha=alpha)
+    if max_bytes is None or len(data) <= max_bytes:
+        return data, "png"
+    for quality in (95, 90, 80, 65, 40):
+        data = encode(image, "jpeg", alpha=alpha, quality=quality)
+        if len(data) <= max_bytes:
+            break
+    return data, "jpeg"
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    if max(width, height) > limits.side:
+        raise PictureTooLarge("side", max(width, height), limits.side)
+    if width * height > limits.pixels:
+        raise PictureTooLarge("pixels", width * height, limits.pixels)
+    if min(width, height) < limits.least:
+        raise PictureTooSmall(width, height, limits.least)
+    if max(width, height) > limits.aspect * min(width, height):
+        raise PictureTooNarrow(width, height, limits.aspect)
+
+
+def _check_visible(alpha: Image.Image) -> None:
+    if not any(alpha.histogram()[_UNSEEN + 1 :]):
+        raise PictureTransparent
+
+
+class _Quiet:
+    """Counts who is inside, because ``catch_warnings`` is process-wide: with two threads that leave in the order in
+    which they entered, the second would bring back the first one's filters for good.
+    """
+
+    lock = threading.Lock()
+    inside = 0
+    filters = contextlib.ExitStack()
+
+
+@contextlib.contextmanager
+def _pillow_quiet() -> Iterator[None]:
+    """Silence Pillow's own warnings, which speak of metadata that we don't use (a broken EXIF block, for one)."""
+    with _Quiet.lock:
+        if _Quiet.inside == 0:
+            _Quiet.filters.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+        _Quiet.inside += 1
+    try:
+        yield
+    finally:
+        with _Quiet.lock:
+            _Quiet.inside -= 1
+            if _Quiet.inside == 0:
+                _Quiet.filters.close()
+
+
+def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: int | None) -> Picture:
+    if stated := headers.size_of(format, data):
+        _check_size(*stated, limits)
+    still = png.still(data) if format is headers.Format.PNG else None
+    raster = _raster(format, still, data, limits, longer_side)
+    image, seen, shown = raster.image, raster.seen, raster.shown
+    whole = stated or image.size
+    size = fitted(whole, longer_side) if longer_side and max(whole) > longer_side else None
+    transposition = _TRANSPOSITIONS.get(headers.orientation(image.info.get("exif") or b""))
+    deep = still.data if still and still.data[24] == 16 else None
+    source = source_of(
+        tags_of(format, data, image.info.get("icc_profile")),
+        "L" if deep and deep[25] == 4 else _IN_EIGHT_BITS.get(image.mode, "RGB"),
+    )
+    if still and deep and (still.apple is not None or still.canvas != struct.unpack_from(">II", deep, 16)):
+        deep = None  # the lower bits would have to be put in order and place too
+    # The mean of black and white is another grey in each curve, and of linear light 8 bits keep few dark greys.
+    first = (
+        isinstance(source, ColourSpace)
+        and not source.is_srgb
+        and (deep is not None or not source.has_srgb_curve)
+        and image.width * image.height * (2 if deep else 1) <= _MOST_CONVERTED
+    )
+    # A transparent colour would be lost among its neighbours.
+    loaded = image.convert("RGBA") if image.mode == "RGB" and "transparency" in image.info else image
+    if not first and not seen and loaded.mode in _CONTINUOUS and "transparency" not in loaded.info:
+        if loaded.mode in {"LA", "RGBA"}:
+            _check_visible(loaded.getchannel("A"))  # which a small thing might not be any more afterwards
+        loaded = _scaled(loaded, size)
+    alpha = _alpha_of(loaded)
+    rgb, low = _sixteen_bits(loaded, deep) if first and deep else (_eight_bits(loaded), None)
+    reduced = loaded.size != image.size
+    del image, loaded, raster  # and with them what their decoder holds, which can be three times the pixels
+    if seen:
+        alpha = _only_within(seen, alpha, rgb.size)
+    if alpha is not None and not reduced:
+        _check_visible(alpha)
+    rgb = in_srgb(rgb, source, low)
+    rgb.info = {}
+    if alpha is not None:
+        rgb = _flattened(rgb, alpha)
+        alpha.info = {}
+    rgb = _scaled(rgb, size)
+    alpha = _scaled(alpha, size) if alpha is not None else None
+    if transposition is not None:
+        rgb = rgb.transpose(transposition)
+        alpha = alpha.transpose(transposition) if alpha is not None else None
+    return Picture(rgb, alpha, shown)
+
+
+def _raster(
+    format: headers.Format, still: png.Still | None, data: bytes, limits: Limits, longer_side: int | None
+) -> Raster:
+    if format is headers.Format.BMP:
+        return bmp.read(data)
+
+    def opened(file: bytes) -> ImageFile.ImageFile:
+        image = _OPENERS[format](BytesIO(file))
+        if still is None:
+            _check_size(*image.size, limits)  # again, because now it is the decoder's word
+        longest = max(image.size)
+        if longer_side and longest > longer_side:
+            wanted = max(fitted(image.size, longer_side))
+            width, height = (max(1, side * wanted // longest) for side in image.size)
+            image.draft(None, (width, height))
+        return image
+
+    if format is headers.Format.AVIF:
+        data = _EXIF_OF_AVIF.sub(rb"\1none", data)
+    if still is None:
+        return truncated.load(format, data, opened, ended=True)
+    raster = truncated.load(format, still.data, opened, ended=still.ended)
+    return _as_png_means(still, raster)
+
+
+def _as_png_means(still: png.Still, raster: Raster) -> Raster:
+    """What Pillow leaves to do: the transparent colour, Apple's order of colours, the place on the canvas."""
+    image, seen = raster.image, raster.seen
+    if "transparency" in image.info:
+        key = image.info["transparency"]
+        image.info["transparency"] = _scaled_key(key, depth=still.data[24], colour=still.data[25])
+    if still.apple is not None:
+        image = _from_apple(image, still.apple)
+    if still.canvas != image.size:
+        (left, top), (width, height) = still.offset, still.canvas
+        inside = seen or (0, 0, *image.size)
+        seen = (inside[0] + left, inside[1] + top, inside[2] + left, inside[3] + top)
+        image = image.crop((-left, -top, width - left, height - top))
+    return Raster(image, seen, raster.shown)
+
+
+def _from_apple(image: Image.Image, flags: int) -> Image.Image:
+    """From BGR to RGB, and divided by alpha unless the ``CGImageAlphaInfo`` in ``flags`` says that it is not needed."""
+    info = image.info
+    if image.mode in {"LA", "RGBA"}:
+        if flags & 31 in _APPLE_OPAQUE:
+            image = image.convert(image.mode[:-1])
+        elif flags & 31 not in _APPLE_STRAIGHT:
+            image = Image.frombytes(f"{image.mode[:-1]}a", image.size, image.tobytes()).convert(image.mode)
+    if image.mode in {"RGB", "RGBA"}:
+        blue, green, red, *alpha = image.split()
+        image = Image.merge(image.mode, (red, green, blue, *alpha))
+    image.info = info
+    return image
+
+
+def _scaled(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
+    """To ``size``, if there is one. A gap of 3 averages whole pixels first, and only where there are six for one."""
+    if size is None or image.size == size:
+        return image
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _scaled_key(key: object, *, depth: int, colour: int) -> object:
+    """A PNG's transparent grey or colour in the units of the pixels: the file has it in its own bit depth, and Pillow
+    widens the pixels of 2 and 4 bits and keeps the high bytes of 16-bit colours, but leaves the key as it was.
+    """
+    if colour == 0 and isinstance(key, int) and depth in {2, 4}:
+        return key * (255 // (2**depth - 1))
+    if colour == 2 and isinstance(key, tuple) and depth == 16:
+        return tuple(value >> 8 for value in key)
+    return key
+
+
+def _alpha_of(image: Image.Image) -> Image.Image | None:
+    """The alpha channel in mode ``L``, whichever way the file has it, or None where all of it is opaque."""
+    if not image.has_transparency_data:
+        return None
+    if image.mode in {"LA", "RGBA"}:
+        alpha = image.getchannel("A")
+    elif image.mode == "I;16":
+        # Pillow would compare the key with grey values of 8 bits.
+        key = int(image.info["transparency"]).to_bytes(2, "little")
+        raw = image.tobytes()
+        low, high = (
+            Image.frombytes("L", image.size, raw[at::2]).point([255 * (level != key[at]) for level in range(256)])
+            for at in (0, 1)
+        )
+        alpha = ImageChops.lighter(low, high)
+    else:
+        alpha = image.convert("RGBA").getchannel("A")
+    return None if alpha.getextrema() == (255, 255) else alpha
+
+
+def _only_within(box: Box, alpha: Image.Image | None, size: tuple[int, int]) -> Image.Image:
+    """``alpha`` within the box, and nothing to be seen outside of it."""
+    within = Image.new("L", size)
+    within.paste(alpha.crop(box) if alpha is not None else 255, box)
+    return within
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Without alpha, in one of the modes ``L``, ``P``, ``RGB`` and ``CMYK``, with 8 bits for each channel."""
+    image.info.pop("transparency", None)
+    match image.mode:
+        case "I" | "I;16" | "I;16L" | "I;16B" | "I;16N":
+            # Pillow's conversion to L would clip at 255 instead of scaling.
+            return image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+        case "1" | "LA":
+            return image.convert("L")
+        case "L" | "P" | "RGB" | "CMYK":
+            return image
+        case _:
+            return image.convert("RGB")
+
+
+def _sixteen_bits(image: Image.Image, data: bytes) -> tuple[Image.Image, Image.Image | None]:
+    """Without alpha, the upper and the lower eight bits of a PNG's channels, or mode ``I;16``, which has both.
+
+    :param image: what Pillow has made of the PNG: it drops the lower bits of all but grey.
+    """
+
+    def opened(file: bytes) -> ImageFile.ImageFile:
+        lower = PngImagePlugin.PngImageFile(BytesIO(file))
+        if data[25] != 4:
+            # Read as little-endian, the lower byte is the one that Pillow keeps.
+            lower.tile = [tile._replace(args=f"{lower.mode};16L") for tile in lower.tile]
+        return lower
+
+    if image.mode == "I;16":
+        image.info.pop("transparency", None)
+        return image, None
+    if data[25] == 4:
+        # Grey and alpha of 16 bits are, byte for byte, a picture of four channels of 8.
+        header = b"IHDR" + data[16:24] + bytes((8, 6)) + data[26:29]
+        file = data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+        both = truncated.load(headers.Format.PNG, file, opened, ended=True).image
+        return both.getchannel("R"), both.getchannel("G")
+    return image.convert("RGB"), truncated.load(headers.Format.PNG, data, opened, ended=True).image.convert("RGB")
+
+
+def _flattened(rgb: Image.Image, alpha: Image.Image) -> Image.Image:
+    paper = Image.new("RGB", rgb.size, BACKGROUND)
+    paper.paste(rgb, mask=alpha)
+    return paper

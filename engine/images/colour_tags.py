@@ -1,0 +1,245 @@
+"""What a picture's file says about its colours, read from its bytes without a decoder.
+
+The bytes are untrusted: every reader looks only where the file's own lengths lead, and takes whatever is damaged,
+impossible or unknown as not said, as browsers do. No tag is worth refusing a picture.
+"""
+
+import contextlib
+import itertools
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from engine.images.colour_space import BT709, CURVES, PRIMARIES, SRGB, ColourSpace, Primaries, power, srgb
+from engine.images.headers import Format
+
+MAX_PROFILE: Final = 2**20
+"""Bytes of an ICC profile. Larger ones, which exist for printers only, are ignored."""
+
+_MOST: Final = 4096
+"""Chunks, boxes or tags that are looked at; Python would be busy for seconds with millions of empty ones."""
+
+_UNSPECIFIED: Final = 2
+_FIELDS: Final = {b"meta": 4, b"stsd": 8, b"av01": 78}
+"""Bytes of a box of AVIF in front of the boxes in it."""
+
+Tag = ColourSpace | bytes
+"""A colour space, or an ICC profile, which may still turn out to be none."""
+
+
+def tags_of(format: Format, data: bytes, profile: bytes | None) -> Iterator[Tag]:
+    """All that the file says about its colours, the word that counts most first. What says nothing is sRGB.
+
+    :param profile: the ICC profile that the decoder has found, if any. Not asked for of PNG.
+    """
+    match format:
+        case Format.PNG:
+            yield from _of_png(data)
+        case Format.AVIF:
+            # MIAF allows both, and browsers prefer the profile.
+            yield from _of_profile(profile)
+            yield from _of_avif(data)
+        case Format.BMP:
+            yield from _of_bmp(data)
+        case _:
+            # EXIF's ColorSpace and interoperability index (Adobe RGB) are ignored, as by browsers.
+            yield from _of_profile(profile)
+
+
+def _of_profile(profile: bytes | None) -> Iterator[Tag]:
+    """A profile's ``cicp`` tag says what the profile only comes near to: ICC.1:2022, 9.2.17."""
+    if not profile:
+        return
+    count = int.from_bytes(profile[128:132], "big")
+    for at in range(132, 132 + 12 * min(count, _MOST), 12):
+        if profile[at : at + 4] == b"cicp" and profile[16:20] == b"RGB ":
+            start = int.from_bytes(profile[at + 4 : at + 8], "big")
+            if profile[start : start + 4] == b"cicp":
+                yield from _of_cicp(profile[start + 8 : start + 12])
+            break
+    yield profile
+
+
+def _of_cicp(code: bytes) -> Iterator[Tag]:
+    """Four bytes: primaries, transfer function, matrix, which must be RGB's, and whether the range is full."""
+    if len(code) == 4 and code[0] in PRIMARIES and code[1] in CURVES and code[2] == 0 and code[3] in {0, 1}:
+        yield ColourSpace.of(PRIMARIES[code[0]], CURVES[code[1]], narrow=not code[3])
+
+
+# --- PNG ---
+
+
+def _of_png(data: bytes) -> Iterator[Tag]:
+    """In the order of the PNG specification (third edition), 4.3: cICP, iCCP, sRGB, gAMA with cHRM."""
+    chunks = _png_chunks(data)
+    yield from _of_cicp(chunks.get(b"cICP", b""))
+    yield from _of_profile(_inflated(chunks.get(b"iCCP", b"")))
+    if chunks.get(b"sRGB", b"") in {b"\0", b"\1", b"\2", b"\3"}:
+        yield SRGB
+    yield from _of_gamma(chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b""))
+
+
+def _png_chunks(data: bytes) -> dict[bytes, bytes]:
+    """The first of each kind, sound, and in front of palette and pixels: where else one stands, it doesn't count."""
+    chunks: dict[bytes, bytes] = {}
+    at = 8
+    for _ in range(_MOST):
+        length, name = struct.unpack(">I4s", data[at : at + 8].ljust(8, b"\0"))
+        end = at + 12 + length
+        if name in {b"PLTE", b"IDAT", b"IEND"} or end > len(data):
+            break
+        if name in {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"} and name not in chunks:
+            (crc,) = struct.unpack_from(">I", data, end - 4)
+            if zlib.crc32(data[at + 4 : end - 4]) == crc:
+                chunks[name] = data[at + 8 : end - 4]
+        at = end
+    return chunks
+
+
+def _inflated(chunk: bytes) -> bytes | None:
+    name, _, rest = chunk.partition(b"\0")
+    if not name or rest[:1] != b"\0":
+        return None
+    inflater = zlib.decompressobj()
+    try:
+        profile = inflater.decompress(rest[1:], MAX_PROFILE)
+    except zlib.error:
+        return None
+    return profile if inflater.eof else None
+
+
+def _of_gamma(gamma: bytes, chromaticities: bytes) -> Iterator[Tag]:
+    """Chromaticities without a gamma say nothing, as to browsers.
+
+    A gamma within 5 % of 1/2.2 with sRGB's chromaticities, or with none, is how many programs say sRGB, which has no
+    gamma; libpng and browsers take it so.
+    """
+    value = int.from_bytes(gamma, "big") / 100_000
+    if len(gamma) != 4 or not 0.00016 <= value <= 6250:  # libpng's bounds
+        return
+    curve = power(1 / value)
+    space = ColourSpace.of(BT709, curve)
+    if len(chromaticities) == 32:
+        numbers = iter(number / 100_000 for number in struct.unpack(">8I", chromaticities))
+        with contextlib.suppress(ValueError):
+            space = ColourSpace.of(Primaries(*zip(numbers, numbers, strict=True)), curve)
+    is_neutral = abs(value * 2.2 - 1) < 0.05 and space.has_srgb_primaries
+    yield SRGB if is_neutral else space
+
+
+# --- BMP ---
+
+
+def _of_bmp(data: bytes) -> Iterator[Tag]:
+    """BITMAPV4HEADER and BITMAPV5HEADER. A linked profile is a path on somebody's machine, which nobody opens."""
+    size = int.from_bytes(data[14:18], "little")
+    header = data[14 : 14 + size]
+    if size not in {108, 124} or len(header) < size:
+        return
+    match header[56:60]:
+        case b"DEBM" if size == 124:  # 'MBED', as a little-endian number
+            start, length = struct.unpack_from("<II", header, 112)
+            if length <= MAX_PROFILE:
+                yield from _of_profile(data[14 + start : 14 + start + length])
+        case b"\0\0\0\0":
+            with contextlib.suppress(ValueError):
+                yield _calibrated(header)
+
+
+def _calibrated(header: bytes) -> ColourSpace:
+    """LCS_CALIBRATED_RGB: three endpoints in numbers of 2.30 bits, and three exponents of 16.16 bits.
+
+    The endpoints are chromaticities, to which browsers add sRGB's white, or CIE XYZ, which has a white of its own.
+
+    :raises ValueError: no colours can have such endpoints, as those of many programs that leave them zero.
+    """
+    ends = np.array(struct.unpack_from("<9i", header, 60)).reshape(3, 3) / 2**30
+    exponents = [number / 2**16 for number in struct.unpack_from("<3I", header, 96)]
+    curves = [power(exponent) if exponent else srgb for exponent in exponents]
+    sums = ends.sum(axis=1)
+    if (np.abs(sums - 1) < 0.01).all():
+        red, green, blue = ((float(x), float(y)) for x, y in ends[:, :2])
+        return ColourSpace.of(Primaries(BT709.white, red, green, blue), *curves)
+    return ColourSpace.of(ends.T, *curves)
+
+
+# --- AVIF ---
+
+
+def _of_avif(data: bytes) -> Iterator[Tag]:
+    """The ``nclx`` of the primary picture, or of an animation's track: ISO/IEC 14496-12, 12.1.5.
+
+    Its matrix and range are those of the YUV, and the decoder's business. Unspecified is sRGB's, as to browsers.
+    """
+    with contextlib.suppress(struct.error, IndexError):
+        for start, end in _colours_of_avif(data, iter(range(_MOST))):
+            if data[start : min(start + 4, end)] == b"nclx":
+                primaries, transfer = struct.unpack_from(">HH", data, start + 4)
+                primaries = 1 if primaries == _UNSPECIFIED else primaries
+                transfer = 13 if transfer == _UNSPECIFIED else transfer
+                if primaries in PRIMARIES and transfer in CURVES:
+                    yield ColourSpace.of(PRIMARIES[primaries], CURVES[transfer])
+
+
+def _colours_of_avif(data: bytes, budget: Iterator[int]) -> Iterator[tuple[int, int]]:
+    """Where the bodies of the ``colr`` boxes begin and end: those of the primary picture first."""
+    whole = (0, len(data))
+    for meta in itertools.islice(_boxes(data, whole, budget, b"meta"), 1):
+        properties = [
+            each
+            for container in _boxes(data, meta, budget, b"iprp", b"ipco")
+            for each in _children(data, container, budget)
+        ]
+        own = _numbers_of_primary(data, meta, budget)
+        for number, (kind, start, end) in enumerate(properties, 1):
+            if kind == b"colr" and (number in own or not own):
+                yield start, end
+    yield from _boxes(data, whole, budget, b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"av01", b"colr")
+
+
+def _numbers_of_primary(data: bytes, meta: tuple[int, int], budget: Iterator[int]) -> set[int]:
+    """Which of the properties belong to the primary picture: ISO/IEC 23008-12, 9.3."""
+    numbers: set[int] = set()
+    for primary, _ in _boxes(data, meta, budget, b"pitm"):
+        item = struct.unpack_from(">I" if data[primary] else ">H", data, primary + 4)
+        for start, _ in _boxes(data, meta, budget, b"iprp", b"ipma"):
+            version, flags, count = struct.unpack_from(">B2xBI", data, start)
+            at = start + 8
+            for _ in range(min(count, _MOST)):
+                each = struct.unpack_from(">I" if version else ">H", data, at)
+                at += 4 if version else 2
+                places = struct.unpack_from(f">{data[at]}{'H' if flags & 1 else 'B'}", data, at + 1)
+                at += 1 + len(places) * (2 if flags & 1 else 1)
+                if each == item:
+                    numbers |= {place & (0x7FFF if flags & 1 else 0x7F) for place in places}
+    return numbers
+
+
+def _boxes(data: bytes, within: tuple[int, int], budget: Iterator[int], *path: bytes) -> Iterator[tuple[int, int]]:
+    """Where the bodies of all boxes at a path begin and end."""
+    if not path:
+        yield within
+        return
+    for kind, start, end in _children(data, within, budget):
+        if kind == path[0]:
+            yield from _boxes(data, (start + _FIELDS.get(kind, 0), end), budget, *path[1:])
+
+
+def _children(data: bytes, within: tuple[int, int], budget: Iterator[int]) -> Iterator[tuple[bytes, int, int]]:
+    at, last = within
+    for _ in budget:
+        if at + 8 > last:
+            return
+        size, kind = struct.unpack_from(">I4s", data, at)
+        start = at + 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, start)
+            start += 8
+        end = at + size if size else last
+        if not start <= end <= last:
+            return
+        yield kind, start, end
+        at = end

@@ -1,0 +1,341 @@
+"""Decoding outside of this process: what a picture does to its decoder stays with that picture.
+
+A worker holds a painting of minutes, so untrusted bytes are decoded next door, in
+:mod:`engine.images.decoder_process`. A decoder that crashes, hangs past the deadline or wants more memory than it gets
+fails one picture as damaged. The process is started by ``subprocess`` (Dask's workers may not use
+``multiprocessing``), stays warm, and is replaced when it dies.
+
+Its answers are untrusted like the pictures: numbers and raw pixels of a length that follows from the numbers, checked
+against what was asked for; nothing is unpickled, and no process's word is taken for a length in memory.
+"""
+
+import atexit
+import contextlib
+import functools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Final, Self, cast
+
+from PIL import Image
+
+from engine.errors import (
+    NotAPicture,
+    PictureDamaged,
+    PictureError,
+    PictureTooLarge,
+    PictureTooNarrow,
+    PictureTooSmall,
+    PictureTransparent,
+    PictureTruncated,
+)
+from engine.images.codec import SHORTEST_SIDE, Picture
+from engine.images.decoder_process import (
+    ANSWER,
+    DAMAGED,
+    LONGEST_DETAIL,
+    MEASURES,
+    NOT_A_PICTURE,
+    OPAQUE,
+    READY,
+    REQUEST,
+    TOO_LARGE,
+    TOO_NARROW,
+    TOO_SMALL,
+    TRANSPARENT,
+    TRUNCATED,
+    UNSEEN,
+    WHOLE,
+    Confinement,
+)
+from engine.images.kinds import KINDS
+from engine.images.limits import Limits
+from engine.images.raster import LEAST_SHOWN
+
+DEADLINE: Final = 4.5
+"""Seconds for one picture. The slowest that are within the default limits (64 megapixels of lossless WebP) take three
+on a core of their own.
+"""
+
+_START: Final = 30.0
+"""Seconds for a process to get ready, which takes a fraction of one on a machine that isn't overwhelmed."""
+
+_KEPT_VARIABLES: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""All that the process sees of this one's environment, which has the bot's token in it."""
+
+
+def memory_for(limits: Limits) -> int:
+    """Bytes that any sound picture within ``limits`` can be decoded in, over what the idle process has.
+
+    The most that was seen are 18 bytes a pixel, for WebP: Pillow holds its pixels of 4 bytes four times.
+    """
+    return 256 * 2**20 + 20 * limits.pixels + 4 * limits.bytes
+
+
+class Decoder:
+    """Decodes pictures in processes of its own: one for each thread that decodes at the same time. Thread-safe.
+
+    :param deadline: seconds for one picture, counted from handing it over.
+    :param memory: bytes that a process may take for one picture; by default what ``limits`` need.
+    """
+
+    def __init__(self, limits: Limits = Limits(), *, deadline: float = DEADLINE, memory: int | None = None) -> None:
+        self.limits = limits
+        self.deadline = deadline
+        self.memory = memory_for(limits) if memory is None else memory
+        self.restarts = 0
+        """How many processes had to be replaced so far."""
+        self._lock = threading.Lock()
+        self._idle: list[_Process] = []
+        self._busy: set[_Process] = set()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close."""
+        self.close()
+
+    def warm_up(self) -> None:
+        """Start a process if none is idle, so that the next picture doesn't wait for it.
+
+        :raises RuntimeError: it could not be started; the message says why.
+        """
+        self._put_back(self._taken())
+
+    def decode(self, data: bytes, *, longer_side: int | None = None) -> Picture:
+        """As :func:`engine.images.codec.decode`.
+
+        :raises PictureDamaged: also for what crashes a decoder, and what it can't do within deadline and memory.
+        :raises PictureError: the others, as documented there.
+        :raises RuntimeError: no decoder could be started, which is not the picture's fault.
+        """
+        if len(data) > self.limits.bytes:
+            raise PictureTooLarge("bytes", len(data), self.limits.bytes)
+        process = self._taken()
+        try:
+            answer = process.ask(data, longer_side)
+        except BaseException as error:
+            # A process whose fork has died tells how by its own end, which may be a moment away.
+            fate = process.end(patience=1 if isinstance(error, ConnectionError) else 0)
+            with self._lock:
+                self._busy.discard(process)
+                self.restarts += 1
+            match error:
+                case TimeoutError():
+                    raise PictureDamaged(f"not decoded within {self.deadline:g} s") from None
+                case OSError():
+                    raise PictureDamaged(f"the decoder {fate}") from None
+                case _Nonsense():
+                    raise PictureDamaged(f"the decoder answered nonsense: {error}") from None
+            raise
+        self._put_back(process)
+        if isinstance(answer, PictureError):
+            raise answer
+        return answer
+
+    def processes(self) -> list[int]:
+        """The ids of the processes that there are now."""
+        with self._lock:
+            return [process.id for process in (*self._idle, *self._busy)]
+
+    def close(self) -> None:
+        """End all processes. Pictures on the way fail; later ones raise ``RuntimeError``."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            for process in self._busy:
+                process.kill()
+        for process in idle:
+            process.end()
+
+    def _taken(self) -> "_Process":
+        """An idle process that still lives, or a new one."""
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise RuntimeError("the decoder is closed")
+                process = self._idle.pop() if self._idle else None
+                if process is not None:
+                    self._busy.add(process)
+            if process is None:
+                process = _Process(Confinement(self.limits, self.memory, self.deadline))
+                with self._lock:
+                    self._busy.add(process)
+                return process
+            if process.is_idle():
+                return process
+            process.end()
+            with self._lock:
+                self._busy.discard(process)
+                self.restarts += 1
+
+    def _put_back(self, process: "_Process") -> None:
+        with self._lock:
+            self._busy.discard(process)
+            if not self._closed:
+                self._idle.append(process)
+                return
+        process.end()
+
+
+class _Nonsense(Exception):
+    """The process has answered what no decoder of ours would."""
+
+
+class _Process:
+    """One process, and the socket to it. Used by one thread at a time, but for :meth:`kill`."""
+
+    def __init__(self, confinement: Confinement) -> None:
+        self._confinement = confinement
+        self._deadline = time.monotonic() + _START
+        self._socket, theirs = socket.socketpair()
+        try:
+            with theirs:
+                self._process = _started(confinement, theirs)
+        except OSError as error:
+            self._socket.close()
+            raise RuntimeError(f"no decoder can be started: {error}") from error
+        with cast(IO[bytes], self._process.stderr) as complaints:
+            try:
+                if self._received(1) != READY:
+                    raise ConnectionError
+            except OSError:
+                fate = self.end()
+                raise RuntimeError(f"the decoder {fate} at its start: {complaints.read()[-1000:]!r}") from None
+
+    @property
+    def id(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def is_idle(self) -> bool:
+        """Whether it lives and is silent, as it must be while it is asked for nothing."""
+        if self._process.poll() is not None:
+            return False
+        self._socket.setblocking(False)
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False  # it has hung up, or speaks unasked
+
+    def ask(self, data: bytes, longer_side: int | None) -> Picture | PictureError:
+        """What it makes of the bytes.
+
+        :raises TimeoutError: nothing whole within the deadline.
+        :raises OSError: it has died.
+        :raises _Nonsense: the answer breaks the rules.
+        """
+        self._deadline = time.monotonic() + self._confinement.seconds
+        self._send(REQUEST.pack(longer_side or 0, len(data)))
+        self._send(data)
+        kind, one, other, share = ANSWER.unpack(self._received(ANSWER.size))
+        if kind not in {OPAQUE, TRANSPARENT}:
+            return self._refusal(kind, one, other, share)
+        picture = self._picture(one, other, transparent=kind == TRANSPARENT, longer_side=longer_side)
+        return picture if share == WHOLE else replace(picture, shown=min(1.0, max(LEAST_SHOWN, share)))
+
+    def _refusal(self, kind: int, one: int, other: int, share: float) -> PictureError:  # noqa: PLR0911 - one for each
+        limits = self._confinement.limits
+        if kind == NOT_A_PICTURE and one < len(KINDS):
+            return NotAPicture(KINDS[one])
+        if kind == TOO_LARGE and one < len(MEASURES):
+            measure = MEASURES[one]
+            return PictureTooLarge(measure, other, getattr(limits, measure))
+        if kind == TOO_SMALL:
+            return PictureTooSmall(one, other, limits.least)
+        if kind == TOO_NARROW:
+            return PictureTooNarrow(one, other, limits.aspect)
+        if kind == TRUNCATED:
+            return PictureTruncated(share)
+        if kind == UNSEEN:
+            return PictureTransparent()
+        if kind == DAMAGED and one <= LONGEST_DETAIL:
+            detail = self._received(one).decode(errors="replace")
+            return PictureDamaged("".join(letter if letter.isprintable() else "?" for letter in detail))
+        raise _Nonsense(f"kind {kind} with {one} and {other}")
+
+    def _picture(self, width: int, height: int, *, transparent: bool, longer_side: int | None) -> Picture:
+        limits = self._confinement.limits
+        shorter, longer = sorted((width, height))
+        # As :func:`engine.images.codec.fitted` scales: over what was asked for only where the shorter side needs it.
+        fits = longer_side is None or longer <= longer_side or shorter <= SHORTEST_SIDE
+        if not (shorter > 0 and longer <= limits.side and fits and width * height <= limits.pixels):
+            raise _Nonsense(f"{width} x {height} pixels")
+        size = (width, height)
+        rgb = Image.frombytes("RGB", size, self._received(width * height * 3))
+        alpha = Image.frombytes("L", size, self._received(width * height)) if transparent else None
+        return Picture(rgb, alpha)
+
+    def _send(self, data: bytes) -> None:
+        self._socket.settimeout(self._remaining())
+        self._socket.sendall(data)
+
+    def _received(self, length: int) -> bytearray:
+        buffer = bytearray(length)
+        rest = memoryview(buffer)
+        while rest:
+            self._socket.settimeout(self._remaining())
+            read = self._socket.recv_into(rest)
+            if not read:
+                raise ConnectionError
+            rest = rest[read:]
+        return buffer
+
+    def _remaining(self) -> float:
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        return remaining
+
+    def kill(self) -> None:
+        """Together with the fork that decodes."""
+        if self._process.returncode is None:  # else its number may be another's by now
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def end(self, *, patience: float = 0.2) -> str:
+        """Hang up, kill it if it still lives after so many seconds, leave nothing of it, and tell what became of it."""
+        self._socket.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience)
+        self.kill()
+        code = self._process.wait()
+        number = -code if code < 0 else code - 128
+        if number in signal.valid_signals():
+            return f"was ended by {signal.Signals(number).name}"
+        return f"ended with status {code}"
+
+
+def _started(confinement: Confinement, channel: socket.socket) -> "subprocess.Popen[bytes]":
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    return subprocess.Popen(  # noqa: S603 - the arguments are ours
+        # -P: the current directory may be anyone's, and modules must not come from there.
+        [sys.executable, "-P", "-m", "engine.images.decoder_process", confinement.to_argument()],
+        stdin=channel.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        # One thread: none of NumPy's would live on in a fork, and one beside would keep what this one gives up.
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "OPENBLAS_NUM_THREADS": "1", **kept},
+        cwd="/",
+        start_new_session=True,  # a Ctrl-C is not for it, and its forks can be ended with it
+    )
+
+
+@functools.cache
+def resident(limits: Limits) -> Decoder:
+    """The decoder of this process for pictures within ``limits``: made at the first call, closed at the end."""
+    decoder = Decoder(limits)
+    atexit.register(decoder.close)
+    return decoder

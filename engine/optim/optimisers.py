@@ -1,0 +1,202 @@
+"""What moves the pixels: Adam by default, L-BFGS by choice. Both carry their image from one scale to the next."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.losses.objective import Losses
+from engine.optim.cuda_graphs import replayed
+from engine.optim.preconditioning import filtered, spectral_filter
+from engine.recipe import Optimiser as Name
+
+Evaluate = Callable[[Tensor], Losses]
+"""The losses of an image; :attr:`Losses.total` has a gradient."""
+
+BETAS: Final = (0.85, 0.85)
+"""Of Adam. Shorter memories than the usual 0.9 and 0.999 reach a lower loss in so few steps."""
+EVENNESS: Final = 0.5
+"""Adam's epsilon, in root mean squares of the gradient. Next to nothing, as is usual, lets every pixel go equally far,
+however little it matters: what is seen of that is coloured grain.
+"""
+GRADIENT_FALL: Final = 0.4
+"""The power by which Adam's gradient falls with frequency: see :mod:`engine.optim.preconditioning`."""
+IMAGE_FALL: Final = 0.25
+"""Likewise of the image that L-BFGS sees: about half, because the gradient there falls with its square."""
+HISTORY: Final = 20
+"""Steps that L-BFGS remembers, each with two images."""
+_TINY: Final = 1e-30
+FIRST_STEP: Final = 0.01
+"""The mean length of L-BFGS's first step, before it knows the curvature, in units of the pixels' range."""
+
+
+class Optimiser(Protocol):
+    """An image on its way down."""
+
+    image: Tensor
+    """Shape (1, 3, height, width), float32, in [0, 1]."""
+
+    def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
+        """Bring the image to ``size`` (width, height), and go down ``evaluate`` from now on."""
+
+    def rest(self) -> None:
+        """Free what is kept for further steps at this size; the image, and what is carried to the next size, stay."""
+
+    def step(self, rate: float) -> Losses:
+        """Take one step; ``rate`` is the learning rate in units of the pixels' range. The losses are those before."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What is needed besides the image to go on in another process: on the CPU."""
+
+
+def optimiser(name: Name, image: Tensor, state: Mapping[str, Tensor] | None = None) -> Optimiser:
+    """The optimiser of that name at ``image``.
+
+    Raises:
+        ValueError: ``state`` is not one that such an optimiser tells for such an image.
+    """
+    if name == "lbfgs":
+        if state:
+            raise ValueError("L-BFGS keeps no state")
+        return LBFGS(image)
+    return Adam(image, state)
+
+
+def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """An image of shape (1, 3, height, width) at ``size`` (width, height), within [0, 1]."""
+    if image.shape[-2:] == (size[1], size[0]):
+        return image
+    return F.interpolate(image, (size[1], size[0]), mode="bicubic", antialias=True).clamp(0, 1)
+
+
+class Adam:
+    """Adam on the pixels (Kingma and Ba, ICLR 2015), clamped to [0, 1], its moments carried from scale to scale."""
+
+    def __init__(self, image: Tensor, state: Mapping[str, Tensor] | None = None) -> None:
+        self._take(image)
+        if state is not None:
+            names = ("exp_avg", "exp_avg_sq")
+            if {*state} != {"step", *names} or any(
+                each.shape != image.shape or each.dtype != image.dtype or not each.isfinite().all()
+                for each in (state[name] for name in names)
+            ):
+                raise ValueError("the state is not Adam's for this image")
+            if not state["step"].item() >= 0:
+                raise ValueError(f"{state['step'].item()} steps of Adam")
+            self._optimiser.state[self.image] = {name: each.to(image.device) for name, each in state.items()}
+            if not image.is_cuda:
+                self._optimiser.state[self.image]["step"] = state["step"].clone()
+
+    def _take(self, image: Tensor) -> None:
+        self.image = image.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+        self._rate = torch.zeros((), device=image.device)
+        self._optimiser = torch.optim.Adam(
+            [self.image], lr=self._rate, betas=BETAS, eps=EVENNESS, capturable=image.is_cuda
+        )
+
+    @torch.no_grad()
+    def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
+        """Bring image and moments to ``size``."""
+        state = self._optimiser.state[self.image]
+        if self.image.shape[-2:] != (size[1], size[0]):
+            self._take(resized(self.image, size))
+            if state:
+                shape = self.image.shape[-2:]
+                moments = {
+                    name: F.interpolate(state[name], shape, mode="bilinear") for name in ("exp_avg", "exp_avg_sq")
+                }
+                self._optimiser.state[self.image] = moments | {"step": state["step"]}
+        weights = spectral_filter(self.image, GRADIENT_FALL)
+
+        def once() -> Losses:
+            with torch.enable_grad():
+                losses = evaluate(self.image)
+                (gradient,) = torch.autograd.grad(losses.total, self.image)
+            gradient = filtered(gradient, weights).contiguous()
+            self.image.grad = gradient / gradient.square().mean().sqrt().clamp(min=_TINY)
+            self._optimiser.step()
+            with torch.no_grad():
+                self.image.clamp_(0, 1)
+            return Losses(losses.total.detach(), losses.content.detach(), losses.style.detach())
+
+        self._once = replayed(once, self._tensors, self.image.device)
+
+    def rest(self) -> None:
+        """Forget what it goes down."""
+        vars(self).pop("_once", None)
+
+    def _tensors(self) -> list[Tensor]:
+        return [self.image.detach(), *self._optimiser.state[self.image].values()]
+
+    def step(self, rate: float) -> Losses:
+        """Go down the gradient, and clamp."""
+        self._rate.fill_(rate)
+        return self._once()
+
+    def state(self) -> dict[str, Tensor]:
+        """Both moments and the count of steps over all scales, for the correction of their bias."""
+        return {name: each.cpu() for name, each in self._optimiser.state[self.image].items()}
+
+
+class LBFGS:
+    """Limited-memory BFGS (Liu and Nocedal, Mathematical Programming 1989), without a line search.
+
+    One evaluation a step. It begins anew at each scale, where its memory of the curvature no longer holds, and knows
+    no learning rate.
+    """
+
+    def __init__(self, image: Tensor) -> None:
+        self.image = image
+
+    @torch.no_grad()
+    def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
+        """Bring the image to ``size`` and forget the past."""
+        self.image = resized(self.image.detach(), size).contiguous()
+        self._evaluate = evaluate
+        self._weights = spectral_filter(self.image, IMAGE_FALL)
+        # torch takes a first step whose absolute values sum to 1 at most.
+        self._unit = FIRST_STEP * self.image.numel()
+        self._variable = self._as_variable().requires_grad_()
+        self._optimiser = torch.optim.LBFGS([self._variable], lr=1, max_iter=1, history_size=HISTORY)
+
+    def rest(self) -> None:
+        """Forget what it goes down, and the past."""
+        for name in ("_evaluate", "_weights", "_variable", "_optimiser"):
+            vars(self).pop(name, None)
+
+    def _as_variable(self) -> Tensor:
+        return filtered(self.image, 1 / self._weights).contiguous() / self._unit
+
+    def _as_image(self) -> Tensor:
+        return filtered(self._variable, self._weights) * self._unit
+
+    def step(self, rate: float) -> Losses:
+        """Go to the minimum of the parabola that the past steps tell of; ``rate`` says nothing to it."""
+        found: list[Losses] = []
+
+        def closure() -> Tensor:
+            losses = self._evaluate(self._as_image())
+            (gradient,) = torch.autograd.grad(losses.total, self._variable)
+            self._variable.grad = gradient.contiguous()
+            found.append(losses)
+            return losses.total.detach()
+
+        before = self._variable.detach().clone()
+        self._optimiser.step(closure)
+        with torch.no_grad():
+            # At each step: colours that no picture has would hide from the loss until the end.
+            self.image = self._as_image().clamp(0, 1)
+            self._variable.copy_(self._as_variable())
+        state = self._optimiser.state[self._variable]
+        if "t" in state:
+            # What is remembered is the step that was taken, not the one that the clamp cut off: the curvature along
+            # that one would be wrong, and wrong for good.
+            state["d"] = ((self._variable.detach() - before) / state["t"]).flatten()
+        (losses,) = found
+        return Losses(losses.total.detach(), losses.content.detach(), losses.style.detach())
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing: see :class:`engine.painting.checkpoint.Checkpoint`."""
+        return {}

@@ -1,0 +1,1 @@
+"""Gatys' method, coarse to fine."""

@@ -1,0 +1,1 @@
+"""The machine: device, precision, allocator, threads, and which workers paint the same picture."""

@@ -1,0 +1,122 @@
+"""Turns the engine's errors into words for whoever gave the pictures: short, plain, and with a way forward."""
+
+from engine.errors import (
+    AtelierError,
+    BlobLost,
+    NotAPicture,
+    NoWorkers,
+    OutOfMemory,
+    PaintingCancelled,
+    PaintingPaused,
+    PictureDamaged,
+    PictureTooLarge,
+    PictureTooNarrow,
+    PictureTooSmall,
+    PictureTransparent,
+    PictureTruncated,
+    StorageFailed,
+    StorageFull,
+    VersionMismatch,
+    WorkerLost,
+)
+from engine.progress import Result
+from engine.recipe import Recipe
+
+MEBIBYTE = 2**20
+
+
+def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return for each error is the clearest form
+    """What is wrong, and what to do about it. Errors that the operator has to mend give their own message."""
+    match error:
+        case NotAPicture(kind=kind):
+            return _instead_of(kind)
+        case PictureTooLarge(measure="bytes", limit=limit):
+            return f"The file is too large. Send one under {limit // MEBIBYTE} MB."
+        case PictureTooLarge(measure="pixels", limit=limit):
+            return f"The picture has too many pixels. Scale it down to under {limit // 1_000_000} megapixels."
+        case PictureTooLarge(limit=limit):
+            return f"The picture is too large. Scale it down to at most {limit:,} px on each side."
+        case PictureTooSmall(width=width, height=height, least=least):
+            return f"The picture is too small: {width} × {height} px. Send one of at least {least} px on each side."
+        case PictureTooNarrow(limit=limit):
+            return f"The picture is too narrow. Crop it so that its long side is at most {limit} times the short one."
+        case PictureTruncated():
+            return "The file is cut off, and too much of the picture is missing. Send the whole file."
+        case PictureTransparent():
+            return "The picture is wholly transparent. Send one that shows something."
+        case PictureDamaged():
+            return "The file is damaged. Send it again, or open it, save it anew, and send that."
+        case PaintingCancelled():
+            return "Cancelled."
+        case PaintingPaused():
+            return "Paused. It goes on by itself."
+        case OutOfMemory(size=size):
+            return f"There was not enough memory to paint at {size} px. Try again with a smaller size or quality."
+        case WorkerLost():
+            return "The painter stopped several times on this picture. Try a lower quality, or another picture."
+        case NoWorkers():
+            return "No painter is there right now. Try again in a minute."
+        case StorageFull():
+            return "There is no room left for more pictures right now. Try again later."
+        case BlobLost():
+            return "The pictures of this job are gone from our disk. Send the command again."
+        case StorageFailed():
+            return "The place where pictures are kept can't be reached right now. Try again later."
+        case VersionMismatch(wanted=wanted, found=found):
+            return f"The worker is of another version, {found}. Install the same as the bot's, {wanted}."
+        case _:
+            return str(error)
+
+
+def _instead_of(kind: str) -> str:
+    """What to send instead of a file that is one of :data:`engine.images.kinds.KINDS`."""
+    match kind:
+        case "HEIC":
+            return (
+                "That is a HEIC photo, which I can't read. Send a JPEG: a screenshot of it, or a new photo after "
+                "Settings → Camera → Formats → Most Compatible (iPhone) or without high efficiency (Android)."
+            )
+        case "video":
+            return "That is a video. Send one picture of it, such as a screenshot."
+        case "web page":
+            return "That is a web page, not a picture. Open the picture itself, save it, and send that."
+        case "":
+            return "That file is not a picture I know. Send a PNG, JPEG, WebP, AVIF, GIF or BMP."
+        case _:
+            article = "an" if kind[0] in "ESi" else "a"
+            return f"That is {article} {kind} file, which I can't read. Export it as PNG or JPEG, and send that."
+
+
+def truncated(shown: float) -> str:
+    """Of a picture that is painted although its file ends early: ``shown`` is
+    :attr:`engine.images.codec.Picture.shown`.
+    """
+    if shown == 1:
+        return "The file is cut off. Of the picture, no more than detail is missing."
+    return f"The file is cut off: {max(1, round(100 * (1 - shown)))} % of the picture is missing."
+
+
+def ending(result: Result) -> str:
+    """Why a painting ended."""
+    of_all = f"after {result.steps:,} of {result.recipe.steps:,} steps"
+    match result.ending:
+        case "settled":
+            return f"The picture had stopped changing {of_all}."
+        case "stopped":
+            return f"Ended early {of_all}."
+        case "finished":
+            return f"Finished after {result.steps:,} {'step' if result.steps == 1 else 'steps'}."
+
+
+def painted(result: Result, ordered: Recipe) -> str:
+    """All that there is to say of a painting, in a line."""
+    size = f"{result.width} × {result.height} px in {result.seconds:.1f} s, recipe {result.recipe.id}."
+    return " ".join(filter(None, (size, ending(result), reduced(result, ordered))))
+
+
+def reduced(result: Result, ordered: Recipe) -> str | None:
+    """Why a painting is smaller than it was ordered; None where it isn't."""
+    size = result.recipe.size
+    if size >= ordered.size:
+        return None
+    return f"Painted at {size:,} px: {ordered.size:,} px did not fit into the painter's memory."

@@ -1,0 +1,1 @@
+"""The feature extractor: VGG19 and its weights."""

@@ -1,0 +1,546 @@
+"""``atelier stylize`` as people type it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from PIL import Image
+from torch import Tensor
+from typer.testing import CliRunner, Result
+
+from engine import progress
+from engine.cli.stylize import stylize
+from engine.images.codec import Picture
+from engine.painting import loop
+from engine.recipe import Recipe
+from engine.vgg.vgg19 import VGG19
+from tests.engine.images import corpus
+
+ROOT = Path(__file__).parents[3]
+HERE = ("--device", "cpu", "--threads", "1")
+SMALL = ("--size", "64", "--steps", "3", "--precision", "float32", *HERE)
+
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(stylize)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two pictures, where the command is typed; wide enough that no sentence is broken."""
+    (tmp_path / "photo.png").write_bytes(corpus.saved(corpus.scene(), "PNG"))
+    (tmp_path / "style.jpg").write_bytes(corpus.saved(corpus.stripes(), "JPEG"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "400")
+    for name in ("DEVICE", "PRECISION", "THREADS", "VGG19_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def opened(path: Path) -> Image.Image:
+    """The picture, read whole and its file closed."""
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+# --- Painting ---
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("out.png", "PNG"),
+        ("out.jpg", "JPEG"),
+        ("out.JPEG", "JPEG"),
+        ("out.webp", "WEBP"),
+        ("new/folder/out.png", "PNG"),
+    ],
+)
+def test_the_painting_is_written_in_the_format_of_its_name(name: str, format: str, folder: Path) -> None:
+    done = run("photo.png", "style.jpg", "-o", name, *SMALL)
+    assert done.exit_code == 0, done.output
+    image = opened(folder / name)
+    assert (image.format, image.size) == (format, (64, 43))
+    assert f"{name}: 64 × 43 px" in done.stderr
+    assert "Finished after 3 steps." in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(("name", "mode"), [("out.png", "RGBA"), ("out.webp", "RGBA"), ("out.jpg", "RGB")])
+def test_transparency_is_kept_where_the_format_can(name: str, mode: str, folder: Path) -> None:
+    source = corpus.scene()
+    source.putalpha(Image.linear_gradient("L").resize(source.size))
+    source.save(folder / "clear.png")
+    assert run("clear.png", "style.jpg", "-o", name, *SMALL).exit_code == 0
+    assert opened(folder / name).mode == mode
+
+
+def test_the_same_seed_gives_the_same_file_and_another_gives_another(folder: Path) -> None:
+    for name, seed in (("one.png", "4"), ("two.png", "4"), ("three.png", "5")):
+        assert run("photo.png", "style.jpg", "-o", name, *SMALL, "--seed", seed).exit_code == 0
+    one, two, three = ((folder / f"{name}.png").read_bytes() for name in ("one", "two", "three"))
+    assert one == two != three
+
+
+SAID: dict[str, tuple[str, ...]] = {
+    "size": ("--size", "70"),
+    "steps": ("--steps", "2"),
+    "optimiser": ("--optimiser", "lbfgs"),
+    "start": ("--start", "matched"),
+    "tolerance": ("--tolerance", "0.25"),
+    "strength": ("--strength", "70"),
+    "detail": ("--detail", "30"),
+    "stroke": ("--stroke", "1.5"),
+    "content_weight": ("--content-weight", "2"),
+    "style_weight": ("--style-weight", "3"),
+    "content_layers": ("--content-layer", "relu3_1", "--content-layer", "relu4_1:0.5"),
+    "style_layers": ("--style-layer", "relu2_1:2"),
+    "balance": ("--balance", "dynamic"),
+    "style_shares": (),
+    "colours": ("--colours", "matched"),
+    "total_variation": ("--total-variation", "0.5"),
+    "pooling": ("--pooling", "average"),
+    "noise": ("--noise", "0.1"),
+    "seed": ("--seed", "9"),
+    "precision": ("--precision", "float32"),
+}
+"""How each field of a recipe is said."""
+UNDERSTOOD = Recipe(
+    size=70, steps=2, optimiser="lbfgs", start="matched", tolerance=0.25, strength=70, detail=30, stroke=1.5,
+    content_weight=2, style_weight=3, content_layers={"relu3_1": 1, "relu4_1": 0.5}, style_layers={"relu2_1": 2},
+    balance="dynamic", style_shares=(0.7, 1), colours="matched", total_variation=0.5, pooling="average", noise=0.1,
+    seed=9, precision="float32",
+)  # fmt: skip
+
+
+def test_every_field_of_a_recipe_can_be_said(folder: Path) -> None:
+    assert set(SAID) == set(Recipe.model_fields) - {"version", "method"}
+    options = [part for parts in SAID.values() for part in parts]
+    done = run(
+        "photo.png", "style.jpg:0.7", "photo.png", "-o", "out.png", "--save-recipe", "new/out.json", *HERE, *options
+    )
+    assert done.exit_code == 0, done.output
+    written = (folder / "new" / "out.json").read_text(encoding="utf-8")
+    assert Recipe.model_validate_json(written) == UNDERSTOOD
+    assert f"recipe {UNDERSTOOD.id}" in done.stderr
+
+
+def test_help_names_every_option_and_what_ctrl_c_does(folder: Path) -> None:
+    done = run("--help")
+    assert done.exit_code == 0
+    for word in (
+        *(parts[0] for parts in SAID.values() if parts),
+        "STYLE[:WEIGHT]",
+        "--output",
+        "--weights",
+        "--previews",
+        "--recipe",
+        "--save-recipe",
+        "VGG19_WEIGHTS",
+        "Ctrl-C",
+    ):
+        assert word in done.stdout
+    for panel in ("What it looks like", "How it is optimised", "Where it runs", "Output"):
+        assert panel in done.stdout
+    for name in ("size", "steps", "strength", "noise", "colours", "optimiser", "precision"):
+        assert f"[default: {getattr(Recipe(), name):}]" in done.stdout
+
+
+def test_several_styles_take_the_weights_behind_their_names(folder: Path) -> None:
+    (folder / "a:b.jpg").write_bytes((folder / "style.jpg").read_bytes())
+    (folder / "of the year:2.jpg").write_bytes((folder / "style.jpg").read_bytes())
+    for styles, shares in (
+        (["style.jpg"], ()),
+        (["style.jpg", "photo.png"], ()),
+        (["style.jpg:3", "photo.png"], (3, 1)),
+        (["style.jpg", "photo.png:.5"], (1, 0.5)),
+        (["a:b.jpg", "a:b.jpg:0", "of the year:2.jpg:1e1"], (1, 0, 10)),
+    ):
+        done = run("photo.png", *styles, "-o", "out.png", *SMALL, "--steps", "1", "--save-recipe", "out.json")
+        assert done.exit_code == 0, done.output
+        assert Recipe.model_validate_json((folder / "out.json").read_text()).style_shares == shares
+
+
+def test_a_saved_recipe_makes_the_picture_again_and_what_is_said_beside_it_overrides_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def painted(*arguments: str) -> tuple[bytes, Recipe]:
+        done = run("photo.png", *arguments, "-o", "out.png", *HERE, "--save-recipe", "out.json")
+        assert done.exit_code == 0, done.output
+        return (folder / "out.png").read_bytes(), Recipe.model_validate_json((folder / "out.json").read_text())
+
+    first, recipe = painted("style.jpg:2", "photo.png:3", *SMALL, "--strength", "80", "--style-layer", "relu2_1")
+    (folder / "out.json").rename(folder / "first.json")
+    monkeypatch.setenv("PRECISION", "bfloat16")  # a recipe's own goes before it
+    assert painted("style.jpg", "photo.png", "--recipe", "first.json") == (first, recipe)
+    _, other = painted(
+        "style.jpg", "photo.png:4", "--recipe", "first.json", "--strength", "50", "--style-layer", "relu1_1"
+    )  # 50 is the default, and is said all the same
+    said = {"strength": 50, "style_layers": {"relu1_1": 1}, "style_shares": (1, 4)}
+    assert other == recipe.model_copy(update=said)
+
+
+def test_the_environment_says_a_precision_where_nothing_else_does(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRECISION", "bfloat16")
+    (folder / "mine.json").write_text("{}")
+    for more, precision in (
+        ([], "bfloat16"),
+        (["--precision", "float32"], "float32"),
+        (["--recipe", "mine.json"], "auto"),
+    ):
+        small = ("--size", "64", "--steps", "1", *HERE)
+        done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "out.json", *small, *more)
+        assert done.exit_code == 0, done.output
+        assert Recipe.model_validate_json((folder / "out.json").read_text()).precision == precision
+
+
+def test_a_recipe_of_an_older_version_is_painted(folder: Path) -> None:
+    (folder / "old.json").write_text(json.dumps({"version": 1, "method": "gatys", "size": 64, "steps": 1, "seed": 3}))
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--recipe", "old.json", *HERE)
+    assert done.exit_code == 0, done.output
+    assert f"recipe {Recipe(size=64, steps=1, seed=3).id}" in done.stderr
+
+
+@pytest.fixture
+def studio(monkeypatch: pytest.MonkeyPatch, network: VGG19) -> Callable[[progress.Result], list[Picture]]:
+    """Have a painting end as it is said, whatever it is of; gives the pictures that it is given."""
+
+    def paint(result: progress.Result) -> list[Picture]:
+        given: list[Picture] = []
+
+        def painting(
+            content: Picture, styles: Sequence[Picture], *_: Any, **__: Any
+        ) -> Generator[progress.Progress, None, progress.Result]:
+            given.extend((content, *styles))
+            yield from ()
+            return result
+
+        monkeypatch.setattr("engine.painting.loop.paint", painting)
+        return given
+
+    return paint
+
+
+def test_the_last_line_says_what_was_painted_and_why_it_ended(
+    studio: Callable[[progress.Result], list[Picture]], folder: Path
+) -> None:
+    """Memory was short here, so that the recipe to make it again is not the one that was asked for."""
+    painted = Recipe(size=724, precision="float32")
+    picture = corpus.saved(corpus.scene(), "PNG")
+    studio(progress.Result(picture, "png", 724, 543, painted, 63, 75.24, "settled"))
+    options = (*SMALL, "--size", "1024", "--save-recipe", "out.json")
+    done = run("photo.png", "style.jpg", "-o", "out.png", *options)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.splitlines()[-1] == (
+        f"out.png: 724 × 543 px in 75.2 s, recipe {painted.id}."
+        f" The picture had stopped changing after 63 of {painted.steps} steps."
+        " Painted at 724 px: 1,024 px did not fit into the painter's memory."
+    )
+    assert Recipe.model_validate_json((folder / "out.json").read_text()) == painted
+
+
+def test_styles_are_read_as_large_as_their_strokes_need(
+    studio: Callable[[progress.Result], list[Picture]], folder: Path
+) -> None:
+    for name in ("photo", "style"):
+        Image.new("RGB", (600, 300), "teal").save(folder / f"{name}.bmp")
+    for stroke, longer_side in (("3", 192), ("0.5", 64)):
+        given = studio(progress.Result(corpus.saved(corpus.scene(), "PNG"), "png", 64, 32, Recipe(), 3, 1, "finished"))
+        done = run("photo.bmp", "style.bmp", "style.bmp", "-o", "out.png", *SMALL, "--stroke", stroke)
+        assert done.exit_code == 0, done.output
+        assert [max(picture.rgb.size) for picture in given] == [64, longer_side, longer_side]
+
+
+def test_a_truncated_picture_is_painted_with_a_warning(
+    studio: Callable[[progress.Result], list[Picture]], folder: Path
+) -> None:
+    data = (folder / "photo.png").read_bytes()
+    (folder / "cut.png").write_bytes(data[: len(data) * 9 // 10])
+    given = studio(progress.Result(data, "png", 64, 43, Recipe(), 3, 1, "finished"))
+    done = run("cut.png", "style.jpg", "-o", "out.png", *SMALL)
+    assert done.exit_code == 0, done.output
+    shown = given[0].shown
+    assert shown is not None
+    assert done.stderr.startswith(
+        f"cut.png: The file is cut off: {100 - round(100 * shown)} % of the picture is missing."
+    )
+    assert "style.jpg: The file" not in done.stderr
+
+
+# --- What is refused ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--size", "32"], "size: Input should be greater than or equal to 64"),
+        (["--size", "large"], "'--size'"),
+        (["--steps", "0"], "steps: Input should be greater than or equal to 1"),
+        (["--strength", "101"], "strength: Input should be less than or equal to 100"),
+        (["--content-weight", "-1"], "content_weight: Input should be greater than or equal to 0"),
+        (["--seed", "-1"], "seed: Input should be greater than or equal to 0"),
+        (["--colours", "both"], "'both' is not one of"),
+        (["--precision", "float16"], "'float16' is not one of"),
+        (["--threads", "0"], "'--threads'"),
+        (["--style-layer", "relu9_9"], "relu9_9"),
+        (["--style-layer", "relu1_1:much"], "style_layers.relu1_1: Input should be a valid number"),
+        (["--content-layer", "relu4_2:0"], "content_layers needs a layer with a weight above 0"),
+        (["-o", "out.tiff"], "the name must end in .png, .jpg, .jpeg, .webp"),
+        (["-o", "out"], "the name must end in"),
+        (["--colour", "blue"], "No such option"),
+        (["--detail", "-1"], "detail: Input should be greater than or equal to 0"),
+        (["--stroke", "5"], "stroke: Input should be less than or equal to 4"),
+        (["--tolerance", "nan"], "tolerance: Input should be"),
+        (["--optimiser", "sgd"], "'sgd' is not one of"),
+        (["photo.png:-1"], "style_shares.1: Input should be greater than or equal to 0"),
+        (["photo.png:1e999"], "style_shares.1: Input should be a finite number"),
+        (["photo.png:much"], "photo.png:much: much is no weight; give a number after the colon"),
+        (["photo.png:"], "photo.png:: nothing is no weight"),
+        (["--recipe", "shares.json"], "shares.json has weights for 2 styles, not for 1"),
+        (["--recipe", "photo.png"], "photo.png is no JSON"),
+        (["--recipe", "text.json"], "text.json is no JSON"),
+        (["--recipe", "list.json"], "list.json holds no recipe"),
+        (["--recipe", "wrong.json"], "strength: Input should be less than or equal to 100"),
+        (["--recipe", "wrong.json"], "brushes: Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_field(arguments: list[str], said: str, folder: Path) -> None:
+    (folder / "shares.json").write_text('{"style_shares": [1, 2]}')
+    (folder / "text.json").write_text("strength: 70")
+    (folder / "list.json").write_text("[70]")
+    (folder / "wrong.json").write_text('{"strength": 101, "brushes": 3}')
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "out.json", *arguments)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert not list(folder.glob("out*"))
+
+
+def test_a_missing_style_or_output_is_told(folder: Path) -> None:
+    for arguments in (["photo.png", "-o", "out.png"], ["photo.png", "style.jpg"]):
+        done = run(*arguments)
+        assert done.exit_code == 2
+        assert "Missing" in done.stderr
+
+
+def test_a_missing_file_is_named(folder: Path) -> None:
+    for name in ("nowhere.jpg", "nowhere.jpg:0.5", "nowhere.jpg:much"):
+        done = run("photo.png", name, "-o", "out.png")
+        assert done.exit_code == 1
+        assert f"{name.removesuffix(':0.5')}: No such file or directory" in done.stderr
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--recipe", "nowhere.json")
+    assert done.exit_code == 1
+    assert "nowhere.json: No such file or directory" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--output", "--save-recipe"])
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("style.jpg/out.png", "File exists"),
+        ("folder.png", "Is a directory"),
+        pytest.param("/dev/fd/out.png", "No such file", marks=pytest.mark.skipif(sys.platform != "linux", reason="")),
+    ],
+)
+def test_a_place_that_can_not_be_written_to_is_told_before_the_painting(
+    option: str, place: str, why: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "paint", None)
+    (folder / "folder.png").mkdir()
+    done = run("photo.png", "style.jpg", *(("-o", "out.png") if option == "--save-recipe" else ()), option, place)
+    assert done.exit_code == 1
+    assert f"{place.removesuffix('/out.png')}" in done.stderr
+    assert why in done.stderr
+    assert {path.name for path in folder.iterdir()} == {"photo.png", "style.jpg", "folder.png"}
+
+
+def test_a_recipe_in_the_paintings_place_is_refused(folder: Path) -> None:
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "./out.png")
+    assert done.exit_code == 2
+    assert "the recipe would take the painting's place" in done.stderr
+
+
+def test_a_full_disk_is_told_before_the_painting(folder: Path) -> None:
+    """As a limit of sizes tells of it: 512 px may take 768 KiB, and 64 px take 12."""
+    for size, steps, code in (("512", "1000", 1), ("64", "1", 0)):
+        arguments = ("photo.png", "style.jpg", "-o", "out.png", "--size", size, "--steps", steps, *HERE)
+        limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000)); {COMMAND}"
+        done = subprocess.run(
+            [sys.executable, "-c", limited, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        assert done.returncode == code, done.stderr
+        assert ("out.png: File too large" in done.stderr) == bool(code)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is full here")
+@pytest.mark.parametrize("full", ["out.png", "out.json"])
+def test_what_can_not_be_written_in_the_end_is_kept_elsewhere(
+    full: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "temporary"))
+    (folder / "temporary").mkdir()
+    (folder / full).symlink_to("/dev/full")
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "out.json", *SMALL)
+    assert done.exit_code == 1
+    (kept,) = (folder / "temporary").iterdir()
+    assert f"{full}: No space left on device. It is kept as {kept}" in done.stderr
+    if full == "out.png":
+        assert opened(kept).size == (64, 43)
+        Recipe.model_validate_json((folder / "out.json").read_text())
+    else:
+        assert opened(folder / "out.png").size == (64, 43)
+        Recipe.model_validate_json(kept.read_text())
+
+
+def test_a_folder_of_previews_that_vanishes_does_not_end_the_painting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = loop.paint
+
+    def vanishing(*arguments: Any, **options: Any) -> Generator[progress.Progress, None, progress.Result]:
+        (folder / "previews").rmdir()
+        return (yield from real(*arguments, **{**options, "pace": loop.Pace(preview=0, first_preview=0)}))
+
+    monkeypatch.setattr(loop, "paint", vanishing)
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--previews", "previews", *SMALL)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("No such file or directory. No more previews are kept.") == 1
+    assert opened(folder / "out.png").size == (64, 43)
+
+
+def test_no_strength_shows_no_loss(folder: Path) -> None:
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--strength", "0", *SMALL)
+    assert done.exit_code == 0, done.output
+    assert "nan" not in done.stderr
+
+
+def test_a_narrow_picture_keeps_its_aspect_at_the_smallest_size(folder: Path) -> None:
+    Image.new("RGB", (800, 100), "teal").save(folder / "wide.png")
+    assert run("wide.png", "style.jpg", "-o", "out.png", *SMALL).exit_code == 0
+    assert opened(folder / "out.png").size == (128, 16)
+
+
+def test_a_folder_for_a_picture_is_named(folder: Path) -> None:
+    done = run(".", "style.jpg", "-o", "out.png")
+    assert done.exit_code == 1
+    assert "Is a directory" in done.stderr
+
+
+def test_a_file_that_is_no_picture_is_named_with_what_would_be(folder: Path) -> None:
+    (folder / "[").mkdir()
+    (folder / "[/notes].txt").write_text("no picture")
+    done = run("photo.png", "[/notes].txt", "-o", "out.png")
+    assert done.exit_code == 2
+    assert "[/notes].txt" in done.stderr
+    assert "Send a PNG, JPEG" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--device", "gpu"], "use auto, cpu, cuda or cuda:N"),
+        (["--weights", "[/nowhere].pt"], "There is no weights file at [/nowhere].pt"),
+    ],
+)
+def test_what_the_operator_has_to_mend_is_told(arguments: list[str], said: str, folder: Path) -> None:
+    done = run("photo.png", "style.jpg", "-o", "out.png", *arguments)
+    assert done.exit_code == 1
+    assert said in done.stderr
+
+
+def test_names_are_told_as_they_are_whatever_their_brackets(folder: Path) -> None:
+    done = run("photo.png", "style.jpg", "-o", "[red] [/a].png", *SMALL)
+    assert done.exit_code == 0, done.output
+    assert "[red] [/a].png: 64 × 43 px" in done.stderr
+    missing = run("[/b].png", "style.jpg", "-o", "out.png")
+    assert missing.exit_code == 1
+    assert "[/b].png: No such file" in missing.stderr
+
+
+# --- Ctrl-C ---
+
+
+@pytest.fixture
+def interrupted(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Have Ctrl-C pressed so many times in the midst of the third step."""
+
+    def press(times: int) -> None:
+        features: Callable[..., Any] = VGG19.features
+        calls = 0
+
+        def pressed(self: VGG19, image: Tensor, *arguments: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += image.requires_grad  # content and style have none
+            if image.requires_grad and calls == 3:
+                for _ in range(times):
+                    signal.raise_signal(signal.SIGINT)
+            return features(self, image, *arguments, **options)
+
+        monkeypatch.setattr(VGG19, "features", pressed)
+
+    return press
+
+
+def test_ctrl_c_ends_the_painting_and_keeps_it(interrupted: Callable[[int], None], folder: Path) -> None:
+    interrupted(1)
+    done = run("photo.png", "style.jpg", "-o", "out.png", *SMALL, "--steps", "5000")
+    assert done.exit_code == 0, done.output
+    assert "Ended early after 3 of 5,000 steps." in done.stderr
+    assert opened(folder / "out.png").size == (64, 43)
+
+
+def test_a_second_ctrl_c_gives_the_painting_up(interrupted: Callable[[int], None], folder: Path) -> None:
+    interrupted(2)
+    done = run("photo.png", "style.jpg", "-o", "out.png", *SMALL, "--steps", "5000")
+    assert done.exit_code == 1
+    assert "Cancelled." in done.stderr
+    assert not (folder / "out.png").exists()
+
+
+def test_afterwards_ctrl_c_is_what_it_was(folder: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    assert run("photo.png", "style.jpg", "-o", "out.png", *SMALL).exit_code == 0
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+COMMAND = "import typer, engine.cli.stylize; typer.run(engine.cli.stylize.stylize)"
+
+
+def test_a_real_process_keeps_its_previews_and_its_picture_when_interrupted(folder: Path) -> None:
+    arguments = ("photo.png", "style.jpg", "-o", "out.png", "--previews", "previews", *SMALL, "--steps", "10000")
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {COMMAND}", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            while process.poll() is None and not list((folder / "previews").glob("*.jpg")):
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(0.05)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate()
+        finally:
+            process.kill()
+    assert process.returncode == 0, said
+    assert "Ended early after" in said
+    assert opened(folder / "out.png").size == (64, 43)
+    preview = min((folder / "previews").iterdir())
+    assert opened(preview).size == (64, 43)
+    assert int(preview.stem.removeprefix("preview-")) >= 1

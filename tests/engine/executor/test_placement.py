@@ -1,0 +1,203 @@
+"""Where a painting goes: always to where it ends soonest, whatever comes and goes."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from engine.executor import placement
+from engine.executor.placement import LONGEST_WAIT, WORTH_MOVING, Board, Seat, choose, pixels, worth_moving
+from engine.painting.pyramid import scales
+from engine.recipe import Recipe
+from engine.worker import WorkerInfo
+
+LEFT = pixels(Recipe(size=512, steps=90))
+
+PACES = st.none() | st.floats(1e-9, 1e-4)
+SEATS = st.lists(
+    st.builds(Seat, st.text("abcdef", min_size=1), st.sampled_from(["cpu", "cuda"]), PACES, st.floats(0, 1000)),
+    unique_by=lambda seat: seat.worker,
+)
+WORK = st.floats(1, 1e10)
+
+
+def gpu(name: str = "gpu", busy: float = 0) -> Seat:
+    return Seat(name, "cuda", 5e-8, busy)
+
+
+def cpu(name: str = "cpu", busy: float = 0, pace: float | None = 3e-6) -> Seat:
+    return Seat(name, "cpu", pace, busy)
+
+
+def info(device: str = "cpu", painting: str | None = None, busy: float = 0, pace: float | None = None) -> WorkerInfo:
+    return WorkerInfo("version", "cuda" if device == "cuda" else "cpu", device, "float32", 1, pace, painting, busy)
+
+
+# --- How much there is to do ---
+
+
+@pytest.mark.parametrize("recipe", [Recipe(size=64, steps=10), Recipe(size=1024, steps=100), Recipe(size=512, steps=1)])
+def test_what_is_left_falls_with_each_step_to_nothing(recipe: Recipe) -> None:
+    left = [pixels(recipe, done) for done in range(recipe.steps + 1)]
+    assert left[0] == sum(scale.steps * scale.size**2 for scale in scales(recipe.size, recipe.steps))
+    assert all(one > other for one, other in pairwise(left))
+    assert left[-1] == 0
+
+
+def test_the_first_steps_are_the_cheap_ones() -> None:
+    recipe = Recipe(size=1024, steps=90)
+    assert pixels(recipe) - pixels(recipe, 1) == 256**2
+    assert pixels(recipe, 89) == 1024**2
+
+
+# --- Choosing ---
+
+
+def test_without_workers_there_is_no_seat() -> None:
+    assert choose([], LEFT) is None
+
+
+def test_a_free_gpu_is_better_than_a_free_cpu() -> None:
+    assert choose([cpu(), gpu()], LEFT) == gpu()
+
+
+def test_a_busy_gpu_is_waited_for_as_long_as_that_ends_sooner() -> None:
+    seconds = cpu().ends(LEFT)
+    assert seconds > 30
+    for busy in (1, seconds / 2):
+        assert choose([cpu(), gpu(busy=busy)], LEFT) == gpu(busy=busy)
+    assert choose([cpu(), gpu(busy=seconds)], LEFT) == cpu()
+
+
+def test_nobody_waits_for_long_while_another_worker_is_free() -> None:
+    huge = pixels(Recipe(size=4096, steps=400))
+    assert choose([cpu(), gpu(busy=LONGEST_WAIT + 1)], huge) == cpu()
+
+
+def test_where_all_are_busy_for_long_the_soonest_end_counts() -> None:
+    assert choose([cpu(busy=500), gpu(busy=600)], pixels(Recipe(size=4096, steps=400))) == gpu(busy=600)
+
+
+def test_a_worker_that_was_measured_is_judged_by_that_and_a_new_one_by_its_kind() -> None:
+    assert choose([cpu("new", pace=None), cpu("slow", pace=1e-5)], LEFT) == cpu("new", pace=None)
+    assert choose([cpu("new", pace=None), cpu("fast", pace=1e-6)], LEFT) == cpu("fast", pace=1e-6)
+
+
+@given(SEATS, WORK)
+def test_no_seat_that_is_free_in_time_would_end_sooner(seats: list[Seat], left: float) -> None:
+    chosen = choose(seats, left)
+    assert (chosen is None) == (not seats)
+    if chosen:
+        near = [seat for seat in seats if seat.busy <= LONGEST_WAIT]
+        assert all(chosen.ends(left) <= seat.ends(left) for seat in near or seats)
+        assert chosen in near or not near
+
+
+@given(SEATS, WORK)
+def test_the_order_of_workers_does_not_matter(seats: list[Seat], left: float) -> None:
+    assert choose(seats, left) == choose(seats[::-1], left)
+
+
+# --- Moving ---
+
+
+@given(SEATS, WORK)
+def test_a_painting_that_moves_does_not_move_back(seats: list[Seat], left: float) -> None:
+    assume(seats)
+    for seat in seats:
+        if worth_moving(seats, seat.worker, left):
+            best = choose(seats, left)
+            assert best is not None
+            assert best.worker != seat.worker
+            assert seat.busy > LONGEST_WAIT or best.ends(left) < WORTH_MOVING * seat.ends(left)
+            assert not worth_moving(seats, best.worker, left)
+
+
+def test_a_painting_moves_to_a_worker_that_became_free_but_not_for_little() -> None:
+    assert worth_moving([cpu("here", busy=60), cpu("there")], "here", LEFT)
+    assert not worth_moving([cpu("here", busy=5), cpu("there")], "here", LEFT)
+    assert not worth_moving([cpu("here", busy=60)], "here", LEFT)
+
+
+# --- Keeping the books ---
+
+
+def test_paintings_of_the_same_moment_spread_over_equal_workers() -> None:
+    board, workers = Board(), {name: info() for name in "abc"}
+    placed = []
+    for _ in range(6):
+        seat = choose(board.seats(workers), LEFT)
+        assert seat is not None
+        board.put(seat, LEFT)
+        placed.append(seat.worker)
+    assert sorted(placed) == ["a", "a", "b", "b", "c", "c"]
+
+
+def test_a_fast_worker_gets_as_many_as_it_paints_in_the_same_time() -> None:
+    board = Board()
+    workers = {"slow": info(pace=4e-7), "fast": info(pace=1e-7)}
+    placed = []
+    for _ in range(10):
+        seat = choose(board.seats(workers), LEFT)
+        assert seat is not None
+        board.put(seat, LEFT)
+        placed.append(seat.worker)
+    assert placed.count("fast") == 8
+
+
+def test_what_a_painting_tells_replaces_what_was_guessed() -> None:
+    board, workers = Board(), {"a": info()}
+    channel = board.put(cpu("a"), LEFT)
+    board.progressed(channel, 3.5)
+    (seat,) = board.seats(workers)
+    assert seat.busy == 3.5
+
+
+def test_the_work_of_other_bots_counts_and_our_own_counts_once() -> None:
+    board = Board()
+    channel = board.put(cpu("a"), LEFT)
+    board.progressed(channel, 7)
+    workers = {"a": info(painting=channel, busy=9), "b": info(painting="another bot's", busy=5)}
+    assert {seat.worker: seat.busy for seat in board.seats(workers)} == {"a": 7, "b": 5}
+
+
+def test_a_painting_does_not_wait_for_itself() -> None:
+    board, workers = Board(), {"a": info()}
+    channel = board.put(cpu("a"), LEFT)
+    (seat,) = board.seats(workers, apart_from=channel)
+    assert seat.busy == 0
+
+
+def test_a_worker_that_just_ended_our_painting_is_free_though_it_does_not_say_so_yet() -> None:
+    board = Board()
+    channel = board.put(cpu("a"), LEFT)
+    board.remove(channel)
+    (seat,) = board.seats({"a": info(painting=channel, busy=100)})
+    assert seat.busy == 0
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), WORK, st.booleans()), max_size=20),
+    st.sets(st.sampled_from("abc")),
+)
+def test_workers_that_leave_take_their_paintings_off_the_books_and_nothing_else(
+    given: list[tuple[str, float, bool]], stay: set[str]
+) -> None:
+    board, expected = Board(), dict.fromkeys(stay, 0.0)
+    for worker, left, ended in given:
+        channel = board.put(replace(cpu(), worker=worker), left)
+        if ended:
+            board.remove(channel)
+            board.remove(channel)
+        elif worker in stay:
+            expected[worker] += left * cpu().ends(1)
+    seats = board.seats({name: info() for name in stay})
+    assert {seat.worker: seat.busy for seat in seats} == pytest.approx(expected)
+
+
+def test_channels_are_never_the_same_not_even_of_two_bots() -> None:
+    one, other = placement.Board(), placement.Board()
+    channels = [board.put(cpu(), LEFT) for board in (one, other) for _ in range(3)]
+    assert len(set(channels)) == 6

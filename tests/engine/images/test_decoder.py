@@ -1,0 +1,385 @@
+"""The decoder's own process: what it gives, and what a picture that ends it costs."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import pytest
+from PIL import Image
+
+from engine.errors import (
+    NotAPicture,
+    PictureDamaged,
+    PictureError,
+    PictureTooLarge,
+    PictureTooNarrow,
+    PictureTooSmall,
+)
+from engine.images import decoder as decoder_module
+from engine.images.codec import Picture, decode
+from engine.images.decoder import Decoder, memory_for
+from engine.images.decoder_process import (
+    ANSWER,
+    DAMAGED,
+    LONGEST_DETAIL,
+    NOT_A_PICTURE,
+    OPAQUE,
+    READY,
+    REQUEST,
+    TOO_LARGE,
+    TRANSPARENT,
+    Confinement,
+)
+from engine.images.limits import Limits
+from tests.engine.images import bombs, corpus, hostile
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of processes are told by /proc")
+
+ROOT = Path(__file__).parents[3]
+T = TypeVar("T")
+SCENE = corpus.saved(corpus.scene(), "PNG")
+
+
+def endless() -> bytes:
+    """A file that keeps a decoder busy for a minute: Pillow joins its EXIF blocks one by one."""
+    return bombs.WITHIN["JPEG, 4000 EXIF blocks"]()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Decoder]:
+    with Decoder() as decoder:
+        yield decoder
+
+
+@pytest.fixture
+def patient() -> Iterator[Decoder]:
+    """One whose deadline is not what ends anything here."""
+    with Decoder(deadline=100) as decoder:
+        decoder.warm_up()
+        yield decoder
+
+
+def eventually(look: Callable[[], T]) -> T:
+    """What ``look`` finds, as soon as that is something."""
+    end = time.monotonic() + 60
+    while not (found := look()):
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+    return found
+
+
+def forks(decoder: Decoder) -> list[psutil.Process]:
+    """The processes that decode a picture now."""
+    return [fork for each in decoder.processes() for fork in psutil.Process(each).children()]
+
+
+def exists(process: int) -> bool:
+    return psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+
+
+def outcome(decode: Callable[[], Picture]) -> tuple[object, ...]:
+    """All that a caller could see of it."""
+    try:
+        picture = decode()
+    except PictureError as error:
+        return type(error), *(() if isinstance(error, PictureDamaged) else error.args)
+    return picture.rgb.size, picture.rgb.tobytes(), picture.alpha and picture.alpha.tobytes(), picture.shown
+
+
+# --- The same as in this process ---
+
+
+@pytest.mark.parametrize("longer_side", [None, 48, 1000])
+@pytest.mark.parametrize("name", hostile.seeds())
+def test_each_kind_of_file_is_what_it_is_here(shared: Decoder, name: str, longer_side: int | None) -> None:
+    data = hostile.seeds()[name]
+    there = outcome(lambda: shared.decode(data, longer_side=longer_side))
+    assert there == outcome(lambda: decode(data, longer_side=longer_side))
+    assert isinstance(there[0], tuple)
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        (Limits(bytes=len(SCENE) - 1), PictureTooLarge("bytes", len(SCENE), len(SCENE) - 1)),
+        (Limits(pixels=6_000), PictureTooLarge("pixels", 96 * 64, 6_000)),
+        (Limits(side=95), PictureTooLarge("side", 96, 95)),
+        (Limits(least=65), PictureTooSmall(96, 64, 65)),
+        (Limits(aspect=1), PictureTooNarrow(96, 64, 1)),
+    ],
+)
+def test_each_refusal_comes_whole(limits: Limits, expected: PictureError) -> None:
+    with Decoder(limits) as decoder, pytest.raises(type(expected)) as refused:
+        decoder.decode(SCENE)
+    assert refused.value.args == expected.args
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        SCENE[: -len(SCENE) // 3],
+        SCENE[: -len(SCENE) // 20],
+        SCENE[:-12],
+        corpus.saved(Image.new("RGBA", (64, 64), (9, 9, 9, 0)), "PNG"),
+        b"\0\0\0\x18ftypheic" + bytes(64),
+        b"<html>" + bytes(64),
+    ],
+)
+def test_what_is_truncated_unseen_or_something_else_comes_whole(shared: Decoder, data: bytes) -> None:
+    there = outcome(lambda: shared.decode(data))
+    assert there == outcome(lambda: decode(data))
+    assert there[0] is not PictureDamaged
+
+
+def test_the_largest_size_that_a_header_can_tell_of_comes_whole(shared: Decoder) -> None:
+    with pytest.raises(PictureTooLarge) as refused:
+        shared.decode(hostile.resized(SCENE, 2**32 - 1, 2**32 - 1))
+    assert refused.value.value == 2**32 - 1
+
+
+def test_no_picture_and_damage(shared: Decoder) -> None:
+    for data in (b"", b"MZ" + bytes(99)):
+        with pytest.raises(NotAPicture):
+            shared.decode(data)
+    with pytest.raises(PictureDamaged) as damaged:
+        shared.decode(corpus.saved(corpus.scene(), "AVIF")[:-99])
+    assert damaged.value.detail.startswith("AVIF: SyntaxError: ")
+
+
+def test_threads_decode_side_by_side(shared: Decoder) -> None:
+    colours = [(level, 255 - level, 7) for level in range(0, 200, 5)]
+    files = [corpus.saved(Image.new("RGB", (64, 64), colour), "PNG") for colour in colours]
+    with ThreadPoolExecutor(4) as pool:
+        found = [picture.rgb.getpixel((9, 9)) for picture in pool.map(shared.decode, files)]
+    assert found == colours
+    assert len(shared.processes()) <= 4
+
+
+def test_a_picture_does_not_wait_for_a_slow_one(patient: Decoder) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(patient.decode, endless())
+        eventually(lambda: forks(patient))
+        assert patient.decode(SCENE).width == 96
+        assert not slow.done()
+        patient.close()
+        with pytest.raises(PictureDamaged):
+            slow.result()
+
+
+# --- What a picture can do to it ---
+
+
+def begun(decoder: Decoder, pool: ThreadPoolExecutor) -> tuple["Future[Picture]", psutil.Process]:
+    """A picture that is being decoded, and the process that does it."""
+    doomed = pool.submit(decoder.decode, endless())
+    (fork,) = eventually(lambda: forks(decoder))
+    return doomed, fork
+
+
+@pytest.mark.parametrize("fate", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT, signal.SIGXCPU])
+def test_a_crash_fails_one_picture(patient: Decoder, fate: signal.Signals) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        doomed, fork = begun(patient, pool)
+        fork.send_signal(fate)
+        with pytest.raises(PictureDamaged, match=f"the decoder was ended by {fate.name}"):
+            doomed.result()
+    assert patient.decode(SCENE).width == 96
+    assert patient.restarts == 1
+
+
+def test_a_killed_decoder_fails_one_picture_and_leaves_nothing(patient: Decoder) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        doomed, fork = begun(patient, pool)
+        (process,) = patient.processes()
+        os.kill(process, signal.SIGKILL)
+        with pytest.raises(PictureDamaged, match="SIGKILL"):
+            doomed.result()
+    assert patient.decode(SCENE).width == 96
+    eventually(lambda: not exists(fork.pid))
+    assert not exists(process)
+
+
+def test_a_decoder_that_dies_while_idle_fails_no_picture(patient: Decoder) -> None:
+    for _ in range(2):
+        (process,) = patient.processes()
+        os.kill(process, signal.SIGKILL)
+        eventually(lambda dead=process: not exists(dead))  # type: ignore[misc]
+        assert patient.decode(SCENE).width == 96
+    assert patient.restarts == 2
+
+
+def test_a_picture_that_takes_too_long_is_given_up() -> None:
+    with Decoder(deadline=0.3) as decoder, ThreadPoolExecutor(1) as pool:
+        decoder.warm_up()
+        doomed, fork = begun(decoder, pool)
+        with pytest.raises(PictureDamaged, match=r"not decoded within 0\.3 s"):
+            doomed.result()
+        eventually(lambda: not exists(fork.pid))
+
+
+def test_a_decoder_that_stands_still_is_given_up() -> None:
+    with Decoder(deadline=0.3) as decoder:
+        decoder.warm_up()
+        (process,) = decoder.processes()
+        os.kill(process, signal.SIGSTOP)
+        with pytest.raises(PictureDamaged, match="not decoded within"):
+            decoder.decode(b"\x89PNG\r\n\x1a\n" + bytes(10 * 2**20))  # more than the socket takes unread
+        assert not exists(process)
+
+
+@linux
+@pytest.mark.parametrize("name", ["PNG, 1 bit", "GIF, 64 megapixels", "WEBP, canvas", "AVIF, understated"])
+def test_a_picture_that_wants_too_much_memory_fails_alone(name: str) -> None:
+    data = bombs.made(name)
+    with Decoder(memory=40 * 2**20) as decoder:
+        for longer_side in (64, None):
+            with pytest.raises(PictureDamaged):
+                decoder.decode(data, longer_side=longer_side)
+        assert decoder.decode(SCENE).width == 96
+
+
+def test_the_usual_memory_is_enough_for_the_largest_picture(patient: Decoder) -> None:
+    picture = patient.decode(bombs.webp(8000, 8000, lossless=True, quality=0), longer_side=4096)
+    assert picture.rgb.size == (4096, 4096)
+    assert picture.alpha is not None
+    assert patient.restarts == 0
+
+
+# --- What it may not do ---
+
+
+@linux
+def test_it_is_confined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", "hunter2")
+    read, write = os.pipe()
+    os.set_inheritable(write, True)
+    try:
+        with Decoder() as decoder:
+            decoder.warm_up()
+            (process,) = decoder.processes()
+            folder = Path(f"/proc/{process}")
+            assert b"hunter2" not in (folder / "environ").read_bytes()
+            assert sorted(path.name for path in (folder / "fd").iterdir()) == ["0", "1", "2"]
+            limits = (folder / "limits").read_text()
+            for kind in ("Max open files", "Max file size", "Max core file size"):
+                (line,) = (line for line in limits.splitlines() if line.startswith(kind))
+                assert line.split()[-3:-1] == ["0", "0"]
+            (line,) = (line for line in limits.splitlines() if line.startswith("Max address space"))
+            assert decoder.memory < int(line.split()[-2]) < decoder.memory + 2**28
+            loaded = (folder / "maps").read_text()
+            assert "torch" not in loaded
+            assert "PIL" in loaded
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_memory_follows_the_limits() -> None:
+    assert memory_for(Limits()) < 1.7e9
+    assert memory_for(Limits(pixels=1_000_000)) < 0.4e9
+
+
+LIES: dict[str, tuple[bytes, str]] = {
+    "more pixels than asked for": (ANSWER.pack(OPAQUE, 65, 64, -1), "65 x 64"),
+    "no pixels": (ANSWER.pack(TRANSPARENT, 0, 64, -1), "0 x 64"),
+    "absurd pixels": (ANSWER.pack(OPAQUE, 2**63, 2**63, -1), "x"),
+    "an unknown kind": (ANSWER.pack(99, 1, 2, -1), "kind 99"),
+    "an unknown kind of file": (ANSWER.pack(NOT_A_PICTURE, 99, 0, -1), "kind 2"),
+    "an unknown measure": (ANSWER.pack(TOO_LARGE, 3, 2, -1), "kind 3"),
+    "an endless detail": (ANSWER.pack(DAMAGED, LONGEST_DETAIL + 1, 0, -1), "kind 6"),
+    "half a picture": (ANSWER.pack(OPAQUE, 64, 64, -1) + bytes(64 * 64), "ended with status 0"),
+    "half an answer": (ANSWER.pack(OPAQUE, 64, 64, -1)[:9], "ended with status 0"),
+    "control characters": (ANSWER.pack(DAMAGED, 9, 0, -1) + b"\x1b[2J\n\r\0\xff!", r"^\?\[2J\?\?\?.!$"),
+}
+
+
+def liar(answer: bytes) -> Callable[[Confinement, socket.socket], "subprocess.Popen[bytes]"]:
+    """Starts a process that hears one request out and gives an answer that doesn't depend on it."""
+    asked = REQUEST.size + len(SCENE)
+    program = f"""
+import os
+os.write(0, {READY!r})
+heard = 0
+while heard < {asked}:
+    heard += len(os.read(0, {asked}))
+os.write(0, {answer!r})
+"""
+
+    def start(_: Confinement, channel: socket.socket) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-c", program]
+        return subprocess.Popen(command, stdin=channel.fileno(), stderr=subprocess.PIPE, start_new_session=True)
+
+    return start
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_its_answers_are_not_trusted(lie: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, told = LIES[lie]
+    monkeypatch.setattr(decoder_module, "_started", liar(answer))
+    with Decoder() as decoder, pytest.raises(PictureDamaged, match=told):
+        decoder.decode(SCENE, longer_side=64)
+
+
+def test_what_it_says_unasked_is_no_answer_to_the_next_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Decoder() as decoder:
+        with monkeypatch.context() as patched:
+            patched.setattr(decoder_module, "_started", liar(ANSWER.pack(NOT_A_PICTURE, 0, 0, -1) * 2))
+            with pytest.raises(NotAPicture):
+                decoder.decode(SCENE)
+        assert decoder.decode(SCENE).width == 96
+
+
+# --- Beginning and end ---
+
+
+def test_a_decoder_that_can_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with Decoder() as decoder, pytest.raises(RuntimeError, match="/nowhere/python"):
+        decoder.decode(SCENE)
+
+
+@linux
+def test_a_decoder_that_dies_at_its_start_says_why() -> None:
+    with (
+        Decoder(memory=2**80) as decoder,
+        pytest.raises(RuntimeError, match=r"ended with status 1 at its start: .*Error"),
+    ):
+        decoder.warm_up()
+
+
+def test_nothing_is_left_after_the_end(patient: Decoder) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        doomed, fork = begun(patient, pool)
+        patient.warm_up()
+        processes = patient.processes()
+        assert len(processes) == 2
+        patient.close()
+        with pytest.raises(PictureDamaged):
+            doomed.result()
+    eventually(lambda: not any(exists(each) for each in (*processes, fork.pid)))
+    with pytest.raises(RuntimeError, match="closed"):
+        patient.decode(SCENE)
+
+
+def test_it_ends_with_the_process_that_it_belongs_to() -> None:
+    program = (
+        "from engine.images.decoder import Decoder; decoder = Decoder(); decoder.warm_up();"
+        "print(*decoder.processes(), flush=True); input()"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"PYTHONPATH": str(ROOT)}
+    )
+    with owner:
+        assert owner.stdout is not None
+        process = int(owner.stdout.readline())
+        assert exists(process)
+        owner.kill()
+    eventually(lambda: not exists(process))

@@ -1,0 +1,196 @@
+"""Edges, self-similarity and total variation against their formulas, written down anew in numpy."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.losses.structure import PLACES, POOLS, Structure, laplacian, self_similarity, total_variation
+from engine.recipe import Layer
+
+Array = NDArray[np.float64]
+
+
+def rand(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def similarities(columns: list[Array]) -> Array:
+    """Equation 4 of STROTSS, pair by pair: cosine distances, each over the sum of its column."""
+    distances = np.zeros((len(columns), len(columns)))
+    for i, one in enumerate(columns):
+        for j, other in enumerate(columns):
+            cosine = sum(a * b for a, b in zip(one, other, strict=True)) / np.sqrt((one**2).sum() * (other**2).sum())
+            distances[i, j] = 1 - cosine
+    for j in range(len(columns)):
+        distances[:, j] /= distances[:, j].sum()
+    return distances
+
+
+def places(features: Tensor) -> list[Array]:
+    """The vectors of all places, row by row."""
+    return [each.double().numpy() for each in features[0].permute(1, 2, 0).flatten(0, 1)]
+
+
+# --- Self-similarity ---
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_self_similarity_is_that_of_the_paper(dtype: torch.dtype) -> None:
+    features = (rand(1, 7, 4, 5) - 0.3).to(dtype)
+    found = self_similarity(features)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found.numpy(), similarities(places(features)), rtol=1e-3, atol=1e-6)
+
+
+def test_self_similarity_does_not_see_what_a_place_looks_like_but_how_it_differs() -> None:
+    """Any rotation of the features, and any gain, leaves it as it is."""
+    features = rand(1, 6, 4, 5)
+    rotation = torch.linalg.qr(rand(6, 6, seed=3) - 0.5).Q
+    turned = 3.7 * torch.einsum("ij,bjhw->bihw", rotation, features)
+    assert (turned - features).abs().max() > 0.5
+    torch.testing.assert_close(self_similarity(turned), self_similarity(features), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width", "stride"), [(32, 32, 1), (33, 32, 2), (40, 64, 2), (100, 90, 3)])
+def test_places_of_large_features_are_a_grid_over_the_picture(height: int, width: int, stride: int) -> None:
+    features = rand(1, 2, height, width)
+    found = self_similarity(features)
+    assert found.shape[0] == len(range(0, height, stride)) * len(range(0, width, stride)) <= PLACES
+    torch.testing.assert_close(found, self_similarity(features[..., ::stride, ::stride]), rtol=0, atol=0)
+
+
+def test_places_that_all_look_alike_give_no_noise() -> None:
+    alike = torch.full((1, 4, 3, 3), 0.7).requires_grad_()
+    found = self_similarity(alike)
+    assert found.isfinite().all()
+    (found * rand(9, 9)).sum().backward()
+    assert alike.grad is not None
+    assert alike.grad.isfinite().all()
+
+
+def test_a_place_without_features_gives_finite_distances_and_gradients() -> None:
+    features = rand(1, 4, 3, 3)
+    features[..., 1, 1] = 0
+    features.requires_grad_()
+    found = self_similarity(features)
+    (found * rand(9, 9)).sum().backward()
+    assert found.isfinite().all()
+    assert features.grad is not None
+    assert features.grad.isfinite().all()
+
+
+# --- Edges ---
+
+
+def edges(image: Tensor, pool: int) -> Array:
+    """Pixel by pixel: what the four neighbours of a square's mean have over it; beyond the frame it has itself."""
+    pixels = image[0].double().numpy()
+    height, width = (side // pool for side in pixels.shape[1:])
+    found = np.zeros((3, height, width))
+    for channel in range(3):
+        means = np.array(
+            [
+                [pixels[channel, y * pool : (y + 1) * pool, x * pool : (x + 1) * pool].mean() for x in range(width)]
+                for y in range(height)
+            ]
+        )
+        for y in range(height):
+            for x in range(width):
+                around = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+                inside = [(min(max(v, 0), height - 1), min(max(u, 0), width - 1)) for v, u in around]
+                found[channel, y, x] = sum(means[at] for at in inside) - 4 * means[y, x]
+    return found
+
+
+@pytest.mark.parametrize("pool", [1, 4, 16])
+def test_edges_are_the_laplacian_of_the_means_of_squares(pool: int) -> None:
+    image = rand(1, 3, 37, 50)
+    np.testing.assert_allclose(laplacian(image, pool)[0].numpy(), edges(image, pool), atol=1e-5)
+
+
+def test_a_flat_picture_has_no_edges_not_even_at_its_frame() -> None:
+    assert laplacian(torch.full((1, 3, 20, 30), 0.7), 4).abs().max() < 1e-6
+
+
+# --- Total variation ---
+
+
+def test_total_variation_is_the_mean_difference_of_neighbours() -> None:
+    image = rand(1, 3, 6, 9)
+    pixels = image[0].double().numpy()
+    across = np.mean([abs(pixels[c, y, x + 1] - pixels[c, y, x]) for c in range(3) for y in range(6) for x in range(8)])
+    down = np.mean([abs(pixels[c, y + 1, x] - pixels[c, y, x]) for c in range(3) for y in range(5) for x in range(9)])
+    assert total_variation(image).item() == pytest.approx(across + down, rel=1e-5)
+
+
+def test_a_flat_picture_has_no_variation_and_a_chessboard_all() -> None:
+    assert total_variation(torch.full((1, 3, 6, 9), 0.3)).item() == 0
+    board = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).repeat(3, 4).expand(1, 3, 6, 8)
+    assert total_variation(board).item() == 2
+
+
+# --- Structure ---
+
+LAYER: Layer = "relu4_1"
+
+
+def structure(features: Tensor, image: Tensor) -> Structure:
+    return Structure.of({LAYER: features}, image)
+
+
+def test_the_distance_is_the_mean_of_that_of_edges_and_of_self_similarity() -> None:
+    content, painting = rand(1, 5, 4, 6, seed=1), rand(1, 5, 4, 6, seed=2)
+    photo, image = rand(1, 3, 32, 48, seed=3), rand(1, 3, 32, 48, seed=4)
+    moved = abs(similarities(places(painting)) - similarities(places(content))).sum() / (2 * 24)
+    blurred = [
+        ((edges(image, pool) - edges(photo, pool)) ** 2).sum() / (edges(photo, pool) ** 2).sum() for pool in POOLS
+    ]
+    found = structure(content, photo)({LAYER: painting}, image).item()
+    assert found == pytest.approx((moved + np.mean(blurred)) / 2, rel=1e-3)
+
+
+def test_the_content_itself_is_at_no_distance() -> None:
+    content, photo = rand(1, 5, 4, 6), rand(1, 3, 32, 48)
+    assert structure(content, photo)({LAYER: content}, photo).item() == 0
+
+
+def test_a_flat_picture_is_as_far_as_one_in_edges() -> None:
+    content, photo = rand(1, 5, 4, 6), rand(1, 3, 32, 48)
+    found = structure(content, photo)({LAYER: content}, torch.full_like(photo, 0.5)).item()
+    assert 2 * found == pytest.approx(1, rel=1e-5)
+
+
+def test_self_similarity_is_never_farther_than_one() -> None:
+    """Each column of distances lies wholly elsewhere."""
+    photo = torch.full((1, 3, 32, 32), 0.5)
+    one, other = torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 2)
+    one[0, :, 0, :], one[0, :, 1, :] = torch.tensor([[1.0, 1.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    other[0, :, :, 0], other[0, :, :, 1] = (
+        torch.tensor([[1.0, 1.0], [0.0, 0.0]]),
+        torch.tensor([[0.0, 0.0], [1.0, 1.0]]),
+    )
+    found = structure(one, photo)({LAYER: other}, photo).item()
+    assert 2 * found == pytest.approx(0.5, rel=1e-5)  # one of the two places that were far away still is
+
+
+def test_a_flat_content_counts_no_noise_as_edges() -> None:
+    """A distance divided by next to nothing would drown all others."""
+    flat, features = torch.full((1, 3, 32, 32), 0.5), rand(1, 4, 4, 4)
+    grainy = (flat + (rand(1, 3, 32, 32) - 0.5) / 255).requires_grad_()
+    found = structure(features, flat)({LAYER: features}, grainy)
+    assert found.item() < 0.1
+    found.backward()
+    assert grainy.grad is not None
+    assert grainy.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("side", "pools"), [(16, {4, 16}), (64, {4, 16}), (15, {4})])
+def test_squares_are_left_out_that_do_not_fit_the_picture(side: int, pools: set[int]) -> None:
+    image = rand(1, 3, side, 40)
+    assert structure(rand(1, 4, 2, 5), image).edges.keys() == pools
+
+
+def test_it_asks_for_one_layer() -> None:
+    assert structure(rand(1, 4, 2, 5), rand(1, 3, 16, 40)).layers == {LAYER}

@@ -1,0 +1,366 @@
+"""What moves the pixels, on valleys whose bottom is known, against the papers' formulas in numpy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.losses.objective import Losses
+from engine.optim.optimisers import (
+    BETAS,
+    EVENNESS,
+    GRADIENT_FALL,
+    HISTORY,
+    IMAGE_FALL,
+    LBFGS,
+    Adam,
+    Optimiser,
+    optimiser,
+    resized,
+)
+from engine.recipe import Optimiser as Name
+
+Array = NDArray[np.float64]
+
+SIZE = (4, 3)
+"""Width and height."""
+
+
+def rand(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+GOAL, STEEPNESS = 0.3 + 0.4 * rand(1, 3, 3, 4, seed=1), 0.5 + 2 * rand(1, 3, 3, 4, seed=2)
+
+
+def valley(image: Tensor) -> Losses:
+    """A quadratic whose bottom is :data:`GOAL`."""
+    total = (0.5 * STEEPNESS * (image - GOAL).square()).sum()
+    return Losses(total, total * 2, total * 3)
+
+
+def slope(image: Array) -> Array:
+    found: Array = STEEPNESS.double().numpy() * (image - GOAL.double().numpy())
+    return found
+
+
+def begun(name: Name, image: Tensor, evaluate: Callable[[Tensor], Losses] = valley) -> Optimiser:
+    found = optimiser(name, image)
+    found.begin((image.shape[3], image.shape[2]), evaluate)
+    return found
+
+
+def array(image: Tensor) -> Array:
+    return image.detach().double().numpy().copy()
+
+
+def through(image: Array, power: float) -> Array:
+    """Each frequency's amplitude times frequency^-power, by 1 on average."""
+    height, width = image.shape[-2:]
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    weights = np.maximum(frequency, 1 / max(height, width)) ** -power
+    found: Array = np.fft.irfft2(np.fft.rfft2(image) * weights / weights.mean(), s=image.shape[-2:])
+    return found
+
+
+class ByHand:
+    """Kingma and Ba's algorithm 1 on a filtered gradient of root mean square 1, with a clamp after each step."""
+
+    def __init__(self, image: Array) -> None:
+        self.image = image
+        self.first = np.zeros_like(image)
+        self.second = np.zeros_like(image)
+        self.steps = 0
+
+    def step(self, gradient: Array, rate: float) -> None:
+        one, two = BETAS
+        if gradient.ndim:
+            gradient = through(gradient, GRADIENT_FALL)
+        gradient = gradient / np.sqrt((gradient**2).mean())
+        self.steps += 1
+        self.first = one * self.first + (1 - one) * gradient
+        self.second = two * self.second + (1 - two) * gradient**2
+        first, second = self.first / (1 - one**self.steps), self.second / (1 - two**self.steps)
+        self.image = np.clip(self.image - rate * first / (np.sqrt(second) + EVENNESS), 0, 1)
+
+
+# --- Adam ---
+
+
+def test_adam_takes_the_steps_of_the_paper_each_at_its_rate() -> None:
+    start = rand(1, 3, 3, 4)
+    adam, by_hand = begun("adam", start), ByHand(array(start))
+    for rate in (0.03, 0.02, 0.05, 0.01, 0.002, 0.1):
+        adam.step(rate)
+        by_hand.step(slope(by_hand.image), rate)
+        np.testing.assert_allclose(array(adam.image), by_hand.image, atol=1e-6)
+
+
+def test_a_step_tells_the_losses_before_it() -> None:
+    start = rand(1, 3, 3, 4)
+    for name in ("adam", "lbfgs"):
+        moving = begun(name, start)
+        for _ in range(3):
+            expected = valley(moving.image.detach())
+            found = moving.step(0.01)
+            told = found.total.item(), found.content.item(), found.style.item()
+            before = expected.total.item(), expected.content.item(), expected.style.item()
+            assert told == pytest.approx(before, rel=1e-5)
+            assert not found.total.requires_grad
+
+
+def test_adam_stays_within_what_pixels_can_be_and_comes_away_from_there() -> None:
+    def down(image: Tensor) -> Losses:
+        return Losses(*[image.sum()] * 3)
+
+    def up(image: Tensor) -> Losses:
+        return Losses(*[-image.sum()] * 3)
+
+    adam = begun("adam", rand(1, 3, 3, 4), down)
+    for _ in range(20):
+        adam.step(0.1)
+    assert adam.image.abs().max() == 0
+    adam.begin(SIZE, up)
+    for _ in range(40):
+        adam.step(0.1)
+    assert adam.image.min() == 1
+
+
+def flat(value: float) -> Callable[[Tensor], Losses]:
+    """A loss at whose every pixel the slope is the same, whatever the size."""
+    return lambda image: Losses(*[(0.5 * (image - value).square()).sum()] * 3)
+
+
+def test_adam_carries_both_moments_and_the_count_of_steps_to_the_next_size() -> None:
+    """All pixels are alike, so that no interpolation changes them: what comes after is what would have come."""
+    adam, by_hand = Adam(torch.full((1, 3, 3, 4), 0.9)), ByHand(np.full((), 0.9))
+    for size in ((4, 3), (8, 6), (16, 12)):
+        adam.begin(size, flat(0.2))
+        assert adam.image.shape == (1, 3, size[1], size[0])
+        for rate in (0.05, 0.02, 0.03):
+            adam.step(rate)
+            by_hand.step(by_hand.image - 0.2, rate)
+            np.testing.assert_allclose(array(adam.image), np.full(adam.image.shape, by_hand.image), atol=1e-6)
+
+
+def test_a_moment_stays_at_its_place_when_the_size_changes() -> None:
+    adam = begun("adam", torch.full((1, 3, 4, 4), 0.5), lambda image: Losses(*[image[..., :2, :].sum()] * 3))
+    adam.step(0.1)
+    adam.begin((8, 8), lambda image: Losses(*[0 * image.sum()] * 3))
+    moments = adam.state()
+    for name in ("exp_avg", "exp_avg_sq"):
+        assert moments[name].shape == (1, 3, 8, 8)
+        assert moments[name][..., :3, :].min() > 0
+        assert moments[name][..., 5:, :].abs().max() == 0
+
+
+def test_beginning_at_the_same_size_keeps_everything() -> None:
+    once, twice = (begun("adam", rand(1, 3, 3, 4)) for _ in range(2))
+    for _ in range(3):
+        once.step(0.02)
+        twice.begin(SIZE, valley)
+        twice.step(0.02)
+    assert torch.equal(once.image, twice.image)
+
+
+def test_an_optimiser_leaves_the_image_that_it_was_given_alone() -> None:
+    for name in ("adam", "lbfgs"):
+        start = rand(1, 3, 3, 4)
+        moved = begun(name, start)
+        moved.step(0.1)
+        moved.step(0.1)
+        assert torch.equal(start, rand(1, 3, 3, 4))
+        assert not torch.equal(moved.image, start)
+
+
+def test_adam_goes_on_from_its_state_as_if_nothing_had_been() -> None:
+    whole = begun("adam", rand(1, 3, 3, 4))
+    for _ in range(4):
+        whole.step(0.03)
+    image, state = whole.image.detach().clone(), {name: each.clone() for name, each in whole.state().items()}
+    rest = optimiser("adam", image, state)
+    rest.begin(SIZE, valley)
+    for _ in range(4):
+        whole.step(0.02)
+        rest.step(0.02)
+    assert torch.equal(rest.image, whole.image)
+    assert all(torch.equal(rest.state()[name], each) for name, each in whole.state().items())
+
+
+def adam_state(**changed: Any) -> dict[str, Tensor]:
+    zeros = torch.zeros(1, 3, 3, 4)
+    return {"step": torch.tensor(3.0), "exp_avg": zeros, "exp_avg_sq": zeros} | changed
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"step": torch.tensor(3.0)},
+        adam_state(more=torch.zeros(())),
+        adam_state(exp_avg=torch.zeros(1, 3, 4, 3)),
+        adam_state(exp_avg_sq=torch.zeros(1, 3, 3, 4, dtype=torch.float64)),
+        adam_state(exp_avg=torch.full((1, 3, 3, 4), float("nan"))),
+        adam_state(exp_avg_sq=torch.full((1, 3, 3, 4), float("inf"))),
+        adam_state(step=torch.tensor(-1.0)),
+        adam_state(step=torch.tensor(float("nan"))),
+    ],
+)
+def test_adam_refuses_a_state_that_is_not_its_own(state: dict[str, Tensor]) -> None:
+    assert optimiser("adam", rand(1, 3, 3, 4), adam_state())
+    with pytest.raises(ValueError, match="Adam"):
+        optimiser("adam", rand(1, 3, 3, 4), state)
+
+
+# --- L-BFGS ---
+
+
+def test_lbfgs_takes_the_steps_of_bfgs() -> None:
+    """Of the inverse of the Hessian written out in full, which so few steps need no memory limit for; in variables that
+    low frequencies weigh more in. The first step goes straight down, however far.
+    """
+    start = GOAL + 0.1 * (rand(1, 3, 3, 4) - 0.5)
+    basis = np.eye(start.numel()).reshape(-1, *start.shape[1:])
+    matrix = through(basis, IMAGE_FALL).reshape(start.numel(), -1).T
+
+    def variables(image: Array) -> Array:
+        found: Array = np.linalg.solve(matrix, image.ravel()).astype(np.float64)
+        return found
+
+    def downhill(at: Array) -> Array:
+        found: Array = matrix.T @ slope((matrix @ at).reshape(start.shape)).ravel()
+        return found
+
+    moving, before = begun("lbfgs", start), variables(array(start))
+    moving.step(1)
+    at = variables(array(moving.image))
+    gradient = downhill(before)
+    assert np.corrcoef(at - before, -gradient)[0, 1] > 0.9999
+    pairs: list[tuple[Array, Array]] = []
+    for _ in range(5):
+        ahead = downhill(at)
+        pairs.append((at - before, ahead - gradient))
+        moved, change = pairs[-1]
+        inverse = np.eye(len(at)) * (moved @ change) / (change @ change)
+        for moved, change in pairs:
+            turned = np.eye(len(at)) - np.outer(moved, change) / (moved @ change)
+            inverse = turned @ inverse @ turned.T + np.outer(moved, moved) / (moved @ change)
+        moving.step(1)
+        before, gradient = at, ahead
+        expected = at - inverse @ gradient
+        at = variables(array(moving.image))
+        assert np.linalg.norm(at - expected) < 0.01 * np.linalg.norm(expected - before)
+
+
+def test_lbfgs_learns_the_curvature_along_the_first_step_as_the_clamp_cut_it() -> None:
+    """The second step is that of BFGS for the way from image to image, which the pixels at their bounds did not go."""
+    goal = torch.where(rand(1, 3, 3, 4) < 0.4, -1.0, GOAL)
+    start = torch.where(goal < 0, 0.001, 0.5)
+    shape = start.shape[1:]
+    matrix = through(np.eye(start.numel()).reshape(-1, *shape), IMAGE_FALL).reshape(start.numel(), -1).T
+    moving = begun("lbfgs", start, lambda image: Losses(*[(0.5 * STEEPNESS * (image - goal).square()).sum()] * 3))
+
+    def downhill(image: Array) -> Array:
+        found: Array = matrix.T @ (STEEPNESS.double().numpy() * (image - goal.double().numpy())).ravel()
+        return found
+
+    before = array(start)
+    moving.step(1)
+    at = array(moving.image)
+    assert (at == 0).any(), "the first step is cut"
+    moved, change = np.linalg.solve(matrix, (at - before).ravel()), downhill(at) - downhill(before)
+    turned = np.eye(len(moved)) - np.outer(moved, change) / (moved @ change)
+    inverse = turned @ turned.T * (moved @ change) / (change @ change) + np.outer(moved, moved) / (moved @ change)
+    expected = np.clip(at - (matrix @ inverse @ downhill(at)).reshape(at.shape), 0, 1)
+    moving.step(1)
+    assert np.linalg.norm(array(moving.image) - expected) < 0.01 * np.linalg.norm(expected - at)
+
+
+def test_lbfgs_finds_the_bottom_of_a_valley_long_before_adam() -> None:
+    distances = []
+    for name in ("adam", "lbfgs"):
+        moving = begun(name, rand(1, 3, 3, 4))
+        for _ in range(15):
+            moving.step(0.02)
+        distances.append((moving.image.detach() - GOAL).norm().item())
+    assert distances[1] < 0.01 * distances[0]
+
+
+def test_lbfgs_stays_within_what_pixels_can_be_and_comes_near_the_lowest_point_there() -> None:
+    """Near: the clamp goes the shortest way for the pixels, which is not that for the variables it works with."""
+    goal = torch.where(rand(1, 3, 3, 4) < 0.3, torch.where(GOAL < 0.5, -0.5, 1.5), GOAL)
+    assert goal.min() < 0
+    assert goal.max() > 1
+    moving = begun("lbfgs", rand(1, 3, 3, 4), lambda image: Losses(*[(STEEPNESS * (image - goal).square()).sum()] * 3))
+    start = moving.image.detach().clone()
+    for _ in range(40):
+        moving.step(1)
+        assert 0 <= moving.image.min() <= moving.image.max() <= 1
+    lowest = goal.clamp(0, 1)
+    assert (moving.image - lowest).norm() < 0.15 * (start - lowest).norm()
+
+
+def test_lbfgs_begins_anew_at_each_size() -> None:
+    """What it knew of another valley would lead it astray."""
+    travelled, fresh = begun("lbfgs", rand(1, 3, 3, 4), flat(0.1)), None
+    for _ in range(5):
+        travelled.step(1)
+    travelled.begin((8, 6), flat(0.9))
+    fresh = begun("lbfgs", travelled.image.detach(), flat(0.9))
+    assert travelled.image.shape == (1, 3, 6, 8)
+    for _ in range(5):
+        travelled.step(1)
+        fresh.step(1)
+        assert torch.equal(travelled.image, fresh.image)
+
+
+def test_lbfgs_at_the_bottom_stays_there() -> None:
+    moving = begun("lbfgs", GOAL)
+    for _ in range(3):
+        moving.step(1)
+    torch.testing.assert_close(moving.image, GOAL)
+
+
+def test_lbfgs_keeps_no_state_and_refuses_one() -> None:
+    moving = begun("lbfgs", rand(1, 3, 3, 4))
+    moving.step(1)
+    assert moving.state() == {}
+    assert isinstance(optimiser("lbfgs", rand(1, 3, 3, 4), {}), LBFGS)
+    with pytest.raises(ValueError, match="L-BFGS"):
+        optimiser("lbfgs", rand(1, 3, 3, 4), adam_state())
+
+
+def test_lbfgs_remembers_no_more_than_it_says() -> None:
+    """Each step remembered costs two images."""
+    moving = begun("lbfgs", rand(1, 3, 3, 4), lambda image: Losses(*[(image - GOAL).abs().pow(1.5).sum()] * 3))
+    for _ in range(HISTORY + 10):
+        moving.step(1)
+    assert isinstance(moving, LBFGS)
+    (state,) = moving._optimiser.state.values()
+    assert len(state["old_dirs"]) <= HISTORY
+
+
+# --- Sizes ---
+
+
+def test_an_image_of_that_size_is_left_alone() -> None:
+    image = rand(1, 3, 6, 9)
+    assert resized(image, (9, 6)) is image
+
+
+@pytest.mark.parametrize("size", [(18, 12), (5, 4), (9, 7)])
+def test_an_image_is_resized_without_leaving_what_pixels_can_be(size: tuple[int, int]) -> None:
+    """Bicubic interpolation overshoots at hard edges."""
+    hard = (rand(1, 3, 6, 9) < 0.5).float()
+    found = resized(hard, size)
+    assert found.shape == (1, 3, size[1], size[0])
+    assert 0 <= found.min() <= found.max() <= 1
+    assert found.mean().item() == pytest.approx(hard.mean().item(), abs=0.1)
+
+
+def test_a_plain_image_is_plain_at_any_size() -> None:
+    torch.testing.assert_close(resized(torch.full((1, 3, 6, 9), 0.3), (17, 13)), torch.full((1, 3, 13, 17), 0.3))

@@ -1,0 +1,63 @@
+"""A painting between two steps, as bytes."""
+
+import os
+import pickle
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine.painting.checkpoint import Checkpoint
+
+
+class Evil:
+    """Runs a command when it is unpickled without care."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (self.command,)
+
+
+def checkpoint(height: int = 20, width: int = 30) -> Checkpoint:
+    generator = torch.Generator().manual_seed(6)
+    image, before, first, second = (torch.randn(1, 3, height, width, generator=generator) for _ in range(4))
+    state = {"step": torch.tensor(19.0), "exp_avg": first, "exp_avg_sq": second}
+    return Checkpoint(size=64, scale=1, step=7, elapsed=3.25, image=image, before=before, state=state)
+
+
+def test_nothing_is_lost_on_the_way_through_bytes() -> None:
+    before = checkpoint()
+    after = Checkpoint.from_bytes(before.to_bytes())
+    assert (after.size, after.scale, after.step, after.elapsed) == (64, 1, 7, 3.25)
+    assert list(after.state) == ["step", "exp_avg", "exp_avg_sq"]
+    pairs = [(after.image, before.image), (after.before, before.before)]
+    for one, other in [*pairs, *((after.state[name], before.state[name]) for name in before.state)]:
+        assert torch.equal(one, other)
+        assert one.dtype == torch.float32
+
+
+def test_an_optimiser_without_a_state_is_kept_as_such() -> None:
+    stateless = replace(checkpoint(), state={})
+    assert Checkpoint.from_bytes(stateless.to_bytes()).state == {}
+
+
+def test_its_size_is_48_bytes_a_pixel_with_the_state_of_adam_and_24_without() -> None:
+    small, large = (checkpoint(side, side) for side in (64, 128))
+    pixels = 128**2 - 64**2
+    assert len(large.to_bytes()) - len(small.to_bytes()) == pytest.approx(48 * pixels, rel=0.01)
+    bare = [len(replace(each, state={}).to_bytes()) for each in (small, large)]
+    assert bare[1] - bare[0] == pytest.approx(24 * pixels, rel=0.01)
+
+
+def test_bytes_that_would_run_code_are_refused_and_do_not(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    buffer = BytesIO()
+    torch.save({"scale": Evil(f"touch {trace}")}, buffer)
+    with pytest.raises(pickle.UnpicklingError):
+        Checkpoint.from_bytes(buffer.getvalue())
+    assert not trace.exists()

@@ -1,0 +1,563 @@
+"""Paintings: small, but from decoded pictures to encoded bytes, by the real network."""
+
+import io
+import math
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageChops, ImageOps
+
+from engine.errors import OutOfMemory, PaintingCancelled, PaintingPaused
+from engine.images.codec import Picture, decode, fitted
+from engine.painting import pyramid
+from engine.painting.loop import Pace, paint
+from engine.progress import Stop
+from engine.recipe import Recipe
+from engine.vgg.vgg19 import VGG19, resident
+from tests.engine.images import corpus
+from tests.engine.painted import (
+    ALL,
+    CONTENT,
+    EVERY_STEP,
+    STYLE,
+    Shelf,
+    drained,
+    painted,
+    remade,
+    same_but_for_jpeg,
+    saved_after,
+    shown,
+    style_distance,
+)
+
+
+@pytest.fixture
+def two_scales(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pictures go through 32 and 64 pixels, as large ones do through 256 and 512."""
+    monkeypatch.setattr(pyramid, "COARSEST", 32)
+
+
+# --- What it paints ---
+
+
+def test_painting_lowers_the_loss(network: VGG19) -> None:
+    losses = [event.loss for event in painted(network, steps=25, strength=80).events]
+    assert len(losses) == 25
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_painting_comes_nearer_to_the_style_at_layers_it_does_not_go_by(network: VGG19) -> None:
+    after = painted(network, steps=25, strength=80).image
+    before = style_distance(network, shown(CONTENT), shown(STYLE))
+    assert style_distance(network, after, shown(STYLE)) < 0.7 * before
+
+
+def test_more_strength_is_nearer_to_the_style_and_farther_from_the_content(network: VGG19) -> None:
+    paintings = [painted(network, steps=15, strength=strength) for strength in (1, 5, 20, 50)]
+    to_style = [style_distance(network, each.image, shown(STYLE)) for each in paintings]
+    to_content = [each.events[-1].content_loss for each in paintings]
+    assert to_style == sorted(to_style, reverse=True)
+    assert to_content == sorted(to_content)
+    assert to_style[-1] < 0.85 * to_style[0]
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_no_strength_gives_the_content_back_to_the_pixel_at_once(network: VGG19) -> None:
+    result = painted(network, strength=0, noise=0.5)
+    assert result.image.tobytes() == shown(CONTENT).tobytes()
+    assert result.events == []
+    assert result.result.ending == "finished"
+
+
+def test_a_style_weight_of_nothing_is_no_strength(network: VGG19) -> None:
+    assert painted(network, style_weight=0).result.picture == painted(network, strength=0).result.picture
+
+
+def test_the_loss_is_made_of_its_parts(network: VGG19) -> None:
+    """The style's weight is divided by what its loss is for the content as it is, which no weight changes."""
+    colourful = Picture(Image.merge("RGB", [Image.effect_noise((96, 64), 80) for _ in range(3)]))
+
+    def factors(style_weight: float) -> list[float]:
+        events = painted(
+            network, styles=[colourful], strength=50, content_weight=0.5, style_weight=style_weight, steps=4
+        ).events
+        return [(event.loss - 0.5 * event.content_loss) / event.style_loss for event in events]
+
+    once, twice = factors(1), factors(2)
+    assert once == pytest.approx([once[0]] * 4, rel=1e-3)
+    assert twice == pytest.approx([2 * once[0]] * 4, rel=1e-3)
+    start = painted(network, styles=[colourful], noise=0, strength=50, steps=1).events[0]
+    assert start.loss == pytest.approx(5, rel=1e-3)
+
+
+def test_the_contents_colours_can_be_kept(network: VGG19) -> None:
+    """The style is yellow and blue throughout; the content grey."""
+    grey = Picture(ImageOps.grayscale(corpus.scene()).convert("RGB"))
+    kept, taken = (painted(network, grey, colours=colours, strength=80).pixels for colours in ("content", "style"))
+    assert np.ptp(kept, axis=2).mean() < 2
+    assert np.ptp(taken, axis=2).mean() > 10
+
+
+def test_a_preview_has_the_colours_that_the_result_will_have(network: VGG19) -> None:
+    grey = Picture(ImageOps.grayscale(corpus.scene()).convert("RGB"))
+    last = painted(network, grey, pace=ALL, colours="content", steps=4).events[-1]
+    assert last.preview is not None
+    assert np.ptp(np.asarray(Image.open(io.BytesIO(last.preview)), dtype=np.float64), axis=2).mean() < 4
+
+
+# --- Several styles ---
+
+RED, BLUE = (
+    Picture(
+        Image.composite(Image.new("RGB", (64, 64), colour), STYLE.rgb.resize((64, 64)), Image.new("L", (64, 64), 200))
+    )
+    for colour in ("red", "blue")
+)
+
+
+def test_styles_are_blended_by_their_shares(network: VGG19) -> None:
+    """The more a style's share, the more of its colour."""
+    reds = []
+    for shares in ((0, 1), (1, 1), (1, 0)):
+        pixels = painted(network, styles=[RED, BLUE], style_shares=shares, strength=90, steps=25).pixels
+        reds.append((pixels[..., 0] - pixels[..., 2]).mean())
+    assert reds[0] + 4 < reds[1] < reds[2] - 4
+
+
+def test_without_shares_all_styles_count_the_same(network: VGG19) -> None:
+    one = painted(network, styles=[RED, BLUE], steps=4)
+    other = painted(network, styles=[RED, BLUE], steps=4, style_shares=(2, 2))
+    assert one.result.picture == other.result.picture
+
+
+def test_the_same_style_twice_is_the_style(network: VGG19) -> None:
+    once, twice = painted(network, steps=6), painted(network, styles=[STYLE, STYLE], steps=6)
+    assert abs(once.pixels - twice.pixels).mean() < 1
+
+
+def test_a_share_for_each_style_is_needed(network: VGG19) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        painted(network, styles=[RED, BLUE], style_shares=(1,))
+
+
+def test_a_picture_in_its_own_style_stays_as_it_is(network: VGG19) -> None:
+    assert painted(network, styles=[CONTENT], strength=100).image.tobytes() == shown(CONTENT).tobytes()
+
+
+# --- The same again ---
+
+
+@pytest.mark.usefixtures("two_scales")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_same_recipe_gives_the_same_bytes_and_another_seed_gives_others(precision: str) -> None:
+    network = resident("embedded", torch.device("cpu"), getattr(torch, precision))
+    first, again, other = (painted(network, seed=seed, steps=6).result.picture for seed in (7, 7, 8))
+    assert first == again
+    assert first != other
+
+
+def test_how_often_a_painting_tells_does_not_change_it(network: VGG19) -> None:
+    assert painted(network, pace=ALL, save=Shelf().save).result.picture == painted(network, pace=Pace()).result.picture
+
+
+@pytest.mark.usefixtures("two_scales")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_painting_goes_on_from_any_checkpoint_to_the_same_bytes(precision: str) -> None:
+    network = resident("embedded", torch.device("cpu"), getattr(torch, precision))
+    recipe = Recipe(size=64, steps=7, noise=0.1)
+    shelf = Shelf()
+    whole = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, save=shelf.save))
+    assert [event.scale for event in whole.events] == [32] * 4 + [64] * 3
+    checkpoints = [event.checkpoint for event in whole.events]
+    assert checkpoints.pop() is None  # nothing is left to go on with
+    for done, checkpoint in enumerate(checkpoints, 1):
+        assert checkpoint is not None
+        rest = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=shelf[checkpoint]))
+        assert [event.step for event in rest.events] == list(range(done + 1, 8))
+        assert [event.loss for event in rest.events] == [event.loss for event in whole.events[done:]]
+        assert rest.result.picture == whole.result.picture
+        assert rest.result.steps == 7
+        assert rest.events[0].elapsed > whole.events[done - 1].elapsed
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_a_painting_can_be_interrupted_again_and_again(network: VGG19) -> None:
+    recipe = Recipe(size=64, steps=6)
+    shelf = Shelf()
+    resume = None
+    for _ in range(5):
+        name = next(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=resume, save=shelf.save)).checkpoint
+        assert name is not None
+        resume = shelf[name]
+    end = drained(paint(CONTENT, [STYLE], recipe, network, resume=resume))
+    assert end.result.picture == painted(network, steps=6).result.picture
+
+
+@pytest.mark.usefixtures("two_scales")
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda checkpoint: b"",
+        lambda checkpoint: b"no checkpoint",
+        lambda checkpoint: checkpoint[: len(checkpoint) // 2],
+        lambda checkpoint: checkpoint[:100] + bytes(200) + checkpoint[300:],
+        lambda checkpoint: remade(checkpoint, scale=2),
+        lambda checkpoint: remade(checkpoint, scale=-1),
+        lambda checkpoint: remade(checkpoint, scale="first"),
+        lambda checkpoint: remade(checkpoint, scale=1),  # whose size is another
+        lambda checkpoint: remade(checkpoint, step=4),
+        lambda checkpoint: remade(checkpoint, step=0),
+        lambda checkpoint: remade(checkpoint, elapsed=float("nan")),
+        lambda checkpoint: remade(checkpoint, image=torch.zeros(1, 3, 21, 30)),
+        lambda checkpoint: remade(checkpoint, image=torch.full((1, 3, 21, 32), float("nan"))),
+        lambda checkpoint: remade(checkpoint, before=torch.zeros(1, 3, 21, 32, dtype=torch.float64)),
+        lambda checkpoint: remade(checkpoint, before=None),
+        lambda checkpoint: remade(checkpoint, state={}),
+        lambda checkpoint: remade(checkpoint, state=None),
+        lambda checkpoint: remade(checkpoint, size=65),
+        lambda checkpoint: remade(checkpoint, size=20),
+    ],
+)
+def test_a_checkpoint_that_can_not_be_used_begins_the_painting_anew(
+    spoil: Callable[[bytes], bytes], network: VGG19, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = Recipe(size=64, steps=6)
+    usable = saved_after(2, network, recipe)
+    assert drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=usable)).events[0].step == 3
+    assert not caplog.records
+    anew = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=spoil(usable)))
+    assert anew.events[0].step == 1
+    assert anew.result.picture == painted(network, steps=6).result.picture
+    assert "begins anew" in caplog.text
+
+
+def test_a_checkpoint_of_another_painting_is_not_gone_on_with(network: VGG19) -> None:
+    foreign = saved_after(2, network, Recipe(size=64, steps=6), Picture(corpus.scene(64, 96)))
+    assert drained(paint(CONTENT, [STYLE], Recipe(size=64, steps=6), network, resume=foreign)).events[0].step == 1
+
+
+def test_a_checkpoint_that_can_not_be_kept_stops_nothing(network: VGG19) -> None:
+    end = drained(paint(CONTENT, [STYLE], Recipe(size=64, steps=4), network, pace=ALL, save=lambda _: None))
+    assert [event.checkpoint for event in end.events] == [None] * 4
+    assert end.result.picture == painted(network, steps=4).result.picture
+
+
+# --- What it tells ---
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_progress_counts_each_step_and_never_goes_back(network: VGG19) -> None:
+    events = painted(network, steps=9, pace=ALL).events
+    assert [event.step for event in events] == list(range(1, 10))
+    assert {event.steps for event in events} == {9}
+    assert [event.scale for event in events] == [32] * 5 + [64] * 4
+    assert all(one.elapsed < other.elapsed for one, other in pairwise(events))
+    assert events[0].remaining > 0
+    assert events[-1].remaining == 0
+    assert all(math.isfinite(event.loss) and event.loss > 0 for event in events)
+
+
+def test_a_hurried_painting_tells_its_first_and_its_last_step(network: VGG19) -> None:
+    events = painted(network, steps=5, pace=Pace(progress=3600, checkpoint=3600), save=Shelf().save).events
+    assert [event.step for event in events] == [1, 5]
+    assert {event.checkpoint for event in events} == {None}
+
+
+def test_progress_names_the_device_and_says_what_a_step_takes(network: VGG19) -> None:
+    events = painted(network, steps=6, pace=ALL).events
+    assert {event.device for event in events} == {"CPU with 1 threads"}
+    seconds = [event.step_seconds for event in events]
+    for one, event in zip(seconds, events, strict=True):
+        assert one is not None
+        assert 0 < one < event.elapsed
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_a_preview_is_a_jpeg_of_the_final_size_from_the_first_step_on(network: VGG19) -> None:
+    events = painted(network, Picture(corpus.scene(90, 64)), steps=4, pace=ALL).events
+    for event in events:
+        assert event.preview is not None
+        preview = Image.open(io.BytesIO(event.preview))
+        assert (preview.format, preview.size) == ("JPEG", (64, 46))
+
+
+def test_the_last_preview_is_the_result(network: VGG19) -> None:
+    end = painted(network, steps=3, pace=ALL)
+    preview = end.events[-1].preview
+    assert preview is not None
+    assert same_but_for_jpeg(preview, end.image)
+
+
+def test_previews_and_checkpoints_can_be_left_out(network: VGG19) -> None:
+    events = painted(network, steps=3, pace=EVERY_STEP, save=None).events
+    assert {(event.preview, event.checkpoint) for event in events} == {(None, None)}
+
+
+# --- What it ends as ---
+
+
+def test_the_result_is_a_bare_png_with_the_recipe_beside_it(network: VGG19) -> None:
+    end = painted(network, steps=2, seed=5)
+    result = end.result
+    assert (result.format, end.image.format, end.image.mode) == ("png", "PNG", "RGB")
+    assert (result.width, result.height) == end.image.size == (64, 43)
+    assert end.image.info == {}
+    assert (result.recipe, result.steps, result.ending) == (Recipe(size=64, steps=2, seed=5), 2, "finished")
+    assert result.seconds >= end.events[-1].elapsed
+
+
+def test_alpha_is_kept_and_scaled_along(network: VGG19) -> None:
+    alpha = Image.linear_gradient("L").resize((96, 64))
+    end = painted(network, Picture(CONTENT.rgb, alpha), steps=2)
+    assert end.image.mode == "RGBA"
+    assert end.image.size == (64, 43)
+    difference = ImageChops.difference(end.image.getchannel("A"), alpha.resize((64, 43)))
+    assert np.asarray(difference).max() <= 3
+    assert end.image.convert("RGB").tobytes() == painted(network, steps=2).image.tobytes()
+
+
+def test_a_result_says_which_pictures_were_truncated(network: VGG19) -> None:
+    cut = replace(STYLE, shown=0.75)
+    assert painted(network, CONTENT, (STYLE, cut), steps=1).result.shown == (None, None, 0.75)
+    assert painted(network, CONTENT, (STYLE, STYLE), steps=1).result.shown == ()
+
+
+def test_a_result_over_the_limit_is_a_jpeg_within_it(network: VGG19) -> None:
+    whole = painted(network, steps=2).result
+    limited = painted(network, steps=2, max_bytes=len(whole.picture) - 1).result
+    assert (whole.format, limited.format) == ("png", "jpeg")
+    assert len(limited.picture) < len(whole.picture)
+    assert decode(limited.picture).rgb.size == (64, 43)
+
+
+# --- How it is stopped ---
+
+
+def test_a_painting_that_is_told_to_finish_keeps_the_picture_so_far(network: VGG19) -> None:
+    stop = Stop()
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), network, stop, pace=ALL)
+    events = [next(painting) for _ in range(4)]
+    stop.finish()
+    end = drained(painting)
+    assert (end.result.ending, end.result.steps) == ("stopped", 4)
+    assert end.events == []
+    preview = events[-1].preview
+    assert preview is not None
+    assert same_but_for_jpeg(preview, end.image)
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_a_painting_that_finishes_at_a_coarse_scale_has_its_full_size(network: VGG19) -> None:
+    stop = Stop()
+    stop.finish()
+    end = painted(network, steps=10_000, stop=stop)
+    assert (end.result.ending, end.result.steps) == ("stopped", 1)
+    assert [event.scale for event in end.events] == [32]
+    assert end.image.size == (64, 43)
+
+
+def test_a_painting_that_is_told_to_finish_within_its_last_step_is_finished(network: VGG19) -> None:
+    stop = Stop()
+    stop.finish()
+    assert painted(network, steps=1, stop=stop).result.ending == "finished"
+
+
+def test_a_cancelled_painting_takes_no_further_step(network: VGG19) -> None:
+    stop = Stop()
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), network, stop, pace=EVERY_STEP)
+    next(painting)
+    stop.cancel()
+    with pytest.raises(PaintingCancelled):
+        next(painting)
+
+
+@pytest.mark.usefixtures("two_scales")
+@pytest.mark.parametrize("steps", [1, 4, 5])
+def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, network: VGG19) -> None:
+    recipe, shelf, stop = Recipe(size=64, steps=8), Shelf(), Stop()
+    painting = paint(CONTENT, [STYLE], recipe, network, stop, pace=EVERY_STEP, save=shelf.save)
+    for _ in range(steps):
+        assert next(painting).checkpoint is None  # none is due for seconds
+    stop.pause()
+    event = next(painting)
+    assert event.step == steps + 1
+    with pytest.raises(PaintingPaused):
+        next(painting)
+    assert event.checkpoint is not None
+    rest = drained(paint(CONTENT, [STYLE], recipe, network, pace=EVERY_STEP, resume=shelf[event.checkpoint]))
+    assert [event.step for event in rest.events] == list(range(steps + 2, 9))
+    assert rest.result.picture == painted(network, steps=8).result.picture
+
+
+def test_a_painting_that_is_paused_within_its_last_step_is_finished(network: VGG19) -> None:
+    stop = Stop()
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), network, stop, pace=EVERY_STEP)
+    next(painting), next(painting)
+    stop.pause()
+    assert drained(painting).result.ending == "finished"
+
+
+def test_a_painting_that_is_paused_before_its_first_step_takes_none(network: VGG19) -> None:
+    stop, shelf = Stop(), Shelf()
+    stop.pause()
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), network, stop, pace=ALL, save=shelf.save)
+    with pytest.raises(PaintingPaused):
+        next(painting)
+    assert not shelf
+
+
+def test_a_pause_whose_checkpoint_can_not_be_kept_is_a_pause(network: VGG19) -> None:
+    stop = Stop()
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=9), network, stop, pace=EVERY_STEP, save=lambda _: None)
+    next(painting)
+    stop.pause()
+    assert next(painting).checkpoint is None
+    with pytest.raises(PaintingPaused):
+        next(painting)
+
+
+def test_another_thread_cancels_a_painting_that_tells_nothing(network: VGG19) -> None:
+    """By a step that has begun, and long before the next progress."""
+    stop, begun = Stop(), threading.Event()
+    checks = 0
+
+    def asked() -> bool:
+        nonlocal checks
+        checks += 1
+        if checks > 100:  # some steps on
+            begun.set()
+        return False
+
+    stop = Stop(asked)
+    ended: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            painted(network, steps=10_000, pace=Pace(progress=3600, preview=None), stop=stop)
+        except PaintingCancelled as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(60)
+    stop.cancel()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert len(ended) == 1
+
+
+@pytest.mark.parametrize("check", [1, 20, 60, 80, 100])
+def test_cancelling_ends_the_step_between_two_layers(check: int, network: VGG19) -> None:
+    """Whether content or style are looked at, or the painting goes forwards or backwards."""
+    checks = 0
+
+    def asked() -> bool:
+        nonlocal checks
+        checks += 1
+        return checks >= check
+
+    with pytest.raises(PaintingCancelled):
+        painted(network, steps=10_000, stop=Stop(asked))
+    assert checks == check
+
+
+# --- Odd pictures ---
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((320, 40), (128, 16)), ((40, 320), (16, 128)), ((50, 50), (64, 64)), ((64, 33), (64, 33))]
+)
+def test_any_aspect_is_painted(size: tuple[int, int], expected: tuple[int, int], network: VGG19) -> None:
+    end = painted(network, Picture(corpus.scene(*size)), [Picture(corpus.stripes(*size[::-1]))], steps=3, pace=ALL)
+    assert end.image.size == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "longer_side", "expected"),
+    [((400, 300), 64, (64, 48)), ((3, 4), 200, (150, 200)), ((800, 100), 64, (128, 16)), ((100, 800), 64, (16, 128))],
+)
+def test_sizes_are_fitted_to_the_longer_side(
+    size: tuple[int, int], longer_side: int, expected: tuple[int, int]
+) -> None:
+    assert fitted(size, longer_side) == expected
+
+
+# --- Memory ---
+
+STARVED = """
+import re, resource
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from engine.painting.loop import paint
+from engine.images.codec import Picture
+from engine.recipe import Recipe
+from engine.vgg.vgg19 import resident
+
+torch.set_num_threads(1)
+network = resident("embedded", torch.device("cpu"), torch.float32)
+picture = Picture(Image.effect_noise((96, 96), 90).convert("RGB"))
+
+
+def painted(size):
+    painting = paint(picture, [picture], Recipe(size=size, steps=1), network)
+    while True:
+        try:
+            next(painting)
+        except StopIteration as end:
+            return end.value
+
+
+painted(64)
+held = int(re.search(r"VmData:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (held + 200 * 2**20, resource.RLIM_INFINITY))
+result = painted(2048)
+print(result.recipe.size, result.width, result.height, result.steps, result.ending)
+print(painted(64).recipe.size)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux limits the data of a process.")
+def test_too_little_memory_makes_a_smaller_picture_and_the_process_goes_on() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STARVED], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
+    )
+    first, second = done.stdout.splitlines()
+    size, width, height, steps, ending = first.split()
+    assert 64 <= int(size) < 2048
+    assert (width, height, steps, ending) == (size, size, "1", "finished")
+    assert second == "64"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")]
+)
+def test_the_memory_of_other_allocators_is_told_too(
+    error: Exception, network: VGG19, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def features(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(network, "features", features)
+    with pytest.raises(OutOfMemory) as told:
+        painted(network)
+    assert told.value.size == 64
+
+
+def test_other_errors_of_torch_stay_what_they_are(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
+    def features(*_: object, **__: object) -> None:
+        raise RuntimeError("expected scalar type Float but found Half")
+
+    monkeypatch.setattr(network, "features", features)
+    with pytest.raises(RuntimeError, match="scalar type"):
+        painted(network)

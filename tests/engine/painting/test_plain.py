@@ -1,0 +1,85 @@
+"""Pictures with plain areas, as content, as style and as both: neither noise nor hues come out of nothing."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from engine.images.codec import Picture
+from engine.vgg.vgg19 import VGG19, resident
+from tests.engine.painted import CONTENT, STYLE, grain, levels, painted, shown, style_distance
+
+
+def plain(*colour: int) -> Picture:
+    return Picture(Image.new("RGB", (64, 64), colour))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("colour", ["black", "white", "grey", "red"])
+def test_a_plain_style_gives_a_picture_and_no_noise(colour: str, precision: str) -> None:
+    network = resident("embedded", torch.device("cpu"), getattr(torch, precision))
+    plain = Picture(Image.new("RGB", (64, 64), colour))
+    end = painted(network, styles=[plain], steps=20)
+    losses = [event.loss for event in end.events]
+    assert all(math.isfinite(loss) for loss in losses)
+    assert losses[-1] < losses[0]
+    assert grain(end.pixels) < 15
+
+
+@pytest.mark.parametrize("colour", ["black", "white", "grey"])
+def test_a_plain_content_takes_the_style(colour: str, network: VGG19) -> None:
+    plain = Picture(Image.new("RGB", (64, 64), colour))
+    end = painted(network, plain, steps=25, strength=80)
+    assert all(math.isfinite(event.loss) for event in end.events)
+    before = style_distance(network, plain.rgb, shown(STYLE))
+    assert style_distance(network, end.image, shown(STYLE)) < before
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
+@pytest.mark.parametrize("strength", [30, 100])
+@pytest.mark.parametrize("colour", [(100, 100, 100), (200, 40, 40), (0, 0, 0)])
+def test_a_plain_picture_in_its_own_style_stays_plain(
+    colour: tuple[int, int, int], strength: float, optimiser: str, network: VGG19
+) -> None:
+    end = painted(network, plain(*colour), [plain(*colour)], strength=strength, optimiser=optimiser)
+    assert abs(end.pixels - colour).max() <= 1
+
+
+def test_grain_that_hardly_shows_is_no_texture(network: VGG19) -> None:
+    """It stays, and is not worked up to spots."""
+    levels = 100 + 2 * np.random.default_rng(0).standard_normal((64, 64, 3))
+    content = Picture(Image.fromarray(levels.round().astype(np.uint8)))
+    end = painted(network, content, [plain(100, 100, 100)], strength=100, steps=30)
+    assert abs(end.pixels.mean(axis=(0, 1)) - 100).max() < 1
+    assert end.pixels.std() < 2.5
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
+def test_a_photo_in_a_plain_style_takes_its_colour_everywhere(optimiser: str, network: VGG19) -> None:
+    """Each quarter of it: colours that are opposite in hue would have the right mean, too."""
+    end = painted(network, styles=[plain(100, 100, 100)], strength=100, steps=40, optimiser=optimiser)
+    height, width = end.pixels.shape[0] // 2, end.pixels.shape[1] // 2
+    for top, left in ((0, 0), (0, width), (height, 0), (height, width)):
+        assert abs(end.pixels[top : top + height, left : left + width].mean(axis=(0, 1)) - 100).max() < 3
+
+
+def test_a_photo_in_a_little_of_a_plain_style_is_a_photo(network: VGG19) -> None:
+    end = painted(network, styles=[plain(100, 100, 100)], strength=20, steps=30)
+    there = levels(shown(CONTENT))
+    assert np.corrcoef(end.pixels.mean(axis=2).ravel(), there.mean(axis=2).ravel())[0, 1] > 0.9
+    assert end.pixels.std() > 0.4 * there.std()
+
+
+def test_from_noise_the_way_is_long_to_a_plain_style_too(network: VGG19) -> None:
+    grey = plain(100, 100, 100)
+    end = painted(network, grey, [grey], start="noise", strength=100, steps=30)
+    assert end.pixels.std() < 25
+
+
+def test_plain_on_plain_has_no_frame(network: VGG19) -> None:
+    plain = Picture(Image.new("RGB", (64, 64), (128, 128, 128)))
+    pixels = painted(network, plain, [plain], noise=0, steps=10).pixels
+    assert abs(pixels[:3].mean() - pixels[20:44, 20:44].mean()) < 4
+    assert abs(pixels[:, -3:].mean() - pixels[20:44, 20:44].mean()) < 4

@@ -1,0 +1,128 @@
+"""Coarse to fine, for any size and number of steps."""
+
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.painting.pyramid import (
+    COARSEST,
+    LEARNING_RATE,
+    detail_factor,
+    first_learning_rate,
+    learning_rate,
+    scales,
+    style_factor,
+)
+from engine.recipe import LARGEST_SIZE, SMALLEST_SIZE
+
+sizes = st.integers(SMALLEST_SIZE, LARGEST_SIZE)
+counts = st.integers(1, 10_000)
+
+
+@given(sizes, counts)
+def test_the_steps_add_up_and_each_scale_has_some(size: int, steps: int) -> None:
+    found = scales(size, steps)
+    assert sum(each.steps for each in found) == steps
+    assert all(each.steps >= 1 for each in found)
+
+
+@given(sizes, counts)
+def test_the_sizes_double_up_to_the_wanted_one(size: int, steps: int) -> None:
+    found = [each.size for each in scales(size, steps)]
+    assert found[-1] == size
+    assert all(finer // 2 == coarser for coarser, finer in pairwise(found))
+    assert all(each >= min(size, COARSEST) for each in found)
+
+
+@given(sizes, st.integers(10, 10_000))
+def test_with_steps_enough_the_coarsest_scale_can_not_be_halved(size: int, steps: int) -> None:
+    assert scales(size, steps)[0].size < 2 * COARSEST
+
+
+@given(sizes, counts)
+def test_coarse_scales_weigh_the_style_less(size: int, steps: int) -> None:
+    found = [each.style_factor for each in scales(size, steps)]
+    assert found[-1] == 1
+    assert all(finer == 2 * coarser for coarser, finer in pairwise(found))
+
+
+@given(sizes, counts)
+def test_the_steps_are_shared_evenly_and_the_coarsest_scale_takes_the_rest(size: int, steps: int) -> None:
+    first, *others = (each.steps for each in scales(size, steps))
+    assert len(set(others)) <= 1
+    assert all(0 <= first - each <= len(others) for each in others)
+
+
+@pytest.mark.parametrize(
+    ("size", "steps", "expected"),
+    [
+        (64, 5, [(64, 5)]),
+        (383, 9, [(383, 9)]),
+        (384, 9, [(192, 5), (384, 4)]),
+        (1024, 10, [(256, 4), (512, 3), (1024, 3)]),
+        (1024, 2, [(512, 1), (1024, 1)]),
+        (1024, 1, [(1024, 1)]),
+    ],
+)
+def test_schedules_worked_out_by_hand(size: int, steps: int, expected: list[tuple[int, int]]) -> None:
+    assert [(each.size, each.steps) for each in scales(size, steps)] == expected
+
+
+@given(st.integers(1, 2_000))
+def test_the_learning_rate_starts_high_and_only_falls(steps: int) -> None:
+    high, low = LEARNING_RATE
+    rates = [learning_rate(step, steps, high) for step in range(steps)]
+    assert rates[0] == pytest.approx(high)
+    assert all(before > after for before, after in pairwise(rates))
+    assert all(low <= rate <= high for rate in rates)
+
+
+def test_half_way_the_learning_rate_is_half_way() -> None:
+    assert learning_rate(50, 100, 0.04) == pytest.approx((0.04 + LEARNING_RATE[1]) / 2)
+    assert learning_rate(100, 100, 0.04) == pytest.approx(LEARNING_RATE[1])
+
+
+def test_less_style_takes_shorter_steps_but_never_shorter_than_the_last() -> None:
+    rates = [first_learning_rate(strength) for strength in range(101)]
+    assert rates == sorted(rates)
+    assert rates[100] == LEARNING_RATE[0]
+    assert rates[50] == pytest.approx(LEARNING_RATE[0] / 2)
+    assert rates[0] > LEARNING_RATE[1]
+
+
+@given(st.floats(0, 100), st.floats(0, 100))
+def test_more_strength_weighs_the_style_more(one: float, other: float) -> None:
+    weaker, stronger = sorted((one, other))
+    assert style_factor(weaker) <= style_factor(stronger)
+    if weaker > 0 and stronger - weaker > 0.01:
+        assert style_factor(weaker) < style_factor(stronger)
+
+
+def test_no_strength_is_no_style_at_all_and_the_rest_is_as_described() -> None:
+    assert style_factor(0) == 0
+    assert style_factor(1e-9) == pytest.approx(0.1, rel=0.1)
+    assert style_factor(50) == pytest.approx(5)
+    assert style_factor(100) == pytest.approx(230, rel=0.05)
+
+
+@given(st.floats(1, 70))
+def test_thirty_more_is_ten_times_the_weight(strength: float) -> None:
+    assert math.isclose(style_factor(strength + 30), 10 * style_factor(strength), rel_tol=1e-9)
+
+
+@given(st.floats(0, 100), st.floats(0, 100))
+def test_more_detail_weighs_edges_and_self_similarity_more(one: float, other: float) -> None:
+    less, more = sorted((one, other))
+    assert detail_factor(less) <= detail_factor(more)
+    if less > 0 and more - less > 0.01:
+        assert detail_factor(less) < detail_factor(more)
+
+
+def test_no_detail_is_none_at_all_and_the_rest_is_as_described() -> None:
+    assert detail_factor(0) == 0
+    assert detail_factor(1e-9) == pytest.approx(0.1, rel=0.01)
+    assert detail_factor(50) == pytest.approx(1)
+    assert detail_factor(100) == pytest.approx(10)

@@ -1,0 +1,384 @@
+"""What a recipe can say, and that each of it is seen in the painting."""
+
+import gc
+import weakref
+from collections.abc import Callable, Collection
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from engine.errors import OutOfMemory
+from engine.images.codec import Picture
+from engine.images.colour import oklab
+from engine.losses.objective import Objective
+from engine.losses.structure import self_similarity
+from engine.painting import loop as painting_module
+from engine.painting import pyramid
+from engine.painting.loop import paint
+from engine.painting.pyramid import Scale
+from engine.painting.targets import Sources
+from engine.recipe import Layer, Recipe
+from engine.vgg.vgg19 import VGG19
+from tests.engine.images import corpus
+from tests.engine.painted import (
+    ALL,
+    CONTENT,
+    STYLE,
+    Array,
+    Shelf,
+    drained,
+    grain,
+    images,
+    layer_distances,
+    levels,
+    painted,
+    shown,
+    style_distance,
+    tensor,
+)
+
+FIVE: tuple[Layer, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+# --- How much, and of what ---
+
+
+def test_the_whole_range_of_strength_comes_ever_nearer_to_the_style(network: VGG19) -> None:
+    to_style = [
+        style_distance(network, painted(network, steps=20, strength=strength).image, shown(STYLE))
+        for strength in (0, 10, 30, 50, 75, 100)
+    ]
+    assert to_style[:-1] == sorted(to_style[:-1], reverse=True)
+    assert to_style[-1] < 1.03 * to_style[-2]  # so few steps of so small a picture can't tell them apart
+    assert to_style[-1] < 0.55 * to_style[0]
+
+
+def test_dynamic_weights_pull_at_the_layer_that_lags(network: VGG19) -> None:
+    def worst(**fields: Any) -> float:
+        end = painted(network, steps=30, strength=90, **fields)
+        return max(layer_distances(network, end.image, shown(STYLE), FIVE).values())
+
+    assert worst(balance="dynamic") < worst(balance="fixed")
+
+
+def test_a_layer_with_more_weight_comes_nearer(network: VGG19) -> None:
+    def distance(weight: float) -> float:
+        layers = dict.fromkeys(FIVE, 1.0) | {"relu3_1": weight}
+        end = painted(network, steps=20, style_layers=layers)
+        return layer_distances(network, end.image, shown(STYLE), ["relu3_1"])["relu3_1"]
+
+    assert distance(10) < distance(0.1)
+
+
+def edges_of(image: Tensor) -> Array:
+    """Second differences across, of squares of four pixels."""
+    grey = image[0].mean(dim=0).numpy()[:40, :64]
+    squares: Array = grey.reshape(10, 4, 16, 4).mean(axis=(1, 3)).astype(np.float64)
+    return np.diff(squares, 2)
+
+
+def test_detail_holds_edges_and_relations_to_the_contents(network: VGG19) -> None:
+    def strayed(detail: float) -> tuple[float, float]:
+        image = tensor(painted(network, steps=20, strength=80, detail=detail).image)
+        content = tensor(shown(CONTENT))
+        edges = edges_of(image) - edges_of(content)
+        with torch.no_grad():
+            ours, theirs = (
+                self_similarity(network.features(each, ["relu3_4"])["relu3_4"]) for each in (image, content)
+            )
+        return float(abs(edges).mean()), float((ours - theirs).abs().mean())
+
+    less, more = strayed(0), strayed(100)
+    assert more[0] < less[0]
+    assert more[1] < less[1]
+
+
+def test_total_variation_smooths(network: VGG19) -> None:
+    assert grain(painted(network, total_variation=20).pixels) < 0.8 * grain(painted(network).pixels)
+
+
+# --- Strokes ---
+
+
+def width_of_strokes(pixels: Array) -> float:
+    """The distance at which a picture is half as like itself as it is at once, in pixels, across and down."""
+    grey = pixels.mean(axis=2) - pixels.mean()
+    spectrum = abs(np.fft.fft2(grey)) ** 2
+    alike = np.fft.ifft2(spectrum).real
+    alike /= alike[0, 0]
+    both = (alike[0, :20] + alike[:20, 0]) / 2
+    return float(np.argmax(both < 0.5)) + float(both[both >= 0.5].sum() / 100)
+
+
+def test_larger_strokes_are_wider(network: VGG19) -> None:
+    plain = Picture(Image.new("RGB", (64, 64), "grey"))
+    widths = [
+        width_of_strokes(painted(network, plain, steps=40, strength=100, noise=0.2, stroke=stroke).pixels)
+        for stroke in (0.5, 1, 2)
+    ]
+    assert widths[0] < widths[2]
+
+
+class Noted:
+    """A network that notes what it looks at."""
+
+    def __init__(self, network: VGG19) -> None:
+        self._network = network
+        self.sizes: list[tuple[int, int]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)
+
+    def features(
+        self, image: Tensor, layers: Collection[Layer], check: Callable[[], None], **options: Any
+    ) -> dict[Layer, Tensor]:
+        self.sizes.append((image.shape[-1], image.shape[-2]))
+        return self._network.features(image, layers, check, **options)
+
+
+@pytest.mark.parametrize(("size", "stroke", "side"), [(64, 1, 64), (128, 1, 128), (128, 0.5, 64), (64, 2, 128)])
+def test_a_style_is_looked_at_in_proportion_to_the_painting(
+    size: int, stroke: float, side: int, network: VGG19
+) -> None:
+    noted: Any = Noted(network)
+    square = Picture(corpus.stripes(200, 200))
+    painted(noted, styles=[square], size=size, stroke=stroke, steps=1)
+    assert (side, side) in noted.sizes
+
+
+# --- Colours ---
+
+
+def palette(pixels: Array) -> Array:
+    """The mean colour in Oklab."""
+    found: Array = oklab(torch.from_numpy(pixels / 255).permute(2, 0, 1)[None]).mean(dim=(0, 2, 3)).numpy()
+    return found
+
+
+def test_matched_colours_are_the_contents_palette_in_the_styles_strokes(network: VGG19) -> None:
+    content = palette(levels(shown(CONTENT)))
+    mask = Image.new("L", STYLE.rgb.size, 140)
+    red = Picture(Image.composite(Image.new("RGB", STYLE.rgb.size, "red"), STYLE.rgb, mask))
+    ends = {
+        colours: painted(network, styles=[red], steps=30, strength=90, colours=colours)
+        for colours in ("style", "matched", "content")
+    }
+    away = {colours: float(np.linalg.norm(palette(end.pixels) - content)) for colours, end in ends.items()}
+    assert away["matched"] < 0.5 * away["style"]
+    # Place by place it is free, where `content` is not.
+    chroma = {
+        colours: oklab(tensor(end.image))[:, 1:] - oklab(tensor(shown(CONTENT)))[:, 1:] for colours, end in ends.items()
+    }
+    assert chroma["matched"].norm() > 2 * chroma["content"].norm()
+
+
+# --- Where it starts, and how it goes ---
+
+
+def test_it_starts_from_the_content_from_its_palette_changed_or_from_noise(network: VGG19) -> None:
+    content = tensor(shown(CONTENT))
+    first = {
+        start: images(network, 1, start=start, noise=0)[0].sub(content).abs().mean().item()
+        for start in ("content", "matched", "noise")
+    }
+    assert first["content"] < first["matched"] < first["noise"]
+    one, same, other = (images(network, 1, start="noise", seed=seed)[0] for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_lbfgs_comes_lower_than_adam_in_as_many_steps(network: VGG19) -> None:
+    adam, lbfgs = (painted(network, steps=30, strength=80, optimiser=name).losses for name in ("adam", "lbfgs"))
+    assert lbfgs[-1] < adam[-1]
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
+def test_each_optimiser_gives_the_same_bytes_again(optimiser: str, network: VGG19) -> None:
+    first, again = (painted(network, optimiser=optimiser, steps=8).result.picture for _ in range(2))
+    assert first == again
+
+
+def test_lbfgs_goes_on_from_a_checkpoint(network: VGG19) -> None:
+    shelf = Shelf()
+    whole = painted(network, optimiser="lbfgs", steps=12, pace=ALL, save=shelf.save)
+    rest = painted(network, optimiser="lbfgs", steps=12, resume=list(shelf.values())[5])
+    assert rest.events[0].step == 7
+    assert rest.losses[0] == pytest.approx(whole.losses[6], rel=0.01)
+    assert rest.losses[-1] < rest.losses[0]
+
+
+@pytest.mark.parametrize("fields", [{"pooling": "average"}, {"content_layers": {"conv4_2": 1}}, {"noise": 0.2}])
+def test_other_layers_pooling_and_noise_make_another_picture(fields: dict[str, Any], network: VGG19) -> None:
+    usual, other = painted(network), painted(network, **fields)
+    assert other.result.picture != usual.result.picture
+    assert other.losses[-1] < other.losses[0]
+
+
+# --- When it ends ---
+
+
+def test_a_painting_ends_when_it_has_stopped_changing_and_says_so(network: VGG19) -> None:
+    settled = painted(network, steps=60, tolerance=8)
+    assert settled.result.ending == "settled"
+    assert settled.result.steps == settled.events[-1].step < 60
+    assert settled.result.steps % 10 == 0
+    assert settled.events[-1].remaining == 0
+
+
+def test_without_a_tolerance_no_painting_settles(network: VGG19) -> None:
+    still = painted(network, styles=[CONTENT], noise=0, steps=25, tolerance=0)
+    assert (still.result.ending, still.result.steps) == ("finished", 25)
+
+
+def test_only_the_finest_scale_settles(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten of its steps are looked at, however still the coarse one was."""
+    monkeypatch.setattr(pyramid, "COARSEST", 32)
+    settled = painted(network, steps=40, tolerance=200)
+    assert (settled.result.ending, settled.result.steps) == ("settled", 30)
+    assert settled.events[-1].scale == 64
+
+
+def test_a_painting_that_goes_on_settles_where_it_would_have(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pyramid, "COARSEST", 32)
+    shelf = Shelf()
+    whole = painted(network, steps=80, tolerance=8, pace=ALL, save=shelf.save)
+    assert whole.result.ending == "settled"
+    for done in (17, whole.result.steps - 4):
+        rest = painted(network, steps=80, tolerance=8, resume=list(shelf.values())[done - 1])
+        assert (rest.result.ending, rest.result.steps) == ("settled", whole.result.steps)
+        assert rest.result.picture == whole.result.picture
+
+
+# --- How long it takes ---
+
+
+def test_the_time_left_is_that_of_the_steps_to_come(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step takes 0.1 ms for each pixel: at 32 px a quarter of what it takes at 64 px. A scale begins with the time
+    of one step more.
+    """
+    now = 0.0
+
+    class Ticking(Noted):
+        def features(self, image: Tensor, *arguments: Any, **options: Any) -> dict[Layer, Tensor]:
+            nonlocal now
+            if image.requires_grad:
+                now += 1e-4 * image[0, 0].numel()
+            return super().features(image, *arguments, **options)
+
+    monkeypatch.setattr(pyramid, "COARSEST", 32)
+    monkeypatch.setattr(painting_module, "time", SimpleNamespace(monotonic=lambda: now))
+    ticking: Any = Ticking(network)
+    told = [event.remaining for event in painted(ticking, steps=6).events]
+    fine = 1e-4 * 64 * 43
+    steps = [2 / 4 + 4, 1 / 4 + 4, 4, 2, 1, 0]
+    assert told == pytest.approx([fine * each for each in steps], rel=0.05)
+
+
+# --- Too little memory ---
+
+
+class Small(Noted):
+    """A device on which a gradient of more than so many pixels does not fit."""
+
+    def __init__(self, network: VGG19, pixels: int) -> None:
+        super().__init__(network)
+        self._pixels = pixels
+
+    def features(
+        self, image: Tensor, layers: Collection[Layer], check: Callable[[], None], **options: Any
+    ) -> dict[Layer, Tensor]:
+        if image.requires_grad and image[0, 0].numel() > self._pixels:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+        return super().features(image, layers, check, **options)
+
+
+def test_what_does_not_fit_is_painted_smaller_from_where_it_was(
+    network: VGG19, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyramid, "COARSEST", 64)
+    small: Any = Small(network, 100 * 67)
+    shelf = Shelf()
+    recipe = Recipe(size=128, steps=8)
+    whole = drained(paint(CONTENT, [STYLE], recipe, small, pace=ALL, save=shelf.save))
+    assert (whole.result.recipe.size, whole.result.width, whole.result.height) == (91, 91, 61)
+    assert (whole.result.ending, whole.result.steps) == ("finished", 8)
+    assert [event.step for event in whole.events] == list(range(1, 9))
+    assert [event.scale for event in whole.events] == [64] * 4 + [91] * 4
+    for checkpoint in list(shelf.values())[1], list(shelf.values())[5]:
+        rest = drained(paint(CONTENT, [STYLE], recipe, small, pace=ALL, resume=checkpoint))
+        assert rest.result.picture == whole.result.picture
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
+def test_what_a_failed_step_held_is_free_before_the_next_size_is_tried(
+    optimiser: str, network: VGG19, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own tensors, although a cycle holds them, and what the picture was compared with."""
+    monkeypatch.setattr(pyramid, "COARSEST", 64)
+    kept: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+
+    class Failing(Small):
+        def features(self, image: Tensor, *arguments: Any, **options: Any) -> dict[Layer, Tensor]:
+            try:
+                return super().features(image, *arguments, **options)
+            except torch.OutOfMemoryError as error:
+                step = image + 1
+                kept.append(weakref.ref(step))
+                error.args = (*error.args, step, error)
+                raise
+
+    objective = Sources.objective
+
+    def noted(sources: Sources, scale: Scale) -> Objective:
+        gc.disable()
+        alive.append(sum(each() is not None for each in kept))
+        found = objective(sources, scale)
+        kept.extend(weakref.ref(target.value) for target in found.content.values())
+        return found
+
+    monkeypatch.setattr(Sources, "objective", noted)
+    failing: Any = Failing(network, 100 * 67)
+    try:
+        end = drained(
+            paint(CONTENT, [STYLE], Recipe.model_validate({"size": 128, "steps": 4, "optimiser": optimiser}), failing)
+        )
+    finally:
+        gc.enable()
+    assert end.result.recipe.size == 91
+    assert alive == [0, 0, 0]
+    assert len(kept) == 4  # of three sizes, and of the step that failed
+
+
+def test_only_what_fits_at_no_size_fails(network: VGG19) -> None:
+    small: Any = Small(network, 1000)
+    with pytest.raises(OutOfMemory):
+        drained(paint(CONTENT, [STYLE], Recipe(size=256, steps=4), small))
+
+
+# --- Several styles, with whatever else a recipe says ---
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"colours": "matched", "stroke": 2},
+        {"start": "matched", "balance": "dynamic"},
+        {"optimiser": "lbfgs", "pooling": "average", "detail": 50},
+        {"colours": "content", "stroke": 0.5, "noise": 0.1, "style_layers": {"conv2_1": 1}},
+    ],
+    ids=str,
+)
+def test_a_style_counts_by_its_share_with_every_other_option(fields: dict[str, Any], network: VGG19) -> None:
+    """Wherever it stands: one with a share of nothing leaves no trace, and one with a share leaves one."""
+    other = Picture(corpus.scene(80, 96).rotate(90))
+    alone = painted(network, styles=[STYLE], steps=3, **fields).result.picture
+    for styles, shares in (([STYLE, other], (2, 0)), ([other, STYLE], (0, 3))):
+        assert painted(network, styles=styles, style_shares=shares, steps=3, **fields).result.picture == alone
+    assert painted(network, styles=[STYLE, other], style_shares=(1, 1), steps=3, **fields).result.picture != alone

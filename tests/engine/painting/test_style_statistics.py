@@ -1,0 +1,178 @@
+"""What is kept of a style picture: computed once for all that asks for the same, and for nothing else."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine.painting.style_statistics import KEPT, Statistics, statistics
+from engine.recipe import Layer
+from engine.vgg.vgg19 import VGG19, resident
+from tests.engine.painted import CONTENT, STYLE, painted, shown, tensor
+
+GRAMS: tuple[Layer, ...] = ("relu1_1", "relu2_1")
+ENERGIES: tuple[Layer, ...] = ("relu2_2",)
+FIRST: tuple[Layer, ...] = ("relu1_1",)
+BEFORE: tuple[Layer, ...] = ("conv1_1", "relu2_1")
+SECOND: tuple[Layer, ...] = ("relu2_1",)
+LAST: tuple[Layer, ...] = ("relu4_2",)
+
+
+class Counted(VGG19):
+    """A network of its own, with the weights of another, that counts how often it looks at a picture."""
+
+    def __init__(self, network: VGG19) -> None:
+        vars(self).update(vars(network))
+        self.sizes: list[tuple[int, int]] = []
+
+    def features(self, image: Tensor, *arguments: Any, **options: Any) -> dict[Layer, Tensor]:
+        """What the other network sees; without a gradient, it's a look at a picture, else a step."""
+        if not image.requires_grad:
+            self.sizes.append((image.shape[3], image.shape[2]))
+        return super().features(image, *arguments, **options)
+
+
+@pytest.fixture
+def counted(network: VGG19) -> Counted:
+    return Counted(network)
+
+
+@pytest.fixture
+def image() -> Tensor:
+    return torch.rand(1, 3, 40, 48, generator=torch.Generator().manual_seed(3))
+
+
+def asked(
+    network: VGG19,
+    image: Tensor,
+    grams: Collection[Layer] = GRAMS,
+    energies: Collection[Layer] = ENERGIES,
+    check: Callable[[], None] = lambda: None,
+    **options: Any,
+) -> Statistics:
+    return statistics(network, image, grams, energies, options.get("pooling", "max"), check)
+
+
+def equal(one: Statistics, other: Statistics) -> bool:
+    pairs = [(one.grams, other.grams), (one.energies, other.energies)]
+    return all(a.keys() == b.keys() and all(torch.equal(a[each], b[each]) for each in a) for a, b in pairs)
+
+
+def test_they_are_correlations_and_mean_squares_of_the_features(counted: Counted, image: Tensor) -> None:
+    found = asked(counted, image)
+    features = {layer: each.double() for layer, each in counted.features(image, [*GRAMS, *ENERGIES]).items()}
+    assert found.grams.keys() == set(GRAMS)
+    for layer, matrix in found.grams.items():
+        expected = torch.einsum("bchw,bdhw->cd", features[layer], features[layer]) / features[layer][0, 0].numel()
+        torch.testing.assert_close(matrix.double(), expected, rtol=1e-4, atol=1e-6 * expected.abs().max().item())
+    assert found.energies["relu2_2"].item() == pytest.approx((features["relu2_2"] ** 2).mean().item(), rel=1e-4)
+    assert not any(each.requires_grad for each in (*found.grams.values(), *found.energies.values()))
+
+
+def test_asked_again_they_are_remembered(counted: Counted, image: Tensor) -> None:
+    first = asked(counted, image)
+    assert equal(asked(counted, image), first)
+    assert len(counted.sizes) == 1
+
+
+def test_the_picture_counts_and_not_the_tensor_it_is_in(counted: Counted, image: Tensor) -> None:
+    first = asked(counted, image)
+    assert equal(asked(counted, image.clone()), first)
+    assert equal(asked(counted, image.contiguous(memory_format=torch.channels_last)), first)
+    assert equal(asked(counted, image, GRAMS[::-1]), first)  # the order of the layers neither
+    assert len(counted.sizes) == 1
+
+
+def test_a_tensor_that_is_written_over_is_another_picture(counted: Counted, image: Tensor) -> None:
+    first = asked(counted, image)
+    image.neg_().add_(1)
+    assert not equal(asked(counted, image), first)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda network, image: asked(network, image.flip(3)),
+        lambda network, image: asked(network, image.nextafter(torch.ones(()))),
+        lambda network, image: asked(network, image.reshape(1, 3, 48, 40)),
+        lambda network, image: asked(network, image[..., :32, :]),
+        lambda network, image: asked(network, image, pooling="average"),
+        lambda network, image: asked(network, image, FIRST),
+        lambda network, image: asked(network, image, BEFORE),
+        lambda network, image: asked(network, image, energies=SECOND),
+        lambda network, image: asked(network, image, ENERGIES, GRAMS),
+        lambda network, image: asked(resident("embedded", torch.device("cpu"), torch.bfloat16), image),
+    ],
+    ids=["turned", "a bit lighter", "tall", "smaller", "pooling", "fewer", "others", "energies", "swapped", "network"],
+)
+def test_whatever_else_differs_is_computed_for_itself(
+    other: Callable[[VGG19, Tensor], Statistics], counted: Counted, network: VGG19, image: Tensor
+) -> None:
+    first = asked(counted, image)
+    found = other(counted, image)
+    assert not equal(found, first)
+    assert equal(asked(counted, image), first)
+    assert equal(other(Counted(network), image), found)  # what a network without memories gives
+    assert len(counted.sizes) <= 2
+
+
+def test_the_one_that_nobody_asked_for_longest_is_forgotten(counted: Counted) -> None:
+    def ask(number: int) -> None:
+        asked(counted, torch.full((1, 3, 16, 16), number / 255), FIRST, ())
+
+    for number in range(KEPT):
+        ask(number)
+    ask(0)  # so that 1 is the oldest
+    assert len(counted.sizes) == KEPT
+    ask(KEPT)
+    for number in (0, *range(2, KEPT + 1)):
+        ask(number)
+    assert len(counted.sizes) == KEPT + 1
+    ask(1)
+    assert len(counted.sizes) == KEPT + 2
+
+
+def test_a_look_that_is_cut_short_leaves_nothing_behind(counted: Counted, image: Tensor) -> None:
+    class Cancelled(Exception):
+        pass
+
+    def check() -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        asked(counted, image, check=check)
+    assert asked(counted, image).grams.keys() == set(GRAMS)
+    assert len(counted.sizes) == 2
+
+
+# --- In paintings ---
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_a_second_painting_in_a_style_looks_at_the_content_alone(counted: Counted) -> None:
+    first = painted(counted, steps=4)
+    style = [(32, 27), (64, 53)]
+    assert sorted(counted.sizes) == sorted([*style, (32, 21), (64, 43)])
+    counted.sizes.clear()
+    second = painted(counted, steps=4)
+    assert counted.sizes == [(32, 21), (64, 43)]
+    assert second.result.picture == first.result.picture
+
+
+def test_the_steps_of_a_painting_look_at_nothing_but_the_painting(counted: Counted) -> None:
+    painted(counted, steps=2)
+    few = len(counted.sizes)
+    painted(counted, styles=[CONTENT], steps=9)
+    assert len(counted.sizes) - few == 2
+
+
+def test_what_is_remembered_is_not_what_a_painting_works_on(counted: Counted) -> None:
+    """Blending and painting leave it as it is."""
+    image = tensor(shown(STYLE))
+    before = asked(counted, image, ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), LAST)
+    kept = [each.clone() for each in before.grams.values()]
+    painted(counted, styles=[STYLE, CONTENT], style_shares=(1, 3), steps=3)
+    assert (64, 53) not in counted.sizes[1:]  # it is the same that the painting went by
+    assert all(torch.equal(one, other) for one, other in zip(before.grams.values(), kept, strict=True))

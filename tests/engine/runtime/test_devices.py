@@ -1,0 +1,64 @@
+"""Where the network computes, and what is said when it can't there."""
+
+import os
+
+import pytest
+import torch
+
+from engine.errors import DeviceUnavailable
+from engine.runtime.devices import Compute, choose, computes_bfloat16, set_threads
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({}, torch.float32),
+        ({"avx512_bf16": False, "amx_bf16": False}, torch.float32),
+        ({"avx512_bf16": True, "amx_bf16": False}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+    ],
+)
+def test_the_precision_follows_what_the_processor_computes_in(
+    capabilities: dict[str, bool], expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert choose("cpu") == Compute(CPU, expected)
+    assert computes_bfloat16(CPU) is (expected == torch.bfloat16)
+
+
+def test_a_precision_that_is_asked_for_is_taken() -> None:
+    assert choose("cpu", "float32").precision == "float32"
+    assert choose("cpu", "bfloat16").precision == "bfloat16"
+
+
+def test_the_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose("auto", "float32").device == CPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert choose("auto", "float32").device == torch.device("cuda")
+
+
+@pytest.mark.parametrize(("count", "device"), [(0, "cuda"), (0, "cuda:0"), (1, "cuda:1"), (2, "cuda:7")])
+def test_a_gpu_that_is_not_there_is_said_to_be_missing(
+    count: int, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(DeviceUnavailable, match=f"no {device}: torch sees {count} CUDA devices"):
+        choose(device)
+
+
+@pytest.mark.parametrize("device", ["", "gpu", "cuda:x", "CPU", "mps", "meta", "xpu:0"])
+def test_what_is_no_device_to_paint_on_says_what_is(device: str) -> None:
+    with pytest.raises(DeviceUnavailable, match="use auto, cpu, cuda or cuda:N"):
+        choose(device)
+
+
+def test_threads_are_those_wanted_or_those_granted() -> None:
+    set_threads(1)
+    assert torch.get_num_threads() == 1
+    assert choose("cpu", "float32").name == "CPU with 1 threads"
+    set_threads(None)
+    assert 1 <= torch.get_num_threads() <= len(os.sched_getaffinity(0))

@@ -1,0 +1,82 @@
+"""How OpenMP's threads wait, as the library itself tells when it is loaded (``OMP_DISPLAY_ENV``)."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.engine.images import corpus
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only GNU's library tells")
+
+ROOT = Path(__file__).parents[3]
+NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+SMALL = ("--size", "64", "--steps", "1", "--device", "cpu")
+WORKER = """
+import asyncio, sys
+
+from engine.executor.executor import Executor
+from engine.worker import WorkerSettings
+
+
+async def main():
+    async with Executor.open(WorkerSettings(device="cpu", threads=1, blobs=sys.argv[1])) as executor:
+        await executor.workers()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+LIBRARY = """
+import ctypes, importlib.util, pathlib
+
+from engine.runtime.openmp import spin_briefly
+
+spin_briefly()
+(torch,) = importlib.util.find_spec("torch").submodule_search_locations
+(library,) = pathlib.Path(torch, "lib").glob("libgomp*")
+ctypes.CDLL(str(library))
+"""
+"""Loads torch's OpenMP without torch, which takes seconds."""
+
+
+def told(folder: Path, *command: str, **environment: str) -> str:
+    """What OpenMP tells in a process that is started with none of the settings but ``environment``."""
+    inherited = {name: value for name, value in os.environ.items() if name not in NAMES}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env=inherited | {"PYTHONPATH": str(ROOT), "OMP_DISPLAY_ENV": "verbose"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "OPENMP DISPLAY ENVIRONMENT" in done.stderr
+    return done.stderr
+
+
+def test_the_command_line_spins_briefly(tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(corpus.saved(corpus.scene(), "PNG"))
+    command = ("-m", "bot", "stylize", "photo.png", "photo.png", "-o", "out.png", *SMALL)
+    assert "GOMP_SPINCOUNT = '1000'" in told(tmp_path, *command)
+
+
+def test_a_worker_spins_briefly(tmp_path: Path) -> None:
+    (tmp_path / "start.py").write_text(WORKER, encoding="utf-8")
+    assert "GOMP_SPINCOUNT = '1000'" in told(tmp_path, "start.py", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("operators_own", "spins"),
+    [({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0"), ({"KMP_BLOCKTIME": "5"}, "300000")],
+)
+def test_the_operators_own_setting_stays(operators_own: dict[str, str], spins: str, tmp_path: Path) -> None:
+    """300,000 is the library's own default."""
+    assert f"GOMP_SPINCOUNT = '{spins}'" in told(tmp_path, "-c", LIBRARY, **operators_own)
+
+
+def test_these_tests_spin_briefly() -> None:
+    assert any(name in os.environ for name in NAMES)

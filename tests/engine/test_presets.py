@@ -1,0 +1,38 @@
+"""What a quality means on each kind of worker."""
+
+from itertools import pairwise
+from typing import get_args
+
+import pytest
+
+from engine.presets import EFFORTS, Quality, Tier, tier
+from engine.recipe import Recipe
+
+
+@pytest.mark.parametrize("where", get_args(Tier))
+def test_a_better_quality_is_more_work_everywhere_and_a_recipe_takes_it(where: Tier) -> None:
+    efforts = [EFFORTS[where][quality] for quality in get_args(Quality)]
+    assert all(one.size < other.size for one, other in pairwise(efforts))
+    assert all(one.size**2 * one.steps < other.size**2 * other.steps for one, other in pairwise(efforts))
+    for effort in efforts:
+        recipe = Recipe(size=effort.size, steps=effort.steps)
+        assert (recipe.size, recipe.steps) == (effort.size, effort.steps)
+
+
+@pytest.mark.parametrize("quality", get_args(Quality))
+def test_a_slower_worker_gets_less_work(quality: Quality) -> None:
+    work = [EFFORTS[where][quality] for where in EFFORTS]
+    assert all(one.size**2 * one.steps > other.size**2 * other.steps for one, other in pairwise(work))
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "expected"),
+    [
+        ("cuda", "bfloat16", "cuda"),
+        ("cuda", "float32", "cuda"),
+        ("cpu", "bfloat16", "cpu-bfloat16"),
+        ("cpu", "float32", "cpu-float32"),
+    ],
+)
+def test_a_worker_is_placed_by_device_and_precision(device: str, precision: str, expected: Tier) -> None:
+    assert tier(device, precision) == expected

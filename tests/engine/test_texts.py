@@ -1,0 +1,105 @@
+"""What whoever gave the pictures reads: what is wrong, and a way forward."""
+
+import re
+from typing import Literal
+
+import pytest
+
+from engine import errors, texts
+from engine.progress import Result
+from engine.recipe import Recipe
+from tests.engine.test_errors import hierarchy
+
+SAID: dict[errors.AtelierError, tuple[str, ...]] = {
+    errors.NotAPicture(): ("not a picture", "Send", "PNG", "JPEG", "WebP", "AVIF", "GIF", "BMP"),
+    errors.PictureTooLarge("bytes", 20_000_000, 16 * 2**20): ("too large", "Send", "16 MB"),
+    errors.PictureTooLarge("pixels", 90_000_000, 64_000_000): ("too many pixels", "Scale it down", "64 megapixels"),
+    errors.PictureTooLarge("side", 20_000, 16_384): ("too large", "Scale it down", "16,384 px"),
+    errors.PictureTooSmall(20, 31, 32): ("too small", "20 × 31 px", "Send", "at least 32 px"),
+    errors.PictureTooNarrow(900, 100, 8): ("too narrow", "Crop", "8 times"),
+    errors.PictureDamaged("PNG: OSError: secret"): ("damaged", "save it anew"),
+    errors.PictureTruncated(0.4): ("cut off", "missing", "Send the whole file"),
+    errors.PictureTransparent(): ("transparent", "Send one"),
+    errors.PaintingCancelled(): ("Cancelled",),
+    errors.OutOfMemory(2048): ("not enough memory", "2048 px", "Try again"),
+    errors.WorkerLost(3): ("stopped several times", "Try"),
+    errors.PaintingPaused(): ("Paused", "goes on"),
+    errors.NoWorkers(): ("No painter", "Try again"),
+    errors.StorageFull(): ("no room", "Try again"),
+    errors.BlobLost("0123"): ("gone", "Send"),
+    errors.StorageFailed("secret"): ("can't be reached", "Try again"),
+    errors.VersionMismatch("atelier-2", "atelier-1"): ("another version, atelier-1.", "Install", "atelier-2"),
+    errors.WeightsUnavailable("Do this."): ("Do this.",),
+    errors.DeviceUnavailable("Use that."): ("Use that.",),
+    errors.MachineTooSmall("Raise the limit."): ("Raise the limit.",),
+    errors.CertificatesUnavailable("Make some."): ("Make some.",),
+    errors.ClusterUnsafe("Encrypt it."): ("Encrypt it.",),
+}
+
+
+@pytest.mark.parametrize(("error", "parts"), SAID.items(), ids=lambda value: type(value).__name__)
+def test_each_error_says_what_is_wrong_and_what_to_do(error: errors.AtelierError, parts: tuple[str, ...]) -> None:
+    said = texts.explain(error)
+    for part in parts:
+        assert part in said
+    assert re.fullmatch(r"[A-Z].*\.", said)
+    assert len(said) < 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("HEIC", ("That is a HEIC photo", "Send a JPEG", "Settings → Camera → Formats → Most Compatible", "Android")),
+        ("video", ("That is a video", "screenshot")),
+        ("web page", ("That is a web page", "save it")),
+        ("TIFF", ("That is a TIFF file", "Export it as PNG or JPEG")),
+        ("SVG", ("That is an SVG file", "Export it as PNG or JPEG")),
+        ("icon", ("That is an icon file", "Export it as PNG or JPEG")),
+        ("camera's raw", ("That is a camera's raw file", "Export it as PNG or JPEG")),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(kind: str, parts: tuple[str, ...]) -> None:
+    said = texts.explain(errors.NotAPicture(kind))
+    for part in parts:
+        assert part in said
+    assert len(said) < 220
+
+
+def test_a_truncated_picture_that_is_painted_is_told() -> None:
+    assert texts.truncated(0.876) == "The file is cut off: 12 % of the picture is missing."
+    assert texts.truncated(0.999) == "The file is cut off: 1 % of the picture is missing."
+    assert "no more than detail" in texts.truncated(1.0)
+
+
+def test_no_error_of_the_engine_is_left_without_words() -> None:
+    bases = {errors.AtelierError, errors.OperatorError, errors.PictureError}
+    assert {type(error) for error in SAID} == set(hierarchy()) - bases
+
+
+def test_what_is_for_the_log_is_not_said() -> None:
+    for error in (errors.PictureDamaged("PNG: OSError: secret"), errors.StorageFailed("OSError: secret")):
+        assert "secret" not in texts.explain(error)
+
+
+@pytest.mark.parametrize(
+    ("ending", "steps", "said"),
+    [
+        ("finished", 5000, "Finished after 5,000 steps."),
+        ("finished", 1, "Finished after 1 step."),
+        ("finished", 0, "Finished after 0 steps."),
+        ("settled", 63, "The picture had stopped changing after 63 of 5,000 steps."),
+        ("stopped", 1, "Ended early after 1 of 5,000 steps."),
+    ],
+)
+def test_an_ending_is_told_with_its_steps(
+    ending: Literal["finished", "settled", "stopped"], steps: int, said: str
+) -> None:
+    assert texts.ending(Result(b"", "png", 64, 48, Recipe(steps=5000), steps, 1.0, ending)) == said
+
+
+@pytest.mark.parametrize(("size", "told"), [(1024, False), (1023, True), (64, True)])
+def test_only_what_is_smaller_than_ordered_is_told_as_such(size: int, told: bool) -> None:
+    result = Result(b"", "png", size, 48, Recipe(size=size), 1, 1.0, "finished")
+    said = texts.reduced(result, Recipe(size=1024))
+    expected = f"Painted at {size:,} px: 1,024 px did not fit into the painter's memory."
+    assert said == (expected if told else None)
