@@ -240,16 +240,16 @@ def test_every_way_of_dask_is_restricted() -> None:
     "otherwise",
     [
         "core.pickle = types.SimpleNamespace(loads=pickle.loads, dumps=lambda value, **_: pickle.dumps(value, 5))",
-        "unpickling.decoded = core.msgpack_decode_default",
+        "safe_pickle.decoded = core.msgpack_decode_default",
     ],
 )
 def test_a_dask_that_reads_messages_otherwise_is_refused(otherwise: str) -> None:
     code = f"""
 import pickle, types
 import distributed.protocol.core as core
-from engine.cluster import unpickling
+from engine.cluster import safe_pickle
 {otherwise}
-unpickling.restrict()
+safe_pickle.restrict()
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -26,7 +26,7 @@ HEADERS = {"x86_64": "x86_64-linux-gnu/asm/unistd_64.h", "aarch64": "asm-generic
 
 DECODER = """
 import ctypes, errno, mmap, os, resource, signal, socket, sys, threading
-from engine import confined, privileges
+from engine.images import decoder_process, privileges
 from engine.errors import PictureDamaged
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -59,10 +59,10 @@ def answer(confinement, data, longer_side):
         outcome = "EPERM"
     else:
         outcome = "done"
-    return confined._refusal(PictureDamaged(outcome))
+    return decoder_process._refusal(PictureDamaged(outcome))
 
-confined._answer = answer
-confined._prepare = lambda: None
+decoder_process._answer = answer
+decoder_process._prepare = lambda: None
 """
 """A decoder that runs what it is given, where another decodes it. Everything else is as it is."""
 ALONE = (

@@ -10,8 +10,8 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only 
 
 ALLOCATE_AGAIN_AND_AGAIN = """
 import resource
-from engine import memory
-memory.{setting}()
+from engine.runtime import malloc
+malloc.{setting}()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 bytearray(32 << 20)
@@ -21,14 +21,14 @@ for _ in range(10):
 print(faults() - before)
 """
 RESIDENT_AFTER_TRIM = """
-from engine import memory
+from engine.runtime import malloc
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
-memory.keep_large_blocks()
+malloc.keep_large_blocks()
 before = resident()
 bytearray(64 << 20)
 kept = resident()
-memory.trim()
+malloc.trim()
 print((kept - before) >> 20, (resident() - before) >> 20)
 """
 
