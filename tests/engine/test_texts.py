@@ -34,6 +34,7 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.MachineTooSmall("Raise the limit."): ("Raise the limit.",),
     errors.CertificatesUnavailable("Make some."): ("Make some.",),
     errors.ClusterUnsafe("Encrypt it."): ("Encrypt it.",),
+    errors.StorageUnsafe("Set one place."): ("Set one place.",),
 }
 
 

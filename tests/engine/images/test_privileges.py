@@ -160,7 +160,7 @@ class Takeover:
 @pytest.fixture
 def takeover(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Takeover]:
     """A decoder without what the parameter names."""
-    program = f"{DECODER}\n{WITHOUT[request.param]}\nconfined.main()"
+    program = f"{DECODER}\n{WITHOUT[request.param]}\ndecoder_process.main()"
 
     def start(confinement: Confinement, channel: socket.socket) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
