@@ -93,8 +93,16 @@ def worker(
         int | None, typer.Option(envvar="THREADS", help="Cores for each worker.", min=1, show_default="all")
     ] = None,
     blobs: Annotated[
-        str, typer.Option(envvar="BLOBS_URL", help="Where pictures and checkpoints are: the bot's place.")
+        str,
+        typer.Option(
+            envvar="BLOBS_URL",
+            help="Where the bot keeps pictures and checkpoints. Needed with tls://.",
+            show_default="blobs in DATA_DIRECTORY with tcp://",
+        ),
     ] = "",
+    data_directory: Annotated[
+        Path, typer.Option(envvar="DATA_DIRECTORY", help="The bot's, where it runs on this machine.")
+    ] = Path("data"),
     weights: Annotated[str, typer.Option(envvar="VGG19_WEIGHTS", help="embedded, torchvision or a file.")] = "embedded",
     memory: Annotated[
         int | None,
@@ -123,6 +131,9 @@ def worker(
     from engine.images.limits import Limits
     from engine.worker import WorkerSettings
 
+    # A scheduler without TLS is on this machine, and so is its bot.
+    place = blobs if blobs or scheduler.startswith("tls://") else str(data_directory.resolve() / "blobs")
+
     async def run() -> int:
         settings = WorkerSettings(
             weights=weights,
@@ -131,7 +142,7 @@ def worker(
             threads=threads,
             memory=memory and memory * 2**20,
             limits=Limits(bytes=max_picture_mb * 2**20, pixels=max_picture_megapixels * 1_000_000),
-            blobs=blobs,
+            blobs=place,
         )
         plan = WorkersPlan(scheduler, settings, _tls(tls_ca, tls_certificate, tls_key), host, port, beside)
         return await keep(plan, partial(logs.configure, log_level, log_format))

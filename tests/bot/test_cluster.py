@@ -59,8 +59,10 @@ def test_each_command_explains_itself(command: list[str]) -> None:
 
 
 @pytest.mark.parametrize("place", [[], ["--blobs", "simplecache::s3://bucket/atelier"]])
-def test_a_worker_is_told_where_the_pictures_are(place: list[str]) -> None:
-    code, told = said("worker", "--scheduler", "tcp://127.0.0.1:9", *place)
+def test_a_worker_of_another_machine_is_told_where_the_pictures_are(place: list[str], tmp_path: Path) -> None:
+    said("cluster", "certs", "--out", str(tmp_path))
+    files = [f"--tls-{name}={tmp_path / 'worker' / name}.pem" for name in ("ca", "certificate", "key")]
+    code, told = said("worker", "--scheduler", "tls://127.0.0.1:9", *files, *place)
     assert code == 1
     assert "BLOBS_URL" in told
     assert "one place" in told

@@ -130,7 +130,6 @@ def _environment(discord: LocalDiscord, data: Path, database: str | None) -> Map
         "DISCORD_GATEWAY_URL": discord.gateway_url,
         "DISCORD_CDN_URL": discord.cdn_url,
         "DATA_DIRECTORY": str(data),
-        "BLOBS_URL": str(data / "blobs"),
         "MIN_FREE_MB": str(MIN_FREE_MB),
         "LOG_LEVEL": "INFO",
         "LOG_FORMAT": "json",
