@@ -194,7 +194,7 @@ async def _scheduler(settings: Settings) -> str:
     except OSError as error:
         raise _Wrong(f"nothing answers at {settings.scheduler}: {error}. Start it, or unset SCHEDULER.") from error
     if not names:
-        raise _Wrong(f"{settings.scheduler} answers but has no workers. Start one: see the README.")
+        raise _Wrong(f"{settings.scheduler} answers but has no workers. Start one with `atelier worker`.")
     return f"{settings.scheduler} with {len(names)} workers"
 
 

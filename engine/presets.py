@@ -21,8 +21,8 @@ EFFORTS: Final[Mapping[Tier, Mapping[Quality, Effort]]] = {
     "cpu-bfloat16": {"quick": Effort(384, 50), "standard": Effort(512, 90), "fine": Effort(768, 150)},
     "cpu-float32": {"quick": Effort(256, 60), "standard": Effort(384, 60), "fine": Effort(512, 120)},
 }
-"""By what the worker computes with. Two cores with bfloat16 need about 20 s, 45 s and two and a half minutes (see the
-README); the other rows aim at as much and are not measured yet.
+"""By what the worker computes with. Two cores with bfloat16 need about 20 s, 45 s and two and a half minutes (see
+docs/benchmarks.md); the other rows aim at as much and are not measured yet.
 """
 
 

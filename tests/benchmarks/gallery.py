@@ -1,4 +1,4 @@
-"""The README's gallery, painted anew: ``python -m tests.benchmarks.gallery FOLDER``.
+"""The pictures of docs/gallery.md, painted anew: ``python -m tests.benchmarks.gallery FOLDER``.
 
 Photos and styles are drawn by this project's own code, so whatever comes of them is ours to show. The sheets are
 JPEGs, and under each painting stands what their recipes say beyond the defaults.
@@ -55,7 +55,7 @@ DRAWN: Final = {
 
 def main() -> None:
     """Paint all sheets into the folder that the command line names."""
-    parser = argparse.ArgumentParser(description="Paint the pictures of the README's gallery.")
+    parser = argparse.ArgumentParser(description="Paint the pictures of docs/gallery.md.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", type=int, default=384, help="longer side of each painting, in pixels")
     parser.add_argument("--steps", type=int, default=100)

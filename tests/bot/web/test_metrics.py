@@ -25,7 +25,7 @@ from tests.bot.jobs.conftest import eventually, job
 from tests.bot.web.conftest import Operated
 
 MESSAGES = "POST /channels/{channel_id}/messages"
-README = Path(__file__).parents[3] / "README.md"
+OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
 DASHBOARD = Path(bot.web.__file__).parent / "grafana.json"
 
 
@@ -288,7 +288,7 @@ class TestTheDashboard:
         ] == []
 
     def test_is_not_alone_in_telling_of_them(self) -> None:
-        section = README.read_text(encoding="utf-8").split("## Seeing it")[1].split("\n## ")[0]
+        section = OPERATING.read_text(encoding="utf-8").split("## Health and metrics")[1].split("\n## ")[0]
         told = set(re.findall(r"`([a-z_]+)`", section))
         expected = {
             name.removeprefix("atelier_") + ("_total" if f"{name}_total" in names else "")
