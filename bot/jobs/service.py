@@ -27,6 +27,7 @@ from bot.jobs.errors import (
     Closing,
     JobEnded,
     JobExpired,
+    JobUnreadable,
     NotYourJob,
     PictureRejected,
     Role,
@@ -124,9 +125,15 @@ class Jobs:
         """
         if self.closing:
             raise Closing
-        stored = await self._store.open_jobs(owner)
-        # By their ids: an order is in both sets from its commit to its return.
-        if len((stored | self._accepting[owner]) - {order}) >= self._policy.most_open:
+        while True:
+            before = set(self._accepting.get(owner, ()))
+            stored = await self._open_jobs(owner)
+            # By their ids: an order is in both sets from its commit to its return.
+            known = stored | self._accepting.get(owner, set())
+            # One that left meanwhile may have been committed since the database was read: then it is read again.
+            if before <= known:
+                break
+        if len(known - {order}) >= self._policy.most_open:
             raise TooManyJobs(self._policy.most_open)
         self._accepting[owner].add(order)
         try:
@@ -253,6 +260,17 @@ class Jobs:
         await self._replies.keep(())
         with logged("jobs could not be let go"):
             await self._store.leave(self.process)
+
+    async def _open_jobs(self, owner: int) -> set[str]:
+        """The ids of a member's open jobs. Ends those whose row can't be read: they don't count."""
+        sound = set[str]()
+        for job in await self._store.open_jobs(owner):
+            if isinstance(job.cause, JobUnreadable):
+                await self._store.give_up(job.id, job.cause)
+                self._changed.set()
+            else:
+                sound.add(job.id)
+        return sound
 
     async def _check(self, role: Role, picture: bytes) -> None:
         try:

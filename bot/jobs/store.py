@@ -230,11 +230,9 @@ class Store(Processes, Retention, Acknowledgements):
         """A member's jobs, newest first."""
         return await self._jobs(JobRow.owner == owner, limit=limit)
 
-    async def open_jobs(self, owner: int) -> set[str]:
-        """The ids of a member's jobs that have not ended."""
-        query = select(JobRow.id).where(JobRow.owner == owner, JobRow.state.in_(OPEN))
-        async with self._engine.connect() as connection:
-            return set((await connection.execute(query)).scalars())
+    async def open_jobs(self, owner: int) -> list[Job]:
+        """A member's jobs that have not ended."""
+        return await self._jobs((JobRow.owner == owner) & JobRow.state.in_(OPEN), limit=None)
 
     async def count_open(self, owner: int | None = None) -> int:
         """How many jobs, of one member or of all, have not ended."""
@@ -304,7 +302,7 @@ class Store(Processes, Retention, Acknowledgements):
         await connection.execute(delete(BlobRow).where(BlobRow.job == job, BlobRow.role == role))
         await connection.execute(insert(BlobRow).values(job=job, role=role, name=name))
 
-    async def _jobs(self, which: ColumnElement[bool], limit: int = 1) -> list[Job]:
+    async def _jobs(self, which: ColumnElement[bool], limit: int | None = 1) -> list[Job]:
         query = select(JobRow.__table__).where(which).order_by(JobRow.created_at.desc()).limit(limit)
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()

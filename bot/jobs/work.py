@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Final
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,6 +24,9 @@ from engine.progress import Result
 from engine.recipe import Recipe
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+TOLD_AT_ONCE: Final = 8
+"""Ends that are read and sent at a time: a process may take over thousands, and each may be a picture in memory."""
 
 
 class Work:
@@ -54,6 +59,7 @@ class Work:
         """Jobs in line that wait for a while because their pictures can't be read, and what wakes them."""
         self._pauses: dict[str, Iterator[float]] = {}
         """How long each is to wait next."""
+        self._telling = asyncio.Semaphore(TOLD_AT_ONCE)
 
     async def begin(self, job_id: str) -> None:
         """Take a job out of the line, if it is still there, and see it to its end."""
@@ -61,21 +67,19 @@ class Work:
         with logged("a job could not be begun"):
             begun = await self._store.claim(job_id, self._process, self._executor.pool)
         if begun:
-            await self.paint_and_deliver(job_id)
+            # In no variable: the result takes memory for as long as one names it.
+            await self.deliver(job_id, await self._paint_and_keep(job_id))
 
-    async def paint_and_deliver(self, job_id: str) -> None:
-        """From ``running`` to an end, or back into the line where the painting is paused."""
-        result: Result | None = None
+    async def _paint_and_keep(self, job_id: str) -> Result | None:
+        """From ``running`` to ``delivering``, or back into the line where the painting is paused; what was painted."""
         try:
             result = await self._paint(job_id)
         except PaintingPaused:
             await insist(lambda: self._store.requeue(job_id, self._process))
-            return
         except PaintingCancelled:
             pass  # whoever cancelled has noted it
         except StorageFailed as error:
             await self._wait_for_store(job_id, error)
-            return
         except AtelierError as error:
             log.warning("job failed", error=repr(error))
             await self._give_up(job_id, error)
@@ -87,7 +91,8 @@ class Work:
         else:
             painted = await self._keep(result)
             await insist(lambda: self._store.finish(job_id, self._process, painted))
-        await self.deliver(job_id, result)
+            return result
+        return None
 
     async def _paint(self, job_id: str) -> Result:
         job = await self._store.get(job_id)
@@ -154,32 +159,38 @@ class Work:
 
     async def deliver(self, job_id: str, result: Result | None = None) -> None:
         """Tell how a job ended, for as long as it takes, and end it; ``result`` where it is at hand."""
-        job = await insist(lambda: self._store.get(job_id))
+        async with self._turn(result):
+            job = await insist(lambda: self._store.get(job_id))
         if job is None or (job.process, job.state) != (self._process, State.DELIVERING):
             return
-        reply = self._replies.of(job)
-        ending = job.cause or result or await self._result(job)
-        if ending is None:
-            return
         self._pauses.pop(job_id, None)
+        reply = self._replies.of(job)
         keeping = None
-        if ending is result and job.painted is None:
+        if result is not None and job.cause is None and job.painted is None:
             keeping = asyncio.create_task(self._keep_later(job_id, result))
         try:
-            if way := await self._tell(job, reply, ending, keeping):
-                await self._conclude(job, ending, way)
-                if keeping is not None:
-                    await keeping
+            for pause in pauses():
+                async with self._turn(result):
+                    if result is None and self._closing.is_set():
+                        return  # the next process tells it
+                    told = await self._tell(job, reply, result, keeping, pause)
+                if told is not None:
+                    await self._conclude(job, *told)
+                    if keeping is not None:
+                        await keeping
+                    return
+                if job.painted is not None:
+                    result = None  # it is kept: read again, it takes no memory meanwhile
+                if await self._closes_within(pause):
+                    return
         finally:
             if keeping is not None:
                 keeping.cancel()
                 await asyncio.gather(keeping, return_exceptions=True)
 
-    async def _conclude(self, job: Job, ending: Ending, way: Way) -> None:
-        end = _end(ending)
+    async def _conclude(self, job: Job, end: State, cause: str, way: Way) -> None:
         self._replies.drop(job.id)
         if await insist(lambda: self._store.conclude(job.id, self._process, end, way)):
-            cause = "" if isinstance(ending, Result) else type(ending).__name__
             metrics.ENDED.labels(end.value, cause).inc()
             metrics.DELIVERIES.labels(way).inc()
             log.info("job ended", state=end.value, way=way, cause=cause)
@@ -215,40 +226,43 @@ class Work:
             if await self._closes_within(pause):
                 return
 
-    async def _tell(self, job: Job, reply: Reply, ending: Ending, keeping: "asyncio.Task[None] | None") -> Way | None:
-        """The way in which it was told; None if the bot goes down before it is.
+    async def _tell(
+        self, job: Job, reply: Reply, result: Result | None, keeping: "asyncio.Task[None] | None", pause: float
+    ) -> tuple[State, str, Way] | None:
+        """The end that was told, why it is one without a picture, and the way; None if it is to be tried again.
 
         A result that is still ``keeping`` is in memory alone: it can't be left for ``/jobs``.
         """
-        for pause in pauses():
-            try:
-                return await reply.deliver(ending)
-            except DeliveryDelayed as error:
-                log.warning("delivery delayed", reason=error.detail, again_in=pause)
-            except Exception:
-                log.exception("delivery failed", again_in=pause)
-            if self._expired(job) and (keeping is None or keeping.done()):
-                return "kept"
-            if await self._closes_within(pause):
+        try:
+            ending = job.cause or result or await self._result(job)
+        except StorageFailed as error:
+            log.warning("a result can't be read", reason=error.detail, again_in=pause)
+            if not self._expired(job):
                 return None
-        raise AssertionError("unreachable")
+            ending = error
+        end, cause = _end(ending), "" if isinstance(ending, Result) else type(ending).__name__
+        try:
+            return end, cause, await reply.deliver(ending)
+        except DeliveryDelayed as error:
+            log.warning("delivery delayed", reason=error.detail, again_in=pause)
+        except Exception:
+            log.exception("delivery failed", again_in=pause)
+        if self._expired(job) and (keeping is None or keeping.done()):
+            return end, cause, "kept"
+        return None
 
-    async def _result(self, job: Job) -> Ending | None:
-        """What was painted, as it was kept, or why it can't be told; None if the bot goes down before that is known."""
+    async def _result(self, job: Job) -> Ending:
+        """What was painted, as it was kept, or that it is gone. Raises StorageFailed where it can't be read now."""
         if job.painted is None:
             return UnexpectedError(job.id)
-        for pause in pauses():
-            try:
-                return job.painted.result(job.recipe, await self._storage.get(job.painted.picture))
-            except BlobLost as error:
-                return error
-            except StorageFailed as error:
-                log.warning("a result can't be read", reason=error.detail, again_in=pause)
-                if self._expired(job):
-                    return error
-            if await self._closes_within(pause):
-                return None
-        raise AssertionError("unreachable")
+        try:
+            return job.painted.result(job.recipe, await self._storage.get(job.painted.picture))
+        except BlobLost as error:
+            return error
+
+    def _turn(self, result: Result | None) -> AbstractAsyncContextManager[object]:
+        """Waits for the others; not with a result, which is in memory already."""
+        return self._telling if result is None else nullcontext()
 
     def _expired(self, job: Job) -> bool:
         return self._store.now() - job.accepted > self._expire_after.total_seconds()

@@ -344,7 +344,54 @@ class TestTheLimit:
         with pytest.raises(TooManyJobs):
             await workshop.accept(ANN)
         may_return.set()
-        assert {(await first).id, (await second).id} == await workshop.store.open_jobs(ANN)
+        assert {(await first).id, (await second).id} == {job.id for job in await workshop.store.open_jobs(ANN)}
+
+    @pytest.mark.parametrize("stored", [True, False])
+    async def test_counts_an_order_that_ends_its_way_while_the_database_is_read(
+        self, workshop: Workshop, stored: bool
+    ) -> None:
+        """If it is stored, the look at the database was too early for it; if it is refused, it never counts."""
+        workshop.limit = 1
+        workshop.open_anew()
+        workshop.studio.refused[b"bad"] = NotAPicture()
+        open_jobs, seen, may_return = workshop.store.open_jobs, asyncio.Event(), asyncio.Event()
+
+        async def slowly(owner: int) -> list[Job]:
+            found = await open_jobs(owner)
+            seen.set()
+            await may_return.wait()
+            return found
+
+        workshop.studio.may_check.clear()
+        first = asyncio.create_task(workshop.accept(ANN, b"good" if stored else b"bad"))
+        await eventually(lambda: workshop.studio.checks == 1)
+        workshop.store.open_jobs = slowly  # type: ignore[method-assign]
+        second = asyncio.create_task(workshop.accept(ANN))
+        await seen.wait()
+        workshop.studio.may_check.set()
+        await asyncio.wait([first])
+        looked_at = workshop.studio.checks
+        may_return.set()
+        if stored:
+            with pytest.raises(TooManyJobs):
+                await second
+            assert workshop.studio.checks == looked_at
+        else:
+            await second
+        assert await workshop.store.count_open(ANN) == 1
+
+    async def test_does_not_count_what_can_not_be_read(self, workshop: Workshop) -> None:
+        workshop.limit = 1
+        workshop.open_anew()
+        damaged = await workshop.accept(ANN)
+        async with workshop.store._engine.begin() as connection:
+            await connection.execute(text("UPDATE jobs SET recipe = '{'"))
+        async with workshop.jobs.admission(ANN, "another"):
+            pass
+        workshop.studio.slots_now = 0
+        async with workshop.running():
+            await workshop.until(damaged, "failed")
+            await workshop.accept(ANN)
 
     async def test_is_not_used_up_by_orders_that_were_refused(self, workshop: Workshop) -> None:
         workshop.limit = 1
@@ -961,6 +1008,43 @@ class TestARestart:
             await workshop.until(job, "delivered")
         assert workshop.desk.told(job) == [result]
         assert len(workshop.studio.canvases) == 1
+
+    async def test_has_few_pictures_in_memory_and_lets_none_that_is_delayed_hold_up_the_others(
+        self, workshop: Workshop, killed: bool
+    ) -> None:
+        workshop.desk.deliver = discord_is_gone
+        workshop.studio.slots_now = 3 * work.TOLD_AT_ONCE
+        async with workshop.running(killed=killed):
+            jobs = [await workshop.accept(owner) for owner in range(workshop.studio.slots_now)]
+            for number, _ in enumerate(jobs, 1):
+                (await workshop.studio.canvas(number)).finish(f"picture {number}".encode())
+            for job in jobs:
+                await workshop.until(job, "delivering")
+        delayed, sending, most = {f"picture {number}".encode() for number in range(1, 13)}, 0, 0
+        may_arrive = asyncio.Event()
+
+        async def deliver(ending: Ending) -> Way:
+            nonlocal sending, most
+            sending += 1
+            most = max(most, sending)
+            await may_arrive.wait()
+            sending -= 1
+            assert isinstance(ending, Result)
+            if ending.picture in delayed:
+                raise DeliveryDelayed("Discord is overloaded")
+            return "token"
+
+        workshop.desk.deliver = deliver
+        workshop.open_anew()
+        async with workshop.running():
+            await eventually(lambda: sending == work.TOLD_AT_ONCE)
+            may_arrive.set()
+            await eventually(lambda: sum(bool(workshop.desk.told(job)) for job in jobs) == len(jobs) - len(delayed))
+            delayed.clear()
+            for job in jobs:
+                await workshop.until(job, "delivered")
+        assert most == work.TOLD_AT_ONCE
+        assert [len(workshop.desk.told(job)) for job in jobs] == [1] * len(jobs)
 
     @pytest.mark.parametrize("cancelled", [True, False], ids=["cancelled", "failed"])
     async def test_tells_what_ended_without_a_picture_and_does_not_paint_it_again(
