@@ -43,7 +43,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     """Of the meaning of these fields: it grows when the same fields would paint another picture. A recipe of an older
     version is read as one of this version, so that a job which waited through an upgrade is painted.
     """
@@ -117,7 +117,7 @@ class Recipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_older(cls, fields: Any) -> Any:
-        return fields | {"version": 2} if isinstance(fields, dict) and fields.get("version") == 1 else fields
+        return fields | {"version": 3} if isinstance(fields, dict) and fields.get("version") in (1, 2) else fields
 
     @model_validator(mode="after")
     def _check_layers(self) -> Self:

@@ -137,7 +137,7 @@ def _marks() -> list[pytest.Mark]:
         ("seed", -1),
         ("seed", 2**63),
         ("precision", "float16"),
-        ("version", 3),
+        ("version", 4),
         ("version", 0),
         ("method", "magic"),
         ("colour", "style"),
@@ -189,7 +189,12 @@ def test_a_recipe_of_the_first_version_is_read_as_one_of_this() -> None:
         noise=0.03,
         seed=5,
     )
-    assert recipe.version == Recipe().version == 2
+    assert recipe.version == Recipe().version == 3
+
+
+def test_a_recipe_of_the_second_version_is_read_as_one_of_this() -> None:
+    fields = Recipe(size=256, detail=20, stroke=2).model_dump(mode="json") | {"version": 2}
+    assert Recipe.model_validate_json(json.dumps(fields)) == Recipe(size=256, detail=20, stroke=2)
 
 
 def test_what_is_no_recipe_at_all_is_refused_as_such() -> None:
@@ -200,4 +205,4 @@ def test_what_is_no_recipe_at_all_is_refused_as_such() -> None:
 
 @given(recipes)
 def test_a_recipe_says_the_version_that_it_is_painted_by(recipe: Recipe) -> None:
-    assert json.loads(recipe.model_dump_json())["version"] == 2
+    assert json.loads(recipe.model_dump_json())["version"] == 3

@@ -806,7 +806,7 @@ class TestMaintenance:
 DAMAGES: dict[str, tuple[str, object]] = {
     "state of another version": ("state", "drying"),
     "recipe cut off": ("recipe", '{"version":2,"size":'),
-    "recipe of another version": ("recipe", '{"version":3}'),
+    "recipe of another version": ("recipe", '{"version":4}'),
     "recipe out of range": ("recipe", '{"size":1}'),
     "recipe with a field of another version": ("recipe", '{"glaze":1}'),
     "painted cut off": ("painted", '{"picture": "'),
