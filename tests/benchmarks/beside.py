@@ -21,7 +21,7 @@ WAYS: dict[str, dict[str, str]] = {
     "asleep at once": {"OMP_WAIT_POLICY": "passive"},
 }
 BUSY = (0, 1, 2)
-REPEATS = 3
+REPEATS = 2
 SIZE = 384
 STEPS = 20
 
