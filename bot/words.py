@@ -156,7 +156,7 @@ def kept() -> str:
 
 def shrunk() -> str:
     """Under a picture that was encoded smaller than it was painted."""
-    return "Sent as a smaller file: the whole one is too large for this place."
+    return "Sent as a smaller file: the full one is too large to send here."
 
 
 def told_elsewhere(way: Way) -> str:

@@ -166,6 +166,8 @@ class MachineTooSmall(OperatorError):
 
 ENOUGH_FILES = 64
 """That a bot with an embedded worker has open."""
+ENOUGH_MEMORY = 4_000_000 * 1024
+"""Bytes of address space for an embedded worker."""
 
 
 def ours(error: BaseException) -> AtelierError | None:
@@ -184,6 +186,8 @@ def _shortage(error: BaseException) -> MachineTooSmall | None:
 
     number = error.errno if isinstance(error, OSError) else None
     memory, _ = resource.getrlimit(resource.RLIMIT_AS)
+    # Dask keeps it to itself why a process failed to start, and one that has too little memory may not say it.
+    no_process = "failed to start" in str(error)
     no_thread = number == errno.EAGAIN or "can't start new thread" in str(error)
     if (
         isinstance(error, MemoryError)
@@ -191,6 +195,7 @@ def _shortage(error: BaseException) -> MachineTooSmall | None:
         # What the loader and torch say of it, which raise errors of other kinds.
         or any(words in str(error) for words in ("failed to map segment", "allocate memory"))
         or (no_thread and memory != resource.RLIM_INFINITY)  # a thread needs room for its stack
+        or (no_process and memory != resource.RLIM_INFINITY and memory < ENOUGH_MEMORY)
     ):
         if memory == resource.RLIM_INFINITY:
             return MachineTooSmall("There is too little memory on this machine.")
@@ -199,8 +204,7 @@ def _shortage(error: BaseException) -> MachineTooSmall | None:
             "an embedded worker needs 4,000 MB (ulimit -v 4000000), or set no limit (ulimit -v unlimited)."
         )
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Dask keeps it to itself why a process failed to start.
-    if number in {errno.EMFILE, errno.ENFILE} or ("failed to start" in str(error) and files < ENOUGH_FILES):
+    if number in {errno.EMFILE, errno.ENFILE} or (no_process and files < ENOUGH_FILES):
         return MachineTooSmall(f"The limit of {files:,} open files is too low: raise it (ulimit -n 1024).")
     if no_thread:
         return MachineTooSmall(

@@ -43,7 +43,7 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
         case PictureTruncated():
             return "The file is cut off, and too much of the picture is missing. Send the whole file."
         case PictureTransparent():
-            return "The picture is wholly transparent. Send one that shows something."
+            return "The picture is completely transparent. Send one that shows something."
         case PictureDamaged():
             return "The file is damaged. Send it again, or open it, save it anew, and send that."
         case PaintingCancelled():
@@ -92,7 +92,7 @@ def truncated(shown: float) -> str:
     :attr:`engine.images.codec.Picture.shown`.
     """
     if shown == 1:
-        return "The file is cut off. Of the picture, no more than detail is missing."
+        return "The file is cut off, but no more than detail is missing."
     return f"The file is cut off: {max(1, round(100 * (1 - shown)))} % of the picture is missing."
 
 

@@ -1,9 +1,11 @@
 """SIGTERM and SIGINT: leave at the first, end at the second; and what process 1 does for the others."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Final
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -41,6 +43,20 @@ def leaving_on_signals(within: float | None = None) -> asyncio.Event:
     for number in SIGNALS:
         loop.add_signal_handler(number, asked)
     return leaving
+
+
+@contextlib.contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT in this thread, and for good in the processes and threads that it starts meanwhile.
+
+    A terminal sends SIGINT to all processes in it. It is meant for the first, which ends the others in good order; a
+    Python that is still starting would end with a traceback, before any handler of ours is there.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def reap_as_process_1() -> None:

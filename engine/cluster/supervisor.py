@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from engine.blobs import one_place
-from engine.cluster.signals import leaving_on_signals
+from engine.cluster.signals import interrupts_blocked, leaving_on_signals
 from engine.cluster.tls import TLS, listening_security, scheduler_security
 from engine.cluster.worker_process import LEAVE_SECONDS, LOST, NEVER, WorkerPlan, work
 from engine.worker import WorkerSettings
@@ -107,7 +107,8 @@ async def _keep(plan: WorkerPlan, configure: Callable[[], None], leaving: asynci
         began = time.monotonic()
         named = replace(plan, name=f"{plan.name}/{secrets.token_hex(3)}")
         process = _processes.Process(target=work, args=(named, configure), daemon=True)
-        process.start()
+        with interrupts_blocked():
+            process.start()
         code = await _ended(process, leaving)
         if leaving.is_set():
             return 0

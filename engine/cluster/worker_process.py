@@ -54,7 +54,6 @@ def work(plan: WorkerPlan, configure: Callable[[], None]) -> None:
 
     The parent process tells it to leave by SIGTERM; it ends at once when the parent does.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: meant for the parent, which passes it on
     configure()
     for handler in logging.getLogger().handlers:
         handler.addFilter(_in_a_line)

@@ -17,11 +17,13 @@ from typing import Final, Self
 from weakref import WeakSet
 
 import dask
-from distributed import Nanny, Security, SpecCluster
+from distributed import Nanny, Security, SpecCluster, nanny
 from distributed.client import ClosedClientError
+from distributed.process import AsyncProcess
 
 from engine import worker
 from engine.cluster.restricted import FORGETTING, QuietScheduler, QuietWorker
+from engine.cluster.signals import interrupts_blocked
 from engine.errors import NoWorkers, VersionMismatch, WorkerLost, ours
 from engine.executor.connection import Pool
 from engine.executor.placement import Board
@@ -186,16 +188,27 @@ class Executor:
         await asyncio.gather(*(painting.cancel() for painting in list(self._paintings)))
 
 
+class _Process(AsyncProcess):
+    """Dask's process of a worker, but Ctrl-C in a terminal is for the bot alone."""
+
+    def _start_threads(self) -> None:
+        with interrupts_blocked():
+            super()._start_threads()  # type: ignore[no-untyped-call]
+
+
+nanny.AsyncProcess = _Process  # type: ignore[attr-defined]
+
+
 @asynccontextmanager
 async def _embedded(settings: WorkerSettings, security: Security) -> AsyncIterator[str]:
     """The address of a scheduler in this process with one worker in another."""
     async with contextlib.AsyncExitStack() as stack:
         scratch = stack.enter_context(TemporaryDirectory(prefix="atelier-", ignore_cleanup_errors=True))
         here = {"host": "127.0.0.1", "protocol": "tls", "security": security, "local_directory": scratch}
-        nanny = here | worker_options(settings) | {"worker_class": QuietWorker, "silence_logs": logging.WARNING}
+        options = here | worker_options(settings) | {"worker_class": QuietWorker, "silence_logs": logging.WARNING}
         cluster = SpecCluster(
             scheduler={"cls": QuietScheduler, "options": here},
-            workers={0: {"cls": Nanny, "options": nanny}},
+            workers={0: {"cls": Nanny, "options": options}},
             asynchronous=True,
             security=security,
             silence_logs=logging.WARNING,

@@ -389,23 +389,32 @@ class TestRun:
         assert family
         assert psutil.wait_procs(family, timeout=15)[1] == []
 
-    @pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["to it", "to its group"])
-    @pytest.mark.parametrize("moment", ["login", "worker"])
-    async def test_a_signal_ends_its_start_well(
-        self, tmp_path: Path, local: LocalDiscord, moment: str, send: Callable[[int, int], None]
+    @pytest.mark.parametrize(
+        ("moment", "send", "number"),
+        [
+            ("login", os.kill, signal.SIGTERM),
+            ("login", os.killpg, signal.SIGTERM),
+            ("worker", os.kill, signal.SIGTERM),
+            ("worker", os.killpg, signal.SIGTERM),
+            ("worker", os.killpg, signal.SIGINT),
+            ("run", os.killpg, signal.SIGINT),
+        ],
+    )
+    async def test_a_signal_ends_it_well(
+        self, tmp_path: Path, local: LocalDiscord, moment: str, send: Callable[[int, int], None], number: int
     ) -> None:
-        """A container's runtime sends it to the process, a service manager to the whole group."""
+        """A container's runtime sends it to the process, a service manager and a terminal to the whole group."""
         if moment == "login":
             local.fail_next(ME, 503, times=9)
         asked = asyncio.Event()
         local.on_request(lambda _: asked.set())
         async with started(tmp_path, "run", **at(local)) as process, asyncio.timeout(60):
-            await asked.wait()
+            await (local.wait_for_bot(50) if moment == "run" else asked.wait())
             family: list[psutil.Process] = []
             while moment == "worker" and not any("spawn_main" in " ".join(each.cmdline()) for each in family):
                 await asyncio.sleep(0.05)
                 family = [each for each in psutil.Process(process.pid).children(True) if each.is_running()]
-            send(process.pid, signal.SIGTERM)
+            send(process.pid, number)
             async with asyncio.timeout(9):
                 told = await ended(process)
             assert (told.code, told.out) == (0, "")
