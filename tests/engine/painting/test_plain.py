@@ -73,9 +73,10 @@ def test_a_photo_in_a_little_of_a_plain_style_is_a_photo(network: VGG19) -> None
 
 
 def test_from_noise_the_way_is_long_to_a_plain_style_too(network: VGG19) -> None:
+    """The noise that it begins with has a deviation of 50 levels."""
     grey = plain(100, 100, 100)
     end = painted(network, grey, [grey], start="noise", strength=100, steps=30)
-    assert end.pixels.std() < 25
+    assert end.pixels.std() < 35
 
 
 def test_plain_on_plain_has_no_frame(network: VGG19) -> None:
