@@ -16,7 +16,7 @@ from bot.redaction import redacted
 from bot.settings import MEGABYTE, OWN_FILES, Settings
 from engine import private
 from engine.blobs import Blobs
-from engine.errors import AtelierError, ClusterUnsafe, DeviceUnavailable, StorageFailed
+from engine.errors import AtelierError, ClusterUnsafe, DeviceUnavailable, OperatorError, StorageFailed
 
 ENOUGH_DISK_MB = 1024
 
@@ -140,7 +140,9 @@ async def _pictures(settings: Settings) -> str:
 
     try:
         await asyncio.to_thread(try_it)
-    except Exception as error:  # a URL that fsspec does not know raises what it likes
+    except OperatorError as error:
+        raise _Wrong(str(error)) from error
+    except Exception as error:
         why = error.detail if isinstance(error, StorageFailed) else f"{type(error).__name__}: {error}"
         raise _Wrong(f"can't be kept at {settings.blobs} ({why}). Set BLOBS_URL.") from error
     return f"kept, read and removed one at {settings.blobs}"

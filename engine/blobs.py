@@ -19,7 +19,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from engine import private
-from engine.errors import AtelierError, BlobLost, StorageFailed, StorageFull, StorageUnsafe
+from engine.errors import AtelierError, BlobLost, StorageFailed, StorageFull, StorageUnavailable, StorageUnsafe
 
 PART = ".part"
 """How the name of a file ends that is still being written, or whose writer died."""
@@ -88,9 +88,20 @@ class Blobs:
 
         Raises:
             StorageUnsafe: see :func:`one_place`.
+            StorageUnavailable: fsspec does not know the scheme, needs a package for it, or can't make sense of the URL.
+            StorageFailed: the place is asked already when it is opened (``ftp://``), and does not answer.
         """
         self.url = one_place(url)
-        self._files, self._root = fsspec.core.url_to_fs(url)
+        with reaching():
+            try:
+                self._files, self._root = fsspec.core.url_to_fs(url)
+            except OSError:
+                raise
+            except Exception as error:  # each scheme raises what it likes
+                why = f"{error}"[:_DETAIL].rstrip(".")
+                raise StorageUnavailable(
+                    f"BLOBS_URL is {url!r}, which can't be opened: {why}. Correct it, or install what it needs."
+                ) from error
 
     @property
     def folder(self) -> Path | None:

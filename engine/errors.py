@@ -135,6 +135,10 @@ class StorageUnsafe(OperatorError):
     """The place of kept bytes is none that may be opened; the message says what to do."""
 
 
+class StorageUnavailable(OperatorError):
+    """The place of kept bytes can't be opened with what is installed here; the message says why and what to do."""
+
+
 class VersionMismatch(OperatorError):
     """A worker of version ``found`` refused what a bot of version ``wanted`` asked for: it would paint differently."""
 

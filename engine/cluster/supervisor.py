@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnProcess
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from engine.blobs import one_place
+from engine.blobs import Blobs
 from engine.cluster.signals import interrupts_blocked, leaving_on_signals
 from engine.cluster.tls import TLS, listening_security, scheduler_security
 from engine.cluster.worker_process import LEAVE_SECONDS, LOST, NEVER, WorkerPlan, work
@@ -55,12 +55,12 @@ async def keep(plan: WorkersPlan, configure: Callable[[], None]) -> int:
 
     Raises:
         ClusterUnsafe: they would speak or listen without certificates beyond this machine.
-        StorageUnsafe: the place of their blobs is none that may be opened.
+        StorageUnsafe, StorageUnavailable: the place of their blobs is none that may or can be opened.
     """
     security = scheduler_security(plan.scheduler, plan.tls)
     if plan.host:
         listening_security(plan.host, plan.tls if security else None)
-    one_place(plan.settings.blobs)
+    Blobs(plan.settings.blobs)
     leaving = leaving_on_signals()
     devices = await _devices(plan)
     with TemporaryDirectory(prefix="atelier-", ignore_cleanup_errors=True) as scratch:

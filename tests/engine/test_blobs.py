@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from engine import worker
 from engine.blobs import Blobs
-from engine.errors import BlobLost, StorageFailed, StorageFull, StorageUnsafe
+from engine.errors import BlobLost, StorageFailed, StorageFull, StorageUnavailable, StorageUnsafe
 from tests.shaky import ClientError, Shaky, new_place
 
 ROOT = Path(__file__).parents[2]
@@ -360,6 +360,20 @@ class TestOnePlace:
     @pytest.mark.parametrize("url", ["", "simplecache::s3://bucket/atelier", "dir::/folder", "zip://*::/folder/a.zip"])
     def test_alone_is_opened(self, url: str) -> None:
         with pytest.raises(StorageUnsafe, match=r"BLOBS_URL .* one place"):
+            Blobs(url)
+
+    @pytest.mark.parametrize(
+        ("url", "why"),
+        [
+            ("nosuchstore://bucket", "Protocol not known: nosuchstore"),
+            ("git:///folder", "Install pygit2"),
+            ("reference://folder", "missing 1 required"),
+        ],
+    )
+    def test_that_can_not_be_opened_says_why_in_a_sentence(self, url: str, why: str) -> None:
+        with pytest.raises(
+            StorageUnavailable, match=rf"^BLOBS_URL is '{url}', which can't be opened: .*{why}.*\. .*\.$"
+        ):
             Blobs(url)
 
     def test_no_template_is_rendered(self, tmp_path: Path) -> None:

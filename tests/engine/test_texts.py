@@ -35,6 +35,7 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.CertificatesUnavailable("Make some."): ("Make some.",),
     errors.ClusterUnsafe("Encrypt it."): ("Encrypt it.",),
     errors.StorageUnsafe("Set one place."): ("Set one place.",),
+    errors.StorageUnavailable("Install that."): ("Install that.",),
 }
 
 
