@@ -148,14 +148,16 @@ def _masks(header: _Header, data: bytes) -> tuple[int, ...]:
     """Of red, green, blue and alpha; each with its bits in a row, none in another's.
 
     That of alpha counts whatever the compression is: the documentation has it for bit fields alone, but what comes from
-    clipboards goes without them.
+    clipboards goes without them. There the colours have their usual places, and a mask that takes their bits is none.
     """
     masks: tuple[int, ...] = _PLAIN_MASKS[header.bits]
     with_alpha = header.length in _WITH_ALPHA or header.compression == _ALPHABITFIELDS
+    (alpha,) = struct.unpack_from("<I", data, 66) if with_alpha else (0,)
     if header.compression != _RGB:
         given = struct.unpack_from("<III", data, 54)  # in a longer header or behind a short one, it is the same place
         masks = given if any(given) else masks
-    (alpha,) = struct.unpack_from("<I", data, 66) if with_alpha else (0,)
+    elif any(alpha & mask for mask in masks):
+        alpha = 0
     masks = tuple(mask & (1 << header.bits) - 1 for mask in (*masks, alpha))
     taken = 0
     for mask in masks:

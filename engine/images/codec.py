@@ -345,7 +345,10 @@ def _as_png_means(still: png.Still, raster: Raster) -> Raster:
     image, seen = raster.image, raster.seen
     if "transparency" in image.info:
         key = image.info["transparency"]
-        image.info["transparency"] = _scaled_key(key, depth=still.data[24], colour=still.data[25])
+        if isinstance(key, tuple) and still.data[24] == 16 and 2 * image.width * image.height <= _MOST_CONVERTED:
+            image = _without_colour(image, key, _lower_bits(still.data))
+        else:
+            image.info["transparency"] = _scaled_key(key, depth=still.data[24], colour=still.data[25])
     if still.apple is not None:
         image = _from_apple(image, still.apple)
     if still.canvas != image.size:
@@ -381,12 +384,26 @@ def _scaled(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
 def _scaled_key(key: object, *, depth: int, colour: int) -> object:
     """A PNG's transparent grey or colour in the units of the pixels: the file has it in its own bit depth, and Pillow
     widens the pixels of 2 and 4 bits and keeps the high bytes of 16-bit colours, but leaves the key as it was.
+
+    By the high bytes alone, colours close to the key count as the key.
     """
     if colour == 0 and isinstance(key, int) and depth in {2, 4}:
         return key * (255 // (2**depth - 1))
     if colour == 2 and isinstance(key, tuple) and depth == 16:
         return tuple(value >> 8 for value in key)
     return key
+
+
+def _without_colour(image: Image.Image, key: tuple[int, ...], low: Image.Image) -> Image.Image:
+    """``image``, transparent where the upper eight bits, in it, and the lower, in ``low``, are those of ``key``."""
+    alpha = Image.new("L", image.size)
+    for place, value in enumerate(key):
+        for channel, byte in ((image.getchannel(place), value >> 8), (low.getchannel(place), value & 255)):
+            alpha = ImageChops.lighter(alpha, channel.point([255 * (level != byte) for level in range(256)]))
+    kept = {name: value for name, value in image.info.items() if name != "transparency"}
+    image = Image.merge("RGBA", (*image.split(), alpha))
+    image.info = kept
+    return image
 
 
 def _alpha_of(image: Image.Image) -> Image.Image | None:
@@ -436,14 +453,6 @@ def _sixteen_bits(image: Image.Image, data: bytes) -> tuple[Image.Image, Image.I
 
     :param image: what Pillow has made of the PNG: it drops the lower bits of all but grey.
     """
-
-    def opened(file: bytes) -> ImageFile.ImageFile:
-        lower = PngImagePlugin.PngImageFile(BytesIO(file))
-        if data[25] != 4:
-            # Read as little-endian, the lower byte is the one that Pillow keeps.
-            lower.tile = [tile._replace(args=f"{lower.mode};16L") for tile in lower.tile]
-        return lower
-
     if image.mode == "I;16":
         image.info.pop("transparency", None)
         return image, None
@@ -451,9 +460,25 @@ def _sixteen_bits(image: Image.Image, data: bytes) -> tuple[Image.Image, Image.I
         # Grey and alpha of 16 bits are, byte for byte, a picture of four channels of 8.
         header = b"IHDR" + data[16:24] + bytes((8, 6)) + data[26:29]
         file = data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
-        both = truncated.load(headers.Format.PNG, file, opened, ended=True).image
+        both = truncated.load(headers.Format.PNG, file, _png, ended=True).image
         return both.getchannel("R"), both.getchannel("G")
-    return image.convert("RGB"), truncated.load(headers.Format.PNG, data, opened, ended=True).image.convert("RGB")
+    return image.convert("RGB"), _lower_bits(data)
+
+
+def _lower_bits(data: bytes) -> Image.Image:
+    """Of the colours of a PNG of 16 bits, in mode ``RGB``."""
+
+    def opened(file: bytes) -> ImageFile.ImageFile:
+        lower = _png(file)
+        # Read as little-endian, the lower byte is the one that Pillow keeps.
+        lower.tile = [tile._replace(args=f"{lower.mode};16L") for tile in lower.tile]
+        return lower
+
+    return truncated.load(headers.Format.PNG, data, opened, ended=True).image.convert("RGB")
+
+
+def _png(data: bytes) -> ImageFile.ImageFile:
+    return PngImagePlugin.PngImageFile(BytesIO(data))
 
 
 def _flattened(rgb: Image.Image, alpha: Image.Image) -> Image.Image:

@@ -173,6 +173,15 @@ def test_a_mask_of_alpha_beyond_the_pixels_is_none() -> None:
     assert colours(picture)[0][0] == (9, 8, 7)
 
 
+@pytest.mark.parametrize("alpha", [0xFF, 0xFFFFFFFF, 0xFF0000])
+def test_without_bit_fields_a_mask_of_alpha_in_that_of_a_colour_is_none(alpha: int) -> None:
+    levels = levels_under(PLAIN_32)
+    masks = (0xFF00, 0xFF0000, 0xFF000000, alpha)  # those of the colours count for nothing
+    picture = decode(bmp(32, packed(levels, PLAIN_32, 32), header=124, compression=NO_FIELDS, masks=masks))
+    assert picture.alpha is None
+    assert colours(picture) == [[tuple(pixel[:3]) for pixel in row] for row in levels]
+
+
 @pytest.mark.parametrize(
     "masks",
     [

@@ -189,6 +189,7 @@ def test_alpha_of_palettes() -> None:
         (16, 0, b"\x12\x34", b"\x12\x35", struct.pack(">H", 0x1234)),
         (8, 2, b"\x01\x02\x03", b"\x01\x02\x04", struct.pack(">3H", 1, 2, 3)),
         (16, 2, b"\x01\0\x02\0\x03\0", b"\x01\0\x02\0\x04\0", struct.pack(">3H", 256, 512, 768)),
+        (16, 2, b"\x01\x09\x02\0\x03\0", b"\x01\x08\x02\0\x03\0", struct.pack(">3H", 265, 512, 768)),
     ],
 )
 def test_a_transparent_key_of_png_at_each_depth(
