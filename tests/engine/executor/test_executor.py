@@ -35,8 +35,8 @@ from engine.errors import (
     NoWorkers,
     PaintingCancelled,
     PaintingPaused,
-    PictureDamaged,
     PictureTooLarge,
+    PictureTruncated,
     StorageFailed,
     VersionMismatch,
     WeightsUnavailable,
@@ -188,7 +188,7 @@ async def test_pictures_are_looked_at_while_a_painting_runs(embedded: Executor) 
     await embedded.check(CONTENT)
     with pytest.raises(NotAPicture):
         await embedded.check(b"this is no picture")
-    with pytest.raises(PictureDamaged):
+    with pytest.raises(PictureTruncated):
         await embedded.check(CONTENT[: len(CONTENT) // 2])
     with pytest.raises(PictureTooLarge) as refused:  # the operator's limit, not the usual one
         await embedded.check(corpus.saved(Image.new("L", (2_000, 1_501)), "PNG"))
