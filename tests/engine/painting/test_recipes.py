@@ -372,8 +372,9 @@ def test_only_what_fits_at_no_size_fails(network: VGG19) -> None:
         {"start": "matched", "balance": "dynamic"},
         {"optimiser": "lbfgs", "pooling": "average", "detail": 50},
         {"colours": "content", "stroke": 0.5, "noise": 0.1, "style_layers": {"conv2_1": 1}},
+        {"content": Picture(Image.new("RGB", (64, 64)))},
     ],
-    ids=str,
+    ids=lambda fields: " ".join(fields) or "default",
 )
 def test_a_style_counts_by_its_share_with_every_other_option(fields: dict[str, Any], network: VGG19) -> None:
     """Wherever it stands: one with a share of nothing leaves no trace, and one with a share leaves one."""
