@@ -27,7 +27,7 @@ from engine.cluster.signals import interrupts_blocked
 from engine.errors import NoWorkers, VersionMismatch, WorkerLost, ours
 from engine.executor.connection import Pool
 from engine.executor.placement import Board
-from engine.executor.remote_painting import End, Painting, absent, answer, forget
+from engine.executor.remote_painting import End, Painting, absent, answer, believed_error, forget
 from engine.presets import EFFORTS, Tier, tier
 from engine.recipe import Recipe
 from engine.runtime.compatibility import version
@@ -132,7 +132,9 @@ class Executor:
                 if self._pool.lost(client):
                     continue
                 raise
-            if found is End.DIED:
+            if isinstance(found, Exception):
+                found = believed_error(found)
+            if found is End.DIED or found is End.SENSELESS:
                 dead.add(one)
             elif isinstance(found, Exception):
                 raise found

@@ -9,7 +9,7 @@ import enum
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import fields, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_type_hints
 
 from distributed import Client, Future, Queue
 from distributed.client import FutureCancelledError
@@ -19,14 +19,18 @@ from pydantic import TypeAdapter, ValidationError
 from engine import worker
 from engine.errors import (
     AtelierError,
+    NotAPicture,
+    OperatorError,
     PaintingCancelled,
     PaintingPaused,
+    PictureError,
     StorageFailed,
     WorkerLost,
 )
 from engine.executor import placement
 from engine.executor.connection import ANSWER, Pool
 from engine.executor.placement import Board, Seat
+from engine.images.kinds import KINDS
 from engine.progress import Progress, Result
 
 T = TypeVar("T")
@@ -52,6 +56,10 @@ class End(enum.Enum):
     SENSELESS = "its worker tells no sense"
 
 
+_LONGEST: Final = 2000
+"""Characters of a text in an error."""
+_LARGEST: Final = 2**53
+"""Numbers in an error: those that JSON keeps exactly."""
 _PROGRESS: Final = TypeAdapter(Progress)
 _RESULT: Final = TypeAdapter(Result)
 
@@ -254,13 +262,41 @@ class Painting:
 
 def _believed(outcome: object) -> "Result | End | Exception":
     """What a painting came to, where a worker gave what one comes to."""
-    if isinstance(outcome, End | Exception):
+    if isinstance(outcome, Exception):
+        return believed_error(outcome)
+    if isinstance(outcome, End):
         return outcome
     try:
         told = {each.name: getattr(outcome, each.name) for each in fields(Result)}
         return _RESULT.validate_python(told | {"recipe": told["recipe"].model_dump()})
     except (AttributeError, TypeError, ValueError):
         return End.SENSELESS
+
+
+def believed_error(error: Exception) -> Exception | End:
+    """Check an error that a worker raised or gave: a member reads what is made of its fields.
+
+    An error of ours is made anew of its fields. :attr:`End.SENSELESS` where they have wrong types or absurd values, and
+    for the base classes, whose text would be shown as it is. Other errors are returned as they are: no member reads
+    them.
+    """
+    if not isinstance(error, AtelierError):
+        return error
+    kind = type(error)
+    if kind in {AtelierError, PictureError}:
+        return End.SENSELESS
+    hints = {name: hint for name, hint in get_type_hints(kind.__init__).items() if name != "return"}
+    try:
+        told = [TypeAdapter(hint).validate_python(getattr(error, name), strict=True) for name, hint in hints.items()]
+    except (AttributeError, ValidationError):
+        return End.SENSELESS
+    if not hints and issubclass(kind, OperatorError):  # members get other words
+        told = [str(error)[:_LONGEST]]
+    if any(len(each) > _LONGEST if isinstance(each, str) else not 0 <= each <= _LARGEST for each in told):
+        return End.SENSELESS
+    if kind is NotAPicture and told[0] not in KINDS:
+        return End.SENSELESS
+    return kind(*told)
 
 
 def absent(pool: Pool, client: Client, address: str, process: int) -> End | None:

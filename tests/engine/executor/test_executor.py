@@ -29,13 +29,16 @@ from PIL import Image
 from engine import worker as worker_module
 from engine.blobs import Blobs
 from engine.errors import (
+    AtelierError,
     BlobLost,
     DeviceUnavailable,
     NotAPicture,
     NoWorkers,
     PaintingCancelled,
     PaintingPaused,
+    PictureError,
     PictureTooLarge,
+    PictureTooSmall,
     PictureTruncated,
     StorageFailed,
     VersionMismatch,
@@ -474,6 +477,7 @@ RESULT = Result(b"picture", "png", 4, 3, Recipe(), 5, 1.5, "finished")
         (asdict(replace(GOOD, scale=-1)), RESULT),
         (asdict(GOOD), 5),
         (asdict(GOOD), None),
+        (asdict(GOOD), AtelierError("any text")),
         (asdict(GOOD), replace(RESULT, format="exe")),  # type: ignore[arg-type]
         (asdict(GOOD), replace(RESULT, recipe=RESULT)),  # type: ignore[arg-type]
     ],
@@ -507,9 +511,23 @@ async def test_pictures_that_were_looked_at_are_not_kept(embedded: Executor) -> 
     assert kept < 5_000_000
 
 
-async def test_what_makes_no_sense_of_a_look_is_no_answer(embedded: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "given",
+    [
+        5,
+        NotAPicture("[link](https://example.com)"),
+        PictureTooSmall("many", 1, 1),  # type: ignore[arg-type]
+        PictureTooLarge("bytes", 10**30, 1),
+        PictureError("any text"),
+        AtelierError("any text"),
+    ],
+    ids=repr,
+)
+async def test_what_makes_no_sense_of_a_look_is_no_answer(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch, given: object
+) -> None:
     monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 0.5)
-    monkeypatch.setattr(worker_module, "check_picture", partial(_given, given=5))
+    monkeypatch.setattr(worker_module, "check_picture", partial(_given, given=given))
     with pytest.raises(NoWorkers):
         await embedded.check(CONTENT)
 
