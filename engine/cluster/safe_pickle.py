@@ -50,6 +50,8 @@ ALLOWED: Final = {
     ("dask._expr", "Expr._reconstruct"),
     ("dask._expr", "LLGExpr"),
     ("dask._task_spec", "Task"),
+    # The type of a message's part that Dask serializes by itself.
+    ("builtins", "bytes"),
     # What the scheduler tells a client about a worker that died.
     ("builtins", "int"),
     ("collections", "defaultdict"),
