@@ -239,3 +239,8 @@ def test_a_truncated_picture_is_turned_and_scaled_as_the_whole_is() -> None:
     assert picture.alpha is not None
     assert picture.alpha.getpixel((0, 50)) == 0  # the lowest rows are at the left now
     assert picture.alpha.getpixel((71, 50)) == 255
+
+
+def test_a_progressive_jpeg_that_lacks_its_last_refinement_is_told_of() -> None:
+    data = corpus.saved(textured(), "JPEG", quality=92, progressive=True)
+    assert decode(data[: data.rindex(b"\xff\xda")]).shown == 1
