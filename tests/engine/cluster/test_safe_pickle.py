@@ -17,7 +17,7 @@ import pytest
 from dask._expr import LLGExpr
 from dask._task_spec import Task
 from distributed.core import Status
-from distributed.protocol import serialize
+from distributed.protocol.serialize import serialize
 from distributed.scheduler import KilledWorker, WorkerState
 
 from engine.cluster.restricted import is_painting
