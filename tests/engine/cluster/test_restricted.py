@@ -5,6 +5,7 @@ Both run as an operator's do, but on loopback without TLS, and with a worker tha
 
 import asyncio
 import gc
+import itertools
 import logging
 import os
 import pickle
@@ -310,10 +311,12 @@ async def test_nothing_is_kept_of_tasks_that_have_ended(caplog: pytest.LogCaptur
             QuietWorker(scheduler.address, plugins=[Idle(WorkerSettings())], memory_limit=None) as worker,
             Client(scheduler.address, asynchronous=True, set_as_default=False) as client,
         ):
-            await look(client)
-            before = elements()
-            await look(client)
-            assert elements() - before < tasks / 2
+            # Other parts of this process may grow meanwhile. What is kept of tasks grows in each round.
+            grown = []
+            for _ in range(4):
+                await look(client)
+                grown.append(elements())
+            assert min(after - before for before, after in itertools.pairwise(grown)) < tasks / 2
 
             async def idle() -> bool:
                 return not scheduler.tasks and not worker.state.tasks
