@@ -22,6 +22,10 @@ GRAIN: Final = 8 / 255
 """Standard deviation of grain that hardly shows, in units of the pixels' range."""
 _PLAIN_SHARE: Final = 0.1
 """Of the style's weight, for the colours that it lacks: enough to reach them, and too little to keep strokes away."""
+_BARE_SHARE: Final = 100.0
+"""The same between two plain pictures. They have nothing but colours; the other losses see mostly their borders."""
+_BARE: Final = (1 / 255) ** 2
+"""Variance of each colour channel under which a picture is plain: one grey level."""
 _GRAINED: Final = 96
 """Pixels of the sides of a picture of it: enough for the deepest layers."""
 
@@ -103,6 +107,8 @@ class Sources:
         }
         unlike, way = unlikeness(own, style, recipe.style_layers)
         style_weight = self.style_weight * scale.style_factor
+        pictures = [self._style(each, scale.size) for each in self._styles]
+        bare = all(each[0].flatten(1).var(dim=1, correction=0).max() < _BARE for each in (image, *pictures))
         return Objective(
             content={layer: target(value, energies[layer], grain.energies[layer]) for layer, value in targets.items()},
             style=style,
@@ -114,8 +120,8 @@ class Sources:
             structure=structure,
             detail_weight=detail,
             variation_weight=recipe.total_variation,
-            plainness=Plainness.of([self._style(each, scale.size) for each in self._styles], self._shares, image),
-            plain_weight=_PLAIN_SHARE * style_weight,
+            plainness=Plainness.of(pictures, self._shares, image),
+            plain_weight=(_BARE_SHARE if bare else _PLAIN_SHARE) * style_weight,
             way=1.0 if recipe.start == "noise" else way,
         )
 

@@ -47,6 +47,15 @@ def test_a_plain_picture_in_its_own_style_stays_plain(
     assert abs(end.pixels - colour).max() <= 1
 
 
+@pytest.mark.parametrize(("before", "after"), [((100, 100, 100), (200, 200, 200)), ((200, 30, 30), (30, 30, 200))])
+def test_a_plain_picture_takes_another_plain_colour(
+    before: tuple[int, int, int], after: tuple[int, int, int], network: VGG19
+) -> None:
+    end = painted(network, plain(*before), [plain(*after)], strength=100, steps=40)
+    assert abs(end.pixels.mean(axis=(0, 1)) - after).max() < 3
+    assert end.pixels.std(axis=(0, 1)).max() < 3
+
+
 def test_grain_that_hardly_shows_is_no_texture(network: VGG19) -> None:
     """It stays, and is not worked up to spots."""
     levels = 100 + 2 * np.random.default_rng(0).standard_normal((64, 64, 3))
