@@ -2,7 +2,6 @@
 
 import struct
 import zlib
-from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from engine.images.codec import decode
-from engine.images.decoder import Decoder
 from tests.engine.images import colour_truth as truth
 from tests.engine.images import corpus
 from tests.engine.images.colour_truth import P3_ENDS, Array, bmp_of, chrm, cicp, gama, levels_of, nclx, png_of
@@ -350,22 +348,3 @@ def test_a_profile_within_a_bmp() -> None:
 )
 def test_a_bmp_that_says_srgb_or_nothing_of_use(data: bytes) -> None:
     assert colour_of(data) == (200, 100, 30)
-
-
-# --- In the worker ---
-
-
-def test_the_confined_decoder_knows_colours_too() -> None:
-    files: list[Callable[[], bytes]] = [
-        *(
-            lambda chunks=chunks, signal=signal: png_of(levels_of(signal, 16), 16, *chunks)
-            for chunks, signal in SPACES.values()
-        ),
-        lambda: nclx(avif(AVIFS["PQ"][2]), 9, 16),
-        lambda: bmp_of(CHART.astype(np.uint16), CALIBRATED, P3_ENDS, (2, 2, 2)),
-    ]
-    with Decoder() as decoder:
-        for made in files:
-            data = made()
-            assert decoder.decode(data).rgb.tobytes() == decode(data).rgb.tobytes()
-        assert decoder.restarts == 0

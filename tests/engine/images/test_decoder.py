@@ -97,7 +97,7 @@ def outcome(decode: Callable[[], Picture]) -> tuple[object, ...]:
 # --- The same as in this process ---
 
 
-@pytest.mark.parametrize("longer_side", [None, 48, 1000])
+@pytest.mark.parametrize("longer_side", [None, 48])
 @pytest.mark.parametrize("name", hostile.seeds())
 def test_each_kind_of_file_is_what_it_is_here(shared: Decoder, name: str, longer_side: int | None) -> None:
     data = hostile.seeds()[name]
@@ -131,6 +131,7 @@ def test_each_refusal_comes_whole(limits: Limits, expected: PictureError) -> Non
         corpus.saved(Image.new("RGBA", (64, 64), (9, 9, 9, 0)), "PNG"),
         b"\0\0\0\x18ftypheic" + bytes(64),
         b"<html>" + bytes(64),
+        b"",
     ],
 )
 def test_what_is_truncated_unseen_or_something_else_comes_whole(shared: Decoder, data: bytes) -> None:
@@ -145,10 +146,7 @@ def test_the_largest_size_that_a_header_can_tell_of_comes_whole(shared: Decoder)
     assert refused.value.value == 2**32 - 1
 
 
-def test_no_picture_and_damage(shared: Decoder) -> None:
-    for data in (b"", b"MZ" + bytes(99)):
-        with pytest.raises(NotAPicture):
-            shared.decode(data)
+def test_the_detail_of_damage_comes_whole(shared: Decoder) -> None:
     with pytest.raises(PictureDamaged) as damaged:
         shared.decode(corpus.saved(corpus.scene(), "AVIF")[:-99])
     assert damaged.value.detail.startswith("AVIF: SyntaxError: ")

@@ -1,4 +1,4 @@
-"""Files that are no pictures of an accepted format are told apart."""
+"""Each kind of file that is not accepted is recognised."""
 
 import pytest
 from PIL import Image
@@ -44,10 +44,13 @@ def box(brand: bytes, *compatible: bytes) -> bytes:
         (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- drawn -->\n" + SVG, "SVG"),
         (b"<!DOCTYPE html><html><body>" + SVG + b"</body></html>", "web page"),
         (b"\n<HTML lang=en>", "web page"),
-        (corpus.saved(corpus.scene(), "TGA"), ""),
+        *((corpus.saved(corpus.scene(), format), "") for format in ("PCX", "PPM", "TGA")),
+        (b"GIF90a" + bytes(64), ""),
+        (b"RIFF\x24\0\0\0WAVEfmt " + bytes(64), ""),
         (b"BMW builds cars, and this is a text about them.", ""),
         (b"<note>a text</note>", ""),
         (b"MZ" + bytes(99), ""),
+        (b"B", ""),
         (b"", ""),
     ],
 )
