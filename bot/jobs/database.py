@@ -78,7 +78,7 @@ def _keep_private(database: str | None) -> None:
 def _use_wal(connection: Any, _record: object) -> None:
     # Text that is no UTF-8 is replaced: the driver's error would hide the other rows of the query, too.
     connection.driver_connection.text_factory = partial(str, encoding="utf-8", errors="replace")
-    # See database_time: processes that share a file share a machine.
+    # See DatabaseTime: processes that share a file share a machine.
     connection.create_function("monotonic_seconds", 0, time.monotonic)
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout=20000")

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from bot.jobs.job import OPEN, State
-from bot.jobs.tables import JobRow, ProcessRow, database_time
+from bot.jobs.tables import DatabaseTime, JobRow, ProcessRow
 
 LEASE = 10.0
 """Seconds without a sign of life after which others take over what a process looks after."""
@@ -20,7 +20,7 @@ ORDER = (JobRow.turn, JobRow.accepted, JobRow.created_at, JobRow.id)
 
 def alive() -> ColumnElement[bool]:
     """Whether a process has given a sign of life. One from the future was given before the clock was set back."""
-    return ProcessRow.seen.between(database_time() - LEASE, database_time() + LEASE)
+    return ProcessRow.seen.between(DatabaseTime() - LEASE, DatabaseTime() + LEASE)
 
 
 def orphaned(process: ColumnElement[str] | InstrumentedAttribute[str] = JobRow.process) -> ColumnElement[bool]:

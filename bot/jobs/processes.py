@@ -11,7 +11,7 @@ from bot.jobs import errors
 from bot.jobs.errors import JobUnreadable
 from bot.jobs.job import OPEN, State
 from bot.jobs.line import alive, orphaned
-from bot.jobs.tables import ClockRow, JobRow, ProcessRow, database_time, service_time
+from bot.jobs.tables import ClockRow, DatabaseTime, JobRow, ProcessRow, service_time
 from bot.jobs.transactions import Transactions
 
 MOST_DRIFT: Final = 2.0
@@ -42,10 +42,10 @@ class Processes(Transactions):
         """
         began = time.monotonic()
         async with self._changing() as connection:
-            again = update(ProcessRow).where(ProcessRow.id == process).values(seen=database_time())
+            again = update(ProcessRow).where(ProcessRow.id == process).values(seen=DatabaseTime())
             seen = (await connection.execute(again.returning(ProcessRow.seen))).scalar_one_or_none()
             if seen is None:
-                new = insert(ProcessRow).values(id=process, seen=database_time()).returning(ProcessRow.seen)
+                new = insert(ProcessRow).values(id=process, seen=DatabaseTime()).returning(ProcessRow.seen)
                 seen = (await connection.execute(new)).scalar_one()
             # The server's clock is read anew in each expression: a step is the difference of what is stored.
             moved = await connection.execute(update(ClockRow).values(seconds=service_time(), moved=seen))
@@ -109,7 +109,7 @@ class Processes(Transactions):
             )
             found = [(row.id, State(row.state)) for row in taken]
             if found:
-                await connection.execute(delete(ProcessRow).where(func.abs(ProcessRow.seen - database_time()) > 86400))
+                await connection.execute(delete(ProcessRow).where(func.abs(ProcessRow.seen - DatabaseTime()) > 86400))
         return found
 
     async def in_care(self, process: str) -> dict[str, State]:

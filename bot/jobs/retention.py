@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Select, delete, func, insert, select, upda
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs.job import OPEN, State, new_id
-from bot.jobs.tables import BlobRow, HoldRow, JobRow, database_time
+from bot.jobs.tables import BlobRow, DatabaseTime, HoldRow, JobRow
 from bot.jobs.transactions import Transactions
 
 _FORGETTING: Final = 7_421_864
@@ -142,7 +142,7 @@ class Retention(Transactions):
         holds = [{"id": new_id(), "name": name, "act": act} for name in names]
         if holds:
             async with self._changing() as connection:
-                await connection.execute(insert(HoldRow).values(until=database_time() + seconds), holds)
+                await connection.execute(insert(HoldRow).values(until=DatabaseTime() + seconds), holds)
         return [hold["id"] for hold in holds]
 
 
@@ -193,7 +193,7 @@ def _freed(job: Ended, left: Mapping[str, int], sizes: Mapping[str, int]) -> int
 
 def _lasts() -> ColumnElement[bool]:
     """Whether a hold is not over. One that would last very long is of before the clock was set back or began anew."""
-    return HoldRow.until.between(database_time(), database_time() + _LONGEST_HOLD)
+    return HoldRow.until.between(DatabaseTime(), DatabaseTime() + _LONGEST_HOLD)
 
 
 def _held(names: Collection[str] | None, *acts: str) -> Select[str]:

@@ -113,7 +113,7 @@ class ProcessRow(Base):
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     seen: Mapped[float] = mapped_column(Double)
-    """When it last said so, by :class:`database_time`."""
+    """When it last said so, by :class:`DatabaseTime`."""
 
 
 class ClockRow(Base):
@@ -124,7 +124,7 @@ class ClockRow(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     seconds: Mapped[float] = mapped_column(Double)
     moved: Mapped[float] = mapped_column(Double)
-    """When ``seconds`` was true, by :class:`database_time`."""
+    """When ``seconds`` was true, by :class:`DatabaseTime`."""
 
 
 class AcknowledgedRow(Base):
@@ -153,7 +153,7 @@ class SyncRow(Base):
     fingerprint: Mapped[str] = mapped_column(String(64))
 
 
-class database_time(FunctionElement[float]):  # noqa: N801 - named as SQL's functions are
+class DatabaseTime(FunctionElement[float]):
     """Seconds by a clock that all processes share: the server's, or with SQLite the monotonic one of the machine.
 
     The server's may be set, and the machine's begins anew when it is started: what lies in the future is long past.
@@ -163,12 +163,12 @@ class database_time(FunctionElement[float]):  # noqa: N801 - named as SQL's func
     inherit_cache = True
 
 
-@compiles(database_time, "sqlite")
+@compiles(DatabaseTime, "sqlite")
 def _sqlite_time(_element: Any, _compiler: Any, **_options: Any) -> str:
     return "monotonic_seconds()"  # of :mod:`bot.jobs.database`
 
 
-@compiles(database_time, "postgresql")
+@compiles(DatabaseTime, "postgresql")
 def _postgresql_time(_element: Any, _compiler: Any, **_options: Any) -> str:
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
 
@@ -183,6 +183,6 @@ def service_time() -> ColumnElement[float]:
     Processes move it on as they say that they are alive. A longer step than :data:`LONGEST_STEP` counts as none: then
     no process was there, or the clock was set.
     """
-    step = database_time() - ClockRow.moved
+    step = DatabaseTime() - ClockRow.moved
     seconds = select(ClockRow.seconds + case((step.between(0.0, LONGEST_STEP), step), else_=0.0)).scalar_subquery()
     return func.coalesce(seconds, 0.0)
