@@ -13,6 +13,7 @@ import pytest
 
 from bot.jobs.cipher import Cipher, new_key
 from bot.jobs.database import connected
+from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.job import Ending, Job, Order, State, Way, new_id
 from bot.jobs.service import Jobs, Policy
 from bot.jobs.storage import Room, Storage
@@ -25,6 +26,7 @@ from engine.progress import Progress, Result
 from engine.recipe import Recipe
 from tests.postgresql import Server
 
+ANN, BOB, CID = 1, 2, 3
 KEY = new_key()
 SECRET = '{"token":"aW50ZXJhY3Rpb24"}'
 
@@ -54,6 +56,10 @@ def order(owner: int = 1, content: bytes = b"content", *styles: bytes, recipe: R
         description="A town, painted",
         max_bytes=10_000_000,
     )
+
+
+async def discord_is_gone(_: Ending) -> Way:
+    raise DeliveryDelayed("Discord is gone")
 
 
 class Canvas:

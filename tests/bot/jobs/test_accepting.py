@@ -1,0 +1,173 @@
+"""Whose orders are accepted, how many, and why others are refused."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from bot.jobs.errors import AlreadyAccepted, Closing, PictureRejected, TooManyJobs
+from bot.jobs.job import Job
+from bot.jobs.storage import Room
+from engine.errors import NotAPicture, StorageFull, WorkerLost
+from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually, order
+
+
+class TestTheLimit:
+    async def test_refuses_one_job_too_many(self, workshop: Workshop) -> None:
+        workshop.limit = 2
+        workshop.open_anew()
+        for _ in range(2):
+            await workshop.accept(ANN)
+        with pytest.raises(TooManyJobs) as refused:
+            await workshop.accept(ANN)
+        assert refused.value.limit == 2
+        await workshop.accept(BOB)
+        assert (await workshop.store.count_open(ANN), await workshop.store.count_open()) == (2, 3)
+
+    async def test_counts_what_is_painted_and_frees_what_ended(self, workshop: Workshop) -> None:
+        workshop.limit = 1
+        workshop.open_anew()
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            with pytest.raises(TooManyJobs):
+                await workshop.accept(ANN)
+            canvas.finish()
+            await workshop.until(job, "delivered")
+            await workshop.accept(ANN)
+
+    async def test_holds_for_orders_that_come_at_once(self, workshop: Workshop) -> None:
+        workshop.limit = 2
+        workshop.open_anew()
+        outcomes = await asyncio.gather(*(workshop.accept(ANN) for _ in range(6)), return_exceptions=True)
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Job"] * 2 + ["TooManyJobs"] * 4
+        assert await workshop.store.count_open(ANN) == 2
+
+    async def test_lets_no_more_pictures_be_looked_at_than_it_may_accept(self, workshop: Workshop) -> None:
+        workshop.limit = 2
+        workshop.open_anew()
+        workshop.studio.may_check.clear()
+        flood = [asyncio.create_task(workshop.accept(ANN)) for _ in range(20)]
+        await eventually(lambda: sum(task.done() for task in flood) == 18)
+        assert workshop.studio.checks == 2
+        workshop.studio.may_check.set()
+        await asyncio.gather(*flood, return_exceptions=True)
+        assert await workshop.store.count_open(ANN) == 2
+
+    async def test_counts_an_order_once_while_it_is_stored(self, workshop: Workshop) -> None:
+        """Another order of its member comes when the first is committed and has not returned yet."""
+        workshop.limit = 2
+        workshop.open_anew()
+        add, committed, may_return = workshop.store.add, asyncio.Event(), asyncio.Event()
+
+        async def slowly(*arguments: Any) -> None:
+            await add(*arguments)
+            committed.set()
+            await may_return.wait()
+
+        workshop.store.add = slowly  # type: ignore[assignment, method-assign]
+        first = asyncio.create_task(workshop.accept(ANN))
+        await committed.wait()
+        second = asyncio.create_task(workshop.accept(ANN))
+        await eventually(lambda: second.done() or workshop.studio.checks == 4)
+        with pytest.raises(TooManyJobs):
+            await workshop.accept(ANN)
+        may_return.set()
+        assert {(await first).id, (await second).id} == {job.id for job in await workshop.store.open_jobs(ANN)}
+
+    @pytest.mark.parametrize("stored", [True, False])
+    async def test_counts_an_order_that_ends_its_way_while_the_database_is_read(
+        self, workshop: Workshop, stored: bool
+    ) -> None:
+        """If it is stored, the look at the database was too early for it; if it is refused, it never counts."""
+        workshop.limit = 1
+        workshop.open_anew()
+        workshop.studio.refused[b"bad"] = NotAPicture()
+        open_jobs, seen, may_return = workshop.store.open_jobs, asyncio.Event(), asyncio.Event()
+
+        async def slowly(owner: int) -> list[Job]:
+            found = await open_jobs(owner)
+            seen.set()
+            await may_return.wait()
+            return found
+
+        workshop.studio.may_check.clear()
+        first = asyncio.create_task(workshop.accept(ANN, b"good" if stored else b"bad"))
+        await eventually(lambda: workshop.studio.checks == 1)
+        workshop.store.open_jobs = slowly  # type: ignore[method-assign]
+        second = asyncio.create_task(workshop.accept(ANN))
+        await seen.wait()
+        workshop.studio.may_check.set()
+        await asyncio.wait([first])
+        looked_at = workshop.studio.checks
+        may_return.set()
+        if stored:
+            with pytest.raises(TooManyJobs):
+                await second
+            assert workshop.studio.checks == looked_at
+        else:
+            await second
+        assert await workshop.store.count_open(ANN) == 1
+
+    async def test_does_not_count_what_can_not_be_read(self, workshop: Workshop) -> None:
+        workshop.limit = 1
+        workshop.open_anew()
+        damaged = await workshop.accept(ANN)
+        async with workshop.store._engine.begin() as connection:
+            await connection.execute(text("UPDATE jobs SET recipe = '{'"))
+        async with workshop.jobs.admission(ANN, "another"):
+            pass
+        workshop.studio.slots_now = 0
+        async with workshop.running():
+            await workshop.until(damaged, "failed")
+            await workshop.accept(ANN)
+
+    async def test_is_not_used_up_by_orders_that_were_refused(self, workshop: Workshop) -> None:
+        workshop.limit = 1
+        workshop.open_anew()
+        workshop.studio.refused[b"bad"] = NotAPicture()
+        for _ in range(2):
+            with pytest.raises(PictureRejected):
+                await workshop.accept(ANN, b"bad")
+        await workshop.accept(ANN)
+
+
+class TestARefusedOrder:
+    async def test_that_arrives_twice_is_one_job(self, workshop: Workshop) -> None:
+        once = order(ANN)
+        await workshop.jobs.accept(once)
+        with pytest.raises(AlreadyAccepted):
+            await workshop.jobs.accept(once)
+        assert await workshop.store.count_open() == 1
+
+    @pytest.mark.parametrize(
+        ("content", "styles", "role"), [(b"bad", b"good", "content"), (b"good", b"bad", "style 2")]
+    )
+    async def test_says_which_picture_and_why(
+        self, workshop: Workshop, content: bytes, styles: bytes, role: str
+    ) -> None:
+        reason = workshop.studio.refused[b"bad"] = NotAPicture()
+        with pytest.raises(PictureRejected) as refused:
+            await workshop.accept(ANN, content, b"good", styles)
+        assert (refused.value.role, refused.value.reason) == (role, reason)
+        assert await workshop.store.count_open() == 0
+        assert (workshop.kept(), workshop.desk.replies) == (set(), [])
+
+    async def test_by_a_worker_that_died_looking_is_told_as_such(self, workshop: Workshop) -> None:
+        workshop.studio.refused[b"bomb"] = WorkerLost(1)
+        with pytest.raises(WorkerLost):
+            await workshop.accept(ANN, b"bomb")
+
+    @pytest.mark.parametrize("room", [Room(most=1000, free=0), Room(free=2**62)])
+    async def test_for_want_of_room_leaves_what_is_there_alone(self, workshop: Workshop, room: Room) -> None:
+        workshop.room = room
+        workshop.open_anew()
+        with pytest.raises(StorageFull):
+            await workshop.accept(ANN, bytes(2000))
+        assert await workshop.store.count_open() == 0
+
+    async def test_because_the_bot_goes_down_is_refused_at_once(self, workshop: Workshop) -> None:
+        async with workshop.running():
+            pass
+        with pytest.raises(Closing):
+            await workshop.accept(ANN)

@@ -1,0 +1,212 @@
+"""A failed painting, an unreachable Discord or database, and faults of our own."""
+
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from bot.jobs import patience, work
+from bot.jobs.errors import DeliveryDelayed, JobEnded, UnexpectedError
+from bot.jobs.job import Ending, Way
+from bot.jobs.store import Store
+from engine.blobs import Blobs
+from engine.errors import BlobLost, OutOfMemory, StorageFull
+from tests.bot.jobs.conftest import ANN, BOB, Workshop, discord_is_gone, eventually
+from tests.shaky import ClientError, Shaky, new_place
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    """What is logged, with what is bound to the context."""
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as entries:
+        yield entries
+
+
+def entry(logged: list[Any], event: str) -> dict[str, Any]:
+    """The one log entry of this name."""
+    (found,) = [each for each in logged if each["event"] == event]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once."""
+    for module in (patience, work):
+        monkeypatch.setattr(module, "pauses", lambda: iter([0.0] * 1000))
+
+
+class FlakyStore(Store):
+    """A real store, one call of which fails three times."""
+
+    def __init__(self, store: Store, name: str, trouble: Exception | None = None) -> None:
+        super().__init__(store._engine, store._cipher)
+        self.failed = 0
+        call: Callable[..., Awaitable[Any]] = getattr(super(), name)
+
+        async def flaky(*arguments: Any, **options: Any) -> Any:
+            if self.failed < 3:
+                self.failed += 1
+                raise trouble or OperationalError("a statement", None, Exception("disk I/O error"))
+            return await call(*arguments, **options)
+
+        setattr(self, name, flaky)
+
+
+class TestAFailure:
+    async def test_of_painting_is_told_once_and_the_next_job_is_painted(
+        self, workshop: Workshop, logged: list[Any]
+    ) -> None:
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            other = await workshop.accept(BOB)
+            canvas.fail(OutOfMemory(512))
+            await workshop.until(job, "failed")
+            (await workshop.studio.canvas(2)).finish()
+            await workshop.until(other, "delivered")
+        (told,) = workshop.desk.told(job)
+        assert isinstance(told, OutOfMemory)
+        assert told.size == 512
+        failed = entry(logged, "job failed")
+        assert (failed["job"], failed["error"]) == (job.id, "OutOfMemory(512)")
+
+    async def test_that_nobody_expected_gets_a_reference_that_is_in_the_log(
+        self, workshop: Workshop, logged: list[Any]
+    ) -> None:
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            canvas.fail(RuntimeError("a bug"))
+            await workshop.until(job, "failed")
+            (error,) = workshop.desk.told(job)
+            assert isinstance(error, UnexpectedError)
+            assert error.reference == job.id
+            assert await workshop.accept_and_paint(ANN)
+        unexpected = entry(logged, "job failed unexpectedly")
+        assert (unexpected["job"], unexpected["exc_info"]) == (job.id, True)
+
+    async def test_of_the_disk_ends_one_job_alone(self, workshop: Workshop) -> None:
+        job = await workshop.accept(ANN, b"ann")
+        workshop.blobs.remove(job.content)
+        other = await workshop.accept(BOB, b"bob")
+        async with workshop.running():
+            await workshop.until(job, "failed")
+            (await workshop.studio.canvas()).finish()
+            await workshop.until(other, "delivered")
+        assert isinstance(workshop.desk.told(job)[0], BlobLost)
+
+    async def test_to_keep_the_result_still_delivers_it(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def full(_: bytes) -> str:
+            raise StorageFull
+
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            monkeypatch.setattr(workshop.storage, "put", full)
+            result = canvas.finish()
+            await workshop.until(job, "delivered")
+        assert workshop.desk.told(job) == [result]
+        with pytest.raises(JobEnded):
+            await workshop.jobs.picture(job.id, ANN)
+
+    @pytest.mark.usefixtures("no_pauses")
+    async def test_to_deliver_is_tried_until_it_works(self, workshop: Workshop) -> None:
+        troubles: list[Exception] = [DeliveryDelayed("502"), RuntimeError("a bug"), DeliveryDelayed("reset")]
+
+        async def deliver(_: Ending) -> Way:
+            if troubles:
+                raise troubles.pop()
+            return "post"
+
+        workshop.desk.deliver = deliver
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            result = canvas.finish()
+            await workshop.until(job, "delivered")
+        assert (await workshop.found(job)).way == "post"
+        assert workshop.desk.told(job) == [result]
+
+    @pytest.mark.usefixtures("no_pauses")
+    async def test_to_deliver_within_its_time_keeps_the_picture_for_the_member(self, workshop: Workshop) -> None:
+        workshop.desk.deliver = discord_is_gone
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            workshop.jobs._work._expire_after = timedelta(0)
+            canvas.finish(b"a long night's work")
+            await workshop.until(job, "delivered")
+        assert (await workshop.found(job)).way == "kept"
+        assert (await workshop.jobs.picture(job.id, ANN))[1] == b"a long night's work"
+
+    @pytest.mark.parametrize("name", ["finish", "conclude", "set_checkpoint", "line", "in_care", "claim", "give_up"])
+    @pytest.mark.usefixtures("no_pauses")
+    async def test_of_the_database_for_a_while_loses_nothing(self, workshop: Workshop, name: str) -> None:
+        workshop.store = FlakyStore(workshop.store, name)
+        workshop.open_anew()
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            canvas.show(5, checkpoint=b"checkpoint")
+            if name == "give_up":
+                canvas.fail(OutOfMemory(512))
+                await workshop.until(job, "failed")
+            else:
+                canvas.finish()
+                await workshop.until(job, "delivered")
+        assert workshop.store.failed == (1 if name == "set_checkpoint" else 3)
+        assert len(workshop.desk.told(job)) == 1
+
+
+class TestMaintenance:
+    @pytest.mark.parametrize(
+        "name", ["renew", "move", "adopt", "interrupted", "overdue", "forget", "claimed", "in_care", "line"]
+    )
+    async def test_outlives_a_fault_of_ours_in_each_of_its_tasks(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.setattr("bot.jobs.service.SWEEP_EVERY", 0.05)
+        await workshop.accept(BOB)
+        flaky = workshop.store = FlakyStore(workshop.store, name, ValueError("a row that nobody can read"))
+        workshop.open_anew()
+        async with workshop.running():
+            await eventually(lambda: flaky.failed == 3)
+            job = await workshop.accept(ANN)
+            for number in (1, 2):
+                (await workshop.studio.canvas(number)).finish()
+            await workshop.until(job, "delivered")
+
+    async def test_outlives_a_store_that_is_out_of_order(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bot.jobs.service.SWEEP_EVERY", 0.05)
+        monkeypatch.setattr("bot.jobs.storage.UNCLAIMED_FOR", timedelta(seconds=-1))
+        workshop.use(Blobs(new_place()))
+        with Shaky.troubled(ClientError(), "remove"):
+            workshop.blobs.put(b"nobody's")
+            async with workshop.running():
+                for kind in ("remove", "list", "date"):
+                    Shaky.raised, Shaky.at = 0, frozenset({kind})
+                    await eventually(lambda: Shaky.raised == 3)
+                Shaky.trouble = None
+                await eventually(lambda: list(workshop.blobs) == [])
+
+    async def test_outlives_what_others_put_beside_the_pictures(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = workshop.blobs.folder
+        assert folder is not None
+        foreign = [folder / ".DS_Store", folder / "ab" / "Thumbs.db", folder / "ab" / ("AB" * 32)]
+        for path in foreign:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"foreign")
+            os.utime(path, (0, 0))
+        nobodys = workshop.blobs.put(b"nobody's")
+        os.utime(folder / nobodys[:2] / nobodys, (0, 0))
+        async with workshop.running():
+            await eventually(lambda: nobodys not in {blob.name for blob in workshop.blobs})
+            job, canvas = await workshop.accept_and_paint(ANN)
+            canvas.finish()
+            await workshop.until(job, "delivered")
+        assert all(path.read_bytes() == b"foreign" for path in foreign)
