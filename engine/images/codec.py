@@ -12,10 +12,8 @@ which calls :func:`decode` in another one.
 
 import contextlib
 import re
-import struct
 import threading
 import warnings
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -41,7 +39,7 @@ from engine.errors import (
     PictureTooSmall,
     PictureTransparent,
 )
-from engine.images import bmp, headers, png, truncated
+from engine.images import bmp, headers, png, png_pixels, truncated
 from engine.images.colour_conversion import in_srgb, source_of
 from engine.images.colour_space import ColourSpace
 from engine.images.colour_tags import tags_of
@@ -73,9 +71,7 @@ _IN_EIGHT_BITS: dict[str, Literal["L", "RGB", "CMYK"]] = {
 """Mode to the kind of its colours; others are ``RGB``."""
 
 _MOST_CONVERTED = 18_000_000
-"""Pixels that are converted before they are scaled, where that comes out better; more would take too long. Those of 16
-bits, which are decoded twice, count twice.
-"""
+"""Pixels that are converted before they are scaled, where that gives a better picture. More would take too long."""
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -88,7 +84,6 @@ _TRANSPOSITIONS = {
 }
 """EXIF orientation to what makes the picture upright (EXIF 2.32, tag 0x0112)."""
 
-
 _UNSEEN = 3
 """The highest alpha of a picture that nobody sees: lossy formats bring back 0 as a few levels more."""
 
@@ -96,9 +91,6 @@ _EXIF_OF_AVIF = re.compile(rb"(infe.{8})Exif", re.DOTALL)
 """The entry of an AVIF's EXIF, which decides nothing there (its orientation is a property of the picture, ``irot`` and
 ``imir``); but libavif refuses the whole file where it is broken.
 """
-
-_APPLE_STRAIGHT = frozenset({3, 4})
-_APPLE_OPAQUE = frozenset({5, 6})
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,19 +266,18 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
     whole = stated or image.size
     size = fitted(whole, longer_side) if longer_side and max(whole) > longer_side else None
     transposition = _TRANSPOSITIONS.get(headers.orientation(image.info.get("exif") or b""))
-    deep = still.data if still and still.data[24] == 16 else None
+    # Pillow turns grey and alpha of 16 bits into RGBA.
+    is_grey = still is not None and still.colour == png.GREY_AND_ALPHA
     source = source_of(
-        tags_of(format, data, image.info.get("icc_profile")),
-        "L" if deep and deep[25] == 4 else _IN_EIGHT_BITS.get(image.mode, "RGB"),
+        tags_of(format, data, image.info.get("icc_profile")), "L" if is_grey else _IN_EIGHT_BITS.get(image.mode, "RGB")
     )
-    if still and deep and (still.apple is not None or still.canvas != struct.unpack_from(">II", deep, 16)):
-        deep = None  # the lower bits would have to be put in order and place too
+    deep = still if still and still.is_deep else None
     # The mean of black and white is another grey in each curve, and of linear light 8 bits keep few dark greys.
     first = (
         isinstance(source, ColourSpace)
         and not source.is_srgb
         and (deep is not None or not source.has_srgb_curve)
-        and image.width * image.height * (2 if deep else 1) <= _MOST_CONVERTED
+        and image.width * image.height <= (png_pixels.MOST_DECODED_TWICE if deep else _MOST_CONVERTED)
     )
     # A transparent colour would be lost among its neighbours.
     loaded = image.convert("RGBA") if image.mode == "RGB" and "transparency" in image.info else image
@@ -295,7 +286,7 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
             _check_visible(loaded.getchannel("A"))  # which a small thing might not be any more afterwards
         loaded = _scaled(loaded, size)
     alpha = _alpha_of(loaded)
-    rgb, low = _sixteen_bits(loaded, deep) if first and deep else (_eight_bits(loaded), None)
+    rgb, low = png_pixels.sixteen_bits(loaded, deep) if first and deep else (_eight_bits(loaded), None)
     reduced = loaded.size != image.size
     del image, loaded, raster  # and with them what their decoder holds, which can be three times the pixels
     if seen:
@@ -336,42 +327,7 @@ def _raster(
         data = _EXIF_OF_AVIF.sub(rb"\1none", data)
     if still is None:
         return truncated.load(format, data, opened, ended=True)
-    raster = truncated.load(format, still.data, opened, ended=still.ended)
-    return _as_png_means(still, raster)
-
-
-def _as_png_means(still: png.Still, raster: Raster) -> Raster:
-    """What Pillow leaves to do: the transparent colour, Apple's order of colours, the place on the canvas."""
-    image, seen = raster.image, raster.seen
-    if "transparency" in image.info:
-        key = image.info["transparency"]
-        if isinstance(key, tuple) and still.data[24] == 16 and 2 * image.width * image.height <= _MOST_CONVERTED:
-            image = _without_colour(image, key, _lower_bits(still.data))
-        else:
-            image.info["transparency"] = _scaled_key(key, depth=still.data[24], colour=still.data[25])
-    if still.apple is not None:
-        image = _from_apple(image, still.apple)
-    if still.canvas != image.size:
-        (left, top), (width, height) = still.offset, still.canvas
-        inside = seen or (0, 0, *image.size)
-        seen = (inside[0] + left, inside[1] + top, inside[2] + left, inside[3] + top)
-        image = image.crop((-left, -top, width - left, height - top))
-    return Raster(image, seen, raster.shown)
-
-
-def _from_apple(image: Image.Image, flags: int) -> Image.Image:
-    """From BGR to RGB, and divided by alpha unless the ``CGImageAlphaInfo`` in ``flags`` says that it is not needed."""
-    info = image.info
-    if image.mode in {"LA", "RGBA"}:
-        if flags & 31 in _APPLE_OPAQUE:
-            image = image.convert(image.mode[:-1])
-        elif flags & 31 not in _APPLE_STRAIGHT:
-            image = Image.frombytes(f"{image.mode[:-1]}a", image.size, image.tobytes()).convert(image.mode)
-    if image.mode in {"RGB", "RGBA"}:
-        blue, green, red, *alpha = image.split()
-        image = Image.merge(image.mode, (red, green, blue, *alpha))
-    image.info = info
-    return image
+    return png_pixels.finished(still, truncated.load(format, still.data, opened, ended=still.ended))
 
 
 def _scaled(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
@@ -379,31 +335,6 @@ def _scaled(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
     if size is None or image.size == size:
         return image
     return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-
-
-def _scaled_key(key: object, *, depth: int, colour: int) -> object:
-    """A PNG's transparent grey or colour in the units of the pixels: the file has it in its own bit depth, and Pillow
-    widens the pixels of 2 and 4 bits and keeps the high bytes of 16-bit colours, but leaves the key as it was.
-
-    By the high bytes alone, colours close to the key count as the key.
-    """
-    if colour == 0 and isinstance(key, int) and depth in {2, 4}:
-        return key * (255 // (2**depth - 1))
-    if colour == 2 and isinstance(key, tuple) and depth == 16:
-        return tuple(value >> 8 for value in key)
-    return key
-
-
-def _without_colour(image: Image.Image, key: tuple[int, ...], low: Image.Image) -> Image.Image:
-    """``image``, transparent where the upper eight bits, in it, and the lower, in ``low``, are those of ``key``."""
-    alpha = Image.new("L", image.size)
-    for place, value in enumerate(key):
-        for channel, byte in ((image.getchannel(place), value >> 8), (low.getchannel(place), value & 255)):
-            alpha = ImageChops.lighter(alpha, channel.point([255 * (level != byte) for level in range(256)]))
-    kept = {name: value for name, value in image.info.items() if name != "transparency"}
-    image = Image.merge("RGBA", (*image.split(), alpha))
-    image.info = kept
-    return image
 
 
 def _alpha_of(image: Image.Image) -> Image.Image | None:
@@ -446,39 +377,6 @@ def _eight_bits(image: Image.Image) -> Image.Image:
             return image
         case _:
             return image.convert("RGB")
-
-
-def _sixteen_bits(image: Image.Image, data: bytes) -> tuple[Image.Image, Image.Image | None]:
-    """Without alpha, the upper and the lower eight bits of a PNG's channels, or mode ``I;16``, which has both.
-
-    :param image: what Pillow has made of the PNG: it drops the lower bits of all but grey.
-    """
-    if image.mode == "I;16":
-        image.info.pop("transparency", None)
-        return image, None
-    if data[25] == 4:
-        # Grey and alpha of 16 bits are, byte for byte, a picture of four channels of 8.
-        header = b"IHDR" + data[16:24] + bytes((8, 6)) + data[26:29]
-        file = data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
-        both = truncated.load(headers.Format.PNG, file, _png, ended=True).image
-        return both.getchannel("R"), both.getchannel("G")
-    return image.convert("RGB"), _lower_bits(data)
-
-
-def _lower_bits(data: bytes) -> Image.Image:
-    """Of the colours of a PNG of 16 bits, in mode ``RGB``."""
-
-    def opened(file: bytes) -> ImageFile.ImageFile:
-        lower = _png(file)
-        # Read as little-endian, the lower byte is the one that Pillow keeps.
-        lower.tile = [tile._replace(args=f"{lower.mode};16L") for tile in lower.tile]
-        return lower
-
-    return truncated.load(headers.Format.PNG, data, opened, ended=True).image.convert("RGB")
-
-
-def _png(data: bytes) -> ImageFile.ImageFile:
-    return PngImagePlugin.PngImageFile(BytesIO(data))
 
 
 def _flattened(rgb: Image.Image, alpha: Image.Image) -> Image.Image:

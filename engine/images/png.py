@@ -14,6 +14,10 @@ from engine.images.raster import written
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 
+GREY: Final = 0
+GREY_AND_ALPHA: Final = 4
+"""Colour types (PNG specification, third edition, 11.2.1)."""
+
 _KEPT: Final = frozenset({b"PLTE", b"tRNS", b"eXIf"})
 """Chunks that say how the pixels are shown. Colours are read by :mod:`engine.images.colour_tags`; texts could inflate
 without end.
@@ -38,6 +42,21 @@ class Still:
     """Where the pixels are in the order of Apple's variant, its flags: a ``CGBitmapInfo``."""
     ended: bool = True
     """Whether the file has its end chunk."""
+
+    @property
+    def depth(self) -> int:
+        """Bits of a channel, or of an index into the palette: 1, 2, 4, 8 or 16."""
+        return self.data[24]
+
+    @property
+    def colour(self) -> int:
+        """The colour type."""
+        return self.data[25]
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether the channels have 16 bits, in PNG's order, and cover the canvas."""
+        return self.depth == 16 and self.apple is None and self.canvas == size(self.data)
 
 
 def size(data: bytes) -> tuple[int, int]:

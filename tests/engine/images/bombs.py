@@ -16,7 +16,7 @@ from tests.engine.images import corpus
 FULL = 2**24 - 2**16
 """Bytes: nearly what a file may have."""
 
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
@@ -26,7 +26,7 @@ def png(
     """A PNG of one colour, whole and valid, whose rows are never held at once: deflate makes 1 byte of 1000."""
     deflate = zlib.compressobj(9)
     pixels = bytearray()
-    for left, top, across, down in _ADAM7 if interlaced else ((0, 0, 1, 1),):
+    for left, top, across, down in ADAM7 if interlaced else ((0, 0, 1, 1),):
         columns, rows = -(-(width - left) // across), -(-(height - top) // down)
         row = b"\0" + bytes([fill]) * ((columns * depth * _SAMPLES[colour] + 7) // 8)
         for _ in range(rows if columns > 0 else 0):

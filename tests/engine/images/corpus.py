@@ -1,9 +1,11 @@
 """Pictures and hostile files made in memory, so that the repository carries none of either."""
 
+import functools
 import struct
 import zlib
 from collections.abc import Callable
 from io import BytesIO
+from typing import Literal
 
 from PIL import Image, ImageCms, ImageDraw
 
@@ -36,6 +38,20 @@ def saved(image: Image.Image, format: str, **options: object) -> bytes:
     out = BytesIO()
     image.save(out, format, **options)
     return out.getvalue()
+
+
+@functools.cache
+def sample(format: str) -> bytes:
+    """The scene in one of :data:`FORMATS`."""
+    return saved(scene(), format)
+
+
+def exif_block(kind: int, count: int, value: bytes, order: Literal["little", "big"] = "little") -> bytes:
+    """EXIF of one tag, the orientation, with a value of four bytes."""
+    mark = b"II*\0" if order == "little" else b"MM\0*"
+    numbers = (8, 4), (1, 2), (0x0112, 2), (kind, 2), (count, 4)
+    offset, entries, *entry = (number.to_bytes(size, order) for number, size in numbers)
+    return b"Exif\0\0" + mark + offset + entries + b"".join(entry) + value + bytes(4)
 
 
 def chunk(name: bytes, payload: bytes) -> bytes:
@@ -98,6 +114,14 @@ def avif_bomb(width: int = 20_000, height: int = 12_000) -> bytes:
     at = data.index(b"ispe") + 8
     data[at : at + 8] = struct.pack(">II", width, height)
     return bytes(data)
+
+
+def gif(screen: tuple[int, int], frame: Image.Image, left: int, top: int) -> bytes:
+    """A frame, in mode ``P``, at a place of its own."""
+    whole = saved(frame, "GIF", interlace=0)
+    at = whole.index(b"\x2c\0\0\0\0" + struct.pack("<HH", *frame.size))
+    place = struct.pack("<HH", left, top)
+    return whole[:6] + struct.pack("<HH", *screen) + whole[10 : at + 1] + place + whole[at + 5 :]
 
 
 BOMBS: dict[str, Callable[[], bytes]] = {

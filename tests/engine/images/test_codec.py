@@ -1,12 +1,9 @@
 """Decoding of untrusted bytes, and files that carry pixels and nothing else."""
 
-import functools
 import itertools
 import struct
 import threading
-import tracemalloc
 import warnings
-import zlib
 from io import BytesIO
 from itertools import pairwise
 from typing import Literal
@@ -14,28 +11,18 @@ from typing import Literal
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageChops, ImageCms, PngImagePlugin, features
+from PIL import Image, ImageChops, PngImagePlugin, features
 
 from engine.errors import (
     PictureDamaged,
     PictureError,
-    PictureTooLarge,
-    PictureTooNarrow,
-    PictureTooSmall,
     PictureTransparent,
 )
 from engine.images.codec import SHORTEST_SIDE, Picture, decode, encode, encode_within, fitted
-from engine.images.decoder import Decoder
-from engine.images.headers import MAX_SCANS, MAX_SEGMENTS, Format, size_of
 from engine.images.limits import Limits
 from tests.engine.images import corpus, hostile
 
 ORIENTATION = 0x0112
-
-
-@functools.cache
-def sample(format: str) -> bytes:
-    return corpus.saved(corpus.scene(), format)
 
 
 def mean_difference(one: Image.Image, other: Image.Image) -> float:
@@ -56,7 +43,7 @@ def pixel(picture: Picture, at: tuple[int, int] = (0, 0)) -> tuple[int, int, int
 
 @pytest.mark.parametrize("format", corpus.FORMATS)
 def test_each_format_gives_the_same_scene(format: str) -> None:
-    picture = decode(sample(format))
+    picture = decode(corpus.sample(format))
     assert picture.rgb.mode == "RGB"
     assert (picture.width, picture.height) == (96, 64)
     assert picture.alpha is None
@@ -88,19 +75,6 @@ def test_modes_of_png(mode: str, colour: int | tuple[int, ...], expected: tuple[
     picture = decode(corpus.saved(source, "PNG"))
     assert pixel(picture) == expected
     assert picture.alpha is None  # opaque throughout is no alpha
-
-
-def test_sixteen_bit_grey_is_scaled_and_not_clipped() -> None:
-    values = [0, 255, 257, 32_896, 65_535] * 8
-    rows = b"".join(b"\0" + struct.pack(">40H", *values) for _ in range(40))
-    picture = decode(corpus.png(40, 40, 16, 0, rows))
-    assert [pixel(picture, (x, 0))[0] for x in range(5)] == [0, 1, 1, 128, 255]
-
-
-@pytest.mark.parametrize(("colour", "values"), [(2, (51_400, 2_570, 23_130)), (6, (51_400, 2_570, 23_130, 65_535))])
-def test_sixteen_bit_colour(colour: int, values: tuple[int, ...]) -> None:
-    row = b"\0" + struct.pack(f">{len(values)}H", *values) * 40
-    assert pixel(decode(corpus.png(40, 40, 16, colour, row * 40))) == (200, 10, 90)
 
 
 @pytest.mark.parametrize(("format", "options"), [("JPEG", {"quality": 95}), ("BMP", {}), ("GIF", {}), ("WEBP", {})])
@@ -154,31 +128,6 @@ def test_alpha_of_palettes() -> None:
         assert pixel(picture, (5, 5)) == (200, 0, 100)
 
 
-@pytest.mark.parametrize(
-    ("depth", "colour", "clear", "solid", "key"),
-    [
-        (1, 0, b"\x00", b"\xff", struct.pack(">H", 0)),
-        (2, 0, b"\x55", b"\xff", struct.pack(">H", 1)),
-        (4, 0, b"\x77", b"\xff", struct.pack(">H", 7)),
-        (8, 0, b"\x4d", b"\xff", struct.pack(">H", 77)),
-        (16, 0, b"\x12\x34", b"\x12\x35", struct.pack(">H", 0x1234)),
-        (8, 2, b"\x01\x02\x03", b"\x01\x02\x04", struct.pack(">3H", 1, 2, 3)),
-        (16, 2, b"\x01\0\x02\0\x03\0", b"\x01\0\x02\0\x04\0", struct.pack(">3H", 256, 512, 768)),
-        (16, 2, b"\x01\x09\x02\0\x03\0", b"\x01\x08\x02\0\x03\0", struct.pack(">3H", 265, 512, 768)),
-    ],
-)
-def test_a_transparent_key_of_png_at_each_depth(
-    depth: int, colour: int, clear: bytes, solid: bytes, key: bytes
-) -> None:
-    samples = {0: 1, 2: 3}[colour]
-    length = 40 * depth * samples // 8
-    rows = (b"\0" + (clear * length)[:length]) * 20 + (b"\0" + (solid * length)[:length]) * 20
-    picture = decode(corpus.png(40, 40, depth, colour, rows, corpus.chunk(b"tRNS", key)))
-    assert picture.alpha is not None
-    assert picture.alpha.getpixel((3, 3)) == 0
-    assert picture.alpha.getpixel((3, 30)) == 255
-
-
 # --- Orientation ---
 
 
@@ -228,37 +177,6 @@ def test_orientation_turns_alpha_too() -> None:
     assert picture.alpha.size == picture.rgb.size == (36, 48)
 
 
-def exif_block(kind: int, count: int, value: bytes, order: Literal["little", "big"] = "little") -> bytes:
-    """EXIF of one tag, the orientation, with a value of four bytes."""
-    mark = b"II*\0" if order == "little" else b"MM\0*"
-    numbers = (8, 4), (1, 2), (ORIENTATION, 2), (kind, 2), (count, 4)
-    offset, entries, *entry = (number.to_bytes(size, order) for number, size in numbers)
-    return b"Exif\0\0" + mark + offset + entries + b"".join(entry) + value + bytes(4)
-
-
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
-def test_an_orientation_is_one_short_number_of_either_order(format: str) -> None:
-    def turned(exif: bytes) -> bool:
-        return decode(corpus.saved(corpus.scene(), format, exif=exif)).rgb.size == (64, 96)
-
-    assert turned(exif_block(3, 1, b"\6\0\0\0"))
-    assert turned(exif_block(3, 1, b"\0\6\0\0", "big"))
-    for exif in (
-        b"Exif\0\0",
-        b"Exif\0\0garbage",
-        b"Exif\0\0II*\0\xff\xff\xff\x7f",
-        b"Exif\0\0MM\0*\0\0\0\x08\0\x09",
-        exif_block(3, 1, b"\0\0\0\0"),
-        exif_block(3, 1, b"\x09\0\0\0"),
-        exif_block(3, 1, b"\6\0\0\0", "big"),
-        exif_block(3, 2, b"\6\0\6\0"),
-        exif_block(4, 1, b"\6\0\0\0"),
-        exif_block(1, 1, b"\6\0\0\0"),
-        exif_block(2, 2, b"6\0\0\0"),
-    ):
-        assert not turned(exif), exif
-
-
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "AVIF"])
 def test_xmp_turns_nothing(format: str) -> None:
     for told in (b'<x tiff:Orientation="6"/>', b"<tiff:Orientation>6</tiff:Orientation>"):
@@ -283,15 +201,8 @@ def test_an_avif_is_turned_by_its_own_property_and_not_by_exif(orientation: int,
     if rotation is not None:
         assert data[data.index(b"irot") + 4] == rotation
     assert mean_difference(decode(data).rgb, upright) < 6
-    for block in (exif_block(3, 1, b"\6\0\0\0"), b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\0\x09"):
+    for block in (corpus.exif_block(3, 1, b"\6\0\0\0"), b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\0\x09"):
         assert decode(hostile.avif_with_exif(block)).rgb.size == (96, 64)
-
-
-def test_exif_behind_the_pixels_of_a_png_counts() -> None:
-    rows = (b"\0" + bytes([9, 8, 7]) * 40) * 50
-    told = corpus.chunk(b"eXIf", exif_block(3, 1, b"\6\0\0\0")[6:])
-    data = corpus.png(40, 50, 8, 2, rows)
-    assert decode(data[:-12] + told + data[-12:]).rgb.size == (50, 40)
 
 
 # --- What nobody sees ---
@@ -319,21 +230,10 @@ def test_a_palette_or_a_key_may_make_a_picture_wholly_transparent() -> None:
         decode(corpus.png(40, 40, 8, 2, rows, corpus.chunk(b"tRNS", struct.pack(">3H", 9, 8, 7))))
 
 
-# --- The first frame of a GIF on its screen ---
-
-
-def gif(screen: tuple[int, int], frame: Image.Image, left: int, top: int) -> bytes:
-    """A frame, in mode ``P``, at a place of its own."""
-    whole = corpus.saved(frame, "GIF", interlace=0)
-    at = whole.index(b"\x2c\0\0\0\0" + struct.pack("<HH", *frame.size))
-    place = struct.pack("<HH", left, top)
-    return whole[:6] + struct.pack("<HH", *screen) + whole[10 : at + 1] + place + whole[at + 5 :]
-
-
 def test_around_its_first_frame_a_gif_is_transparent() -> None:
     frame = Image.new("P", (40, 40), 1)
     frame.putpalette([0, 200, 0, 200, 0, 100])
-    picture = decode(gif((90, 70), frame, 30, 20))
+    picture = decode(corpus.gif((90, 70), frame, 30, 20))
     assert picture.rgb.size == (90, 70)
     assert picture.alpha is not None
     assert picture.alpha.getbbox() == (30, 20, 70, 60)
@@ -341,187 +241,11 @@ def test_around_its_first_frame_a_gif_is_transparent() -> None:
     assert pixel(picture, (29, 20)) == (255, 255, 255)
 
 
-def test_a_frame_beyond_the_screen_of_a_gif_counts_towards_each_limit() -> None:
-    frame = Image.new("P", (40, 40), 1)
-    for left, top in ((60, 0), (0, 60), (60, 60)):
-        size = (max(64, left + 40), max(64, top + 40))
-        data = gif((64, 64), frame, left, top)
-        assert size_of(Format.GIF, data) == size  # before Pillow, which would fill so large a picture
-        assert decode(data, Limits(side=100, pixels=size[0] * size[1])).rgb.size == size
-        for limits, measure, value in (
-            (Limits(side=99), "side", 100),
-            (Limits(pixels=size[0] * size[1] - 1), "pixels", size[0] * size[1]),
-        ):
-            with pytest.raises(PictureTooLarge) as refused:
-                decode(data, limits)
-            assert (refused.value.measure, refused.value.value) == (measure, value)
-    assert decode(gif((64, 64), frame, 24, 24), Limits(side=64, pixels=64 * 64)).rgb.size == (64, 64)
-    with pytest.raises(PictureTooLarge):
-        decode(gif((64, 64), frame, 65_535, 65_535))
-    with pytest.raises(PictureTooNarrow):
-        decode(gif((64, 64), frame, 600, 0))
-
-
-@pytest.mark.parametrize("height", [64, -64])
-def test_a_bmp_of_either_direction_is_measured_alike(height: int) -> None:
-    data = bytearray(sample("BMP"))
-    data[22:26] = struct.pack("<i", height)
-    assert decode(bytes(data), Limits(side=96, pixels=96 * 64, least=64)).rgb.size == (96, 64)
-    for limits, error in (
-        (Limits(pixels=96 * 64 - 1), PictureTooLarge),
-        (Limits(least=65), PictureTooSmall),
-        (Limits(aspect=1), PictureTooNarrow),
-    ):
-        with pytest.raises(error):
-            decode(bytes(data), limits)
-    data[22:26] = struct.pack("<i", 16_385 if height > 0 else -16_385)
-    with pytest.raises(PictureTooLarge) as refused:
-        decode(bytes(data))
-    assert refused.value.value == 16_385
-    data[22:26] = struct.pack("<i", -(2**31))
-    with pytest.raises(PictureTooLarge):
-        decode(bytes(data))
-
-
-# --- Profiles ---
-
-
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "AVIF"])
-def test_a_profile_is_converted_to_srgb(format: str) -> None:
-    source = Image.new("RGB", (48, 48), (230, 120, 20))
-    picture = decode(corpus.saved(source, format, icc_profile=corpus.swapped_profile(), quality=95))
-    for value, expected in zip(pixel(picture), (20, 120, 230), strict=True):
-        assert abs(value - expected) <= 6
-
-
-def test_a_profile_agrees_with_littlecms_over_a_gradient() -> None:
-    profile = corpus.swapped_profile()
-    expected = ImageCms.profileToProfile(
-        corpus.scene(), ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
-    )
-    assert expected is not None
-    picture = decode(corpus.saved(corpus.scene(), "PNG", icc_profile=profile))
-    assert mean_difference(picture.rgb, expected) == 0
-
-
-@pytest.mark.parametrize("value", [30, 90, 150, 220])
-def test_a_profile_of_greys_or_of_colours_for_greys_by_formula(value: int) -> None:
-    linear = (value / 255) ** 1.0
-    srgb = 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
-    for profile in (corpus.grey_profile(1.0), corpus.rgb_profile(1.0)):
-        for mode, format in (("L", "PNG"), ("L", "JPEG"), ("LA", "PNG")):
-            colour = (value, 255) if mode == "LA" else value
-            data = corpus.saved(Image.new(mode, (40, 40), colour), format, icc_profile=profile)
-            assert all(abs(level - 255 * srgb) <= 1.5 for level in pixel(decode(data)))
-
-
-def test_an_srgb_profile_changes_nothing() -> None:
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    picture = decode(corpus.saved(corpus.scene(), "PNG", icc_profile=profile))
-    assert picture.rgb.tobytes() == corpus.scene().tobytes()
-
-
-@pytest.mark.parametrize("profile", [b"broken", bytes(200), corpus.swapped_profile()[:300], corpus.grey_profile(1.8)])
-def test_a_broken_or_unfitting_profile_is_ignored(profile: bytes) -> None:
-    for format in ("PNG", "WEBP", "JPEG"):
-        picture = decode(corpus.saved(corpus.scene(), format, icc_profile=profile))
-        assert mean_difference(picture.rgb, corpus.scene()) < 4
-    cmyk = Image.new("CMYK", (64, 64), (0, 255, 255, 0))
-    assert pixel(decode(corpus.saved(cmyk, "JPEG", icc_profile=profile)))[0] > 235
-
-
-# --- Limits ---
-
-
-@pytest.mark.parametrize("format", corpus.FORMATS)
-def test_bombs_are_refused_without_memory(format: str) -> None:
-    data = corpus.BOMBS[format]()
-    assert len(data) < 200_000
-    with Decoder(memory=24 * 2**20) as decoder, pytest.raises(PictureTooLarge) as refused:
-        decoder.decode(data)
-    assert refused.value.measure in {"side", "pixels"}
-    assert refused.value.value > refused.value.limit
-
-
-@pytest.mark.parametrize("format", corpus.FORMATS)
-def test_each_limit(format: str) -> None:
-    data = sample(format)
-    for limits, measure, value in (
-        (Limits(bytes=len(data) - 1), "bytes", len(data)),
-        (Limits(pixels=96 * 64 - 1), "pixels", 96 * 64),
-        (Limits(side=95), "side", 96),
-    ):
-        with pytest.raises(PictureTooLarge) as refused:
-            decode(data, limits)
-        assert (refused.value.measure, refused.value.value) == (measure, value)
-    with pytest.raises(PictureTooSmall) as small:
-        decode(data, Limits(least=65))
-    assert (small.value.width, small.value.height, small.value.least) == (96, 64, 65)
-    assert decode(data, Limits(bytes=len(data), pixels=96 * 64, side=96, least=64)).width == 96
-
-
-def test_one_pixel_is_too_small() -> None:
-    with pytest.raises(PictureTooSmall):
-        decode(corpus.saved(Image.new("RGB", (1, 1)), "PNG"))
-
-
-@pytest.mark.parametrize("size", [(320, 40), (40, 320)])
-@pytest.mark.parametrize("format", corpus.FORMATS)
-def test_a_strip_is_refused_when_it_is_narrower_than_the_limit(format: str, size: tuple[int, int]) -> None:
-    data = corpus.saved(Image.new("RGB", size, "teal"), format)
-    assert decode(data, Limits(aspect=8)).rgb.size == size
-    with pytest.raises(PictureTooNarrow) as refused:
-        decode(data, Limits(aspect=7))
-    assert (refused.value.width, refused.value.height, refused.value.limit) == (*size, 7)
-
-
-def test_a_strip_of_one_pixel_over_the_usual_aspect_is_refused() -> None:
-    with pytest.raises(PictureTooNarrow):
-        decode(corpus.saved(Image.new("RGB", (321, 40)), "PNG"))
-
-
-def test_text_and_profile_bombs_of_png_are_skipped() -> None:
-    zeros = zlib.compress(bytes(40 * 2**20), 9)
-    chunks = (
-        corpus.chunk(b"zTXt", b"Comment\0\0" + zeros),
-        corpus.chunk(b"iTXt", b"Comment\0\1\0\0\0" + zeros),
-        corpus.chunk(b"iCCP", b"icc\0\0" + zeros),
-        corpus.chunk(b"acTL", bytes(8)),
-    )
-    rows = (b"\0" + bytes([9, 8, 7]) * 40) * 40
-    tracemalloc.start()
-    try:
-        assert pixel(decode(corpus.png(40, 40, 8, 2, rows, *chunks))) == (9, 8, 7)
-        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
-    finally:
-        tracemalloc.stop()
-
-
-def test_a_second_header_of_png_can_not_change_the_size() -> None:
-    second = corpus.chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
-    rows = (b"\0" + bytes([9, 8, 7]) * 40) * 40
-    assert decode(corpus.png(40, 40, 8, 2, rows, second)).rgb.size == (40, 40)
-
-
-def test_a_jpeg_with_countless_scans_is_refused() -> None:
-    assert decode(corpus.many_scans(5)).width == 96
-    with pytest.raises(PictureDamaged, match="scans"):
-        decode(corpus.many_scans(MAX_SCANS + 1))
-
-
-@pytest.mark.parametrize("filler", [b"\0", b"\xff", b"\xff\x00", b"\xff\xd0", b"\xff\xd8", b"\xff\xfe\0\2"])
-def test_a_jpeg_full_of_nothing_is_refused_after_a_few_looks(filler: bytes) -> None:
-    data = sample("JPEG")
-    with pytest.raises(PictureDamaged, match=r"JPEG with (\d+) segments") as refused:
-        decode(data[:2] + b"\xff\xfe\0\2" + filler * (2**22 // len(filler)) + data[2:])
-    assert int(refused.value.detail.split()[2]) <= MAX_SEGMENTS + 1
-
-
 # --- Damage ---
 
 
 def test_damage_keeps_its_cause() -> None:
-    data = sample("AVIF")
+    data = corpus.sample("AVIF")
     with pytest.raises(PictureDamaged) as refused:
         decode(data[: len(data) // 2])
     assert isinstance(refused.value.__cause__, SyntaxError)
@@ -532,7 +256,7 @@ def test_damage_keeps_its_cause() -> None:
 @settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6))
 def test_flipped_bytes_give_a_picture_or_its_error(format: str, flips: list[tuple[float, int]]) -> None:
-    data = bytearray(sample(format))
+    data = bytearray(corpus.sample(format))
     for place, value in flips:
         data[int(place**2 * len(data))] = value  # squared: more hits in the headers
     only_a_picture_or_its_error(bytes(data))
@@ -540,7 +264,9 @@ def test_flipped_bytes_give_a_picture_or_its_error(format: str, flips: list[tupl
 
 @settings(max_examples=150)
 @given(
-    start=st.sampled_from([b"", *(sample(format)[:16] for format in corpus.FORMATS), b"GIF87a", b"\xff\xd8\xff\xe1"]),
+    start=st.sampled_from(
+        [b"", *(corpus.sample(format)[:16] for format in corpus.FORMATS), b"GIF87a", b"\xff\xd8\xff\xe1"]
+    ),
     rest=st.binary(max_size=400),
 )
 def test_any_bytes_give_a_picture_or_its_error(start: bytes, rest: bytes) -> None:
@@ -560,7 +286,7 @@ def only_a_picture_or_its_error(data: bytes) -> None:
 @pytest.mark.parametrize("format", corpus.FORMATS)
 @pytest.mark.parametrize("tail", [b"PK\x03\x04" + bytes(99), b"<script>alert(1)</script>", b"\0" * 5000])
 def test_what_follows_the_picture_is_left_behind(format: str, tail: bytes) -> None:
-    picture = decode(sample(format) + tail)
+    picture = decode(corpus.sample(format) + tail)
     assert picture.rgb.size == (96, 64)
     assert tail not in encode(picture.rgb, "png")
 

@@ -9,6 +9,7 @@ from PIL import Image, ImageCms
 
 from engine.images.codec import decode
 from tests.engine.images import colour_truth as truth
+from tests.engine.images import corpus
 from tests.engine.images.colour_truth import Array, cicp, levels_of, png_of
 
 
@@ -109,3 +110,52 @@ def test_littlecms_agrees_about_a_wide_gamut() -> None:
     assert expected is not None
     got = decode(png_of(truth.chart(64).astype(np.uint16), 8, cicp(12, 13))).rgb
     assert np.abs(np.asarray(got).astype(int) - np.asarray(expected)).max() <= 2
+
+
+# --- ICC profiles ---
+
+
+def levels(data: bytes) -> Array:
+    """Of shape (height, width, 3)."""
+    return np.asarray(decode(data).rgb).astype(float)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "AVIF"])
+def test_a_profile_is_converted_to_srgb(format: str) -> None:
+    source = Image.new("RGB", (48, 48), (230, 120, 20))
+    got = levels(corpus.saved(source, format, icc_profile=corpus.swapped_profile(), quality=95))
+    assert np.abs(got[0, 0] - (20, 120, 230)).max() <= 6
+
+
+def test_a_profile_agrees_with_littlecms_over_a_gradient() -> None:
+    profile = corpus.swapped_profile()
+    expected = ImageCms.profileToProfile(
+        corpus.scene(), ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
+    )
+    assert expected is not None
+    assert decode(corpus.saved(corpus.scene(), "PNG", icc_profile=profile)).rgb.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("value", [30, 90, 150, 220])
+def test_a_profile_of_greys_or_of_colours_for_greys_by_formula(value: int) -> None:
+    expected = 255 * truth.srgb_signal(np.array(value / 255))
+    for profile in (corpus.grey_profile(1.0), corpus.rgb_profile(1.0)):
+        for mode, format in (("L", "PNG"), ("L", "JPEG"), ("LA", "PNG")):
+            colour = (value, 255) if mode == "LA" else value
+            data = corpus.saved(Image.new(mode, (40, 40), colour), format, icc_profile=profile)
+            assert np.abs(levels(data)[0, 0] - expected).max() <= 1.5
+
+
+def test_an_srgb_profile_changes_nothing() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = decode(corpus.saved(corpus.scene(), "PNG", icc_profile=profile))
+    assert picture.rgb.tobytes() == corpus.scene().tobytes()
+
+
+@pytest.mark.parametrize("profile", [b"broken", bytes(200), corpus.swapped_profile()[:300], corpus.grey_profile(1.8)])
+def test_a_broken_or_unfitting_profile_is_ignored(profile: bytes) -> None:
+    for format in ("PNG", "WEBP", "JPEG"):
+        got = levels(corpus.saved(corpus.scene(), format, icc_profile=profile))
+        assert np.abs(got - np.asarray(corpus.scene())).mean() < 4
+    cmyk = Image.new("CMYK", (64, 64), (0, 255, 255, 0))
+    assert levels(corpus.saved(cmyk, "JPEG", icc_profile=profile))[0, 0, 0] > 235

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -81,8 +82,8 @@ def forks(decoder: Decoder) -> list[psutil.Process]:
     return [fork for each in decoder.processes() for fork in psutil.Process(each).children()]
 
 
-def exists(process: int) -> bool:
-    return psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+def gone(process: int) -> bool:
+    return not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
 
 
 def outcome(decode: Callable[[], Picture]) -> tuple[object, ...]:
@@ -201,15 +202,15 @@ def test_a_killed_decoder_fails_one_picture_and_leaves_nothing(patient: Decoder)
         with pytest.raises(PictureDamaged, match="SIGKILL"):
             doomed.result()
     assert patient.decode(SCENE).width == 96
-    eventually(lambda: not exists(fork.pid))
-    assert not exists(process)
+    eventually(partial(gone, fork.pid))
+    assert gone(process)
 
 
 def test_a_decoder_that_dies_while_idle_fails_no_picture(patient: Decoder) -> None:
     for _ in range(2):
         (process,) = patient.processes()
         os.kill(process, signal.SIGKILL)
-        eventually(lambda dead=process: not exists(dead))  # type: ignore[misc]
+        eventually(partial(gone, process))
         assert patient.decode(SCENE).width == 96
     assert patient.restarts == 2
 
@@ -220,7 +221,7 @@ def test_a_picture_that_takes_too_long_is_given_up() -> None:
         doomed, fork = begun(decoder, pool)
         with pytest.raises(PictureDamaged, match=r"not decoded within 0\.3 s"):
             doomed.result()
-        eventually(lambda: not exists(fork.pid))
+        eventually(partial(gone, fork.pid))
 
 
 def test_a_decoder_that_stands_still_is_given_up() -> None:
@@ -230,7 +231,7 @@ def test_a_decoder_that_stands_still_is_given_up() -> None:
         os.kill(process, signal.SIGSTOP)
         with pytest.raises(PictureDamaged, match="not decoded within"):
             decoder.decode(b"\x89PNG\r\n\x1a\n" + bytes(10 * 2**20))  # more than the socket takes unread
-        assert not exists(process)
+        assert gone(process)
 
 
 @linux
@@ -362,7 +363,7 @@ def test_nothing_is_left_after_the_end(patient: Decoder) -> None:
         patient.close()
         with pytest.raises(PictureDamaged):
             doomed.result()
-    eventually(lambda: not any(exists(each) for each in (*processes, fork.pid)))
+    eventually(lambda: all(gone(each) for each in (*processes, fork.pid)))
     with pytest.raises(RuntimeError, match="closed"):
         patient.decode(SCENE)
 
@@ -378,6 +379,6 @@ def test_it_ends_with_the_process_that_it_belongs_to() -> None:
     with owner:
         assert owner.stdout is not None
         process = int(owner.stdout.readline())
-        assert exists(process)
+        assert not gone(process)
         owner.kill()
-    eventually(lambda: not exists(process))
+    eventually(partial(gone, process))

@@ -1,6 +1,7 @@
 """Which picture a PNG shows: of animations the first frame, of Apple's variant the colours, of damage what is sound."""
 
 import struct
+import tracemalloc
 import zlib
 
 import pytest
@@ -250,6 +251,30 @@ def test_an_ancillary_chunk_that_is_damaged_is_left_out() -> None:
 def test_a_header_that_is_damaged_is_refused() -> None:
     with pytest.raises(PictureError):
         decode(file(header(WIDTH, HEIGHT)[:-1] + b"\0", pixels(RED), END))
+
+
+def test_exif_behind_the_pixels_of_a_png_counts() -> None:
+    rows = (b"\0" + bytes([9, 8, 7]) * 40) * 50
+    orientation = corpus.chunk(b"eXIf", corpus.exif_block(3, 1, b"\6\0\0\0")[6:])
+    data = corpus.png(40, 50, 8, 2, rows)
+    assert decode(data[:-12] + orientation + data[-12:]).rgb.size == (50, 40)
+
+
+def test_text_and_profile_bombs_of_png_are_skipped() -> None:
+    zeros = zlib.compress(bytes(40 * 2**20), 9)
+    chunks = (
+        corpus.chunk(b"zTXt", b"Comment\0\0" + zeros),
+        corpus.chunk(b"iTXt", b"Comment\0\1\0\0\0" + zeros),
+        corpus.chunk(b"iCCP", b"icc\0\0" + zeros),
+        corpus.chunk(b"acTL", bytes(8)),
+    )
+    rows = (b"\0" + bytes([9, 8, 7]) * 40) * 40
+    tracemalloc.start()
+    try:
+        assert at(decode(corpus.png(40, 40, 8, 2, rows, *chunks)), 0, 0) == (9, 8, 7)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def _half_red() -> Image.Image:

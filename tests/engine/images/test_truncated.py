@@ -1,12 +1,12 @@
 """Files that end early: what there is of them is shown, and what share that is is known."""
 
 import contextlib
-import itertools
 import random
 import struct
 import zlib
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -30,12 +30,9 @@ def textured(mode: str = "RGB") -> Image.Image:
 
 def interlaced_png() -> bytes:
     """Adam7 (PNG specification, 8.2), in RGB."""
-    image = textured()
-    rows = b""
-    for left, top, across, down in bombs._ADAM7:
-        for y in range(top, SIZE[1], down):
-            row = [image.getpixel((x, y)) for x in range(left, SIZE[0], across)]
-            rows += b"\0" + bytes(itertools.chain.from_iterable(row))  # type: ignore[arg-type]
+    image = np.asarray(textured())
+    passes = (image[top::down, left::across] for left, top, across, down in bombs.ADAM7)
+    rows = b"".join(b"\0" + row.tobytes() for each in passes for row in each)
     header = corpus.chunk(b"IHDR", struct.pack(">IIBBBBB", *SIZE, 8, 2, 0, 0, 1))
     pixels = corpus.chunk(b"IDAT", zlib.compress(rows))
     return corpus.PNG_SIGNATURE + header + pixels + corpus.chunk(b"IEND", b"")
