@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from engine.images import png
 from engine.images.colour_space import BT709, CURVES, PRIMARIES, SRGB, ColourSpace, Primaries, power, srgb
 from engine.images.headers import Format
 
@@ -83,20 +84,14 @@ def _of_png(data: bytes) -> Iterator[Tag]:
 
 
 def _png_chunks(data: bytes) -> dict[bytes, bytes]:
-    """The first of each kind, sound, and in front of palette and pixels: where else one stands, it doesn't count."""
-    chunks: dict[bytes, bytes] = {}
-    at = 8
-    for _ in range(_MOST):
-        length, name = struct.unpack(">I4s", data[at : at + 8].ljust(8, b"\0"))
-        end = at + 12 + length
-        if name in {b"PLTE", b"IDAT", b"IEND"} or end > len(data):
+    """The first sound chunk of each kind before the palette and the pixels. Chunks behind them don't count."""
+    found: dict[bytes, bytes] = {}
+    for name, payload, whole, sound in itertools.islice(png.chunks(data), _MOST):
+        if name in {b"PLTE", b"IDAT"} or not whole:
             break
-        if name in {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"} and name not in chunks:
-            (crc,) = struct.unpack_from(">I", data, end - 4)
-            if zlib.crc32(data[at + 4 : end - 4]) == crc:
-                chunks[name] = data[at + 8 : end - 4]
-        at = end
-    return chunks
+        if name in {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"} and sound:
+            found.setdefault(name, payload)
+    return found
 
 
 def _inflated(chunk: bytes) -> bytes | None:

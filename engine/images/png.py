@@ -19,16 +19,16 @@ GREY_AND_ALPHA: Final = 4
 """Colour types (PNG specification, third edition, 11.2.1)."""
 
 _KEPT: Final = frozenset({b"PLTE", b"tRNS", b"eXIf"})
-"""Chunks that say how the pixels are shown. Colours are read by :mod:`engine.images.colour_tags`; texts could inflate
-without end.
+"""Chunks that say how the pixels are shown. :mod:`engine.images.colour_tags` reads the colours. Texts are left out, as
+they may inflate without limit.
 """
 
 _BLOCK: Final = 2**20
 _ZLIB: Final = b"\x78\x01"
 """The header of a zlib stream (RFC 1950)."""
 
-_Chunk = tuple[bytes, bytes, bool, bool]
-"""Name, payload, whether the file holds all of it, and whether its sum is right (true where there is none)."""
+Chunk = tuple[bytes, bytes, bool, bool]
+"""Name, payload, whether the file holds all of the chunk, and whether its checksum is right (true if it is missing)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Still:
     canvas: tuple[int, int]
     offset: tuple[int, int] = (0, 0)
     apple: int | None = None
-    """Where the pixels are in the order of Apple's variant, its flags: a ``CGBitmapInfo``."""
+    """The flags of Apple's variant, a ``CGBitmapInfo``; None for a usual PNG."""
     ended: bool = True
     """Whether the file has its end chunk."""
 
@@ -66,27 +66,27 @@ def size(data: bytes) -> tuple[int, int]:
         PictureDamaged: the file doesn't begin with ``IHDR``, nor with Apple's ``CgBI`` before it.
         struct.error: ``IHDR`` is cut off.
     """
-    _, (_, header, *_) = _beginning(_chunks(data))
+    _, (_, header, *_) = _beginning(chunks(data))
     width, height = struct.unpack_from(">II", header)
     return width, height
 
 
 def still(data: bytes) -> Still:
-    """The picture that browsers show first: of an animation the first frame, which need not be the default image.
+    """The picture that browsers show first: of an animation the first frame, which may differ from the default image.
 
-    A file that ends early is closed behind what it has of its pixels. From a chunk of pixels with a wrong sum on they
-    are left out, unless their stream proves sound all the same. Apple's stream gets the header that it lacks.
+    A truncated file gets an end behind the pixels that it holds. Pixels from a chunk with a wrong checksum on are left
+    out, unless the checksum of the whole stream is right. Apple's stream gets the zlib header that it lacks.
 
     Raises:
         PictureDamaged, struct.error: as :func:`size`.
     """
-    chunks = _chunks(written(data))
-    apple, header = _beginning(chunks)
+    found = chunks(written(data))
+    apple, header = _beginning(found)
     width, height = struct.unpack_from(">II", header[1])
     kept = [_packed(*header)]
-    pixels, frames = list[_Chunk](), list[_Chunk]()
+    pixels, frames = list[Chunk](), list[Chunk]()
     animated = hidden = ended = False
-    for chunk in chunks:
+    for chunk in found:
         name, payload, whole, sound = chunk
         if name == b"IDAT":
             hidden = hidden or (animated and not pixels and not frames)
@@ -96,7 +96,7 @@ def still(data: bytes) -> Still:
         elif name == b"IEND":
             ended = True
         elif not whole or (name[0] & 0x20 and not sound):
-            pass  # an ancillary chunk that is damaged is as good as none
+            pass  # a damaged ancillary chunk is left out
         elif name == b"acTL":
             animated = not pixels and payload[:4] != bytes(4)
         elif name in _KEPT:
@@ -116,8 +116,8 @@ def still(data: bytes) -> Still:
     return Still(b"".join([SIGNATURE, *kept, end]), (width, height), offset, apple, ended)
 
 
-def _chunks(data: bytes) -> Iterator[_Chunk]:
-    """Up to the end chunk, or to where the file ends or is no PNG any more."""
+def chunks(data: bytes) -> Iterator[Chunk]:
+    """All chunks up to the end chunk, or to where the file ends or is not a PNG any more."""
     at = len(SIGNATURE)
     while at + 8 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
@@ -132,33 +132,31 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
         at += 12 + length
 
 
-def _beginning(chunks: Iterator[_Chunk]) -> tuple[int | None, _Chunk]:
+def _beginning(found: Iterator[Chunk]) -> tuple[int | None, Chunk]:
     """The flags of Apple's first chunk, if it is there, and ``IHDR``."""
     apple = None
-    first = next(chunks, None)
+    first = next(found, None)
     if first and first[0] == b"CgBI":
         apple = int.from_bytes(first[1][:4], "big")
-        first = next(chunks, None)
+        first = next(found, None)
     if not first or first[0] != b"IHDR":
         raise PictureDamaged(f"PNG that begins with {first and first[0]!r}")
     return apple, first
 
 
-def _first_frame(
-    chunks: list[_Chunk], width: int, height: int
-) -> tuple[tuple[int, int, int, int], list[_Chunk]] | None:
-    """Width, height, left and top of the first frame (``fcTL``), and its pixels; None where it breaks the rules.
+def _first_frame(frames: list[Chunk], width: int, height: int) -> tuple[tuple[int, int, int, int], list[Chunk]] | None:
+    """Width, height, left and top of the first frame (``fcTL``), and its pixels; None if it breaks the rules.
 
-    See "APNG", PNG specification, third edition, 11.3.6: then the default image is all that there is to show.
+    Then only the default image can be shown: PNG specification, third edition, 11.3.6, "APNG".
     """
-    name, control, whole, sound = chunks[0] if chunks else (b"", b"", False, False)
+    name, control, whole, sound = frames[0] if frames else (b"", b"", False, False)
     if name != b"fcTL" or not whole or not sound or len(control) != 26:
         return None
     sequence, *place = struct.unpack_from(">5I", control)
     frame_width, frame_height, left, top = place
     fits = sequence == 0 and 0 < frame_width <= width - left and 0 < frame_height <= height - top
-    pixels = list[_Chunk]()
-    for name, payload, whole, sound in chunks[1:]:
+    pixels = list[Chunk]()
+    for name, payload, whole, sound in frames[1:]:
         if name != b"fdAT":
             break
         sequence += 1
@@ -168,8 +166,8 @@ def _first_frame(
     return ((frame_width, frame_height, left, top), pixels) if fits and pixels else None
 
 
-def _stream(pixels: list[_Chunk]) -> bytes:
-    """The compressed pixels, as far as they can be trusted."""
+def _stream(pixels: list[Chunk]) -> bytes:
+    """The compressed pixels up to the first damaged chunk, or all if they inflate to their end."""
     stream = b"".join(payload for _, payload, _, _ in pixels)
     wrong = next((at for at, (*_, sound) in enumerate(pixels) if not sound), None)
     if wrong is None or _inflates(stream):
@@ -182,7 +180,7 @@ def _is_zlib(stream: bytes) -> bool:
 
 
 def _inflates(stream: bytes) -> bool:
-    """Whether it is whole and its own sum is right."""
+    """Whether the stream is whole and its own checksum is right."""
     inflater = zlib.decompressobj()
     try:
         inflater.decompress(stream, _BLOCK)
@@ -194,6 +192,6 @@ def _inflates(stream: bytes) -> bool:
 
 
 def _packed(name: bytes, payload: bytes, whole: bool = True, sound: bool = True) -> bytes:
-    """As it stands in a file; a sum that was wrong is wrong again."""
+    """The chunk as bytes. A wrong checksum stays wrong."""
     right = zlib.crc32(payload, zlib.crc32(name))
     return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", right if sound else ~right & 0xFFFFFFFF)
