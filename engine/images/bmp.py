@@ -1,6 +1,7 @@
 """Reads a BMP as browsers do: the same headers, depths, bit fields and runs, and the same rules for alpha.
 
-Pillow reads fewer of them, takes a picture whose alpha is all 0 for transparent, and ignores the alpha of clipboards.
+Pillow reads fewer of them. It also treats a picture whose alpha is 0 everywhere as transparent, and ignores the alpha
+of pictures from a clipboard.
 The headers are those of Microsoft's documentation, BITMAPCOREHEADER to BITMAPV5HEADER, and of OS/2 2.x.
 
 The bytes are untrusted. Uncompressed pixels get memory only once it is clear that the file holds most of them.
@@ -21,7 +22,7 @@ _WINDOWS: Final = frozenset({40, 52, 56, 108, 124})
 _WITH_ALPHA: Final = frozenset({56, 108, 124})
 _OS2: Final = frozenset({*range(16, 65, 4), 42, 46}) - _WINDOWS
 HEADERS: Final = _WINDOWS | _OS2 | {_CORE}
-"""The sizes of header that there are, in bytes."""
+"""The sizes of the known headers, in bytes."""
 
 _RGB, _RLE8, _RLE4, _BITFIELDS, _RLE24, _ALPHABITFIELDS = 0, 1, 2, 3, 4, 6
 _DEPTHS: Final = {
@@ -32,7 +33,7 @@ _DEPTHS: Final = {
     _RLE24: {24},
     _ALPHABITFIELDS: {16, 32},
 }
-"""The bits of a pixel that each compression is for. Runs may have a palette of fewer colours than they can name."""
+"""Bits of a pixel that each compression allows. Runs may have a palette of fewer colours than they can name."""
 _PLAIN_MASKS: Final = {16: (0x7C00, 0x3E0, 0x1F), 32: (0xFF0000, 0xFF00, 0xFF)}
 
 
@@ -56,7 +57,7 @@ class _Header:
 
     @property
     def orientation(self) -> int:
-        """As Pillow's raw decoder has it."""
+        """The order of the rows for Pillow's raw decoder."""
         return 1 if self.top_down else -1
 
 
@@ -74,7 +75,7 @@ def read(data: bytes) -> Raster:
 
     Raises:
         PictureTruncated: too many rows are missing, see :func:`engine.images.raster.checked`.
-        PictureDamaged: the header contradicts itself, or tells of what browsers don't show either.
+        PictureDamaged: the header contradicts itself, or has values that browsers don't accept either.
         struct.error: the bytes end within the header.
     """
     header = _header(data)
@@ -91,7 +92,7 @@ def _header(data: bytes) -> _Header:
     if length == _CORE:
         (bits,) = struct.unpack_from("<H", data, 24)
     else:
-        # A header of OS/2 may end after any field; the others are 0 then.
+        # A header of OS/2 may end after any field; the missing fields are 0.
         fields = data[18 : 14 + length][:36].ljust(36, b"\0")
         _, signed_height, _, bits, compression, colours = struct.unpack("<iiHHI12xI4x", fields)
         top_down = signed_height < 0
@@ -133,7 +134,7 @@ def _rows(header: _Header, data: bytes) -> Raster:
 
 
 def _palette(header: _Header, data: bytes) -> bytes:
-    """RGB. What the file has no colour for is black."""
+    """The colours as RGB. An index without a colour is black."""
     entry = 3 if header.length == _CORE else 4
     table = data[header.end : min(header.end + header.colours * entry, header.start)]
     table = table[: len(table) // entry * entry]
@@ -145,16 +146,16 @@ def _palette(header: _Header, data: bytes) -> bytes:
 
 
 def _masks(header: _Header, data: bytes) -> tuple[int, ...]:
-    """Of red, green, blue and alpha; each with its bits in a row, none in another's.
+    """The masks of red, green, blue and alpha. Each has adjacent bits, and no two overlap.
 
-    That of alpha counts whatever the compression is: the documentation has it for bit fields alone, but what comes from
-    clipboards goes without them. There the colours have their usual places, and a mask that takes their bits is none.
+    The mask of alpha counts with any compression. The documentation has it for bit fields only, but pictures from a
+    clipboard have it without them. Then the colours have their usual masks, and a mask that overlaps them is ignored.
     """
     masks: tuple[int, ...] = _PLAIN_MASKS[header.bits]
     with_alpha = header.length in _WITH_ALPHA or header.compression == _ALPHABITFIELDS
     (alpha,) = struct.unpack_from("<I", data, 66) if with_alpha else (0,)
     if header.compression != _RGB:
-        given = struct.unpack_from("<III", data, 54)  # in a longer header or behind a short one, it is the same place
+        given = struct.unpack_from("<III", data, 54)  # the same place within a long header and behind a short one
         masks = given if any(given) else masks
     elif any(alpha & mask for mask in masks):
         alpha = 0
@@ -173,11 +174,11 @@ def _unmasked(pixels: Image.Image, masks: tuple[int, ...]) -> Image.Image:
     *colours, alpha = (_channel(bands, mask) for mask in masks)
     if masks[3] and alpha.getextrema() != (0, 0):
         return Image.merge("RGBA", (*colours, alpha))
-    return Image.merge("RGB", colours)  # alpha of 0 throughout: whoever wrote it meant none
+    return Image.merge("RGB", colours)  # alpha is 0 everywhere: its writer did not set it
 
 
 def _channel(bands: tuple[Image.Image, ...], mask: int) -> Image.Image:
-    """The highest 8 bits under a mask; fewer are widened, so that all ones are 255."""
+    """The highest 8 bits under a mask. Fewer bits are scaled, so that all ones become 255."""
     value = Image.new("L", bands[0].size)
     if not mask:
         return value
@@ -207,7 +208,7 @@ def _runs(header: _Header, data: bytes) -> Raster:
             pixels[first * unit : (first + length) * unit] = run[: length * unit]
             painted[first : first + length] = b"\xff" * length
             x += length
-        elif code == 2:  # go on elsewhere
+        elif code == 2:  # a jump
             right, down = data[at + 2 : at + 4].ljust(2, b"\0")
             x, y, at = x + right, y + down, at + 4
             if x > width or y >= height:
@@ -228,7 +229,7 @@ def _runs(header: _Header, data: bytes) -> Raster:
 def _run(compression: int, data: bytes, at: int) -> tuple[bytes, int]:
     """The bytes of the pixels that the run at ``at`` paints, and where the next one begins."""
     count, code = data[at : at + 2]
-    if count:  # one colour many times, or of half bytes two by turns
+    if count:  # one colour repeated, or two half bytes that alternate
         if compression == _RLE24:
             return data[at + 1 : at + 4] * count, at + 4
         colours = bytes((code >> 4, code & 15)) if compression == _RLE4 else bytes((code,))

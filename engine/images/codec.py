@@ -3,8 +3,8 @@
 The bytes are untrusted. Their first bytes decide the format (a claimed name or type counts for nothing),
 :mod:`engine.images.headers` finds the size, what is over a limit is refused, and only then does Pillow see the file.
 Its format classes are used directly, because ``Image.open`` would add a bomb check that warns and would take a JPEG's
-index of further pictures (MPO) at its word. Whatever a decoder raises leaves as a
-:class:`~engine.errors.PictureError`; only ``MemoryError`` passes, because it speaks of the machine.
+index of further pictures (MPO) at its word. Whatever a decoder raises becomes a
+:class:`~engine.errors.PictureError`, except ``MemoryError``, which is about the machine.
 
 A decoder that crashes or hangs takes its process along, so a worker decodes by way of :mod:`engine.images.decoder`,
 which calls :func:`decode` in another one.
@@ -62,13 +62,13 @@ _OPENERS: dict[headers.Format, type[ImageFile.ImageFile]] = {
 }
 
 _CONTINUOUS = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
-"""Modes in which the mean of two pixels is a pixel between them, so that they can be scaled before all else."""
+"""Modes in which the mean of two pixels is a pixel between them. They can be scaled before they are converted."""
 
 _IN_EIGHT_BITS: dict[str, Literal["L", "RGB", "CMYK"]] = {
     **dict.fromkeys(("1", "L", "LA", "I", "I;16", "I;16L", "I;16B", "I;16N"), "L"),
     "CMYK": "CMYK",
 }
-"""Mode to the kind of its colours; others are ``RGB``."""
+"""The kind of colours of each mode. The other modes are ``RGB``."""
 
 _MOST_CONVERTED = 18_000_000
 """Pixels that are converted before they are scaled, where that gives a better picture. More would take too long."""
@@ -85,11 +85,11 @@ _TRANSPOSITIONS = {
 """EXIF orientation to what makes the picture upright (EXIF 2.32, tag 0x0112)."""
 
 _UNSEEN = 3
-"""The highest alpha of a picture that nobody sees: lossy formats bring back 0 as a few levels more."""
+"""The highest alpha that counts as invisible. Lossy formats may decode 0 as a few levels more."""
 
 _EXIF_OF_AVIF = re.compile(rb"(infe.{8})Exif", re.DOTALL)
-"""The entry of an AVIF's EXIF, which decides nothing there (its orientation is a property of the picture, ``irot`` and
-``imir``); but libavif refuses the whole file where it is broken.
+"""The entry of the EXIF of an AVIF. The EXIF has no effect, as ``irot`` and ``imir`` give the orientation, but libavif
+refuses the whole file if the EXIF is broken.
 """
 
 
@@ -98,8 +98,8 @@ class Picture:
     """A decoded picture: ``rgb`` in mode ``RGB``, sRGB, upright, flattened on :data:`BACKGROUND`; and ``alpha`` in
     mode ``L`` and of the same size, 0 transparent to 255 opaque, or None where everything is opaque.
 
-    ``shown`` is None for a whole file; of a truncated one, the share of the picture that it holds: at least
-    :data:`engine.images.raster.LEAST_SHOWN`, and 1 where no more than detail is missing. The rest is transparent.
+    ``shown`` is None for a whole file. For a truncated file it is the share of the rows that the file holds, from
+    :data:`engine.images.raster.LEAST_SHOWN` to 1; the other rows are transparent. At 1, only detail is missing.
     """
 
     rgb: Image.Image
@@ -127,7 +127,7 @@ def decode(data: bytes, limits: Limits = Limits(), *, longer_side: int | None = 
     :raises PictureTooSmall: a side is under ``limits.least``.
     :raises PictureTooNarrow: the aspect is over ``limits.aspect``.
     :raises PictureTruncated: the file ends before most of its picture.
-    :raises PictureTransparent: there is nothing to be seen.
+    :raises PictureTransparent: no pixel is visible.
     :raises PictureDamaged: the format is accepted, but the contents can't be decoded.
     """
     if len(data) > limits.bytes:
@@ -272,23 +272,23 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
         tags_of(format, data, image.info.get("icc_profile")), "L" if is_grey else _IN_EIGHT_BITS.get(image.mode, "RGB")
     )
     deep = still if still and still.is_deep else None
-    # The mean of black and white is another grey in each curve, and of linear light 8 bits keep few dark greys.
+    # Scaled in another curve, black and white mix to another grey. In linear light, 8 bits keep few dark greys.
     first = (
         isinstance(source, ColourSpace)
         and not source.is_srgb
         and (deep is not None or not source.has_srgb_curve)
         and image.width * image.height <= (png_pixels.MOST_DECODED_TWICE if deep else _MOST_CONVERTED)
     )
-    # A transparent colour would be lost among its neighbours.
+    # Scaling would mix a transparent colour with its neighbours.
     loaded = image.convert("RGBA") if image.mode == "RGB" and "transparency" in image.info else image
     if not first and not seen and loaded.mode in _CONTINUOUS and "transparency" not in loaded.info:
         if loaded.mode in {"LA", "RGBA"}:
-            _check_visible(loaded.getchannel("A"))  # which a small thing might not be any more afterwards
+            _check_visible(loaded.getchannel("A"))  # before scaling makes small things invisible
         loaded = _scaled(loaded, size)
     alpha = _alpha_of(loaded)
     rgb, low = png_pixels.sixteen_bits(loaded, deep) if first and deep else (_eight_bits(loaded), None)
     reduced = loaded.size != image.size
-    del image, loaded, raster  # and with them what their decoder holds, which can be three times the pixels
+    del image, loaded, raster  # their decoder may hold three times as much as the pixels
     if seen:
         alpha = _only_within(seen, alpha, rgb.size)
     if alpha is not None and not reduced:
@@ -315,7 +315,7 @@ def _raster(
     def opened(file: bytes) -> ImageFile.ImageFile:
         image = _OPENERS[format](BytesIO(file))
         if still is None:
-            _check_size(*image.size, limits)  # again, because now it is the decoder's word
+            _check_size(*image.size, limits)  # again, because the decoder may have found another size
         longest = max(image.size)
         if longer_side and longest > longer_side:
             wanted = max(fitted(image.size, longer_side))
@@ -331,7 +331,7 @@ def _raster(
 
 
 def _scaled(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
-    """To ``size``, if there is one. A gap of 3 averages whole pixels first, and only where there are six for one."""
+    """Scale to ``size``, if there is one. By the gap, a scale of 6 or more starts with averages of whole pixels."""
     if size is None or image.size == size:
         return image
     return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -358,7 +358,7 @@ def _alpha_of(image: Image.Image) -> Image.Image | None:
 
 
 def _only_within(box: Box, alpha: Image.Image | None, size: tuple[int, int]) -> Image.Image:
-    """``alpha`` within the box, and nothing to be seen outside of it."""
+    """``alpha`` within the box, and 0 outside of it."""
     within = Image.new("L", size)
     within.paste(alpha.crop(box) if alpha is not None else 255, box)
     return within

@@ -1,7 +1,7 @@
 """Pixels of any colour space to sRGB, with 8 bits for each channel.
 
-Colours outside of sRGB are clipped to it. Of HDR, the white of a page becomes white, and what is brighter is rolled off
-only as far as the picture at hand needs; one without highlights comes as if it were no HDR.
+Colours outside of sRGB are clipped. In HDR, the white of a page becomes white. Brighter light is rolled off as far as
+the highlights of the picture need it. Without highlights, a picture is converted as if it were not HDR.
 """
 
 import contextlib
@@ -22,13 +22,13 @@ Levels = NDArray[np.uint8] | NDArray[np.uint16]
 _HLG_PEAK: Final = 1000.0
 """cd/m² of the display at which HLG's system gamma is 1.2: ITU-R BT.2100-2, table 5."""
 _NOT_BRIGHTEST: Final = 0.999
-"""The share of a picture's pixels that are rolled off without being clipped."""
+"""The share of the pixels whose light is not clipped by the roll-off."""
 _SAMPLE: Final = 2**20
-"""Pixels that are enough to tell how bright a picture is."""
+"""Pixels that are sampled to measure the brightness of a picture."""
 _BAND: Final = 2**18
-"""Pixels converted at once: so few that they stay in the processor's cache."""
+"""Pixels converted at once, few enough to stay in the processor's cache."""
 _STEPS: Final = 65_535
-"""Of the tables by linear light. Where sRGB is steepest, a step is a twentieth of a level."""
+"""Steps of the tables that linear light indexes. Where sRGB is steepest, a step is a twentieth of a level."""
 
 
 def _levels_by_light() -> NDArray[np.uint8]:
@@ -41,11 +41,11 @@ _LEVELS: Final = _levels_by_light()
 
 
 Source = ColourSpace | ImageCms.ImageCmsTransform
-"""What a picture is converted from: a colour space, or an ICC profile's way to sRGB in mode ``RGB``."""
+"""What a picture is converted from: a colour space, or an ICC profile's transform to sRGB in mode ``RGB``."""
 
 
 def source_of(tags: Iterable[Tag], mode: Literal["L", "RGB", "CMYK"]) -> Source:
-    """The first of what a file says about its colours that holds for a picture of that mode; else sRGB."""
+    """The first tag that is valid for a picture of that mode; sRGB if none is."""
     for tag in tags:
         source = _transform_of(tag, mode) if isinstance(tag, bytes) else tag
         if source is not None and (mode != "CMYK" or isinstance(tag, bytes)):
@@ -77,7 +77,7 @@ def in_srgb(image: Image.Image, source: Source, low: Image.Image | None = None) 
 
 
 def _transform_of(profile: bytes, mode: Literal["L", "RGB", "CMYK"]) -> Source | None:
-    """By an ICC profile, if it is sound and fits the mode. One of RGB fits greys too, as to browsers."""
+    """An ICC profile's transform; None if it is broken or for another mode. As in browsers, RGB is valid for grey."""
     with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
         icc = ImageCms.ImageCmsProfile(BytesIO(profile))
         kind = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(icc.profile.xcolor_space.strip())
@@ -142,9 +142,9 @@ class _Conversion:
         return [plane * gain for plane in light]
 
     def _roll_off_for(self, image: Image.Image, low: Image.Image | None) -> Plane | None:
-        """By the light of the brightest channel, what to multiply all three by: BT.2390-10, section 5.4.1.
+        """The factor for all three channels by the light of the brightest one: BT.2390-10, section 5.4.1.
 
-        None where nothing is brighter than the white of a page.
+        None if nothing is brighter than the white of a page.
         """
         every = max(1, image.width * image.height // _SAMPLE)
         sample = [
@@ -180,7 +180,7 @@ def _steps(light: Plane) -> NDArray[np.uint16]:
 def _bands(
     image: Image.Image, low: Image.Image | None, rows: int, every: int = 1
 ) -> Iterator[tuple[int, list[Levels]]]:
-    """So many rows at a time: the first one's number, and the levels of each channel. One band in ``every``."""
+    """Bands of ``rows`` rows, one in ``every``: the number of the first row, and the levels of each channel."""
     for top in range(0, image.height, rows * every):
         box = (0, top, image.width, min(top + rows, image.height))
         levels: list[Levels] = [np.asarray(channel) for channel in image.crop(box).split()]

@@ -44,7 +44,7 @@ class Primaries:
     def to_xyz(self) -> Array:
         """The matrix from linear RGB to CIE XYZ, white having Y = 1 (SMPTE RP 177).
 
-        :raises ValueError: they span no triangle with the white in it.
+        :raises ValueError: the white is not within their triangle.
         """
         columns = np.array([(x, y, 1 - x - y) for x, y in (self.red, self.green, self.blue)]).T
         white = np.array((*self.white, 1 - sum(self.white)))
@@ -101,7 +101,7 @@ def pq_signal(light: Array) -> Array:
 
 
 def hlg(signal: Array) -> Array:
-    """BT.2100-2 table 5: light of the scene, in [0, 1]. The display's system gamma is still to be applied."""
+    """BT.2100-2 table 5: light of the scene, in [0, 1]. The caller applies the display's system gamma."""
     return np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - 0.55991073) / 0.17883277) + 0.28466892) / 12)
 
 
@@ -110,8 +110,8 @@ def _smpte240(signal: Array) -> Array:
 
 
 CURVES: Final[dict[int, Curve]] = {
-    # H.273 has the camera's curve for these five. Such pictures are made on displays of sRGB's curve, and browsers
-    # show them by it.
+    # For these five, H.273 has the camera's curve. Such pictures are edited on displays with sRGB's curve, which
+    # browsers use too.
     **dict.fromkeys((1, 6, 11, 14, 15), srgb),
     4: power(2.2),
     5: power(2.8),
@@ -129,7 +129,7 @@ CURVES: Final[dict[int, Curve]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColourSpace:
-    """What the numbers of an RGB picture, or of a grey one, stand for."""
+    """The meaning of the levels of an RGB or grey picture."""
 
     to_srgb: Array
     """The matrix from its linear RGB to sRGB's. Its white becomes sRGB's white."""
@@ -162,12 +162,12 @@ class ColourSpace:
 
     @property
     def has_srgb_primaries(self) -> bool:
-        """Whether its primaries and white are sRGB's, but for rounding."""
+        """Whether its primaries and white are sRGB's, except for rounding."""
         return bool(np.allclose(self.to_srgb, np.eye(3), atol=5e-3))
 
     @property
     def has_srgb_curve(self) -> bool:
-        """Whether its levels are as far apart as sRGB's, so that the mean of two is the same colour in both."""
+        """Whether its curves are sRGB's, so that the mean of two levels is the same colour in both."""
         return self.curves == (srgb, srgb, srgb)
 
     @property

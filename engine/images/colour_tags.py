@@ -1,7 +1,7 @@
 """What a picture's file says about its colours, read from its bytes without a decoder.
 
-The bytes are untrusted: every reader looks only where the file's own lengths lead, and takes whatever is damaged,
-impossible or unknown as not said, as browsers do. No tag is worth refusing a picture.
+The bytes are untrusted: every reader looks only where the file's own lengths lead. As browsers do, it ignores what is
+damaged, impossible or unknown. No tag is a reason to refuse a picture.
 """
 
 import contextlib
@@ -21,20 +21,20 @@ MAX_PROFILE: Final = 2**20
 """Bytes of an ICC profile. Larger ones, which exist for printers only, are ignored."""
 
 _MOST: Final = 4096
-"""Chunks, boxes or tags that are looked at; Python would be busy for seconds with millions of empty ones."""
+"""Chunks, boxes or tags that are read. Millions of empty ones would keep Python busy for seconds."""
 
 _UNSPECIFIED: Final = 2
 _FIELDS: Final = {b"meta": 4, b"stsd": 8, b"av01": 78}
-"""Bytes of a box of AVIF in front of the boxes in it."""
+"""Bytes of a box of AVIF before its inner boxes."""
 
 Tag = ColourSpace | bytes
-"""A colour space, or an ICC profile, which may still turn out to be none."""
+"""A colour space, or the bytes of an ICC profile, which may be broken."""
 
 
 def tags_of(format: Format, data: bytes, profile: bytes | None) -> Iterator[Tag]:
-    """All that the file says about its colours, the word that counts most first. What says nothing is sRGB.
+    """All that the file says about its colours, in order of precedence. A file without tags is sRGB.
 
-    :param profile: the ICC profile that the decoder has found, if any. Not asked for of PNG.
+    :param profile: the ICC profile that the decoder has found, if any. Not used for PNG and BMP.
     """
     match format:
         case Format.PNG:
@@ -51,7 +51,7 @@ def tags_of(format: Format, data: bytes, profile: bytes | None) -> Iterator[Tag]
 
 
 def _of_profile(profile: bytes | None) -> Iterator[Tag]:
-    """A profile's ``cicp`` tag says what the profile only comes near to: ICC.1:2022, 9.2.17."""
+    """A profile's ``cicp`` tag is exact where its curves are approximate: ICC.1:2022, 9.2.17."""
     if not profile:
         return
     count = int.from_bytes(profile[128:132], "big")
@@ -107,10 +107,10 @@ def _inflated(chunk: bytes) -> bytes | None:
 
 
 def _of_gamma(gamma: bytes, chromaticities: bytes) -> Iterator[Tag]:
-    """Chromaticities without a gamma say nothing, as to browsers.
+    """As in browsers, chromaticities without a gamma are ignored.
 
-    A gamma within 5 % of 1/2.2 with sRGB's chromaticities, or with none, is how many programs say sRGB, which has no
-    gamma; libpng and browsers take it so.
+    Many programs write sRGB, which has no gamma, as a gamma within 5 % of 1/2.2 with sRGB's chromaticities or none.
+    libpng and browsers read that as sRGB.
     """
     value = int.from_bytes(gamma, "big") / 100_000
     if len(gamma) != 4 or not 0.00016 <= value <= 6250:  # libpng's bounds
@@ -129,7 +129,7 @@ def _of_gamma(gamma: bytes, chromaticities: bytes) -> Iterator[Tag]:
 
 
 def _of_bmp(data: bytes) -> Iterator[Tag]:
-    """BITMAPV4HEADER and BITMAPV5HEADER. A linked profile is a path on somebody's machine, which nobody opens."""
+    """BITMAPV4HEADER and BITMAPV5HEADER. A linked profile is a path on its writer's machine, and is ignored."""
     size = int.from_bytes(data[14:18], "little")
     header = data[14 : 14 + size]
     if size not in {108, 124} or len(header) < size:
@@ -149,7 +149,7 @@ def _calibrated(header: bytes) -> ColourSpace:
 
     The endpoints are chromaticities, to which browsers add sRGB's white, or CIE XYZ, which has a white of its own.
 
-    :raises ValueError: no colours can have such endpoints, as those of many programs that leave them zero.
+    :raises ValueError: the endpoints are impossible. Many programs leave them zero.
     """
     ends = np.array(struct.unpack_from("<9i", header, 60)).reshape(3, 3) / 2**30
     exponents = [number / 2**16 for number in struct.unpack_from("<3I", header, 96)]
@@ -167,7 +167,7 @@ def _calibrated(header: bytes) -> ColourSpace:
 def _of_avif(data: bytes) -> Iterator[Tag]:
     """The ``nclx`` of the primary picture, or of an animation's track: ISO/IEC 14496-12, 12.1.5.
 
-    Its matrix and range are those of the YUV, and the decoder's business. Unspecified is sRGB's, as to browsers.
+    Its matrix and range are about YUV, which the decoder converts. As in browsers, an unspecified value is sRGB's.
     """
     with contextlib.suppress(struct.error, IndexError):
         for start, end in _colours_of_avif(data, iter(range(_MOST))):

@@ -21,7 +21,7 @@ MAX_SEGMENTS = 4096
 """Segments of a JPEG. Each holds up to 64 KiB; millions of empty ones would keep Pillow's Python loop busy."""
 
 MAX_JUNK = 64 * 2**10
-"""Bytes before the pixels of a JPEG or GIF that belong to nothing; Pillow walks them one by one in Python."""
+"""Bytes before the pixels of a JPEG or GIF that belong to no segment. Pillow reads them one by one in Python."""
 
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -56,11 +56,11 @@ class Jpeg:
     """Where in ``data`` the last scan begins."""
     progressive: bool
     complete_before: bool
-    """Whether the scans before the last have each coefficient, but for its last bit: the last one only refines."""
+    """Whether the scans before the last have each coefficient except its last bit: the last scan only refines."""
     complete: bool
-    """Whether all scans together have each coefficient, but for its last bit."""
+    """Whether all scans together have each coefficient except its last bit."""
     exact: bool
-    """Whether all scans together have each coefficient to its last bit."""
+    """Whether all scans together have each coefficient with its last bit."""
 
 
 def sniff(data: bytes) -> Format | None:
@@ -78,7 +78,7 @@ def sniff(data: bytes) -> Format | None:
     # "BM" alone would claim every text about BMW.
     if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in bmp.HEADERS:
         return Format.BMP
-    # HEIC shares the container and the brand mif1, so the list of compatible brands has to be asked.
+    # HEIC shares the container and the brand mif1, so only the list of compatible brands tells the two apart.
     brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)] if data[4:8] == b"ftyp" else b""
     is_avif = {brands[i : i + 4] for i in range(0, len(brands), 4)} & {b"avif", b"avis"}
     return Format.AVIF if is_avif else None
@@ -183,9 +183,9 @@ def jpeg(data: bytes) -> Jpeg:
 
 
 def orientation(exif: bytes) -> int:
-    """Of an EXIF block: 1 to 8 (EXIF 2.32, tag 0x0112); 1, upright, where it has none or is broken.
+    """The orientation in an EXIF block: 1 to 8 (EXIF 2.32, tag 0x0112); 1, upright, if it is missing or broken.
 
-    As in browsers, the tag counts only in the first directory, and only as the one short number that it has to be.
+    As in browsers, the tag counts only in the first directory, and only as a single short number.
     """
     tiff = exif.removeprefix(b"Exif\0\0")
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])

@@ -1,4 +1,4 @@
-"""What a file is that is no picture of an accepted format, so that the refusal can say what to do about it."""
+"""Recognises files that are not accepted, so that the refusal can say what to do about them."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ KINDS: Final = (
     "Photoshop",
     "icon",
 )
-"""What is told apart; empty where it is none of them."""
+"""The kinds that are recognised; empty for any other."""
 
 _MARKS: Final = (
     (b"%PDF-", "PDF"),
@@ -46,7 +46,7 @@ _RAW_OF_CANON: Final = b"CR\x02"
 _STILL_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _QUICKTIME: Final = frozenset({b"moov", b"mdat", b"wide"})
 _TEXT: Final = 4096
-"""Bytes in which a text has to show what it is."""
+"""Bytes at the start of a text that are searched for its kind."""
 
 
 def kind_of(data: bytes) -> str:  # noqa: PLR0911 - one return for each kind is the clearest form

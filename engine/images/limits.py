@@ -1,4 +1,4 @@
-"""What a picture from outside may measure. Apart from decoding, so that the bot need not load a decoder."""
+"""What a picture from outside may measure. In a module of its own, so that the bot loads no decoder."""
 
 from dataclasses import dataclass
 

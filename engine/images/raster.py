@@ -1,4 +1,4 @@
-"""The pixels of a file, of which some may be missing."""
+"""The pixels of a file, some of which may be missing."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,8 +8,8 @@ from PIL import Image
 from engine.errors import PictureTruncated
 
 LEAST_SHOWN: Final = 2 / 3
-"""Share of its rows that a truncated file must hold to be painted. With less, a member would hardly know their picture
-in the painting, and is better off sending the file again.
+"""Share of its rows that a truncated file must hold to be painted. With less, a member would hardly recognise the
+picture, and should send the file again.
 """
 
 _EMPTY: Final = bytes(64)
@@ -20,7 +20,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Raster:
-    """``image`` is what was decoded; of it counts what lies in ``seen``, and all else is transparent.
+    """``image`` is what was decoded. Outside of the box ``seen``, if there is one, it counts as transparent.
 
     ``shown`` is the share of the rows that a truncated file holds, :data:`LEAST_SHOWN` to 1; None for a whole file.
     """
@@ -31,12 +31,12 @@ class Raster:
 
 
 def written(data: bytes) -> bytes:
-    """Compressed bytes without room at their end that a broken copy left empty: in themselves there is no such run."""
+    """Compressed bytes without the zeros that a broken copy left at their end. Compressed data has no run as long."""
     return data.rstrip(b"\0") if data.endswith(_EMPTY) else data
 
 
 def checked(shown: float) -> float | None:
-    """The share of the rows that there are, or None for all of them; raises PictureTruncated if they are too few."""
+    """The share of the rows that the file holds, or None for all. Raises PictureTruncated if they are too few."""
     if shown < LEAST_SHOWN:
         raise PictureTruncated(shown)
     return None if shown == 1 else shown

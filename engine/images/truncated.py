@@ -1,8 +1,7 @@
-"""Decodes what a file holds of its picture, and finds out how much that is, though no decoder tells.
+"""Decodes what a file holds of its picture, and finds out how much that is, which decoders don't report.
 
-A truncated file is decoded twice, each time with something else in the place of what is missing: other bytes at its
-end, or other pixels underneath. What is the same both times was in the file. As in browsers, the rows that there are
-are shown, and the place of the others is transparent.
+A truncated file is decoded twice, each time with other data in the place of what is missing: other bytes at its end, or
+other pixels underneath. Rows that are equal both times were in the file. As in browsers, the others are transparent.
 """
 
 import random
@@ -27,8 +26,8 @@ _RESTART: Final = re.compile(rb"\xff[\xd0-\xd7]")
 def load(format: Format, data: bytes, opened: Open, *, ended: bool) -> Raster:
     """The picture, decoded by Pillow.
 
-    :param ended: whether the file has the end that its format demands; a JPEG's is looked for here.
-    :raises PictureTruncated: too few rows are there, see :func:`engine.images.raster.checked`.
+    :param ended: whether the file has the end that its format demands. Not used for JPEG, whose end is looked for here.
+    :raises PictureTruncated: too many rows are missing, see :func:`engine.images.raster.checked`.
     :raises Exception: whatever else Pillow raises.
     """
     if format is Format.JPEG and not (layout := jpeg(data)).ended:
@@ -48,11 +47,11 @@ def load(format: Format, data: bytes, opened: Open, *, ended: bool) -> Raster:
 
 
 def _jpeg_without_end(layout: Jpeg, opened: Open) -> Raster:
-    """One that lacks its end marker alone is whole. So is, but for detail, one whose last scan only refines."""
+    """A JPEG that lacks only its end marker is whole. One whose last scan only refines lacks detail, but no rows."""
     data = written(layout.data).rstrip(b"\xff")
-    noise = _noise(4096).replace(b"\xff", b"\xfe")  # else there would be markers in it
+    noise = _noise(4096).replace(b"\xff", b"\xfe")  # without markers
     restarts = len(_RESTART.findall(data, layout.scan))
-    # A decoder that waits for a restart skips all before it; the next ones are those that it waits for.
+    # A decoder that waits for a restart marker skips the bytes before it, so the noise has the next ones.
     noise += b"".join(bytes((0xFF, 0xD0 + (restarts + later) % 8)) + noise[:256] for later in range(16))
     one, other = (opened(data + filler + _END_OF_IMAGE) for filler in (b"", noise))
     one.load()
@@ -66,12 +65,12 @@ def _jpeg_without_end(layout: Jpeg, opened: Open) -> Raster:
     if shown is None:
         return Raster(one, shown=None if layout.exact else 1.0)
     if layout.progressive:
-        return Raster(one, shown=1.0)  # the other rows are there, if coarsely
+        return Raster(one, shown=1.0)  # the other rows are coarse, but not missing
     return Raster(one, (0, 0, one.width, rows), shown)
 
 
 def _rescued(format: Format, data: bytes, opened: Open) -> Raster | None:
-    """What there is of a file that can't be decoded whole; None where that can't be known."""
+    """The part that a truncated file holds; None if that can't be found out."""
     match format:
         case Format.PNG | Format.GIF:
             one, other = _on_ground(opened(data), 0), _on_ground(opened(data), 255)
@@ -83,27 +82,27 @@ def _rescued(format: Format, data: bytes, opened: Open) -> Raster | None:
             if total <= len(data):
                 return None
             checked(len(data) / total)
-            filler = len(data)  # twice what is missing, as its decoder may take more of noise than of pixels
+            filler = len(data)  # at least twice what is missing, as noise may take more bytes than pixels
             one, other = (opened(_webp_longer(data, filler)) for filler in (bytes(filler), _noise(filler)))
             one.load()
             other.load()
             frame = (0, 0, *one.size)
             alike = _rows_alike(one, other, frame)
             rows = alike.index(False) if False in alike else len(alike)
-            alike[rows:] = [False] * (len(alike) - rows)  # what is alike behind the end, is so by chance
+            alike[rows:] = [False] * (len(alike) - rows)  # rows behind the end are equal by chance
         case _:
             return None
     shown = checked(sum(alike) / len(alike)) or 1.0
     left, top, right, _ = frame
     bottom = top + len(alike) - alike[::-1].index(True)
     for y in range(top + 1, bottom):
-        if not alike[y - top]:  # of an interlaced picture: the next pass would have refined the row above
+        if not alike[y - top]:  # interlaced: the row above stands for it until the next pass
             one.paste(one.crop((left, y - 1, right, y)), (left, y))
     return Raster(one, _part((left, top, right, bottom), one), shown)
 
 
 def _webp_longer(data: bytes, filler: bytes) -> bytes:
-    """With ``filler`` as the rest of the chunk that the file ends in; or without a further frame that it ends in."""
+    """With ``filler`` as the rest of the chunk that is cut off, or without the later frame that is cut off."""
     at, inside = 12, [4]
     first_frame_ends = 0
     while at + 8 <= len(data):
@@ -126,7 +125,7 @@ def _webp_longer(data: bytes, filler: bytes) -> bytes:
 
 
 def _frame(image: ImageFile.ImageFile) -> Box:
-    """Where a file that is not loaded yet will put its pixels: of a GIF, the frame on its screen."""
+    """Where a file that is not loaded yet has its pixels: in a GIF, the frame's place on the screen."""
     return (image.tile[0].extents if image.tile else None) or (0, 0, *image.size)
 
 
@@ -138,7 +137,7 @@ def _part(box: Box, image: Image.Image) -> Box | None:
 def _on_ground(image: ImageFile.ImageFile, level: int) -> ImageFile.ImageFile:
     """Have it decoded over pixels of that level in each channel, 0 or 255."""
     if isinstance(image, GifImagePlugin.GifImageFile):
-        image._frame_transparency = None  # its own ground, which would be the same both times
+        image._frame_transparency = None  # Pillow would fill the frame with it both times
     channels = len(image.getbands())
     high = image.mode.startswith("I")
     image.im = Image.new(image.mode, image.size, level * 257 if high else (level,) * channels).im
@@ -164,5 +163,5 @@ def _rows_alike(one: Image.Image, other: Image.Image, box: Box) -> list[bool]:
 
 
 def _noise(length: int) -> bytes:
-    """What continues no picture, the same each time."""
-    return random.Random(0).randbytes(length)  # noqa: S311 - nothing depends on its being secret
+    """Bytes that continue no picture, the same in each call."""
+    return random.Random(0).randbytes(length)  # noqa: S311 - it need not be secret
