@@ -1,15 +1,14 @@
 """``atelier stylize``: the engine alone, at the command line."""
 
-import os
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from pydantic import ValidationError
@@ -19,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from engine import texts
 from engine.cli import arguments
+from engine.cli.output import Output, check, format_of, write
 from engine.errors import AtelierError, PictureError
 from engine.progress import Result, Stop
 from engine.recipe import (
@@ -38,17 +38,11 @@ from engine.runtime.openmp import spin_briefly
 if TYPE_CHECKING:
     from engine.images.codec import Picture
 
-_FORMATS: Final[dict[str, Literal["png", "jpeg", "webp"]]] = {
-    ".png": "png",
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".webp": "webp",
-}
 _DEFAULTS: Final = Recipe()
-_LOOKS: Final = "What it looks like"
-_OPTIMISED: Final = "How it is optimised"
-_RUNS: Final = "Where it runs"
-_OUTPUT: Final = "Output"
+_looks: Final = partial(typer.Option, rich_help_panel="What it looks like")
+_optimised: Final = partial(typer.Option, rich_help_panel="How it is optimised")
+_runs: Final = partial(typer.Option, rich_help_panel="Where it runs")
+_output: Final = partial(typer.Option, rich_help_panel="Output")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +52,6 @@ class _Where:
     device: str
     threads: int | None
     weights: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Output:
-    """What is written."""
-
-    painting: Path
-    previews: Path | None
-    recipe: Path | None
 
 
 def stylize(
@@ -82,162 +67,105 @@ def stylize(
     ],
     output: Annotated[
         Path,
-        typer.Option(
+        _output(
             "--output",
             "-o",
             help="Where to write the painting (.png, .jpg or .webp).",
+            dir_okay=False,
             show_default=False,
-            rich_help_panel=_OUTPUT,
         ),
     ],
     strength: Annotated[
-        float,
-        typer.Option(metavar="0-100", help="0 gives the photo back, 100 is nearly all style.", rich_help_panel=_LOOKS),
+        float, _looks(metavar="0-100", help="0 gives the photo back, 100 is nearly all style.")
     ] = _DEFAULTS.strength,
     detail: Annotated[
         float,
-        typer.Option(
-            metavar="0-100",
-            help="How closely edges, and how places relate to each other, are held to the photo's.",
-            rich_help_panel=_LOOKS,
+        _looks(
+            metavar="0-100", help="How closely edges, and how places relate to each other, are held to the photo's."
         ),
     ] = _DEFAULTS.detail,
     stroke: Annotated[
         float,
-        typer.Option(
-            metavar="0.25-4",
-            help="Size of the strokes, whatever the painting's: below 1 finer, above 1 broader.",
-            rich_help_panel=_LOOKS,
-        ),
+        _looks(metavar="0.25-4", help="Size of the strokes, whatever the painting's: below 1 finer, above 1 broader."),
     ] = _DEFAULTS.stroke,
     colours: Annotated[
         Colours,
-        typer.Option(
-            help="The styles' own; the styles', matched to the photo's palette; or the photo's, place by place.",
-            rich_help_panel=_LOOKS,
-        ),
+        _looks(help="The styles' own; the styles', matched to the photo's palette; or the photo's, place by place."),
     ] = _DEFAULTS.colours,
     style_layers: Annotated[
         list[str] | None,
-        typer.Option(
+        _looks(
             "--style-layer",
             metavar="LAYER[:WEIGHT]",
             help="A layer of VGG19 whose statistics are the style's, convX_Y or reluX_Y; repeatable.",
             show_default=" ".join(_DEFAULTS.style_layers),
-            rich_help_panel=_LOOKS,
         ),
     ] = None,
     content_layers: Annotated[
         list[str] | None,
-        typer.Option(
+        _looks(
             "--content-layer",
             metavar="LAYER[:WEIGHT]",
             help="A layer whose features stay the photo's; repeatable.",
             show_default=" ".join(_DEFAULTS.content_layers),
-            rich_help_panel=_LOOKS,
         ),
     ] = None,
     style_weight: Annotated[
-        float, typer.Option(help="Factor on the style loss, on top of --strength.", rich_help_panel=_LOOKS)
+        float, _looks(help="Factor on the style loss, on top of --strength.")
     ] = _DEFAULTS.style_weight,
-    content_weight: Annotated[
-        float, typer.Option(help="Factor on the content loss.", rich_help_panel=_LOOKS)
-    ] = _DEFAULTS.content_weight,
+    content_weight: Annotated[float, _looks(help="Factor on the content loss.")] = _DEFAULTS.content_weight,
     total_variation: Annotated[
-        float, typer.Option(help="Weight of the total variation: smooths.", rich_help_panel=_LOOKS)
+        float, _looks(help="Weight of the total variation: smooths.")
     ] = _DEFAULTS.total_variation,
     pooling: Annotated[
-        Pooling,
-        typer.Option(
-            help="How VGG19 pools: max, as it was trained, or average, which smooths.", rich_help_panel=_LOOKS
-        ),
+        Pooling, _looks(help="How VGG19 pools: max, as it was trained, or average, which smooths.")
     ] = _DEFAULTS.pooling,
     recipe_file: Annotated[
         Path | None,
-        typer.Option(
+        _looks(
             "--recipe",
             help="A recipe to begin from, in JSON as --save-recipe writes it. Options beside it override it.",
             show_default=False,
-            rich_help_panel=_LOOKS,
         ),
     ] = None,
-    steps: Annotated[
-        int, typer.Option(help="Steps of the optimiser in all, over all scales.", rich_help_panel=_OPTIMISED)
-    ] = _DEFAULTS.steps,
-    optimiser: Annotated[Optimiser, typer.Option(help="Adam or L-BFGS.", rich_help_panel=_OPTIMISED)] = (
-        _DEFAULTS.optimiser
-    ),
+    steps: Annotated[int, _optimised(help="Steps of the optimiser in all, over all scales.")] = _DEFAULTS.steps,
+    optimiser: Annotated[Optimiser, _optimised(help="Adam or L-BFGS.")] = _DEFAULTS.optimiser,
     tolerance: Annotated[
         float,
-        typer.Option(
-            help="End early when ten steps changed the picture by less than so many of 255 grey levels; 0: never.",
-            rich_help_panel=_OPTIMISED,
+        _optimised(
+            help="End early when ten steps changed the picture by less than so many of 255 grey levels; 0: never."
         ),
     ] = _DEFAULTS.tolerance,
     balance: Annotated[
-        Balance,
-        typer.Option(
-            help="The style layers' weights: fixed, or shifted on the way to those that lag behind.",
-            rich_help_panel=_OPTIMISED,
-        ),
+        Balance, _optimised(help="The style layers' weights: fixed, or shifted on the way to those that lag behind.")
     ] = _DEFAULTS.balance,
     start: Annotated[
-        Start,
-        typer.Option(
-            help="The first image: the photo, the photo in the styles' colours, or noise.", rich_help_panel=_OPTIMISED
-        ),
+        Start, _optimised(help="The first image: the photo, the photo in the styles' colours, or noise.")
     ] = _DEFAULTS.start,
     noise: Annotated[
-        float,
-        typer.Option(
-            metavar="0-1",
-            help="Noise on the first image, which lets flat areas take strokes.",
-            rich_help_panel=_OPTIMISED,
-        ),
+        float, _optimised(metavar="0-1", help="Noise on the first image, which lets flat areas take strokes.")
     ] = _DEFAULTS.noise,
-    seed: Annotated[int, typer.Option(help="Of all noise.", rich_help_panel=_OPTIMISED)] = _DEFAULTS.seed,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda or cuda:N.", envvar="DEVICE", rich_help_panel=_RUNS)
-    ] = "auto",
+    seed: Annotated[int, _optimised(help="Of all noise.")] = _DEFAULTS.seed,
+    device: Annotated[str, _runs(help="auto, cpu, cuda or cuda:N.", envvar="DEVICE")] = "auto",
     precision: Annotated[
         Precision,
-        typer.Option(
-            help="Of the network's activations. auto: bfloat16 where the device computes in it.",
-            envvar="PRECISION",
-            rich_help_panel=_RUNS,
-        ),
+        _runs(help="Of the network's activations. auto: bfloat16 where the device computes in it.", envvar="PRECISION"),
     ] = _DEFAULTS.precision,
     threads: Annotated[
-        int | None,
-        typer.Option(
-            help="Cores to use.",
-            envvar="THREADS",
-            min=1,
-            show_default="all that are granted",
-            rich_help_panel=_RUNS,
-        ),
+        int | None, _runs(help="Cores to use.", envvar="THREADS", min=1, show_default="all that are granted")
     ] = None,
     weights: Annotated[
-        str,
-        typer.Option(help="Of VGG19: embedded, torchvision or a file.", envvar="VGG19_WEIGHTS", rich_help_panel=_RUNS),
+        str, _runs(help="Of VGG19: embedded, torchvision or a file.", envvar="VGG19_WEIGHTS")
     ] = "embedded",
     size: Annotated[
-        int,
-        typer.Option(
-            metavar=f"{SMALLEST_SIZE}-{LARGEST_SIZE}",
-            help="Longer side of the painting, in pixels.",
-            rich_help_panel=_OUTPUT,
-        ),
+        int, _output(metavar=f"{SMALLEST_SIZE}-{LARGEST_SIZE}", help="Longer side of the painting, in pixels.")
     ] = _DEFAULTS.size,
     previews: Annotated[
-        Path | None,
-        typer.Option(help="A folder for pictures on the way.", show_default=False, rich_help_panel=_OUTPUT),
+        Path | None, _output(help="A folder for pictures on the way.", file_okay=False, show_default=False)
     ] = None,
     save_recipe: Annotated[
         Path | None,
-        typer.Option(
-            help="Where to write the recipe that was painted, in JSON.", show_default=False, rich_help_panel=_OUTPUT
-        ),
+        _output(help="Where to write the recipe that was painted, in JSON.", dir_okay=False, show_default=False),
     ] = None,
 ) -> None:
     """Paint CONTENT in the manner of one STYLE, or of several: starry.jpg:0.7 scream.jpg:0.3
@@ -255,7 +183,7 @@ def stylize(
             content,
             [each.path for each in chosen],
             _Where(device, threads, weights),
-            _Output(output, previews, save_recipe),
+            Output(output, previews, save_recipe),
             console,
         )
     except ValidationError as error:
@@ -285,13 +213,9 @@ def _said(context: typer.Context, *, environment: bool) -> dict[str, Any]:
     return said
 
 
-def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, output: _Output, console: Console) -> None:
-    format = _FORMATS.get(output.painting.suffix.lower())
-    if format is None:
-        raise typer.BadParameter(
-            f"{output.painting.name}: the name must end in {', '.join(_FORMATS)}", param_hint="--output"
-        )
-    _check_output(output, recipe)
+def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, output: Output, console: Console) -> None:
+    format = format_of(output.painting)
+    check(output, recipe.size)
     pictures = [
         _read(content, recipe.size, console),
         *(_read(style, recipe.longest_style, console) for style in styles),
@@ -325,7 +249,9 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
                 try:
                     (previews / f"preview-{progress.step:04}.jpg").write_bytes(progress.preview)
                 except OSError as error:
-                    console.print(f"[yellow]{escape(f'{previews}: {error.strerror}. No more previews are kept.')}[/]")
+                    console.print(
+                        f"[yellow]{escape(f'{previews}: {error.strerror}. No more previews are written.')}[/]"
+                    )
                     previews = None
             bar.update(
                 task,
@@ -337,58 +263,13 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
     picture = Image.open(BytesIO(result.picture))
     alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
     painted = result.picture if format == "png" else encode(picture.convert("RGB"), format, alpha=alpha)
-    written = _write(output.painting, painted, console)
+    written = write(output.painting, painted, console)
     if output.recipe:
         text = result.recipe.model_dump_json(indent=2) + "\n"
-        written = _write(output.recipe, text.encode(), console) and written
+        written = write(output.recipe, text.encode(), console) and written
     console.print(escape(f"{output.painting}: {texts.painted(result, recipe)}"))
     if not written:
         raise typer.Exit(1)
-
-
-def _check_output(output: _Output, recipe: Recipe) -> None:
-    """Find out before the painting what would lose it: a place that can't be written to, or has too little room.
-
-    Raises ``OSError`` with the file's name.
-    """
-    if output.recipe and output.recipe.resolve() == output.painting.resolve():
-        raise typer.BadParameter("the recipe would take the painting's place", param_hint="--save-recipe")
-    for file, size in ((output.painting, 3 * recipe.size**2), (output.recipe, 4096)):
-        if file is None:
-            continue
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if file.exists():
-            file.open("ab").close()
-        try:
-            if not file.exists() or file.is_file():
-                with tempfile.TemporaryFile(dir=file.parent) as probe:
-                    probe.write(os.urandom(size))  # zeros may take no room
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(file)) from error
-    if output.previews:
-        output.previews.mkdir(parents=True, exist_ok=True)
-
-
-def _write(file: Path, data: bytes, console: Console) -> bool:
-    """Write a result, or keep it elsewhere and tell where; whether it is where it was wanted."""
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        said = f"{file}: {error.strerror}."
-    else:
-        return True
-    for folder in (tempfile.gettempdir(), Path.home(), Path.cwd()):
-        try:
-            with tempfile.NamedTemporaryFile(
-                dir=folder, prefix=f"{file.stem}-", suffix=file.suffix, delete=False
-            ) as kept:
-                kept.write(data)
-        except OSError:
-            continue
-        console.print(f"[red]{escape(f'{said} It is kept as {kept.name}')}[/]")
-        return False
-    console.print(f"[red]{escape(f'{said} It could not be kept anywhere else.')}[/]")
-    return False
 
 
 def _read(path: Path, size: int, console: Console) -> "Picture":

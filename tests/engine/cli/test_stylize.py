@@ -1,59 +1,19 @@
 """``atelier stylize`` as people type it."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from PIL import Image
-from torch import Tensor
-from typer.testing import CliRunner, Result
 
 from engine import progress
-from engine.cli.stylize import stylize
 from engine.images.codec import Picture
-from engine.painting import loop
 from engine.recipe import Recipe
 from engine.vgg.vgg19 import VGG19
+from tests.engine.cli.conftest import HERE, SMALL, opened, run
 from tests.engine.images import corpus
-
-ROOT = Path(__file__).parents[3]
-HERE = ("--device", "cpu", "--threads", "1")
-SMALL = ("--size", "64", "--steps", "3", "--precision", "float32", *HERE)
-
-app = typer.Typer(pretty_exceptions_enable=False)
-app.command()(stylize)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two pictures, where the command is typed; wide enough that no sentence is broken."""
-    (tmp_path / "photo.png").write_bytes(corpus.saved(corpus.scene(), "PNG"))
-    (tmp_path / "style.jpg").write_bytes(corpus.saved(corpus.stripes(), "JPEG"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "400")
-    for name in ("DEVICE", "PRECISION", "THREADS", "VGG19_WEIGHTS"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
-
-
-def opened(path: Path) -> Image.Image:
-    """The picture, read whole and its file closed."""
-    with Image.open(path) as image:
-        image.load()
-        return image
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments)
-
 
 # --- Painting ---
 
@@ -281,6 +241,18 @@ def test_a_truncated_picture_is_painted_with_a_warning(
     assert "style.jpg: The file" not in done.stderr
 
 
+def test_no_strength_shows_no_loss(folder: Path) -> None:
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--strength", "0", *SMALL)
+    assert done.exit_code == 0, done.output
+    assert "nan" not in done.stderr
+
+
+def test_a_narrow_picture_keeps_its_aspect_at_the_smallest_size(folder: Path) -> None:
+    Image.new("RGB", (800, 100), "teal").save(folder / "wide.png")
+    assert run("wide.png", "style.jpg", "-o", "out.png", *SMALL).exit_code == 0
+    assert opened(folder / "out.png").size == (128, 16)
+
+
 # --- What is refused ---
 
 
@@ -346,97 +318,6 @@ def test_a_missing_file_is_named(folder: Path) -> None:
     assert "nowhere.json: No such file or directory" in done.stderr
 
 
-@pytest.mark.parametrize("option", ["--output", "--save-recipe"])
-@pytest.mark.parametrize(
-    ("place", "why"),
-    [
-        ("style.jpg/out.png", "File exists"),
-        ("folder.png", "Is a directory"),
-        pytest.param("/dev/fd/out.png", "No such file", marks=pytest.mark.skipif(sys.platform != "linux", reason="")),
-    ],
-)
-def test_a_place_that_can_not_be_written_to_is_told_before_the_painting(
-    option: str, place: str, why: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "paint", None)
-    (folder / "folder.png").mkdir()
-    done = run("photo.png", "style.jpg", *(("-o", "out.png") if option == "--save-recipe" else ()), option, place)
-    assert done.exit_code == 1
-    assert f"{place.removesuffix('/out.png')}" in done.stderr
-    assert why in done.stderr
-    assert {path.name for path in folder.iterdir()} == {"photo.png", "style.jpg", "folder.png"}
-
-
-def test_a_recipe_in_the_paintings_place_is_refused(folder: Path) -> None:
-    done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "./out.png")
-    assert done.exit_code == 2
-    assert "the recipe would take the painting's place" in done.stderr
-
-
-def test_a_full_disk_is_told_before_the_painting(folder: Path) -> None:
-    """As a limit of sizes tells of it: 512 px may take 768 KiB, and 64 px take 12."""
-    for size, steps, code in (("512", "1000", 1), ("64", "1", 0)):
-        arguments = ("photo.png", "style.jpg", "-o", "out.png", "--size", size, "--steps", steps, *HERE)
-        limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000)); {COMMAND}"
-        done = subprocess.run(
-            [sys.executable, "-c", limited, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
-        assert done.returncode == code, done.stderr
-        assert ("out.png: File too large" in done.stderr) == bool(code)
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is full here")
-@pytest.mark.parametrize("full", ["out.png", "out.json"])
-def test_what_can_not_be_written_in_the_end_is_kept_elsewhere(
-    full: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(folder / "temporary"))
-    (folder / "temporary").mkdir()
-    (folder / full).symlink_to("/dev/full")
-    done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "out.json", *SMALL)
-    assert done.exit_code == 1
-    (kept,) = (folder / "temporary").iterdir()
-    assert f"{full}: No space left on device. It is kept as {kept}" in done.stderr
-    if full == "out.png":
-        assert opened(kept).size == (64, 43)
-        Recipe.model_validate_json((folder / "out.json").read_text())
-    else:
-        assert opened(folder / "out.png").size == (64, 43)
-        Recipe.model_validate_json(kept.read_text())
-
-
-def test_a_folder_of_previews_that_vanishes_does_not_end_the_painting(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = loop.paint
-
-    def vanishing(*arguments: Any, **options: Any) -> Generator[progress.Progress, None, progress.Result]:
-        (folder / "previews").rmdir()
-        return (yield from real(*arguments, **{**options, "pace": loop.Pace(preview=0, first_preview=0)}))
-
-    monkeypatch.setattr(loop, "paint", vanishing)
-    done = run("photo.png", "style.jpg", "-o", "out.png", "--previews", "previews", *SMALL)
-    assert done.exit_code == 0, done.output
-    assert done.stderr.count("No such file or directory. No more previews are kept.") == 1
-    assert opened(folder / "out.png").size == (64, 43)
-
-
-def test_no_strength_shows_no_loss(folder: Path) -> None:
-    done = run("photo.png", "style.jpg", "-o", "out.png", "--strength", "0", *SMALL)
-    assert done.exit_code == 0, done.output
-    assert "nan" not in done.stderr
-
-
-def test_a_narrow_picture_keeps_its_aspect_at_the_smallest_size(folder: Path) -> None:
-    Image.new("RGB", (800, 100), "teal").save(folder / "wide.png")
-    assert run("wide.png", "style.jpg", "-o", "out.png", *SMALL).exit_code == 0
-    assert opened(folder / "out.png").size == (128, 16)
-
-
 def test_a_folder_for_a_picture_is_named(folder: Path) -> None:
     done = run(".", "style.jpg", "-o", "out.png")
     assert done.exit_code == 1
@@ -472,75 +353,3 @@ def test_names_are_told_as_they_are_whatever_their_brackets(folder: Path) -> Non
     missing = run("[/b].png", "style.jpg", "-o", "out.png")
     assert missing.exit_code == 1
     assert "[/b].png: No such file" in missing.stderr
-
-
-# --- Ctrl-C ---
-
-
-@pytest.fixture
-def interrupted(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Have Ctrl-C pressed so many times in the midst of the third step."""
-
-    def press(times: int) -> None:
-        features: Callable[..., Any] = VGG19.features
-        calls = 0
-
-        def pressed(self: VGG19, image: Tensor, *arguments: Any, **options: Any) -> Any:
-            nonlocal calls
-            calls += image.requires_grad  # content and style have none
-            if image.requires_grad and calls == 3:
-                for _ in range(times):
-                    signal.raise_signal(signal.SIGINT)
-            return features(self, image, *arguments, **options)
-
-        monkeypatch.setattr(VGG19, "features", pressed)
-
-    return press
-
-
-def test_ctrl_c_ends_the_painting_and_keeps_it(interrupted: Callable[[int], None], folder: Path) -> None:
-    interrupted(1)
-    done = run("photo.png", "style.jpg", "-o", "out.png", *SMALL, "--steps", "5000")
-    assert done.exit_code == 0, done.output
-    assert "Ended early after 3 of 5,000 steps." in done.stderr
-    assert opened(folder / "out.png").size == (64, 43)
-
-
-def test_a_second_ctrl_c_gives_the_painting_up(interrupted: Callable[[int], None], folder: Path) -> None:
-    interrupted(2)
-    done = run("photo.png", "style.jpg", "-o", "out.png", *SMALL, "--steps", "5000")
-    assert done.exit_code == 1
-    assert "Cancelled." in done.stderr
-    assert not (folder / "out.png").exists()
-
-
-def test_afterwards_ctrl_c_is_what_it_was(folder: Path) -> None:
-    before = signal.getsignal(signal.SIGINT)
-    assert run("photo.png", "style.jpg", "-o", "out.png", *SMALL).exit_code == 0
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-COMMAND = "import typer, engine.cli.stylize; typer.run(engine.cli.stylize.stylize)"
-
-
-def test_a_real_process_keeps_its_previews_and_its_picture_when_interrupted(folder: Path) -> None:
-    arguments = ("photo.png", "style.jpg", "-o", "out.png", "--previews", "previews", *SMALL, "--steps", "10000")
-    with subprocess.Popen(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {COMMAND}", *arguments],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            while process.poll() is None and not list((folder / "previews").glob("*.jpg")):
-                with pytest.raises(subprocess.TimeoutExpired):
-                    process.wait(0.05)
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate()
-        finally:
-            process.kill()
-    assert process.returncode == 0, said
-    assert "Ended early after" in said
-    assert opened(folder / "out.png").size == (64, 43)
-    preview = min((folder / "previews").iterdir())
-    assert opened(preview).size == (64, 43)
-    assert int(preview.stem.removeprefix("preview-")) >= 1

@@ -1,0 +1,87 @@
+"""Where ``atelier stylize`` writes. Check it before the painting: a failure afterwards would lose finished work."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+Format = Literal["png", "jpeg", "webp"]
+
+_FORMATS: Final[dict[str, Format]] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The files of the painting and its recipe, and the folder of the previews."""
+
+    painting: Path
+    previews: Path | None
+    recipe: Path | None
+
+
+def format_of(painting: Path) -> Format:
+    """The format that the name ends in.
+
+    Raises:
+        typer.BadParameter: it ends in none.
+    """
+    format = _FORMATS.get(painting.suffix.lower())
+    if format is None:
+        raise typer.BadParameter(f"{painting.name}: the name must end in {', '.join(_FORMATS)}", param_hint="--output")
+    return format
+
+
+def check(output: Output, size: int) -> None:
+    """Make the folders, and find out whether the files can be written: there is permission and enough room.
+
+    Args:
+        output: what is to be written.
+        size: pixels of the painting's longer side.
+
+    Raises:
+        typer.BadParameter: two of the files are the same.
+        OSError: a place can't be written to; with the file's name.
+    """
+    if output.recipe and output.recipe.resolve() == output.painting.resolve():
+        raise typer.BadParameter("this is also the file of the painting", param_hint="--save-recipe")
+    for file, room in ((output.painting, 3 * size**2), (output.recipe, 4096)):
+        if file is None:
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists():
+            file.open("ab").close()
+        try:
+            if not file.exists() or file.is_file():
+                with tempfile.TemporaryFile(dir=file.parent) as probe:
+                    probe.write(os.urandom(room))  # a file system may store zeros without taking room
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(file)) from error
+    if output.previews:
+        output.previews.mkdir(parents=True, exist_ok=True)
+
+
+def write(file: Path, data: bytes, console: Console) -> bool:
+    """Write a result. Where that fails, save it elsewhere, say where, and return False."""
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        reason = f"{file}: {error.strerror}."
+    else:
+        return True
+    for folder in (tempfile.gettempdir(), Path.home(), Path.cwd()):
+        try:
+            with tempfile.NamedTemporaryFile(
+                dir=folder, prefix=f"{file.stem}-", suffix=file.suffix, delete=False
+            ) as saved:
+                saved.write(data)
+        except OSError:
+            continue
+        console.print(f"[red]{escape(f'{reason} It is saved as {saved.name}')}[/]")
+        return False
+    console.print(f"[red]{escape(f'{reason} It could not be saved anywhere else.')}[/]")
+    return False

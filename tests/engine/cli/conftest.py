@@ -1,0 +1,44 @@
+"""What the tests of ``atelier stylize`` share: a folder with two pictures, and the command in it."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from engine.cli.stylize import stylize
+from tests.engine.images import corpus
+
+ROOT = Path(__file__).parents[3]
+HERE = ("--device", "cpu", "--threads", "1")
+SMALL = ("--size", "64", "--steps", "3", "--precision", "float32", *HERE)
+
+COMMAND = "import typer, engine.cli.stylize; typer.run(engine.cli.stylize.stylize)"
+"""The command, for a process of its own."""
+
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(stylize)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two pictures, where the command is typed; wide enough that no sentence is broken."""
+    (tmp_path / "photo.png").write_bytes(corpus.saved(corpus.scene(), "PNG"))
+    (tmp_path / "style.jpg").write_bytes(corpus.saved(corpus.stripes(), "JPEG"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "400")
+    for name in ("DEVICE", "PRECISION", "THREADS", "VGG19_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def opened(path: Path) -> Image.Image:
+    """The picture, read whole and its file closed."""
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)

@@ -1,0 +1,80 @@
+"""Ctrl-C in ``atelier stylize``: the first ends the painting and keeps it, the second gives it up."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from engine.vgg.vgg19 import VGG19
+from tests.engine.cli.conftest import COMMAND, ROOT, SMALL, opened, run
+
+
+@pytest.fixture
+def interrupted(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Have Ctrl-C pressed so many times in the midst of the third step."""
+
+    def press(times: int) -> None:
+        features: Callable[..., Any] = VGG19.features
+        calls = 0
+
+        def pressed(self: VGG19, image: Tensor, *arguments: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += image.requires_grad  # content and style have none
+            if image.requires_grad and calls == 3:
+                for _ in range(times):
+                    signal.raise_signal(signal.SIGINT)
+            return features(self, image, *arguments, **options)
+
+        monkeypatch.setattr(VGG19, "features", pressed)
+
+    return press
+
+
+def test_ctrl_c_ends_the_painting_and_keeps_it(interrupted: Callable[[int], None], folder: Path) -> None:
+    interrupted(1)
+    done = run("photo.png", "style.jpg", "-o", "out.png", *SMALL, "--steps", "5000")
+    assert done.exit_code == 0, done.output
+    assert "Ended early after 3 of 5,000 steps." in done.stderr
+    assert opened(folder / "out.png").size == (64, 43)
+
+
+def test_a_second_ctrl_c_gives_the_painting_up(interrupted: Callable[[int], None], folder: Path) -> None:
+    interrupted(2)
+    done = run("photo.png", "style.jpg", "-o", "out.png", *SMALL, "--steps", "5000")
+    assert done.exit_code == 1
+    assert "Cancelled." in done.stderr
+    assert not (folder / "out.png").exists()
+
+
+def test_afterwards_ctrl_c_is_what_it_was(folder: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    assert run("photo.png", "style.jpg", "-o", "out.png", *SMALL).exit_code == 0
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_real_process_keeps_its_previews_and_its_picture_when_interrupted(folder: Path) -> None:
+    arguments = ("photo.png", "style.jpg", "-o", "out.png", "--previews", "previews", *SMALL, "--steps", "10000")
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {COMMAND}", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            while process.poll() is None and not list((folder / "previews").glob("*.jpg")):
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(0.05)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate()
+        finally:
+            process.kill()
+    assert process.returncode == 0, said
+    assert "Ended early after" in said
+    assert opened(folder / "out.png").size == (64, 43)
+    preview = min((folder / "previews").iterdir())
+    assert opened(preview).size == (64, 43)
+    assert int(preview.stem.removeprefix("preview-")) >= 1

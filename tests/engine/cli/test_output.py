@@ -1,0 +1,105 @@
+"""Where ``atelier stylize`` writes: what would lose the painting is found before it, and no failed write loses it."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import progress
+from engine.painting import loop
+from engine.recipe import Recipe
+from tests.engine.cli.conftest import COMMAND, HERE, ROOT, SMALL, opened, run
+
+
+@pytest.mark.parametrize("option", ["--output", "--save-recipe"])
+@pytest.mark.parametrize(
+    ("place", "code", "why"),
+    [
+        ("style.jpg/out.png", 1, "File exists"),
+        ("folder.png", 2, "'folder.png' is a directory"),
+        ("folder", 2, "'folder' is a directory"),
+        pytest.param(
+            "/dev/fd/out.png", 1, "No such file", marks=pytest.mark.skipif(sys.platform != "linux", reason="no /dev/fd")
+        ),
+    ],
+)
+def test_a_place_that_can_not_be_written_to_is_told_before_the_painting(
+    option: str, place: str, code: int, why: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "paint", None)
+    (folder / "folder.png").mkdir()
+    (folder / "folder").mkdir()
+    done = run("photo.png", "style.jpg", *(("-o", "out.png") if option == "--save-recipe" else ()), option, place)
+    assert done.exit_code == code
+    assert place.removesuffix("/out.png") in done.stderr
+    assert why in done.stderr
+    assert {path.name for path in folder.iterdir()} == {"photo.png", "style.jpg", "folder.png", "folder"}
+
+
+def test_a_file_for_the_previews_is_refused(folder: Path) -> None:
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--previews", "photo.png")
+    assert done.exit_code == 2
+    assert "'photo.png' is a file" in done.stderr
+
+
+def test_a_recipe_in_the_paintings_place_is_refused(folder: Path) -> None:
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "./out.png")
+    assert done.exit_code == 2
+    assert "this is also the file of the painting" in done.stderr
+
+
+def test_a_full_disk_is_told_before_the_painting(folder: Path) -> None:
+    """As a limit of sizes tells of it: 512 px may take 768 KiB, and 64 px take 12."""
+    for size, steps, code in (("512", "1000", 1), ("64", "1", 0)):
+        arguments = ("photo.png", "style.jpg", "-o", "out.png", "--size", size, "--steps", steps, *HERE)
+        limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000)); {COMMAND}"
+        done = subprocess.run(
+            [sys.executable, "-c", limited, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        assert done.returncode == code, done.stderr
+        assert ("out.png: File too large" in done.stderr) == bool(code)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is full here")
+@pytest.mark.parametrize("full", ["out.png", "out.json"])
+def test_what_can_not_be_written_in_the_end_is_kept_elsewhere(
+    full: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "temporary"))
+    (folder / "temporary").mkdir()
+    (folder / full).symlink_to("/dev/full")
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "out.json", *SMALL)
+    assert done.exit_code == 1
+    (kept,) = (folder / "temporary").iterdir()
+    assert f"{full}: No space left on device. It is saved as {kept}" in done.stderr
+    if full == "out.png":
+        assert opened(kept).size == (64, 43)
+        Recipe.model_validate_json((folder / "out.json").read_text())
+    else:
+        assert opened(folder / "out.png").size == (64, 43)
+        Recipe.model_validate_json(kept.read_text())
+
+
+def test_a_folder_of_previews_that_vanishes_does_not_end_the_painting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = loop.paint
+
+    def vanishing(*arguments: Any, **options: Any) -> Generator[progress.Progress, None, progress.Result]:
+        (folder / "previews").rmdir()
+        return (yield from real(*arguments, **{**options, "pace": loop.Pace(preview=0, first_preview=0)}))
+
+    monkeypatch.setattr(loop, "paint", vanishing)
+    done = run("photo.png", "style.jpg", "-o", "out.png", "--previews", "previews", *SMALL)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("No such file or directory. No more previews are written.") == 1
+    assert opened(folder / "out.png").size == (64, 43)
