@@ -87,7 +87,7 @@ async def _weights(settings: Settings) -> str:
 
 
 async def _decoder(settings: Settings) -> str:
-    """Decode a picture as workers do. What confines it there depends on the kernel of their machine, as here."""
+    """Decode a picture as workers do. What confines their decoders depends on the kernels of their machines."""
     from PIL import Image
 
     from engine.images.codec import encode
@@ -102,7 +102,7 @@ async def _decoder(settings: Settings) -> str:
         await asyncio.to_thread(try_it)
     except Exception as error:
         raise _Wrong(f"can't decode a picture ({type(error).__name__}: {error}).") from error
-    return f"decoded a picture, confined by {' and '.join(layers()) or 'limits alone: this kernel offers no more'}"
+    return f"decoded a picture, confined by {' and '.join(layers()) or 'limits only: this kernel offers nothing more'}"
 
 
 async def _disk(settings: Settings) -> str:
@@ -122,7 +122,7 @@ async def _disk(settings: Settings) -> str:
     if free < ENOUGH_DISK_MB * MEGABYTE:
         raise _Wrong(f"only {free // MEGABYTE} MB are free at {directory}. Make room, or set DATA_DIRECTORY.")
     if not closed:
-        raise _Wrong(f"others may look into {directory}, which holds more than the bot's files. Set DATA_DIRECTORY.")
+        raise _Wrong(f"other users can read {directory}, which holds more than the bot's files. Set DATA_DIRECTORY.")
     return f"{free // MEGABYTE:,} MB free at {directory}"
 
 
@@ -207,7 +207,7 @@ async def _discord(settings: Settings) -> str:
         try:
             await client.login(settings.discord_token.get_secret_value())
         except discord.LoginFailure as error:
-            raise _Wrong("Discord refuses the token. Copy it anew from the Developer Portal, page Bot.") from error
+            raise _Wrong("Discord refuses the token. Copy it again from the Developer Portal, page Bot.") from error
         except OSError as error:
             raise _Wrong(f"{settings.discord_api_url} can't be reached: {error}. Look at the network.") from error
         return f"logged in as {client.user}"

@@ -87,7 +87,7 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
         case OrderInterrupted():
             return "I was restarted before I had your pictures. Send the command again."
         case JobUnreadable():
-            return "What I had noted about this picture can't be read any more. Send the command again."
+            return "I can't read my record of this picture any more. Send the command again."
         case OperatorError():
             return "Painting is not possible right now: the operator has to look at the log."
         case _:
@@ -145,33 +145,33 @@ def sent(text: str, job: Job, *, named: bool) -> str:
 
 
 def too_large() -> str:
-    """In place of a picture that is too large for every way, also when it is encoded smaller."""
-    return "The painting is ready, but too large for me to send here. Try `/jobs` in another place."
+    """In place of a picture whose smallest file is still too large for every way."""
+    return "The painting is finished, but its file is too large to send here. Try `/jobs` in another server."
 
 
 def kept() -> str:
-    """In place of a picture that Discord does not take from the bot."""
-    return "The painting is ready, but I may not send pictures here. `/jobs` shows it to you."
+    """In place of a picture that Discord refuses."""
+    return "The painting is finished, but I can't send pictures here. Use `/jobs` to see it."
 
 
 def shrunk() -> str:
-    """Under a picture that was encoded smaller than it was painted."""
-    return "Sent as a smaller file: the full one is too large to send here."
+    """Under a picture that was encoded again."""
+    return "Sent as a smaller file: the original is too large to send here."
 
 
 def told_elsewhere(way: Way) -> str:
-    """In a reply that can't be made the end itself, which was told in another way."""
-    return "Finished: see my direct message." if way == "direct" else "Finished: see my new message below."
+    """In a reply that can't show the picture, which was sent in another way."""
+    return "Finished: I sent it in a direct message." if way == "direct" else "Finished: see my new message below."
 
 
 def too_large_here(size: int) -> str:
-    """In place of a picture, of ``size`` bytes, that is shown again where less is allowed."""
-    return f"The painting has {size / MEBIBYTE:.1f} MB, more than I may send here. Try `/jobs` in another server."
+    """In place of a picture of ``size`` bytes that ``/jobs`` should show again."""
+    return f"The painting is {size / MEBIBYTE:.1f} MB, more than I can send here. Try `/jobs` in another server."
 
 
 def not_shown() -> str:
-    """In place of a picture that Discord refuses where it is shown again."""
-    return "Discord does not take the painting here now. Try again later, or `/jobs` in another place."
+    """In place of a picture that ``/jobs`` should show again and Discord refuses."""
+    return "Discord didn't accept the painting. Try again later, or use `/jobs` in another server."
 
 
 def listed(jobs: Sequence[Job]) -> str:

@@ -103,7 +103,7 @@ class Injector:
 
     @property
     def unmet(self) -> list[str]:
-        """The routes of the orders that no request has met so far."""
+        """The routes of the ordered answers that no request has got so far."""
         return [route for route, _ in self._ordered]
 
     def _check(self, names: Iterable[str]) -> None:

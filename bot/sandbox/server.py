@@ -273,7 +273,7 @@ class LocalDiscord:
         html: str | None = None,
         times: int = 1,
     ) -> None:
-        """Answer the next requests on a route, so many `times`, with this HTTP status, and this code of Discord's.
+        """Answer the next `times` requests on a route with this HTTP status, and this code of Discord's.
 
         `html` is what a proxy before Discord answers instead of Discord.
 
@@ -285,7 +285,7 @@ class LocalDiscord:
 
     @property
     def unmet(self) -> list[str]:
-        """The routes for which answers were ordered that no request has met so far."""
+        """The routes of the ordered answers that no request has got so far."""
         return self._rest.faults.unmet
 
     @property

@@ -251,7 +251,7 @@ class TestAPainting:
         discord.fail_next(SEND, 403, code=50013)
         assert await deliver(job, result()) == "direct"
         reply = the_one(discord.channel_messages)
-        assert (reply.content, reply.attachments) == ("Finished: see my direct message.", ())
+        assert (reply.content, reply.attachments) == ("Finished: I sent it in a direct message.", ())
         message = the_one(direct_messages(discord))
         assert shows(message)
         assert message.content.startswith("town, painted in the style of strokes\nPainted in 8 s")
@@ -418,7 +418,7 @@ class TestAPictureThatIsRefused:
         reply.progressed(progress(1))
         assert await reply.deliver(result()) == "kept"
         message = the_one(discord.channel_messages)
-        assert message.content == "The painting is ready, but I may not send pictures here. `/jobs` shows it to you."
+        assert message.content == "The painting is finished, but I can't send pictures here. Use `/jobs` to see it."
         assert (message.attachments, message.buttons) == ((), ())
         assert direct_messages(discord) == []
 
@@ -430,7 +430,7 @@ class TestAPictureThatIsRefused:
         discord.forbid(Permission.ATTACH_FILES)
         discord.refuse_direct_messages(discord.member("Ada"), refuse=not direct)
         assert await deliver(job, result()) == ("direct" if direct else "kept")
-        words = "Finished: see my direct message." if direct else "The painting is ready, but I may not send pictures"
+        words = "Finished: I sent it in" if direct else "The painting is finished, but I can't send pictures"
         assert the_one(discord.channel_messages).content.startswith(words)
         assert [shows(message) for message in direct_messages(discord)] == [True] * direct
 

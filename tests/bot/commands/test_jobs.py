@@ -186,7 +186,7 @@ class TestAPainting:
         message = await listed(discord)
         discord.attachment_size_limit = 100
         again = await shown(discord, message, kept.id)
-        assert "more than I may send here" in again.content
+        assert "more than I can send here" in again.content
         assert again.attachments == ()
 
     @pytest.mark.parametrize("known", [True, False], ids=["known before", "found out"])
@@ -218,7 +218,7 @@ class TestAPainting:
         message = await listed(discord)
         discord.fail_next(SHOW, status, code=50035)
         again = await shown(discord, message, kept.id)
-        assert again.content.startswith("Discord does not take the painting here now.")
+        assert again.content.startswith("Discord didn't accept the painting.")
         assert again.attachments == ()
 
 
