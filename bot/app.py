@@ -20,6 +20,7 @@ from bot.jobs.storage import Room, Storage
 from bot.jobs.store import Store
 from bot.reply import DiscordReply
 from bot.settings import MEGABYTE, OWN_FILES, Settings
+from bot.ways import may_pass
 from bot.web.health import Health
 from bot.web.server import serve
 from engine import private
@@ -33,7 +34,7 @@ from engine.runtime.malloc import return_large_blocks
 DOWN_WITHIN: Final = 9.5
 """Seconds; containers are killed ten after they are asked to stop."""
 SIGNAL_WITHIN: Final = 0.5
-"""Seconds after the end of an embedded worker within which a signal that was for this process too has come."""
+"""Seconds to wait for a signal after the start failed: one to the whole process group may end the worker first."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -46,9 +47,9 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
         SecretKeyUnusable: the key in the data directory is none.
         OSError, SQLAlchemyError: data directory or database can't be used.
     """
-    # Members' pictures and a key lie there.
+    # Members' pictures and the key are there.
     if not await asyncio.to_thread(private.make_folder, settings.data_directory, OWN_FILES):
-        log.warning("other users may look into the data directory", directory=str(settings.data_directory.resolve()))
+        log.warning("other users can read the data directory", directory=str(settings.data_directory.resolve()))
     await asyncio.to_thread(private.close, settings.data_directory / FILE)
     cipher = await asyncio.to_thread(Cipher.open, settings.secret_keys, settings.data_directory)
     async with Store.open(settings.database, cipher) as store:
@@ -90,7 +91,7 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         blobs = Blobs(settings.blobs)
         try:
             await asyncio.to_thread(blobs.make_private)
-        except OSError as error:  # each picture is tried again
+        except OSError as error:  # each picture is made private in any case
             log.warning("the folder of pictures can't be made private", folder=blobs.url, error=str(error))
         room = Room(
             keep=timedelta(days=settings.keep_days),
@@ -120,56 +121,58 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
 
 
 async def _log_in(client: Atelier, token: str) -> None:
-    """Log in, for as long as Discord can't be reached or is overloaded.
+    """Log in. Retry with back-off while Discord can't be reached or is overloaded.
 
     Raises:
         discord.LoginFailure: Discord refuses the token.
         discord.HTTPException: it refuses for another reason.
-        aiohttp.InvalidURL: the address is none.
+        aiohttp.InvalidURL: the address is not a URL.
     """
     for pause in pauses():
         try:
             await client.login(token)
         except aiohttp.InvalidURL:
             raise
-        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            if isinstance(error, discord.HTTPException) and error.status < 500 and error.status not in {408, 429}:
+        except discord.HTTPException as error:
+            if not may_pass(error):
                 raise
-            reason = f"status {error.status}" if isinstance(error, discord.HTTPException) else str(error)
-            log.warning("logging in to Discord failed", reason=reason, again_in=pause)
+            reason = f"status {error.status}"  # its text may be a whole web page
+        except (aiohttp.ClientError, OSError) as error:
+            reason = str(error)
         else:
             return
-        # discord.py's session and connector can't be used again, and each attempt makes a session.
+        log.warning("logging in to Discord failed", reason=reason, again_in=pause)
+        # discord.py makes a new session for each attempt, and can't use an old connector again.
         await client.http.close()
         client.http.connector = discord.utils.MISSING
         await asyncio.sleep(pause)
 
 
 async def _connect(client: Atelier) -> None:
-    """Stay connected to the gateway, for as long as it takes to reach it."""
+    """Stay connected to the gateway. Retry with back-off until it is reached for the first time."""
     for pause in pauses():
         try:
             await client.connect()
         except AttributeError:
-            # discord.py reconnects only where it was connected before, and else fails on its own missing session.
-            if getattr(client, "ws", None) is None:
-                log.warning("the gateway can't be reached", url=client.settings.discord_gateway_url, again_in=pause)
-                await asyncio.sleep(pause)
-                continue
-            raise
-        return
+            # discord.py reconnects only after it was connected once. Before, it fails on its own missing socket.
+            if getattr(client, "ws", None) is not None:
+                raise
+        else:
+            return
+        log.warning("the gateway can't be reached", url=client.settings.discord_gateway_url, again_in=pause)
+        await asyncio.sleep(pause)
 
 
 async def run(settings: Settings, token: str) -> None:
     """Run until SIGINT or SIGTERM, or until something ends the bot for good, which is raised.
 
-    A signal during the start ends the start. Later no more jobs are taken in after the first signal, running ones reach
-    a checkpoint, and everything is down within :data:`DOWN_WITHIN` seconds. A second signal ends the process at once.
+    The first signal ends the start, or later the bot: it takes no more jobs, running ones reach a checkpoint, and
+    everything is down within :data:`DOWN_WITHIN` seconds. A second signal ends the process at once.
     """
     return_large_blocks()
     if settings.scheduler is not None:
         restrict()  # a worker elsewhere gets no more from the bot than the bot from it
-    # Whatever hangs must not keep a supervisor waiting: what is stored is enough to go on from.
+    # A supervisor must not wait for something that hangs: the next start resumes from what is stored.
     leaving = leaving_on_signals(DOWN_WITHIN)
     started = asyncio.Event()
 
@@ -184,14 +187,13 @@ async def run(settings: Settings, token: str) -> None:
     living, asked = asyncio.create_task(live()), asyncio.create_task(leaving.wait())
     await asyncio.wait((living, asked), return_when=asyncio.FIRST_COMPLETED)
     if not started.is_set():
-        # A signal to the whole process group also ends an embedded worker that starts, which may be noticed first.
         await asyncio.wait((asked,), timeout=SIGNAL_WITHIN)
     asked.cancel()
     if not leaving.is_set():
         return living.result()
     log.info("stopping")
     if not started.is_set():
-        # What Dask was about to start fails in tasks that nobody waits for.
+        # What Dask was starting fails in tasks that nothing awaits.
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: log.debug("the start was interrupted", reason=repr(context)))
     living.cancel()

@@ -37,10 +37,11 @@ def main() -> None:
         app()
     except Exception as error:
         from engine.errors import ours
+        from engine.texts import explain
 
         if (known := ours(error)) is None:
             raise
-        errors.print(str(known), style="red", markup=False, highlight=False, soft_wrap=True)
+        _tell(explain(known))
         raise SystemExit(1) from None
 
 
@@ -160,7 +161,7 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     try:
         asyncio.run(act(settings, token))
     except discord.LoginFailure:
-        _end("Discord refuses the token: copy it anew from the Developer Portal, page Bot, into DISCORD_TOKEN.", 2)
+        _end("Discord refuses the token: copy it again from the Developer Portal, page Bot, into DISCORD_TOKEN.", 2)
     except (aiohttp.ClientError, discord.GatewayNotFound) as error:
         _end(told(f"Discord can't be reached at {settings.discord_api_url}: {error}"), 1)
     except discord.HTTPException as error:
@@ -168,26 +169,30 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     except SQLAlchemyError as error:
         _end(told(f"The database can't be used: {error}. Look at DATABASE_URL, or run atelier doctor."), 1)
     except discord.ConnectionClosed as error:
-        _end(f"Discord has closed the connection for good, with code {error.code}: {_closed(error.code)}.", 1)
+        _end(f"Discord closed the connection for good, with code {error.code}: {_closed(error.code)}.", 1)
     except Exception as error:
-        if (known := ours(error)) is not None:
-            _end(told(f"{explain(known)} Run atelier doctor to see what works."), 1)
-        if isinstance(error, OSError):
-            _end(told(f"{error} Run atelier doctor to see what works."), 1)
+        known = ours(error)
+        if known is not None or isinstance(error, OSError):
+            sentence = explain(known) if known is not None else f"{error}."
+            _end(told(f"{sentence} Run atelier doctor to see what works."), 1)
         # Through the log, which shows no secret: what Python prints by itself might.
         structlog.get_logger(__name__).exception("stopped by a fault of ours")
         raise typer.Exit(1) from error
 
 
 def _closed(code: int) -> str:
-    """Discord's documentation: Gateway, Close Event Codes."""
+    """What a close code of the gateway means (Discord's documentation: Gateway Close Event Codes)."""
     return {
         4004: "it refuses the token",
         4010: "SHARD_ID and SHARD_COUNT are not valid",
-        4011: "the bot is in too many servers for one process, set SHARD_ID and SHARD_COUNT",
+        4011: "the bot is in too many servers for one process; set SHARD_ID and SHARD_COUNT",
     }.get(code, "see Gateway Close Event Codes in Discord's documentation")
 
 
 def _end(sentence: str, code: int) -> NoReturn:
-    errors.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
+    _tell(sentence)
     raise typer.Exit(code)
+
+
+def _tell(sentence: str) -> None:
+    errors.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)

@@ -12,6 +12,7 @@ import structlog
 import yarl
 from discord import app_commands
 
+from bot.commands.acknowledge import order_id
 from bot.commands.jobs import jobs
 from bot.commands.stylize import stylize
 from bot.settings import Settings
@@ -44,7 +45,7 @@ class CommandTree(app_commands.CommandTree["Atelier"]):
                 with contextlib.suppress(discord.NotFound):
                     await interaction.delete_original_response()
                 await interaction.followup.send(text, ephemeral=True)
-                await interaction.client.jobs.answered(f"{interaction.id:016x}")
+                await interaction.client.jobs.answered(order_id(interaction))
             else:
                 await interaction.response.send_message(text, ephemeral=True)
         except UNDELIVERED as failure:

@@ -4,8 +4,8 @@ The ways, in their order: the reply is edited by the interaction's token, or by 
 in the server; else a new message answers it in the channel; else the owner gets a direct message; else the end is kept
 for ``/jobs``. A reply that somebody deleted was not wanted in that channel: then nothing is posted there.
 
-A picture that Discord finds too large is sent again as a smaller file. A picture that no way takes is kept, and words
-say so by the first way that takes words. A reply that can't take the picture says where the picture is.
+A picture that is too large for Discord is sent again as a smaller file. A picture that every way refuses is kept, and
+the first way that takes text says so. A reply that can't show the picture says where the picture is.
 
 Edits may be repeated. What was sent carries the job's id and is looked for before it is sent again. Where an earlier
 edit by the token may have arrived, and the bot can't look at the reply, nothing is sent: it would perhaps be a second
@@ -36,7 +36,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 EDIT_EVERY: Final = 2.0
 """Seconds between edits: Discord grants 5 in 5 s for each interaction, and the final picture must not wait."""
 REFUSED_EVERY: Final = 60.0
-"""The longest pause between edits that Discord refuses: ten thousand refusals in ten minutes ban the bot's address."""
+"""Seconds, the longest pause after a refused edit: 10,000 refusals in 10 minutes ban the bot's address."""
 EDIT_WITHIN: Final = 5.0
 """Seconds after which an edit on the way is abandoned, waits for rate limits included: the next shows more."""
 SETTLE_WITHIN: Final = 2.0
@@ -77,13 +77,13 @@ class DiscordReply:
         self._perhaps_edited = job.state is State.DELIVERING
         """Whether one may have edited the reply without knowing."""
         self._perhaps_shown = False
-        """Whether the reply perhaps shows the end, so that nothing else may be said."""
-        self._refused = 0
-        """Edits in a row that were refused."""
+        """Whether the reply may show the end already. Then no other message may follow."""
+        self._pause = EDIT_EVERY
+        """Seconds to the next edit. Each refusal doubles them."""
 
     @property
     def lane(self) -> str:
-        """The reply itself while the interaction's token lives, then its channel."""
+        """What Discord counts the edits by: the reply while the interaction's token lives, then the channel."""
         return self._job.id if self._address.token_lives() else f"channel {self._address.channel}"
 
     def queued(self, place: int) -> None:
@@ -208,7 +208,7 @@ class DiscordReply:
                     await self._edit(edit)
             finally:
                 self._idle.set()
-            await asyncio.sleep(min(EDIT_EVERY * 2**self._refused, max(EDIT_EVERY, REFUSED_EVERY)))
+            await asyncio.sleep(self._pause)
 
     async def _edit(self, edit: _Edit) -> None:
         preview: Parcel | None = None
@@ -222,13 +222,13 @@ class DiscordReply:
             metrics.EDITS.labels("failed").inc()
             log.warning("an edit did not arrive", job=self._job.id, reason=repr(error))
             return
-        self._shown = edit.preview  # also one that was refused: it would be again
+        self._shown = edit.preview  # also after a refusal: Discord would refuse the same preview again
         if refusal is None:
             metrics.EDITS.labels("done").inc()
-            self._refused = 0
+            self._pause = EDIT_EVERY
             return
         metrics.EDITS.labels("failed").inc()
-        self._refused += 1
+        self._pause = min(2 * self._pause, REFUSED_EVERY)
         if refusal is Refusal.GONE:
             self._stopped = True
             self._pending = None

@@ -31,9 +31,9 @@ PAGE: Final = 100
 LOOK_BACK: Final = 20_000
 """Messages after the reply in which the bot looks for its own: 200 requests, which take minutes."""
 SMALL: Final = 900_000
-"""Bytes that almost every proxy lets pass: the usual limit is 1 MiB for a request with all that belongs to it."""
+"""Bytes that almost every proxy lets pass: the usual limit for a whole request is 1 MiB."""
 LEAST_SIDE: Final = 16
-"""Pixels of the longer side down to which a picture is scaled so that it fits."""
+"""Pixels of the longer side below which a picture is not scaled down further."""
 NOBODY: Final = discord.AllowedMentions.none()
 UNKNOWN_MESSAGE: Final = 10008
 TOO_LARGE: Final = 40005
@@ -62,16 +62,21 @@ class Parcel:
     description: str = ""
     """Alt text, at most 1,024 characters."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of the picture."""
+        return len(self.picture or b"")
+
     def files(self) -> list[discord.File]:
-        """The picture to send, anew for each request."""
+        """The picture to send. Each request needs new ones, because it closes them."""
         if self.picture is None:
             return []
         return [discord.File(io.BytesIO(self.picture), self.filename, description=self.description)]
 
     def shrunk(self, most: int) -> "Parcel | None":
-        """The same as a file of at most ``most`` bytes, or as near to that as can be; None where none is smaller.
+        """The same with a file of at most ``most`` bytes, or the smallest there is; None where none is smaller.
 
-        Takes seconds: call it in a thread. A worker has encoded the picture, so it is decoded outside of this process.
+        Takes seconds: call it in a thread. A worker encoded the picture, so another process decodes it.
         """
         from engine.images.codec import encode_within
         from engine.images.decoder import Decoder
@@ -87,13 +92,18 @@ class Parcel:
         image, alpha, best = decoded.rgb, decoded.alpha, None
         while max(image.size) >= LEAST_SIDE:
             data, format = encode_within(image, most, alpha=alpha)
-            if len(data) < len(self.picture):
+            if len(data) < self.size:
                 name = f"{self.filename.rpartition('.')[0]}.{format}"
                 best = replace(self, picture=data, filename=name, text=f"{self.text}\n{words.shrunk()}")
             if len(data) <= most:
                 break
             image, alpha = image.reduce(2), alpha and alpha.reduce(2)
         return best
+
+
+def may_pass(error: discord.HTTPException) -> bool:
+    """Whether the same request may succeed later, because Discord is overloaded or limits how often it is asked."""
+    return error.status >= 500 or error.status in {408, 429} or error.code in PASSING
 
 
 async def asked(request: Awaitable[T]) -> T | Refusal:
@@ -107,8 +117,7 @@ async def asked(request: Awaitable[T]) -> T | Refusal:
         async with asyncio.timeout(WITHIN):
             return await request
     except discord.HTTPException as error:
-        passing = error.status >= 500 or error.status in {408, 429} or error.code in PASSING
-        if passing or (error.status == 401 and error.code != DEAD_TOKEN):
+        if may_pass(error) or (error.status == 401 and error.code != DEAD_TOKEN):
             raise DeliveryDelayed(str(error)) from error
         log.info("Discord refused", status=error.status, code=error.code, reason=error.text)
         if error.code == UNKNOWN_MESSAGE:
@@ -120,17 +129,18 @@ async def asked(request: Awaitable[T]) -> T | Refusal:
 
 
 async def sent_within_limits(send: Callable[[Parcel], Awaitable[T | Refusal]], parcel: Parcel) -> T | Refusal:
-    """What ``send`` gives; where a picture is too large for it, what it gives for a smaller one.
+    """Send a parcel; while its picture is too large, send a smaller one. Gives what the last ``send`` gave.
 
-    How much smaller it has to be, Discord doesn't say: first within :data:`FILE_LIMIT`, which holds everywhere, then
-    a quarter of it, and :data:`SMALL` at most.
+    Discord doesn't say how large a picture may be. The first smaller one has at most :data:`FILE_LIMIT`, which holds
+    everywhere. The second has a quarter of the original's bytes, and at most :data:`SMALL`.
     """
     outcome = await send(parcel)
-    size = len(parcel.picture or b"")
-    for most in (FILE_LIMIT, min(SMALL, size // 4)):
-        if outcome is Refusal.TOO_LARGE and most < size:
+    for most in (FILE_LIMIT, min(SMALL, parcel.size // 4)):
+        if outcome is Refusal.TOO_LARGE and most < parcel.size:
             smaller = await asyncio.to_thread(parcel.shrunk, most)
-            log.warning("a picture is too large for Discord", bytes=size, at_most=most, shrunk=smaller is not None)
+            log.warning(
+                "a picture is too large for Discord", bytes=parcel.size, at_most=most, shrunk=smaller is not None
+            )
             if smaller is not None:
                 outcome = await send(smaller)
     return outcome
@@ -192,7 +202,7 @@ class Ways:
                 return outcome if isinstance(outcome, Refusal) else "token"
         if self._address.place == "elsewhere":
             return Refusal.CLOSED
-        if parcel is not None and self._too_large(parcel, self._address.file_limit):
+        if parcel is not None and parcel.size > self._address.file_limit:
             return Refusal.TOO_LARGE
         edited = await asked(
             self._reply.edit(content=text, attachments=attachments(), view=view, allowed_mentions=NOBODY)
@@ -266,7 +276,7 @@ class Ways:
         found = await self._find(channel)
         if found is not None:
             return found
-        if self._too_large(parcel, limit):
+        if parcel.size > limit:
             return Refusal.TOO_LARGE
         files = parcel.files()
         if reference is None:
@@ -285,9 +295,9 @@ class Ways:
     async def _find(
         self, channel: discord.PartialMessageable | discord.DMChannel
     ) -> discord.Message | Literal[Refusal.CLOSED] | None:
-        """The bot's message about this job after the reply, the newest messages first.
+        """The bot's message about this job among those after the reply. The newest are looked at first.
 
-        A refusal where that can't be known: then nothing may be sent there.
+        A refusal where the bot can't find out: then it must not send a message there.
         """
         me, before = self._client.user, None
         for _ in range(LOOK_BACK // PAGE):
@@ -302,15 +312,11 @@ class Ways:
             if len(page) < PAGE:
                 return None
             before = page[-1]
-        log.warning("whether a message was sent before is not known", channel=channel.id, job=self._job)
+        log.warning("too many messages to look through for an earlier answer", channel=channel.id, job=self._job)
         return Refusal.CLOSED
 
     def _is_about_this_job(self, message: discord.Message) -> bool:
         return self._job in message.content or any(self._job in each.filename for each in message.attachments)
-
-    @staticmethod
-    def _too_large(parcel: Parcel, limit: int) -> bool:
-        return parcel.picture is not None and len(parcel.picture) > limit
 
 
 async def _page(

@@ -13,6 +13,11 @@ ACKNOWLEDGED: Final = 40060
 """Discord's code for an interaction that is acknowledged already."""
 
 
+def order_id(interaction: discord.Interaction[Any]) -> str:
+    """The id of the order that a command gives: Discord's id of the interaction, in 16 hexadecimal digits."""
+    return f"{interaction.id:016x}"
+
+
 async def acknowledge(interaction: discord.Interaction[Any]) -> int:
     """Show "thinking …", and give the id of the reply that shows it.
 

@@ -10,7 +10,7 @@ from discord import app_commands
 
 from bot import words
 from bot.address import TOKEN_LIFE, Address
-from bot.commands.acknowledge import acknowledge
+from bot.commands.acknowledge import acknowledge, order_id
 from bot.commands.attachments import check_claimed_size, fetch
 from bot.commands.mix import LONGEST, shares
 from bot.jobs.acknowledged import Acknowledged
@@ -63,13 +63,13 @@ async def stylize(
     pictures = {"content": content} | {style_role(index): each for index, each in enumerate(styles)}
     for role, picture in pictures.items():
         check_claimed_size(role, picture, client.settings.limits.bytes)
-    order_id = f"{interaction.id:016x}"
+    order = order_id(interaction)
     message = await acknowledge(interaction)
     address = Address.of(interaction, message).model_dump_json()
     description = words.described(content.filename, *(each.filename for each in styles))
     expires_at = interaction.created_at + timedelta(seconds=TOKEN_LIFE)
-    await client.jobs.acknowledged(Acknowledged(order_id, interaction.user.id, address, description, expires_at))
-    async with client.jobs.admission(interaction.user.id, order_id):
+    await client.jobs.acknowledged(Acknowledged(order, interaction.user.id, address, description, expires_at))
+    async with client.jobs.admission(interaction.user.id, order):
         content_bytes, *styles_bytes = await _fetched(client, pictures)
         effort = EFFORTS[await client.executor.tier()][quality]
         recipe = Recipe(
@@ -83,7 +83,7 @@ async def stylize(
         )
         await client.jobs.accept(
             Order(
-                id=order_id,
+                id=order,
                 owner=interaction.user.id,
                 recipe=recipe,
                 content=content_bytes,

@@ -48,22 +48,25 @@ class ShowMenu(ui.DynamicItem[ui.Select[ui.View]], template=MENU):
         """Acknowledge at once, fetch the painting, and show it to the one who chose."""
         try:
             await interaction.response.defer(ephemeral=True, thinking=True)
-            try:
-                parcel = await _parcel(interaction, self.item.values[0])
-            except Exception as error:
-                await interaction.edit_original_response(content=told(interaction, error))
-                return
-            try:
-                outcome = await sent_within_limits(partial(_show, interaction), parcel)
-            except DeliveryDelayed:
-                outcome = Refusal.CLOSED
-            if isinstance(outcome, Refusal):
-                size = len(parcel.picture or b"")
-                text = words.too_large_here(size) if outcome is Refusal.TOO_LARGE else words.not_shown()
+            if (text := await _show(interaction, self.item.values[0])) is not None:
                 await interaction.edit_original_response(content=text, attachments=[])
         except UNDELIVERED as failure:
             if not is_anothers(interaction, failure):
                 log.warning("a painting could not be shown again", reason=str(failure))
+
+
+async def _show(interaction: "discord.Interaction[Atelier]", job_id: str) -> str | None:
+    """Show the painting; where that fails, the words to show instead."""
+    try:
+        parcel = await _parcel(interaction, job_id)
+        outcome = await sent_within_limits(partial(_send, interaction), parcel)
+    except DeliveryDelayed:
+        return words.not_shown()
+    except Exception as error:
+        return told(interaction, error)
+    if outcome is Refusal.TOO_LARGE:
+        return words.too_large_here(parcel.size)
+    return words.not_shown() if isinstance(outcome, Refusal) else None
 
 
 async def _parcel(interaction: "discord.Interaction[Atelier]", job_id: str) -> Parcel:
@@ -76,8 +79,8 @@ async def _parcel(interaction: "discord.Interaction[Atelier]", job_id: str) -> P
     return Parcel(text, picture, f"painting-{job.id}.{kind}", job.description[:ALT_TEXT])
 
 
-async def _show(interaction: "discord.Interaction[Atelier]", parcel: Parcel) -> discord.InteractionMessage | Refusal:
-    if len(parcel.picture or b"") > interaction.filesize_limit:
+async def _send(interaction: "discord.Interaction[Atelier]", parcel: Parcel) -> discord.InteractionMessage | Refusal:
+    if parcel.size > interaction.filesize_limit:
         return Refusal.TOO_LARGE
     return await asked(interaction.edit_original_response(content=parcel.text, attachments=parcel.files()))
 
