@@ -1,0 +1,1 @@
+"""Tests of how a job is told of in its reply, and by other ways."""
