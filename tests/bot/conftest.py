@@ -61,6 +61,13 @@ async def discord() -> AsyncIterator[LocalDiscord]:
 
 
 @pytest.fixture
+async def local() -> AsyncIterator[LocalDiscord]:
+    """A local Discord without a bot, which is expected to refuse."""
+    async with LocalDiscord() as server:
+        yield server
+
+
+@pytest.fixture
 def settings(discord: LocalDiscord, scheduler: str, place: str, tmp_path: Path) -> Settings:
     """An operator's settings for that Discord."""
     return Settings(

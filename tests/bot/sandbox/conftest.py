@@ -109,13 +109,6 @@ def form(payload: object, *files: tuple[str, bytes]) -> aiohttp.FormData:
 
 
 @pytest.fixture
-async def local() -> AsyncIterator[LocalDiscord]:
-    """A local Discord without a bot."""
-    async with LocalDiscord() as server:
-        yield server
-
-
-@pytest.fixture
 async def call(local: LocalDiscord) -> AsyncIterator[Caller]:
     """Bare requests to it."""
     async with aiohttp.ClientSession() as session:

@@ -1,0 +1,140 @@
+"""``atelier run``: how its process starts, waits for Discord and ends, at the local Discord."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from bot.jobs.cipher import new_key
+from bot.sandbox import LocalDiscord
+from tests.bot.processes import at, atelier, ended, names_in, started
+
+ME = "GET /users/@me"
+
+
+def seen_by_others(folder: Path) -> list[Path]:
+    """What others have a right on, of it and all below."""
+    return [path for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o077]
+
+
+class TestRun:
+    async def test_connects_serves_health_and_stops_well_when_asked(
+        self, tmp_path: Path, local: LocalDiscord, unused_tcp_port: int
+    ) -> None:
+        environment = at(local, HEALTH_PORT=str(unused_tcp_port), LOG_FORMAT="json", LOG_LEVEL="INFO")
+        data = tmp_path / "data"
+        data.mkdir()
+        data.chmod(0o777)
+        (data / "secret.key").write_text(f"{new_key()}\n")
+        async with started(tmp_path, "run", **environment) as process:
+            await local.wait_for_bot(90)
+            assert names_in(data) >= {"atelier.db", "atelier.db-wal", "secret.key", "blobs"}
+            assert seen_by_others(data) == []
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{unused_tcp_port}/healthz") as response,
+            ):
+                assert (await response.json())["workers"] is True
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(15):
+                told = await ended(process)
+        assert told.code == 0
+        assert '"event": "stopping"' in told.error
+        assert "Traceback" not in told.error
+        assert local.token not in told.error
+        assert "atelier.db" in names_in(tmp_path / "data")
+        assert family
+        assert psutil.wait_procs(family, timeout=15)[1] == []
+
+    @pytest.mark.parametrize(
+        ("moment", "send", "number"),
+        [
+            ("login", os.kill, signal.SIGTERM),
+            ("worker", os.kill, signal.SIGTERM),
+            ("worker", os.killpg, signal.SIGTERM),
+            ("worker", os.killpg, signal.SIGINT),
+            ("run", os.killpg, signal.SIGINT),
+        ],
+    )
+    async def test_a_signal_ends_it_well(
+        self, tmp_path: Path, local: LocalDiscord, moment: str, send: Callable[[int, int], None], number: int
+    ) -> None:
+        """A container's runtime sends it to the process, a service manager and a terminal to the whole group."""
+        if moment == "login":
+            local.fail_next(ME, 503, times=9)
+        asked = asyncio.Event()
+        local.on_request(lambda _: asked.set())
+        async with started(tmp_path, "run", **at(local)) as process, asyncio.timeout(60):
+            await (local.wait_for_bot(50) if moment == "run" else asked.wait())
+            family: list[psutil.Process] = []
+            while moment == "worker" and not any("spawn_main" in " ".join(each.cmdline()) for each in family):
+                await asyncio.sleep(0.05)
+                family = [each for each in psutil.Process(process.pid).children(True) if each.is_running()]
+            send(process.pid, number)
+            async with asyncio.timeout(9):
+                told = await ended(process)
+            assert (told.code, told.out) == (0, "")
+            assert "Traceback" not in told.error
+            assert "fault of ours" not in told.error
+            assert psutil.wait_procs(family, timeout=5)[1] == []
+
+    async def test_a_second_signal_ends_it_at_once(self, tmp_path: Path, local: LocalDiscord) -> None:
+        async with started(tmp_path, "run", **at(local, LOG_LEVEL="INFO")) as process, asyncio.timeout(90):
+            await local.wait_for_bot(90)
+            for each in psutil.Process(process.pid).children(True):
+                each.suspend()  # so that its end takes time
+            process.terminate()
+            assert process.stderr is not None
+            while b"stopping" not in await process.stderr.readline():
+                pass
+            process.terminate()
+            async with asyncio.timeout(2):
+                # Not wait(): that is also for the pipes, which the suspended ones hold.
+                while process.returncode is None:  # noqa: ASYNC110 - another process ends
+                    await asyncio.sleep(0.02)
+            assert process.returncode == 128 + signal.SIGTERM
+
+    async def test_trouble_at_login_is_waited_out(self, tmp_path: Path, local: LocalDiscord, scheduler: str) -> None:
+        local.fail_next(ME, 503)
+        local.fail_next(ME, 429, html="<html>error code: 1015</html>")
+        async with started(tmp_path, "run", **at(local, SCHEDULER=scheduler)) as process:
+            await local.wait_for_bot(60)
+            process.terminate()
+            async with asyncio.timeout(15):
+                told = await ended(process)
+        assert local.unmet == []
+        assert told.code == 0
+        assert told.error.count("logging in to Discord failed") == 2
+        assert "Traceback" not in told.error
+
+    @pytest.mark.parametrize("setting", ["DISCORD_API_URL", "DISCORD_GATEWAY_URL"])
+    async def test_a_discord_that_does_not_answer_is_asked_again(
+        self, tmp_path: Path, local: LocalDiscord, scheduler: str, unused_tcp_port: int, setting: str
+    ) -> None:
+        scheme = "ws" if "GATEWAY" in setting else "http"
+        nowhere = {setting: f"{scheme}://127.0.0.1:{unused_tcp_port}/"}
+        words = b"the gateway can't be reached" if "GATEWAY" in setting else b"logging in to Discord failed"
+        environment = at(local, SCHEDULER=scheduler) | nowhere
+        async with started(tmp_path, "run", **environment) as process, asyncio.timeout(60):
+            assert process.stderr is not None
+            for _ in range(2):
+                while words not in (line := await process.stderr.readline()):
+                    assert line
+            process.terminate()
+            assert await process.wait() == 0
+
+    @pytest.mark.parametrize("limit", ["ulimit -v 600000", "ulimit -v 2500000", "ulimit -n 20"])
+    async def test_a_limit_that_is_too_low_is_told_in_a_sentence(
+        self, tmp_path: Path, local: LocalDiscord, limit: str
+    ) -> None:
+        told = await atelier(tmp_path, "run", limit=limit, **at(local))
+        assert (told.code, told.out) == (1, "")
+        assert limit.rpartition(" ")[0] in told.error
+        assert "too low" in told.error
+        assert "Traceback" not in told.error
