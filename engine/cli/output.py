@@ -65,6 +65,16 @@ def check(output: Output, size: int) -> None:
         output.previews.mkdir(parents=True, exist_ok=True)
 
 
+def write_preview(folder: Path, step: int, data: bytes, console: Console) -> bool:
+    """Write the preview of a step. Where that fails, say so, and return False: the painting goes on without more."""
+    try:
+        (folder / f"preview-{step:04}.jpg").write_bytes(data)
+    except OSError as error:
+        console.print(f"[yellow]{escape(f'{folder}: {error.strerror}. No more previews are written.')}[/]")
+        return False
+    return True
+
+
 def write(file: Path, data: bytes, console: Console) -> bool:
     """Write a result. Where that fails, save it elsewhere, say where, and return False."""
     try:

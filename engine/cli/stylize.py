@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from engine import texts
 from engine.cli import arguments
-from engine.cli.output import Output, check, format_of, write
+from engine.cli.output import Output, check, format_of, write, write_preview
 from engine.errors import AtelierError, PictureError
 from engine.progress import Result, Stop
 from engine.recipe import (
@@ -245,14 +245,8 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
             except StopIteration as end:
                 result: Result = end.value
                 break
-            if progress.preview and previews:
-                try:
-                    (previews / f"preview-{progress.step:04}.jpg").write_bytes(progress.preview)
-                except OSError as error:
-                    console.print(
-                        f"[yellow]{escape(f'{previews}: {error.strerror}. No more previews are written.')}[/]"
-                    )
-                    previews = None
+            if previews and progress.preview and not write_preview(previews, progress.step, progress.preview, console):
+                previews = None  # it said why
             bar.update(
                 task,
                 completed=progress.step,
