@@ -19,7 +19,7 @@ from engine.worker import WorkerSettings
 
 MEGABYTE = 2**20
 OWN_FILES: Final = r"atelier\.db.*|secret\.key.*|blobs|lost\+found"
-"""The names in a data directory that holds nothing else, as a regular expression."""
+"""A regular expression of the names that are the bot's in its data directory."""
 DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
 
 
@@ -66,7 +66,7 @@ def _known_database(value: SecretStr | None) -> SecretStr | None:
 
 
 def _one_place(value: str | None) -> str | None:
-    """Refuse here what no bot and no worker opens."""
+    """Refuse a chain of URLs, which neither bot nor worker opens."""
     if value is None:
         return None
     from engine.blobs import one_place
@@ -75,7 +75,7 @@ def _one_place(value: str | None) -> str | None:
     try:
         return one_place(value)
     except StorageUnsafe as error:
-        raise _wrong("a folder or the URL of one place is expected here, without '::'") from error
+        raise _wrong("set a folder or the URL of one place, without '::'") from error
 
 
 def _usable_keys(value: SecretStr | None) -> SecretStr | None:

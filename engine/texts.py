@@ -73,8 +73,8 @@ def _instead_of(kind: str) -> str:
     match kind:
         case "HEIC":
             return (
-                "That is a HEIC photo, which I can't read. Send a JPEG: a screenshot of it, or a new photo after "
-                "Settings → Camera → Formats → Most Compatible (iPhone) or without high efficiency (Android)."
+                "That is a HEIC photo, which I can't read. Send a screenshot of it, or set the camera to JPEG and take "
+                "a new photo. iPhone: Settings → Camera → Formats → Most Compatible. Android: turn high efficiency off."
             )
         case "video":
             return "That is a video. Send one picture of it, such as a screenshot."
@@ -92,7 +92,7 @@ def truncated(shown: float) -> str:
     :attr:`engine.images.codec.Picture.shown`.
     """
     if shown == 1:
-        return "The file is cut off, but no more than detail is missing."
+        return "The file is cut off, but only fine detail is missing."
     return f"The file is cut off: {max(1, round(100 * (1 - shown)))} % of the picture is missing."
 
 

@@ -296,7 +296,7 @@ def test_a_caption_says_which_pictures_were_truncated() -> None:
     assert words.caption(cut, Recipe()).splitlines() == [
         words.caption(whole, Recipe()),
         "**Content:** The file is cut off: 25 % of the picture is missing.",
-        "**Style 2:** The file is cut off, but no more than detail is missing.",
+        "**Style 2:** The file is cut off, but only fine detail is missing.",
     ]
 
 

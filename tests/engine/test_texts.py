@@ -51,7 +51,10 @@ def test_each_error_says_what_is_wrong_and_what_to_do(error: errors.AtelierError
 @pytest.mark.parametrize(
     ("kind", "parts"),
     [
-        ("HEIC", ("That is a HEIC photo", "Send a JPEG", "Settings → Camera → Formats → Most Compatible", "Android")),
+        (
+            "HEIC",
+            ("That is a HEIC photo", "Send a screenshot", "Settings → Camera → Formats → Most Compatible", "Android"),
+        ),
         ("video", ("That is a video", "screenshot")),
         ("web page", ("That is a web page", "save it")),
         ("TIFF", ("That is a TIFF file", "Export it as PNG or JPEG")),
@@ -70,7 +73,7 @@ def test_a_file_of_another_kind_is_called_what_it_is(kind: str, parts: tuple[str
 def test_a_truncated_picture_that_is_painted_is_told() -> None:
     assert texts.truncated(0.876) == "The file is cut off: 12 % of the picture is missing."
     assert texts.truncated(0.999) == "The file is cut off: 1 % of the picture is missing."
-    assert "no more than detail" in texts.truncated(1.0)
+    assert "only fine detail" in texts.truncated(1.0)
 
 
 def test_no_error_of_the_engine_is_left_without_words() -> None:

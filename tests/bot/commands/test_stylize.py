@@ -142,7 +142,7 @@ class TestAPainting:
         final = await (await stylize(discord, **files)).wait_until(is_final, TIMEOUT)
         _, content, style = final.content.splitlines()
         assert re.fullmatch(r"\*\*Content:\*\* The file is cut off: \d+ % of the picture is missing\.", content)
-        assert style == "**Style:** The file is cut off, but no more than detail is missing."
+        assert style == "**Style:** The file is cut off, but only fine detail is missing."
         alpha = opened(final).getchannel("A")
         assert (alpha.getpixel((50, 5)), alpha.getpixel((50, 71))) == (255, 0)
 
