@@ -1,4 +1,4 @@
-"""Files and folders for their owner alone: modes 0600 and 0700, whatever the umask is and whatever was there before."""
+"""Files and folders for their owner only: modes 0600 and 0700, with any umask, and also if they exist already."""
 
 import os
 import re
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def make_folder(folder: Path, contents: str = ".*") -> bool:
-    """Make ``folder``, and what is missing above it, with mode 0700; whether others have no rights on it now.
+    """Make ``folder`` and its missing parents with mode 0700. Return whether others have no rights on it.
 
-    A folder that is there loses the rights of others only if it is this user's, and each name in it matches
-    ``contents``, a regular expression: one that holds more, as ``/srv`` does, is shared with others on purpose.
+    An existing folder is closed to others only if it is this user's and each name in it matches ``contents``, a regular
+    expression. One that holds anything else, as ``/srv`` does, is shared on purpose.
 
     Raises ``OSError``.
     """
@@ -25,9 +25,9 @@ def make_folder(folder: Path, contents: str = ".*") -> bool:
 
 
 def close(path: Path) -> None:
-    """Take the rights of others from a file or folder, where it is there and this user's.
+    """Remove the rights of others on a file or folder, if it exists and is this user's.
 
-    A folder with the sticky bit, as ``/tmp``, is left alone. Raises ``OSError``.
+    A folder with the sticky bit, as ``/tmp``, stays open. Raises ``OSError``.
     """
     try:
         status = path.stat()
@@ -43,8 +43,8 @@ def _is_closed(path: Path) -> bool:
 
 
 def create(path: Path, *, exist_ok: bool = False) -> int:
-    """The descriptor of a new file of mode 0600, for writing; with ``exist_ok`` one that is there is opened as it is.
+    """Make a file with mode 0600 and return its descriptor, for writing. ``exist_ok`` opens an existing one unchanged.
 
-    Raises ``OSError``, as ``FileExistsError``.
+    Raises ``OSError``; ``FileExistsError`` if the file exists.
     """
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if exist_ok else os.O_EXCL), 0o600)

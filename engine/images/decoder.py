@@ -1,7 +1,7 @@
-"""Decoding outside of this process: what a picture does to its decoder stays with that picture.
+"""Decodes pictures outside of this process, so that a picture can harm only its own decoding.
 
-A worker holds a painting of minutes, so untrusted bytes are decoded next door, in
-:mod:`engine.images.decoder_process`. A decoder that crashes, hangs past the deadline or wants more memory than it gets
+A worker may be minutes into a painting, so untrusted bytes are decoded in another process,
+:mod:`engine.images.decoder_process`. A decoder that crashes, exceeds the deadline or needs more memory than it gets
 fails one picture as damaged. The process is started by ``subprocess`` (Dask's workers may not use
 ``multiprocessing``), stays warm, and is replaced when it dies.
 
@@ -124,7 +124,7 @@ class Decoder:
         try:
             answer = process.ask(data, longer_side)
         except BaseException as error:
-            # A process whose fork has died tells how by its own end, which may be a moment away.
+            # If the fork has died, the process ends with its exit status, but maybe a moment later.
             fate = process.end(patience=1 if isinstance(error, ConnectionError) else 0)
             with self._lock:
                 self._busy.discard(process)
@@ -228,7 +228,7 @@ class _Process:
             return True
         except OSError:
             return False
-        return False  # it has hung up, or speaks unasked
+        return False  # it has closed the socket, or sends something without a request
 
     def ask(self, data: bytes, longer_side: int | None) -> Picture | PictureError:
         """What it makes of the bytes.
@@ -269,7 +269,7 @@ class _Process:
     def _picture(self, width: int, height: int, *, transparent: bool, longer_side: int | None) -> Picture:
         limits = self._confinement.limits
         shorter, longer = sorted((width, height))
-        # As :func:`engine.images.codec.fitted` scales: over what was asked for only where the shorter side needs it.
+        # As in :func:`engine.images.codec.fitted`: longer than requested only if the shorter side has its minimum.
         fits = longer_side is None or longer <= longer_side or shorter <= SHORTEST_SIDE
         if not (shorter > 0 and longer <= limits.side and fits and width * height <= limits.pixels):
             raise _Nonsense(f"{width} x {height} pixels")
@@ -306,7 +306,7 @@ class _Process:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def end(self, *, patience: float = 0.2) -> str:
-        """Hang up, kill it if it still lives after so many seconds, leave nothing of it, and tell what became of it."""
+        """Close the socket, kill the process after ``patience`` seconds, reap it, and return how it ended."""
         self._socket.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(patience)
@@ -326,7 +326,7 @@ def _started(confinement: Confinement, channel: socket.socket) -> "subprocess.Po
         stdin=channel.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        # One thread: none of NumPy's would live on in a fork, and one beside would keep what this one gives up.
+        # One thread: NumPy's threads would be missing in a fork, and would keep the privileges that the main one drops.
         env={"PYTHONPATH": str(Path(__file__).parents[2]), "OPENBLAS_NUM_THREADS": "1", **kept},
         cwd="/",
         start_new_session=True,  # a Ctrl-C is not for it, and its forks can be ended with it

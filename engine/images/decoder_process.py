@@ -1,17 +1,19 @@
-"""The inside of :mod:`engine.images.decoder`: ``python -m engine.images.decoder_process``, the process in which
-hostile bytes are decoded.
+"""The process in which :mod:`engine.images.decoder` has hostile bytes decoded: ``python -m
+engine.images.decoder_process``.
 
-It never looks at them itself: it reads a request, forks, and the fork decodes that one picture, answers, and ends.
-So each picture meets a fresh heap, no crash is laid to the next one, and nothing that leaks or is kept outlives its
-picture. A fork that ends in any other way ends this process too, with the same fate as its exit status, and the other
-side starts a new one.
+It reads a request and forks. The fork decodes that one picture, answers, and ends. So each picture gets a fresh heap,
+no picture is blamed for the crash of another, and no leak outlives its picture. If a fork ends without a whole answer,
+this process ends with the fork's exit status, and the other side starts a new process.
 
-What the kernel holds it to, on Linux: memory (``RLIMIT_AS``, so that an allocation fails instead of the machine), no
-open files beyond the three that it has (so none, no socket and no program can be opened), no bytes into files, no core
-dumps, no path by Landlock, and nobody's rights where it was root's; and each fork to seconds of processor and of clock,
-and by seccomp to memory and to its answer, so that code that takes it over can do nothing else. Where the kernel has
-neither of the two, such code may rename and delete by path, and signal and trace processes of its user; see
-:mod:`engine.images.privileges`.
+On Linux the kernel limits the process:
+
+- its memory, by ``RLIMIT_AS``: an allocation fails before the machine runs out;
+- no open files but the three that it has, no bytes into files, no core dumps;
+- no access to the file system, by Landlock, and no rights of root;
+- in each fork, seconds of processor and of clock; and by seccomp no system calls but those for memory and the answer.
+
+Without Landlock and seccomp, code that takes a fork over could rename and delete by path, and signal and trace
+processes of the same user. See :mod:`engine.images.privileges`.
 """
 
 import ctypes
@@ -44,7 +46,7 @@ REQUEST: Final = Struct("!IQ")
 """The longer side wanted, 0 for the picture's own, and the bytes of the file, which follow."""
 
 ANSWER: Final = Struct("!BQQd")
-"""One of the kinds below, two numbers, and a share. All that a caller may read before it knows what follows."""
+"""One of the kinds below, two numbers, and a share. The caller reads these before it knows what follows."""
 
 OPAQUE: Final = 0
 """Width and height; width x height x 3 bytes of RGB follow. The share is :attr:`engine.images.codec.Picture.shown`, or
@@ -53,9 +55,9 @@ OPAQUE: Final = 0
 TRANSPARENT: Final = 1
 """The same; width x height bytes of alpha follow the RGB."""
 NOT_A_PICTURE: Final = 2
-"""The place of what it is in :data:`engine.images.kinds.KINDS`."""
+"""The index of its kind in :data:`engine.images.kinds.KINDS`."""
 TOO_LARGE: Final = 3
-"""The place of what was measured in :data:`MEASURES`, and the value."""
+"""The index of what was measured in :data:`MEASURES`, and the value."""
 TOO_SMALL: Final = 4
 """Width and height."""
 TOO_NARROW: Final = 5
@@ -63,8 +65,9 @@ TOO_NARROW: Final = 5
 DAMAGED: Final = 6
 """The bytes of the detail as UTF-8, at most :data:`LONGEST_DETAIL`, which follow, and 0."""
 TRUNCATED: Final = 7
-"""The share is what there is of the picture."""
+"""The share of the picture that the file holds."""
 UNSEEN: Final = 8
+"""Without numbers: the picture is wholly transparent."""
 
 READY: Final = b"\x01"
 """Written once, when the process is confined and waits for its first request."""
@@ -72,6 +75,7 @@ READY: Final = b"\x01"
 MEASURES: Final[tuple[Literal["bytes", "pixels", "side"], ...]] = ("bytes", "pixels", "side")
 LONGEST_DETAIL: Final = 300
 WHOLE: Final = -1.0
+"""Stands for None, the share of a whole file."""
 
 _PR_SET_PDEATHSIG: Final = 1
 _CHANNEL: Final = 0
@@ -105,7 +109,7 @@ def main() -> None:
     _prepare()
     _confine(confinement.memory)
     gc.collect()
-    gc.freeze()  # so that a fork copies no page just because the collector has written into it
+    gc.freeze()  # else the collector writes into the pages of these objects, and each fork copies them
     _write(READY)
     while request := _read(REQUEST.size):
         longer_side, length = REQUEST.unpack(request)
@@ -115,19 +119,18 @@ def main() -> None:
             _end_with_parent()
             _serve(confinement, data, longer_side)
         del data
-        _, status = os.waitpid(fork, 0)
-        if status:
-            os._exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+        if code := os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]):
+            os._exit(128 - code if code < 0 else code)  # as a shell reports a signal
 
 
 def _prepare() -> None:
-    """Decode one picture of each format, and one in HDR: once confined, no module can be imported any more."""
+    """Decode one picture of each format, and one in HDR. Once confined, the process can import no further module."""
     from PIL import AvifImagePlugin, Image, ImageCms, PngImagePlugin
 
     from engine.images.codec import decode
     from engine.runtime.malloc import return_large_blocks
 
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # threads would multiply its memory by the machine's cores
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each thread would take memory of its own
     return_large_blocks()
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -151,10 +154,10 @@ def _confine(memory: int) -> None:
     import resource
     from pathlib import Path
 
-    # The worker's own limit of its data is on its painting, and was inherited.
+    # The process inherits the worker's soft limit of data, which is meant for painting.
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    privileges.restrict_files()  # before the limits: its rules are an open file for a moment
+    privileges.restrict_files()  # before the limits, as it opens a descriptor for its rules
     for kind, value in (
         (resource.RLIMIT_DATA, hard),
         (resource.RLIMIT_AS, now + memory),
@@ -163,12 +166,12 @@ def _confine(memory: int) -> None:
         (resource.RLIMIT_NOFILE, 0),
     ):
         resource.setrlimit(kind, (value, value))
-    privileges.drop_root()  # after the limits, which root alone may raise
-    # The filter of system calls is left to each fork: this process has to read and to fork, and decodes nothing.
+    privileges.drop_root()  # after the limits, as only root may raise one
+    # Each fork filters its system calls. This process must read and fork, and decodes nothing.
 
 
 def _serve(confinement: Confinement, data: bytes, longer_side: int) -> NoReturn:
-    """Answer one request, and end: with status 0 only if the answer is whole."""
+    """Answer one request and end, with status 0 only if the answer is whole."""
     try:
         _limit_time(confinement.seconds)
         privileges.restrict_calls()
@@ -180,13 +183,13 @@ def _serve(confinement: Confinement, data: bytes, longer_side: int) -> NoReturn:
 
 
 def _end_with_parent() -> None:
-    """See prctl(2). Else a fork whose parent is killed would hold the socket until it has decoded its picture."""
+    """Die with the parent, by prctl(2). Else a fork would hold the socket until its picture is decoded."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def _limit_time(seconds: float) -> None:
-    """End this process a second after the other side has given it up, should that no longer be there to end it."""
+    """End this process a second after the deadline of the other side, in case that side can no longer end it."""
     signal.setitimer(signal.ITIMER_REAL, seconds + 1)
     if sys.platform != "linux":
         return
@@ -236,7 +239,7 @@ def _refusal(error: PictureError) -> list[bytes]:
 
 
 def _read(length: int) -> bytes:
-    """So many bytes from the other side, or none if it has hung up."""
+    """Exactly ``length`` bytes from the other side; none if it closes the socket before."""
     buffer = bytearray(length)
     rest = memoryview(buffer)
     while rest:

@@ -1,8 +1,8 @@
-"""What a process gives up for good, on Linux: root, the file system by Landlock, and system calls by seccomp.
+"""Drops privileges of this process on Linux: root, the file system by Landlock, and system calls by seccomp.
 
-None of it can be undone, and every later child process inherits it. Each function does what the kernel offers; where
-it offers nothing, as on other systems, it does nothing. See landlock(7), seccomp(2), and for the numbers the kernel's
-``include/uapi/linux/landlock.h``, ``seccomp.h``, ``audit.h`` and its tables of system calls.
+None of it can be undone, and all later child processes inherit it. A function does nothing if the kernel, or another
+system, lacks its feature. See landlock(7) and seccomp(2); the numbers are from the kernel's headers
+``include/uapi/linux/landlock.h``, ``seccomp.h`` and ``audit.h`` and from its tables of system calls.
 """
 
 import contextlib
@@ -34,7 +34,8 @@ _WHOLE: Final = 0xFFFFFFFF
 class _Rule:
     """One allowed system call, by its numbers on x86-64 and AArch64.
 
-    Where ``argument`` is not None, its low 32 bits and ``mask`` must give ``value``. No more bits count in any of them.
+    If ``argument`` is an index, the call is allowed only if the bits of that argument under ``mask`` are ``value``.
+    Only the low 32 bits are compared, as the higher ones have no meaning in these arguments.
     """
 
     x86_64: int
@@ -60,7 +61,7 @@ ALLOWED: Final = {
     "exit": _Rule(60, 93),
     "exit_group": _Rule(231, 94),
 }
-"""All that is needed to compute and to answer. Whatever is not here is refused, and so is what kernels will add."""
+"""All that computing and answering need. Every other call is refused, also one that a later kernel adds."""
 
 ARCHITECTURES: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 """``AUDIT_ARCH_*`` by the machine's name."""
@@ -79,7 +80,7 @@ class _Program(ctypes.Structure):
 
 
 def layers() -> list[str]:
-    """What this kernel offers of the two, for a person to read."""
+    """The names of those of the two that this kernel has, for people."""
     found = []
     if version := landlock_version():
         found.append(f"Landlock {version}")
@@ -89,9 +90,9 @@ def layers() -> list[str]:
 
 
 def drop_root() -> None:
-    """Become nobody, if this is root and it may; also the capabilities go then."""
+    """If this is root, become nobody, without capabilities."""
     if sys.platform == "linux" and os.geteuid() == 0:
-        # A container may have taken the right to change users, and then it has taken all others as well.
+        # In a container, root may lack the right to change users.
         with contextlib.suppress(OSError):
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
@@ -100,7 +101,7 @@ def drop_root() -> None:
 
 @functools.cache
 def landlock_version() -> int:
-    """Of Landlock's interface; 0 where there is none."""
+    """The version of Landlock's interface; 0 if there is none."""
     if sys.platform != "linux":
         return 0
     version = ctypes.CDLL(None).syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
@@ -108,16 +109,19 @@ def landlock_version() -> int:
 
 
 def restrict_files() -> None:
-    """By Landlock: let no file be opened, made, renamed, linked, truncated or removed, by any path.
+    """Refuse to open, make, rename, link, truncate or remove a file by its path, by Landlock.
 
-    Newer kernels (6.7, 6.12) also refuse TCP, and abstract sockets and processes outside of this one's children. Only
-    the calling thread is held, and what it starts. Raises ``OSError``.
+    Kernels from 6.7 also refuse TCP; from 6.12 abstract sockets of other processes, and signals to them. It holds for
+    the calling thread and what it starts. Raises ``OSError``.
     """
     version = landlock_version()
     if not version:
         return
-    rights = 13 + (version >= 2) + (version >= 3) + (version >= 5)  # each version's rights are the next bits
-    ruleset = _Ruleset((1 << rights) - 1, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
+    # A right that a ruleset names is refused unless a rule allows it, and there are no rules.
+    rights = 13 + (version >= 2) + (version >= 3) + (version >= 5)  # each of these versions adds the next bit
+    network = 0b11 if version >= 4 else 0  # to bind and to connect TCP
+    scoped = 0b11 if version >= 6 else 0  # abstract sockets and signals
+    ruleset = _Ruleset((1 << rights) - 1, network, scoped)
     library = _library()
     descriptor = library.syscall(
         _LANDLOCK_CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(ctypes.sizeof(ruleset)), 0
@@ -136,15 +140,16 @@ def can_filter_calls() -> bool:
     if sys.platform != "linux" or os.uname().machine not in ARCHITECTURES or struct.calcsize("P") != 8:
         return False
     library = _library()
-    library.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), None)  # never succeeds without a program
+    # Without a program it always fails: with EFAULT if the kernel has filters, else with EINVAL.
+    library.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), None)
     return ctypes.get_errno() != errno.EINVAL
 
 
 def restrict_calls() -> None:
-    """By seccomp: refuse every system call but :data:`ALLOWED`, with EPERM.
+    """Refuse every system call but :data:`ALLOWED` with EPERM, by seccomp.
 
-    A call by the conventions of another architecture ends the process; those of x32 are refused like the rest. Only
-    the calling thread is held. Raises ``OSError``.
+    A call by the convention of another architecture ends the process; the calls of x32 are refused. It holds for the
+    calling thread. Raises ``OSError``.
     """
     if not can_filter_calls():
         return
@@ -162,7 +167,7 @@ def program(machine: str) -> bytes:
     number, architecture, arguments = 0, 4, 16  # offsets; arguments have 64 bits, the low half first
 
     def instruction(code: int, value: int, then: int = 0, other: int = 0) -> bytes:
-        """``then`` and ``other``: how many to skip where the comparison holds, and where it doesn't."""
+        """``then`` and ``other``: instructions to skip if the comparison holds, and if it doesn't."""
         return struct.pack("=HBBI", code, then, other, value)
 
     lines = [
@@ -188,7 +193,7 @@ def program(machine: str) -> bytes:
 
 
 def _forgo_new_privileges() -> None:
-    """What both layers ask of who has no capabilities: no program that is started later has more rights."""
+    """Let no program that is started later gain rights. Without it, Landlock and seccomp need a capability."""
     _check(_library().prctl(_PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))))
 
 
