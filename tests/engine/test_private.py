@@ -1,4 +1,4 @@
-"""Files and folders for their owner alone."""
+"""Files and folders for their owner only."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ def mode(path: Path) -> int:
 
 @pytest.fixture(autouse=True)
 def generous() -> Iterator[None]:
-    """A umask that takes nothing away."""
+    """A umask that removes no rights."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -26,7 +26,7 @@ def test_each_folder_that_is_made_is_private(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     assert private.make_folder(tmp_path / "one" / "two")
     assert (mode(tmp_path / "one"), mode(tmp_path / "one" / "two")) == (0o700, 0o700)
-    assert mode(tmp_path) == 0o755, "it was there before, and is not ours to change"
+    assert mode(tmp_path) == 0o755, "it existed before, and is not ours to change"
 
 
 @pytest.mark.parametrize("names", [(), ("ab",), ("ab", "cd")])
@@ -40,7 +40,7 @@ def test_a_folder_that_holds_ours_alone_is_closed(tmp_path: Path, names: tuple[s
 
 
 @pytest.mark.parametrize("other", ["letters", "abc"])
-def test_a_folder_that_holds_something_else_is_left_and_told_of(tmp_path: Path, other: str) -> None:
+def test_a_folder_that_holds_anything_else_stays_open_and_is_reported(tmp_path: Path, other: str) -> None:
     folder = tmp_path / "folder"
     folder.mkdir(0o755)
     (folder / "ab").touch()
@@ -67,7 +67,7 @@ def test_what_is_another_users_is_left(tmp_path: Path) -> None:
     assert mode(tmp_path / "file") == 0o644
 
 
-def test_what_is_not_there_is_closed_already(tmp_path: Path) -> None:
+def test_a_missing_file_needs_no_closing(tmp_path: Path) -> None:
     private.close(tmp_path / "nothing")
     assert list(tmp_path.iterdir()) == []
 

@@ -140,7 +140,7 @@ def avif() -> bytes:
 
 
 def avif_that_understates() -> bytes:
-    """A frame of 31 megapixels in a container that tells of 96 x 64: only libavif ever sees the larger number."""
+    """A frame of 31 megapixels in a container that says 96 x 64. Only libavif sees the larger size."""
     data = bytearray(_large_avif())
     at = data.index(b"ispe") + 8
     data[at : at + 8] = struct.pack(">II", 96, 64)

@@ -37,11 +37,11 @@ def seeds() -> dict[str, bytes]:
     clear.putalpha(Image.linear_gradient("L").resize(scene.size))
     palette = scene.quantize(32)
     frames: dict[str, object] = {"save_all": True, "append_images": [corpus.stripes(), scene], "duration": 40}
-    told: dict[str, object] = {"exif": exif(), "icc_profile": corpus.swapped_profile()}
+    extras: dict[str, object] = {"exif": exif(), "icc_profile": corpus.swapped_profile()}
     save = corpus.saved
     return {
-        "PNG RGB": save(scene, "PNG", **told),
-        "PNG RGBA": save(clear, "PNG", **told),
+        "PNG RGB": save(scene, "PNG", **extras),
+        "PNG RGBA": save(clear, "PNG", **extras),
         "PNG palette": save(palette, "PNG", transparency=bytes(range(32))),
         "PNG grey and alpha": save(clear.convert("LA"), "PNG"),
         "PNG 1 bit": save(scene.convert("1"), "PNG"),
@@ -55,17 +55,17 @@ def seeds() -> dict[str, bytes]:
         "PNG animated": save(scene, "PNG", **frames),
         "PNG animated without its default image": hidden_default(scene),
         "PNG of Apple": of_apple(clear),
-        "JPEG": save(scene, "JPEG", comment=b"comment", **told),
+        "JPEG": save(scene, "JPEG", comment=b"comment", **extras),
         "JPEG progressive": save(scene, "JPEG", progressive=True, restart_marker_blocks=4),
         "JPEG grey": save(scene.convert("L"), "JPEG", icc_profile=corpus.grey_profile(1.8)),
         "JPEG CMYK": save(scene.convert("CMYK"), "JPEG", exif=exif()),
         "JPEG of several": save(scene, "MPO", save_all=True, append_images=[corpus.stripes()]),
-        "WEBP lossy": save(scene, "WEBP", **told),
+        "WEBP lossy": save(scene, "WEBP", **extras),
         "WEBP lossy with alpha": save(clear, "WEBP", method=0),
-        "WEBP lossless": save(clear, "WEBP", lossless=True, method=0, **told),
+        "WEBP lossless": save(clear, "WEBP", lossless=True, method=0, **extras),
         "WEBP bare lossless": save(scene, "WEBP", lossless=True, method=0),
         "WEBP animated": save(scene, "WEBP", method=0, **frames),
-        "AVIF": save(scene, "AVIF", speed=10, **told),
+        "AVIF": save(scene, "AVIF", speed=10, **extras),
         "AVIF with alpha": save(clear, "AVIF", speed=10),
         "AVIF in PQ": nclx(save(scene, "AVIF", speed=10), 9, 16),
         "AVIF animated": save(scene, "AVIF", speed=10, **frames),
@@ -125,7 +125,7 @@ def from_clipboard(clear: Image.Image) -> bytes:
 def exif(orientation: int = 6) -> bytes:
     block = Image.Exif()
     block[0x0112] = orientation
-    block[0x010E] = "what a camera tells"
+    block[0x010E] = "a camera's description"
     block.get_ifd(0x8825)[2] = (48.0, 8.0, 30.0)
     return block.tobytes()
 
@@ -153,7 +153,7 @@ SIDES = (0, 1, 31, 33, 8_000, 16_384, 16_385, 65_535, 2**24, 2**31 - 1, 2**31, 2
 
 
 def resized(data: bytes, width: int, height: int) -> bytes:
-    """The file, its header changed to tell of another size; numbers too large for the field lose their high bits."""
+    """The file, with another size in its header; numbers too large for the field lose their high bits."""
     out = bytearray(data)
     if data.startswith(corpus.PNG_SIGNATURE):
         out[16:24] = struct.pack(">II", width, height)
@@ -268,10 +268,10 @@ def metadata() -> Iterator[Input]:
 
 def avif_with_exif(block: bytes) -> bytes:
     """In the place of a sound one and of its length: AVIF's writer reads what it is given."""
-    told = Image.Exif()
-    told[0x010E] = "x" * 400
-    sound = told.tobytes()[6:]
-    before, found, after = corpus.saved(corpus.scene(), "AVIF", speed=10, exif=told).partition(sound)
+    template = Image.Exif()
+    template[0x010E] = "x" * 400
+    sound = template.tobytes()[6:]
+    before, found, after = corpus.saved(corpus.scene(), "AVIF", speed=10, exif=template).partition(sound)
     assert found
     return before + block[6:].ljust(len(sound), b"\0")[: len(sound)] + after
 

@@ -321,7 +321,7 @@ def test_runs_of_colours() -> None:
 
 
 def test_what_runs_skip_is_transparent() -> None:
-    """The first row, which is the lowest, ends early; the third and a half are jumped over; the rest is never told."""
+    """The first row, which is the lowest, ends early; one and a half rows are skipped; the rest is not painted."""
     whole = bytes([WIDTH, 9, 0, 0])
     runs = bytes([10, 9, 0, 0]) + whole + bytes([0, 2, 20, 1, 20, 9, 0, 0]) + whole * 20 + b"\0\1"
     picture = decode(rle(1, 8, runs))

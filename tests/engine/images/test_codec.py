@@ -179,14 +179,14 @@ def test_orientation_turns_alpha_too() -> None:
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "AVIF"])
 def test_xmp_turns_nothing(format: str) -> None:
-    for told in (b'<x tiff:Orientation="6"/>', b"<tiff:Orientation>6</tiff:Orientation>"):
+    for xmp in (b'<x tiff:Orientation="6"/>', b"<tiff:Orientation>6</tiff:Orientation>"):
         if format == "PNG":
             info = PngImagePlugin.PngInfo()
-            info.add_itxt("XML:com.adobe.xmp", told.decode())
+            info.add_itxt("XML:com.adobe.xmp", xmp.decode())
             data = corpus.saved(corpus.scene(), format, pnginfo=info)
         else:
-            data = corpus.saved(corpus.scene(), format, xmp=told)
-        assert told in data
+            data = corpus.saved(corpus.scene(), format, xmp=xmp)
+        assert xmp in data
         assert decode(data).rgb.size == (96, 64)
 
 
@@ -205,7 +205,7 @@ def test_an_avif_is_turned_by_its_own_property_and_not_by_exif(orientation: int,
         assert decode(hostile.avif_with_exif(block)).rgb.size == (96, 64)
 
 
-# --- What nobody sees ---
+# --- Transparent pictures ---
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "AVIF"])

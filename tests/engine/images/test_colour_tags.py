@@ -1,4 +1,4 @@
-"""What files say about their colours, and that pictures come out in sRGB by it."""
+"""What files say about their colours, and the conversion to sRGB by it."""
 
 import struct
 import zlib
@@ -130,7 +130,7 @@ def test_a_truncated_png_keeps_its_colours_and_its_sixteen_bits(channels: int, k
     assert np.abs(got - expected[:32]).max() <= 1
 
 
-# --- Which word counts ---
+# --- Precedence ---
 
 
 ICC = corpus.chunk(b"iCCP", b"swapped\0\0" + zlib.compress(corpus.swapped_profile()))
@@ -204,7 +204,7 @@ def test_a_gamma_that_nobody_means_breaks_nothing(gamma: float) -> None:
     assert difference(png_of(levels_of(LIGHT, 16), 16, gama(gamma), chrm(truth.ADOBE_CHRM))).shape == CHART.shape
 
 
-# --- ICC profiles that say it in other words ---
+# --- ICC profiles with four numbers ---
 
 
 def with_cicp(profile: bytes, code: bytes) -> bytes:

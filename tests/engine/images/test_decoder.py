@@ -42,7 +42,7 @@ from engine.images.decoder_process import (
 from engine.images.limits import Limits
 from tests.engine.images import bombs, corpus, hostile
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of processes are told by /proc")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of processes are read from /proc")
 
 ROOT = Path(__file__).parents[3]
 T = TypeVar("T")
@@ -100,7 +100,7 @@ def outcome(decode: Callable[[], Picture]) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("longer_side", [None, 48])
 @pytest.mark.parametrize("name", hostile.seeds())
-def test_each_kind_of_file_is_what_it_is_here(shared: Decoder, name: str, longer_side: int | None) -> None:
+def test_each_kind_of_file_decodes_as_in_this_process(shared: Decoder, name: str, longer_side: int | None) -> None:
     data = hostile.seeds()[name]
     there = outcome(lambda: shared.decode(data, longer_side=longer_side))
     assert there == outcome(lambda: decode(data, longer_side=longer_side))
@@ -135,13 +135,13 @@ def test_each_refusal_comes_whole(limits: Limits, expected: PictureError) -> Non
         b"",
     ],
 )
-def test_what_is_truncated_unseen_or_something_else_comes_whole(shared: Decoder, data: bytes) -> None:
+def test_truncated_transparent_and_other_files_decode_as_in_this_process(shared: Decoder, data: bytes) -> None:
     there = outcome(lambda: shared.decode(data))
     assert there == outcome(lambda: decode(data))
     assert there[0] is not PictureDamaged
 
 
-def test_the_largest_size_that_a_header_can_tell_of_comes_whole(shared: Decoder) -> None:
+def test_the_largest_size_of_a_header_comes_whole(shared: Decoder) -> None:
     with pytest.raises(PictureTooLarge) as refused:
         shared.decode(hostile.resized(SCENE, 2**32 - 1, 2**32 - 1))
     assert refused.value.value == 2**32 - 1
@@ -321,9 +321,9 @@ os.write(0, {answer!r})
 
 @pytest.mark.parametrize("lie", LIES)
 def test_its_answers_are_not_trusted(lie: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer, told = LIES[lie]
+    answer, message = LIES[lie]
     monkeypatch.setattr(decoder_module, "_started", liar(answer))
-    with Decoder() as decoder, pytest.raises(PictureDamaged, match=told):
+    with Decoder() as decoder, pytest.raises(PictureDamaged, match=message):
         decoder.decode(SCENE, longer_side=64)
 
 

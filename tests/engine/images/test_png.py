@@ -1,4 +1,4 @@
-"""Which picture a PNG shows: of animations the first frame, of Apple's variant the colours, of damage what is sound."""
+"""Which picture a PNG shows: the first frame of an animation, Apple's colours, the sound part of a damaged file."""
 
 import struct
 import tracemalloc
@@ -133,8 +133,8 @@ def test_a_first_frame_that_breaks_the_rules_leaves_the_default_image(frames: tu
 
 def test_frames_without_an_animation_are_not_shown() -> None:
     frames = (control(0), frame(1, GREEN))
-    for told in (b"", animation(0)):
-        assert at(decode(file(header(WIDTH, HEIGHT), told, pixels(RED), *frames, END)), 9, 9) == (255, 0, 0)
+    for chunk in (b"", animation(0)):
+        assert at(decode(file(header(WIDTH, HEIGHT), chunk, pixels(RED), *frames, END)), 9, 9) == (255, 0, 0)
     assert at(decode(file(header(WIDTH, HEIGHT), pixels(RED), animation(), *frames, END)), 9, 9) == (255, 0, 0)
 
 
@@ -207,7 +207,7 @@ def test_another_first_chunk_is_damage_and_not_a_size(first: bytes) -> None:
         decode(file(corpus.chunk(b"CgBI", bytes(4)), corpus.chunk(first, b""), header(WIDTH, HEIGHT), pixels(RED), END))
 
 
-# --- Sums ---
+# --- Checksums ---
 
 
 def split(image: Image.Image, parts: int) -> list[bytes]:
@@ -216,7 +216,7 @@ def split(image: Image.Image, parts: int) -> list[bytes]:
     return [corpus.chunk(b"IDAT", stream[part * size : (part + 1) * size]) for part in range(parts)]
 
 
-def test_a_wrong_sum_does_not_matter_where_the_pixels_are_sound() -> None:
+def test_a_wrong_checksum_does_not_matter_if_the_pixels_are_sound() -> None:
     parts = [part[:-4] + b"\0\0\0\0" for part in split(corpus.scene(WIDTH, HEIGHT), 5)]
     picture = decode(file(header(WIDTH, HEIGHT), *parts, END))
     assert picture.rgb.tobytes() == corpus.scene(WIDTH, HEIGHT).tobytes()
@@ -225,7 +225,7 @@ def test_a_wrong_sum_does_not_matter_where_the_pixels_are_sound() -> None:
 
 @pytest.mark.parametrize("broken", range(10))
 def test_pixels_from_a_damaged_chunk_on_are_not_shown(broken: int) -> None:
-    """A changed colour, which inflates as before: only sums tell."""
+    """A changed colour inflates as before; only the checksum shows it."""
     parts = split(corpus.scene(WIDTH, HEIGHT), 10)
     changed = bytearray(parts[broken])
     changed[len(changed) // 2] ^= 0x40

@@ -1,4 +1,4 @@
-"""What code that has taken over the decoding of a picture can still do: nothing, where the kernel has the means."""
+"""What code that has taken over a decoder can still do: nothing, if the kernel has Landlock and seccomp."""
 
 import os
 import re
@@ -55,7 +55,7 @@ def answer(confinement, data, longer_side):
         exec(data.decode(), globals())
     except OSError as error:
         outcome = errno.errorcode[error.errno]
-    except RuntimeError:  # how Python tells of a thread that can't be started
+    except RuntimeError:  # Python raises it if a thread can't be started
         outcome = "EPERM"
     else:
         outcome = "done"
@@ -64,11 +64,11 @@ def answer(confinement, data, longer_side):
 decoder_process._answer = answer
 decoder_process._prepare = lambda: None
 """
-"""A decoder that runs what it is given, where another decodes it. Everything else is as it is."""
+"""A decoder that runs the bytes as Python instead of decoding them. The rest of it is unchanged."""
 ALONE = (
     "privileges.drop_root = lambda: None\nlimit = resource.setrlimit\nresource.setrlimit = lambda kind, value: None\n"
 )
-"""Leaves the two layers to themselves."""
+"""Without the other limits."""
 WITHOUT: dict[str, str] = {
     "nothing": "",
     "all but seccomp": ALONE + "privileges.restrict_files = lambda: None\n",
@@ -148,9 +148,9 @@ class Takeover:
         (place / "file").write_text("precious")
         address = int(Path(f"/proc/{self.victim}/maps").read_text().split("-")[0], 16)
         code = code.format(place=place, victim=self.victim, address=address, listening=self.listening)
-        with pytest.raises(PictureDamaged) as told:
+        with pytest.raises(PictureDamaged) as ended:
             self.decoder.decode(code.encode())
-        return "done" if told.value.detail == "the decoder ended with status 42" else told.value.detail
+        return "done" if ended.value.detail == "the decoder ended with status 42" else ended.value.detail
 
     def outcomes(self, attempts: dict[str, str]) -> dict[str, str]:
         """Of all of them, by name."""
@@ -237,10 +237,10 @@ def test_a_decoder_of_root_is_nobodys() -> None:
     with Decoder() as decoder:
         decoder.warm_up()
         (process,) = decoder.processes()
-        told = dict(line.split(":\t", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
-        assert set(told["Uid"].split()) | set(told["Gid"].split()) == {"65534"}
-        assert (told["Groups"].split(), int(told["CapEff"], 16), int(told["CapPrm"], 16)) == ([], 0, 0)
-        assert told["Threads"] == "1"
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+        assert set(status["Uid"].split()) | set(status["Gid"].split()) == {"65534"}
+        assert (status["Groups"].split(), int(status["CapEff"], 16), int(status["CapPrm"], 16)) == ([], 0, 0)
+        assert status["Threads"] == "1"
 
 
 # --- The filter, on every architecture ---

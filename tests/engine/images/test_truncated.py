@@ -1,4 +1,4 @@
-"""Files that end early: what there is of them is shown, and what share that is is known."""
+"""Truncated files: the rows that they hold are shown, and their share is reported."""
 
 import contextlib
 import random
@@ -76,8 +76,8 @@ def opaque(picture: Picture) -> Picture:
 
 
 @pytest.mark.parametrize("name", IN_ROWS)
-def test_the_rows_that_there_are_are_those_of_the_whole_and_the_others_transparent(name: str) -> None:
-    """Whatever the decoder; the filters of lossy formats reach a few rows beyond what they are told."""
+def test_the_rows_of_the_file_are_shown_and_the_others_are_transparent(name: str) -> None:
+    """The filters of lossy formats change up to two rows beside the missing ones."""
     data = IN_ROWS[name]()
     whole = opaque(decode(data))
     shares = []
@@ -163,8 +163,8 @@ def difference(one: Picture, other: Picture) -> float:
     return sum(abs(a - b) for a, b in pairs) / (one.width * one.height * 3)
 
 
-def test_room_on_the_disk_that_was_never_filled_is_no_picture() -> None:
-    """What is left of a download that stopped: as long as the file should be, but 0 from somewhere on."""
+def test_zeros_at_the_end_of_a_file_are_no_pixels() -> None:
+    """As after a download that stopped: the file has its full length, but the rest of it is 0."""
     for name in ("PNG", "JPEG"):
         data = IN_ROWS[name]()
         cut = len(data) * 8 // 10
@@ -175,7 +175,7 @@ def test_room_on_the_disk_that_was_never_filled_is_no_picture() -> None:
             decode(data[: len(data) // 2] + bytes(len(data) // 2))
 
 
-def test_a_png_without_its_end_is_whole_but_told_of() -> None:
+def test_a_png_without_its_end_is_whole_but_reported() -> None:
     data = IN_ROWS["PNG"]()
     for lost in (5, 11, 12, 14):
         picture = decode(data[:-lost])
@@ -238,6 +238,6 @@ def test_a_truncated_picture_is_turned_and_scaled_as_the_whole_is() -> None:
     assert picture.alpha.getpixel((71, 50)) == 255
 
 
-def test_a_progressive_jpeg_that_lacks_its_last_refinement_is_told_of() -> None:
+def test_a_progressive_jpeg_that_lacks_its_last_refinement_is_reported() -> None:
     data = corpus.saved(textured(), "JPEG", quality=92, progressive=True)
     assert decode(data[: data.rindex(b"\xff\xda")]).shown == 1
