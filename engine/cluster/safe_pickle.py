@@ -16,11 +16,11 @@ import io
 import logging
 import os
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from importlib.metadata import version
 from types import FunctionType, SimpleNamespace
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import distributed.client
 import distributed.scheduler
@@ -32,6 +32,8 @@ from distributed.protocol.serialize import ToPickle, deserialize, msgpack_decode
 
 from engine import errors, worker
 from engine.errors import ClusterUnsafe
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ ALLOWED: Final = {
     ("dask._expr", "Expr._reconstruct"),
     ("dask._expr", "LLGExpr"),
     ("dask._task_spec", "Task"),
-    # The type of a message's part that Dask serializes by itself.
+    # The type of an error in a message: a pickle in bytes.
     ("builtins", "bytes"),
     # What the scheduler tells a client about a worker that died.
     ("builtins", "int"),
@@ -85,13 +87,13 @@ class _Unpickler(_Base):  # type: ignore[misc]
         """Only what is allowed, found by exactly that name."""
         if (module, name) in ALLOWED:
             return super().find_class(module, name)
-        if (module, name) == ("builtins", "type"):
-            return _type_of_none  # how pickle spells it
+        if (module, name) in _REPLACED:
+            return _REPLACED[module, name]
         log.warning("refused a pickle with %s.%s", module, name)
         raise Refused(f"{module}.{name} is not part of a painting")
 
     def load_reduce(self) -> None:
-        """Call a class, or one of the two functions that make values."""
+        """Call a class, or one of the functions that make values."""
         _refuse_call(self.stack[-2])
         super().load_reduce()
 
@@ -158,7 +160,7 @@ def decoded(value: dict[Any, Any]) -> Any:
 
 
 def _refuse_call(called: object) -> None:
-    if not isinstance(called, type) and called is not Expr._reconstruct and called is not _type_of_none:
+    if not isinstance(called, type) and not any(called is each for each in (Expr._reconstruct, *_REPLACED.values())):
         raise Refused("a call is not part of a painting")
 
 
@@ -166,6 +168,46 @@ def _type_of_none(*values: object) -> type[None]:
     if values != (None,):
         raise Refused("builtins.type is not part of a painting")
     return type(None)
+
+
+def _error_with_arguments(kind: object, arguments: object, *_origin: object) -> Exception:
+    return _kind_of_error(kind)(*_of_type(tuple, arguments))
+
+
+def _error_with_attributes(kind: object, attributes: object, *_origin: object) -> Exception:
+    checked = _kind_of_error(kind)
+    error = checked.__new__(checked)
+    for name, value in _of_type(dict, attributes).items():
+        setattr(error, name, value)
+    return error
+
+
+def _no_traceback(*_frames: object) -> None:
+    """Read a traceback as none."""
+
+
+def _kind_of_error(kind: object) -> type[Exception]:
+    if not isinstance(kind, type) or not issubclass(kind, Exception):
+        raise Refused("an error of that kind is not part of a painting")
+    return kind
+
+
+def _of_type(wanted: type[T], value: object) -> T:
+    if type(value) is not wanted:
+        raise Refused("an error of that form is not part of a painting")
+    return value
+
+
+_REPLACED: Final[Mapping[tuple[str, str], Any]] = {
+    # How pickle writes type(None).
+    ("builtins", "type"): _type_of_none,
+    # How Dask writes an error and its traceback, by way of tblib, in each answer that is an error.
+    ("tblib.pickling_support", "unpickle_exception"): _error_with_arguments,
+    ("tblib.pickling_support", "unpickle_exception_with_attrs"): _error_with_attributes,
+    ("tblib.pickling_support", "unpickle_traceback"): _no_traceback,
+    **{("tblib", name): SimpleNamespace for name in ("Code", "Frame", "Traceback")},
+}
+"""Modules and names that a pickle may refer to, and what it gets instead of them."""
 
 
 def _try(forbidden: object) -> None:
