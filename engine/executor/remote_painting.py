@@ -192,18 +192,6 @@ class Painting:
         return outcome
 
     async def _follow(self, client: Client, channel: str, address: str, process: int) -> "Result | End | Exception":
-        queue = await Queue(channel, client=client)
-        future: Future[Result | AtelierError] = client.submit(
-            worker.paint_picture,
-            channel,
-            self._order,
-            pure=False,
-            # Not where Dask would have it, and never again without us: it knows neither costs nor checkpoints.
-            workers=[address],
-            resources={worker.resource_of(self._order.version): 1},
-        )
-        self._place = address, channel
-
         def over() -> End | None:
             if end := absent(self._pool, client, address, process):
                 return end
@@ -212,26 +200,39 @@ class Painting:
                 return End.MOVED
             return None
 
-        async def watch() -> "Result | End | Exception":
-            outcome = await answer(self._pool, future, over)
-            await queue.put(None)  # behind all that was told
-            return outcome
+        with contextlib.closing(Queue(channel, client=client)) as queue:
+            # Not `await queue`: that creates it a second time, so that the scheduler keeps it after one release.
+            await queue._started
+            future: Future[Result | AtelierError] = client.submit(
+                worker.paint_picture,
+                channel,
+                self._order,
+                pure=False,
+                # Not where Dask would have it, and never again without us: it knows neither costs nor checkpoints.
+                workers=[address],
+                resources={worker.resource_of(self._order.version): 1},
+            )
+            self._place = address, channel
 
-        watching = asyncio.create_task(watch())
-        listening = asyncio.create_task(self._listen(queue, channel))
-        try:
-            await asyncio.wait({watching, listening}, return_when=asyncio.FIRST_COMPLETED)
-            if listening.done() and (end := listening.result()):
-                return end
-            outcome = await watching
-            async with asyncio.timeout(ANSWER):
-                return await listening or outcome
-        finally:
-            for task in (watching, listening):
-                task.cancel()
-            await asyncio.gather(watching, listening, return_exceptions=True)
-            await forget(self._pool, client, future)
-            queue.close()
+            async def watch() -> "Result | End | Exception":
+                outcome = await answer(self._pool, future, over)
+                await queue.put(None)  # behind all that was told
+                return outcome
+
+            watching = asyncio.create_task(watch())
+            listening = asyncio.create_task(self._listen(queue, channel))
+            try:
+                await asyncio.wait({watching, listening}, return_when=asyncio.FIRST_COMPLETED)
+                if listening.done() and (end := listening.result()):
+                    return end
+                outcome = await watching
+                async with asyncio.timeout(ANSWER):
+                    return await listening or outcome
+            finally:
+                for task in (watching, listening):
+                    task.cancel()
+                await asyncio.gather(watching, listening, return_exceptions=True)
+                await forget(self._pool, client, future)
 
     async def _listen(self, queue: Queue, channel: str) -> End | None:
         """Tell what the worker tells, until it leaves or there is nothing more to come."""

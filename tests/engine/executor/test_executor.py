@@ -656,10 +656,25 @@ async def test_nothing_is_kept_of_what_has_ended(scheduler: str, blobs: Blobs) -
             with pytest.raises(NotAPicture):
                 await executor.check(b"no picture")
 
-            async def empty() -> bool:
-                return not await observer.who_has()
+            painting = begin(executor)
+            await first(painting)
+            channels: list[str] = []
 
-            await eventually(empty)
+            async def told() -> bool:
+                channels[:] = filter(None, (each.painting for each in await executor.workers()))
+                return bool(channels)
+
+            await eventually(told)
+            await painting.cancel()
+
+            async def forgotten() -> bool:
+                try:
+                    await observer.scheduler.queue_qsize(name=channels[0])
+                except KeyError:
+                    return not await observer.who_has()
+                return False
+
+            await eventually(forgotten)
     finally:
         gc.enable()
 
