@@ -31,13 +31,11 @@ from engine.runtime.compatibility import version
 from engine.vgg.vgg19 import VGG19
 from engine.worker import PLUGIN, WorkerInfo, WorkerSettings, resource_of, resources
 from tests.engine import machines
+from tests.engine.executor.conftest import CONTENT, STYLE
 from tests.engine.following import ended, eventually, first
-from tests.engine.images import corpus
 from tests.forks import started
 from tests.ports import free_port
 
-CONTENT = corpus.saved(corpus.scene(), "PNG")
-STYLE = corpus.saved(corpus.stripes(), "PNG")
 SETTINGS = WorkerSettings()
 
 

@@ -1,0 +1,75 @@
+"""An executor with an embedded worker, which takes seconds to start: the tests of a module share it."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from engine.blobs import Blobs
+from engine.executor.executor import Executor, Painting
+from engine.images.limits import Limits
+from engine.recipe import Recipe
+from engine.worker import WorkerSettings
+from tests.engine.following import eventually
+from tests.engine.images import corpus
+
+CONTENT = corpus.saved(corpus.scene(), "PNG")
+STYLE = corpus.saved(corpus.stripes(), "PNG")
+CONTENT_NAME, STYLE_NAME = (sha256(data).hexdigest() for data in (CONTENT, STYLE))
+SETTINGS = WorkerSettings(
+    device="cpu", precision="float32", threads=1, memory=2 * 2**30, limits=Limits(pixels=3_000_000)
+)
+ENDLESS = Recipe(size=64, steps=10_000)
+
+
+@pytest.fixture(scope="module")
+def blobs(place: str) -> Blobs:
+    """Where this module's pictures and checkpoints are, the two pictures among them."""
+    blobs = Blobs(place)
+    assert (blobs.put(CONTENT), blobs.put(STYLE)) == (CONTENT_NAME, STYLE_NAME)
+    return blobs
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def embedded(blobs: Blobs) -> AsyncIterator[Executor]:
+    """An executor with a worker of its own."""
+    async with Executor.open(replace(SETTINGS, blobs=blobs.url)) as executor:
+        yield executor
+
+
+BEGUN: list[Painting] = []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def free() -> AsyncIterator[None]:
+    """A test that fails leaves nothing behind that the next one would wait for."""
+    yield
+    while BEGUN:
+        await BEGUN.pop().cancel()
+
+
+def begin(
+    executor: Executor,
+    recipe: Recipe = ENDLESS,
+    content: str = CONTENT_NAME,
+    styles: Sequence[str] = (STYLE_NAME,),
+    **options: Any,
+) -> Painting:
+    BEGUN.append(executor.submit(recipe, content, styles, **options))
+    return BEGUN[-1]
+
+
+async def process(executor: Executor) -> int:
+    """The one worker's process; after a death, the next one's as soon as it is there."""
+    found: list[int] = []
+
+    async def there() -> bool:
+        found[:] = [each.process for each in await executor.workers()]
+        return bool(found)
+
+    await eventually(there)
+    (one,) = found
+    return one

@@ -1,0 +1,333 @@
+"""One painting with a real worker: how it fails, is cancelled, pauses, and goes on after a death."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from distributed import Queue
+
+from engine import worker as worker_module
+from engine.blobs import Blobs
+from engine.errors import (
+    AtelierError,
+    BlobLost,
+    NotAPicture,
+    PaintingCancelled,
+    PaintingPaused,
+    StorageFailed,
+    WorkerLost,
+)
+from engine.executor import executor as executor_module
+from engine.executor import remote_painting
+from engine.executor.executor import Executor
+from engine.images.codec import decode
+from engine.painting.loop import paint
+from engine.progress import Progress, Result
+from engine.recipe import Recipe
+from engine.vgg.vgg19 import VGG19
+from engine.worker import Order
+from tests.engine.executor.conftest import CONTENT, CONTENT_NAME, ENDLESS, SETTINGS, STYLE, STYLE_NAME, begin, process
+from tests.engine.following import ended, eventually, first
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("free")]
+
+
+# --- What goes wrong in a painting ---
+
+
+async def test_what_the_painting_raises_arrives_as_it_was(embedded: Executor, blobs: Blobs) -> None:
+    painting = begin(embedded, ENDLESS, CONTENT_NAME, [blobs.put(b"no picture")])
+    assert [event async for event in painting] == []
+    with pytest.raises(NotAPicture):
+        await painting.result()
+
+
+async def test_a_painting_too_large_for_the_memory_is_smaller_and_its_worker_paints_on(embedded: Executor) -> None:
+    before = await process(embedded)
+    result = await begin(embedded, Recipe(size=2048, steps=1)).result()
+    assert 64 < result.recipe.size == result.width < 2048
+    assert result.steps == 1
+    assert (await begin(embedded, Recipe(size=64, steps=2)).result()).steps == 2
+    assert await process(embedded) == before
+
+
+# --- Cancelling ---
+
+
+async def test_a_cancelled_painting_frees_its_worker_for_the_next(embedded: Executor) -> None:
+    before = await process(embedded)
+    painting = begin(embedded)
+    await first(painting)
+    await painting.cancel()
+    started = asyncio.get_running_loop().time()
+    following = begin(embedded)
+    event = await first(following)
+    print(f"free {asyncio.get_running_loop().time() - started:.2f} s after the cancel")  # noqa: T201
+    assert event.step == 1
+    await following.cancel()
+    assert await process(embedded) == before
+
+
+async def test_a_cancelled_painting_says_so_and_can_be_cancelled_again(embedded: Executor) -> None:
+    painting = begin(embedded)
+    await first(painting)
+    await painting.cancel()
+    for _ in range(2):
+        with pytest.raises(PaintingCancelled):
+            await painting.result()
+        await painting.cancel()
+    async for _ in painting:  # whatever was told before; the end comes
+        pass
+
+
+async def test_a_painting_that_waits_can_be_cancelled(embedded: Executor) -> None:
+    running = begin(embedded)
+    await first(running)
+    waiting = begin(embedded)
+    await waiting.cancel()
+    with pytest.raises(PaintingCancelled):
+        await waiting.result()
+    assert (await first(running)).step > 1
+    await running.cancel()
+
+
+async def test_cancelling_after_the_end_changes_nothing(embedded: Executor) -> None:
+    painting = begin(embedded, Recipe(size=64, steps=1))
+    result = await painting.result()
+    await painting.cancel()
+    assert await painting.result() == result
+
+
+async def test_who_waits_for_the_result_can_give_up_without_ending_the_painting(embedded: Executor) -> None:
+    painting = begin(embedded)
+    waiter = asyncio.ensure_future(painting.result())
+    await first(painting)
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    assert (await first(painting)).step > 1
+    await painting.cancel()
+
+
+# --- Pausing ---
+
+
+async def test_a_paused_painting_tells_a_checkpoint_of_its_last_step_and_goes_on_from_it(
+    embedded: Executor, network: VGG19
+) -> None:
+    recipe = Recipe(size=64, steps=40)
+    painting = begin(embedded, recipe)
+    await first(painting)
+    pausing = asyncio.create_task(painting.pause())
+    events = [event async for event in painting]
+    await pausing
+    with pytest.raises(PaintingPaused):
+        await painting.result()
+    last = events[-1]
+    assert last.checkpoint is not None
+    rest = begin(embedded, recipe, resume=last.checkpoint)
+    assert (await first(rest)).step == last.step + 1
+    here = paint(decode(CONTENT), [decode(STYLE)], recipe, network)
+    assert (await rest.result()).picture == ended(here).picture
+
+
+async def test_a_painting_that_waits_pauses_at_once_and_leaves_the_one_that_runs(embedded: Executor) -> None:
+    running = begin(embedded)
+    await first(running)
+    waiting = begin(embedded)
+    await waiting.pause()
+    with pytest.raises(PaintingPaused):
+        await waiting.result()
+    assert [event async for event in waiting] == []
+    assert (await first(running)).step > 1
+    await running.cancel()
+
+
+async def test_pausing_after_the_end_changes_nothing(embedded: Executor) -> None:
+    painting = begin(embedded, Recipe(size=64, steps=1))
+    result = await painting.result()
+    await painting.pause()
+    assert await painting.result() == result
+
+
+async def test_a_step_that_takes_too_long_is_not_waited_for(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_painting, "PATIENCE", 0.01)
+    painting = begin(embedded, Recipe(size=1024, steps=2))
+
+    async def at_work() -> bool:
+        return any(each.painting for each in await embedded.workers())
+
+    await eventually(at_work)
+    await painting.pause()
+    with pytest.raises(PaintingPaused):
+        await painting.result()
+
+
+# --- Bytes that are not there ---
+
+
+async def test_a_lost_picture_ends_the_painting(embedded: Executor) -> None:
+    with pytest.raises(BlobLost) as lost:
+        await begin(embedded, ENDLESS, CONTENT_NAME, ["0" * 64]).result()
+    assert lost.value.name == "0" * 64
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_a_lost_or_damaged_checkpoint_begins_the_painting_anew(
+    embedded: Executor, blobs: Blobs, damaged: bool
+) -> None:
+    name = blobs.put(b"no checkpoint") if damaged else "0" * 64
+    painting = begin(embedded, Recipe(size=64, steps=3), resume=name)
+    assert (await first(painting)).step == 1
+    assert (await painting.result()).steps == 3
+
+
+async def test_pictures_that_can_not_be_reached_are_tried_for_again_before_the_painting_ends(
+    embedded: Executor, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_painting, "ATTEMPTS", 2)
+    monkeypatch.setattr(remote_painting, "BREATH", 0.1)
+    folder = Path(blobs.url) / "ab" / ("ab" * 32)
+    folder.mkdir(parents=True)  # a folder in the place of a file
+    with pytest.raises(StorageFailed):
+        await begin(embedded, ENDLESS, "ab" * 32, [STYLE_NAME]).result()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A place with room for the pictures and little more."""
+    mount, unmount = shutil.which("mount"), shutil.which("umount")
+    small = ("-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path)
+    if not mount or not unmount or subprocess.run([mount, *small], check=False).returncode:
+        pytest.skip("needs to mount a file system")
+    try:
+        yield tmp_path
+    finally:
+        subprocess.run([unmount, tmp_path], check=True)
+
+
+async def test_a_full_disk_costs_checkpoints_but_not_the_painting(
+    monkeypatch: pytest.MonkeyPatch, tiny_disk: Path
+) -> None:
+    monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
+    blobs = Blobs(str(tiny_disk))
+    blobs.put(CONTENT), blobs.put(STYLE)
+    with contextlib.suppress(OSError), (tiny_disk / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(4096))
+    async with Executor.open(replace(SETTINGS, blobs=blobs.url)) as executor:
+        painting = begin(executor, Recipe(size=64, steps=20))
+        events = [event async for event in painting]
+        assert (await painting.result()).steps == 20
+    assert {event.checkpoint for event in events} == {None}
+
+
+# --- Workers that die ---
+
+
+async def test_a_painting_goes_on_from_its_checkpoint_when_its_worker_is_killed(
+    embedded: Executor, network: VGG19, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each progress brings a checkpoint here, so not one step is done again, and the picture is the same."""
+    monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
+    recipe = Recipe(size=64, steps=60)
+    painting = begin(embedded, recipe)
+    steps = [(await first(painting, lambda event: event.checkpoint and event.step > 10)).step]
+    before = await process(embedded)
+    os.kill(before, signal.SIGKILL)
+    steps += [event.step async for event in painting]
+    result = await painting.result()
+    assert all(one < other for one, other in pairwise(steps))
+    assert steps[-1] == 60
+    assert await process(embedded) != before
+    here = paint(decode(CONTENT), [decode(STYLE)], recipe, network)
+    assert result.picture == ended(here).picture
+
+
+async def test_a_painting_goes_on_from_a_checkpoint_that_outlived_the_bot(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
+    recipe = Recipe(size=64, steps=30)
+    painting = begin(embedded, recipe)
+    event = await first(painting, lambda event: event.checkpoint)
+    await painting.cancel()
+    rest = begin(embedded, recipe, resume=event.checkpoint)
+    steps = [event.step async for event in rest]
+    assert steps[0] == event.step + 1
+    assert (await rest.result()).steps == 30
+
+
+async def test_a_painting_under_which_workers_die_again_and_again_is_given_up(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_painting, "ATTEMPTS", 2)
+    painting = begin(embedded)
+    for _ in range(2):
+        await first(painting, lambda event: event.step == 1)  # no checkpoint yet, so each begins anew
+        os.kill(await process(embedded), signal.SIGKILL)
+    with pytest.raises(WorkerLost) as lost:
+        await painting.result()
+    assert lost.value.times == 2
+    assert (await begin(embedded, Recipe(size=64, steps=1)).result()).steps == 1
+
+
+async def test_deaths_count_in_a_row_and_a_checkpoint_begins_anew(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_painting, "ATTEMPTS", 2)
+    monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
+    painting = begin(embedded)
+    for step in (1, 40):  # far apart, so that what was told before a death is none of the next ones
+        await first(painting, lambda event, step=step: event.checkpoint and event.step > step)  # type: ignore[misc]
+        os.kill(await process(embedded), signal.SIGKILL)
+    assert (await first(painting, lambda event: event.step > 80)).checkpoint
+    await painting.cancel()
+
+
+def senseless(channel: str, order: Order, told: object, given: object) -> object:
+    """A worker of somebody hostile."""
+    queue = Queue(channel)
+    queue.put(told)
+    queue.close()
+    return given
+
+
+GOOD = Progress(1, 10, 64, 1.0, 0.5, 0.5, 0.1, 0.9)
+RESULT = Result(b"picture", "png", 4, 3, Recipe(), 5, 1.5, "finished")
+
+
+@pytest.mark.parametrize(
+    ("told", "given"),
+    [
+        ({"step": "many"}, None),
+        ([], None),
+        (asdict(replace(GOOD, remaining=float("nan"))), RESULT),
+        (asdict(replace(GOOD, device="\x1b[2J")), RESULT),
+        (asdict(replace(GOOD, scale=-1)), RESULT),
+        (asdict(GOOD), 5),
+        (asdict(GOOD), None),
+        (asdict(GOOD), AtelierError("any text")),
+        (asdict(GOOD), replace(RESULT, format="exe")),  # type: ignore[arg-type]
+        (asdict(GOOD), replace(RESULT, recipe=RESULT)),  # type: ignore[arg-type]
+    ],
+    ids=repr,
+)
+async def test_what_makes_no_sense_of_a_worker_is_no_picture(
+    embedded: Executor, monkeypatch: pytest.MonkeyPatch, told: object, given: object
+) -> None:
+    monkeypatch.setattr(remote_painting, "ATTEMPTS", 2)
+    monkeypatch.setattr(worker_module, "paint_picture", partial(senseless, told=told, given=given))
+    with pytest.raises(WorkerLost):
+        await begin(embedded).result()
