@@ -94,8 +94,8 @@ def configure(level: str, form: Form, *secrets: str) -> None:
     root.setLevel(level)
     for noisy in ("alembic", "distributed", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    for told_by_us in ("distributed.client", "distributed.core"):  # tracebacks whenever a scheduler goes away
-        logging.getLogger(told_by_us).setLevel(logging.CRITICAL)
+    for reported_by_us in ("distributed.client", "distributed.core"):  # tracebacks whenever a scheduler goes away
+        logging.getLogger(reported_by_us).setLevel(logging.CRITICAL)
     sys.excepthook = _log_end
     threading.excepthook = _log_end_of_thread
     warnings.showwarning = _log_warning
@@ -115,7 +115,7 @@ def _log_end_of_thread(end: threading.ExceptHookArgs) -> None:
 
 
 def _log_warning(message: Warning | str, category: type[Warning], *_place: object, **_file: object) -> None:
-    """Libraries warn in words from outside, too: of a scheduler's, for one."""
+    """Log a warning: its text may come from outside, such as from a scheduler."""
     logging.getLogger("py.warnings").warning("%s: %s", category.__name__, message)
 
 

@@ -167,7 +167,7 @@ def observe_step(progress: Progress) -> None:
 
 
 def _device_label(name: str) -> str:
-    """The device's name, of the first few that workers tell: each label is kept, and scraped, for ever."""
+    """The name of a device among the first :data:`_MOST_DEVICES`, else ``other``: each label is kept for ever."""
     if name and len(_devices) < _MOST_DEVICES:
         _devices.add(name)
     return name if name in _devices else "other" if name else "unknown"

@@ -40,7 +40,7 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]
     (re.compile(r"[MNO][\w-]{22,27}\.[\w-]{6,7}\.[\w-]{27,}"), "…"),
     (re.compile(r"(?i)((?:Bot|Bearer|Basic) )[\w.~+/-]{20,}=*"), r"\1…"),
     # Passwords in the addresses of databases and object stores; what follows a host's name is its port. A match without
-    # an @ changes nothing, but nothing of it is read again.
+    # an @ changes nothing, but is not read again.
     (re.compile(rf"(://[^\s:/?#@'\"\\]*:)(?!{_PORT})((?:[^@\s\"\\]|\\[^\s])++)(@?)"), _without_password),
     # Fernet's keys, and what they have encrypted.
     (re.compile(r"[\w-]{43}(?:=|%3D)(?![\w=-])"), "…"),

@@ -22,7 +22,7 @@ from engine import private
 from engine.errors import AtelierError, BlobLost, StorageFailed, StorageFull, StorageUnavailable, StorageUnsafe
 
 PART = ".part"
-"""How the name of a file ends that is still being written, or whose writer died."""
+"""The suffix of a file that is being written, or whose writer died."""
 _NAME = re.compile(rf"[0-9a-f]{{64}}(\.[0-9a-f]{{8}}{re.escape(PART)})?")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DETAIL = 500
@@ -41,10 +41,10 @@ class Blob:
 
 @contextlib.contextmanager
 def reaching() -> Iterator[None]:
-    """Raise whatever goes wrong with a store as an error of ours.
+    """Raise each error of a store as one of ours.
 
     The libraries behind fsspec share no base class: there are ``OSError``, aiohttp's and botocore's ``ClientError``,
-    ``TimeoutError`` and more. Whatever it is, it may pass.
+    ``TimeoutError`` and more. Each may be temporary.
 
     Raises:
         StorageFull: there is no room.
@@ -89,7 +89,7 @@ class Blobs:
         Raises:
             StorageUnsafe: see :func:`one_place`.
             StorageUnavailable: fsspec does not know the scheme, needs a package for it, or can't make sense of the URL.
-            StorageFailed: the place is asked already when it is opened (``ftp://``), and does not answer.
+            StorageFailed: opening the place connects to it (``ftp://``), and it does not answer.
         """
         self.url = one_place(url)
         with reaching():
@@ -106,7 +106,7 @@ class Blobs:
     @property
     def folder(self) -> Path | None:
         """Where the bytes lie on this machine; None where they lie elsewhere."""
-        # What derives from it may do more than the operating system does.
+        # A subclass may do more than call the operating system.
         return Path(self._root) if type(self._files) is LocalFileSystem else None
 
     def make_private(self) -> None:
@@ -120,7 +120,7 @@ class Blobs:
                 private.close(folder)
 
     def put(self, data: bytes) -> str:
-        """Keep ``data`` durably, whole or not at all; its name. What is there already becomes young again.
+        """Keep ``data`` durably, whole or not at all; its name. Bytes that are there already get a new date.
 
         Raises:
             StorageFull: there is no room.
@@ -130,7 +130,7 @@ class Blobs:
             if self.folder:
                 _write_durably(Path(self._path(name)), data)
             elif self._files.async_impl or not self._touched(name):
-                # Object stores show an object once it is whole; what has folders may show half of it to who reads now.
+                # An object store shows whole objects alone. Others may show a reader half of a file.
                 self._write(self._path(name), data)
         return name
 
@@ -193,7 +193,7 @@ class Blobs:
                     self._files.rm_file(path)
 
     def _touched(self, name: str) -> bool:
-        """Whether the bytes are there already, and now as young as if they were put."""
+        """Whether the bytes are there already; if so, their date is new."""
         try:
             self.get(name)
             self._files.touch(self._path(name), truncate=False)
@@ -224,13 +224,13 @@ class Blobs:
                 yield Blob(name, int(info["size"]), _aware(self._files.modified(path)))
 
     def _path(self, name: str) -> str:
-        if not _NAME.fullmatch(name):  # names come from workers, too: none leads out of here
+        if not _NAME.fullmatch(name):  # names come from workers, too: none may lead out of the root
             raise BlobLost(name)
         return f"{self._root}/{name[:2]}/{name}"
 
 
 def _aware(moment: datetime) -> datetime:
-    """Some file systems tell no time zone; what matters is how far dates are apart."""
+    """Some file systems give no time zone. Only differences of dates matter here."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

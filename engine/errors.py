@@ -7,7 +7,7 @@ worker process to the bot: each passes its fields, in order, to ``Exception.__in
 """
 
 import errno
-from typing import Literal
+from typing import Final, Literal
 
 
 class AtelierError(Exception):
@@ -23,7 +23,7 @@ class PictureError(AtelierError):
 
 
 class NotAPicture(PictureError):
-    """The first bytes belong to none of the accepted formats. ``kind`` is what they do belong to, if that is known."""
+    """The first bytes are of no accepted format. ``kind`` names the format that they are of, if it is known."""
 
     def __init__(self, kind: str = "") -> None:
         super().__init__(kind)
@@ -132,7 +132,7 @@ class StorageFailed(AtelierError):
 
 
 class StorageUnsafe(OperatorError):
-    """The place of kept bytes is none that may be opened; the message says what to do."""
+    """The place of kept bytes may not be opened; the message says what to do."""
 
 
 class StorageUnavailable(OperatorError):
@@ -168,14 +168,14 @@ class MachineTooSmall(OperatorError):
     """The machine, or a limit that was set for the process, has too little of something; the message says of what."""
 
 
-ENOUGH_FILES = 64
-"""That a bot with an embedded worker has open."""
-ENOUGH_MEMORY = 4_000_000 * 1024
-"""Bytes of address space for an embedded worker."""
+ENOUGH_FILES: Final = 64
+"""How many files a bot with an embedded worker opens."""
+ENOUGH_MEMORY: Final = 4_000_000 * 1024
+"""Bytes of address space that an embedded worker needs."""
 
 
 def ours(error: BaseException) -> AtelierError | None:
-    """The error of ours that caused ``error``, or that names the shortage which did; None where neither is so."""
+    """The error of ours that caused ``error``, or one for the shortage that did; None for any other cause."""
     chain = [error]
     while (cause := chain[-1].__cause__) is not None:
         chain.append(cause)
@@ -190,13 +190,13 @@ def _shortage(error: BaseException) -> MachineTooSmall | None:
 
     number = error.errno if isinstance(error, OSError) else None
     memory, _ = resource.getrlimit(resource.RLIMIT_AS)
-    # Dask keeps it to itself why a process failed to start, and one that has too little memory may not say it.
+    # Dask does not report why a process failed to start. The process itself may lack the memory to report it.
     no_process = "failed to start" in str(error)
     no_thread = number == errno.EAGAIN or "can't start new thread" in str(error)
     if (
         isinstance(error, MemoryError)
         or number == errno.ENOMEM
-        # What the loader and torch say of it, which raise errors of other kinds.
+        # The texts of the loader and of torch, which raise errors of other kinds.
         or any(words in str(error) for words in ("failed to map segment", "allocate memory"))
         or (no_thread and memory != resource.RLIM_INFINITY)  # a thread needs room for its stack
         or (no_process and memory != resource.RLIM_INFINITY and memory < ENOUGH_MEMORY)

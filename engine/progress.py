@@ -12,11 +12,11 @@ from engine.recipe import Recipe
 
 def _printable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("this moves a terminal's cursor, or colours what it shows")
+        raise ValueError("a text with characters that can not be printed")
     return text
 
 
-# What another machine tells is validated where it arrives.
+# The receiver validates these: another machine may send anything.
 Name = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -45,7 +45,7 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
         case PictureTransparent():
             return "The picture is completely transparent. Send one that shows something."
         case PictureDamaged():
-            return "The file is damaged. Send it again, or open it, save it anew, and send that."
+            return "The file is damaged. Send it again, or open it, save it again, and send that."
         case PaintingCancelled():
             return "Cancelled."
         case PaintingPaused():

@@ -137,7 +137,7 @@ class Studio(WorkerPlugin):
             await asyncio.to_thread(self._prepare)
         except Exception as error:
             if known := ours(error):
-                # Whoever started the worker says it in a sentence; Dask would print three tracebacks.
+                # The parent process reports it in a sentence; Dask would log three tracebacks.
                 for name in ("distributed.worker", "distributed.nanny"):
                     logging.getLogger(name).setLevel(logging.CRITICAL)
                 raise known from None
@@ -259,7 +259,7 @@ def check_picture(data: bytes) -> AtelierError | None:
 class Order:
     """All that a worker needs to know of a painting; pictures and checkpoint by the names of their blobs.
 
-    Where those are is the worker's own setting: whoever may order a painting may not have a worker open a place.
+    The worker's own settings say where those are: nobody who orders a painting can have a worker open another place.
     """
 
     version: str
@@ -344,13 +344,13 @@ def _tell(queue: Queue, what: object) -> None:
 
 
 def _checkpoint(blobs: Blobs, name: str | None) -> bytes | None:
-    """None where it is lost: then the painting begins anew."""
+    """None where it is lost: then the painting starts over."""
     if name is None:
         return None
     try:
         return blobs.get(name)
     except BlobLost:
-        log.warning("the checkpoint %s is lost, the painting begins anew", name)
+        log.warning("the checkpoint %s is lost, the painting starts over", name)
         return None
 
 

@@ -61,9 +61,9 @@ SCHEDULER_MESSAGES: Final = frozenset({
 })  # fmt: skip
 """What the scheduler listens to from those that are connected."""
 
-UNHEARD: Final = frozenset({"subscribe-topic", "unsubscribe-topic", "log-event"})
-"""What Dask's clients and workers send, and the scheduler takes and forgets: a topic carries whatever somebody writes
-to whoever reads it. Dask's client prints the topic ``print``.
+IGNORED: Final = frozenset({"subscribe-topic", "unsubscribe-topic", "log-event"})
+"""What Dask's clients and workers send and the scheduler ignores: topics would carry anybody's text to each subscriber.
+Dask's client prints the topic ``print``.
 """
 
 ANNOTATIONS: Final = frozenset({"workers", "resources", "priority"})
@@ -76,15 +76,15 @@ connected to may also tell it what to compute, to forget, and to leave.
 
 
 FORGETTING: Final = {
-    # Of messages to others, too: a thousand with a picture each.
+    # A log of messages, too: a thousand, with a picture each.
     "distributed.admin.low-level-log-length": 1,
     "distributed.admin.log-length": 1,
     "distributed.diagnostics.computations.max-history": 1,
     "distributed.diagnostics.erred-tasks.max-history": 1,
-    # It looks at what is called a hundred times a second.
+    # It samples the call stack a hundred times a second.
     "distributed.worker.profile.enabled": False,
 }
-"""Dask's settings for what it keeps of messages, log lines, tasks and calls for developers: next to nothing."""
+"""Dask's settings that make it keep next to no messages, log lines, tasks and profiles."""
 
 
 class QuietScheduler(Scheduler):
@@ -93,7 +93,7 @@ class QuietScheduler(Scheduler):
     def __init__(self, *, dashboard: bool = False, **options: Any) -> None:
         self._answers_http = dashboard
         super().__init__(
-            # Dask would begin a painting anew; the executor goes on from its last checkpoint.
+            # Dask would start a painting over; the executor resumes it from its last checkpoint.
             allowed_failures=0,
             # Not among them: spans, of which one is kept for each task, and stealing, which no painting allows.
             extensions={"amm": ActiveMemoryManagerExtension, "queues": QueueExtension},
@@ -103,14 +103,14 @@ class QuietScheduler(Scheduler):
         _take_off_path(self)
 
     def start_http_server(self, *arguments: Any, **options: Any) -> None:
-        """Called by Dask whether there is a dashboard or not. Whoever is on this machine could ask."""
+        """Called by Dask with or without a dashboard. Every user of this machine could connect."""
         if self._answers_http:
             super().start_http_server(*arguments, **options)  # type: ignore[no-untyped-call]
 
     def heartbeat_worker(self, *, extensions: object = None, **options: Any) -> dict[str, Any]:
-        """Take a worker's sign of life; what it tells about spans is left out.
+        """Take a worker's heartbeat, without its report of spans.
 
-        It is also the time to forget the names of tasks: Dask remembers a hundred thousand, 600 bytes each.
+        It is also the time to clear Dask's cache of task names: a hundred thousand, 600 bytes each.
         """
         key_split.cache_clear()
         answer: dict[str, Any] = super().heartbeat_worker(**options)
@@ -118,8 +118,8 @@ class QuietScheduler(Scheduler):
 
 
 class PaintingScheduler(QuietScheduler):
-    """What others may ask of it is above. :func:`engine.cluster.safe_pickle.restrict` must have been called in its
-    process.
+    """A scheduler that takes the operations and messages above alone. :func:`engine.cluster.safe_pickle.restrict` must
+    have been called in its process.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -127,7 +127,7 @@ class PaintingScheduler(QuietScheduler):
         _block(self, SCHEDULER_OPERATIONS)
         for name in self.stream_handlers.keys() - SCHEDULER_MESSAGES:
             del self.stream_handlers[name]
-        self.stream_handlers |= dict.fromkeys(UNHEARD, _unheard)
+        self.stream_handlers |= dict.fromkeys(IGNORED, _ignore)
 
     async def update_graph(  # type: ignore[override]
         self,
@@ -138,7 +138,7 @@ class PaintingScheduler(QuietScheduler):
         annotations: dict[str, Any] | None = None,
         **_others: Any,
     ) -> None:
-        """Take tasks of a bot. Dask's client sends more: its code, for the dashboard, and which tasks are actors."""
+        """Take a bot's tasks, without what else Dask's client sends: its code, for the dashboard, and its actors."""
         await super().update_graph(
             client=client,
             expr_ser=expr_ser,
@@ -152,7 +152,7 @@ class PaintingScheduler(QuietScheduler):
     def _apply_annotations(
         self, tasks: Any, annotations_by_type: Any, global_annotations: dict[str, Any] | None = None
     ) -> set[Key]:
-        """Dask calls an annotation that can be called.
+        """Check annotations: Dask calls those that it can.
 
         Raises:
             Refused: one of them is not what a bot sends.
@@ -203,8 +203,8 @@ class QuietWorker(Worker):
 
 
 class PaintingWorker(QuietWorker):
-    """What others may ask of it is above. :func:`engine.cluster.safe_pickle.restrict` must have been called in its
-    process.
+    """A worker that takes the operations above alone. :func:`engine.cluster.safe_pickle.restrict` must have been called
+    in its process.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -249,7 +249,7 @@ def _is_plain(value: object) -> bool:
             return value is None or type(value) in {bool, int, float, str}
 
 
-def _unheard(**_message: Any) -> None:
+def _ignore(**_message: Any) -> None:
     """Take a message and do nothing."""
 
 

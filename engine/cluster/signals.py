@@ -74,10 +74,10 @@ def reap_as_process_1() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, waited)
         return
     while True:
-        told = signal.sigwaitinfo(waited)
-        # What a terminal sends, by the kernel, the child gets as well.
-        if told.si_signo != signal.SIGCHLD and told.si_code <= 0:
-            os.kill(child, told.si_signo)
+        received = signal.sigwaitinfo(waited)
+        # The kernel sends a terminal's signals to the child as well.
+        if received.si_signo != signal.SIGCHLD and received.si_code <= 0:
+            os.kill(child, received.si_signo)
         while (waited_for := os.waitpid(-1, os.WNOHANG))[0]:
             ended, status = waited_for
             if ended == child:

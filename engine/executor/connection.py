@@ -1,4 +1,4 @@
-"""The connection to a Dask scheduler, made anew whenever it is lost, and the workers behind it as last seen."""
+"""The connection to a Dask scheduler, which reconnects when it is lost, and the workers that it last saw."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ _INFO: Final = TypeAdapter(WorkerInfo)
 
 
 class _Client(Client):
-    """Dask's, but for what whoever joins could write to this process's terminal, and for what can't be read."""
+    """Dask's, but no other client or worker can print in this process, and a message that can't be read closes it."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]
@@ -44,7 +44,7 @@ class _Client(Client):
         try:
             await super()._handle_report()
         except Exception as error:
-            # Dask would hear nothing more and say nothing of it; closed, the connection is made anew.
+            # Dask would stop listening and report nothing. The pool replaces a connection that is closed.
             log.warning("the scheduler sent what can't be read: %s", error)
             await self._close(fast=True)
 
@@ -59,7 +59,7 @@ class Pool:
         self._client: Client | None = None
         self._changed = asyncio.Condition()
         self._told_of: frozenset[str] = frozenset()
-        self._senseless: Set[str] = frozenset()
+        self._invalid: Set[str] = frozenset()
         self.id = ""
         """Of the scheduler that was last connected to; another one at the same address has another."""
         self.workers: Mapping[str, WorkerInfo] = {}
@@ -176,8 +176,8 @@ class Pool:
         if not new and identity["id"] != self.id:
             raise ConnectionError("it was started anew")
         there = {address: each for address, each in identity["workers"].items() if PLUGIN in each["metrics"]}
-        told = self._believed({address: each["metrics"][PLUGIN] for address, each in there.items()})
-        # A worker that was started anew may be of another version than the one it was started as.
+        told = self._validated({address: each["metrics"][PLUGIN] for address, each in there.items()})
+        # A worker that restarts after an update keeps the resource of the version before.
         infos = {
             address: info
             for address, info in told.items()
@@ -191,17 +191,17 @@ class Pool:
             self._changed.notify_all()
         self._tell_of_others()
 
-    def _believed(self, told: Mapping[str, object]) -> Mapping[str, WorkerInfo]:
-        """What workers tell of themselves, by address, of those that tell sense; one of a later release tells more."""
-        believed = {}
+    def _validated(self, told: Mapping[str, object]) -> Mapping[str, WorkerInfo]:
+        """The valid reports among ``told``, by address. One of a later release may have more fields."""
+        valid = {}
         for address, each in told.items():
             try:
-                believed[address] = _INFO.validate_python(each)
+                valid[address] = _INFO.validate_python(each)
             except ValidationError as error:
-                if address not in self._senseless:
-                    log.warning("a worker at %s doesn't count, for what it tells of itself: %s", address, error)
-        self._senseless = told.keys() - believed.keys()
-        return believed
+                if address not in self._invalid:
+                    log.warning("ignoring the worker at %s, which reports invalid data: %s", address, error)
+        self._invalid = told.keys() - valid.keys()
+        return valid
 
     def _tell_of_others(self) -> None:
         others = frozenset() if self.workers else self.other_versions

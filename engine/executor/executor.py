@@ -27,7 +27,7 @@ from engine.cluster.signals import interrupts_blocked
 from engine.errors import NoWorkers, VersionMismatch, WorkerLost, ours
 from engine.executor.connection import Pool
 from engine.executor.placement import Board
-from engine.executor.remote_painting import End, Painting, absent, answer, believed_error, forget
+from engine.executor.remote_painting import End, Painting, absent, answer, forget, validated_error
 from engine.presets import EFFORTS, Tier, tier
 from engine.recipe import Recipe
 from engine.runtime.compatibility import version
@@ -40,13 +40,13 @@ CHECKPOINT_EVERY: Final = 10.0
 CHECKS: Final = 2
 """How many workers may die while they look at one picture."""
 WAIT_FOR_WORKERS: Final = 15.0
-"""Seconds that a look at a picture waits for a worker: longer than an embedded one takes to start anew."""
+"""Seconds that a look at a picture waits for a worker: longer than an embedded one takes to restart."""
 
 _nanny: Final = logging.getLogger("distributed.nanny")
 _DASK: Final = FORGETTING | {
     # Pictures to look at travel with their task on purpose.
     "distributed.admin.large-graph-warning-threshold": "1 GiB",
-    # An embedded worker that died loads torch and VGG19 before it joins again; in 15 s Dask would give it up.
+    # A restarted embedded worker loads torch and VGG19 before it joins. Dask would give it up after 15 s.
     "distributed.deploy.lost-worker-timeout": "5 minutes",
 }
 
@@ -85,7 +85,7 @@ class Executor:
                 security = Security.temporary()
                 scheduler = await stack.enter_async_context(_embedded(settings, security))
             pool = await stack.enter_async_context(Pool.open(scheduler, needed, security))
-            if embedded and pool.other_versions:  # nobody else will come: whatever was submitted would wait for ever
+            if embedded and pool.other_versions:  # no other worker will join: paintings would wait for ever
                 (found,) = pool.other_versions
                 raise VersionMismatch(needed, found)
             executor = cls(needed, pool)
@@ -132,16 +132,11 @@ class Executor:
                 if self._pool.lost(client):
                     continue
                 raise
-            if isinstance(found, Exception):
-                found = believed_error(found)
-            if found is End.DIED or found is End.SENSELESS:
-                dead.add(one)
-            elif isinstance(found, Exception):
-                raise found
-            elif found is None:
+            if found is None:
                 return
-            else:
-                dead.add(one)  # or as good as dead: no worker of ours gives that
+            if isinstance(found, Exception) and isinstance(found := validated_error(found), Exception):
+                raise found
+            dead.add(one)  # or it returned what no worker of ours returns
         raise WorkerLost(len(dead))
 
     def submit(
@@ -155,9 +150,8 @@ class Executor:
     ) -> Painting:
         """Have a worker paint; pictures and the checkpoint to resume are names of blobs.
 
-        See :func:`engine.painting.loop.paint` for the arguments. A checkpoint that is lost or damaged means to begin
-        anew. Checkpoints are told as names of blobs too: whoever keeps the last one removes those before it, nobody
-        else.
+        See :func:`engine.painting.loop.paint` for the arguments. Without a usable checkpoint, the painting starts at
+        its first step. Progress names the blobs of new checkpoints; the caller removes those that it no longer needs.
         """
         order = Order(self._version, recipe, content, tuple(styles), resume, max_bytes, CHECKPOINT_EVERY)
         painting = Painting(order, self._pool, self._board)
@@ -191,7 +185,7 @@ class Executor:
 
 
 class _Process(AsyncProcess):
-    """Dask's process of a worker, but Ctrl-C in a terminal is for the bot alone."""
+    """Dask's process of a worker, with SIGINT blocked: Ctrl-C in a terminal is for the bot alone."""
 
     def _start_threads(self) -> None:
         with interrupts_blocked():
@@ -217,7 +211,7 @@ async def _embedded(settings: WorkerSettings, security: Security) -> AsyncIterat
         )
         stack.push_async_exit(cluster)
         level = _nanny.level
-        _nanny.setLevel(logging.CRITICAL)  # what it tells with a traceback is raised as well
+        _nanny.setLevel(logging.CRITICAL)  # what it logs with a traceback is raised as well
         try:
             await cluster
         except RuntimeError as error:
@@ -231,7 +225,7 @@ async def _embedded(settings: WorkerSettings, security: Security) -> AsyncIterat
 
 
 async def _end(nanny: Nanny) -> None:
-    """End a worker that may still start: by itself a nanny waits until it has."""
+    """End a worker that may still be starting: a nanny alone would wait until it has started."""
     if nanny.process is not None and nanny.process.process is not None:
         await nanny.process.process.kill()
     await nanny.close(timeout=0.5)

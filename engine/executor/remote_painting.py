@@ -53,7 +53,7 @@ class End(enum.Enum):
     LEFT = "its worker left"
     LOST = "the scheduler is gone"
     MOVED = "another worker will be done sooner"
-    SENSELESS = "its worker tells no sense"
+    INVALID = "its worker sent invalid data"
 
 
 _LONGEST: Final = 2000
@@ -97,7 +97,7 @@ class Painting:
         Raises:
             PaintingCancelled: :meth:`cancel` was called.
             PaintingPaused: :meth:`pause` was called; it goes on from the last checkpoint that was told, if any.
-            WorkerLost: workers died under it, or told no sense of it, :data:`ATTEMPTS` times in a row.
+            WorkerLost: workers died under it, or sent invalid data, :data:`ATTEMPTS` times in a row.
             BlobLost: one of its pictures is gone.
             StorageFailed: workers can't reach its pictures, :data:`ATTEMPTS` times in a row.
             AtelierError: whatever else the painting itself raised in the worker.
@@ -142,7 +142,7 @@ class Painting:
             match outcome:
                 case Result():
                     return outcome
-                case End.DIED | End.SENSELESS:
+                case End.DIED | End.INVALID:
                     self._died += 1
                     failure = WorkerLost(self._died)
                 case StorageFailed():
@@ -172,9 +172,9 @@ class Painting:
         channel = self._board.put(seat, left)
         self._begun = False
         try:
-            outcome = _believed(await self._follow(client, channel, *incarnation))
+            outcome = _validated(await self._follow(client, channel, *incarnation))
         except ValidationError:
-            outcome = End.SENSELESS
+            outcome = End.INVALID
         except OSError:
             return End.LOST
         except Exception:  # a scheduler that was started anew knows nothing of our channel
@@ -261,42 +261,41 @@ class Painting:
         self._events.put_nowait(progress)
 
 
-def _believed(outcome: object) -> "Result | End | Exception":
-    """What a painting came to, where a worker gave what one comes to."""
+def _validated(outcome: object) -> "Result | End | Exception":
+    """Check what a worker returned for a painting."""
     if isinstance(outcome, Exception):
-        return believed_error(outcome)
+        return validated_error(outcome)
     if isinstance(outcome, End):
         return outcome
     try:
         told = {each.name: getattr(outcome, each.name) for each in fields(Result)}
         return _RESULT.validate_python(told | {"recipe": told["recipe"].model_dump()})
     except (AttributeError, TypeError, ValueError):
-        return End.SENSELESS
+        return End.INVALID
 
 
-def believed_error(error: Exception) -> Exception | End:
-    """Check an error that a worker raised or gave: a member reads what is made of its fields.
+def validated_error(error: Exception) -> Exception | End:
+    """Check an error that a worker raised or returned, since members read text made from its fields.
 
-    An error of ours is made anew of its fields. :attr:`End.SENSELESS` where they have wrong types or absurd values, and
-    for the base classes, whose text would be shown as it is. Other errors are returned as they are: no member reads
-    them.
+    An error of ours is rebuilt from its fields. :attr:`End.INVALID` for fields of wrong types or absurd values, and for
+    base classes, whose text would be shown unchanged. Other errors are returned unchanged: no member reads them.
     """
     if not isinstance(error, AtelierError):
         return error
     kind = type(error)
     if kind in {AtelierError, PictureError}:
-        return End.SENSELESS
+        return End.INVALID
     hints = {name: hint for name, hint in get_type_hints(kind.__init__).items() if name != "return"}
     try:
         told = [TypeAdapter(hint).validate_python(getattr(error, name), strict=True) for name, hint in hints.items()]
     except (AttributeError, ValidationError):
-        return End.SENSELESS
+        return End.INVALID
     if not hints and issubclass(kind, OperatorError):  # members get other words
         told = [str(error)[:_LONGEST]]
     if any(len(each) > _LONGEST if isinstance(each, str) else not 0 <= each <= _LARGEST for each in told):
-        return End.SENSELESS
+        return End.INVALID
     if kind is NotAPicture and told[0] not in KINDS:
-        return End.SENSELESS
+        return End.INVALID
     return kind(*told)
 
 

@@ -17,7 +17,7 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.PictureTooLarge("side", 20_000, 16_384): ("too large", "Scale it down", "16,384 px"),
     errors.PictureTooSmall(20, 31, 32): ("too small", "20 × 31 px", "Send", "at least 32 px"),
     errors.PictureTooNarrow(900, 100, 8): ("too narrow", "Crop", "8 times"),
-    errors.PictureDamaged("PNG: OSError: secret"): ("damaged", "save it anew"),
+    errors.PictureDamaged("PNG: OSError: secret"): ("damaged", "save it again"),
     errors.PictureTruncated(0.4): ("cut off", "missing", "Send the whole file"),
     errors.PictureTransparent(): ("transparent", "Send one"),
     errors.PaintingCancelled(): ("Cancelled",),

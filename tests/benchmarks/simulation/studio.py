@@ -187,15 +187,7 @@ class StandInExecutor:
     async def check(self, picture: bytes) -> None:
         """Every picture is fine."""
 
-    def submit(
-        self,
-        recipe: Recipe,
-        content: str,
-        styles: Sequence[str],
-        *,
-        resume: str | None = None,
-        max_bytes: int | None = None,
-    ) -> StandInPainting:
+    def submit(self, recipe: Recipe, content: str, _styles: Sequence[str], **_options: object) -> StandInPainting:
         """Hand a job to the workers."""
         self._begun += 1
         self._paintings[self._begun] = StandInPainting(self, self._begun, recipe)
