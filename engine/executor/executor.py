@@ -136,7 +136,8 @@ class Executor:
                 return
             if isinstance(found, Exception) and isinstance(found := validated_error(found), Exception):
                 raise found
-            dead.add(one)  # or it returned what no worker of ours returns
+            if found is not End.LOST:
+                dead.add(one)  # or it returned what no worker of ours returns
         raise WorkerLost(len(dead))
 
     def submit(

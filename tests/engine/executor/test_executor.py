@@ -6,6 +6,7 @@ A cluster takes seconds to start, so tests share them; each leaves its workers f
 import asyncio
 import contextlib
 import gc
+import itertools
 import os
 import signal
 import subprocess
@@ -40,7 +41,8 @@ from engine.errors import (
 )
 from engine.executor import connection, remote_painting
 from engine.executor import executor as executor_module
-from engine.executor.executor import Executor
+from engine.executor.executor import CHECKS, Executor
+from engine.executor.remote_painting import End
 from engine.images.codec import decode
 from engine.painting.loop import paint
 from engine.recipe import Recipe
@@ -234,6 +236,20 @@ async def test_a_picture_is_looked_at_again_when_the_connection_goes_meanwhile(
         assert len(closed) == 1
 
 
+async def test_a_lost_scheduler_is_no_death_of_a_worker(
+    scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = itertools.chain([End.LOST] * CHECKS, [None])
+
+    async def answer(*_: Any) -> End | None:
+        return next(lost)
+
+    async with Executor.open(SETTINGS, scheduler) as executor:
+        monkeypatch.setattr(executor_module, "answer", answer)
+        await executor.check(CONTENT)
+    assert list(lost) == []
+
+
 async def test_a_fault_of_ours_in_a_look_is_not_repeated(
     scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,7 +353,8 @@ BOT = """
 import asyncio, sys
 
 from engine.blobs import Blobs
-from engine.executor.executor import Executor
+from engine.executor.executor import CHECKS, Executor
+from engine.executor.remote_painting import End
 from engine.recipe import Recipe
 from engine.worker import WorkerSettings
 
