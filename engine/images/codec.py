@@ -64,11 +64,11 @@ _OPENERS: dict[headers.Format, type[ImageFile.ImageFile]] = {
 _CONTINUOUS = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 """Modes in which the mean of two pixels is a pixel between them. They can be scaled before they are converted."""
 
-_IN_EIGHT_BITS: dict[str, Literal["L", "RGB", "CMYK"]] = {
+_KIND_OF_COLOURS: dict[str, Literal["L", "RGB", "CMYK"]] = {
     **dict.fromkeys(("1", "L", "LA", "I", "I;16", "I;16L", "I;16B", "I;16N"), "L"),
     "CMYK": "CMYK",
 }
-"""The kind of colours of each mode. The other modes are ``RGB``."""
+"""By mode. The other modes are ``RGB``."""
 
 _MOST_CONVERTED = 18_000_000
 """Pixels that are converted before they are scaled, where that gives a better picture. More would take too long."""
@@ -269,11 +269,12 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
     # Pillow turns grey and alpha of 16 bits into RGBA.
     is_grey = still is not None and still.colour == png.GREY_AND_ALPHA
     source = source_of(
-        tags_of(format, data, image.info.get("icc_profile")), "L" if is_grey else _IN_EIGHT_BITS.get(image.mode, "RGB")
+        tags_of(format, data, image.info.get("icc_profile")),
+        "L" if is_grey else _KIND_OF_COLOURS.get(image.mode, "RGB"),
     )
     deep = still if still and still.is_deep else None
     # Scaled in another curve, black and white mix to another grey. In linear light, 8 bits keep few dark greys.
-    first = (
+    convert_first = (
         isinstance(source, ColourSpace)
         and not source.is_srgb
         and (deep is not None or not source.has_srgb_curve)
@@ -281,12 +282,12 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
     )
     # Scaling would mix a transparent colour with its neighbours.
     loaded = image.convert("RGBA") if image.mode == "RGB" and "transparency" in image.info else image
-    if not first and not seen and loaded.mode in _CONTINUOUS and "transparency" not in loaded.info:
+    if not convert_first and not seen and loaded.mode in _CONTINUOUS and "transparency" not in loaded.info:
         if loaded.mode in {"LA", "RGBA"}:
             _check_visible(loaded.getchannel("A"))  # before scaling makes small things invisible
         loaded = _scaled(loaded, size)
     alpha = _alpha_of(loaded)
-    rgb, low = png_pixels.sixteen_bits(loaded, deep) if first and deep else (_eight_bits(loaded), None)
+    rgb, low = png_pixels.sixteen_bits(loaded, deep) if convert_first and deep else (_eight_bits(loaded), None)
     reduced = loaded.size != image.size
     del image, loaded, raster  # their decoder may hold three times as much as the pixels
     if seen:

@@ -1,6 +1,7 @@
 """A sample of what :mod:`tests.engine.images.fuzz` decodes, and that the confinement refuses no sound file."""
 
 import itertools
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -9,7 +10,7 @@ from engine.images.codec import decode
 from engine.images.decoder import Decoder
 from tests.engine.images import bombs
 from tests.engine.images.fuzz import run
-from tests.engine.images.hostile import Input, flips, mutations, sizes, systematic, truncations
+from tests.engine.images.hostile import Input, colours, flips, metadata, mutations, polyglots, sizes, truncations
 from tests.engine.images.test_decoder import outcome
 
 LIGHT = ("PNG, endless EXIF", "JPEG, 64 megapixels", "JPEG, only a header", "JPEG, profile in parts",
@@ -31,10 +32,11 @@ def test_hostile_files_hurt_neither_worker_nor_machine() -> None:
     assert {"decoded", "PictureDamaged", "PictureTooLarge", "NotAPicture", "PictureTooSmall"} <= report.outcomes.keys()
 
 
-@pytest.mark.parametrize("kind", ["broken EXIF", "broken ICC", "absurd colours", "polyglot", "not a picture"])
-def test_the_confined_decoder_makes_the_same_of_a_hostile_file_as_any(kind: str) -> None:
+@pytest.mark.parametrize(("made", "step"), [(metadata, 13), (colours, 4), (polyglots, 7)])
+def test_the_confined_decoder_makes_the_same_of_a_hostile_file_as_any(
+    made: Callable[[], Iterator[Input]], step: int
+) -> None:
     """It can open no file and import no module, which must make no difference."""
-    inputs = [each for each in systematic() if each.kind == kind]
     with Decoder() as decoder:
-        for each in inputs[:: max(1, len(inputs) // 60)]:
+        for each in itertools.islice(made(), 0, None, step):
             assert outcome(partial(decoder.decode, each.data)) == outcome(partial(decode, each.data)), each.name

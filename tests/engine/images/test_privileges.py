@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -132,14 +133,14 @@ CALLS = {
 """What seccomp alone refuses, besides all above."""
 
 
+@dataclass(frozen=True, slots=True)
 class Takeover:
     """Runs attempts in a decoder's fork, each with a file and a folder of its own, and a process to attack."""
 
-    def __init__(self, folder: Path, decoder: Decoder, victim: int, listening: str) -> None:
-        self.folder = folder
-        self.decoder = decoder
-        self.victim = victim
-        self.listening = listening
+    folder: Path
+    decoder: Decoder
+    victim: int
+    listening: str
 
     def outcome(self, code: str) -> str:
         """``done``, the name of the error, or how the process ended."""
