@@ -1,6 +1,7 @@
 """``atelier run``: how its process starts, waits for Discord and ends, at the local Discord."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from bot.jobs.cipher import new_key
 from bot.sandbox import LocalDiscord
@@ -20,6 +23,16 @@ ME = "GET /users/@me"
 def seen_by_others(folder: Path) -> list[Path]:
     """What others have a right on, of it and all below."""
     return [path for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o077]
+
+
+async def worker_of(process: asyncio.subprocess.Process) -> list[psutil.Process]:
+    """All children, once a worker is among them."""
+    while True:
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that ended meanwhile
+            family = psutil.Process(process.pid).children(recursive=True)
+            if any("spawn_main" in " ".join(each.cmdline()) for each in family):
+                return family
+        await asyncio.sleep(0.05)
 
 
 class TestRun:
@@ -72,10 +85,7 @@ class TestRun:
         local.on_request(lambda _: asked.set())
         async with started(tmp_path, "run", **at(local)) as process, asyncio.timeout(60):
             await (local.wait_for_bot(50) if moment == "run" else asked.wait())
-            family: list[psutil.Process] = []
-            while moment == "worker" and not any("spawn_main" in " ".join(each.cmdline()) for each in family):
-                await asyncio.sleep(0.05)
-                family = [each for each in psutil.Process(process.pid).children(True) if each.is_running()]
+            family = await worker_of(process) if moment == "worker" else []
             send(process.pid, number)
             async with asyncio.timeout(9):
                 told = await ended(process)
@@ -128,6 +138,26 @@ class TestRun:
                     assert line
             process.terminate()
             assert await process.wait() == 0
+
+    async def test_a_gateway_that_refuses_for_good_is_told_in_a_sentence(
+        self, tmp_path: Path, local: LocalDiscord, scheduler: str
+    ) -> None:
+        async def refuse(request: web.Request) -> web.WebSocketResponse:
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            await socket.close(code=4011)
+            return socket
+
+        gateway = web.Application()
+        gateway.router.add_get("/", refuse)
+        async with TestServer(gateway) as server:
+            environment = at(local, SCHEDULER=scheduler) | {"DISCORD_GATEWAY_URL": f"ws://127.0.0.1:{server.port}/"}
+            told = await atelier(tmp_path, "run", **environment)
+        assert (told.code, told.out) == (1, "")
+        assert told.error == (
+            "Discord closed the connection for good, with code 4011: the bot is in too many servers for one process; "
+            "set SHARD_ID and SHARD_COUNT."
+        )
 
     @pytest.mark.parametrize("limit", ["ulimit -v 600000", "ulimit -v 2500000", "ulimit -n 20"])
     async def test_a_limit_that_is_too_low_is_told_in_a_sentence(
