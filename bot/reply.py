@@ -43,7 +43,6 @@ SETTLE_WITHIN: Final = 2.0
 """Seconds that the end waits for an edit in flight: cut off, it might still be carried out after the end was shown."""
 REPEATED_AFTER: Final = 1.0
 """Seconds: an answer that took longer may be to a repetition of discord.py's, whose first attempt arrived after all."""
-ALT_TEXT: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +145,7 @@ class DiscordReply:
                 words.caption(ending, self._job.recipe),
                 ending.picture,
                 f"painting-{self._job.id}.{ending.format}",
-                self._job.description[:ALT_TEXT],
+                self._job.description,
             )
         return Parcel(words.explain(ending))
 
@@ -157,7 +156,7 @@ class DiscordReply:
             if shown is not False:
                 self._perhaps_shown = True
                 return "token" if shown else outcome
-        stays = outcome is Refusal.CLOSED and parcel.picture is not None
+        reply_unfinished = outcome is Refusal.CLOSED and parcel.picture is not None
         if outcome is Refusal.CLOSED:
             self._perhaps_sent = True
             self._check_care()
@@ -168,9 +167,9 @@ class DiscordReply:
             self._check_care()
             text = words.sent(parcel.text, self._job, named=False)
             outcome = await self._ways.direct(replace(parcel, text=text))
-        if stays and not isinstance(outcome, Refusal):
+        if reply_unfinished and not isinstance(outcome, Refusal):
             with contextlib.suppress(DeliveryDelayed):
-                await self._ways.edit(Parcel(words.told_elsewhere(outcome)))
+                await self._ways.edit(Parcel(words.delivered_elsewhere(outcome)))
         return outcome
 
     async def _edit_for_good(self, parcel: Parcel) -> Way | Refusal:
@@ -213,7 +212,7 @@ class DiscordReply:
     async def _edit(self, edit: _Edit) -> None:
         preview: Parcel | None = None
         if edit.preview is not None and edit.preview is not self._shown:
-            preview = Parcel(edit.text, edit.preview, "preview.jpg", self._job.description[:ALT_TEXT])
+            preview = Parcel(edit.text, edit.preview, "preview.jpg", self._job.description)
         try:
             async with asyncio.timeout(EDIT_WITHIN):
                 refusal = await self._ways.show(edit.text, preview, cancel_view(self._job.id))

@@ -34,6 +34,8 @@ SMALL: Final = 900_000
 """Bytes that almost every proxy lets pass: the usual limit for a whole request is 1 MiB."""
 LEAST_SIDE: Final = 16
 """Pixels of the longer side below which a picture is not scaled down further."""
+ALT_TEXT: Final = 1024
+"""Characters of a file's description (Discord's limit)."""
 NOBODY: Final = discord.AllowedMentions.none()
 UNKNOWN_MESSAGE: Final = 10008
 TOO_LARGE: Final = 40005
@@ -60,7 +62,7 @@ class Parcel:
     picture: bytes | None = None
     filename: str = ""
     description: str = ""
-    """Alt text, at most 1,024 characters."""
+    """Alt text, sent as far as Discord takes it."""
 
     @property
     def size(self) -> int:
@@ -71,7 +73,7 @@ class Parcel:
         """The picture to send. Each request needs new ones, because it closes them."""
         if self.picture is None:
             return []
-        return [discord.File(io.BytesIO(self.picture), self.filename, description=self.description)]
+        return [discord.File(io.BytesIO(self.picture), self.filename, description=self.description[:ALT_TEXT])]
 
     def shrunk(self, most: int) -> "Parcel | None":
         """The same with a file of at most ``most`` bytes, or the smallest there is; None where none is smaller.

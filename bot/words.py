@@ -159,7 +159,7 @@ def shrunk() -> str:
     return "Sent as a smaller file: the original is too large to send here."
 
 
-def told_elsewhere(way: Way) -> str:
+def delivered_elsewhere(way: Way) -> str:
     """In a reply that can't show the picture, which was sent in another way."""
     return "Finished: I sent it in a direct message." if way == "direct" else "Finished: see my new message below."
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 MENU: Final = "jobs:show"
-ALT_TEXT: Final = 1024
 OPTIONS: Final = 25
 BUTTONS: Final = 20
 """Four rows of five, under the menu."""
@@ -76,7 +75,7 @@ async def _parcel(interaction: "discord.Interaction[Atelier]", job_id: str) -> P
     text = words.titled(job.description)
     if job.painted is not None:
         text = words.caption(job.painted.result(job.recipe, picture), job.recipe)
-    return Parcel(text, picture, f"painting-{job.id}.{kind}", job.description[:ALT_TEXT])
+    return Parcel(text, picture, f"painting-{job.id}.{kind}", job.description)
 
 
 async def _send(interaction: "discord.Interaction[Atelier]", parcel: Parcel) -> discord.InteractionMessage | Refusal:
