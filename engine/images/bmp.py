@@ -148,8 +148,8 @@ def _palette(header: _Header, data: bytes) -> bytes:
 def _masks(header: _Header, data: bytes) -> tuple[int, ...]:
     """The masks of red, green, blue and alpha. Each has adjacent bits, and no two overlap.
 
-    The mask of alpha counts with any compression. The documentation has it for bit fields only, but pictures from a
-    clipboard have it without them. Then the colours have their usual masks, and a mask that overlaps them is ignored.
+    The mask of alpha counts with any compression. The documentation allows it with bit fields only, but pictures from
+    a clipboard have it without. Then the colours have their usual masks, and a mask of alpha that overlaps is ignored.
     """
     masks: tuple[int, ...] = _PLAIN_MASKS[header.bits]
     with_alpha = header.length in _WITH_ALPHA or header.compression == _ALPHABITFIELDS

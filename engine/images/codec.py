@@ -2,8 +2,8 @@
 
 The bytes are untrusted. Their first bytes decide the format (a claimed name or type counts for nothing),
 :mod:`engine.images.headers` finds the size, what is over a limit is refused, and only then does Pillow see the file.
-Its format classes are used directly, because ``Image.open`` would add a bomb check that warns and would take a JPEG's
-index of further pictures (MPO) at its word. Whatever a decoder raises becomes a
+Its format classes are used directly, because ``Image.open`` would add a bomb check that warns, and would trust a JPEG's
+index of further pictures (MPO). Whatever a decoder raises becomes a
 :class:`~engine.errors.PictureError`, except ``MemoryError``, which is about the machine.
 
 A decoder that crashes or hangs takes its process along, so a worker decodes by way of :mod:`engine.images.decoder`,
@@ -242,7 +242,7 @@ class _Quiet:
 
 @contextlib.contextmanager
 def _pillow_quiet() -> Iterator[None]:
-    """Silence Pillow's own warnings, which speak of metadata that we don't use (a broken EXIF block, for one)."""
+    """Silence Pillow's warnings. They are about metadata that is not used, as a broken EXIF block."""
     with _Quiet.lock:
         if _Quiet.inside == 0:
             _Quiet.filters.enter_context(warnings.catch_warnings())
@@ -339,7 +339,7 @@ def _scaled(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
 
 
 def _alpha_of(image: Image.Image) -> Image.Image | None:
-    """The alpha channel in mode ``L``, whichever way the file has it, or None where all of it is opaque."""
+    """The alpha channel in mode ``L``, or None if the whole picture is opaque."""
     if not image.has_transparency_data:
         return None
     if image.mode in {"LA", "RGBA"}:

@@ -18,7 +18,7 @@ _LMS_TO_LAB = (
 )
 
 _LEAST_VARIANCE = 1e-6
-"""Of colours along a direction in Oklab, under which a picture counts as having none along it."""
+"""Variance of colours along a direction in Oklab. A picture with less counts as plain along it."""
 
 
 def _mixed(pixels: Tensor, matrix: Tensor) -> Tensor:
@@ -74,11 +74,11 @@ class Palette:
 def recoloured(image: Tensor, palette: Palette) -> Tensor:
     """Move the colours of an sRGB image of shape (1, 3, height, width) to ``palette``, by a linear map in Oklab.
 
-    Of the maps that do, the one that moves colours least: Pitié and Kokaram, "The linear Monge-Kantorovitch linear
+    Of all such maps, it is the one that moves colours least: Pitié and Kokaram, "The linear Monge-Kantorovitch linear
     colour mapping" (CVMP 2007). Colours outside of sRGB are clipped to it.
     """
     own = Palette.of(image)
-    # Directions in which there is next to nothing count as so little that no noise is blown up.
+    # Clamped, so that noise along a nearly plain direction is not amplified.
     values, vectors = torch.linalg.eigh(own.covariance)
     values = values.clamp(min=_LEAST_VARIANCE)
     root, inverse = (vectors @ torch.diag(each) @ vectors.T for each in (values.sqrt(), values.rsqrt()))

@@ -135,7 +135,7 @@ def _part(box: Box, image: Image.Image) -> Box | None:
 
 
 def _on_ground(image: ImageFile.ImageFile, level: int) -> ImageFile.ImageFile:
-    """Have it decoded over pixels of that level in each channel, 0 or 255."""
+    """Fill the image with ``level``, 0 or 255, in each channel, so that the decoder paints over it."""
     if isinstance(image, GifImagePlugin.GifImageFile):
         image._frame_transparency = None  # Pillow would fill the frame with it both times
     channels = len(image.getbands())

@@ -185,7 +185,7 @@ def resized(data: bytes, width: int, height: int) -> bytes:
 
 
 def sizes() -> Iterator[Input]:
-    """Each seed with every pair of absurd sides that doesn't leave it as it was."""
+    """Each seed with every pair of absurd sides."""
     for name, data in seeds().items():
         for width, height in (*itertools.product(SIDES, (64, 8_000, 2**31)), *((side, side) for side in SIDES)):
             yield Input("absurd size", f"{name} as {width} x {height}", resized(data, width, height))
@@ -261,7 +261,7 @@ def metadata() -> Iterator[Input]:
     grey = scene.convert("L")
     for name, profile in broken_profiles():
         yield Input("broken ICC", f"grey PNG, {name}", corpus.saved(grey, "PNG", icc_profile=profile))
-    # Writing an AVIF takes 20 times as long, and the profile is handed on just so.
+    # Writing an AVIF takes 20 times as long, and its profile is read in the same way.
     for name, profile in itertools.islice(broken_profiles(), 0, None, 20):
         yield Input("broken ICC", f"AVIF, {name}", corpus.saved(scene, "AVIF", speed=10, icc_profile=profile))
 

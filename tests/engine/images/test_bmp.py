@@ -166,7 +166,7 @@ def test_the_fourth_byte_of_a_header_without_a_mask_for_it_is_no_alpha(header: i
     assert decode(data).alpha is None
 
 
-def test_a_mask_of_alpha_beyond_the_pixels_is_none() -> None:
+def test_a_mask_of_alpha_beyond_the_pixels_is_ignored() -> None:
     rows = b"".join(padded(bytes([7, 8, 9]) * WIDTH) for _ in range(HEIGHT))
     picture = decode(bmp(24, rows, header=124, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000)))
     assert picture.alpha is None
@@ -174,7 +174,7 @@ def test_a_mask_of_alpha_beyond_the_pixels_is_none() -> None:
 
 
 @pytest.mark.parametrize("alpha", [0xFF, 0xFFFFFFFF, 0xFF0000])
-def test_without_bit_fields_a_mask_of_alpha_in_that_of_a_colour_is_none(alpha: int) -> None:
+def test_without_bit_fields_a_mask_of_alpha_that_overlaps_a_colour_is_ignored(alpha: int) -> None:
     levels = levels_under(PLAIN_32)
     masks = (0xFF00, 0xFF0000, 0xFF000000, alpha)  # those of the colours count for nothing
     picture = decode(bmp(32, packed(levels, PLAIN_32, 32), header=124, compression=NO_FIELDS, masks=masks))
@@ -215,7 +215,7 @@ def test_a_top_down_picture_is_not_upside_down(header: int) -> None:
     assert down.rgb.size == (WIDTH, HEIGHT)
 
 
-def test_a_top_down_picture_with_a_palette_or_bit_fields_is_not_either() -> None:
+def test_a_top_down_picture_with_a_palette_or_bit_fields_is_not_upside_down() -> None:
     rows = b"".join(padded(bytes([y]) * WIDTH) for y in range(HEIGHT))
     palette = b"".join(bytes([0, 0, 7 * level % 256, 0]) for level in range(256))
     picture = decode(bmp(8, rows, palette=palette, height=-HEIGHT))

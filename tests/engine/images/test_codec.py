@@ -230,7 +230,7 @@ def test_a_palette_or_a_key_may_make_a_picture_wholly_transparent() -> None:
         decode(corpus.png(40, 40, 8, 2, rows, corpus.chunk(b"tRNS", struct.pack(">3H", 9, 8, 7))))
 
 
-def test_around_its_first_frame_a_gif_is_transparent() -> None:
+def test_a_gif_is_transparent_around_its_first_frame() -> None:
     frame = Image.new("P", (40, 40), 1)
     frame.putpalette([0, 200, 0, 200, 0, 100])
     picture = decode(corpus.gif((90, 70), frame, 30, 20))

@@ -194,7 +194,7 @@ def test_recoloured_to_a_grey_palette_a_picture_is_grey() -> None:
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_a_plain_picture_stays_plain_in_any_palette(level: float) -> None:
-    """Nothing is blown up to fill the palette."""
+    """Its noise is not amplified to fill the palette."""
     found = recoloured(torch.full((1, 3, 16, 16), level), Palette.of(WARM))
     assert found.isfinite().all()
     assert max(np.ptp(found[0, channel].numpy()) for channel in range(3)) < 1 / 255

@@ -1,4 +1,4 @@
-"""HDR on paper, and the conversion against LittleCMS."""
+"""HDR by the formulas of its standards, and ICC profiles by LittleCMS."""
 
 import math
 from io import BytesIO
@@ -44,7 +44,7 @@ def greys(nits: list[float], width: int = 64, rows: int = 16) -> Array:
 
 @pytest.mark.parametrize("peak", [203.0, 400.0, 1000.0, 4000.0, 10_000.0])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_highlights_of_pq_are_rolled_off_as_bt_2390_has_it(peak: float, channels: int) -> None:
+def test_highlights_of_pq_are_rolled_off_by_bt_2390(peak: float, channels: int) -> None:
     nits = [0, 1, 10, 50, 100, 150, 203, peak / 2, peak]
     signal = greys(nits)[..., :channels]
     got = np.asarray(decode(png_of(levels_of(signal, 16), 16, cicp(9, 16))).rgb)[::16, 0, :]
@@ -66,7 +66,7 @@ def test_a_few_glints_darken_nothing() -> None:
 
 
 def test_a_bright_colour_keeps_its_hue() -> None:
-    """Rolled off each on its own, green would come near to red in an orange of 1,000 cd/m²."""
+    """If each channel were rolled off alone, green would get close to red in an orange of 1,000 cd/m²."""
     light = np.array([4.9, 2.0, 0.5])
     orange = np.broadcast_to(truth.pq_signal(light @ truth.TO_BT2020.T), (64, 64, 3))
     got = truth.linear(np.asarray(decode(png_of(levels_of(orange, 16), 16, cicp(9, 16))).rgb))[0, 0]

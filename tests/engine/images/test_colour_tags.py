@@ -100,7 +100,7 @@ def test_colours_behind_alpha_are_converted_before_they_are_put_on_white(depth: 
     assert np.abs(np.asarray(picture.rgb) - (colour * 128 + 255 * 127) / 255).max() <= 1
 
 
-def test_a_picture_that_is_scaled_comes_as_the_scaled_picture_would() -> None:
+def test_scaling_gives_the_same_in_each_colour_space() -> None:
     chequered = np.zeros((128, 128, 3), dtype=np.uint8)
     chequered[::2, ::2] = chequered[1::2, 1::2] = (200, 90, 3)
     expected = np.asarray(decode(png_of(chequered.astype(np.uint16), 8), longer_side=50).rgb).astype(float)
@@ -185,22 +185,22 @@ PLAIN = np.full((40, 40, 3), (200, 100, 30), dtype=np.uint16)
         ([corpus.chunk(b"nOne", b"")] * 20 + [LINEAR], [LINEAR]),
     ],
 )
-def test_which_of_a_png_s_chunks_counts(chunks: list[bytes], same_as: list[bytes]) -> None:
+def test_the_precedence_of_chunks_of_png(chunks: list[bytes], same_as: list[bytes]) -> None:
     assert colour_of(png_of(PLAIN, 8, *chunks)) == colour_of(png_of(PLAIN, 8, *same_as))
 
 
-def test_each_of_those_chunks_says_something_else() -> None:
+def test_those_chunks_give_different_colours() -> None:
     """Else the test above could not fail."""
     assert len({colour_of(png_of(PLAIN, 8, *chunks)) for chunks in ([], [P3], [ICC], [LINEAR])}) == 4
 
 
-def test_chunks_behind_the_pixels_say_nothing() -> None:
+def test_chunks_behind_the_pixels_are_ignored() -> None:
     for chunk in (P3, ICC, LINEAR):
         assert colour_of(png_of(PLAIN, 8, after=chunk)) == (200, 100, 30)
 
 
 @pytest.mark.parametrize("gamma", [0.00016, 0.01, 100.0, 6250.0])
-def test_a_gamma_that_nobody_means_breaks_nothing(gamma: float) -> None:
+def test_an_absurd_gamma_breaks_nothing(gamma: float) -> None:
     assert difference(png_of(levels_of(LIGHT, 16), 16, gama(gamma), chrm(truth.ADOBE_CHRM))).shape == CHART.shape
 
 
@@ -229,7 +229,7 @@ def test_a_profile_s_tag_of_four_numbers_counts_more_than_its_curves(format: str
     assert np.abs(np.asarray(decode(data).rgb).astype(int) - PLAIN).max() <= (3 if format in {"PNG", "WEBP"} else 8)
 
 
-def test_exif_says_nothing_about_colours() -> None:
+def test_the_colour_space_in_exif_is_ignored() -> None:
     exif = Image.Exif()
     exif[0xA001] = 0xFFFF  # ColorSpace: uncalibrated
     exif.get_ifd(0xA005)[1] = "R03"  # Adobe RGB
@@ -269,7 +269,7 @@ def test_an_avif_comes_in_srgb(name: str) -> None:
     assert difference(data)[4:, 4:].mean() < bound
 
 
-def test_an_animated_avif_says_it_in_two_places() -> None:
+def test_an_animated_avif_may_have_its_nclx_in_the_track_only() -> None:
     signal = AVIFS["P3"][2]
     second = Image.new("RGB", (48, 48))
     data = nclx(avif(signal, save_all=True, append_images=[second]), 12, 13)
@@ -279,7 +279,7 @@ def test_an_animated_avif_says_it_in_two_places() -> None:
     assert difference(head + b"freenclx" + rest).mean() < 3  # only the track has it
 
 
-def test_of_several_pictures_in_an_avif_the_primary_one_counts() -> None:
+def test_the_primary_picture_of_an_avif_counts() -> None:
     """The first property of all belongs to nobody."""
     data = nclx(avif(AVIFS["P3"][2]), 12, 13)
     other = struct.pack(">I4s4sHHHB", 19, b"colr", b"nclx", 1, 8, 6, 0x80)
@@ -346,5 +346,5 @@ def test_a_profile_within_a_bmp() -> None:
         bmp_of(PLAIN, CALIBRATED, (-1.9,) * 9, (60_000.0,) * 3),
     ],
 )
-def test_a_bmp_that_says_srgb_or_nothing_of_use(data: bytes) -> None:
+def test_a_bmp_of_srgb_or_with_unusable_colours_is_not_converted(data: bytes) -> None:
     assert colour_of(data) == (200, 100, 30)

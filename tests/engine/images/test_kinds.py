@@ -54,7 +54,7 @@ def box(brand: bytes, *compatible: bytes) -> bytes:
         (b"", ""),
     ],
 )
-def test_what_a_file_is(data: bytes, kind: str) -> None:
+def test_the_kind_of_a_file(data: bytes, kind: str) -> None:
     with pytest.raises(NotAPicture) as refused:
         decode(data)
     assert refused.value.kind == kind

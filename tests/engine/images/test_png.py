@@ -85,7 +85,7 @@ def test_a_default_image_that_is_a_frame_is_shown() -> None:
     assert at(decode(data), 9, 9) == (255, 0, 0)
 
 
-def test_a_first_frame_that_is_smaller_lies_where_it_belongs_on_nothing() -> None:
+def test_a_smaller_first_frame_keeps_its_place_on_a_transparent_canvas() -> None:
     scene = corpus.scene(20, 10)
     frames = (control(0, 20, 10, 5, 7), frame(1, scene))
     data = file(header(WIDTH, HEIGHT), animation(1), pixels(RED), *frames, END)
@@ -99,7 +99,7 @@ def test_a_first_frame_that_is_smaller_lies_where_it_belongs_on_nothing() -> Non
     assert decode(data, longer_side=24).rgb.size == (24, 18)
 
 
-def test_a_palette_and_its_transparency_are_the_frames_too() -> None:
+def test_the_palette_and_its_transparency_apply_to_the_first_frame() -> None:
     source = Image.new("P", (WIDTH, HEIGHT), 1)
     chunks = (corpus.chunk(b"PLTE", bytes([9, 9, 9, 200, 100, 50, 1, 2, 3])), corpus.chunk(b"tRNS", bytes([255, 90])))
     frames = (control(0, 30, 30, 2, 3), frame(1, source.crop((0, 0, 30, 30))))

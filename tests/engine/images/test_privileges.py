@@ -248,7 +248,7 @@ def test_a_decoder_of_root_is_nobodys() -> None:
 
 
 def verdict(program: bytes, architecture: int, number: int, arguments: tuple[int, ...] = (0,) * 6) -> int:
-    """What the kernel would make of a call: an interpreter of the few instructions of BPF that there are."""
+    """The kernel's verdict on a call, by an interpreter of the few instructions of BPF that the filter uses."""
     data = struct.pack("<IIQ6Q", number, architecture, 0, *arguments)
     at = value = 0
     while True:

@@ -102,7 +102,7 @@ def test_the_rows_of_the_file_are_shown_and_the_others_are_transparent(name: str
 
 
 @pytest.mark.parametrize("name", ["PNG", "GIF"])
-def test_of_an_interlaced_picture_the_missing_rows_are_those_above(name: str) -> None:
+def test_the_missing_rows_of_an_interlaced_picture_repeat_those_above(name: str) -> None:
     data = interlaced_png() if name == "PNG" else corpus.saved(textured("P"), "GIF", interlace=1)
     whole = decode(data)
     picture = decode(data[: len(data) * 9 // 10])
@@ -185,7 +185,7 @@ def test_a_png_without_its_end_is_whole_but_reported() -> None:
 
 
 @pytest.mark.parametrize("name", ["PNG palette", "GIF"])
-def test_what_is_damaged_in_the_middle_is_shown_up_to_there(name: str) -> None:
+def test_a_file_that_is_damaged_in_the_middle_is_shown_up_to_there(name: str) -> None:
     data = bytearray(IN_ROWS[name]())
     whole = opaque(decode(bytes(data)))
     place = len(data) * 85 // 100
@@ -200,7 +200,7 @@ def test_what_is_damaged_in_the_middle_is_shown_up_to_there(name: str) -> None:
     assert False not in same_rows(opaque(picture), whole)[: SIZE[1] * 8 // 10]
 
 
-def test_an_animation_that_is_cut_after_its_first_frame_shows_that() -> None:
+def test_an_animation_that_is_cut_later_shows_its_first_frame() -> None:
     frames: dict[str, object] = {"save_all": True, "append_images": [textured().rotate(90)] * 3, "duration": 40}
     for format in ("GIF", "WEBP", "PNG"):
         data = corpus.saved(textured(), format, **frames)
@@ -212,14 +212,14 @@ def test_an_animation_that_is_cut_after_its_first_frame_shows_that() -> None:
 
 
 @pytest.mark.parametrize("format", corpus.FORMATS)
-def test_little_of_a_file_is_never_a_picture(format: str) -> None:
+def test_less_than_half_of_a_file_is_refused(format: str) -> None:
     data = corpus.saved(textured(), format)
     for percent in range(50):
         with pytest.raises(PictureError):
             decode(data[: len(data) * percent // 100])
 
 
-def test_an_avif_has_to_be_whole() -> None:
+def test_a_truncated_avif_is_refused() -> None:
     """As in browsers: all of it is one frame of video."""
     data = corpus.saved(textured(), "AVIF")
     for lost in (1, 100, len(data) // 3):
