@@ -9,7 +9,6 @@ it, a blob is young, by the clock of the place where it is, or seen to be kept.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -24,18 +23,6 @@ _FORGETTING: Final = 7_421_864
 """Of PostgreSQL's advisory lock: any number that nobody else uses."""
 _AT_ONCE: Final = 500
 """Values in one statement: databases have limits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A job that may be forgotten."""
-
-    job: str
-    blobs: frozenset[str]
-    waits: bool
-    """Whether its result reached nobody yet: it waits in ``/jobs`` for its member."""
-
-
 _LONGEST_HOLD: Final = 7200.0
 """Seconds, more than anybody asks for."""
 
@@ -71,10 +58,11 @@ class Retention(Transactions):
         Returns:
             How many were forgotten, and the blobs that nobody claims any more.
         """
+        waits = (JobRow.state == State.DELIVERED) & (JobRow.way == "kept")
         query = (
-            select(BlobRow.name, BlobRow.job, JobRow.state, JobRow.way)
+            select(BlobRow.name, BlobRow.job, JobRow.state)
             .outerjoin(JobRow, JobRow.id == BlobRow.job)
-            .order_by(JobRow.changed_at, BlobRow.job)
+            .order_by(waits, JobRow.changed_at, BlobRow.job)
         )
         async with self._changing() as connection:
             # In SQLite, a transaction begins and keeps other writers out with the first change.
@@ -82,23 +70,22 @@ class Retention(Transactions):
             if self._engine.dialect.name == "postgresql":
                 await connection.execute(select(func.pg_advisory_xact_lock(_FORGETTING)))
             claims = Counter((await connection.execute(_held(None, "put", "kept"))).scalars())
-            blobs: dict[tuple[bool, str], set[str]] = {}
-            for row in await connection.execute(query):
-                if row.state in {None, *OPEN}:
-                    claims[row.name] += 1
-                else:
-                    waits = row.state == State.DELIVERED and row.way == "kept"
-                    blobs.setdefault((waits, row.job), set()).add(row.name)
-            ended = [Ended(job, frozenset(names), waits) for (waits, job), names in blobs.items()]
-            ended.sort(key=lambda each: each.waits)  # stable: the oldest stay first
-            claims.update(name for each in ended for name in each.blobs)
+            ended: dict[str, set[str]] = {}
+            # In parts, so that the event loop goes on meanwhile.
+            async for rows in (await connection.stream(query)).partitions(_AT_ONCE):
+                for row in rows:
+                    if row.state in {None, *OPEN}:
+                        claims[row.name] += 1
+                    else:
+                        ended.setdefault(row.job, set()).add(row.name)
+            claims.update(name for names in ended.values() for name in names)
             used = loose + sum(sizes.get(name, 0) for name in claims)
             for goal in goals:
                 if used <= goal:
                     break
                 if chosen := enough(ended, claims, sizes, used - goal):
-                    await _forget(connection, [each.job for each in chosen])
-                    claims.subtract(name for each in chosen for name in each.blobs)
+                    await _forget(connection, chosen)
+                    claims.subtract(name for job in chosen for name in ended[job])
                     return len(chosen), {name for name, count in claims.items() if not count}
         return 0, set()
 
@@ -158,37 +145,40 @@ async def release(connection: AsyncConnection, names: Iterable[str]) -> None:
     await connection.execute(delete(HoldRow).where(HoldRow.id.in_(ended)))
 
 
-def enough(ended: Sequence[Ended], claims: Mapping[str, int], sizes: Mapping[str, int], need: float) -> list[Ended]:
-    """Which jobs to forget in order to free ``need`` bytes; none where all of them would not do.
+def enough(
+    ended: Mapping[str, Collection[str]], claims: Mapping[str, int], sizes: Mapping[str, int], need: float
+) -> list[str]:
+    """Which jobs to forget in order to free ``need`` bytes; none where all of them together free less.
 
-    They are taken in their order until it is enough; then those go back that are not needed beside the others, the
-    last first. A blob is freed with the last of its ``claims``. No result that waits is given up for one that doesn't.
+    The jobs are taken in their order until they free enough. The last one may free so much that others are not needed:
+    these stay, beginning with the last of the order.
+
+    Args:
+        ended: the blobs of each job, without repetitions.
+        claims: how many jobs need each blob: it is freed with the last of them.
+        sizes: bytes of each blob.
+        need: more than 0.
     """
-    left, freed, chosen = Counter(claims), 0, list[Ended]()
-    for each in ended:
+    left, freed, chosen = Counter(claims), 0, list[str]()
+    for job, blobs in ended.items():
         if freed >= need:
             break
-        left.subtract(each.blobs)
-        freed += _freed(each, left, sizes)
-        chosen.append(each)
-    if freed < need or not chosen:
+        left.subtract(blobs)
+        freed += _freed(blobs, left, sizes)
+        chosen.append(job)
+    if freed < need:
         return []
-    last = chosen[-1]
-    went_back = True
-    while went_back:
-        went_back = False
-        for each in reversed(chosen.copy()):
-            less = _freed(each, left, sizes)
-            if not less or (each.waits == last.waits and freed - less >= need):
-                left.update(each.blobs)
-                freed -= less
-                chosen.remove(each)
-                went_back = True
+    for job in reversed(chosen.copy()):
+        less = _freed(ended[job], left, sizes)
+        if freed - less >= need:
+            left.update(ended[job])
+            freed -= less
+            chosen.remove(job)
     return chosen
 
 
-def _freed(job: Ended, left: Mapping[str, int], sizes: Mapping[str, int]) -> int:
-    return sum(sizes.get(name, 0) for name in job.blobs if not left[name])
+def _freed(blobs: Iterable[str], left: Mapping[str, int], sizes: Mapping[str, int]) -> int:
+    return sum(sizes.get(name, 0) for name in blobs if not left[name])
 
 
 def _lasts() -> ColumnElement[bool]:

@@ -1,13 +1,13 @@
 """Which jobs are forgotten for want of room, against a model that counts bytes from sets alone."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.jobs.job import Job, Painted, State
-from bot.jobs.retention import Ended, enough
+from bot.jobs.retention import enough
 from bot.jobs.store import Store
 from tests.bot.jobs.conftest import job
 
@@ -15,51 +15,41 @@ SIZES = {"a": 0, "b": 1, "c": 2, "d": 3, "e": 5, "f": 8, "g": 13, "h": 50}
 blobs = st.frozensets(st.sampled_from(sorted(SIZES)), max_size=3)
 
 
-def freed(forgotten: Collection[Ended], ended: Sequence[Ended], needed: frozenset[str]) -> int:
+def freed(forgotten: Collection[str], ended: Mapping[str, frozenset[str]], needed: frozenset[str]) -> int:
     """Bytes of all that is claimed by those that are forgotten, and by nobody else."""
-    stays = needed.union(*(each.blobs for each in ended if each not in forgotten))
-    goes = frozenset[str]().union(*(each.blobs for each in forgotten)) - stays
+    stays = needed.union(*(names for job, names in ended.items() if job not in forgotten))
+    goes = frozenset[str]().union(*(ended[job] for job in forgotten)) - stays
     return sum(SIZES[name] for name in goes)
 
 
-@given(
-    jobs=st.lists(st.tuples(blobs, st.booleans()), max_size=8),
-    needed=st.lists(blobs, max_size=3),
-    need=st.integers(1, 90),
-)
+@given(jobs=st.lists(blobs, max_size=8), needed=st.lists(blobs, max_size=3), need=st.integers(1, 90))
 def test_only_as_much_is_freed_as_needed_and_oldest_first(
-    jobs: list[tuple[frozenset[str], bool]], needed: list[frozenset[str]], need: int
+    jobs: list[frozenset[str]], needed: list[frozenset[str]], need: int
 ) -> None:
-    made = [Ended(str(number), names, waits) for number, (names, waits) in enumerate(jobs)]
-    ended = [each for each in made if not each.waits] + [each for each in made if each.waits]
+    ended = {str(number): names for number, names in enumerate(jobs)}
     open_jobs = frozenset[str]().union(*needed)
-    claims = Counter(name for names in [*needed, *(each.blobs for each in ended)] for name in names)
+    claims = Counter(name for names in [*needed, *jobs] for name in names)
     chosen = enough(ended, claims, SIZES, need)
     if freed(ended, ended, open_jobs) < need:
         assert chosen == [], "what can't make room is no reason to forget anybody"
         return
     assert freed(chosen, ended, open_jobs) >= need
     shortest = next(
-        ended[:count] for count in range(1, len(ended) + 1) if freed(ended[:count], ended, open_jobs) >= need
+        oldest for count in range(len(ended) + 1) if freed(oldest := list(ended)[:count], ended, open_jobs) >= need
     )
     assert set(chosen) <= set(shortest), "an older one would have done"
     for each in chosen:
-        others = freed([other for other in chosen if other != each], ended, open_jobs)
-        assert others < freed(chosen, ended, open_jobs), "it frees nothing"
-        if each.waits == shortest[-1].waits:
-            assert others < need, "it is not needed"
-    if any(each.waits for each in chosen):
-        assert freed([each for each in ended if not each.waits], ended, open_jobs) < need
+        assert freed([other for other in chosen if other != each], ended, open_jobs) < need, "it is not needed"
 
 
 def test_a_member_s_bulk_costs_the_others_nothing() -> None:
     """86 jobs of 2 MB in all, and one of 92 MB that ended after them: 4 MB too much."""
-    ended = [Ended(str(number), frozenset({str(number)}), waits=False) for number in range(87)]
+    ended = {str(number): {str(number)} for number in range(87)}
     sizes = {str(number): 2_000_000 // 86 for number in range(86)} | {"86": 92_000_000}
     claims = dict.fromkeys(sizes, 1)
-    assert [each.job for each in enough(ended, claims, sizes, 4_000_000)] == ["86"]
+    assert enough(ended, claims, sizes, 4_000_000) == ["86"]
     assert enough(ended, claims | {"86": 2}, sizes, 4_000_000) == [], "it is painted: nothing makes room"
-    assert [each.job for each in enough(ended, claims, sizes, 40_000)] == ["0", "1"]
+    assert enough(ended, claims, sizes, 40_000) == ["0", "1"]
 
 
 async def stored(store: Store, number: int, state: State, *, shared: str = "5" * 64, way: str = "token") -> Job:
