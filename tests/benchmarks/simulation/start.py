@@ -4,6 +4,7 @@ The real service and database, in this process; workers and replies are stand-in
 """
 
 import asyncio
+import gc
 import tempfile
 import time
 from collections import Counter
@@ -128,6 +129,8 @@ async def measure(case: Case) -> Measured:
         ):
             while not shards._exists(setting.socket):  # noqa: ASYNC110 - another process makes it
                 await asyncio.sleep(0.05)
+            gc.collect()
+            gc.freeze()  # as the bot does at its start
             statements: Counter[str] = Counter()
             event.listen(engine.sync_engine, "before_cursor_execute", lambda *_: statements.update(["all"]))
             store = Store(engine, cipher)
@@ -143,6 +146,7 @@ async def measure(case: Case) -> Measured:
                 await asyncio.sleep(TICK)
                 lags.append(1000 * (time.perf_counter() - asked - TICK))
             counts, first, asked_in_all = told.counts.copy(), told.first.copy(), statements["all"]
+            gc.unfreeze()
             await jobs.close()
             running.cancel()
             await asyncio.wait([running])
