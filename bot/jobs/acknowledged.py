@@ -1,4 +1,4 @@
-"""Orders between their acknowledgement and the moment that they are jobs, so that none is left without an answer."""
+"""Orders that are acknowledged but not stored as jobs yet. A note of each makes sure of an answer."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,18 +17,18 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """An order whose member reads "thinking …". The fields are those of :class:`bot.jobs.job.Order`."""
+    """An order whose member sees "thinking …". The fields are those of :class:`bot.jobs.job.Order`."""
 
     id: str
     owner: int
     address: str
     description: str
     expires_at: datetime
-    """When nobody can answer there any more, by this machine's clock."""
+    """From when on the interaction takes no answer, by this machine's clock."""
 
 
 class Acknowledgements(Transactions):
-    """A part of :class:`bot.jobs.store.Store`. A note goes when its order is stored as a job."""
+    """A part of :class:`bot.jobs.store.Store`. Storing an order as a job removes its note."""
 
     _cipher: Cipher
 
@@ -55,13 +55,13 @@ class Acknowledgements(Transactions):
             return (await connection.execute(query)).one_or_none() is not None
 
     async def answered(self, order: str, process: str) -> None:
-        """Remove the note: that process has told the member why there is no job."""
+        """Remove the note of an order that ``process`` has answered without making it a job."""
         row = AcknowledgedRow
         async with self._changing() as connection:
             await connection.execute(delete(row).where(row.id == order, row.process == process))
 
     async def interrupted(self, process: str) -> list[Acknowledged]:
-        """Take over the orders of processes that are gone; all that ``process`` has taken over and not answered yet."""
+        """Take over the orders of dead processes. Return all that ``process`` has taken over and not answered yet."""
         row = AcknowledgedRow
         async with self._changing() as connection:
             await connection.execute(delete(row).where(row.expires_at < datetime.now(UTC)))

@@ -65,10 +65,10 @@ def _notice_closed(connection: Any, _record: object, _proxy: object) -> None:
 
 
 def _keep_private(database: str | None) -> None:
-    """Make the file for its owner alone, and what is beside it already; SQLite gives new files there the same mode."""
+    """Make the file and its companions private to their owner. SQLite gives new companions the same mode."""
     if not database or database == ":memory:" or database.startswith("file:"):
         return
-    # Where it can't be made, SQLite says why.
+    # If this fails, SQLite fails as well and says why.
     with contextlib.suppress(OSError):
         os.close(private.create(Path(database), exist_ok=True))
         for suffix in ("", "-wal", "-shm", "-journal"):
@@ -76,9 +76,9 @@ def _keep_private(database: str | None) -> None:
 
 
 def _use_wal(connection: Any, _record: object) -> None:
-    # Text that is no UTF-8 is replaced: the driver's error would hide the other rows of the query, too.
+    # Replace text that is not UTF-8: an error of the driver would hide the other rows of the query, too.
     connection.driver_connection.text_factory = partial(str, encoding="utf-8", errors="replace")
-    # See DatabaseTime: processes that share a file share a machine.
+    # For DatabaseTime. Processes that share a file share a machine, and so its monotonic clock.
     connection.create_function("monotonic_seconds", 0, time.monotonic)
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout=20000")

@@ -87,11 +87,11 @@ class AddressUnreadable(AtelierError):
 
 
 class OrderInterrupted(AtelierError):
-    """The process that had acknowledged the order ended before it was a job."""
+    """The process that acknowledged the order ended before it stored the order as a job."""
 
 
 class JobUnreadable(AtelierError):
-    """What the database has of the job is damaged, or another version of the program wrote it."""
+    """The job's row is damaged, or another version of the program wrote it."""
 
 
 class SecretKeyUnusable(OperatorError):
@@ -123,6 +123,6 @@ def load(text: str) -> AtelierError:
     found = {each.__name__: each for each in classes}.get(str(name), AtelierError)
     hints = [hint for parameter, hint in get_type_hints(found.__init__).items() if parameter != "return"]
     for field, hint in zip(fields, hints, strict=False):
-        # Words are made of the fields later, and fail for a wrong type.
+        # A field of a wrong type would fail later, when the error is put into words.
         TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(field, strict=True)
     return found(*fields)

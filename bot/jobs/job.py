@@ -76,7 +76,7 @@ class Painted:
     shown: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
-        """JSON gives back lists."""
+        """Make a tuple of the list that JSON holds."""
         object.__setattr__(self, "shown", tuple(self.shown))
 
     @classmethod
@@ -112,7 +112,7 @@ class Job:
     state: State
     created_at: datetime
     accepted: float = field(default=0.0, compare=False)
-    """When, by :func:`bot.jobs.tables.service_time`; set when it is stored."""
+    """When it was stored, by :func:`bot.jobs.tables.service_time`."""
     process: str = ""
     """The bot process that looks after the job."""
     checkpoint: str | None = None

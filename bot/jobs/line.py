@@ -19,7 +19,7 @@ ORDER = (JobRow.turn, JobRow.accepted, JobRow.created_at, JobRow.id)
 
 
 def alive() -> ColumnElement[bool]:
-    """Whether a process has given a sign of life. One from the future was given before the clock was set back."""
+    """Whether a process has renewed its lease in time. One in the future is from before the clock was set back."""
     return ProcessRow.seen.between(DatabaseTime() - LEASE, DatabaseTime() + LEASE)
 
 

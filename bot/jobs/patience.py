@@ -1,4 +1,4 @@
-"""What goes on trying while database, disk or Discord are away."""
+"""Retries while the database, the disk or Discord can't be reached."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ def pauses() -> Iterator[float]:
 
 @contextlib.contextmanager
 def logged(what: str) -> Iterator[None]:
-    """Log what the database and the disk raise: the next attempt comes by itself."""
+    """Log and suppress errors of the database and of the disk, where the caller tries again later anyway."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
@@ -31,7 +31,7 @@ def logged(what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def survived(what: str) -> Iterator[None]:
-    """Log whatever is raised, faults of ours too: for what must not end the service, and is done again by itself."""
+    """Log and suppress every exception, bugs too: for regular work, whose failure must not end the service."""
     try:
         with logged(what):
             yield
@@ -42,7 +42,7 @@ def survived(what: str) -> Iterator[None]:
 
 
 async def again_every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
-    """Act until cancelled, whatever is raised."""
+    """Repeat an action until cancelled. A failure is logged and doesn't end the repetition."""
     while True:
         with survived("a regular task failed"):
             await act()

@@ -1,4 +1,6 @@
-"""When the waiting are told their places in line, so that a long line leaves Discord and the event loop to the rest.
+"""Which waiting members see a new place in line now.
+
+A long line must neither use up Discord's limits nor keep the event loop busy.
 
 Discord's documentation ("Rate Limits", "Receiving and Responding to Interactions"): a bot may send 50 requests a
 second. An interaction's token has limits of its own, as long as it lives; later edits share those of their channel,
@@ -10,17 +12,17 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 NEAR: Final = 5
-"""Places at the front whose every change is told."""
+"""Places at the front of the line. These members see every change."""
 FAR_EVERY: Final = 15.0
-"""Seconds between two places that somebody further behind is told, at least."""
+"""Least seconds between two updates of the same member further behind."""
 FAR_A_SECOND: Final = 5.0
-"""Of all those behind together: a tenth of what Discord grants."""
+"""Updates a second for all members further behind together: a tenth of what Discord grants."""
 LANE_EVERY: Final = 2.0
 """Seconds between two edits that share a limit: half of what Discord grants stays for progress and ends."""
 
 
 class Places:
-    """What the waiting were told last, and who is told next. Times are of the monotonic clock."""
+    """The place that each waiting member saw last, and who is next. Times are of the monotonic clock."""
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[int, float]] = {}
@@ -31,7 +33,7 @@ class Places:
         self._counted = time.monotonic()
 
     def due(self, places: Mapping[str, int], fresh: Collection[str]) -> list[str]:
-        """Who is to be told now, of those with these places; ``fresh`` ones read nothing yet and are told at once."""
+        """The jobs of ``places`` to update now. Those in ``fresh`` show no place yet and don't have to wait."""
         now = time.monotonic()
         self._told = {job: told for job, told in self._told.items() if job in places}
         self._lanes = {lane: at for lane, at in self._lanes.items() if now - at < LANE_EVERY}
@@ -54,11 +56,11 @@ class Places:
         return due
 
     def take(self, job: str, place: int, lane: str) -> bool:
-        """Note that a job is told its place now; false where its lane was used a moment ago: then it is told later."""
+        """Note that a job's reply shows its place now; false if its lane was used a moment ago: then it has to wait."""
         now = time.monotonic()
         if now - self._lanes.get(lane, -LANE_EVERY) < LANE_EVERY:
             if place > NEAR:
-                # Others have their turn before it.
+                # Others go first.
                 self._told[job] = (0, now)
             return False
         self._lanes[lane] = now

@@ -15,12 +15,12 @@ from bot.jobs.tables import ClockRow, DatabaseTime, JobRow, ProcessRow, service_
 from bot.jobs.transactions import Transactions
 
 MOST_DRIFT: Final = 2.0
-"""Seconds between the database's clock and ours that may come of slow answers."""
+"""Seconds by which slow answers may make the database's clock seem to differ from ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Renewed:
-    """The last sign of life."""
+    """The last renewal."""
 
     began: float
     """By our monotonic clock."""
@@ -37,8 +37,8 @@ class Processes(Transactions):
         """Say that a process is alive; see :data:`bot.jobs.line.LEASE`.
 
         Returns:
-            Whether the database's clock has gone as ours since the last time: else others may seem to be gone that have
-            not said so since.
+            Whether the database's clock and ours agree on the time since the last renewal. If not, it was set, and live
+            processes may seem dead until they renew.
         """
         began = time.monotonic()
         async with self._changing() as connection:
@@ -47,7 +47,7 @@ class Processes(Transactions):
             if seen is None:
                 new = insert(ProcessRow).values(id=process, seen=DatabaseTime()).returning(ProcessRow.seen)
                 seen = (await connection.execute(new)).scalar_one()
-            # The server's clock is read anew in each expression: a step is the difference of what is stored.
+            # Each expression reads the server's clock again: so the step is taken between stored values.
             moved = await connection.execute(update(ClockRow).values(seconds=service_time(), moved=seen))
             if moved.rowcount == 0:
                 await connection.execute(insert(ClockRow).values(id=1, seconds=0.0, moved=seen))
@@ -57,7 +57,7 @@ class Processes(Transactions):
         return abs(drift) <= MOST_DRIFT
 
     def now(self) -> float:
-        """The time by :func:`bot.jobs.tables.service_time`, as far as this process knows it; 0 before it renews."""
+        """An estimate of :func:`bot.jobs.tables.service_time` without the database; 0 before the first renewal."""
         return 0.0 if self._renewed is None else self._renewed.seconds + time.monotonic() - self._renewed.began
 
     async def move(self, process: str, pool: str) -> None:
@@ -84,7 +84,7 @@ class Processes(Transactions):
     async def adopt(self, process: str, pool: str) -> list[tuple[str, State]]:
         """Take every open job that nobody looks after; what was painted waits again, in its old turn.
 
-        One whose state this version doesn't know has failed, and is to be told so.
+        A job whose state is unknown to this version fails: it is ``delivering`` with that cause.
 
         Returns:
             The jobs and their states: queued or delivering.
@@ -119,7 +119,7 @@ class Processes(Transactions):
             return {row.id: State(row.state) for row in await connection.execute(query)}
 
     async def overdue(self, process: str, seconds: float) -> list[str]:
-        """Jobs in a process's care that were accepted longer ago, by the service's time, and have no result yet."""
+        """Jobs in a process's care, without a result, that were accepted over ``seconds`` of service time ago."""
         query = select(JobRow.id).where(
             JobRow.process == process,
             JobRow.state.in_({State.QUEUED, State.RUNNING}),

@@ -45,7 +45,7 @@ class Replies:
                 await reply.close()
 
     def apart(self, job: Job) -> Reply:
-        """A reply that is not kept here."""
+        """A new reply, which is not kept here."""
         try:
             return self._reply_to(job, self._may_edit) if job.address else _Silent()
         except ValueError as error:
@@ -54,7 +54,7 @@ class Replies:
 
 
 class _Silent:
-    """The reply of a job whose address can't be read: the key was changed, or it is damaged. It is kept for `/jobs`."""
+    """The reply of a job whose address can't be read, for another key or for damage. ``/jobs`` shows the result."""
 
     lane = "silent"
 

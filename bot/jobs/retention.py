@@ -1,10 +1,10 @@
-"""What is kept of jobs that have ended, and of their bytes.
+"""Which ended jobs are kept, and which blobs may be removed.
 
-A sweep removes a blob that no job claims, while a bot puts the same bytes again and claims them. Neither can look and
-act in one step, for the bytes lie outside the database. So each first says in a hold what it is about to do, and only
-then looks what the others say (Dekker's algorithm; Dijkstra, "Cooperating sequential processes", 1965): who puts sees
-the removal and waits for its end, or who removes sees the hold and leaves the blob alone. From then until a job claims
-it, a blob is young, by the clock of the place where it is, or seen to be kept.
+A sweep may remove an unclaimed blob while a bot writes the same bytes again and claims them. Neither can check and act
+in one transaction, because the bytes lie outside the database. So each first announces in a hold what it is about to
+do, and then reads the holds of the others (Dekker's algorithm; Dijkstra, "Cooperating sequential processes", 1965).
+Either the writer sees the removal and waits for its end, or the sweep sees the writer's hold and leaves the blob alone.
+Until a job claims the blob, it is protected by its age, or by its hold from a sweep that ignores the age.
 """
 
 from collections import Counter
@@ -22,9 +22,9 @@ from bot.jobs.transactions import Transactions
 _FORGETTING: Final = 7_421_864
 """Of PostgreSQL's advisory lock: any number that nobody else uses."""
 _AT_ONCE: Final = 500
-"""Values in one statement: databases have limits."""
+"""Values in one statement, and rows read at a time. Databases limit the former."""
 _LONGEST_HOLD: Final = 7200.0
-"""Seconds, more than anybody asks for."""
+"""Seconds; longer than any hold."""
 
 
 class Retention(Transactions):
@@ -45,15 +45,15 @@ class Retention(Transactions):
         return len(ids)
 
     async def make_room(self, sizes: Mapping[str, int], loose: int, goals: Iterable[float]) -> tuple[int, set[str]]:
-        """Forget as few ended jobs as bring the bytes that stay down to the first of ``goals`` that can be reached.
+        """Forget only as many ended jobs as needed to reach the first of ``goals`` that can be reached.
 
-        Oldest first, those whose results wait for their member last; see :func:`enough`. Several processes may call
-        this at a time: each counts what the others have forgotten.
+        The oldest go first; those whose results wait for their member in ``/jobs`` go last. See :func:`enough`. Several
+        processes may call this at a time: each takes into account what the others have forgotten.
 
         Args:
-            sizes: bytes of each blob that was claimed when it was last looked.
+            sizes: bytes of each blob that was claimed at the last look.
             loose: bytes of all others.
-            goals: in bytes, the lowest first.
+            goals: bytes of all blobs that stay, the lowest first.
 
         Returns:
             How many were forgotten, and the blobs that nobody claims any more.
@@ -90,30 +90,31 @@ class Retention(Transactions):
         return 0, set()
 
     async def claimed(self, names: Collection[str]) -> set[str]:
-        """Which of these blobs some job needs, or somebody writes just now."""
+        """Which of these blobs a job claims or a process is writing."""
         async with self._engine.connect() as connection:
             return await _claimed(connection, names, "put")
 
     async def hold(self, names: Collection[str], seconds: float) -> list[str]:
-        """Say that blobs are about to be put and, within that time, claimed by a job; ids for :meth:`written`."""
+        """Announce that blobs are written and claimed by a job within that time. Returns ids for :meth:`written`."""
         return await self._hold(names, "put", seconds)
 
     async def removed(self, names: Collection[str]) -> set[str]:
-        """Which of these blobs somebody is about to remove: whoever holds them waits before they put them."""
+        """Which of these blobs a sweep is about to remove. A process that holds them waits before it writes them."""
         async with self._engine.connect() as connection:
             return set((await connection.execute(_held(names, "removed"))).scalars())
 
     async def written(self, holds: Collection[str]) -> None:
-        """Say that blobs are put, and wait to be claimed."""
+        """Note that blobs are written, and wait to be claimed."""
         async with self._changing() as connection:
             await connection.execute(update(HoldRow).where(HoldRow.id.in_(holds)).values(act="kept"))
 
     async def begin_removal(self, names: Collection[str], seconds: float, *, young: bool) -> tuple[list[str], set[str]]:
-        """Say that blobs are about to be removed, within that time; ids for :meth:`let_go`, and which may be.
+        """Announce that blobs are removed within that time. Returns ids for :meth:`let_go`, and which may be removed.
 
-        What was written but not claimed yet may be, unless ``young`` ones are removed as well.
+        A blob that is written but not claimed yet may be removed only if ``young`` is false: then the caller looks at
+        its age.
 
-        Names have up to 64 characters and are a few at a time: who puts one waits until all are removed.
+        Names have up to 64 characters. Give few at a time: a process that writes one waits until all are removed.
         """
         ids = await self._hold(names, "removed", seconds)
         async with self._engine.connect() as connection:
@@ -121,7 +122,7 @@ class Retention(Transactions):
         return ids, set(names) - claimed
 
     async def let_go(self, holds: Collection[str]) -> None:
-        """They are removed, or what was announced is not done."""
+        """End the holds: what they announced is done or given up."""
         async with self._changing() as connection:
             await connection.execute(delete(HoldRow).where(HoldRow.id.in_(holds)))
 
@@ -134,7 +135,7 @@ class Retention(Transactions):
 
 
 async def release(connection: AsyncConnection, names: Iterable[str]) -> None:
-    """End one hold for each of ``names``, which now are claimed: one may be put, and held, by several at a time."""
+    """End one hold for each of ``names``, which a job claims now. Others may hold the same blobs for other jobs."""
     wanted = Counter(names)
     query = select(HoldRow.id, HoldRow.name).where(HoldRow.name.in_(wanted), HoldRow.act == "kept")
     ended = []
@@ -182,12 +183,12 @@ def _freed(blobs: Iterable[str], left: Mapping[str, int], sizes: Mapping[str, in
 
 
 def _lasts() -> ColumnElement[bool]:
-    """Whether a hold is not over. One that would last very long is of before the clock was set back or began anew."""
+    """Whether a hold still counts. One that would last very long is from before the clock was set back or restarted."""
     return HoldRow.until.between(DatabaseTime(), DatabaseTime() + _LONGEST_HOLD)
 
 
 def _held(names: Collection[str] | None, *acts: str) -> Select[str]:
-    """The names of blobs, of these or of all, with which one of these acts is under way."""
+    """The names of blobs, of ``names`` or of all, with a hold of one of these acts."""
     query = select(HoldRow.name).where(HoldRow.act.in_(acts), _lasts())
     return query if names is None else query.where(HoldRow.name.in_(names))
 

@@ -68,7 +68,7 @@ class Policy:
     most_open: int = 3
     """Open jobs of one member."""
     expire_after: timedelta = timedelta(hours=24)
-    """A job that has not ended by then is given up. The time counts in which a bot process was there."""
+    """A job that has not ended after that time is given up. Time without any bot process doesn't count."""
 
 
 class Jobs:
@@ -88,7 +88,7 @@ class Jobs:
         self._work = Work(store, storage, executor, self._replies, self.process, policy.expire_after, self._closing)
         self._working: dict[str, asyncio.Task[None]] = {}
         self._take_over_from = 0.0
-        """By the monotonic clock: before, a process that is alive may seem to be gone."""
+        """By the monotonic clock. Until then, a process that is alive may seem dead."""
         self._places = Places()
         self._accepting: defaultdict[int, set[str]] = defaultdict(set)
         """The ids of each member's orders that are being accepted: they count towards the limit."""
@@ -101,23 +101,23 @@ class Jobs:
         return self._closing.is_set()
 
     async def acknowledged(self, order: Acknowledged) -> None:
-        """Note that an order's member waits for an answer, which the next process gives should this one end.
+        """Note that an order's member waits for an answer. If this process ends before it answers, another one does.
 
-        The note goes with :meth:`accept` or :meth:`answered`. Without the database the order goes on without it.
+        :meth:`accept` and :meth:`answered` remove the note. If the database fails, the order goes on without a note.
         """
         with logged("an acknowledgement could not be noted"):
             await self._store.note(order, self.process)
 
     async def answered(self, order: str) -> None:
-        """The member knows why the order of this id is no job."""
+        """Remove the note of an order whose member knows why it is not a job."""
         with logged("the note of an acknowledgement could not be removed"):
             await self._store.answered(order, self.process)
 
     @contextlib.asynccontextmanager
     async def admission(self, owner: int, order: str) -> AsyncIterator[None]:
-        """While a member's order of that id is put together and accepted: it counts towards their limit from the start.
+        """Hold this while a member's order is put together and accepted. It counts towards their limit from the start.
 
-        So neither pictures are fetched that can't be accepted, nor more at a time than memory is meant for.
+        So pictures that can't be accepted are not fetched, and at most :data:`ADMITTED_AT_ONCE` orders are in memory.
 
         Raises:
             Closing: the bot is going down.
@@ -128,9 +128,9 @@ class Jobs:
         while True:
             before = set(self._accepting.get(owner, ()))
             stored = await self._open_jobs(owner)
-            # By their ids: an order is in both sets from its commit to its return.
+            # A union of ids, because an order is in both sets from its commit until it is accepted here.
             known = stored | self._accepting.get(owner, set())
-            # One that left meanwhile may have been committed since the database was read: then it is read again.
+            # An order that left meanwhile may have been stored after the database was read: then read it again.
             if before <= known:
                 break
         if len(known - {order}) >= self._policy.most_open:
@@ -228,7 +228,7 @@ class Jobs:
         return job, await self._storage.get(job.painted.picture)
 
     async def run(self) -> None:
-        """Look after this process's jobs until cancelled. Nothing that goes wrong ends it."""
+        """Look after this process's jobs until cancelled. No failure ends it."""
         async with asyncio.TaskGroup() as group:
             with survived("a process could not say that it is alive"):
                 await insist(partial(self._live, group))
@@ -262,7 +262,7 @@ class Jobs:
             await self._store.leave(self.process)
 
     async def _open_jobs(self, owner: int) -> set[str]:
-        """The ids of a member's open jobs. Ends those whose row can't be read: they don't count."""
+        """The ids of a member's open jobs. Jobs whose row can't be read don't count, and are ended."""
         sound = set[str]()
         for job in await self._store.open_jobs(owner):
             if isinstance(job.cause, JobUnreadable):
@@ -310,7 +310,7 @@ class Jobs:
         """Say that this process is alive, and take over from those that are not."""
         if not await self._store.renew(self.process):
             log.warning("the database's clock was set")
-            # Until then the others have said anew that they are alive.
+            # By then the others have renewed.
             self._take_over_from = time.monotonic() + LEASE
         if self.closing:
             return
@@ -345,7 +345,7 @@ class Jobs:
         begun, places = 0, dict[str, int]()
         for waiting in line.waiting:
             if waiting.id in self._work.resting:
-                free += 1  # who comes next need not wait for it
+                free += 1  # the next job need not wait for it
             elif waiting.id not in self._working:
                 if waiting.place > free:
                     places[waiting.id] = waiting.place - begun

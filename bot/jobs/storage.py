@@ -20,16 +20,15 @@ from engine.errors import AtelierError, BlobLost, StorageFailed, StorageFull
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 UNCLAIMED_FOR: Final = timedelta(hours=1)
-"""Blobs that were put since may belong to a job that is just being accepted, or be a checkpoint that its bot has yet to
-note."""
+"""A younger blob may belong to a job that is being accepted, or be a checkpoint that its bot has not noted yet."""
 RESERVE: Final = 0.1
-"""Share of the room that a sweep keeps free for what comes in until the next."""
+"""Share of the room that a sweep keeps free for what comes in before the next one."""
 REMOVE_WITHIN: Final = 30.0
-"""Seconds in which an announced removal is begun, or else is not."""
+"""Seconds after which an announced removal is no longer begun."""
 REMOVED_WITHIN: Final = 120.0
-"""Seconds in which it ends. Where its process dies meanwhile, who puts the same bytes waits as long."""
+"""Seconds for which the announcement counts. If its process dies, a writer of the same bytes waits as long."""
 LOOK_EVERY: Final = 0.05
-"""Seconds between two looks whether a removal has ended."""
+"""Seconds between two checks whether a removal has ended."""
 _BATCH: Final = 500
 _REMOVED_AT_ONCE: Final = 16
 
@@ -54,9 +53,9 @@ class Storage:
         self._store = store
         self._room = room
         self._sizes: dict[str, int] = {}
-        """Bytes of each blob, by the last sweep and what was put since."""
+        """Bytes of each blob that the last sweep found or that was put since."""
         self._put: dict[str, int] = {}
-        """Those that were put since the last sweep began to look."""
+        """Bytes of each blob that was put since the last sweep began to list them."""
 
     @property
     def used(self) -> int:
@@ -92,7 +91,7 @@ class Storage:
 
         Raises:
             StorageFull, StorageFailed: see :meth:`engine.blobs.Blobs.put`.
-            SQLAlchemyError: the database does not take holds.
+            SQLAlchemyError: the database can't store the holds.
         """
         names = await asyncio.to_thread(lambda: [name_of(data) for data in pictures])
         holds = await self._store.hold(names, UNCLAIMED_FOR.total_seconds())
@@ -119,7 +118,7 @@ class Storage:
     async def drop(self, checkpoint: str) -> None:
         """Remove a checkpoint that its job no longer needs. Never raises: the next sweep tries again.
 
-        No two checkpoints are the same, so nobody puts it again meanwhile.
+        No two checkpoints are the same, so no other process writes it again meanwhile.
         """
         try:
             if not await self._store.claimed([checkpoint]):
@@ -135,7 +134,7 @@ class Storage:
             pass
         self._put = {}
         found = {blob.name: blob for blob in await asyncio.to_thread(list, self.blobs)}
-        # Read after the blobs were listed: whoever puts one says so before.
+        # Read after the list of blobs: a process stores its hold before it writes a blob.
         claimed = set[str]()
         for some in _batches(list(found), _BATCH):
             claimed |= await self._store.claimed(some)
@@ -166,25 +165,25 @@ class Storage:
     async def _clock(self) -> datetime:
         try:
             return await asyncio.to_thread(self.blobs.clock)
-        except StorageFull:  # then what is old has to go all the more
+        except StorageFull:  # even then old blobs have to go
             return datetime.now(UTC)
 
     async def _remove(self, names: list[str], before: datetime | None) -> set[str]:
-        """Remove those that still nobody claims, if they were last put ``before`` then; which have gone.
+        """Remove those that are still unclaimed and, if ``before`` is given, were last put by then. Returns them.
 
-        One that can't be removed keeps none of the others.
+        A failed removal doesn't prevent the others.
 
         Raises:
-            StorageFailed: not one of several could be removed.
+            StorageFailed: none of a batch could be removed.
         """
         gone = set[str]()
         random.shuffle(names)  # so that the next sweep begins with others
         for some in _batches(names, _REMOVED_AT_ONCE):
             began = time.monotonic()
-            whole = [name for name in some if not name.endswith(PART)]  # nobody puts the others again
+            whole = [name for name in some if not name.endswith(PART)]  # unfinished ones are never written again
             holds, free = await self._store.begin_removal(whole, REMOVED_WITHIN, young=before is None)
             going = [name for name in some if name in free or name not in whole]
-            # Where this is cancelled, the holds stay: the threads may go on.
+            # After a cancellation the holds stay, because the threads may go on.
             ends = await asyncio.gather(
                 *(asyncio.to_thread(self._remove_one, name, before, began) for name in going), return_exceptions=True
             )

@@ -167,7 +167,7 @@ class Store(Processes, Retention, Acknowledgements):
         return done
 
     async def set_painted(self, job: str, process: str, painted: Painted) -> None:
-        """Note where the result is that could not be kept when the painting was done; nothing if it isn't needed."""
+        """Note where a result is that could be kept only later. Does nothing if the job no longer needs it."""
         unkept = (JobRow.painted == "") & (JobRow.cause == "") & (JobRow.process == process)
         async with self._changing() as connection:
             changed = await connection.execute(
@@ -223,7 +223,7 @@ class Store(Processes, Retention, Acknowledgements):
         return found[0] if found else None
 
     async def jobs(self, ids: Sequence[str]) -> list[Job]:
-        """The jobs of these ids, in no order."""
+        """The jobs of these ids, in any order."""
         return await self._jobs(JobRow.id.in_(ids), limit=len(ids)) if ids else []
 
     async def recent(self, owner: int, limit: int) -> list[Job]:
@@ -312,7 +312,7 @@ class Store(Processes, Retention, Acknowledgements):
         return [self._job(row, blobs[row.id]) for row in rows]
 
     def _job(self, row: Any, blobs: dict[str, str]) -> Job:
-        """The job. One that is damaged, or of another version, has a cause that says so, and defaults."""
+        """The job. If its row is damaged or of another version: JobUnreadable as the cause, and default fields."""
         address = self._address(row)
         try:
             return _Row.model_validate(row).job(address, blobs)
@@ -340,7 +340,7 @@ _STATES: Final = frozenset(State)
 
 
 class _Row(BaseModel):
-    """A row of the table of jobs that is sound. SQLite keeps anything in any column."""
+    """A valid row of the table of jobs. SQLite stores values of any type in any column."""
 
     model_config = ConfigDict(from_attributes=True, strict=True)
 

@@ -30,7 +30,7 @@ class Base(DeclarativeBase):
 
 
 class Moment(TypeDecorator[datetime]):
-    """A time in UTC. One that can't be read is None: an error would hide the other rows of the query, too."""
+    """A time in UTC; None if it can't be read, because an error would hide the other rows of the query, too."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -61,7 +61,7 @@ class JobRow(Base):
     process: Mapped[str] = mapped_column(String(16))
     """The bot process that looks after the job; empty where the last one let it go."""
     pool: Mapped[str] = mapped_column(String(64))
-    """The workers that it waits for or is painted by: :attr:`engine.executor.executor.Executor.pool`."""
+    """The workers that paint it: :attr:`engine.executor.executor.Executor.pool`."""
     turn: Mapped[int] = mapped_column(Integer)
     """See :mod:`bot.jobs.line`."""
     recipe: Mapped[str] = mapped_column(Text)
@@ -94,16 +94,16 @@ class BlobRow(Base):
 
 
 class HoldRow(Base):
-    """Bytes that are being put and so must not be removed, or the other way round: see :mod:`bot.jobs.retention`."""
+    """The announcement that a blob is written or removed: see :mod:`bot.jobs.retention`."""
 
     __tablename__ = "holds"
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     name: Mapped[str] = mapped_column(String(64), index=True)
     act: Mapped[str] = mapped_column(String(16))
-    """``put`` before and while they are written, ``kept`` from then until a job claims them, ``removed``."""
+    """``put`` before and while the blob is written, ``kept`` from then until a job claims it, or ``removed``."""
     until: Mapped[float] = mapped_column(Double)
-    """Unix time by the database's clock, from which on this counts no longer: its process died."""
+    """By :class:`DatabaseTime`. Later the hold no longer counts: its process died."""
 
 
 class ProcessRow(Base):
@@ -137,7 +137,7 @@ class AcknowledgedRow(Base):
     process: Mapped[str] = mapped_column(String(16))
     """The bot process that has to answer."""
     interrupted: Mapped[bool] = mapped_column(Boolean)
-    """Whether it was taken over from a process that is gone."""
+    """Whether it was taken over from a dead process."""
     address: Mapped[str] = mapped_column(Text)
     """Encrypted."""
     description: Mapped[str] = mapped_column(Text)
@@ -154,9 +154,9 @@ class SyncRow(Base):
 
 
 class DatabaseTime(FunctionElement[float]):
-    """Seconds by a clock that all processes share: the server's, or with SQLite the monotonic one of the machine.
+    """Seconds by a clock that all processes share: the server's, or with SQLite the monotonic clock of the machine.
 
-    The server's may be set, and the machine's begins anew when it is started: what lies in the future is long past.
+    The former can be set back, and the latter restarts with the machine: so a stored time in the future is an old one.
     """
 
     type = Double()
@@ -174,14 +174,14 @@ def _postgresql_time(_element: Any, _compiler: Any, **_options: Any) -> str:
 
 
 LONGEST_STEP: Final = 10.0
-"""Seconds."""
+"""Seconds. Processes renew more often."""
 
 
 def service_time() -> ColumnElement[float]:
-    """Seconds for which some bot process has lived. It never goes back, and no clock that is set moves it.
+    """Seconds during which a bot process was alive. It never goes back, and setting a clock doesn't change it.
 
-    Processes move it on as they say that they are alive. A longer step than :data:`LONGEST_STEP` counts as none: then
-    no process was there, or the clock was set.
+    Each renewal of a process advances it. A step longer than :data:`LONGEST_STEP` counts as 0: either no process was
+    alive, or the clock was set.
     """
     step = DatabaseTime() - ClockRow.moved
     seconds = select(ClockRow.seconds + case((step.between(0.0, LONGEST_STEP), step), else_=0.0)).scalar_subquery()

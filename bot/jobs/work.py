@@ -26,14 +26,13 @@ from engine.recipe import Recipe
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 TOLD_AT_ONCE: Final = 8
-"""Ends that are read and sent at a time: a process may take over thousands, and each may be a picture in memory."""
+"""Ends that are read and sent at a time. A process may take over thousands, and each may need a picture in memory."""
 
 
 class Work:
     """What a process does for the jobs in its care, each in a task of its own.
 
-    Whatever a task is told by others, it goes by what the database says: a change that somebody else made first is no
-    longer made, and then there is nothing left to do.
+    The database decides: if another process or task changed the job first, a task makes no change and ends.
     """
 
     def __init__(
@@ -56,9 +55,9 @@ class Work:
         self.paintings: dict[str, Painting] = {}
         """What is painted now, by the jobs' ids."""
         self.resting: dict[str, asyncio.Event] = {}
-        """Jobs in line that wait for a while because their pictures can't be read, and what wakes them."""
+        """Jobs that back off because their pictures can't be read, and the events that wake them."""
         self._pauses: dict[str, Iterator[float]] = {}
-        """How long each is to wait next."""
+        """The next back-offs of each, in seconds."""
         self._telling = asyncio.Semaphore(TOLD_AT_ONCE)
 
     async def begin(self, job_id: str) -> None:
@@ -67,11 +66,11 @@ class Work:
         with logged("a job could not be begun"):
             begun = await self._store.claim(job_id, self._process, self._executor.pool)
         if begun:
-            # In no variable: the result takes memory for as long as one names it.
+            # Not in a variable, which would keep the result in memory.
             await self.deliver(job_id, await self._paint_and_keep(job_id))
 
     async def _paint_and_keep(self, job_id: str) -> Result | None:
-        """From ``running`` to ``delivering``, or back into the line where the painting is paused; what was painted."""
+        """From ``running`` to ``delivering``, or back into the line if the painting is paused. The result, if any."""
         try:
             result = await self._paint(job_id)
         except PaintingPaused:
@@ -126,7 +125,7 @@ class Work:
                 await self._storage.drop(last)
 
     async def _wait_for_store(self, job_id: str, error: StorageFailed) -> None:
-        """Put a job whose pictures can't be read behind all that wait, and leave it there for longer each time."""
+        """Put a job whose pictures can't be read at the end of the line, with a back-off that grows each time."""
         pause = next(self._pauses.setdefault(job_id, pauses()))
         log.warning("the pictures of a job can't be read", reason=error.detail, again_in=pause)
         await insist(lambda: self._store.requeue(job_id, self._process, last=True))
@@ -146,7 +145,7 @@ class Work:
         return Painted.of(result, name)
 
     async def _keep_later(self, job_id: str, result: Result) -> None:
-        """Keep a result as soon as that works, also after it was told: ``/jobs`` shows it again. Not after the end."""
+        """Retry to keep a result, also after its delivery, for ``/jobs``. Stops when the bot goes down."""
         for pause in pauses():
             if await self._closes_within(pause):
                 return
@@ -158,7 +157,7 @@ class Work:
         await insist(lambda: self._store.give_up(job_id, error, self._process))
 
     async def deliver(self, job_id: str, result: Result | None = None) -> None:
-        """Tell how a job ended, for as long as it takes, and end it; ``result`` where it is at hand."""
+        """Deliver a job's end, with retries, and end the job. ``result`` saves reading the picture again."""
         async with self._turn(result):
             job = await insist(lambda: self._store.get(job_id))
         if job is None or (job.process, job.state) != (self._process, State.DELIVERING):
@@ -172,7 +171,7 @@ class Work:
             for pause in pauses():
                 async with self._turn(result):
                     if result is None and self._closing.is_set():
-                        return  # the next process tells it
+                        return  # the next process delivers it
                     told = await self._tell(job, reply, result, keeping, pause)
                 if told is not None:
                     await self._conclude(job, *told)
@@ -180,7 +179,7 @@ class Work:
                         await keeping
                     return
                 if job.painted is not None:
-                    result = None  # it is kept: read again, it takes no memory meanwhile
+                    result = None  # free its memory: the next attempt reads it from the blobs
                 if await self._closes_within(pause):
                     return
         finally:
@@ -198,7 +197,7 @@ class Work:
             await self._storage.drop(job.checkpoint)
 
     async def apologise(self, order: Acknowledged) -> None:
-        """Tell the member of an order that its process left behind to send the command again, and remove its note."""
+        """Ask the member of an interrupted order to send the command again, and remove the order's note."""
         job = Job(
             id=order.id,
             owner=order.owner,
@@ -208,7 +207,7 @@ class Work:
             address=order.address,
             description=order.description,
             max_bytes=0,
-            state=State.DELIVERING,  # another process may have told it and ended before it removed the note
+            state=State.DELIVERING,  # another process may have told the member and ended before it removed the note
             created_at=datetime.now(UTC),
         )
         reply = self._replies.apart(job)
@@ -229,9 +228,9 @@ class Work:
     async def _tell(
         self, job: Job, reply: Reply, result: Result | None, keeping: "asyncio.Task[None] | None", pause: float
     ) -> tuple[State, str, Way] | None:
-        """The end that was told, why it is one without a picture, and the way; None if it is to be tried again.
+        """Deliver the end once. Returns the state, the cause if there is no picture, and the way; None to try again.
 
-        A result that is still ``keeping`` is in memory alone: it can't be left for ``/jobs``.
+        While the task ``keeping`` runs, the result is only in memory, so the delivery can't be given up.
         """
         try:
             ending = job.cause or result or await self._result(job)
@@ -252,7 +251,7 @@ class Work:
         return None
 
     async def _result(self, job: Job) -> Ending:
-        """What was painted, as it was kept, or that it is gone. Raises StorageFailed where it can't be read now."""
+        """The result from the blobs, or why there is none. Raises StorageFailed if it can't be read now."""
         if job.painted is None:
             return UnexpectedError(job.id)
         try:
@@ -261,7 +260,7 @@ class Work:
             return error
 
     def _turn(self, result: Result | None) -> AbstractAsyncContextManager[object]:
-        """Waits for the others; not with a result, which is in memory already."""
+        """Limits how many ends are read at a time. A result that is in memory already doesn't wait."""
         return self._telling if result is None else nullcontext()
 
     def _expired(self, job: Job) -> bool:
@@ -274,7 +273,7 @@ class Work:
 
 
 async def _first(seconds: float, *events: asyncio.Event) -> None:
-    """Wait for the first of them, or that long."""
+    """Wait until the first of the events is set, for at most ``seconds``."""
     waiting = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -197,10 +197,7 @@ class TestARestart:
         async def full(_: bytes) -> str:
             raise StorageFull
 
-        async def delayed(_: Ending) -> Way:
-            raise DeliveryDelayed("Discord is gone")
-
-        workshop.desk.deliver = delayed
+        workshop.desk.deliver = discord_is_gone
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
             canvas.show(9, checkpoint=b"nearly")
@@ -220,10 +217,7 @@ class TestARestart:
     async def test_tells_what_was_finished_once_it_can_be_read_again(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, back: bool
     ) -> None:
-        async def delayed(_: Ending) -> Way:
-            raise DeliveryDelayed("Discord is gone")
-
-        workshop.desk.deliver = delayed
+        workshop.desk.deliver = discord_is_gone
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
             result = canvas.finish()

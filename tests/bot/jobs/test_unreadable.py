@@ -5,8 +5,10 @@ from collections.abc import Callable
 from sqlalchemy import text
 
 from bot import words
+from bot.jobs.cipher import Cipher, new_key
 from bot.jobs.errors import JobUnreadable
 from bot.jobs.job import Job
+from bot.jobs.store import Store
 from engine.recipe import Recipe
 from tests.bot.jobs.conftest import ANN, BOB, Noted, Workshop, eventually
 
@@ -124,20 +126,13 @@ class TestARowThatCantBeRead:
 
 async def test_a_job_whose_address_no_key_reads_is_kept_for_its_member(workshop: Workshop) -> None:
     job = await workshop.accept(ANN)
-    workshop.store = type(workshop.store)(workshop.store._engine, type(workshop.store._cipher)([service_key()]))
+    workshop.store = Store(workshop.store._engine, Cipher([new_key()]))
     workshop.open_anew()
     async with workshop.running():
         (await workshop.studio.canvas()).finish(b"painting")
         await workshop.until(job, "delivered")
     assert (await workshop.found(job)).way == "kept"
     assert (await workshop.jobs.picture(job.id, ANN))[1] == b"painting"
-
-
-def service_key() -> str:
-    """Another key than the one of the tests."""
-    from bot.jobs.cipher import new_key
-
-    return new_key()
 
 
 async def test_jobs_from_before_an_upgrade_are_painted_and_shown_after_it(workshop: Workshop) -> None:

@@ -1,4 +1,4 @@
-"""Holds: blobs that are being put or removed."""
+"""Holds: blobs that are written or removed."""
 
 import sqlalchemy as sa
 from alembic import op

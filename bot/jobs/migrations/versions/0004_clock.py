@@ -1,4 +1,4 @@
-"""The service's own clock, and orders that are acknowledged and not stored yet."""
+"""The service's own clock, and orders that are acknowledged but not stored yet."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Let jobs that are there count as accepted when the clock begins."""
+    """Existing jobs count as accepted when the clock starts."""
     op.add_column("jobs", sa.Column("accepted", sa.Double, nullable=False, server_default="0"))
     op.create_table(
         "clock",
