@@ -308,7 +308,7 @@ def _told(what: object, _worker: object) -> object:
     return what
 
 
-async def test_a_worker_that_tells_no_sense_does_not_count(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_worker_that_reports_invalid_data_does_not_count(caplog: pytest.LogCaptureFixture) -> None:
     """And is no reason to hear nothing of the others."""
     sound = asdict(WorkerInfo("any", "cpu", "a CPU", "float32", 1, None, None, 0.0))
     told: list[Any] = [
@@ -329,5 +329,5 @@ async def test_a_worker_that_tells_no_sense_does_not_count(caplog: pytest.LogCap
         for _ in range(3):
             await pool.refresh()
         assert [each.name for each in pool.workers.values()] == ["a CPU"]
-    assert len(said(caplog, "doesn't count")) == len(told) - 1
+    assert len(said(caplog, "invalid data")) == len(told) - 1
     assert "\x1b" not in caplog.text
