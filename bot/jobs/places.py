@@ -30,6 +30,7 @@ class Places:
         self._lanes: dict[str, float] = {}
         """When each was used last."""
         self._allowance = FAR_A_SECOND
+        """The tokens of a token bucket for updates further behind, and when they were counted."""
         self._counted = time.monotonic()
 
     def due(self, places: Mapping[str, int], fresh: Collection[str]) -> list[str]:
@@ -49,11 +50,9 @@ class Places:
                 due.append(job)
             elif told is None or now - at >= FAR_EVERY:
                 far.append((at, job))
-        allowed = int(self._allowance)
-        if far and allowed:
-            due += [job for _, job in sorted(far, key=lambda each: each[0])[:allowed]]
-            self._allowance -= min(allowed, len(far))
-        return due
+        chosen = sorted(far, key=lambda each: each[0])[: int(self._allowance)]
+        self._allowance -= len(chosen)
+        return due + [job for _, job in chosen]
 
     def take(self, job: str, place: int, lane: str) -> bool:
         """Note that a job's reply shows its place now; false if its lane was used a moment ago: then it has to wait."""

@@ -31,7 +31,7 @@ class _Renewed:
 class Processes(Transactions):
     """A part of :class:`bot.jobs.store.Store`: who is there, and who looks after what."""
 
-    _renewed: "_Renewed | None" = None
+    _renewed: _Renewed | None = None
 
     async def renew(self, process: str) -> bool:
         """Say that a process is alive; see :data:`bot.jobs.line.LEASE`.

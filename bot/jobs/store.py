@@ -224,15 +224,15 @@ class Store(Processes, Retention, Acknowledgements):
 
     async def jobs(self, ids: Sequence[str]) -> list[Job]:
         """The jobs of these ids, in any order."""
-        return await self._jobs(JobRow.id.in_(ids), limit=len(ids)) if ids else []
+        return await self._jobs(JobRow.id.in_(ids)) if ids else []
 
     async def recent(self, owner: int, limit: int) -> list[Job]:
         """A member's jobs, newest first."""
-        return await self._jobs(JobRow.owner == owner, limit=limit)
+        return await self._jobs(JobRow.owner == owner, limit)
 
     async def open_jobs(self, owner: int) -> list[Job]:
         """A member's jobs that have not ended."""
-        return await self._jobs((JobRow.owner == owner) & JobRow.state.in_(OPEN), limit=None)
+        return await self._jobs((JobRow.owner == owner) & JobRow.state.in_(OPEN))
 
     async def count_open(self, owner: int | None = None) -> int:
         """How many jobs, of one member or of all, have not ended."""
@@ -302,7 +302,7 @@ class Store(Processes, Retention, Acknowledgements):
         await connection.execute(delete(BlobRow).where(BlobRow.job == job, BlobRow.role == role))
         await connection.execute(insert(BlobRow).values(job=job, role=role, name=name))
 
-    async def _jobs(self, which: ColumnElement[bool], limit: int | None = 1) -> list[Job]:
+    async def _jobs(self, which: ColumnElement[bool], limit: int | None = None) -> list[Job]:
         query = select(JobRow.__table__).where(which).order_by(JobRow.created_at.desc()).limit(limit)
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()

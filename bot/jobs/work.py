@@ -76,7 +76,7 @@ class Work:
         except PaintingPaused:
             await insist(lambda: self._store.requeue(job_id, self._process))
         except PaintingCancelled:
-            pass  # whoever cancelled has noted it
+            pass  # the store has it already
         except StorageFailed as error:
             await self._wait_for_store(job_id, error)
         except AtelierError as error:
@@ -226,7 +226,7 @@ class Work:
                 return
 
     async def _tell(
-        self, job: Job, reply: Reply, result: Result | None, keeping: "asyncio.Task[None] | None", pause: float
+        self, job: Job, reply: Reply, result: Result | None, keeping: asyncio.Task[None] | None, pause: float
     ) -> tuple[State, str, Way] | None:
         """Deliver the end once. Returns the state, the cause if there is no picture, and the way; None to try again.
 
