@@ -1,4 +1,4 @@
-"""A bot that starts on a line which a bot before it left: how soon does it begin, and how much does it tell?
+"""A bot that starts with a long line that another bot left: how soon does it begin, and how many updates does it send?
 
 The real service and database, in this process; workers and replies are stand-ins.
 """
@@ -56,7 +56,7 @@ class Measured:
     first_progress: float
     first_end: float
     places: int
-    """Tellings of places: each is an edit, unless the next for the same reply comes within two seconds."""
+    """Updates of places. Each is an edit, unless the next one of the same reply comes within two seconds."""
     ends: int
     statements: int
     lag_ms_p99: float
