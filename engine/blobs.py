@@ -129,8 +129,9 @@ class Blobs:
         with reaching():
             if self.folder:
                 _write_durably(Path(self._path(name)), data)
-            elif self._files.async_impl or not self._touched(name):
-                # An object store shows whole objects alone. Others may show a reader half of a file.
+            elif self._files.async_impl:  # object stores show whole objects alone
+                self._write_in_place(self._path(name), data)
+            elif not self._touched(name):
                 self._write(self._path(name), data)
         return name
 
@@ -186,7 +187,7 @@ class Blobs:
                     private.make_folder(Path(path).parent)
                     os.close(private.create(Path(path)))
                 else:
-                    self._write(path, b"")
+                    self._write_in_place(path, b"")
                 return _aware(self._files.modified(path))
             finally:
                 with contextlib.suppress(FileNotFoundError):
@@ -202,6 +203,18 @@ class Blobs:
         return True
 
     def _write(self, path: str, data: bytes) -> None:
+        """Write a file that appears whole, also where another thread or process writes the same one."""
+        part = f"{path}.{secrets.token_hex(4)}{PART}"
+        try:
+            self._write_in_place(part, data)
+            self._files.mv(part, path)
+        except FileExistsError:  # SMB moves no file onto another
+            self._write_in_place(path, data)
+        finally:
+            with contextlib.suppress(Exception, asyncio.CancelledError):
+                self._files.rm_file(part)
+
+    def _write_in_place(self, path: str, data: bytes) -> None:
         try:
             self._files.pipe_file(path, data)
         except FileNotFoundError:

@@ -146,6 +146,36 @@ def test_several_threads_put_and_get_at_the_same_time(blobs: Blobs) -> None:
     assert len(list(blobs)) == 20
 
 
+@pytest.mark.parametrize("replaces", [True, False])
+def test_a_file_that_is_being_put_again_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaces: bool
+) -> None:
+    """Two threads that put the same bytes find nothing there, both; SMB moves no file onto another."""
+    blobs = Blobs(f"linked://{tmp_path}/blobs")
+    name = blobs.put(b"picture")
+    seen: list[bytes] = []
+    write, move = Linked.pipe_file, Linked.mv
+
+    def written_by_halves(files: Linked, path: str, data: bytes) -> None:
+        write(files, path, data[: len(data) // 2])
+        if path.endswith(".part"):
+            seen.append(blobs.get(name))
+        write(files, path, data)
+
+    def moved(files: Linked, path: str, to: str) -> None:
+        if not replaces:
+            raise FileExistsError(errno.EEXIST, to)
+        move(files, path, to)
+
+    monkeypatch.setattr(Linked, "pipe_file", written_by_halves)
+    monkeypatch.setattr(Linked, "mv", moved)
+    monkeypatch.setattr(Blobs, "_touched", lambda *_: False)
+    assert blobs.put(b"picture") == name
+    assert seen == [b"picture"]
+    assert blobs.get(name) == b"picture"
+    assert [each.name for each in blobs] == [name]
+
+
 def test_time_goes_by_the_clock_of_the_place(blobs: Blobs) -> None:
     for _ in range(2):
         assert abs(blobs.clock() - datetime.now(UTC)) < timedelta(seconds=2)
