@@ -294,10 +294,10 @@ async def test_nothing_is_kept_of_tasks_that_have_ended(caplog: pytest.LogCaptur
     caplog.set_level(logging.WARNING, "distributed")  # and none of pytest's
     tasks = 100
 
-    def elements() -> int:
-        """In all collections that there are."""
+    def lengths() -> dict[int, int]:
+        """Of all collections that there are, by their identities."""
         gc.collect()
-        return sum(len(each) for each in gc.get_objects() if type(each) in {dict, list, set, deque, OrderedDict})
+        return {id(each): len(each) for each in gc.get_objects() if type(each) in {dict, list, set, deque, OrderedDict}}
 
     async def look(client: Client) -> None:
         for _ in range(tasks):
@@ -312,12 +312,17 @@ async def test_nothing_is_kept_of_tasks_that_have_ended(caplog: pytest.LogCaptur
             QuietWorker(scheduler.address, plugins=[Idle(WorkerSettings())], memory_limit=None) as worker,
             Client(scheduler.address, asynchronous=True, set_as_default=False) as client,
         ):
-            # Other parts of this process may grow meanwhile. What is kept of tasks grows in each round.
-            grown = []
+            # Other collections of this process may grow meanwhile, but none by so much in each round.
+            rounds = []
             for _ in range(4):
                 await look(client)
-                grown.append(elements())
-            assert min(after - before for before, after in itertools.pairwise(grown)) < tasks / 2
+                rounds.append(lengths())
+            grown = {
+                each
+                for each in set.intersection(*map(set, rounds))
+                if all(after[each] - before[each] >= tasks for before, after in itertools.pairwise(rounds))
+            }
+            assert [each for each in gc.get_objects() if id(each) in grown] == []
 
             async def idle() -> bool:
                 return not scheduler.tasks and not worker.state.tasks
