@@ -28,6 +28,7 @@ from engine.executor.executor import Executor
 from engine.recipe import Recipe
 from engine.worker import Studio, WorkerSettings, check_picture
 from tests.engine.cluster.machines import ROOT, Cluster, Machine, clean, cluster
+from tests.engine.following import first
 from tests.engine.images import corpus
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -275,15 +276,23 @@ class TestComingAndGoing:
         await there.cluster.joined(there.worker)
         await there.check()
 
-    async def test_a_worker_joins_the_next_scheduler(self, there: There) -> None:
+    async def test_a_worker_that_paints_joins_the_next_scheduler(self, there: There) -> None:
         before = there.worker.logged()
-        there.scheduler.die()
-        await there.scheduler.process.wait()
-        there.scheduler = await there.cluster.scheduler()
-        await there.cluster.joined(there.worker)
-        told = there.worker.logged().removeprefix(before)
-        assert told.count("lost its scheduler") == 1
-        assert "Traceback" not in told, told
+        content = Blobs(str(there.cluster.blobs)).put(PICTURE)
+        async with Executor.open(SETTINGS, there.cluster.address, there.cluster.tls.security()) as executor:
+            painting = executor.submit(Recipe(size=64, steps=10_000), content, [content])
+            await first(painting)
+            there.scheduler.die()
+            await there.scheduler.process.wait()
+            there.scheduler = await there.cluster.scheduler()
+            await there.cluster.joined(there.worker)
+            await first(painting, lambda event: event.step == 1)  # there is no checkpoint yet
+            await painting.cancel()
+        logged = there.worker.logged().removeprefix(before)
+        assert logged.count("lost its scheduler") == 1
+        for each in (logged, there.scheduler.logged()):
+            assert "Traceback" not in each, each
+            assert "refused" not in each, each
         await there.check()
 
     async def test_a_worker_whose_scheduler_never_comes_leaves_when_asked(self, lonely: list[Machine]) -> None:
