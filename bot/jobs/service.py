@@ -9,7 +9,6 @@ that one that was only slow finds out before it does harm.
 import asyncio
 import contextlib
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -90,8 +89,8 @@ class Jobs:
         self._take_over_from = 0.0
         """By the monotonic clock. Until then, a process that is alive may seem dead."""
         self._places = Places()
-        self._accepting: defaultdict[int, set[str]] = defaultdict(set)
-        """The ids of each member's orders that are being accepted: they count towards the limit."""
+        self._accepting: dict[str, int] = {}
+        """The owners of the orders that are being accepted, by the orders' ids. They count towards the limit."""
         self._admitting = asyncio.Semaphore(ADMITTED_AT_ONCE)
         self._changed = asyncio.Event()
 
@@ -125,24 +124,25 @@ class Jobs:
         """
         if self.closing:
             raise Closing
+
+        def accepting() -> set[str]:
+            return {each for each, member in self._accepting.items() if member == owner}
+
         while True:
-            before = set(self._accepting.get(owner, ()))
-            stored = await self._open_jobs(owner)
+            before = accepting()
             # A union of ids, because an order is in both sets from its commit until it is accepted here.
-            known = stored | self._accepting.get(owner, set())
+            known = await self._open_jobs(owner) | accepting()
             # An order that left meanwhile may have been stored after the database was read: then read it again.
             if before <= known:
                 break
         if len(known - {order}) >= self._policy.most_open:
             raise TooManyJobs(self._policy.most_open)
-        self._accepting[owner].add(order)
+        self._accepting[order] = owner
         try:
             async with self._admitting:
                 yield
         finally:
-            self._accepting[owner].discard(order)
-            if not self._accepting[owner]:
-                del self._accepting[owner]
+            self._accepting.pop(order, None)  # the same order may have arrived twice
 
     async def accept(self, order: Order) -> Job:
         """Check an order's pictures, store it and them, and queue it: committed when it returns.
