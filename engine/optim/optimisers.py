@@ -71,6 +71,21 @@ def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(image, (size[1], size[0]), mode="bicubic", antialias=True).clamp(0, 1)
 
 
+def _gradient(loss: Tensor, variable: Tensor) -> Tensor:
+    """The gradient of ``loss``, or what a node of its graph raises.
+
+    When a node fails, torch leaves the nodes that were to follow in a queue of this thread. They keep the graph and
+    its activations, up to a gigabyte, until the thread's next backward pass. So the smallest one follows at once.
+    """
+    try:
+        (gradient,) = torch.autograd.grad(loss, variable)
+    except BaseException:
+        one = torch.ones((), requires_grad=True)
+        torch.autograd.grad(one.exp(), one)
+        raise
+    return gradient
+
+
 class Adam:
     """Adam on the pixels (Kingma and Ba, ICLR 2015), clamped to [0, 1], its moments carried from scale to scale."""
 
@@ -113,7 +128,7 @@ class Adam:
         def once() -> Losses:
             with torch.enable_grad():
                 losses = evaluate(self.image)
-                (gradient,) = torch.autograd.grad(losses.total, self.image)
+                gradient = _gradient(losses.total, self.image)
             gradient = filtered(gradient, weights).contiguous()
             self.image.grad = gradient / gradient.square().mean().sqrt().clamp(min=_TINY)
             self._optimiser.step()
@@ -178,7 +193,7 @@ class LBFGS:
 
         def closure() -> Tensor:
             losses = self._evaluate(self._as_image())
-            (gradient,) = torch.autograd.grad(losses.total, self._variable)
+            gradient = _gradient(losses.total, self._variable)
             self._variable.grad = gradient.contiguous()
             found.append(losses)
             return losses.total.detach()

@@ -1,5 +1,7 @@
 """What moves the pixels, on valleys whose bottom is known, against the papers' formulas in numpy."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -364,3 +366,27 @@ def test_an_image_is_resized_without_leaving_what_pixels_can_be(size: tuple[int,
 
 def test_a_plain_image_is_plain_at_any_size() -> None:
     torch.testing.assert_close(resized(torch.full((1, 3, 6, 9), 0.3), (17, 13)), torch.full((1, 3, 13, 17), 0.3))
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgs"])
+def test_a_gradient_that_fails_leaves_no_tensor_of_its_graph(name: Name) -> None:
+    """Nor does one that is cancelled. The branch that fails is the newer one, which torch visits first."""
+    kept: list[weakref.ref[Tensor]] = []
+
+    def fail(_: Tensor) -> None:
+        raise torch.OutOfMemoryError
+
+    def failing(image: Tensor) -> Losses:
+        saved = image * 2
+        kept.append(weakref.ref(saved))
+        other = saved.square().sum()
+        first = image.sin()
+        first.register_hook(fail)
+        total = other + first.sum()
+        return Losses(total, total, total)
+
+    begins = begun(name, rand(1, 3, 3, 4), failing)
+    with pytest.raises(torch.OutOfMemoryError):
+        begins.step(0.1)
+    gc.collect()
+    assert [each() for each in kept] == [None]
