@@ -65,7 +65,9 @@ class Result:
     """Steps done: fewer than the recipe's where ``ending`` is not ``finished``, none where the style has no weight."""
     seconds: float
     ending: Literal["finished", "settled", "stopped"]
-    """All steps were done; the picture had stopped changing (see ``Recipe.tolerance``); somebody ended it early."""
+    """All steps were done; the picture had stopped changing (see ``Recipe.tolerance``); it ended early, because
+    somebody asked for that or the device had too little memory to go on.
+    """
     shown: tuple[float | None, ...] = ()
     """How much of each picture was in its file, the content's first: see :attr:`engine.images.codec.Picture.shown`.
     Empty where all were whole.

@@ -82,7 +82,8 @@ def paint(
 ) -> Generator[Progress, None, Result]:
     """Paint ``content`` in the manner of ``styles``, coarse to fine, by gradient descent on the pixels.
 
-    Where the device has too little memory for a scale, the painting ends at a smaller size.
+    Where the device has too little memory for a scale, the painting goes on at a smaller size. Where it has too little
+    even for the size of the scale before, which did fit, the painting ends with the picture of that scale.
 
     Args:
         content: decoded content; its alpha, if it has one, is the result's.
@@ -106,7 +107,7 @@ def paint(
         PaintingCancelled: ``stop`` was cancelled.
         PaintingPaused: ``stop`` was told to pause. The last progress has a checkpoint of the last step, unless there
             was no step yet, or ``save`` could not keep it.
-        OutOfMemory: the device has too little memory for any size.
+        OutOfMemory: the device has too little memory for a first step at any size.
     """
     with _short_of_memory(recipe.size):
         painting = _Painting(content, styles, recipe, network, stop or Stop(), pace, save)
@@ -186,7 +187,7 @@ class _Painting:
                     yield from self._at_scale(index, step)
             except OutOfMemory:
                 smaller = self._smaller_than(index)
-                if smaller is None:
+                if smaller is None and not self.done:
                     raise
             else:
                 if self.settled or self.stop.finishing:
@@ -196,6 +197,9 @@ class _Painting:
             # Here, where the exception is gone: at most reference cycles hold the tensors of the failed step.
             gc.collect()
             trim()
+            if smaller is None:
+                log.warning("too little memory to go on at %s px, the painting ends", self.recipe.size)
+                break
             step = self.done - sum(scale.steps for scale in self.scales[:index])
             self._shrink_to(smaller, index)
         return self._result(self.optimiser.image, max_bytes)
@@ -255,7 +259,10 @@ class _Painting:
         return unchanged
 
     def _smaller_than(self, index: int) -> int | None:
-        """Half of the pixels of a scale that did not fit, or what the scale before had, if that is more."""
+        """Half of the pixels of a scale that did not fit, or what the scale before had, if that is more.
+
+        None where that is no less than what did not fit.
+        """
         before = self.scales[index - 1].size if index else SMALLEST_SIZE
         smaller = max(before, round(self.scales[index].size / math.sqrt(2)))
         return smaller if smaller < self.scales[index].size else None
@@ -371,7 +378,6 @@ class _Painting:
         picture = self._picture(image)
         alpha = self.content.alpha and self.content.alpha.resize(self.final_size, Image.Resampling.LANCZOS)
         data, format = encode_within(picture, max_bytes, alpha=alpha)
-        stopped = self.stop.finishing and self.done < self.recipe.steps
         return Result(
             picture=data,
             format=format,
@@ -380,6 +386,6 @@ class _Painting:
             recipe=self.recipe,
             steps=self.done,
             seconds=self._elapsed(),
-            ending="settled" if self.settled else "stopped" if stopped else "finished",
+            ending="settled" if self.settled else "stopped" if 0 < self.done < self.recipe.steps else "finished",
             shown=self.shown,
         )

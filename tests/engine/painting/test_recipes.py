@@ -19,6 +19,7 @@ from engine.losses.objective import Objective
 from engine.losses.structure import self_similarity
 from engine.painting import loop as painting_module
 from engine.painting import pyramid
+from engine.painting.checkpoint import Checkpoint
 from engine.painting.loop import paint
 from engine.painting.pyramid import Scale
 from engine.painting.targets import Sources
@@ -353,6 +354,25 @@ def test_what_a_failed_step_held_is_free_before_the_next_size_is_tried(
     assert end.result.recipe.size == 91
     assert alive == [0, 0, 0]
     assert len(kept) == 4  # of three sizes, and of the step that failed
+
+
+def test_a_painting_that_can_not_go_on_ends_with_the_picture_of_the_scale_before(
+    network: VGG19, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the memory shrinks after the first scale, so that not even its size fits again."""
+    monkeypatch.setattr(pyramid, "COARSEST", 64)
+    small: Any = Small(network, 100 * 67)
+    shelf = Shelf()
+    painting = paint(CONTENT, [STYLE], Recipe(size=128, steps=8), small, pace=ALL, save=shelf.save)
+    for _ in range(4):
+        next(painting)
+    small._pixels = 0
+    rest = drained(painting)
+    assert rest.events == []
+    assert (rest.result.recipe.size, rest.result.width, rest.result.height) == (64, 64, 43)
+    assert (rest.result.ending, rest.result.steps) == ("stopped", 4)
+    image = Checkpoint.from_bytes(shelf.last).image[0].permute(1, 2, 0).numpy()
+    assert np.abs(rest.pixels / 255 - image).mean() < 0.02  # it was enlarged for the sizes that were tried
 
 
 def test_only_what_fits_at_no_size_fails(network: VGG19) -> None:
