@@ -16,10 +16,12 @@ from engine.losses.structure import Structure, total_variation
 from engine.recipe import Balance, Layer
 
 _SILENT = 0.1
+"""The least energy of a target, relative to the energy of the same layer in the other picture."""
 _TINY = 1e-8
 _ALIKE = 0.05
+"""The distance from content to style, see :func:`unlikeness`, under which the two count as alike."""
 _PLAIN = (4 / 255) ** 2
-"""Variance of colours along a direction under which a style has none there: four grey levels."""
+"""The variance of colour along an axis from which a style counts as coloured along it: four grey levels, squared."""
 _PARTS = 16
 _LEAST = 256
 """Positions in each part of a Gram matrix."""
@@ -95,7 +97,7 @@ class Losses:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a layer should become, and what a squared distance from it is divided by."""
+    """The value that a layer should take. Squared distances from it are divided by ``energy``."""
 
     value: Tensor
     energy: Tensor
@@ -106,12 +108,17 @@ class Target:
 
 
 def target(value: Tensor, other: Tensor, grain: Tensor | float = 0.0) -> Target:
-    """Aim at ``value``; ``other`` is the mean square of the same of the picture on the other side, style or content,
-    and ``grain`` that of a plain picture with grain that hardly shows (:func:`engine.painting.targets.grain`).
+    """A target at ``value``, with the energy max(‖value‖², n · max(0.1 · other, grain)) for n elements.
 
-    The energy is that of ``value``, but not under a tenth of the other's, and not under that of the grain: a plain
-    grey picture leaves deep layers silent, and a distance divided by next to nothing would drown every other layer in
-    noise.
+    The floor is for plain pictures. They leave deep layers silent, and a distance divided by next to nothing would
+    drown every other layer in noise.
+
+    Args:
+        value: the activations of the content, or a Gram matrix of the style.
+        other: the mean square of the same in the other picture: of the style's activations, or of the content's Gram
+            matrix.
+        grain: the mean square of the same in a grey picture with grain that hardly shows, see
+            :data:`engine.painting.targets.GRAIN`.
     """
     floor = (_SILENT * other).clamp(min=grain) * value.numel()
     return Target(value, torch.maximum(value.square().sum(), floor).clamp(min=_TINY))
@@ -119,22 +126,29 @@ def target(value: Tensor, other: Tensor, grain: Tensor | float = 0.0) -> Target:
 
 @dataclass(frozen=True, slots=True)
 class Plainness:
-    """The colours that a style lacks: all but one in a plain one, every hue in a grey one.
+    """A loss for colours that the style lacks: all but one in a plain style, every hue in a grey one.
 
-    Near a plain style a Gram matrix changes with the square of what is left of the content's colours, and its squared
-    distance with the fourth power: what is left hardly counts. Here it counts by its square. A loss of 1 is as far from
-    the style's colours as the content is.
+    The colours c of the style have the mean m and the covariance V diag(v) Vᵀ. The loss of an image is the mean over
+    its pixels of Σₖ wₖ · (Vₖ · (c - m))², where wₖ = 1 - vₖ / (4 grey levels)², clamped to [0, 1]. It is divided by
+    the same of the content, so that a loss of 1 is as far from the style's colours as the content is.
+
+    Gram matrices do not suffice. Near a plain style, a Gram matrix changes with the square of a small deviation in
+    colour, and the style loss with the fourth power: it hardly pulls at the rest of the content's colours.
     """
 
     mean: Tensor
-    """Of the style's colours, shape (3,)."""
+    """m, shape (3,)."""
     lacking: Tensor
-    """Shape (3, 3): a colour's difference from the mean, by this, is the part of it that the style has not."""
+    """diag(√w) Vᵀ, shape (3, 3)."""
     energy: Tensor
+    """What the loss is divided by, a scalar."""
 
     @classmethod
     def of(cls, styles: Sequence[Tensor], shares: Sequence[float], content: Tensor) -> "Plainness | None":
-        """Of pictures of shape (1, 3, height, width) in [0, 1]. None for styles that lack no colour."""
+        """The loss for pictures of shape (1, 3, height, width) in [0, 1]; None for styles that lack no colour.
+
+        m and V are those of the mixture of the styles' pixels by ``shares``.
+        """
         parts = [share / sum(shares) for share in shares]
         means = [style[0].flatten(1).mean(dim=1) for style in styles]
         mean = torch.stack([part * each for part, each in zip(parts, means, strict=True)]).sum(dim=0)
@@ -143,15 +157,15 @@ class Plainness:
             for part, each, style in zip(parts, means, styles, strict=True)
         ]
         values, vectors = torch.linalg.eigh(torch.stack(moments).sum(dim=0))
-        shares_lacking = (1 - values / _PLAIN).clamp(0, 1)
-        if not shares_lacking.any():
+        lacks = (1 - values / _PLAIN).clamp(0, 1)
+        if not lacks.any():
             return None
-        lacking = torch.diag(shares_lacking.sqrt()) @ vectors.T
+        lacking = torch.diag(lacks.sqrt()) @ vectors.T
         plain = cls(mean, lacking, torch.ones_like(mean[0]))
         return cls(mean, lacking, plain(content).clamp(min=_PLAIN))
 
     def __call__(self, image: Tensor) -> Tensor:
-        """How far ``image`` is from having the style's colours alone."""
+        """The loss of ``image``, shape (1, 3, height, width), a scalar."""
         colours = image[0].flatten(1) - self.mean[:, None]
         return (self.lacking @ colours).square().sum(dim=0).mean() / self.energy
 
@@ -173,7 +187,7 @@ class Objective:
     plainness: Plainness | None = None
     plain_weight: float = 0.0
     way: float = 1.0
-    """How far the style is from the content, from 0 for alike to 1 for most: steps are as much shorter."""
+    """A factor of the learning rate from 0 to 1, see :func:`unlikeness`: below 1 where style and content are alike."""
 
     @property
     def layers(self) -> frozenset[Layer]:
@@ -205,11 +219,13 @@ class Objective:
 def unlikeness(
     grams: Mapping[Layer, Tensor], style: Mapping[Layer, Target], weights: Mapping[Layer, float]
 ) -> tuple[float, float]:
-    """How far a content, by its Gram matrices, is from a style to begin with: what its style loss is divided by.
+    """The divisor of the style loss and the factor of the learning rate, for a content with Gram matrices ``grams``.
 
-    So the same strength asks for the same share of the way, whether the style is much like the content or not. Not
-    under a twentieth: who takes a picture for its own style doesn't ask for the noise between the two. Then the second
-    number is the distance in twentieths; else it is 1.
+    With d, the style loss of the content as it is, they are max(d, 0.05) and min(1, d / 0.05).
+
+    After the division a strength asks for the same share of the distance, whether style and content are alike or not.
+    The floor keeps the division from magnifying noise where d is near 0, as it is for a picture in its own style.
+    There, the steps become shorter instead: they would only add grain.
     """
     distances = {layer: target.distance(grams[layer]) for layer, target in style.items()}
     distance = _weighted(distances, weights).item()

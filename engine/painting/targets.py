@@ -19,15 +19,16 @@ from engine.recipe import LARGEST_SIZE, Recipe
 from engine.vgg.vgg19 import VGG19
 
 GRAIN: Final = 8 / 255
-"""Standard deviation of grain that hardly shows, in units of the pixels' range."""
+"""The standard deviation of grain that hardly shows, in units of the pixels' range."""
 _PLAIN_SHARE: Final = 0.1
-"""Of the style's weight, for the colours that it lacks: enough to reach them, and too little to keep strokes away."""
+"""The weight of :class:`engine.losses.objective.Plainness`, relative to the style's. More of it suppresses strokes."""
 _BARE_SHARE: Final = 100.0
-"""The same between two plain pictures. They have nothing but colours; the other losses see mostly their borders."""
+"""The same where content and styles are all plain. Their Gram matrices show mostly the borders; colour is all there is.
+"""
 _BARE: Final = (1 / 255) ** 2
-"""Variance of each colour channel under which a picture is plain: one grey level."""
+"""The variance of each colour channel under which a picture is plain: one grey level, squared."""
 _GRAINED: Final = 96
-"""Pixels of the sides of a picture of it: enough for the deepest layers."""
+"""The sides, in pixels, of the picture whose statistics stand for grain: enough for the deepest layers."""
 
 
 class Sources:
@@ -58,10 +59,11 @@ class Sources:
         return self._tensor(self._content, size)
 
     def first_image(self, size: int, way: float) -> Tensor:
-        """What the optimiser begins with, of the same kind. ``way`` is :attr:`engine.losses.objective.Objective.way`.
+        """The image that the optimiser begins with, shaped like the content.
 
-        The noise is for strokes to begin from: there is as much less of it as the styles have less texture than
-        :data:`GRAIN`, and as the content is nearer to them.
+        Strokes begin from noise. Its amplitude is the recipe's, times ``way``
+        (:attr:`engine.losses.objective.Objective.way`), times texture / :data:`GRAIN` where the styles have less
+        texture than that: a plain style has no strokes.
         """
         image = self.content_at(size)
         noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(self._recipe.seed)).to(image)
@@ -77,7 +79,7 @@ class Sources:
 
     @torch.no_grad()
     def objective(self, scale: Scale) -> Objective:
-        """What a painting of that scale should come near to. Takes about as long as a step."""
+        """The losses that a painting goes down at that scale. Takes about as long as a step."""
         recipe = self._recipe
         image = self.content_at(scale.size)
         detail = detail_factor(recipe.detail)
@@ -87,16 +89,17 @@ class Sources:
         structure = Structure.of(content, image) if detail else None
         targets = {layer: content[layer].float() for layer in recipe.content_layers}
         del content
+        pictures = [self._style(style, scale.size) for style in self._styles]
         styles = [
             statistics(
                 self._network,
-                self._style(style, scale.size),
+                picture,
                 recipe.style_layers,
                 recipe.content_layers,
                 recipe.pooling,
                 self._check,
             )
-            for style in self._styles
+            for picture in pictures
         ]
         grams = blended([each.grams for each in styles], self._shares)
         energies = blended([each.energies for each in styles], self._shares)
@@ -107,7 +110,6 @@ class Sources:
         }
         unlike, way = unlikeness(own, style, recipe.style_layers)
         style_weight = self.style_weight * scale.style_factor
-        pictures = [self._style(each, scale.size) for each in self._styles]
         bare = all(each[0].flatten(1).var(dim=1, correction=0).max() < _BARE for each in (image, *pictures))
         return Objective(
             content={layer: target(value, energies[layer], grain.energies[layer]) for layer, value in targets.items()},
@@ -126,7 +128,7 @@ class Sources:
         )
 
     def _grain(self) -> Statistics:
-        """Of a grey picture with grain: what is weaker in a picture counts as nothing."""
+        """The statistics of a grey picture with grain of :data:`GRAIN`: a floor for energies."""
         noise = torch.randn((1, 3, _GRAINED, _GRAINED), generator=torch.Generator().manual_seed(0))
         picture = (0.5 + GRAIN * noise).to(self._network.device)
         return statistics(
