@@ -1,5 +1,5 @@
 """``python -m bot`` is ``atelier``."""
 
-from bot.cli import main
+from bot.cli.main import main
 
 main()

@@ -13,15 +13,15 @@ import discord
 import structlog
 from distributed import Security
 
-from bot.client import Atelier
-from bot.jobs.cipher import FILE, Cipher
-from bot.jobs.patience import pauses
+from bot.client.client import Atelier
+from bot.delivery.channels import may_pass
+from bot.delivery.reply import DiscordReply
+from bot.jobs.database.cipher import FILE, Cipher
+from bot.jobs.database.store import Store
+from bot.jobs.retry import pauses
 from bot.jobs.service import Jobs, Policy
 from bot.jobs.storage import Room, Storage
-from bot.jobs.store import Store
-from bot.reply import DiscordReply
 from bot.settings import MEGABYTE, OWN_FILES, Settings
-from bot.ways import may_pass
 from bot.web.health import Health
 from bot.web.server import serve
 from engine import private

@@ -1,7 +1,7 @@
 """The one error hierarchy of Atelier.
 
 Everything that can go wrong with a picture, a painting or a worker is a subclass of
-:class:`AtelierError` and carries data, not sentences: ``engine.texts`` and, for a member, ``bot.words``
+:class:`AtelierError` and carries data, not sentences: ``engine.texts`` and, for a member, ``bot.texts``
 turn it into words. All of them survive pickling, because they travel from a
 worker process to the bot: each passes its fields, in order, to ``Exception.__init__``.
 """

@@ -10,7 +10,7 @@ import typer
 import yaml  # type: ignore[import-untyped]
 from typer.core import TyperGroup
 
-from bot.cli import app
+from bot.cli.main import app
 from bot.settings import Settings
 from engine.cluster.certificates import FILES, PARTS
 

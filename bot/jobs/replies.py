@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 import structlog
 
-from bot.jobs.job import Ending, Job, Reply, Way
+from bot.jobs.model import Ending, Job, Reply, Way
 from engine.progress import Progress
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

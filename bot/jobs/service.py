@@ -1,9 +1,9 @@
 """Accepts jobs, has them painted in turn, and follows each to its one end.
 
 Several processes may do so on one database. Each looks after the jobs that it accepted: it alone edits their replies,
-begins them and tells how they ended. It says every :data:`ALIVE_EVERY` seconds that it is alive; what a silent process
-looked after, the others adopt (see :mod:`bot.jobs.line`), and every change of a job names the process that makes it, so
-that one that was only slow finds out before it does harm.
+begins them and tells how they ended. It renews its lease every :data:`ALIVE_EVERY` seconds. When a lease runs out, the
+others adopt the jobs (see :mod:`bot.jobs.database.fair_queue`). Every change of a job names the process that makes it,
+so that a process that was only slow finds out before it does harm.
 """
 
 import asyncio
@@ -18,9 +18,10 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from bot import metrics
-from bot.jobs.acknowledged import Acknowledged
-from bot.jobs.database import is_full
+from bot.jobs.database.acknowledged import Acknowledged
+from bot.jobs.database.connect import is_full
+from bot.jobs.database.fair_queue import LEASE
+from bot.jobs.database.store import Store
 from bot.jobs.errors import (
     AlreadyAccepted,
     Closing,
@@ -33,14 +34,13 @@ from bot.jobs.errors import (
     TooManyJobs,
     style_role,
 )
-from bot.jobs.job import Job, Order, State, new_id
-from bot.jobs.line import LEASE
-from bot.jobs.patience import again_every, insist, logged, survived
+from bot.jobs.model import Job, Order, State, new_id
 from bot.jobs.places import Places
 from bot.jobs.replies import Replies, ReplyTo
+from bot.jobs.retry import again_every, insist, logged, survived
+from bot.jobs.runner import Work
 from bot.jobs.storage import Storage
-from bot.jobs.store import Store
-from bot.jobs.work import Work
+from bot.telemetry import metrics
 from engine.errors import PaintingCancelled, PictureError, StorageFull
 from engine.executor.executor import Executor
 
@@ -332,7 +332,7 @@ class Jobs:
             self._changed.set()
 
     def _owns(self) -> bool:
-        """Whether this process may still take its jobs for its own: see :data:`bot.jobs.line.LEASE`.
+        """Whether this process may still take its jobs for its own: see :data:`bot.jobs.database.fair_queue.LEASE`.
 
         A process that was stopped for a while may not, until it has looked.
         """

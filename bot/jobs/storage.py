@@ -12,8 +12,8 @@ from typing import Final
 
 import structlog
 
-from bot import metrics
-from bot.jobs.store import Store
+from bot.jobs.database.store import Store
+from bot.telemetry import metrics
 from engine.blobs import PART, Blobs, name_of, reaching
 from engine.errors import AtelierError, BlobLost, StorageFailed, StorageFull
 

@@ -4,17 +4,17 @@ It lets the bot run whole without a token and without a network. It knows what a
 and behaves like Discord there; anything else it refuses by name. Nothing of it imports the rest of the bot.
 """
 
+from bot.sandbox.actors.invocation import Invocation
+from bot.sandbox.actors.member import Member, Upload
 from bot.sandbox.archive import ArchivedMessage
 from bot.sandbox.clock import SandboxClock
-from bot.sandbox.commands import InvocationRefused
 from bot.sandbox.faults import Faults
-from bot.sandbox.invocation import Invocation
 from bot.sandbox.ledger import RestRequest
-from bot.sandbox.member import Member, Upload
-from bot.sandbox.messages import Attachment, Button, Message
-from bot.sandbox.permissions import Permission
+from bot.sandbox.rest.permissions import Permission
 from bot.sandbox.server import LocalDiscord
-from bot.sandbox.world import Place
+from bot.sandbox.state.commands import InvocationRefused
+from bot.sandbox.state.messages import Attachment, Button, Message
+from bot.sandbox.state.world import Place
 
 __all__ = [
     "ArchivedMessage",

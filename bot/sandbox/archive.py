@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bot.sandbox.invocation import Invocation
-from bot.sandbox.messages import Board, Message
-from bot.sandbox.world import World
+from bot.sandbox.actors.invocation import Invocation
+from bot.sandbox.state.messages import Board, Message
+from bot.sandbox.state.world import World
 
 
 @dataclass(frozen=True, slots=True)

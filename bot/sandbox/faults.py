@@ -12,8 +12,8 @@ from random import Random
 
 from aiohttp import web
 
-from bot.sandbox.errors import ApiError
-from bot.sandbox.routing import Answer, Route
+from bot.sandbox.rest.errors import ApiError
+from bot.sandbox.rest.routing import Answer, Route
 
 
 class Fault(StrEnum):

@@ -15,9 +15,9 @@ from aiohttp import WSMsgType, web
 
 from bot.sandbox.clock import SandboxClock
 from bot.sandbox.compression import Compress, stream
-from bot.sandbox.errors import JsonObject
 from bot.sandbox.ledger import Ledger
-from bot.sandbox.world import World
+from bot.sandbox.rest.errors import JsonObject
+from bot.sandbox.state.world import World
 
 GUILDS = 1 << 0
 GUILD_MESSAGES = 1 << 9

@@ -9,23 +9,23 @@ from typing import Self
 
 from aiohttp import web
 
+from bot.sandbox.actors.invocation import Invocation, Pulse
+from bot.sandbox.actors.member import Member, Surroundings
 from bot.sandbox.archive import ArchivedMessage, archive
-from bot.sandbox.cdn import Cdn
 from bot.sandbox.clock import SandboxClock, Snowflakes
-from bot.sandbox.commands import Commands
-from bot.sandbox.errors import ApiError, JsonObject
 from bot.sandbox.faults import Faults
 from bot.sandbox.gateway import DIRECT_MESSAGES, GUILD_MESSAGES, GUILDS, Gateway
-from bot.sandbox.handlers import Handlers
-from bot.sandbox.interactions import Interactions
-from bot.sandbox.invocation import Invocation, Pulse
 from bot.sandbox.ledger import Ledger, RestRequest
-from bot.sandbox.member import Member, Surroundings
-from bot.sandbox.messages import Board, Change, Message, Record
-from bot.sandbox.permissions import Permission
-from bot.sandbox.ratelimit import too_many_requests
-from bot.sandbox.rest import PREFIX, RestInterface
-from bot.sandbox.world import Channel, Installed, Place, World
+from bot.sandbox.rest.cdn import Cdn
+from bot.sandbox.rest.errors import ApiError, JsonObject
+from bot.sandbox.rest.handlers import Handlers
+from bot.sandbox.rest.permissions import Permission
+from bot.sandbox.rest.ratelimit import too_many_requests
+from bot.sandbox.rest.rest import PREFIX, RestInterface
+from bot.sandbox.state.commands import Commands
+from bot.sandbox.state.interactions import Interactions
+from bot.sandbox.state.messages import Board, Change, Message, Record
+from bot.sandbox.state.world import Channel, Installed, Place, World
 
 FILE_LIMIT = 10 * 1024 * 1024
 """Bytes that one file may have in a server without boosts."""

@@ -11,9 +11,9 @@ from typing import Final
 import discord
 from prometheus_client import Gauge
 
-from bot import metrics
-from bot.jobs.store import Store
+from bot.jobs.database.store import Store
 from bot.settings import MEGABYTE
+from bot.telemetry import metrics
 from engine.executor.executor import Executor
 
 PARTS: Final = ("gateway", "workers", "database", "disk")

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from bot import metrics
+from bot.telemetry import metrics
 from bot.web.health import Finding, Health
 
 LAG_EVERY: Final = 0.25

@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from bot import logs
 from bot.app import run
 from bot.settings import Settings
+from bot.telemetry import logs
 
 TICK = 0.005
 """Seconds between two looks at the clock."""

@@ -125,7 +125,7 @@ class StandIn:
 
 if __name__ == "__main__":
     from bot import app
-    from bot.cli import main
+    from bot.cli.main import main
 
     vars(app)["Executor"] = StandIn
     main()

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image, ImageDraw
 from pydantic import SecretStr
 
-from bot import logs
 from bot.app import open_store, running
-from bot.client import Atelier
-from bot.commands.sync import sync
+from bot.client.client import Atelier
+from bot.client.sync import sync
 from bot.jobs.service import Jobs
 from bot.sandbox import LocalDiscord, Message, Upload
 from bot.settings import Settings
+from bot.telemetry import logs
 from engine import presets
 from engine.executor.executor import Executor
 from tests.bot.held import HeldExecutor, HeldJobs
@@ -36,7 +36,7 @@ def small_efforts(monkeypatch: pytest.MonkeyPatch) -> None:
         "standard": presets.Effort(128, 30),
         "fine": presets.Effort(160, 5000),
     }
-    monkeypatch.setattr("bot.commands.stylize.EFFORTS", dict.fromkeys(presets.EFFORTS, efforts))
+    monkeypatch.setattr("bot.features.stylize.command.EFFORTS", dict.fromkeys(presets.EFFORTS, efforts))
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.address import Address
-from bot.jobs.acknowledged import Acknowledged
+from bot.delivery.target import Address
+from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.errors import JobEnded, NotYourJob
-from bot.jobs.job import OPEN, Job, Order, State
+from bot.jobs.model import OPEN, Job, Order, State
 from engine.presets import Tier
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from bot import logs
+from bot.telemetry import logs
 
 Form = Literal["console", "json"]
 FORMS: tuple[Form, ...] = ("console", "json")

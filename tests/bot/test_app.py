@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from bot.jobs.cipher import new_key
+from bot.jobs.database.cipher import new_key
 from bot.sandbox import LocalDiscord
 from tests.bot.processes import at, atelier, ended, names_in, started
 

@@ -5,10 +5,10 @@ import dataclasses
 
 import pytest
 
-from bot.address import Address
-from bot.client import Atelier
-from bot.jobs.job import Job, State
-from bot.reply import DiscordReply
+from bot.client.client import Atelier
+from bot.delivery.reply import DiscordReply
+from bot.delivery.target import Address
+from bot.jobs.model import Job, State
 from bot.sandbox import LocalDiscord, Permission, Place
 from engine.progress import Result
 from engine.recipe import Recipe

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bot import words
+from bot import texts
 from engine.errors import PaintingCancelled
 from tests.chaos.members import Ask, Book
 from tests.chaos.pictures import likeness
@@ -72,7 +72,7 @@ class Checker:
         return own + [states for states in self._named.get(row.id, []) if states not in own and not states[0].ephemeral]
 
     def _told_cancelled(self, ask: Ask) -> bool:
-        told = words.explain(PaintingCancelled())
+        told = texts.explain(PaintingCancelled())
         return any(
             sight.content == told
             for press in ask.presses

@@ -32,6 +32,6 @@ def shrink() -> None:
 shrink()
 
 if __name__ == "__main__":
-    from bot.cli import main
+    from bot.cli.main import main
 
     main()

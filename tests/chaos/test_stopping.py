@@ -13,10 +13,10 @@ import pytest
 from aiohttp import web
 from sqlalchemy import create_engine, text
 
-from bot import words
+from bot import texts
 from bot.jobs.errors import OrderInterrupted
 from bot.sandbox import LocalDiscord, Message
-from bot.sandbox.cdn import Cdn
+from bot.sandbox.rest.cdn import Cdn
 from tests.bot.conftest import CONTENT, STYLE, is_final, is_painting, told
 from tests.bot.jobs.conftest import eventually
 
@@ -117,7 +117,7 @@ async def test_killed_before_an_order_is_a_job_has_its_successor_tell_the_member
         return found
 
     data = tmp_path / "data"
-    sorry = words.explain(OrderInterrupted())
+    sorry = texts.explain(OrderInterrupted())
     monkeypatch.setattr(Cdn, "handle", too_late)
     async with LocalDiscord() as discord:
         async with bot(discord, data, "sync") as sync:

@@ -53,7 +53,10 @@ def imported(path: Path) -> set[str]:
     ("room", "above"),
     [
         ("engine", ["bot", "discord", "sqlalchemy", "aiohttp"]),
-        ("bot/jobs", ["discord", "torch", "bot.commands", "bot.views", "bot.reply", "bot.client", "bot.app"]),
+        (
+            "bot/jobs",
+            ["discord", "torch", "bot.features", "bot.delivery", "bot.client", "bot.app"],
+        ),
     ],
 )
 def test_no_room_looks_upward(room: str, above: list[str]) -> None:

@@ -19,14 +19,14 @@ from typing import Any, cast
 
 from sqlalchemy import event
 
-from bot import logs
-from bot.jobs.cipher import Cipher
-from bot.jobs.database import connected
+from bot.jobs.database.cipher import Cipher
+from bot.jobs.database.connect import connected
+from bot.jobs.database.store import Store
 from bot.jobs.errors import DeliveryDelayed
-from bot.jobs.job import Ending, Job, Order, Way, new_id
+from bot.jobs.model import Ending, Job, Order, Way, new_id
 from bot.jobs.service import Jobs, Policy
 from bot.jobs.storage import Room, Storage
-from bot.jobs.store import Store
+from bot.telemetry import logs
 from engine.blobs import Blobs
 from engine.executor.executor import Executor
 from engine.progress import Progress, Result

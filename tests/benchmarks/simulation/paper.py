@@ -8,8 +8,8 @@ Whether that makes it 50 a second for each address is inferred, not read. Disk a
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from bot.delivery.reply import EDIT_EVERY
 from bot.jobs.places import FAR_A_SECOND, FAR_EVERY, NEAR
-from bot.reply import EDIT_EVERY
 from engine.executor.executor import CHECKPOINT_EVERY
 from engine.painting.loop import Pace
 

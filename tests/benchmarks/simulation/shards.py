@@ -20,10 +20,10 @@ from typing import Any, Literal
 import psutil
 from sqlalchemy import insert, text
 
-from bot.jobs.cipher import new_key
-from bot.jobs.database import connected
-from bot.jobs.job import State
-from bot.jobs.tables import BlobRow, JobRow
+from bot.jobs.database.cipher import new_key
+from bot.jobs.database.connect import connected
+from bot.jobs.database.tables import BlobRow, JobRow
+from bot.jobs.model import State
 from engine.recipe import Recipe
 from tests.benchmarks.service import percentile
 from tests.benchmarks.simulation import bot, studio

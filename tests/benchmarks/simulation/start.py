@@ -16,13 +16,13 @@ from typing import Any, cast
 
 from sqlalchemy import event, insert
 
-from bot.jobs.cipher import Cipher, new_key
-from bot.jobs.database import connected
-from bot.jobs.job import Ending, Job, State, Way, new_id
+from bot.jobs.database.cipher import Cipher, new_key
+from bot.jobs.database.connect import connected
+from bot.jobs.database.store import Store
+from bot.jobs.database.tables import BlobRow, JobRow
+from bot.jobs.model import Ending, Job, State, Way, new_id
 from bot.jobs.service import Jobs, Policy
 from bot.jobs.storage import Room, Storage
-from bot.jobs.store import Store
-from bot.jobs.tables import BlobRow, JobRow
 from engine.blobs import Blobs
 from engine.executor.executor import Executor
 from engine.progress import Progress

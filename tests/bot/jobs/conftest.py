@@ -11,14 +11,14 @@ from typing import Any, cast
 
 import pytest
 
-from bot.jobs.cipher import Cipher, new_key
-from bot.jobs.database import connected
+from bot.jobs.database.cipher import Cipher, new_key
+from bot.jobs.database.connect import connected
+from bot.jobs.database.store import Store
+from bot.jobs.database.tables import Base
 from bot.jobs.errors import DeliveryDelayed
-from bot.jobs.job import Ending, Job, Order, State, Way, new_id
+from bot.jobs.model import Ending, Job, Order, State, Way, new_id
 from bot.jobs.service import Jobs, Policy
 from bot.jobs.storage import Room, Storage
-from bot.jobs.store import Store
-from bot.jobs.tables import Base
 from engine.blobs import Blobs
 from engine.errors import AtelierError, PaintingCancelled, PaintingPaused
 from engine.executor.executor import Executor

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.jobs.errors import AlreadyAccepted, Closing, PictureRejected, TooManyJobs
-from bot.jobs.job import Job
+from bot.jobs.model import Job
 from bot.jobs.storage import Room
 from engine.errors import NotAPicture, StorageFull, WorkerLost
 from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually, order

@@ -9,10 +9,10 @@ import pytest
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from bot.jobs import patience, work
+from bot.jobs import retry, runner
+from bot.jobs.database.store import Store
 from bot.jobs.errors import DeliveryDelayed, JobEnded, UnexpectedError
-from bot.jobs.job import Ending, Way
-from bot.jobs.store import Store
+from bot.jobs.model import Ending, Way
 from engine.blobs import Blobs
 from engine.errors import BlobLost, OutOfMemory, StorageFull
 from tests.bot.jobs.conftest import ANN, BOB, Workshop, discord_is_gone, eventually
@@ -36,7 +36,7 @@ def entry(logged: list[Any], event: str) -> dict[str, Any]:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again at once."""
-    for module in (patience, work):
+    for module in (retry, runner):
         monkeypatch.setattr(module, "pauses", lambda: iter([0.0] * 1000))
 
 

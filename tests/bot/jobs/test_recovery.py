@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from bot.jobs import work
+from bot.jobs import runner
 from bot.jobs.errors import DeliveryDelayed
-from bot.jobs.job import Ending, State, Way
+from bot.jobs.model import Ending, State, Way
 from engine.errors import OutOfMemory, PaintingCancelled, StorageFailed, StorageFull
 from engine.progress import Result
 from tests.bot.jobs.conftest import ANN, BOB, Workshop, discord_is_gone, eventually
@@ -51,7 +51,7 @@ class TestGoingDown:
 def killed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the first process dies without a word; then its lease runs out at once."""
     if request.param == "killed":
-        monkeypatch.setattr("bot.jobs.line.LEASE", -1.0)
+        monkeypatch.setattr("bot.jobs.database.fair_queue.LEASE", -1.0)
     return bool(request.param == "killed")
 
 
@@ -105,7 +105,7 @@ class TestARestart:
         self, workshop: Workshop, killed: bool
     ) -> None:
         workshop.desk.deliver = discord_is_gone
-        workshop.studio.slots_now = 3 * work.TOLD_AT_ONCE
+        workshop.studio.slots_now = 3 * runner.TOLD_AT_ONCE
         async with workshop.running(killed=killed):
             jobs = [await workshop.accept(owner) for owner in range(workshop.studio.slots_now)]
             for number, _ in enumerate(jobs, 1):
@@ -129,13 +129,13 @@ class TestARestart:
         workshop.desk.deliver = deliver
         workshop.open_anew()
         async with workshop.running():
-            await eventually(lambda: sending == work.TOLD_AT_ONCE)
+            await eventually(lambda: sending == runner.TOLD_AT_ONCE)
             may_arrive.set()
             await eventually(lambda: sum(bool(workshop.desk.told(job)) for job in jobs) == len(jobs) - len(delayed))
             delayed.clear()
             for job in jobs:
                 await workshop.until(job, "delivered")
-        assert most == work.TOLD_AT_ONCE
+        assert most == runner.TOLD_AT_ONCE
         assert [len(workshop.desk.told(job)) for job in jobs] == [1] * len(jobs)
 
     @pytest.mark.parametrize("cancelled", [True, False], ids=["cancelled", "failed"])

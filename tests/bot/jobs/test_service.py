@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from sqlalchemy import update
 
+from bot.jobs.database.tables import JobRow
 from bot.jobs.errors import JobEnded, JobExpired, NotYourJob
-from bot.jobs.job import Job, State, new_id
-from bot.jobs.tables import JobRow
+from bot.jobs.model import Job, State, new_id
 from engine.errors import PaintingCancelled
 from engine.progress import Result
 from engine.recipe import Recipe

@@ -10,9 +10,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from bot.jobs import storage as module
-from bot.jobs.job import Job, State
+from bot.jobs.database.store import Store
+from bot.jobs.model import Job, State
 from bot.jobs.storage import Room, Storage
-from bot.jobs.store import Store
 from engine.blobs import Blobs
 from engine.errors import PaintingCancelled, StorageFailed, StorageFull
 from tests.bot.jobs.conftest import job

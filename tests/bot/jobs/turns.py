@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.jobs.store import Store
+from bot.jobs.database.store import Store
 from engine.blobs import Blob, Blobs
 
 LONGEST_RUN = 40

@@ -12,9 +12,9 @@ import discord
 import pytest
 import yarl
 
-from bot.client import Atelier
-from bot.jobs.cipher import Cipher, new_key
-from bot.jobs.store import Store
+from bot.client.client import Atelier
+from bot.jobs.database.cipher import Cipher, new_key
+from bot.jobs.database.store import Store
 from bot.sandbox import LocalDiscord
 from bot.settings import Settings
 from bot.web.health import Health

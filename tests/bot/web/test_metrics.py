@@ -17,9 +17,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 import bot.web
-from bot import metrics
-from bot.client import Atelier
-from bot.jobs.job import State
+from bot.client.client import Atelier
+from bot.jobs.model import State
+from bot.telemetry import metrics
 from engine.progress import Progress
 from tests.bot.jobs.conftest import eventually, job
 from tests.bot.web.conftest import Operated

@@ -1,0 +1,1 @@
+"""discord.py's client, configured: first answers, attachments, errors."""

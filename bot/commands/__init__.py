@@ -1,1 +1,0 @@
-"""What a member can say: one file for each command family."""

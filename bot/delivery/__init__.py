@@ -1,0 +1,1 @@
+"""How texts and pictures reach a member."""

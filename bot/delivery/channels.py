@@ -1,0 +1,331 @@
+"""The ways by which words and pictures reach a member, each by itself, and Discord's refusals sorted by what they mean.
+
+Discord's documentation: "Receiving and Responding to Interactions", "Create Message", "Opcodes and Status Codes".
+"""
+
+import asyncio
+import contextlib
+import io
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final, Literal, TypeVar
+
+import aiohttp
+import discord
+import structlog
+from discord.webhook.async_ import AsyncWebhookAdapter, async_context
+
+from bot import texts
+from bot.delivery.target import FILE_LIMIT, Address
+from bot.jobs.errors import DeliveryDelayed
+from engine.errors import PictureError
+from engine.images.limits import Limits
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+WITHIN: Final = 60.0
+"""Seconds after which a request is given up for now: discord.py waits out rate limits, however long they are."""
+PAGE: Final = 100
+"""Messages that Discord gives at once, at most."""
+LOOK_BACK: Final = 20_000
+"""Messages after the reply in which the bot looks for its own: 200 requests, which take minutes."""
+SMALL: Final = 900_000
+"""Bytes that almost every proxy lets pass: the usual limit for a whole request is 1 MiB."""
+LEAST_SIDE: Final = 16
+"""Pixels of the longer side below which a picture is not scaled down further."""
+ALT_TEXT: Final = 1024
+"""Characters of a file's description (Discord's limit)."""
+NOBODY: Final = discord.AllowedMentions.none()
+UNKNOWN_MESSAGE: Final = 10008
+TOO_LARGE: Final = 40005
+DEAD_TOKEN: Final = 50027
+PASSING: Final = {20022, 20028, 20029, 40003, 40062, 130000}
+"""Discord's codes for limits that are not the ordinary rate limit, and for being overloaded."""
+
+T = TypeVar("T")
+
+
+class Refusal(Enum):
+    """Why a way will not work, now or later."""
+
+    GONE = "the message was deleted"
+    TOO_LARGE = "the file is larger than that place takes"
+    CLOSED = "the bot may not or can't do this there"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What is to be said, perhaps with a picture."""
+
+    text: str
+    picture: bytes | None = None
+    filename: str = ""
+    description: str = ""
+    """Alt text, sent as far as Discord takes it."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the picture."""
+        return len(self.picture or b"")
+
+    def files(self) -> list[discord.File]:
+        """The picture to send. Each request needs new ones, because it closes them."""
+        if self.picture is None:
+            return []
+        return [discord.File(io.BytesIO(self.picture), self.filename, description=self.description[:ALT_TEXT])]
+
+    def shrunk(self, most: int) -> "Parcel | None":
+        """The same with a file of at most ``most`` bytes, or the smallest there is; None where none is smaller.
+
+        Takes seconds: call it in a thread. A worker encoded the picture, so another process decodes it.
+        """
+        from engine.images.codec import encode_within
+        from engine.images.decoder import Decoder
+
+        if self.picture is None:
+            return None
+        try:
+            with Decoder(Limits(bytes=len(self.picture), least=1)) as decoder:
+                decoded = decoder.decode(self.picture)
+        except (PictureError, RuntimeError) as error:
+            log.warning("a picture could not be made smaller", reason=repr(error))
+            return None
+        image, alpha, best = decoded.rgb, decoded.alpha, None
+        while max(image.size) >= LEAST_SIDE:
+            data, format = encode_within(image, most, alpha=alpha)
+            if len(data) < self.size:
+                name = f"{self.filename.rpartition('.')[0]}.{format}"
+                best = replace(self, picture=data, filename=name, text=f"{self.text}\n{texts.shrunk()}")
+            if len(data) <= most:
+                break
+            image, alpha = image.reduce(2), alpha and alpha.reduce(2)
+        return best
+
+
+def may_pass(error: discord.HTTPException) -> bool:
+    """Whether the same request may succeed later, because Discord is overloaded or limits how often it is asked."""
+    return error.status >= 500 or error.status in {408, 429} or error.code in PASSING
+
+
+async def asked(request: Awaitable[T]) -> T | Refusal:
+    """What Discord answers, or how it refuses for good.
+
+    Raises:
+        DeliveryDelayed: it may answer otherwise later. So also where the bot's own token is refused: then no way works
+            until the operator has mended it.
+    """
+    try:
+        async with asyncio.timeout(WITHIN):
+            return await request
+    except discord.HTTPException as error:
+        if may_pass(error) or (error.status == 401 and error.code != DEAD_TOKEN):
+            raise DeliveryDelayed(str(error)) from error
+        log.info("Discord refused", status=error.status, code=error.code, reason=error.text)
+        if error.code == UNKNOWN_MESSAGE:
+            return Refusal.GONE
+        return Refusal.TOO_LARGE if error.status == 413 or error.code == TOO_LARGE else Refusal.CLOSED
+    except (discord.RateLimited, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+        # Its text could name the address asked, and with it the interaction's token.
+        raise DeliveryDelayed(type(error).__name__) from error
+
+
+async def sent_within_limits(send: Callable[[Parcel], Awaitable[T | Refusal]], parcel: Parcel) -> T | Refusal:
+    """Send a parcel; while its picture is too large, send a smaller one. Gives what the last ``send`` gave.
+
+    Discord doesn't say how large a picture may be. The first smaller one has at most :data:`FILE_LIMIT`, which holds
+    everywhere. The second has a quarter of the original's bytes, and at most :data:`SMALL`.
+    """
+    outcome = await send(parcel)
+    for most in (FILE_LIMIT, min(SMALL, parcel.size // 4)):
+        if outcome is Refusal.TOO_LARGE and most < parcel.size:
+            smaller = await asyncio.to_thread(parcel.shrunk, most)
+            log.warning(
+                "a picture is too large for Discord", bytes=parcel.size, at_most=most, shrunk=smaller is not None
+            )
+            if smaller is not None:
+                outcome = await send(smaller)
+    return outcome
+
+
+@contextlib.contextmanager
+def _lock_of_its_own() -> Iterator[None]:
+    """Keep a request by an interaction's token apart from the others by it.
+
+    discord.py locks the token, and after a request that used up its allowance it sleeps before it unlocks. A request
+    that is cancelled in that sleep, as by a time-out, leaves the lock closed, and every later one waits for ever.
+    """
+    previous = async_context.set(AsyncWebhookAdapter())  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        async_context.reset(previous)
+
+
+class Ways:
+    """The ways to one member about one job. All methods raise DeliveryDelayed for trouble that may pass."""
+
+    def __init__(self, client: discord.Client, address: Address, job: str, owner: int) -> None:
+        self._client = client
+        self._address = address
+        self._job = job
+        self._owner = owner
+        self._webhook = discord.Webhook.partial(address.application, address.token, client=client)
+        self._channel = client.get_partial_messageable(address.channel)
+        self._reply = self._channel.get_partial_message(address.message)
+
+    async def edit(self, parcel: Parcel) -> Literal["token", "edit"] | Refusal:
+        """Turn the reply into this and nothing else; again changes nothing."""
+        return await self._edit(parcel.text, parcel, None)
+
+    async def show(self, text: str, preview: Parcel | None, view: discord.ui.View) -> Refusal | None:
+        """Turn the reply into this for a while; without a preview it keeps the picture that it has."""
+        outcome = await self._edit(text, preview, view)
+        return outcome if isinstance(outcome, Refusal) else None
+
+    async def _edit(
+        self, text: str, parcel: Parcel | None, view: discord.ui.View | None
+    ) -> Literal["token", "edit"] | Refusal:
+        def attachments() -> Sequence[discord.File]:
+            return discord.utils.MISSING if parcel is None else parcel.files()
+
+        if self._address.token_lives():
+            with _lock_of_its_own():
+                outcome = await asked(
+                    self._webhook.edit_message(
+                        self._address.message,
+                        content=text,
+                        attachments=attachments(),
+                        view=view,
+                        allowed_mentions=NOBODY,
+                    )
+                )
+            if outcome is not Refusal.CLOSED:
+                return outcome if isinstance(outcome, Refusal) else "token"
+        if self._address.place == "elsewhere":
+            return Refusal.CLOSED
+        if parcel is not None and parcel.size > self._address.file_limit:
+            return Refusal.TOO_LARGE
+        edited = await asked(
+            self._reply.edit(content=text, attachments=attachments(), view=view, allowed_mentions=NOBODY)
+        )
+        return edited if isinstance(edited, Refusal) else "edit"
+
+    async def shown(self, parcel: Parcel) -> bool | None:
+        """Whether :meth:`edit` has made this of the reply already; None where the bot can't look."""
+        if self._address.place == "elsewhere":
+            return None
+        message = await asked(self._reply.fetch())
+        if isinstance(message, Refusal):
+            return False if message is Refusal.GONE else None
+        if parcel.picture is None:
+            return message.content == parcel.text and not message.attachments
+        name = _stem(parcel.filename)
+        return any(_stem(each.filename) == name for each in message.attachments)
+
+    async def post(self, parcel: Parcel) -> Literal["post"] | Refusal:
+        """Send a new message to the channel, in reply to the first one where that exists, unless it is there already.
+
+        In the bot's own direct messages this is :meth:`direct`.
+        """
+        if self._address.place != "server":
+            return Refusal.CLOSED
+        reference = self._reply.to_reference(fail_if_not_exists=False)
+        outcome = await self._send(self._channel, parcel, self._address.file_limit, reference)
+        return outcome if isinstance(outcome, Refusal) else "post"
+
+    async def direct(self, parcel: Parcel) -> Literal["direct"] | Refusal:
+        """Send a direct message to the owner, unless it is there already."""
+        channel = await asked(self._client.create_dm(discord.Object(self._owner)))
+        if isinstance(channel, Refusal):
+            return Refusal.CLOSED
+        outcome = await self._send(channel, parcel, FILE_LIMIT, None)
+        return outcome if isinstance(outcome, Refusal) else "direct"
+
+    async def sent(self) -> tuple[Literal["post", "direct"], discord.Message] | None:
+        """What of this job was posted or sent to its owner before, by whichever process."""
+        if self._address.place == "server":
+            posted = await self._find(self._channel)
+            if isinstance(posted, discord.Message):
+                return "post", posted
+        channel = await asked(self._client.create_dm(discord.Object(self._owner)))
+        if not isinstance(channel, Refusal):
+            told = await self._find(channel)
+            if isinstance(told, discord.Message):
+                return "direct", told
+        return None
+
+    async def take_away(self) -> Literal["token", "edit"] | Refusal:
+        """Delete the reply; one that is gone already is as good."""
+        if self._address.token_lives():
+            with _lock_of_its_own():
+                outcome = await asked(self._webhook.delete_message(self._address.message))
+            if outcome in {None, Refusal.GONE}:
+                return "token"
+        if self._address.place == "elsewhere":
+            return Refusal.CLOSED
+        deleted = await asked(self._reply.delete())
+        return "edit" if deleted in {None, Refusal.GONE} else Refusal.CLOSED
+
+    async def _send(
+        self,
+        channel: discord.PartialMessageable | discord.DMChannel,
+        parcel: Parcel,
+        limit: int,
+        reference: discord.MessageReference | None,
+    ) -> discord.Message | Refusal:
+        # Looking first: the nonce holds for a few minutes only, and without permission to look there is none to reply.
+        found = await self._find(channel)
+        if found is not None:
+            return found
+        if parcel.size > limit:
+            return Refusal.TOO_LARGE
+        files = parcel.files()
+        if reference is None:
+            return await asked(channel.send(parcel.text, files=files, nonce=self._job, allowed_mentions=NOBODY))
+        return await asked(
+            channel.send(
+                parcel.text,
+                files=files,
+                nonce=self._job,
+                reference=reference,
+                mention_author=False,
+                allowed_mentions=NOBODY,
+            )
+        )
+
+    async def _find(
+        self, channel: discord.PartialMessageable | discord.DMChannel
+    ) -> discord.Message | Literal[Refusal.CLOSED] | None:
+        """The bot's message about this job among those after the reply. The newest are looked at first.
+
+        A refusal where the bot can't find out: then it must not send a message there.
+        """
+        me, before = self._client.user, None
+        for _ in range(LOOK_BACK // PAGE):
+            page = await asked(_page(channel, before))
+            if isinstance(page, Refusal):
+                return Refusal.CLOSED
+            for message in page:
+                if message.id <= self._address.message:
+                    return None
+                if me is not None and message.author.id == me.id and self._is_about_this_job(message):
+                    return message
+            if len(page) < PAGE:
+                return None
+            before = page[-1]
+        log.warning("too many messages to look through for an earlier answer", channel=channel.id, job=self._job)
+        return Refusal.CLOSED
+
+    def _is_about_this_job(self, message: discord.Message) -> bool:
+        return self._job in message.content or any(self._job in each.filename for each in message.attachments)
+
+
+async def _page(
+    channel: discord.PartialMessageable | discord.DMChannel, before: discord.Message | None
+) -> list[discord.Message]:
+    return [message async for message in channel.history(limit=PAGE, before=before)]
+
+
+def _stem(filename: str) -> str:
+    return filename.rpartition(".")[0]

@@ -1,0 +1,1 @@
+"""What members can do: one package for each feature."""

@@ -1,0 +1,1 @@
+"""``/stylize``: a photo in the style of pictures."""

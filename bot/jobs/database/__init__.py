@@ -1,0 +1,1 @@
+"""Jobs in the database: tables, transactions, leases, the fair queue, retention."""

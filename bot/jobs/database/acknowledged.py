@@ -1,0 +1,86 @@
+"""Orders that are acknowledged but not stored as jobs yet. A note of each makes sure of an answer."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy import delete, insert, select, update
+
+from bot.jobs.database.cipher import Cipher
+from bot.jobs.database.fair_queue import orphaned
+from bot.jobs.database.tables import AcknowledgedRow
+from bot.jobs.database.transactions import Transactions
+from bot.jobs.errors import AddressUnreadable
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """An order whose member sees "thinking …". The fields are those of :class:`bot.jobs.model.Order`."""
+
+    id: str
+    owner: int
+    address: str
+    description: str
+    expires_at: datetime
+    """From when on the interaction takes no answer, by this machine's clock."""
+
+
+class Acknowledgements(Transactions):
+    """A part of :class:`bot.jobs.database.store.Store`. Storing an order as a job removes its note."""
+
+    _cipher: Cipher
+
+    async def note(self, order: Acknowledged, process: str) -> None:
+        """Note that a process has acknowledged an order."""
+        async with self._changing() as connection:
+            await connection.execute(
+                insert(AcknowledgedRow).values(
+                    id=order.id,
+                    owner=order.owner,
+                    process=process,
+                    interrupted=False,
+                    address=self._cipher.encrypt(order.address),
+                    description=order.description,
+                    expires_at=order.expires_at,
+                )
+            )
+
+    async def is_noted(self, order: str, process: str) -> bool:
+        """Whether that process still has to answer an order."""
+        row = AcknowledgedRow
+        query = select(row.id).where(row.id == order, row.process == process)
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).one_or_none() is not None
+
+    async def answered(self, order: str, process: str) -> None:
+        """Remove the note of an order that ``process`` has answered without making it a job."""
+        row = AcknowledgedRow
+        async with self._changing() as connection:
+            await connection.execute(delete(row).where(row.id == order, row.process == process))
+
+    async def interrupted(self, process: str) -> list[Acknowledged]:
+        """Take over the orders of dead processes. Return all that ``process`` has taken over and not answered yet."""
+        row = AcknowledgedRow
+        async with self._changing() as connection:
+            await connection.execute(delete(row).where(row.expires_at < datetime.now(UTC)))
+            await connection.execute(
+                update(row)
+                .where(row.process != process, orphaned(row.process))
+                .values(process=process, interrupted=True)
+                .execution_options(synchronize_session=False)
+            )
+            found = (
+                await connection.execute(select(row.__table__).where(row.process == process, row.interrupted))
+            ).all()
+        orders = []
+        for each in found:
+            try:
+                address = self._cipher.decrypt(each.address)
+            except AddressUnreadable:
+                log.warning("no key of SECRET_KEY fits an order's address", job=each.id)
+                await self.answered(each.id, process)
+            else:
+                orders.append(Acknowledged(each.id, each.owner, address, each.description, each.expires_at))
+        return orders

@@ -1,0 +1,110 @@
+"""Connecting to SQLite (WAL) or PostgreSQL, with the tables up to date."""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
+
+from engine import private
+
+REVISION: Final = "0004"
+"""The newest of ``bot/jobs/database/migrations``."""
+_MIGRATING: Final = 7_421_863
+"""Of PostgreSQL's advisory lock: any number that nobody else uses."""
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[AsyncEngine]:
+    """Connect, bring the tables up to date, close on leaving. Raises SQLAlchemy's or the driver's error."""
+    is_sqlite = make_url(url).get_backend_name() == "sqlite"
+    # Parameters hold what members sent.
+    engine = create_async_engine(url, hide_parameters=True)
+    if is_sqlite:
+        await asyncio.to_thread(_keep_private, engine.url.database)
+        event.listen(engine.sync_engine, "connect", _use_wal)
+    else:
+        event.listen(engine.sync_engine, "checkout", _notice_closed)
+    try:
+        async with engine.begin() as connection:
+            if is_sqlite:
+                # Its driver begins no transaction for tables: two processes would create them at a time.
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                await connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
+            await connection.run_sync(_migrate)
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+def is_full(error: SQLAlchemyError) -> bool:
+    """Whether the database has no room left on its disk."""
+    cause = getattr(error, "orig", None)
+    # https://www.sqlite.org/rescode.html#full, https://www.postgresql.org/docs/current/errcodes-appendix.html
+    return (
+        getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(cause, "sqlstate", None) == "53100"
+    )
+
+
+def _notice_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Have a connection that PostgreSQL closed made anew. Asking PostgreSQL takes three messages and answers."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
+def _keep_private(database: str | None) -> None:
+    """Make the file and its companions private to their owner. SQLite gives new companions the same mode."""
+    if not database or database == ":memory:" or database.startswith("file:"):
+        return
+    # If this fails, SQLite fails as well and says why.
+    with contextlib.suppress(OSError):
+        os.close(private.create(Path(database), exist_ok=True))
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            private.close(Path(database + suffix))
+
+
+def _use_wal(connection: Any, _record: object) -> None:
+    # Replace text that is not UTF-8: an error of the driver would hide the other rows of the query, too.
+    connection.driver_connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+    # For DatabaseTime. Processes that share a file share a machine, and so its monotonic clock.
+    connection.create_function("monotonic_seconds", 0, time.monotonic)
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=20000")
+    for patience in range(100, -1, -1):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            # SQLite doesn't wait here, whatever the time-out, while another process makes the same change.
+            if not patience:
+                raise
+            await_only(asyncio.sleep(0.05))
+        else:
+            break
+    cursor.close()
+
+
+def _migrate(connection: Connection) -> None:
+    if inspect(connection).has_table("alembic_version"):
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+        if found == REVISION:
+            return
+    # Alembic takes 10 MB that the bot would never use again; `atelier sync` has mostly brought the tables up to date.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "bot.jobs.database:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

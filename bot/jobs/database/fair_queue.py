@@ -1,0 +1,44 @@
+"""Who is next: members take turns, however many jobs each has waiting.
+
+Start-time fair queueing with all jobs of one cost (Goyal, Vin and Cheng, "Start-time Fair Queueing", SIGCOMM 1996), in
+the database, so that several processes share one line. A job's turn is fixed when it is accepted: the turn that is
+served now, or one after its owner's last open job. The line is sorted by turn, then by arrival: nobody starves, and a
+member who arrives with one job waits for at most one job of each other member.
+"""
+
+from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from bot.jobs.database.tables import DatabaseTime, JobRow, ProcessRow
+from bot.jobs.model import OPEN, State
+
+LEASE = 10.0
+"""Seconds without a sign of life after which others take over what a process looks after."""
+
+ORDER = (JobRow.turn, JobRow.accepted, JobRow.created_at, JobRow.id)
+
+
+def alive() -> ColumnElement[bool]:
+    """Whether a process has renewed its lease in time. One in the future is from before the clock was set back."""
+    return ProcessRow.seen.between(DatabaseTime() - LEASE, DatabaseTime() + LEASE)
+
+
+def orphaned(process: ColumnElement[str] | InstrumentedAttribute[str] = JobRow.process) -> ColumnElement[bool]:
+    """Whether the process that looks after a job is gone."""
+    return ~select(ProcessRow.id).where(ProcessRow.id == process, alive()).exists()
+
+
+def in_line(pool: str) -> ColumnElement[bool]:
+    """Whether a job waits for these workers: jobs that nobody looks after wait for all."""
+    return and_(JobRow.state == State.QUEUED, or_(JobRow.pool == pool, orphaned()))
+
+
+def next_turn(owner: int, pool: str) -> ColumnElement[int]:
+    """The turn of a job that arrives now."""
+    jobs = aliased(JobRow)
+    here = select(func.max(jobs.turn)).where(jobs.state == State.RUNNING, jobs.pool == pool).scalar_subquery()
+    ahead = select(func.min(jobs.turn)).where(jobs.state == State.QUEUED, jobs.pool == pool).scalar_subquery()
+    own = select(func.max(jobs.turn) + 1).where(jobs.owner == owner, jobs.state.in_(OPEN)).scalar_subquery()
+    # Not coalesce alone: the two databases name the larger of two values differently.
+    served, after = func.coalesce(here, ahead, literal(0)), func.coalesce(own, literal(0))
+    return case((after > served, after), else_=served)

@@ -1,0 +1,205 @@
+"""Which ended jobs are kept, and which blobs may be removed.
+
+A sweep may remove an unclaimed blob while a bot writes the same bytes again and claims them. Neither can check and act
+in one transaction, because the bytes lie outside the database. So each first announces in a hold what it is about to
+do, and then reads the holds of the others (Dekker's algorithm; Dijkstra, "Cooperating sequential processes", 1965).
+Either the writer sees the removal and waits for its end, or the sweep sees the writer's hold and leaves the blob alone.
+Until a job claims the blob, it is protected by its age, or by its hold from a sweep that ignores the age.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.jobs.database.tables import BlobRow, DatabaseTime, HoldRow, JobRow
+from bot.jobs.database.transactions import Transactions
+from bot.jobs.model import OPEN, State, new_id
+
+_FORGETTING: Final = 7_421_864
+"""Of PostgreSQL's advisory lock: any number that nobody else uses."""
+_AT_ONCE: Final = 500
+"""Values in one statement, and rows read at a time. Databases limit the former."""
+_LONGEST_HOLD: Final = 7200.0
+"""Seconds; longer than any hold."""
+
+
+class Retention(Transactions):
+    """A part of :class:`bot.jobs.database.store.Store`: forgetting, and what may not be forgotten."""
+
+    async def forget(self, ended_before: datetime, limit: int) -> int:
+        """Remove up to ``limit`` jobs that ended before then, oldest first, and their claims on blobs; how many."""
+        ended = (
+            select(JobRow.id)
+            .where(JobRow.state.not_in(OPEN), JobRow.changed_at < ended_before)
+            .order_by(JobRow.changed_at)
+            .limit(limit)
+        )
+        async with self._changing() as connection:
+            await connection.execute(delete(HoldRow).where(~_lasts()))
+            ids = list((await connection.execute(ended)).scalars())
+            await _forget(connection, ids)
+        return len(ids)
+
+    async def make_room(self, sizes: Mapping[str, int], loose: int, goals: Iterable[float]) -> tuple[int, set[str]]:
+        """Forget only as many ended jobs as needed to reach the first of ``goals`` that can be reached.
+
+        The oldest go first; those whose results wait for their member in ``/jobs`` go last. See :func:`enough`. Several
+        processes may call this at a time: each takes into account what the others have forgotten.
+
+        Args:
+            sizes: bytes of each blob that was claimed at the last look.
+            loose: bytes of all others.
+            goals: bytes of all blobs that stay, the lowest first.
+
+        Returns:
+            How many were forgotten, and the blobs that nobody claims any more.
+        """
+        waits = (JobRow.state == State.DELIVERED) & (JobRow.way == "kept")
+        query = (
+            select(BlobRow.name, BlobRow.job, JobRow.state)
+            .outerjoin(JobRow, JobRow.id == BlobRow.job)
+            .order_by(waits, JobRow.changed_at, BlobRow.job)
+        )
+        async with self._changing() as connection:
+            # In SQLite, a transaction begins and keeps other writers out with the first change.
+            await connection.execute(delete(HoldRow).where(~_lasts()))
+            if self._engine.dialect.name == "postgresql":
+                await connection.execute(select(func.pg_advisory_xact_lock(_FORGETTING)))
+            claims = Counter((await connection.execute(_held(None, "put", "kept"))).scalars())
+            ended: dict[str, set[str]] = {}
+            # In parts, so that the event loop goes on meanwhile.
+            async for rows in (await connection.stream(query)).partitions(_AT_ONCE):
+                for row in rows:
+                    if row.state in {None, *OPEN}:
+                        claims[row.name] += 1
+                    else:
+                        ended.setdefault(row.job, set()).add(row.name)
+            claims.update(name for names in ended.values() for name in names)
+            used = loose + sum(sizes.get(name, 0) for name in claims)
+            for goal in goals:
+                if used <= goal:
+                    break
+                if chosen := enough(ended, claims, sizes, used - goal):
+                    await _forget(connection, chosen)
+                    claims.subtract(name for job in chosen for name in ended[job])
+                    return len(chosen), {name for name, count in claims.items() if not count}
+        return 0, set()
+
+    async def claimed(self, names: Collection[str]) -> set[str]:
+        """Which of these blobs a job claims or a process is writing."""
+        async with self._engine.connect() as connection:
+            return await _claimed(connection, names, "put")
+
+    async def hold(self, names: Collection[str], seconds: float) -> list[str]:
+        """Announce that blobs are written and claimed by a job within that time. Returns ids for :meth:`written`."""
+        return await self._hold(names, "put", seconds)
+
+    async def removed(self, names: Collection[str]) -> set[str]:
+        """Which of these blobs a sweep is about to remove. A process that holds them waits before it writes them."""
+        async with self._engine.connect() as connection:
+            return set((await connection.execute(_held(names, "removed"))).scalars())
+
+    async def written(self, holds: Collection[str]) -> None:
+        """Note that blobs are written, and wait to be claimed."""
+        async with self._changing() as connection:
+            await connection.execute(update(HoldRow).where(HoldRow.id.in_(holds)).values(act="kept"))
+
+    async def begin_removal(self, names: Collection[str], seconds: float, *, young: bool) -> tuple[list[str], set[str]]:
+        """Announce that blobs are removed within that time. Returns ids for :meth:`let_go`, and which may be removed.
+
+        A blob that is written but not claimed yet may be removed only if ``young`` is false: then the caller looks at
+        its age.
+
+        Names have up to 64 characters. Give few at a time: a process that writes one waits until all are removed.
+        """
+        ids = await self._hold(names, "removed", seconds)
+        async with self._engine.connect() as connection:
+            claimed = await _claimed(connection, names, *(("put", "kept") if young else ("put",)))
+        return ids, set(names) - claimed
+
+    async def let_go(self, holds: Collection[str]) -> None:
+        """End the holds: what they announced is done or given up."""
+        async with self._changing() as connection:
+            await connection.execute(delete(HoldRow).where(HoldRow.id.in_(holds)))
+
+    async def _hold(self, names: Collection[str], act: str, seconds: float) -> list[str]:
+        holds = [{"id": new_id(), "name": name, "act": act} for name in names]
+        if holds:
+            async with self._changing() as connection:
+                await connection.execute(insert(HoldRow).values(until=DatabaseTime() + seconds), holds)
+        return [hold["id"] for hold in holds]
+
+
+async def release(connection: AsyncConnection, names: Iterable[str]) -> None:
+    """End one hold for each of ``names``, which a job claims now. Others may hold the same blobs for other jobs."""
+    wanted = Counter(names)
+    query = select(HoldRow.id, HoldRow.name).where(HoldRow.name.in_(wanted), HoldRow.act == "kept")
+    ended = []
+    for row in await connection.execute(query.order_by(HoldRow.until)):
+        if wanted[row.name]:
+            wanted[row.name] -= 1
+            ended.append(row.id)
+    await connection.execute(delete(HoldRow).where(HoldRow.id.in_(ended)))
+
+
+def enough(
+    ended: Mapping[str, Collection[str]], claims: Mapping[str, int], sizes: Mapping[str, int], need: float
+) -> list[str]:
+    """Which jobs to forget in order to free ``need`` bytes; none where all of them together free less.
+
+    The jobs are taken in their order until they free enough. The last one may free so much that others are not needed:
+    these stay, beginning with the last of the order.
+
+    Args:
+        ended: the blobs of each job, without repetitions.
+        claims: how many jobs need each blob: it is freed with the last of them.
+        sizes: bytes of each blob.
+        need: more than 0.
+    """
+    left, freed, chosen = Counter(claims), 0, list[str]()
+    for job, blobs in ended.items():
+        if freed >= need:
+            break
+        left.subtract(blobs)
+        freed += _freed(blobs, left, sizes)
+        chosen.append(job)
+    if freed < need:
+        return []
+    for job in reversed(chosen.copy()):
+        less = _freed(ended[job], left, sizes)
+        if freed - less >= need:
+            left.update(ended[job])
+            freed -= less
+            chosen.remove(job)
+    return chosen
+
+
+def _freed(blobs: Iterable[str], left: Mapping[str, int], sizes: Mapping[str, int]) -> int:
+    return sum(sizes.get(name, 0) for name in blobs if not left[name])
+
+
+def _lasts() -> ColumnElement[bool]:
+    """Whether a hold still counts. One that would last very long is from before the clock was set back or restarted."""
+    return HoldRow.until.between(DatabaseTime(), DatabaseTime() + _LONGEST_HOLD)
+
+
+def _held(names: Collection[str] | None, *acts: str) -> Select[str]:
+    """The names of blobs, of ``names`` or of all, with a hold of one of these acts."""
+    query = select(HoldRow.name).where(HoldRow.act.in_(acts), _lasts())
+    return query if names is None else query.where(HoldRow.name.in_(names))
+
+
+async def _claimed(connection: AsyncConnection, names: Collection[str], *acts: str) -> set[str]:
+    claims = select(BlobRow.name).where(BlobRow.name.in_(names))
+    return set((await connection.execute(claims.union(_held(names, *acts)))).scalars())
+
+
+async def _forget(connection: AsyncConnection, jobs: Sequence[str]) -> None:
+    for start in range(0, len(jobs), _AT_ONCE):
+        some = jobs[start : start + _AT_ONCE]
+        await connection.execute(delete(BlobRow).where(BlobRow.job.in_(some)))
+        await connection.execute(delete(JobRow).where(JobRow.id.in_(some)))

@@ -1,0 +1,382 @@
+"""Jobs in a database. Each change is one transaction with a guard, so that no two processes make the same one."""
+
+import json
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Self, cast
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from sqlalchemy import ColumnElement, delete, func, insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.orm import aliased
+
+from bot.jobs import errors
+from bot.jobs.database.acknowledged import Acknowledgements
+from bot.jobs.database.cipher import Cipher
+from bot.jobs.database.connect import connected
+from bot.jobs.database.fair_queue import ORDER, in_line, next_turn, orphaned
+from bot.jobs.database.leases import Processes
+from bot.jobs.database.retention import Retention, release
+from bot.jobs.database.tables import AcknowledgedRow, BlobRow, JobRow, SyncRow, service_time
+from bot.jobs.errors import AddressUnreadable, JobUnreadable, TooManyJobs
+from bot.jobs.model import OPEN, Job, Painted, State, Way
+from engine.errors import AtelierError
+from engine.recipe import Recipe
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job in line."""
+
+    id: str
+    place: int
+    """From 1, among all that wait for the same workers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a process has to know in order to begin jobs and to tell places."""
+
+    waiting: Sequence[Waiting]
+    """The jobs that it looks after, in their order."""
+    running: int
+    """How many jobs its workers have now, whoever looks after them."""
+
+
+class Store(Processes, Retention, Acknowledgements):
+    """Every method is one transaction, committed when it returns. Raises SQLAlchemy's errors."""
+
+    def __init__(self, engine: AsyncEngine, cipher: Cipher) -> None:
+        super().__init__(engine)
+        self._cipher = cipher
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str, cipher: Cipher) -> AsyncIterator[Self]:
+        """Connect, bring the tables up to date, close on leaving. Raises SQLAlchemy's or the driver's error."""
+        async with connected(url) as engine:
+            yield cls(engine, cipher)
+
+    async def add(self, job: Job, process: str, pool: str, limit: int) -> None:
+        """Store a new job, at the place in line that is its owner's turn.
+
+        Raises:
+            TooManyJobs: the owner has ``limit`` open jobs.
+        """
+        now = job.created_at
+        row: dict[str, Any] = {
+            "id": job.id,
+            "owner": job.owner,
+            "state": job.state,
+            "process": process,
+            "pool": pool,
+            "recipe": job.recipe.model_dump_json(),
+            "address": self._cipher.encrypt(job.address),
+            "description": job.description,
+            "max_bytes": job.max_bytes,
+            "painted": "",
+            "cause": "",
+            "way": "",
+            "created_at": now,
+            "changed_at": now,
+        }
+        types = JobRow.__table__.c
+        values = [literal(value, types[name].type).label(name) for name, value in row.items()]
+        open_now = select(func.count()).where(JobRow.owner == job.owner, JobRow.state.in_(OPEN)).scalar_subquery()
+        roles = {"content": job.content} | {f"style-{index}": name for index, name in enumerate(job.styles)}
+        async with self._changing() as connection:
+            if self._engine.dialect.name == "postgresql":
+                # SQLite has one writer at a time; here two orders of a member would not see each other.
+                await connection.execute(select(func.pg_advisory_xact_lock(job.owner)))
+            added = await connection.execute(
+                insert(JobRow).from_select(
+                    [*row, "turn", "accepted"],
+                    select(*values, next_turn(job.owner, pool).label("turn"), service_time().label("accepted")).where(
+                        open_now < limit
+                    ),
+                )
+            )
+            if added.rowcount == 0:
+                raise TooManyJobs(limit)
+            await connection.execute(delete(AcknowledgedRow).where(AcknowledgedRow.id == job.id))
+            await connection.execute(
+                insert(BlobRow), [{"job": job.id, "role": role, "name": name} for role, name in roles.items()]
+            )
+            await release(connection, roles.values())
+
+    async def line(self, process: str, pool: str) -> Line:
+        """What waits and what runs, as ``process`` sees it."""
+        places = (
+            select(JobRow.id, JobRow.process, func.row_number().over(order_by=ORDER).label("place"))
+            .where(in_line(pool))
+            .subquery()
+        )
+        mine = select(places.c.id, places.c.place).where(places.c.process == process).order_by(places.c.place)
+        running = select(func.count()).where(JobRow.state == State.RUNNING, JobRow.pool == pool)
+        async with self._engine.connect() as connection:
+            waiting = [Waiting(row.id, row.place) for row in await connection.execute(mine)]
+            return Line(waiting, (await connection.execute(running)).scalar_one())
+
+    async def claim(self, job: str, process: str, pool: str) -> bool:
+        """Begin a queued job that ``process`` or nobody looks after; whether this call did it."""
+        return await self._change(
+            job, State.RUNNING, {State.QUEUED}, (JobRow.process == process) | orphaned(), process=process, pool=pool
+        )
+
+    async def requeue(self, job: str, process: str, *, last: bool = False) -> bool:
+        """Put a running job back into its place in line, or behind all that wait for the same workers."""
+        others = aliased(JobRow)
+        behind = (
+            select(func.coalesce(func.max(others.turn), 0) + 1)
+            .where(others.state == State.QUEUED, others.pool == JobRow.pool)
+            .scalar_subquery()
+        )
+        turn: dict[str, Any] = {"turn": behind} if last else {}
+        return await self._change(job, State.QUEUED, {State.RUNNING}, JobRow.process == process, **turn)
+
+    async def set_checkpoint(self, job: str, process: str, name: str) -> str | None:
+        """Go on from here if need be; the name of the checkpoint that may be removed: the last, or this one.
+
+        The latter when the job is no longer running for ``process``.
+        """
+        running = select(JobRow.id).where(
+            JobRow.id == job, JobRow.process == process, JobRow.state == State.RUNNING
+        )  # fmt: skip
+        async with self._changing() as connection:
+            if (await connection.execute(running.with_for_update())).one_or_none() is None:
+                return name
+            last = await self._blob(connection, job, "checkpoint")
+            await self._set_blob(connection, job, "checkpoint", name)
+        return None if last == name else last
+
+    async def finish(self, job: str, process: str, painted: Painted | None) -> bool:
+        """The painting is done: ``running → delivering``. ``painted`` is None where it could not be kept."""
+        async with self._changing() as connection:
+            done = await self._change_in(
+                connection, job, State.DELIVERING, {State.RUNNING}, JobRow.process == process,
+                painted=json.dumps(asdict(painted)) if painted else "",
+            )  # fmt: skip
+            if done and painted:
+                await self._set_blob(connection, job, "painted", painted.picture)
+                await release(connection, [painted.picture])
+        return done
+
+    async def set_painted(self, job: str, process: str, painted: Painted) -> None:
+        """Note where a result is that could be kept only later. Does nothing if the job no longer needs it."""
+        unkept = (JobRow.painted == "") & (JobRow.cause == "") & (JobRow.process == process)
+        async with self._changing() as connection:
+            changed = await connection.execute(
+                update(JobRow)
+                .where(JobRow.id == job, JobRow.state.in_({State.DELIVERING, State.DELIVERED}), unkept)
+                .values(painted=json.dumps(asdict(painted)))
+            )
+            if changed.rowcount:
+                await self._set_blob(connection, job, "painted", painted.picture)
+            await release(connection, [painted.picture])
+
+    async def give_up(self, job: str, cause: AtelierError, process: str | None = None) -> State | None:
+        """There will be no result: ``queued`` or ``running → delivering``; from which state, None from neither.
+
+        Where ``process`` is given, only if it looks after the job.
+        """
+        guard: ColumnElement[bool] = literal(True) if process is None else JobRow.process == process
+        change = {"cause": errors.dump(cause)}
+        async with self._changing() as connection:
+            row = (await connection.execute(select(JobRow.owner, JobRow.turn).where(JobRow.id == job))).one_or_none()
+            if await self._change_in(connection, job, State.DELIVERING, {State.QUEUED}, guard, **change) and row:
+                # Its owner's later jobs move up.
+                await connection.execute(
+                    update(JobRow)
+                    .where(JobRow.owner == row.owner, JobRow.state == State.QUEUED, JobRow.turn > row.turn)
+                    .values(turn=JobRow.turn - 1)
+                )
+                return State.QUEUED
+            if await self._change_in(connection, job, State.DELIVERING, {State.RUNNING}, guard, **change):
+                return State.RUNNING
+        return None
+
+    async def conclude(self, job: str, process: str, end: State, way: Way) -> bool:
+        """It is told: ``delivering →`` an end. Forgets the address and the checkpoint."""
+        async with self._changing() as connection:
+            ended = await self._change_in(
+                connection, job, end, {State.DELIVERING}, JobRow.process == process, way=way, address=""
+            )
+            if ended:
+                await connection.execute(delete(BlobRow).where(BlobRow.job == job, BlobRow.role == "checkpoint"))
+        return ended
+
+    # Looking
+
+    async def ping(self) -> None:
+        """Raise if the database does not take changes; makes none."""
+        async with self._changing() as connection:
+            await connection.execute(update(JobRow).where(JobRow.id == "").values(address=""))
+
+    async def get(self, job: str) -> Job | None:
+        """The job of that id."""
+        found = await self._jobs(JobRow.id == job)
+        return found[0] if found else None
+
+    async def jobs(self, ids: Sequence[str]) -> list[Job]:
+        """The jobs of these ids, in any order."""
+        return await self._jobs(JobRow.id.in_(ids)) if ids else []
+
+    async def recent(self, owner: int, limit: int) -> list[Job]:
+        """A member's jobs, newest first."""
+        return await self._jobs(JobRow.owner == owner, limit)
+
+    async def open_jobs(self, owner: int) -> list[Job]:
+        """A member's jobs that have not ended."""
+        return await self._jobs((JobRow.owner == owner) & JobRow.state.in_(OPEN))
+
+    async def count_open(self, owner: int | None = None) -> int:
+        """How many jobs, of one member or of all, have not ended."""
+        query = select(func.count()).where(JobRow.state.in_(OPEN))
+        if owner is not None:
+            query = query.where(JobRow.owner == owner)
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).scalar_one()
+
+    async def waiting_line(self) -> tuple[int, float]:
+        """How many jobs wait, and for how many seconds the oldest of them has."""
+        query = select(func.count(), func.min(JobRow.created_at)).where(JobRow.state == State.QUEUED)
+        async with self._engine.connect() as connection:
+            count, oldest = (await connection.execute(query)).one()
+        return count, max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if oldest else 0.0
+
+    # Commands
+
+    async def synced(self, scope: str) -> str | None:
+        """The fingerprint given to :meth:`set_synced`."""
+        async with self._engine.connect() as connection:
+            query = select(SyncRow.fingerprint).where(SyncRow.scope == scope)
+            return (await connection.execute(query)).scalar_one_or_none()
+
+    async def set_synced(self, scope: str, fingerprint: str) -> None:
+        """Remember what was registered with Discord for ``scope``."""
+        async with self._changing() as connection:
+            values = {"fingerprint": fingerprint}
+            found = await connection.execute(update(SyncRow).where(SyncRow.scope == scope).values(**values))
+            if found.rowcount == 0:
+                await connection.execute(insert(SyncRow).values(scope=scope, **values))
+
+    async def _change(
+        self, job: str, to: State, since: Collection[State], guard: ColumnElement[bool], **values: Any
+    ) -> bool:
+        async with self._changing() as connection:
+            return await self._change_in(connection, job, to, since, guard, **values)
+
+    async def _change_in(
+        self,
+        connection: AsyncConnection,
+        job: str,
+        to: State,
+        since: Collection[State],
+        guard: ColumnElement[bool],
+        **values: Any,
+    ) -> bool:
+        changed = await connection.execute(
+            update(JobRow)
+            .where(JobRow.id == job, JobRow.state.in_(since), guard)
+            .values(state=to, changed_at=datetime.now(UTC), **values)
+        )
+        return changed.rowcount == 1
+
+    def _address(self, row: Any) -> str:
+        try:
+            return self._cipher.decrypt(str(row.address)) if row.address else ""
+        except AddressUnreadable:
+            log.warning("no key of SECRET_KEY fits a job's address", job=row.id)
+            return ""
+
+    async def _blob(self, connection: AsyncConnection, job: str, role: str) -> str | None:
+        query = select(BlobRow.name).where(BlobRow.job == job, BlobRow.role == role)
+        return (await connection.execute(query)).scalar_one_or_none()
+
+    async def _set_blob(self, connection: AsyncConnection, job: str, role: str, name: str) -> None:
+        await connection.execute(delete(BlobRow).where(BlobRow.job == job, BlobRow.role == role))
+        await connection.execute(insert(BlobRow).values(job=job, role=role, name=name))
+
+    async def _jobs(self, which: ColumnElement[bool], limit: int | None = None) -> list[Job]:
+        query = select(JobRow.__table__).where(which).order_by(JobRow.created_at.desc()).limit(limit)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+            blobs: dict[str, dict[str, str]] = {row.id: {} for row in rows}
+            for blob in await connection.execute(select(BlobRow.__table__).where(BlobRow.job.in_(blobs))):
+                blobs[blob.job][blob.role] = blob.name
+        return [self._job(row, blobs[row.id]) for row in rows]
+
+    def _job(self, row: Any, blobs: dict[str, str]) -> Job:
+        """The job. If its row is damaged or of another version: JobUnreadable as the cause, and default fields."""
+        address = self._address(row)
+        try:
+            return _Row.model_validate(row).job(address, blobs)
+        except (LookupError, TypeError, ValueError) as error:
+            log.warning("a job can't be read", job=row.id, reason=type(error).__name__)
+        return Job(
+            id=row.id,
+            owner=row.owner if isinstance(row.owner, int) else 0,
+            recipe=Recipe(),
+            content="",
+            styles=(),
+            address=address,
+            description=row.description if isinstance(row.description, str) else "",
+            max_bytes=1,
+            state=State(row.state) if row.state in _STATES else State.FAILED,
+            created_at=row.created_at or datetime.now(UTC),
+            accepted=row.accepted if isinstance(row.accepted, float) else 0.0,
+            process=row.process,
+            checkpoint=blobs.get("checkpoint"),
+            cause=JobUnreadable(),
+        )
+
+
+_STATES: Final = frozenset(State)
+
+
+class _Row(BaseModel):
+    """A valid row of the table of jobs. SQLite stores values of any type in any column."""
+
+    model_config = ConfigDict(from_attributes=True, strict=True)
+
+    id: str
+    owner: int
+    state: Annotated[State, Field(strict=False)]
+    process: str
+    turn: int
+    recipe: str
+    description: str
+    max_bytes: Annotated[int, Field(gt=0)]
+    painted: str
+    cause: str
+    way: str
+    created_at: datetime
+    accepted: float
+
+    def job(self, address: str, blobs: dict[str, str]) -> Job:
+        """The job. Raises ``LookupError``, ``TypeError`` or ``ValueError`` where something can't be read."""
+        blobs = TypeAdapter(dict[str, str]).validate_python(blobs, strict=True)
+        styles = sum(role.startswith("style-") for role in blobs)
+        return Job(
+            id=self.id,
+            owner=self.owner,
+            recipe=Recipe.model_validate_json(self.recipe),
+            content=blobs["content"],
+            styles=tuple(blobs[f"style-{index}"] for index in range(max(1, styles))),
+            address=address,
+            description=self.description,
+            max_bytes=self.max_bytes,
+            state=self.state,
+            created_at=self.created_at,
+            accepted=self.accepted,
+            process=self.process,
+            checkpoint=blobs.get("checkpoint"),
+            painted=TypeAdapter(Painted).validate_json(self.painted) if self.painted else None,
+            cause=errors.load(self.cause) if self.cause else None,
+            way=cast(Way, self.way) if self.way else None,
+        )

@@ -1,0 +1,1 @@
+"""Members of the local Discord: what they type, press and see."""

@@ -1,0 +1,278 @@
+"""Application commands: what may be registered, and what a member may fill in (Discord: Application Commands)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bot.sandbox.clock import Snowflakes
+from bot.sandbox.rest.errors import JsonObject, invalid
+from bot.sandbox.rest.forms import Form, Snowflake, read_form, read_list
+from bot.sandbox.state.world import Installed, Place
+
+CHAT_INPUT = 1
+USER_MENU = 2
+MESSAGE_MENU = 3
+SUBCOMMAND = 1
+SUBCOMMAND_GROUP = 2
+STRING = 3
+INTEGER = 4
+BOOLEAN = 5
+NUMBER = 10
+ATTACHMENT = 11
+
+_NAME = r"^[-_'\w\u0900-\u097f\u0e00-\u0e7f]{1,32}$"
+_Localised = dict[str, Annotated[str, Field(min_length=1, max_length=100)]]
+
+
+class Choice(Form):
+    """One of the values that an option offers."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name_localizations: _Localised | None = None
+    value: Annotated[str, Field(max_length=100)] | int | float
+
+
+class Option(Form):
+    """One option of a command, or a subcommand, or a group of them."""
+
+    type: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    name: Annotated[str, Field(pattern=_NAME)]
+    name_localizations: _Localised | None = None
+    description: Annotated[str, Field(min_length=1, max_length=100)]
+    description_localizations: _Localised | None = None
+    required: bool | None = None
+    choices: Annotated[list[Choice] | None, Field(max_length=25)] = None
+    options: Annotated[list[Option] | None, Field(max_length=25)] = None
+    channel_types: list[int] | None = None
+    min_value: int | float | None = None
+    max_value: int | float | None = None
+    min_length: Annotated[int | None, Field(ge=0, le=6000)] = None
+    max_length: Annotated[int | None, Field(ge=1, le=6000)] = None
+    autocomplete: bool | None = None
+
+
+class Command(Form):
+    """A command as the bot registers it."""
+
+    id: Snowflake | None = None
+    type: Literal[1, 2, 3] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=32)]
+    name_localizations: _Localised | None = None
+    description: Annotated[str | None, Field(max_length=100)] = None
+    description_localizations: _Localised | None = None
+    options: Annotated[list[Option] | None, Field(max_length=25)] = None
+    default_member_permissions: Snowflake | None = None
+    dm_permission: bool | None = None
+    nsfw: bool | None = None
+    contexts: Annotated[list[Literal[0, 1, 2]] | None, Field(min_length=1)] = None
+    integration_types: Annotated[list[Literal[0, 1]] | None, Field(min_length=1)] = None
+
+    @property
+    def kind(self) -> int:
+        """Slash command, user menu or message menu."""
+        return self.type or CHAT_INPUT
+
+
+class InvocationRefused(ValueError):
+    """The member's own Discord would not have let them do this; the bot was not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A command with the identifiers that Discord gave it."""
+
+    id: int
+    version: int
+    guild_id: int | None
+    form: Command
+
+
+class Commands:
+    """The registered commands, for everywhere and for the server."""
+
+    def __init__(self, snowflakes: Snowflakes, application_id: int) -> None:
+        """Start with none."""
+        self._snowflakes = snowflakes
+        self._application_id = application_id
+        self._registered: dict[tuple[int | None, int, str], Registered] = {}
+
+    def __len__(self) -> int:
+        """How many are registered."""
+        return len(self._registered)
+
+    def overwrite(self, guild_id: int | None, body: object) -> list[JsonObject]:
+        """Replace all commands of a place, as a sync does.
+
+        Raises:
+            InvalidForm: a command is malformed.
+            NotUnderstood: a field is not known here.
+        """
+        forms = read_list(Command, body, 130)
+        _check_names([(form.kind, form.name) for form in forms])
+        for index, form in enumerate(forms):
+            _check_command(form, (index,))
+        before = {key: value for key, value in self._registered.items() if key[0] == guild_id}
+        for key in before:
+            del self._registered[key]
+        return [self._register(guild_id, form, before.get((guild_id, form.kind, form.name))) for form in forms]
+
+    def create(self, guild_id: int | None, body: object) -> tuple[JsonObject, bool]:
+        """Add one command or replace that of the same name; the second value says whether it is new.
+
+        Raises:
+            InvalidForm: the command is malformed.
+            NotUnderstood: a field is not known here.
+        """
+        form = read_form(Command, body)
+        _check_command(form, ())
+        before = self._registered.get((guild_id, form.kind, form.name))
+        return self._register(guild_id, form, before), before is None
+
+    def _register(self, guild_id: int | None, form: Command, before: Registered | None) -> JsonObject:
+        if before is None or before.form != form:
+            identity = self._snowflakes.next() if before is None else before.id
+            before = Registered(identity, self._snowflakes.next(), guild_id, form)
+        self._registered[guild_id, form.kind, form.name] = before
+        return self._payload(before)
+
+    def listing(self, guild_id: int | None) -> list[JsonObject]:
+        """The commands of a place."""
+        return [self._payload(command) for key, command in self._registered.items() if key[0] == guild_id]
+
+    def _payload(self, command: Registered) -> JsonObject:
+        form = command.form
+        payload: JsonObject = {
+            "id": str(command.id),
+            "application_id": str(self._application_id),
+            "version": str(command.version),
+            "type": form.kind,
+            "name": form.name,
+            "name_localizations": form.name_localizations,
+            "description": form.description or "",
+            "description_localizations": form.description_localizations,
+            "default_member_permissions": None,
+            "dm_permission": form.dm_permission is not False,
+            "contexts": form.contexts,
+            "integration_types": form.integration_types or [0, 1],
+            "nsfw": bool(form.nsfw),
+        }
+        if form.default_member_permissions is not None:
+            payload["default_member_permissions"] = str(form.default_member_permissions)
+        if form.options:
+            payload["options"] = [option.model_dump(exclude_none=True) for option in form.options]
+        if command.guild_id is not None:
+            payload["guild_id"] = str(command.guild_id)
+        return payload
+
+    def find(self, place: Place, context: int, kind: int, name: str) -> Registered:
+        """The command that a member sees under this name in a place.
+
+        `context` is 0 in a server, 1 in direct messages with the bot and 2 in other private channels.
+
+        Raises:
+            InvocationRefused: there is none.
+        """
+        for guild_id in (place.guild_id, None):
+            command = self._registered.get((guild_id, kind, name))
+            if command is not None and _is_offered(command, place.installed, context):
+                return command
+        known = sorted({key[2] for key in self._registered if key[1] == kind})
+        if name in known:
+            raise InvocationRefused(f"the command {name!r} is not offered in context {context} to {place.installed}")
+        raise InvocationRefused(f"no command {name!r} is registered; there are {known}")
+
+
+def _is_offered(command: Registered, installed: Installed, context: int) -> bool:
+    """Whether Discord shows a command there: commands of one server come with the bot, others as they say."""
+    form = command.form
+    types = {0} if command.guild_id is not None else set(form.integration_types or (0, 1))
+    ways = {"guild": {0}, "user": {1}, "both": {0, 1}}[installed]
+    contexts = {0, 1, 2} if form.contexts is None else set(form.contexts)
+    if form.contexts is None and form.dm_permission is False:
+        contexts = {0}
+    return bool(types & ways) and context in contexts
+
+
+def _check_names(names: list[tuple[int, str]]) -> None:
+    if len(set(names)) < len(names):
+        raise invalid((), "APPLICATION_COMMANDS_DUPLICATE_NAME", "Application command names must be unique")
+
+
+def _check_command(form: Command, place: tuple[int, ...]) -> None:
+    if form.kind == CHAT_INPUT:
+        # A lower case name with the pattern of options; menus may be named freely.
+        read_form(Option, {"type": 1, "name": form.name, "description": form.description or ""}, place)
+        if form.name != form.name.lower():
+            raise invalid((*place, "name"), "APPLICATION_COMMAND_INVALID_NAME", "Command name is invalid")
+    elif form.description or form.options:
+        raise invalid(
+            (*place, "description"), "APPLICATION_COMMANDS_MENU", "A menu has neither description nor options"
+        )
+    _check_options(form.options or [], place)
+
+
+def _check_options(options: list[Option], place: tuple[int | str, ...]) -> None:
+    _check_names([(0, option.name) for option in options])
+    optional_seen = False
+    for index, option in enumerate(options):
+        here = (*place, "options", index)
+        if option.name != option.name.lower():
+            raise invalid((*here, "name"), "APPLICATION_COMMAND_INVALID_NAME", "Command name is invalid")
+        if option.type > SUBCOMMAND_GROUP and option.required and optional_seen:
+            raise invalid(
+                here,
+                "APPLICATION_COMMAND_OPTIONS_REQUIRED_INVALID",
+                "Required options must be placed before non-required options",
+            )
+        optional_seen = optional_seen or not option.required
+        if option.autocomplete and option.choices:
+            raise invalid(here, "APPLICATION_COMMAND_AUTOCOMPLETE", "An option has either choices or autocomplete")
+        _check_options(option.options or [], here)
+
+
+def resolve_path(command: Registered, words: list[str]) -> tuple[list[Option], list[Option]]:
+    """The groups and subcommands that the words after the command's name lead to, and the options found there.
+
+    Raises:
+        InvocationRefused: the words lead nowhere, or not far enough.
+    """
+    path: list[Option] = []
+    options = list(command.form.options or [])
+    for word in words:
+        found = [option for option in options if option.name == word and option.type <= SUBCOMMAND_GROUP]
+        if not found:
+            raise InvocationRefused(f"{command.form.name!r} has no subcommand {word!r}")
+        path.append(found[0])
+        options = list(found[0].options or [])
+    if any(option.type <= SUBCOMMAND_GROUP for option in options):
+        raise InvocationRefused(f"name a subcommand: {[option.name for option in options]}")
+    return path, options
+
+
+def check_value(option: Option, value: object) -> None:
+    """Check what a member filled into an option that takes text, a number or a truth value.
+
+    Raises:
+        InvocationRefused: the option would not take it.
+    """
+    kinds: Mapping[int, tuple[type, ...]] = {STRING: (str,), INTEGER: (int,), BOOLEAN: (bool,), NUMBER: (int, float)}
+    if option.type not in kinds:
+        raise InvocationRefused(f"the local Discord does not know how to fill {option.name!r}, of type {option.type}")
+    fits = isinstance(value, kinds[option.type]) and isinstance(value, bool) == (option.type == BOOLEAN)
+    if not fits or not isinstance(value, str | int | float):
+        raise InvocationRefused(f"{option.name!r} does not take a {type(value).__name__}")
+    if option.choices and not option.autocomplete and value not in [choice.value for choice in option.choices]:
+        raise InvocationRefused(f"{value!r} is no choice of {option.name!r}: {[c.value for c in option.choices]}")
+    if isinstance(value, str):
+        _check_range(option.name, len(value), option.min_length, option.max_length)
+    elif not isinstance(value, bool):
+        _check_range(option.name, value, option.min_value, option.max_value)
+
+
+def _check_range(name: str, size: float, low: float | None, high: float | None) -> None:
+    if (low is not None and size < low) or (high is not None and size > high):
+        raise InvocationRefused(f"{name!r} must be between {low} and {high}, not {size}")

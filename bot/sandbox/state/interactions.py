@@ -1,0 +1,363 @@
+"""Interactions: their answers, their tokens and their messages (Discord: Interactions, Receiving and Responding)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bot.sandbox.actors.invocation import Invocation, Kind
+from bot.sandbox.clock import SandboxClock, Snowflakes
+from bot.sandbox.rest.body import UploadedFile
+from bot.sandbox.rest.drafts import (
+    COMPONENTS_V2,
+    EPHEMERAL,
+    LOADING,
+    SUPPRESS_EMBEDS,
+    SUPPRESS_NOTIFICATIONS,
+    Draft,
+    MessageForm,
+    read_draft,
+)
+from bot.sandbox.rest.errors import (
+    JsonObject,
+    NotUnderstood,
+    already_acknowledged,
+    expired_token,
+    invalid,
+    too_many_follow_ups,
+    unknown_interaction,
+    unknown_message,
+    unknown_webhook,
+)
+from bot.sandbox.rest.forms import Form, read_form
+from bot.sandbox.state.commands import Choice
+from bot.sandbox.state.components import Modal, check_rules
+from bot.sandbox.state.messages import Board, Change, Record
+from bot.sandbox.state.world import DIRECT, GUILD_TEXT, Channel, Place, User, World
+
+MESSAGE = 4
+DEFERRED_MESSAGE = 5
+DEFERRED_UPDATE = 6
+UPDATE = 7
+AUTOCOMPLETE = 8
+MODAL = 9
+
+COMMAND_RESPONSE = 20
+"""The type of a message that answers a slash command."""
+
+EDIT_FLAGS = SUPPRESS_EMBEDS | COMPONENTS_V2
+SEND_FLAGS = EDIT_FLAGS | EPHEMERAL | SUPPRESS_NOTIFICATIONS
+
+
+VISITOR_FOLLOW_UPS = 5
+"""How many follow-ups an interaction may have where the user alone installed the application."""
+
+_CONTEXTS = {GUILD_TEXT: 0, DIRECT: 1}
+_PRIVATE_CONTEXT = 2
+
+
+def context_of(channel: Channel) -> int:
+    """Discord's number for the kind of place: 0 servers, 1 direct messages with the bot, 2 private channels."""
+    return _CONTEXTS.get(channel.kind, _PRIVATE_CONTEXT)
+
+
+class _Callback(Form):
+    """The body of an answer; what `data` must be depends on the type."""
+
+    type: int
+    data: object = None
+
+
+class _Deferred(Form):
+    """The data of an answer of type 5, of which Discord honours one flag."""
+
+    flags: Annotated[int | None, Field(ge=0)] = None
+
+
+class _Suggestions(Form):
+    """The data of an answer of type 8."""
+
+    choices: Annotated[list[Choice], Field(max_length=25)]
+
+
+class _Nothing(Form):
+    """The data of an answer of type 6."""
+
+    type: Literal[None] = None
+
+
+class Interactions:
+    """Opens interactions, takes their answers, and knows whose message is whose."""
+
+    def __init__(
+        self,
+        world: World,
+        clock: SandboxClock,
+        snowflakes: Snowflakes,
+        board: Board,
+        dispatch: Callable[[JsonObject], None],
+    ) -> None:
+        """Tell the bot of new interactions through `dispatch`."""
+        self.attachment_size_limit = 0
+        self._world = world
+        self._clock = clock
+        self._snowflakes = snowflakes
+        self._board = board
+        self._dispatch = dispatch
+        self.by_id: dict[int, Invocation] = {}
+        self._by_token: dict[str, Invocation] = {}
+        self._followers: dict[int, list[Invocation]] = {}
+        board.on_change(self._follow_change)
+
+    def _follow_change(self, change: Change, record: Record) -> None:
+        followers = self._followers.get(record.id, [])
+        if followers:
+            snapshot = self._board.snapshot(record)
+            for invocation in followers:
+                invocation.add(snapshot)
+
+    def open(
+        self,
+        kind: Kind,
+        user: User,
+        permissions: int,
+        place: Place,
+        data: JsonObject,
+        *,
+        source: Record | None = None,
+    ) -> Invocation:
+        """Begin an interaction and tell the bot; `source` is the message whose component was used."""
+        source_id = None if source is None else source.id
+        invocation = Invocation(self._snowflakes.next(), kind, user, place, clock=self._clock, source_id=source_id)
+        self.by_id[invocation.id] = invocation
+        self._by_token[invocation.token] = invocation
+        event = self._event(invocation, permissions, data)
+        if source is not None:
+            event["message"] = self._board.payload(source)
+        self._dispatch(event)
+        return invocation
+
+    def channel(self, place: Place) -> Channel:
+        """The channel of a place."""
+        return self._world.channel(place.channel_id)
+
+    def place_of(self, record: Record) -> Place:
+        """Where a message is; what is pressed there concerns the installation by which it came."""
+        if record.interaction_id is not None:
+            return self.by_id[record.interaction_id].place
+        return Place(record.channel_id, self._world.channel(record.channel_id).guild_id)
+
+    def _event(self, invocation: Invocation, permissions: int, data: JsonObject) -> JsonObject:
+        channel = self._world.channel(invocation.channel_id)
+        event: JsonObject = {
+            "id": str(invocation.id),
+            "application_id": str(self._world.application_id),
+            "type": int(invocation.kind),
+            "token": invocation.token,
+            "version": 1,
+            "data": data,
+            "channel_id": str(channel.id),
+            "channel": self._world.channel_payload(channel) | {"permissions": str(permissions)},
+            "app_permissions": str(int(self._world.permissions(channel))),
+            "locale": "en-US",
+            "entitlements": [],
+            "attachment_size_limit": self.attachment_size_limit,
+            "context": context_of(channel),
+            "authorizing_integration_owners": invocation.place.owners(invocation.user),
+        }
+        if channel.guild_id is None:
+            return event | {"user": invocation.user.payload()}
+        member = {"user": invocation.user.payload(), "permissions": str(permissions)}
+        return event | {
+            "guild": {"id": str(channel.guild_id), "locale": "en-US", "features": []},
+            "guild_id": str(channel.guild_id),
+            "guild_locale": "en-US",
+            "member": self._world.member(invocation.user) | member,
+        }
+
+    def answer(self, interaction_id: int, token: str, body: object, files: tuple[UploadedFile, ...]) -> JsonObject:
+        """Take the first answer to an interaction and describe what it made.
+
+        Raises:
+            ApiError: 10062 where there is no such interaction or it is too late, 40060 where it is answered already.
+            InvalidForm: the answer is malformed, or of a type that this interaction does not take.
+            NotUnderstood: the answer is of a type, or has a field, that is not known here.
+        """
+        invocation = self.by_id.get(interaction_id)
+        if invocation is None or invocation.token != token:
+            raise unknown_interaction()
+        if invocation.acknowledged_after is not None:
+            raise already_acknowledged()
+        if invocation.is_late:
+            raise unknown_interaction()
+        callback = read_form(_Callback, body)
+        self._check_type(invocation, callback.type)
+        if files and callback.type not in {MESSAGE, UPDATE}:
+            raise NotUnderstood(f"files in an answer of type {callback.type}")
+        record = self._perform(invocation, callback, files)
+        invocation.acknowledge()
+        return self._describe(invocation, callback.type, record)
+
+    def _check_type(self, invocation: Invocation, kind: int) -> None:
+        if kind not in range(MESSAGE, MODAL + 1):
+            raise NotUnderstood(f"the answer of type {kind} to an interaction")
+        allowed = {AUTOCOMPLETE} if invocation.kind is Kind.AUTOCOMPLETE else {MESSAGE, DEFERRED_MESSAGE}
+        if invocation.source_id is not None:
+            allowed |= {DEFERRED_UPDATE, UPDATE}
+        if invocation.kind in {Kind.COMMAND, Kind.COMPONENT}:
+            allowed |= {MODAL}
+        if kind not in allowed:
+            raise invalid(("type",), "BASE_TYPE_CHOICES", f"This interaction takes answers of type {sorted(allowed)}.")
+
+    def _perform(self, invocation: Invocation, callback: _Callback, files: tuple[UploadedFile, ...]) -> Record | None:
+        data = {} if callback.data is None else callback.data
+        if callback.type == MESSAGE:
+            draft = read_draft(MessageForm, data, files, flags=SEND_FLAGS, place=("data",))
+            return self._first(invocation, self._send(invocation, draft, kind=self._message_kind(invocation)))
+        if callback.type == DEFERRED_MESSAGE:
+            flags = read_form(_Deferred, data, ("data",)).flags or 0
+            if flags & ~EPHEMERAL:
+                raise invalid(("data", "flags"), "BASE_TYPE_CHOICES", "A deferred answer takes no flag but EPHEMERAL.")
+            placeholder = self._board.create_thinking(
+                invocation.channel_id,
+                self._world.bot,
+                kind=self._message_kind(invocation),
+                visible_to=invocation.user if flags else None,
+                extra=self._metadata(invocation),
+                interaction_id=invocation.id,
+            )
+            return self._first(invocation, placeholder)
+        if callback.type in {DEFERRED_UPDATE, UPDATE} and invocation.source_id is not None:
+            return self._update_source(invocation, invocation.source_id, callback, files)
+        if callback.type == AUTOCOMPLETE:
+            choices = read_form(_Suggestions, data, ("data",)).choices
+            invocation.choices = tuple(choice.model_dump(exclude_none=True) for choice in choices)
+        else:
+            modal = read_form(Modal, data, ("data",)).model_dump(exclude_none=True)
+            check_rules(modal["components"], second_version=True, place=("data", "components"))
+            invocation.modal = modal
+        return None
+
+    def _message_kind(self, invocation: Invocation) -> int:
+        return COMMAND_RESPONSE if invocation.kind is Kind.COMMAND else 0
+
+    def _first(self, invocation: Invocation, record: Record) -> Record:
+        invocation.original_id = record.id
+        if record.id not in invocation.message_ids:
+            self._adopt(invocation, record)
+        return record
+
+    def _adopt(self, invocation: Invocation, record: Record) -> None:
+        invocation.message_ids.append(record.id)
+        self._followers.setdefault(record.id, []).append(invocation)
+        invocation.add(self._board.snapshot(record))
+
+    def _update_source(
+        self, invocation: Invocation, source_id: int, callback: _Callback, files: tuple[UploadedFile, ...]
+    ) -> Record:
+        source = self._board.get(source_id)
+        if callback.type == UPDATE:
+            data = {} if callback.data is None else callback.data
+            draft = read_draft(MessageForm, data, files, flags=EDIT_FLAGS, place=("data",))
+            self._board.edit(source, draft)
+            source = self._board.get(source_id)
+            return self._first(invocation, source)
+        read_form(_Nothing, {} if callback.data is None else callback.data, ("data",))
+        invocation.original_id = source_id
+        invocation.message_ids.append(source_id)
+        self._followers.setdefault(source_id, []).append(invocation)
+        return source
+
+    def _send(self, invocation: Invocation, draft: Draft, *, kind: int = 0) -> Record:
+        return self._board.create(
+            invocation.channel_id,
+            self._world.bot,
+            draft,
+            kind=kind,
+            visible_to=invocation.user if draft.flags & EPHEMERAL else None,
+            extra=self._metadata(invocation),
+            interaction_id=invocation.id,
+        )
+
+    def _metadata(self, invocation: Invocation) -> JsonObject:
+        metadata: JsonObject = {
+            "id": str(invocation.id),
+            "type": int(invocation.kind),
+            "user": invocation.user.payload(),
+            "authorizing_integration_owners": invocation.place.owners(invocation.user),
+        }
+        if invocation.source_id is not None:
+            metadata["interacted_message_id"] = str(invocation.source_id)
+        if invocation.original_id is not None:
+            metadata["original_response_message_id"] = str(invocation.original_id)
+        application = str(self._world.application_id)
+        return {"interaction_metadata": metadata, "application_id": application, "webhook_id": application}
+
+    def _describe(self, invocation: Invocation, kind: int, record: Record | None) -> JsonObject:
+        interaction: JsonObject = {"id": str(invocation.id), "type": int(invocation.kind)}
+        if record is None:
+            return {"interaction": interaction}
+        interaction |= {
+            "response_message_id": str(record.id),
+            "response_message_loading": bool(record.flags & LOADING),
+            "response_message_ephemeral": record.visible_to is not None,
+            "channel_id": str(record.channel_id),
+        }
+        if kind not in {MESSAGE, UPDATE}:
+            return {"interaction": interaction}
+        return {"interaction": interaction, "resource": {"type": kind, "message": self._board.payload(record)}}
+
+    def by_token(self, application_id: int, token: str) -> Invocation:
+        """The interaction that this token belongs to.
+
+        Raises:
+            ApiError: 10015 where there is none or it is not acknowledged yet, 50027 where the token is too old.
+        """
+        invocation = self._by_token.get(token)
+        if invocation is None or application_id != self._world.application_id:
+            raise unknown_webhook()
+        if invocation.is_expired:
+            raise expired_token()
+        if invocation.acknowledged_after is None:
+            raise unknown_webhook()
+        return invocation
+
+    def follow_up(self, invocation: Invocation, body: object, files: tuple[UploadedFile, ...]) -> JsonObject:
+        """Send a further message; the first after a deferred answer takes the place of the placeholder.
+
+        Raises:
+            ApiError: 40094, where the user alone installed the application and it has sent five already.
+            InvalidForm: the message is malformed.
+            NotUnderstood: a field is not known here.
+        """
+        draft = read_draft(MessageForm, body, files, flags=SEND_FLAGS)
+        direct = self._world.channel(invocation.channel_id).kind == DIRECT
+        if invocation.place.installed == "user" and not direct and invocation.follow_ups >= VISITOR_FOLLOW_UPS:
+            raise too_many_follow_ups()
+        original = self._board.find(invocation.original_id)
+        if original is not None and original.flags & LOADING:
+            self._board.edit(original, draft)
+            record = self._board.get(original.id)
+        else:
+            record = self._send(invocation, draft)
+            self._adopt(invocation, record)
+        invocation.follow_ups += 1
+        return self._board.payload(record)
+
+    def message(self, invocation: Invocation, message_id: int | None) -> Record:
+        """A message of the interaction; None means the original.
+
+        Raises:
+            ApiError: 10008, there is none, or it belongs to another interaction.
+        """
+        wanted = invocation.original_id if message_id is None else message_id
+        if wanted is None or wanted not in invocation.message_ids:
+            raise unknown_message()
+        return self._board.get(wanted)
+
+    def edit(self, record: Record, body: object, files: tuple[UploadedFile, ...]) -> JsonObject:
+        """Change a message of an interaction."""
+        self._board.edit(record, read_draft(MessageForm, body, files, flags=EDIT_FLAGS))
+        return self._board.payload(self._board.get(record.id))

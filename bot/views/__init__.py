@@ -1,1 +1,0 @@
-"""What a member can press."""

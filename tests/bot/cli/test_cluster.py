@@ -1,0 +1,97 @@
+"""The commands for several machines, and how the bot speaks to them."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bot.app import security
+from bot.cli.main import app
+from bot.settings import Settings
+from engine.cluster.certificates import FILES, PARTS
+from engine.cluster.restricted import QuietScheduler, QuietWorker
+from engine.errors import ClusterUnsafe
+
+
+def said(*arguments: str) -> tuple[int, str]:
+    """What ``atelier`` answers, in one line."""
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    return result.exit_code, re.sub(r"\s+", " ", result.output)
+
+
+class TestCertificates:
+    def test_are_made_and_named(self, tmp_path: Path) -> None:
+        code, told = said("cluster", "certs", "--out", str(tmp_path), "--host", "gpu-1", "--days", "30")
+        assert code == 0
+        assert all(str(tmp_path / part) in told for part in PARTS)
+        assert "valid for 30 days" in told
+        assert {path.name for path in (tmp_path / "worker").iterdir()} == set(FILES)
+
+    def test_of_another_host_are_added(self, tmp_path: Path) -> None:
+        said("cluster", "certs", "--out", str(tmp_path))
+        code, _ = said("cluster", "certs", "--out", str(tmp_path), "--add", "gpu-2")
+        assert code == 0
+        assert (tmp_path / "gpu-2" / "ca.pem").read_bytes() == (tmp_path / "ca" / "ca.pem").read_bytes()
+
+    def test_that_are_there_stay(self, tmp_path: Path) -> None:
+        said("cluster", "certs", "--out", str(tmp_path))
+        code, told = said("cluster", "certs", "--out", str(tmp_path))
+        assert code == 1
+        assert "--force" in told
+        assert said("cluster", "certs", "--out", str(tmp_path), "--keep")[0] == 0
+
+    def test_that_cannot_be_written_are_told(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("in the way")
+        code, told = said("cluster", "certs", "--out", str(tmp_path / "file"))
+        assert code == 1
+        assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    "command", [["scheduler"], ["worker"], ["cluster"], ["cluster", "certs"], ["cluster", "status"]]
+)
+def test_each_command_explains_itself(command: list[str]) -> None:
+    code, told = said(*command, "--help")
+    assert code == 0
+    assert len(told) > 200
+
+
+@pytest.mark.parametrize("place", [[], ["--blobs", "simplecache::s3://bucket/atelier"]])
+def test_a_worker_of_another_machine_is_told_where_the_pictures_are(place: list[str], tmp_path: Path) -> None:
+    said("cluster", "certs", "--out", str(tmp_path))
+    files = [f"--tls-{name}={tmp_path / 'worker' / name}.pem" for name in ("ca", "certificate", "key")]
+    code, told = said("worker", "--scheduler", "tls://127.0.0.1:9", *files, *place)
+    assert code == 1
+    assert "BLOBS_URL" in told
+    assert "one place" in told
+
+
+async def test_the_name_of_a_worker_moves_no_cursor() -> None:
+    """It is whatever somebody who joins says."""
+    async with (
+        QuietScheduler(host="127.0.0.1", port=0) as scheduler,
+        QuietWorker(scheduler.address, name="\x1b[2Jowned\nforged"),
+    ):
+        code, told = await asyncio.to_thread(said, "cluster", "status", "--scheduler", scheduler.address)
+    assert (code, told) == (0, "\\x1b[2Jowned\\nforged ")
+
+
+class TestTheBot:
+    def test_speaks_to_a_scheduler_by_tls(self, tmp_path: Path) -> None:
+        said("cluster", "certs", "--out", str(tmp_path))
+        ca, certificate, key = (tmp_path / "bot" / name for name in FILES)
+        settings = Settings(scheduler="tls://elsewhere:8786", tls_ca=ca, tls_certificate=certificate, tls_key=key)
+        made = security(settings)
+        assert made is not None
+        assert made.require_encryption
+
+    @pytest.mark.parametrize("scheduler", ["tcp://10.0.0.1:8786", "10.0.0.1:8786", "tls://10.0.0.1:8786"])
+    def test_does_not_without_certificates(self, scheduler: str) -> None:
+        with pytest.raises(ClusterUnsafe, match="atelier cluster certs"):
+            security(Settings(scheduler=scheduler))
+
+    def test_needs_none_on_its_own_machine(self) -> None:
+        assert security(Settings()) is None
+        assert security(Settings(scheduler="tcp://127.0.0.1:8786")) is None

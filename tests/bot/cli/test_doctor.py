@@ -1,0 +1,95 @@
+"""``atelier doctor``: what works is said, and what doesn't is named with the setting that mends it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bot.jobs.database.cipher import new_key
+from bot.sandbox import LocalDiscord
+from tests.bot.processes import Ended, at, atelier
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """What it says without a token, with everything in place, and with everything wrong: each takes seconds."""
+    bare, well, wrong = (tmp_path_factory.mktemp(name) for name in ("bare", "well", "wrong"))
+    (wrong / "data").write_text("not a directory")
+
+    async def examine() -> tuple[Ended, Ended, Ended]:
+        async with LocalDiscord() as local:
+            settings = {"VGG19_WEIGHTS": "/nowhere/vgg19.pt", "SCHEDULER": "tcp://127.0.0.1:1"}
+            return await asyncio.gather(
+                atelier(bare, "doctor"),
+                atelier(well, "doctor", **at(local)),
+                atelier(wrong, "doctor", **at(local, DISCORD_TOKEN="abc.def.ghi", **settings)),
+            )
+
+    with asyncio.Runner() as runner:
+        return dict(zip(("bare", "well", "wrong"), runner.run(examine()), strict=True))
+
+
+class TestDoctor:
+    def test_without_a_token_finds_everything_else_well(self, told: dict[str, Ended]) -> None:
+        bare = told["bare"]
+        assert (bare.code, bare.error) == (1, "")
+        assert bare.out.count("✗") == 1
+        assert "✗ Discord: no token" in bare.out
+        for subject in ("device", "weights", "decoder", "disk", "pictures", "key", "database", "scheduler"):
+            assert f"✓ {subject}: " in bare.out
+
+    def test_with_everything_in_place_finds_all_well(self, told: dict[str, Ended]) -> None:
+        well = told["well"]
+        assert (well.code, well.error) == (0, "")
+        assert well.out.count("✓") == 9
+        assert "✓ decoder: decoded a picture, confined by " in well.out
+        assert "✗" not in well.out
+        assert "logged in as Atelier" in well.out
+
+    def test_names_what_is_wrong_and_the_setting_that_mends_it(self, told: dict[str, Ended]) -> None:
+        wrong = told["wrong"]
+        assert (wrong.code, wrong.error) == (1, "")
+        findings = dict(part.split(": ", 1) for part in wrong.out.split("✗ ")[1:])
+        assert sorted(findings) == ["Discord", "database", "disk", "pictures", "scheduler", "weights"]
+        assert "/nowhere/vgg19.pt" in findings["weights"]
+        for subject, setting in [
+            ("weights", "VGG19_WEIGHTS"),
+            ("disk", "DATA_DIRECTORY"),
+            ("pictures", "BLOBS_URL"),
+            ("database", "DATABASE_URL"),
+            ("scheduler", "SCHEDULER"),
+        ]:
+            assert setting in findings[subject]
+        assert "refuses the token" in findings["Discord"]
+        assert "abc.def.ghi" not in wrong.out
+
+    async def test_tells_of_secrets_without_showing_them(self, tmp_path: Path, unused_tcp_port: int) -> None:
+        (tmp_path / "token").write_text("s3cret.to.ken\n")
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "secret.key").write_text(f"{new_key()}\n")
+        (tmp_path / "data" / "secret.key").chmod(0o640)
+        url = f"postgresql+asyncpg://atelier:s3cret/pass@word@127.0.0.1:{unused_tcp_port}/atelier"
+        told = await atelier(
+            tmp_path,
+            "doctor",
+            DEVICE="cuda:77",
+            DATABASE_URL=url,
+            DISCORD_TOKEN_FILE="token",
+            DISCORD_API_URL=f"http://127.0.0.1:{unused_tcp_port}",
+        )
+        assert (told.code, told.error) == (1, "")
+        findings = dict(part.split(": ", 1) for part in told.out.replace("✓ ", "✗ ").split("✗ ")[1:])
+        assert "chmod 600" in findings["key"]
+        assert "DATABASE_URL" in findings["database"]
+        assert "cuda:77" in findings["device"]
+        for subject in ("device", "weights"):
+            assert "DEVICE" in findings[subject]
+            assert "VGG19_WEIGHTS" not in findings[subject]
+        assert "s3cret" not in told.out
+
+    async def test_names_a_file_that_holds_no_key(self, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "secret.key").write_text("s3cret")
+        told = await atelier(tmp_path, "doctor", DEVICE="nowhere")
+        assert "data/secret.key holds no key" in told.out.replace(" data", "data")
+        assert "s3cret" not in told.out

@@ -1,0 +1,154 @@
+"""One interaction, one answer: whatever breaks, and whatever runs beside this process, before a job is accepted."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import aiohttp
+import pytest
+import yarl
+
+from bot.client.client import Atelier
+from bot.jobs.errors import Closing
+from bot.sandbox import Faults, Invocation, LocalDiscord, Upload
+from tests.bot.conftest import CONTENT, STYLE, told
+from tests.bot.held import HeldJobs
+
+CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
+LOST = {
+    "reset_before": Faults(only=frozenset({CALLBACK}), reset_before=1.0),
+    "reset_after": Faults(only=frozenset({CALLBACK}), reset_after=1.0),
+}
+
+
+async def stylize(discord: LocalDiscord, style: Upload = STYLE) -> Invocation:
+    """Ada asks for a picture."""
+    return await discord.member("Ada").invoke("stylize", content=CONTENT, style=style)
+
+
+def lose_one(discord: LocalDiscord, fault: str) -> None:
+    """Have the connection break once, before or after the first answer has arrived."""
+    discord.inject(LOST[fault])
+    discord.on_request(lambda _: discord.inject(None))
+
+
+def ready_event(ready: asyncio.Event) -> Callable[[], Coroutine[Any, Any, None]]:
+    """A handler that discord.py calls when it is connected."""
+
+    async def on_ready() -> None:
+        ready.set()
+
+    return on_ready
+
+
+@pytest.mark.usefixtures("client")
+class TestStylize:
+    @pytest.mark.parametrize("fault", LOST)
+    async def test_is_accepted_though_an_answer_was_lost(
+        self, discord: LocalDiscord, held: HeldJobs, fault: str
+    ) -> None:
+        lose_one(discord, fault)
+        invocation = await stylize(discord)
+        await held.accepted.wait()
+        (order,) = held.orders
+        assert order.id == f"{invocation.id:016x}"
+        assert discord.faults[fault] == 1
+        assert f'"message":{invocation.history[0].id}' in order.address
+
+    async def test_tells_an_error_to_the_member_alone_though_an_answer_was_lost(
+        self, discord: LocalDiscord, held: HeldJobs
+    ) -> None:
+        held.refusal = RuntimeError("a fault of ours")
+        lose_one(discord, "reset_after")
+        message = await (await stylize(discord)).wait_until(told, 5)
+        assert message.content.startswith("Something went wrong on our side.")
+        assert discord.channel_messages == []
+
+    @pytest.mark.parametrize(("status", "code"), [(400, 40060), (404, 10062)])
+    @pytest.mark.parametrize("style", [STYLE, Upload("large.png", bytes(2 * 2**20))], ids=["accepted", "refused"])
+    async def test_is_left_to_the_process_that_was_faster(
+        self,
+        discord: LocalDiscord,
+        held: HeldJobs,
+        capsys: pytest.CaptureFixture[str],
+        style: Upload,
+        status: int,
+        code: int,
+    ) -> None:
+        discord.fail_next(f"POST {CALLBACK}", status, code=code)
+        refused = asyncio.Event()
+        discord.on_request(lambda request: refused.set() if request.status == status else None)
+        await stylize(discord, style)
+        await refused.wait()
+        await asyncio.sleep(0.3)
+        assert held.orders == []
+        answers = [request for request in discord.requests if request.route.startswith(("/interactions", "/webhooks"))]
+        assert len(answers) == 1
+        logged = capsys.readouterr().err
+        assert "warning" not in logged
+        assert "error" not in logged
+
+    async def test_is_accepted_once_where_two_processes_hear_of_it(
+        self, discord: LocalDiscord, client: Atelier, held: HeldJobs
+    ) -> None:
+        async with Atelier(client.settings) as other:
+            other.jobs, other.executor = client.jobs, client.executor
+            await other.login(discord.token)
+            ready = asyncio.Event()
+            other.event(ready_event(ready))
+            connected = asyncio.create_task(other.connect())
+            await ready.wait()
+            invocation = await stylize(discord)
+            async with asyncio.timeout(10):
+                await held.accepted.wait()
+            await asyncio.sleep(0.3)
+            assert len(held.orders) == 1
+            callbacks = [request.status for request in discord.requests if request.route.startswith("/interactions")]
+            assert sorted(callbacks) == [200, 400]
+            assert [message.id for message in discord.channel_messages] == [invocation.history[0].id]
+            await other.close()
+            await asyncio.gather(connected, return_exceptions=True)
+
+    async def test_is_refused_with_a_word_while_the_bot_goes_down(self, discord: LocalDiscord, held: HeldJobs) -> None:
+        held.refusal = Closing()
+        invocation = await stylize(discord)
+        assert "I am restarting" in (await invocation.wait_until(told, 5)).content
+        assert discord.channel_messages == []
+
+    async def test_is_refused_with_a_word_where_its_answer_was_deleted(
+        self, discord: LocalDiscord, held: HeldJobs
+    ) -> None:
+        held.refusal = Closing()
+        discord.fail_next("DELETE /webhooks/{webhook_id}/{webhook_token}/messages/@original", 404, code=10008)
+        invocation = await stylize(discord)
+        message = await invocation.wait_until(lambda message: bool(message.content), 5)
+        assert "I am restarting" in message.content
+
+    async def test_gives_up_the_other_download_when_one_fails(
+        self, discord: LocalDiscord, client: Atelier, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given_up = asyncio.Event()
+        started = asyncio.Event()
+        get = aiohttp.ClientSession.get
+
+        class Stuck:
+            async def __aenter__(self) -> None:
+                started.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    given_up.set()
+
+            async def __aexit__(self, *_: object) -> None: ...
+
+        def getting(session: aiohttp.ClientSession, url: yarl.URL, **options: object) -> object:
+            if "town" in url.path:
+                return Stuck()
+            return get(session, str(url).replace("strokes", "nothing"), **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(aiohttp.ClientSession, "get", getting)
+        invocation = await stylize(discord)
+        message = await invocation.wait_until(told, 5)
+        assert message.content.startswith("**Style:** The picture could not be fetched")
+        assert started.is_set()
+        assert given_up.is_set()

@@ -1,0 +1,111 @@
+"""A reply to a command of Ada's, and what she sees of it."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import aiohttp
+import pytest
+
+from bot.client.client import Atelier
+from bot.delivery.reply import DiscordReply
+from bot.jobs.model import Ending, Job, State, Way
+from bot.sandbox import Invocation, LocalDiscord, Message
+from engine.progress import Progress, Result
+from engine.recipe import Recipe
+from tests.bot.conftest import CONTENT, STYLE, photo
+from tests.bot.held import HeldJobs
+
+BY_TOKEN = "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"
+BY_BOT = "PATCH /channels/{channel_id}/messages/{message_id}"
+SEND = "POST /channels/{channel_id}/messages"
+LOOK = "GET /channels/{channel_id}/messages"
+OPEN_DIRECT = "POST /users/@me/channels"
+PICTURE = photo((96, 72))
+HTML_413 = "<html><head><title>413 Request Entity Too Large</title></head></html>"
+
+
+def result(picture: bytes = PICTURE) -> Result:
+    return Result(picture, "png", 96, 72, Recipe(), 60, 8.0, "finished")
+
+
+def progress(step: int = 3, preview: bytes | None = None) -> Progress:
+    return Progress(step, 60, 128, 1.0, 0.5, 0.5, 1.0, 20.0, preview)
+
+
+ReplyTo = Callable[[Job], DiscordReply]
+Deliver = Callable[[Job, Ending], Awaitable[Way]]
+
+
+@pytest.fixture
+async def invocation(discord: LocalDiscord, client: Atelier) -> Invocation:
+    """A command of Ada's, accepted."""
+    invocation = await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)
+    await invocation.acknowledged()
+    return invocation
+
+
+@pytest.fixture
+async def job(invocation: Invocation, held: HeldJobs) -> Job:
+    """The job that it became, running."""
+    async with asyncio.timeout(10):
+        await held.accepted.wait()
+    (job,) = held.jobs.values()
+    return dataclasses.replace(job, state=State.RUNNING)
+
+
+@pytest.fixture
+async def reply_to(client: Atelier) -> AsyncIterator[ReplyTo]:
+    """Makes replies, and closes them in the end."""
+    replies: list[DiscordReply] = []
+
+    def make(job: Job) -> DiscordReply:
+        replies.append(DiscordReply(client, job))
+        return replies[-1]
+
+    yield make
+    for reply in replies:
+        await reply.close()
+
+
+@pytest.fixture
+def deliver(reply_to: ReplyTo) -> Deliver:
+    """Delivers, and then does so again as a process would that took over after a crash: with what is to be seen the
+    same, and the same way.
+    """
+
+    async def twice(job: Job, ending: Ending) -> Way:
+        way = await reply_to(job).deliver(ending)
+        again = await reply_to(dataclasses.replace(job, state=State.DELIVERING)).deliver(ending)
+        assert again == way
+        return way
+
+    return twice
+
+
+def token_dies(discord: LocalDiscord) -> None:
+    discord.clock.advance(16 * 60)
+
+
+async def moderator_deletes(discord: LocalDiscord, message_id: int) -> None:
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bot {discord.token}"}) as moderator:
+        url = f"{discord.api_url}/channels/{discord.channel_id}/messages/{message_id}"
+        async with moderator.delete(url) as answer:
+            assert answer.status == 204
+
+
+def the_one(messages: list[Message]) -> Message:
+    (message,) = messages
+    return message
+
+
+def direct_messages(discord: LocalDiscord) -> list[Message]:
+    return discord.direct_messages(discord.member("Ada"))
+
+
+def shows(message: Message, picture: bytes = PICTURE) -> bool:
+    return [attachment.data for attachment in message.attachments] == [picture]
+
+
+def requests(discord: LocalDiscord, route: str) -> int:
+    return sum(f"{request.method} {request.route}" == route for request in discord.requests)

@@ -1,0 +1,352 @@
+"""How a job's end reaches its member, whatever became of the token, the reply, the channel and the direct messages."""
+
+import dataclasses
+import re
+
+import aiohttp
+import discord as library
+import pytest
+
+from bot.client.client import Atelier
+from bot.jobs.errors import DeliveryDelayed, JobExpired, UnexpectedError
+from bot.jobs.model import Job, State
+from bot.sandbox import Invocation, LocalDiscord
+from engine.errors import OutOfMemory, PaintingCancelled
+from engine.recipe import Recipe
+from tests.bot.delivery.conftest import (
+    BY_BOT,
+    BY_TOKEN,
+    LOOK,
+    OPEN_DIRECT,
+    SEND,
+    Deliver,
+    ReplyTo,
+    direct_messages,
+    moderator_deletes,
+    requests,
+    result,
+    shows,
+    the_one,
+    token_dies,
+)
+from tests.bot.held import moved
+
+
+async def test_an_address_knows_what_the_bot_can_reach(discord: LocalDiscord, job: Job) -> None:
+    assert '"place":"server"' in job.address
+    assert f'"channel":{discord.channel_id}' in job.address
+    assert '"file_limit":10485760' in job.address
+
+
+class TestAPainting:
+    async def test_replaces_the_reply_by_the_token(self, discord: LocalDiscord, job: Job, deliver: Deliver) -> None:
+        assert await deliver(job, result()) == "token"
+        message = the_one(discord.channel_messages)
+        assert shows(message)
+        assert message.attachments[0].filename == f"painting-{job.id}.png"
+        assert message.attachments[0].description == "town, painted in the style of strokes"
+        assert message.content.startswith("Painted in 8 s")
+        assert message.buttons == ()
+        assert direct_messages(discord) == []
+
+    async def test_that_is_smaller_than_ordered_says_so(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        ordered = dataclasses.replace(job, recipe=Recipe(size=1024))
+        smaller = dataclasses.replace(result(), recipe=Recipe(size=96))
+        assert await deliver(ordered, smaller) == "token"
+        first, *more = the_one(discord.channel_messages).content.splitlines()
+        assert first.endswith(f"recipe `{Recipe(size=96).id}`")
+        assert more == ["Painted at 96 px: 1,024 px did not fit into the painter's memory."]
+
+    async def test_is_edited_in_by_the_bot_once_the_token_has_died(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        token_dies(discord)
+        assert await deliver(job, result()) == "edit"
+        assert shows(the_one(discord.channel_messages))
+        assert direct_messages(discord) == []
+
+    async def test_does_not_even_try_a_token_whose_time_is_over(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        assert await deliver(moved(job, created_at=0), result()) == "edit"
+        assert requests(discord, BY_TOKEN) == 0
+
+    async def test_is_posted_in_reply_where_the_old_message_takes_no_edit(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        token_dies(discord)
+        discord.fail_next(BY_BOT, 400, code=30046)
+        assert await deliver(job, result()) == "post"
+        first, posted = discord.channel_messages
+        assert (first.content, first.attachments) == ("Finished: see my new message below.", ())
+        assert shows(posted)
+        assert posted.content.startswith(f"For <@{job.owner}>: town, painted in the style of strokes\nPainted in")
+        (request,) = [each for each in discord.requests if f"{each.method} {each.route}" == SEND]
+        assert isinstance(request.body, dict)
+        assert request.body["message_reference"]["message_id"] == first.id
+        assert request.body["allowed_mentions"]["parse"] == []
+        assert request.body["allowed_mentions"]["replied_user"] is False
+        assert (request.body["nonce"], request.body["enforce_nonce"]) == (job.id, True)
+        assert direct_messages(discord) == []
+
+    async def test_is_posted_once_long_after_the_nonce_was_forgotten(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
+    ) -> None:
+        token_dies(discord)
+        for _ in range(2):
+            discord.fail_next(BY_BOT, 400, code=30046)
+            assert await reply_to(job).deliver(result()) == "post"
+            discord.clock.advance(3600)
+        assert len(discord.channel_messages) == 2
+
+    @pytest.mark.parametrize("messages", [101, 250])
+    async def test_is_posted_once_in_a_busy_channel(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, messages: int
+    ) -> None:
+        token_dies(discord)
+        discord.fail_next(BY_BOT, 400, code=30046)
+        assert await reply_to(job).deliver(result()) == "post"
+        for number in range(messages):
+            await discord.member("Bob").say(f"message {number}")
+        discord.clock.advance(3600)
+        looks = requests(discord, LOOK)
+        assert await reply_to(dataclasses.replace(job, state=State.DELIVERING)).deliver(result()) == "post"
+        assert requests(discord, LOOK) - looks == messages // 100 + 1
+        assert len(discord.channel_messages) == 2 + messages
+
+    async def test_is_sent_once_in_busy_direct_messages(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
+    ) -> None:
+        token_dies(discord)
+        away = moved(job, place="elsewhere")
+        assert await reply_to(away).deliver(result()) == "direct"
+        ada = discord.member("Ada")
+        for number in range(101):
+            await ada.at(discord.direct(ada)).say(f"message {number}")
+        discord.clock.advance(3600)
+        assert await reply_to(dataclasses.replace(away, state=State.DELIVERING)).deliver(result()) == "direct"
+        assert len(direct_messages(discord)) == 102
+
+    async def test_is_looked_for_no_further_than_its_reply(
+        self, discord: LocalDiscord, client: Atelier, job: Job, reply_to: ReplyTo
+    ) -> None:
+        """What lies before is of other jobs, however much it is."""
+        for number in range(101):
+            await discord.member("Bob").say(f"message {number}")
+        reply = await client.get_partial_messageable(discord.channel_id).send("Painting …")
+        discord.fail_next(BY_BOT, 400, code=30046)
+        assert await reply_to(moved(job, created_at=0, message=reply.id)).deliver(result()) == "post"
+        assert requests(discord, LOOK) == 1
+
+    async def test_goes_to_direct_messages_where_too_much_was_said_to_look_through(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bot.delivery.channels.LOOK_BACK", 200)
+        token_dies(discord)
+        discord.fail_next(BY_BOT, 400, code=30046)
+        for number in range(200):
+            await discord.member("Bob").say(f"message {number}")
+        assert await reply_to(job).deliver(result()) == "direct"
+        assert len(discord.channel_messages) == 201
+
+    async def test_goes_to_direct_messages_where_the_channel_is_closed(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        token_dies(discord)
+        discord.fail_next(BY_BOT, 403, code=50001)
+        discord.fail_next(SEND, 403, code=50013)
+        assert await deliver(job, result()) == "direct"
+        reply = the_one(discord.channel_messages)
+        assert (reply.content, reply.attachments) == ("Finished: I sent it in a direct message.", ())
+        message = the_one(direct_messages(discord))
+        assert shows(message)
+        assert message.content.startswith("town, painted in the style of strokes\nPainted in 8 s")
+
+    async def test_goes_to_direct_messages_where_the_app_came_along_with_a_member(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        token_dies(discord)
+        assert await deliver(moved(job, place="elsewhere"), result()) == "direct"
+        assert shows(the_one(direct_messages(discord)))
+        assert requests(discord, BY_BOT) == 0
+
+    async def test_stays_in_the_bots_own_direct_messages(
+        self, discord: LocalDiscord, client: Atelier, job: Job, deliver: Deliver
+    ) -> None:
+        ada = library.Object(discord.member("Ada").id)
+        reply = await (await client.create_dm(ada)).send("Painting …")
+        here = moved(job, place="direct", created_at=0, channel=reply.channel.id, message=reply.id)
+        assert await deliver(here, result()) == "edit"
+        assert shows(the_one(direct_messages(discord)))
+
+    async def test_is_kept_where_the_member_takes_no_direct_messages(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
+    ) -> None:
+        token_dies(discord)
+        discord.fail_next(OPEN_DIRECT, 400, code=50033, times=2)
+        assert await reply_to(moved(job, place="elsewhere")).deliver(result()) == "kept"
+        discord.refuse_direct_messages(discord.member("Ada"))
+        assert await reply_to(moved(job, place="elsewhere")).deliver(result()) == "kept"
+        assert direct_messages(discord) == []
+
+    async def test_does_not_come_back_to_where_the_reply_was_deleted(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver, invocation: Invocation
+    ) -> None:
+        await moderator_deletes(discord, invocation.history[0].id)
+        assert await deliver(job, result()) == "direct"
+        assert discord.channel_messages == []
+        assert shows(the_one(direct_messages(discord)))
+
+    async def test_is_looked_for_in_vain_without_harm_where_looking_is_forbidden(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
+    ) -> None:
+        token_dies(discord)
+        discord.fail_next(BY_BOT, 400, code=30046)
+        discord.fail_next(LOOK, 403, code=50001)
+        assert await reply_to(job).deliver(result()) == "direct"
+        assert len(discord.channel_messages) == 1
+
+    async def test_has_a_name_that_Markdown_does_not_touch(  # noqa: N802
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        token_dies(discord)
+        discord.fail_next(BY_BOT, 400, code=30046)
+        hostile = dataclasses.replace(job, description="**b** [x](https://a.b) <@1> @everyone `c` ||d||")
+        assert await deliver(hostile, result()) == "post"
+        shown = discord.channel_messages[-1].content.partition(">: ")[2]
+        assert r"\*\*b\*\* \[x\]\(https\://a" in shown
+        assert not re.search(r"(?<!\\)[*\[\]<>@`|]", shown.split("\n")[0])
+
+
+class TestAFailure:
+    async def test_turns_the_reply_into_words(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver, invocation: Invocation
+    ) -> None:
+        assert await deliver(job, OutOfMemory(512)) == "token"
+        message = the_one(discord.channel_messages)
+        assert message.content.startswith("There was not enough memory")
+        assert (message.attachments, message.buttons) == ((), ())
+        assert message.id == invocation.history[0].id
+        assert direct_messages(discord) == []
+
+    async def test_is_posted_once_by_its_jobs_id(self, discord: LocalDiscord, job: Job, deliver: Deliver) -> None:
+        token_dies(discord)
+        discord.fail_next(BY_BOT, 400, code=30046)
+        assert await deliver(job, JobExpired(24)) == "post"
+        posted = discord.channel_messages[-1]
+        assert posted.content.splitlines() == [
+            f"For <@{job.owner}>: town, painted in the style of strokes",
+            "This picture was not finished within 24 hours. Send the command again.",
+            f"-# Job {job.id}",
+        ]
+
+    async def test_is_told_by_direct_message_where_the_reply_is_gone(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver, invocation: Invocation
+    ) -> None:
+        await moderator_deletes(discord, invocation.history[0].id)
+        assert await deliver(job, UnexpectedError(job.id)) == "direct"
+        assert the_one(direct_messages(discord)).content.startswith("town, painted in the style of strokes\nSomething")
+        assert discord.channel_messages == []
+
+
+class TestACancelledJob:
+    async def test_leaves_nothing_behind(self, discord: LocalDiscord, job: Job, deliver: Deliver) -> None:
+        assert await deliver(job, PaintingCancelled()) == "token"
+        assert discord.channel_messages == []
+
+    async def test_leaves_nothing_behind_without_the_token(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        token_dies(discord)
+        assert await deliver(job, PaintingCancelled()) == "edit"
+        assert discord.channel_messages == []
+
+    async def test_tells_nobody_where_its_reply_is_out_of_reach(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        token_dies(discord)
+        assert await deliver(moved(job, place="elsewhere"), PaintingCancelled()) == "kept"
+        assert direct_messages(discord) == []
+
+
+class TestTrouble:
+    @pytest.mark.parametrize(
+        ("status", "code"), [(401, 0), (400, 40003), (429, 0)], ids=["bot's token", "too many at once", "banned"]
+    )
+    async def test_that_may_pass_delays_the_delivery(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, status: int, code: int
+    ) -> None:
+        reply = reply_to(job)
+        discord.fail_next(BY_TOKEN, status, code=code)
+        with pytest.raises(DeliveryDelayed):
+            await reply.deliver(result())
+        assert await reply.deliver(result()) == "token"
+        assert shows(the_one(discord.channel_messages))
+
+    async def test_of_the_server_is_waited_out(self, discord: LocalDiscord, job: Job, reply_to: ReplyTo) -> None:
+        discord.fail_next(BY_TOKEN, 503)
+        discord.rate_limit_next(BY_TOKEN, 0.2)
+        assert await reply_to(job).deliver(result()) == "token"
+
+    async def test_that_lasts_delays_the_delivery(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reply = reply_to(job)
+        monkeypatch.setattr("bot.delivery.channels.WITHIN", 0.3)
+        discord.rate_limit_next(BY_TOKEN, 300)
+        with pytest.raises(DeliveryDelayed):
+            await reply.deliver(result())
+        monkeypatch.undo()
+        assert await reply.deliver(result()) == "token"
+
+    async def test_in_sending_leads_to_no_second_message(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
+    ) -> None:
+        """The edit is refused once, the post arrives but its answer is lost; then the edit would work."""
+        token_dies(discord)
+        reply = reply_to(job)
+        discord.fail_next(BY_BOT, 403, code=50013)
+        discord.fail_next(SEND, 401)
+        with pytest.raises(DeliveryDelayed):
+            await reply.deliver(result())
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bot {discord.token}"}) as bot:
+            url = f"{discord.api_url}/channels/{discord.channel_id}/messages"
+            async with bot.post(url, json={"content": f"Painted\n-# Job {job.id}", "nonce": job.id}) as answer:
+                assert answer.status == 200
+        assert await reply.deliver(OutOfMemory(512)) == "post"
+        assert len(discord.channel_messages) == 2
+
+    async def test_that_hides_whether_an_edit_arrived_leads_to_no_second_answer(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
+    ) -> None:
+        """Where the app came along with a member nobody can look, once the token is dead."""
+        away = moved(job, place="elsewhere")
+        assert await reply_to(away).deliver(result()) == "token"
+        token_dies(discord)
+        assert await reply_to(dataclasses.replace(away, state=State.DELIVERING)).deliver(result()) == "kept"
+        assert shows(the_one(discord.channel_messages))
+        assert direct_messages(discord) == []
+
+    async def test_that_closes_the_channel_after_an_edit_leads_to_no_second_answer(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
+    ) -> None:
+        assert await reply_to(job).deliver(result()) == "token"
+        token_dies(discord)
+        for looking, way in ((None, "token"), (50001, "kept")):
+            discord.fail_next(BY_BOT, 403, code=50001)
+            if looking:
+                discord.fail_next("GET /channels/{channel_id}/messages/{message_id}", 403, code=looking)
+            assert await reply_to(dataclasses.replace(job, state=State.DELIVERING)).deliver(result()) == way
+        assert shows(the_one(discord.channel_messages))
+        assert direct_messages(discord) == []
+
+    async def test_without_a_connection_delays_the_delivery(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reply = reply_to(job)
+        monkeypatch.setattr("discord.http.Route.BASE", "http://127.0.0.1:9/api/v10")
+        with pytest.raises(DeliveryDelayed) as delayed:
+            await reply.deliver(result())
+        assert delayed.value.detail == "ClientConnectorError"

@@ -1,0 +1,190 @@
+"""What a reply shows while its job is open."""
+
+import asyncio
+import time
+from itertools import pairwise
+
+import pytest
+
+from bot.client.client import Atelier
+from bot.delivery.reply import DiscordReply
+from bot.jobs.errors import DeliveryDelayed
+from bot.jobs.model import Job
+from bot.sandbox import Invocation, LocalDiscord, Permission
+from tests.bot.conftest import has_preview, is_final, is_painting
+from tests.bot.delivery.conftest import (
+    BY_BOT,
+    BY_TOKEN,
+    HTML_413,
+    ReplyTo,
+    moderator_deletes,
+    progress,
+    requests,
+    result,
+    shows,
+    the_one,
+)
+from tests.bot.held import moved
+
+JPEG = b"\xff\xd8\xff\xe0 a preview"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edit more often than anybody could read."""
+    monkeypatch.setattr("bot.delivery.reply.EDIT_EVERY", 0.02)
+
+
+async def test_a_process_that_may_have_lost_the_job_says_nothing(
+    discord: LocalDiscord, client: Atelier, job: Job
+) -> None:
+    reply = DiscordReply(client, job, lambda: False)
+    reply.progressed(progress(1))
+    await asyncio.sleep(0.1)
+    with pytest.raises(DeliveryDelayed):
+        await reply.deliver(result())
+    assert requests(discord, BY_TOKEN) == 0
+    (message,) = discord.channel_messages
+    assert message.thinking
+
+
+class TestWhatIsShownMeanwhile:
+    async def test_is_the_latest(
+        self, discord: LocalDiscord, job: Job, invocation: Invocation, reply_to: ReplyTo
+    ) -> None:
+        reply = reply_to(job)
+        reply.queued(1)
+        first = await invocation.wait_until(lambda message: "Next in line" in message.content, 5)
+        assert [button.custom_id for button in first.buttons] == [f"cancel:{job.id}"]
+        for step in range(1, 31):
+            reply.progressed(progress(step, JPEG if step == 20 else None))
+        shown = await invocation.wait_until(is_painting, 5)
+        assert "step 30 of 60" in shown.content
+        assert shown.attachments[0].data == JPEG
+        reply.progressed(progress(31))
+        kept = await invocation.wait_until(lambda message: "step 31" in message.content, 5)
+        assert [each.id for each in kept.attachments] == [each.id for each in shown.attachments]
+        assert requests(discord, BY_TOKEN) == 3
+
+    async def test_is_never_shown_after_the_end(
+        self, discord: LocalDiscord, job: Job, invocation: Invocation, reply_to: ReplyTo
+    ) -> None:
+        reply = reply_to(job)
+        reply.progressed(progress(1, JPEG))
+        await asyncio.sleep(0)
+        assert await reply.deliver(result()) == "token"
+        reply.progressed(progress(2, JPEG))
+        reply.queued(1)
+        await asyncio.sleep(0.1)
+        assert shows(the_one(discord.channel_messages))
+        assert is_final(invocation.history[-1])
+
+    async def test_holds_up_the_end_only_shortly_when_it_is_stuck(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bot.delivery.reply.SETTLE_WITHIN", 0.1)
+        limited = asyncio.Event()
+        discord.on_request(lambda request: limited.set() if request.status == 429 else None)
+        discord.rate_limit_next(BY_TOKEN, 3600)
+        reply = reply_to(job)
+        reply.progressed(progress(1, JPEG))
+        await limited.wait()
+        assert await reply.deliver(result()) == "token"
+        assert shows(the_one(discord.channel_messages))
+
+    async def test_leaves_the_way_free_when_the_tokens_allowance_is_used_up(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """discord.py sleeps after such an edit, with the token's lock in its hands; the end interrupts that."""
+        monkeypatch.setattr("bot.delivery.reply.SETTLE_WITHIN", 0.0)
+        reply = reply_to(job)
+        answered: asyncio.Queue[int] = asyncio.Queue()
+        discord.on_request(lambda request: answered.put_nowait(request.status))
+        for step in range(1, 6):
+            reply.progressed(progress(step, JPEG))
+            assert await answered.get() == 200
+        async with asyncio.timeout(30):
+            assert await reply.deliver(result()) == "token"
+        assert shows(the_one(discord.channel_messages))
+
+    async def test_is_given_up_when_it_takes_too_long(
+        self,
+        discord: LocalDiscord,
+        job: Job,
+        invocation: Invocation,
+        reply_to: ReplyTo,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("bot.delivery.reply.EDIT_WITHIN", 0.2)
+        discord.rate_limit_next(BY_TOKEN, 3600)
+        reply = reply_to(job)
+        reply.progressed(progress(1))
+        await asyncio.sleep(0)
+        reply.progressed(progress(2))
+        assert "step 2 of" in (await invocation.wait_until(is_painting, 5)).content
+
+    @pytest.mark.parametrize(
+        ("status", "code", "html"),
+        [(413, 40005, None), (413, 0, HTML_413), (400, 50035, None), (403, 50013, None)],
+        ids=["too large", "too large for a proxy", "not understood", "not permitted"],
+    )
+    async def test_goes_on_after_a_preview_that_was_refused(
+        self,
+        discord: LocalDiscord,
+        job: Job,
+        invocation: Invocation,
+        reply_to: ReplyTo,
+        status: int,
+        code: int,
+        html: str | None,
+    ) -> None:
+        refused = asyncio.Event()
+        discord.on_request(lambda request: refused.set() if request.status == status else None)
+        discord.fail_next(BY_TOKEN, status, code=code, html=html)
+        if status != 413:
+            discord.fail_next(BY_BOT, status, code=code, html=html)
+        reply = reply_to(job)
+        reply.progressed(progress(1, JPEG))
+        await refused.wait()
+        reply.progressed(progress(2, JPEG))
+        assert not has_preview(await invocation.wait_until(lambda message: "step 2 of" in message.content, 5))
+        reply.progressed(progress(3, JPEG + b"2"))
+        assert has_preview(await invocation.wait_until(lambda message: "step 3 of" in message.content, 5))
+        assert await reply.deliver(result()) == "token"
+
+    async def test_is_no_longer_tried_where_the_reply_was_deleted(
+        self, discord: LocalDiscord, job: Job, invocation: Invocation, reply_to: ReplyTo
+    ) -> None:
+        refused = asyncio.Event()
+        discord.on_request(lambda request: refused.set() if request.status == 404 else None)
+        await moderator_deletes(discord, invocation.history[0].id)
+        reply = reply_to(job)
+        reply.progressed(progress(1))
+        await refused.wait()
+        for step in range(2, 5):
+            reply.progressed(progress(step, JPEG))
+            await asyncio.sleep(0.05)
+        assert requests(discord, BY_TOKEN) == 1
+
+    async def test_is_tried_less_and_less_often_where_the_bot_may_not(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
+    ) -> None:
+        """And again as ever, once it may."""
+        refusals = asyncio.Semaphore(0)
+        shown = asyncio.Event()
+        discord.on_request(lambda request: refusals.release() if request.status == 403 else None)
+        discord.on_message(lambda message: shown.set() if is_painting(message) else None)
+        discord.forbid(Permission.VIEW_CHANNEL)
+        reply = reply_to(moved(job, created_at=0))
+        at: list[float] = []
+        for step in range(1, 5):
+            reply.progressed(progress(step, JPEG))
+            async with asyncio.timeout(5):
+                await refusals.acquire()
+            at.append(time.monotonic())
+        pauses = [later - earlier for earlier, later in pairwise(at)]
+        assert all(pause >= 0.02 * 2**number for number, pause in enumerate(pauses, 1))
+        discord.permit(Permission.VIEW_CHANNEL)
+        reply.progressed(progress(6, JPEG))
+        async with asyncio.timeout(5):
+            await shown.wait()

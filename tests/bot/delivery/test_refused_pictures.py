@@ -1,0 +1,161 @@
+"""What reaches a member whose picture Discord refuses: a smaller file, or words."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bot.jobs.model import Job
+from bot.sandbox import Invocation, LocalDiscord, Permission
+from engine.images.codec import encode
+from tests.bot.delivery.conftest import (
+    BY_BOT,
+    BY_TOKEN,
+    HTML_413,
+    SEND,
+    Deliver,
+    ReplyTo,
+    direct_messages,
+    moderator_deletes,
+    progress,
+    result,
+    shows,
+    the_one,
+    token_dies,
+)
+from tests.bot.held import moved
+
+
+def noise(size: tuple[int, int]) -> bytes:
+    """A picture, as PNG, that no encoding makes much smaller."""
+    width, height = size
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+NOISE = noise((200, 150))
+"""A picture that no format makes much smaller."""
+
+
+class TestTooLarge:
+    @pytest.mark.parametrize("html", [None, HTML_413], ids=["Discord", "a proxy"])
+    @pytest.mark.parametrize("way", ["token", "edit", "post", "direct"])
+    async def test_is_sent_again_as_a_smaller_file(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, way: str, html: str | None
+    ) -> None:
+        if way == "post":
+            discord.fail_next(BY_BOT, 400, code=30046, times=2)
+        away = moved(job, place="elsewhere" if way == "direct" else "server")
+        if way != "token":
+            away = moved(away, created_at=0)
+        if html is None:
+            discord.attachment_size_limit = len(NOISE) // 2
+        else:
+            discord.fail_next({"token": BY_TOKEN, "edit": BY_BOT}.get(way, SEND), 413, html=html)
+        assert await reply_to(away).deliver(result(NOISE)) == way
+        messages = discord.channel_messages + direct_messages(discord)
+        message = the_one([each for each in messages if each.attachments])
+        (attachment,) = message.attachments
+        assert attachment.filename == f"painting-{job.id}.jpeg"
+        assert attachment.description == job.description
+        assert len(attachment.data) <= len(NOISE) // 2
+        assert Image.open(io.BytesIO(attachment.data)).size == (200, 150)
+        assert "Sent as a smaller file" in message.content
+
+    async def test_is_sent_within_what_discord_grants_everywhere_first(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A member's own limit may be over it; the bot's is not, once the token has died."""
+        token_dies(discord)
+        limit = len(NOISE) * 7 // 8
+        monkeypatch.setattr("bot.delivery.channels.FILE_LIMIT", limit)
+        assert await deliver(moved(job, file_limit=limit), result(NOISE)) == "edit"
+        (attachment,) = the_one(discord.channel_messages).attachments
+        assert limit // 3 < len(attachment.data) <= limit
+
+    async def test_is_scaled_where_no_quality_is_low_enough(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        heavy = encode(Image.open(io.BytesIO(NOISE)), "jpeg", quality=40)
+        discord.attachment_size_limit = len(heavy) // 4
+        assert await deliver(job, result(heavy)) == "token"
+        (attachment,) = the_one(discord.channel_messages).attachments
+        assert len(attachment.data) <= len(heavy) // 4
+        assert Image.open(io.BytesIO(attachment.data)).size == (100, 75)
+
+    @pytest.mark.parametrize("limit", [100, 10 * 2**20], ids=["known before", "found out"])
+    async def test_is_kept_and_the_reply_says_so(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, limit: int
+    ) -> None:
+        discord.attachment_size_limit = 100
+        assert await reply_to(moved(job, created_at=0, file_limit=limit)).deliver(result()) == "kept"
+        message = the_one(discord.channel_messages)
+        assert "`/jobs`" in message.content
+        assert message.attachments == ()
+        assert message.buttons == ()
+        assert direct_messages(discord) == []
+
+    async def test_is_said_by_direct_message_where_the_reply_is_gone(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver, invocation: Invocation
+    ) -> None:
+        await moderator_deletes(discord, invocation.history[0].id)
+        discord.attachment_size_limit = 100
+        assert await deliver(job, result()) == "kept"
+        assert "`/jobs`" in the_one(direct_messages(discord)).content
+        assert discord.channel_messages == []
+
+    async def test_and_no_picture_at_all_is_told_in_words(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        discord.attachment_size_limit = 10
+        assert await deliver(job, result(b"a worker that has lost its mind")) == "kept"
+        assert "too large" in the_one(discord.channel_messages).content
+
+
+class TestAPictureThatIsRefused:
+    @pytest.mark.parametrize(
+        ("status", "code", "html"),
+        [
+            (400, 50035, None),
+            (403, 50013, None),
+            (403, 0, "<html>Forbidden</html>"),
+            (404, 10015, None),
+        ],
+    )
+    async def test_by_every_way_is_told_in_words(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, status: int, code: int, html: str | None
+    ) -> None:
+        for route in (BY_TOKEN, BY_BOT):
+            discord.fail_next(route, status, code=code, html=html)
+        discord.fail_next(SEND, status, code=code, html=html, times=2)
+        reply = reply_to(job)
+        reply.progressed(progress(1))
+        assert await reply.deliver(result()) == "kept"
+        message = the_one(discord.channel_messages)
+        assert message.content == "The painting is finished, but I can't send pictures here. Use `/jobs` to see it."
+        assert (message.attachments, message.buttons) == ((), ())
+        assert direct_messages(discord) == []
+
+    @pytest.mark.parametrize("direct", [True, False], ids=["direct messages open", "closed"])
+    async def test_in_the_channel_leaves_no_reply_that_looks_unfinished(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver, direct: bool
+    ) -> None:
+        token_dies(discord)
+        discord.forbid(Permission.ATTACH_FILES)
+        discord.refuse_direct_messages(discord.member("Ada"), refuse=not direct)
+        assert await deliver(job, result()) == ("direct" if direct else "kept")
+        words = "Finished: I sent it in" if direct else "The painting is finished, but I can't send pictures"
+        assert the_one(discord.channel_messages).content.startswith(words)
+        assert [shows(message) for message in direct_messages(discord)] == [True] * direct
+
+    async def test_where_the_reply_was_deleted_is_told_in_a_direct_message(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver, invocation: Invocation
+    ) -> None:
+        await moderator_deletes(discord, invocation.history[0].id)
+        discord.fail_next(SEND, 400, code=20009)
+        assert await deliver(job, result()) == "kept"
+        assert "`/jobs`" in the_one(direct_messages(discord)).content
+        assert discord.channel_messages == []

@@ -1,0 +1,104 @@
+"""The button under a reply in the works, pressed at the wrong time, by the wrong member, or while all is slow."""
+
+import asyncio
+
+import pytest
+
+from bot.client.client import Atelier
+from bot.delivery.reply import DiscordReply
+from bot.jobs.model import Job, State
+from bot.sandbox import Invocation, LocalDiscord, Message
+from tests.bot.conftest import CONTENT, STYLE, told
+from tests.bot.held import HeldJobs
+
+CALLBACK = "POST /interactions/{interaction_id}/{interaction_token}/callback"
+
+
+@pytest.fixture
+async def job(discord: LocalDiscord, client: Atelier, held: HeldJobs) -> Job:
+    """A job of Ada's, accepted."""
+    await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)
+    async with asyncio.timeout(10):
+        await held.accepted.wait()
+    (job,) = held.jobs.values()
+    return job
+
+
+@pytest.fixture
+async def waiting(discord: LocalDiscord, client: Atelier, job: Job) -> Message:
+    """Its reply, with the button."""
+    shown = asyncio.Event()
+    discord.on_message(lambda message: shown.set() if message.buttons else None)
+    reply = DiscordReply(client, job)
+    reply.queued(1)
+    await shown.wait()
+    await reply.close()
+    (message,) = discord.channel_messages
+    return message
+
+
+async def press(discord: LocalDiscord, message: Message, member: str = "Ada") -> Invocation:
+    return await discord.member(member).press(message, "Cancel")
+
+
+async def test_it_cancels_and_says_so_to_the_one_who_pressed(
+    discord: LocalDiscord, held: HeldJobs, job: Job, waiting: Message
+) -> None:
+    answer = await (await press(discord, waiting)).wait_until(told, 5)
+    assert answer.content == "Cancelled."
+    assert held.jobs[job.id].state is State.CANCELLED
+
+
+async def test_it_is_for_the_owner_alone(discord: LocalDiscord, held: HeldJobs, job: Job, waiting: Message) -> None:
+    answer = await (await press(discord, waiting, "Bob")).wait_until(told, 5)
+    assert "Only the member who asked" in answer.content
+    assert held.jobs[job.id].state is State.QUEUED
+    (message,) = discord.channel_messages
+    assert message.buttons
+
+
+async def test_pressed_after_the_end_it_says_so_and_goes_away(
+    discord: LocalDiscord, held: HeldJobs, job: Job, waiting: Message
+) -> None:
+    held.hold(job, state=State.DELIVERED, way="kept")
+    invocation = await press(discord, waiting)
+    assert "`/jobs`" in (await invocation.wait_until(told, 5)).content
+    tidy = await invocation.wait_until(lambda message: message.id == waiting.id and not message.buttons, 5)
+    assert tidy.content == waiting.content
+
+
+async def test_it_is_acknowledged_while_the_database_is_slow(
+    discord: LocalDiscord, held: HeldJobs, waiting: Message, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_job: str, _member: int) -> None:
+        asked.set()
+        await answered.wait()
+
+    monkeypatch.setattr(held, "cancel", slowly)
+    invocation = await press(discord, waiting)
+    await asked.wait()
+    await invocation.acknowledged()
+    answered.set()
+    assert (await invocation.wait_until(told, 5)).content == "Cancelled."
+
+
+async def test_a_fault_of_ours_is_told(discord: LocalDiscord, held: HeldJobs, waiting: Message) -> None:
+    held.refusal = RuntimeError("a fault of ours")
+    answer = await (await press(discord, waiting)).wait_until(told, 5)
+    assert "Something went wrong on our side" in answer.content
+
+
+async def test_a_press_that_another_process_answers_is_left_to_it(
+    discord: LocalDiscord, held: HeldJobs, job: Job, waiting: Message, capsys: pytest.CaptureFixture[str]
+) -> None:
+    discord.fail_next(CALLBACK, 400, code=40060)
+    refused = asyncio.Event()
+    discord.on_request(lambda request: refused.set() if request.status == 400 else None)
+    invocation = await press(discord, waiting)
+    await refused.wait()
+    await asyncio.sleep(0.2)
+    assert held.jobs[job.id].state is State.QUEUED
+    assert invocation.history == ()
+    assert "could not be answered" not in capsys.readouterr().err

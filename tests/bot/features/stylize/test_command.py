@@ -1,0 +1,385 @@
+"""`/stylize` from a member's side: what they read and see, over real sockets, painted by a real worker."""
+
+import asyncio
+import io
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from itertools import pairwise
+
+import aiohttp
+import pytest
+from PIL import Image
+
+from bot.jobs.service import Jobs
+from bot.sandbox import Invocation, LocalDiscord, Message, Upload
+from bot.telemetry import logs
+from tests.bot.conftest import CONTENT, STYLE, Bot, has_preview, is_final, is_painting, photo, told
+
+TIMEOUT = 60.0
+EDIT = "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"
+
+
+async def stylize(
+    discord: LocalDiscord, member: str = "Ada", /, **options: str | int | float | bool | Upload
+) -> Invocation:
+    """Ask for a thumbnail of a town, unless `options` say otherwise."""
+    defaults: dict[str, str | int | float | bool | Upload] = {"content": CONTENT, "style": STYLE, "quality": "quick"}
+    return await discord.member(member).invoke("stylize", **(defaults | options))
+
+
+async def cancel(discord: LocalDiscord, message: Message, member: str = "Ada") -> str:
+    """Press the button; what the one who pressed reads."""
+    press = await discord.member(member).press(message, "Cancel")
+    return (await press.wait_until(told, 5)).content
+
+
+def says(text: str) -> Callable[[Message], bool]:
+    return lambda message: text in message.content
+
+
+def is_gone(message: Message) -> bool:
+    return message.deleted
+
+
+def opened(message: Message) -> Image.Image:
+    (attachment,) = message.attachments
+    return Image.open(io.BytesIO(attachment.data))
+
+
+def step(message: Message) -> int:
+    found = re.search(r"step (\d+) of", message.content)
+    assert found
+    return int(found[1])
+
+
+@pytest.mark.usefixtures("bot")
+class TestAPainting:
+    async def test_arrives_in_one_reply(self, discord: LocalDiscord) -> None:
+        invocation = await stylize(discord)
+        final = await invocation.wait_until(is_final, TIMEOUT)
+
+        assert invocation.acknowledged_after is not None
+        assert invocation.acknowledged_after < 3
+        assert invocation.history[0].thinking
+        assert {message.id for message in invocation.history} == {final.id}
+        assert [message.id for message in discord.channel_messages] == [final.id]
+        picture = opened(final)
+        assert (picture.format, picture.size) == ("PNG", (96, 72))
+        assert final.attachments[0].description == "town, painted in the style of strokes"
+        assert re.fullmatch(r"Painted in \d+ s · 96 × 72 · recipe `[0-9a-f]{8}`", final.content)
+        assert final.buttons == ()
+
+    async def test_shows_its_progress(self, discord: LocalDiscord) -> None:
+        invocation = await stylize(discord, quality="standard")
+        final = await invocation.wait_until(is_final, TIMEOUT)
+
+        painting = [message for message in invocation.history[1:] if message != final]
+        assert painting
+        for message in painting:
+            assert re.fullmatch(r"Painting [▰▱]{14} step \d+ of 30 · about .+ left", message.content)
+            assert [button.label for button in message.buttons] == ["Cancel"]
+
+    async def test_replaces_each_preview_by_the_next(self, discord: LocalDiscord) -> None:
+        invocation = await stylize(discord, quality="fine")
+        first = await invocation.wait_until(has_preview, TIMEOUT)
+        second = await invocation.wait_until(lambda m: has_preview(m) and m.attachments != first.attachments, TIMEOUT)
+        assert len(second.attachments) == 1
+        assert opened(second).size == opened(first).size == (160, 120)
+        assert opened(second).format == "JPEG"
+        await cancel(discord, second)
+
+    async def test_is_edited_at_most_every_two_seconds(self, discord: LocalDiscord) -> None:
+        invocation = await stylize(discord, quality="fine")
+
+        def edits() -> list[float]:
+            return [request.at for request in discord.requests if request.method == "PATCH"]
+
+        third = await invocation.wait_until(lambda _: len(edits()) >= 3, TIMEOUT)
+        await cancel(discord, third)
+        assert all(later - earlier > 1.9 for earlier, later in pairwise(edits()))
+
+    async def test_fits_what_the_server_lets_through(self, discord: LocalDiscord) -> None:
+        discord.attachment_size_limit = 12_000
+        final = await (await stylize(discord)).wait_until(is_final, TIMEOUT)
+        assert final.attachments[0].size <= 12_000
+        assert (opened(final).format, opened(final).size) == ("JPEG", (96, 72))
+
+    async def test_has_the_strength_and_the_colours_that_were_asked_for(self, discord: LocalDiscord) -> None:
+        async def painted(**options: str | int) -> Image.Image:
+            invocation = await stylize(discord, **options)
+            return opened(await invocation.wait_until(is_final, TIMEOUT)).convert("RGB")
+
+        content = Image.open(io.BytesIO(CONTENT.data)).convert("RGB").resize((96, 72), Image.Resampling.LANCZOS)
+        faint, strong, own = await asyncio.gather(
+            painted(strength=0), painted(strength=100), painted(strength=100, colours="content")
+        )
+        assert distance(faint, content) < distance(strong, content) / 2
+        assert distance(chroma(own), chroma(content)) < distance(chroma(strong), chroma(content)) / 2
+
+    async def test_of_two_styles_says_what_was_asked_for(self, discord: LocalDiscord) -> None:
+        second = Upload("plain_red.png", plain((80, 80)))
+        invocation = await stylize(discord, style2=second, mix="30 70", strength=80, colours="content")
+        final = await invocation.wait_until(is_final, TIMEOUT)
+        said = r"Painted in \d+ s · 96 × 72 · strength 80 · the photo's colours · styles 30 : 70 · recipe `[0-9a-f]{8}`"
+        assert re.fullmatch(said, final.content)
+        assert final.attachments[0].description == "town, painted in the style of strokes and plain red"
+
+    async def test_keeps_transparency(self, discord: LocalDiscord) -> None:
+        picture = Image.open(io.BytesIO(CONTENT.data)).convert("RGBA")
+        picture.paste((0, 0, 0, 0), (0, 0, 60, 90))
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        invocation = await stylize(discord, content=Upload("cut.png", buffer.getvalue()))
+        alpha = opened(await invocation.wait_until(is_final, TIMEOUT)).getchannel("A")
+        assert (alpha.getpixel((10, 40)), alpha.getpixel((85, 40))) == (0, 255)
+
+    async def test_of_a_truncated_file_is_made_and_says_so(self, discord: LocalDiscord) -> None:
+        cut, without_end = CONTENT.data[: len(CONTENT.data) * 9 // 10], STYLE.data[:-12]
+        assert without_end + b"\0\0\0\0IEND\xaeB`\x82" == STYLE.data
+        files = {"content": Upload("town.png", cut), "style": Upload("strokes.png", without_end)}
+        final = await (await stylize(discord, **files)).wait_until(is_final, TIMEOUT)
+        _, content, style = final.content.splitlines()
+        assert re.fullmatch(r"\*\*Content:\*\* The file is cut off: \d+ % of the picture is missing\.", content)
+        assert style == "**Style:** The file is cut off, but only fine detail is missing."
+        alpha = opened(final).getchannel("A")
+        assert (alpha.getpixel((50, 5)), alpha.getpixel((50, 71))) == (255, 0)
+
+    async def test_comes_from_a_style_of_one_colour_and_from_the_content_itself(self, discord: LocalDiscord) -> None:
+        for style in (Upload("red.png", plain((80, 80))), CONTENT):
+            invocation = await stylize(discord, style=style)
+            assert opened(await invocation.wait_until(is_final, TIMEOUT)).size == (96, 72)
+
+
+def distance(one: Image.Image, other: Image.Image) -> float:
+    """Mean absolute difference of the channels."""
+    pairs = list(zip(one.tobytes(), other.tobytes(), strict=True))
+    return sum(abs(a - b) for a, b in pairs) / len(pairs)
+
+
+def chroma(image: Image.Image) -> Image.Image:
+    """What is left without lightness, by JPEG's definition of it."""
+    _, blue, red = image.convert("YCbCr").split()
+    return Image.merge("LA", (blue, red))
+
+
+def clear() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGBA", (80, 80), (200, 10, 10, 0)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def bomb() -> bytes:
+    """A PNG of 30,000 × 30,000 pixels in a few KB."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(1 + 30_000 // 8) * 100)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def plain(size: tuple[int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "firebrick").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+BAD = {
+    "no picture": (b"hello", "not a picture I know"),
+    "page": (b"<html>hello</html>", "a web page"),
+    "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "Most Compatible"),
+    "transparent": (clear(), "transparent"),
+    "empty": (b"", "not a picture I know"),
+    "truncated": (photo()[:400], "cut off"),
+    "bomb": (bomb(), "too large"),
+    "one pixel": (plain((1, 1)), "too small"),
+    "thread": (plain((600, 40)), "too narrow"),
+    "20 MB": (b"\x89PNG\r\n\x1a\n" + bytes(20 * 2**20), "too large"),
+}
+
+
+@pytest.mark.usefixtures("bot")
+class TestABadPicture:
+    @pytest.mark.parametrize("role", ["content", "style"])
+    @pytest.mark.parametrize("kind", BAD)
+    async def test_is_explained_to_the_member_alone(self, discord: LocalDiscord, kind: str, role: str) -> None:
+        data, reason = BAD[kind]
+        discord.attachment_size_limit = 50 * 2**20
+        invocation = await stylize(discord, **{role: Upload("holiday.png", data, "image/png")})
+        message = await invocation.wait_until(told, 5)
+        assert reason in message.content
+        assert message.content.startswith(f"**{role.capitalize()}:**")
+        assert discord.channel_messages == []
+
+    async def test_leaves_the_worker_alive(self, discord: LocalDiscord) -> None:
+        for data, _ in BAD.values():
+            refused = await stylize(discord, style=Upload("x", data[: 2**20]))
+            await refused.wait_until(told, 5)
+        await (await stylize(discord)).wait_until(is_final, TIMEOUT)
+
+    async def test_is_explained_while_another_is_painted(self, discord: LocalDiscord) -> None:
+        painting = await (await stylize(discord, quality="fine")).wait_until(is_painting, TIMEOUT)
+        refused = await stylize(discord, "Bob", content=Upload("x.png", b"no"))
+        assert "not a picture" in (await refused.wait_until(told, 5)).content
+        await cancel(discord, painting)
+
+
+@pytest.mark.usefixtures("bot")
+class TestCancelling:
+    async def test_takes_the_reply_away_and_frees_the_worker(self, discord: LocalDiscord) -> None:
+        first = await stylize(discord, quality="fine")
+        painting = await first.wait_until(is_painting, TIMEOUT)
+        second = await stylize(discord, "Bob")
+        await second.wait_until(says("Next in line"), TIMEOUT)
+
+        assert await cancel(discord, painting) == "Cancelled."
+        await first.wait_until(is_gone, 5)
+        final = await second.wait_until(is_final, TIMEOUT)
+        assert [message.id for message in discord.channel_messages] == [final.id]
+
+    async def test_works_while_the_job_waits(self, discord: LocalDiscord) -> None:
+        painting = await (await stylize(discord, quality="fine")).wait_until(is_painting, TIMEOUT)
+        waiting = await stylize(discord, "Bob")
+        queued = await waiting.wait_until(says("Next in line"), TIMEOUT)
+        assert await cancel(discord, queued, "Bob") == "Cancelled."
+        await waiting.wait_until(is_gone, 5)
+        await cancel(discord, painting)
+
+    async def test_is_for_the_owner_alone(self, discord: LocalDiscord) -> None:
+        invocation = await stylize(discord, quality="standard")
+        painting = await invocation.wait_until(is_painting, TIMEOUT)
+        assert "Only the member who asked" in await cancel(discord, painting, "Bob")
+        await invocation.wait_until(is_final, TIMEOUT)
+
+    async def test_twice_at_once_is_answered_twice(self, discord: LocalDiscord) -> None:
+        painting = await (await stylize(discord, quality="fine")).wait_until(is_painting, TIMEOUT)
+        answers = await asyncio.gather(cancel(discord, painting), cancel(discord, painting))
+        assert sorted(answers) == [
+            "Cancelled.",
+            "This picture is already finished, cancelled or gone. `/jobs` shows your last ones.",
+        ]
+
+
+@pytest.mark.usefixtures("bot")
+class TestTheQueue:
+    async def test_takes_members_in_turns(self, discord: LocalDiscord) -> None:
+        painting = await (await stylize(discord, quality="fine")).wait_until(is_painting, TIMEOUT)
+        greedy = [await stylize(discord)]
+        await greedy[0].wait_until(says("Next in line"), TIMEOUT)
+        greedy.append(await stylize(discord))
+        await greedy[1].wait_until(says("**1** before"), TIMEOUT)
+        modest = await stylize(discord, "Bob")
+        await modest.wait_until(says("Next in line"), TIMEOUT)
+        await greedy[1].wait_until(says("**2** before"), TIMEOUT)
+        await cancel(discord, painting)
+        await asyncio.gather(*(each.wait_until(is_final, TIMEOUT) for each in (*greedy, modest)))
+
+    async def test_is_not_for_one_member_alone(self, discord: LocalDiscord) -> None:
+        jobs = [await stylize(discord, quality="fine") for _ in range(4)]
+
+        async def outcome(job: Invocation) -> Message:
+            return await job.wait_until(lambda message: told(message) or bool(message.buttons), TIMEOUT)
+
+        outcomes = await asyncio.gather(*(outcome(job) for job in jobs))
+        (refused,) = [message for message in outcomes if told(message)]
+        assert "You already have 3 pictures in the works" in refused.content
+        for message in outcomes:
+            if message is not refused:
+                assert await cancel(discord, message) == "Cancelled."
+
+
+class TestARestart:
+    async def test_goes_on_in_the_middle_of_a_picture(
+        self, discord: LocalDiscord, start: Bot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("engine.executor.executor.CHECKPOINT_EVERY", 0.3)
+        async with start():
+            invocation = await stylize(discord, quality="fine")
+            before = step(await invocation.wait_until(lambda m: is_painting(m) and step(m) > 10, TIMEOUT))
+        seen = len(invocation.history)
+        async with start():
+            after = await invocation.wait_until(lambda m: m in invocation.history[seen:] and is_painting(m), TIMEOUT)
+            assert step(after) > before / 2
+            await cancel(discord, after)
+            await invocation.wait_until(is_gone, 5)
+
+    async def test_paints_what_was_waiting_in_its_order(self, discord: LocalDiscord, start: Bot) -> None:
+        async with start():
+            running = await stylize(discord, quality="standard")
+            await running.wait_until(is_painting, TIMEOUT)
+            waiting = await stylize(discord)
+            await waiting.wait_until(says("Next in line"), TIMEOUT)
+        async with start():
+            final = await waiting.wait_until(is_final, TIMEOUT)
+            shown = discord.channel_messages
+            assert [message.id for message in shown] == [running.history[0].id, final.id]
+            assert all(is_final(message) for message in shown)
+
+
+@pytest.mark.usefixtures("bot")
+class TestTrouble:
+    async def test_a_fault_of_ours_is_told_to_the_member_and_logged_whole(
+        self, discord: LocalDiscord, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        async def broken(*_: object) -> None:
+            raise RuntimeError("a fault of ours")
+
+        logs.configure("INFO", "console")
+        monkeypatch.setattr(Jobs, "accept", broken)
+        invocation = await stylize(discord)
+        message = await invocation.wait_until(told, 5)
+        assert message.content.startswith("Something went wrong on our side.")
+        assert str(invocation.id) in message.content
+        assert discord.channel_messages == []
+        logged = capsys.readouterr().err
+        assert f"interaction={invocation.id}" in logged
+        assert "RuntimeError: a fault of ours" in logged
+        assert invocation.token not in logged
+
+    async def test_a_picture_arrives_after_the_token_has_died(self, discord: LocalDiscord) -> None:
+        invocation = await stylize(discord, quality="standard")
+        await invocation.wait_until(is_painting, TIMEOUT)
+        arrived = asyncio.Event()
+        discord.on_message(lambda message: arrived.set() if is_final(message) else None)
+        discord.clock.advance(16 * 60)
+        async with asyncio.timeout(TIMEOUT):
+            await arrived.wait()
+        (final,) = discord.channel_messages
+        assert opened(final).format == "PNG"
+        assert final.buttons == ()
+
+    async def test_a_lost_gateway_loses_no_picture(self, discord: LocalDiscord) -> None:
+        invocation = await stylize(discord, quality="standard")
+        await invocation.wait_until(is_painting, TIMEOUT)
+        await discord.drop_gateway()
+        await invocation.wait_until(is_final, TIMEOUT)
+        await discord.wait_for_bot(20)
+        await (await stylize(discord)).wait_until(is_final, TIMEOUT)
+
+    async def test_a_rate_limit_and_a_server_error_lose_no_picture(self, discord: LocalDiscord) -> None:
+        invocation = await stylize(discord, quality="standard")
+        await invocation.wait_until(is_painting, TIMEOUT)
+        discord.rate_limit_next(EDIT, 0.5)
+        discord.fail_next(EDIT, 500)
+        await invocation.wait_until(is_final, TIMEOUT)
+
+    async def test_a_deleted_reply_sends_the_picture_to_its_member_alone_and_stops_nothing_else(
+        self, discord: LocalDiscord
+    ) -> None:
+        invocation = await stylize(discord, quality="standard")
+        painting = await invocation.wait_until(is_painting, TIMEOUT)
+        arrived = asyncio.Event()
+        discord.on_message(lambda message: arrived.set() if is_final(message) else None)
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bot {discord.token}"}) as moderator:
+            url = f"{discord.api_url}/channels/{discord.channel_id}/messages/{painting.id}"
+            async with moderator.delete(url) as answer:
+                assert answer.status == 204
+        async with asyncio.timeout(TIMEOUT):
+            await arrived.wait()
+        (message,) = discord.direct_messages(discord.member("Ada"))
+        assert opened(message).size == (128, 96)
+        assert discord.channel_messages == []
+        await (await stylize(discord)).wait_until(is_final, TIMEOUT)

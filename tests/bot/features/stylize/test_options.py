@@ -1,0 +1,95 @@
+"""What a member says with `/stylize` is what is ordered."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bot.jobs.model import Order
+from bot.sandbox import LocalDiscord, Upload
+from engine.recipe import Recipe
+from tests.bot.conftest import CONTENT, STYLE, photo, told
+from tests.bot.held import HeldJobs
+
+WAVES = Upload("waves.png", photo((90, 90), hue=1))
+SKY = Upload("sky.png", photo((80, 100), hue=3))
+LARGE = Upload("large.png", bytes(2 * 2**20))
+
+
+async def ordered(discord: LocalDiscord, held: HeldJobs, **options: Any) -> Order:
+    """What becomes of a command with these options besides photo and style."""
+    held.accepted.clear()
+    await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE, **options)
+    async with asyncio.timeout(10):
+        await held.accepted.wait()
+    return held.orders[-1]
+
+
+async def refused(discord: LocalDiscord, **options: Any) -> str:
+    """What the member alone reads."""
+    invocation = await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE, **options)
+    message = await invocation.wait_until(told, 5)
+    assert discord.channel_messages == []
+    return message.content
+
+
+@pytest.mark.usefixtures("client")
+class TestTheRecipe:
+    async def test_is_the_default_but_for_the_quality_where_nothing_is_said(
+        self, discord: LocalDiscord, held: HeldJobs
+    ) -> None:
+        order = await ordered(discord, held)
+        assert order.recipe == Recipe(size=128, steps=30)  # `standard`, of thumbnails
+        assert order.styles == (STYLE.data,)
+
+    @pytest.mark.parametrize(
+        ("option", "value", "field", "expected"),
+        [
+            ("quality", "quick", "steps", 10),
+            ("strength", 70, "strength", 70),
+            ("strength", 0, "strength", 0),
+            ("detail", 40, "detail", 40),
+            ("detail", 100, "detail", 100),
+            ("stroke", "fine", "stroke", 0.5),
+            ("stroke", "medium", "stroke", 1),
+            ("stroke", "broad", "stroke", 2),
+            ("colours", "style", "colours", "style"),
+            ("colours", "matched", "colours", "matched"),
+            ("colours", "content", "colours", "content"),
+        ],
+    )
+    async def test_has_what_was_said(
+        self, discord: LocalDiscord, held: HeldJobs, option: str, value: object, field: str, expected: object
+    ) -> None:
+        order = await ordered(discord, held, **{option: value})
+        assert getattr(order.recipe, field) == expected
+
+    async def test_has_a_share_for_each_style_in_the_order_of_the_styles(
+        self, discord: LocalDiscord, held: HeldJobs
+    ) -> None:
+        order = await ordered(discord, held, style3=SKY, style2=WAVES, mix="60 30 10")
+        assert (order.recipe.style_shares, order.styles) == ((60, 30, 10), (STYLE.data, WAVES.data, SKY.data))
+        assert order.description == "town, painted in the style of strokes, waves and sky"
+
+    async def test_has_equal_shares_unless_told_otherwise(self, discord: LocalDiscord, held: HeldJobs) -> None:
+        order = await ordered(discord, held, style3=SKY)
+        assert (order.recipe.style_shares, order.styles) == ((), (STYLE.data, SKY.data))
+
+
+@pytest.mark.usefixtures("client")
+class TestARefusal:
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"mix": "70 30"}, "**Mix:** There is one style only. Add another as `style2`, or leave `mix` out."),
+            ({"style2": WAVES, "mix": "70"}, "**Mix:** Give a number for each of your 2 styles"),
+            ({"style2": WAVES, "style3": SKY, "mix": "much more of it"}, "each of your 3 styles"),
+            ({"style2": LARGE}, "**Style 2:** The file is too large."),
+            ({"style2": WAVES, "style3": LARGE}, "**Style 3:** The file is too large."),
+        ],
+    )
+    async def test_is_told_to_the_member_alone_and_nothing_is_ordered(
+        self, discord: LocalDiscord, held: HeldJobs, options: dict[str, Any], words: str
+    ) -> None:
+        assert words in await refused(discord, **options)
+        assert held.orders == []

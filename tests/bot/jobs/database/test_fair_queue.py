@@ -1,0 +1,209 @@
+"""The line: whatever members do, in whatever order, they take turns and nobody starves."""
+
+import asyncio
+import itertools
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.jobs.database.store import Store
+from bot.jobs.errors import TooManyJobs
+from bot.jobs.model import Job, State
+from engine.errors import PaintingCancelled
+from tests.bot.jobs.conftest import job, opened
+
+ME = "me"
+numbers = itertools.count(1)
+
+Act = tuple[str, int]
+acts = st.lists(
+    st.tuples(st.sampled_from(["arrive", "arrive", "arrive", "begin", "end", "cancel"]), st.integers(0, 5)),
+    max_size=40,
+)
+
+
+class Members:
+    """Members at a line of their own, in a database that others use too."""
+
+    def __init__(self, store: Store) -> None:
+        number = next(numbers)
+        self.store = store
+        self.pool = f"pool {number}"
+        self.first_owner = number * 1000
+        self.jobs: dict[str, Job] = {}
+        self.running: list[str] = []
+        self.arrivals = 0
+
+    async def waiting(self) -> list[str]:
+        return [each.id for each in (await self.store.line(ME, self.pool)).waiting]
+
+    async def owners(self) -> list[int]:
+        """Whose turn it is, from the next on."""
+        return [self.jobs[each].owner - self.first_owner for each in await self.waiting()]
+
+    async def arrive(self, owner: int) -> str:
+        self.arrivals += 1
+        moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.arrivals)
+        arrived = job(self.first_owner + owner, created_at=moment)
+        self.jobs[arrived.id] = arrived
+        await self.store.add(arrived, ME, self.pool, 1000)
+        return arrived.id
+
+    async def begin(self) -> str | None:
+        waiting = await self.waiting()
+        if not waiting:
+            return None
+        assert await self.store.claim(waiting[0], ME, self.pool)
+        self.running.append(waiting[0])
+        return waiting[0]
+
+    async def end(self) -> None:
+        if self.running:
+            ended = self.running.pop(0)
+            assert await self.store.finish(ended, ME, None)
+            assert await self.store.conclude(ended, ME, State.DELIVERED, "token")
+
+    async def cancel(self, which: int) -> str | None:
+        waiting = await self.waiting()
+        if not waiting:
+            return None
+        gone = waiting[which % len(waiting)]
+        assert await self.store.give_up(gone, PaintingCancelled()) is State.QUEUED
+        assert await self.store.conclude(gone, ME, State.CANCELLED, "token")
+        return gone
+
+
+async def play(store: Store, acts: list[Act]) -> None:
+    members = Members(store)
+    begun: list[str] = []
+    after: list[str] = []
+    for act, number in acts:
+        before = after
+        match act:
+            case "arrive":
+                open_before = Counter(members.jobs[each].owner for each in (*before, *members.running))
+                arrived = await members.arrive(number)
+                after = await members.waiting()
+                # Nobody who waits is passed by a newcomer.
+                assert [each for each in after if each != arrived] == before
+                if not open_before[members.jobs[arrived].owner]:
+                    ahead = Counter(members.jobs[each].owner for each in after[: after.index(arrived)])
+                    assert all(count <= 1 for count in ahead.values()), "more than one job of a member goes first"
+            case "begin":
+                if (first := await members.begin()) is not None:
+                    begun.append(first)
+                after = await members.waiting()
+                assert after == before[1:]
+            case "end":
+                await members.end()
+                after = await members.waiting()
+                assert after == before
+            case "cancel":
+                gone = await members.cancel(number)
+                after = await members.waiting()
+                others = [each for each in before if gone and members.jobs[each].owner != members.jobs[gone].owner]
+                # It costs nobody else's order, and its owner's own order stays.
+                assert [each for each in after if each in others] == others
+                assert sorted(after) == sorted(each for each in before if each != gone)
+    started = [members.jobs[each] for each in begun]
+    for owner in {each.owner for each in started}:
+        own = [each.created_at for each in started if each.owner == owner]
+        assert own == sorted(own), "a member's jobs keep their order"
+
+
+@given(acts=acts)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_members_take_turns_whatever_they_do(url: str, acts: list[Act]) -> None:
+    async def run() -> None:
+        async with opened(url) as store:
+            await store.renew(ME)
+            await play(store, acts)
+
+    asyncio.run(run())
+
+
+@given(owners=st.lists(st.integers(0, 3), max_size=20), limit=st.integers(1, 4))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_nobody_has_more_open_jobs_than_allowed_whoever_comes_at_once(url: str, owners: list[int], limit: int) -> None:
+    async def run() -> None:
+        async with opened(url) as store:
+            first = next(numbers) * 1000
+            adding = (store.add(job(first + owner), ME, "pool", limit) for owner in owners)
+            outcomes = await asyncio.gather(*adding, return_exceptions=True)
+            refused = [outcome for outcome in outcomes if outcome is not None]
+            assert all(isinstance(outcome, TooManyJobs) for outcome in refused)
+            asked = Counter(owners)
+            assert {owner: await store.count_open(first + owner) for owner in asked} == {
+                owner: min(count, limit) for owner, count in asked.items()
+            }
+            assert len(refused) == sum(max(0, count - limit) for count in asked.values())
+
+    asyncio.run(run())
+
+
+async def test_lets_everybody_go_once_before_anybody_goes_twice(store: Store) -> None:
+    await store.renew(ME)
+    members = Members(store)
+    await members.arrive(0)
+    await members.begin()
+    for owner in (1, 1, 1, 2, 0, 0, 3, 3):
+        await members.arrive(owner)
+    assert await members.owners() == [1, 2, 3, 1, 0, 3, 1, 0]
+
+
+async def test_moves_the_later_jobs_of_one_who_cancels_up(store: Store) -> None:
+    await store.renew(ME)
+    members = Members(store)
+    for owner in (1, 1, 1, 2, 2):
+        await members.arrive(owner)
+    assert await members.owners() == [1, 2, 1, 2, 1]
+    await members.cancel(0)
+    assert await members.owners() == [1, 2, 1, 2]
+
+
+async def test_gives_no_advantage_to_one_who_cancels_and_asks_anew(store: Store) -> None:
+    await store.renew(ME)
+    members = Members(store)
+    for owner in (1, 2, 3):
+        await members.arrive(owner)
+    await members.cancel(0)
+    await members.arrive(1)
+    assert await members.owners() == [2, 3, 1]
+
+
+async def test_takes_a_job_that_goes_on_before_those_that_came_later(store: Store) -> None:
+    await store.renew(ME)
+    members = Members(store)
+    first = await members.arrive(1)
+    await members.begin()
+    for owner in (2, 1, 3):
+        await members.arrive(owner)
+    assert await store.requeue(first, ME)
+    assert (await members.waiting())[0] == first
+
+
+@pytest.mark.parametrize(
+    ("one", "then"),
+    [("waits", [2, 3, 1]), ("was begun", [2, 3, 1]), ("has ended", [2, 1, 3]), ("was cancelled", [2, 1, 3])],
+)
+async def test_gives_the_turn_after_ones_own_open_jobs(store: Store, one: str, then: list[int]) -> None:
+    """Ann's only job is open, or no longer, when she asks for another: 2 waits already, and 3 comes after her."""
+    await store.renew(ME)
+    members = Members(store)
+    await members.arrive(1)
+    if one == "was cancelled":
+        await members.cancel(0)
+    elif one != "waits":
+        await members.begin()
+    await members.arrive(2)
+    if one == "has ended":
+        await members.end()
+    await members.arrive(1)
+    await members.arrive(3)
+    first = [1] if one == "waits" else []
+    assert await members.owners() == first + then

@@ -1,0 +1,131 @@
+"""Which jobs are forgotten for want of room, against a model that counts bytes from sets alone."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.jobs.database.retention import enough
+from bot.jobs.database.store import Store
+from bot.jobs.model import Job, Painted, State
+from tests.bot.jobs.conftest import job
+
+SIZES = {"a": 0, "b": 1, "c": 2, "d": 3, "e": 5, "f": 8, "g": 13, "h": 50}
+blobs = st.frozensets(st.sampled_from(sorted(SIZES)), max_size=3)
+
+
+def freed(forgotten: Collection[str], ended: Mapping[str, frozenset[str]], needed: frozenset[str]) -> int:
+    """Bytes of all that is claimed by those that are forgotten, and by nobody else."""
+    stays = needed.union(*(names for job, names in ended.items() if job not in forgotten))
+    goes = frozenset[str]().union(*(ended[job] for job in forgotten)) - stays
+    return sum(SIZES[name] for name in goes)
+
+
+@given(jobs=st.lists(blobs, max_size=8), needed=st.lists(blobs, max_size=3), need=st.integers(1, 90))
+def test_only_as_much_is_freed_as_needed_and_oldest_first(
+    jobs: list[frozenset[str]], needed: list[frozenset[str]], need: int
+) -> None:
+    ended = {str(number): names for number, names in enumerate(jobs)}
+    open_jobs = frozenset[str]().union(*needed)
+    claims = Counter(name for names in [*needed, *jobs] for name in names)
+    chosen = enough(ended, claims, SIZES, need)
+    if freed(ended, ended, open_jobs) < need:
+        assert chosen == [], "what can't make room is no reason to forget anybody"
+        return
+    assert freed(chosen, ended, open_jobs) >= need
+    shortest = next(
+        oldest for count in range(len(ended) + 1) if freed(oldest := list(ended)[:count], ended, open_jobs) >= need
+    )
+    assert set(chosen) <= set(shortest), "an older one would have done"
+    for each in chosen:
+        assert freed([other for other in chosen if other != each], ended, open_jobs) < need, "it is not needed"
+
+
+def test_a_member_s_bulk_costs_the_others_nothing() -> None:
+    """86 jobs of 2 MB in all, and one of 92 MB that ended after them: 4 MB too much."""
+    ended = {str(number): {str(number)} for number in range(87)}
+    sizes = {str(number): 2_000_000 // 86 for number in range(86)} | {"86": 92_000_000}
+    claims = dict.fromkeys(sizes, 1)
+    assert enough(ended, claims, sizes, 4_000_000) == ["86"]
+    assert enough(ended, claims | {"86": 2}, sizes, 4_000_000) == [], "it is painted: nothing makes room"
+    assert enough(ended, claims, sizes, 40_000) == ["0", "1"]
+
+
+async def stored(store: Store, number: int, state: State, *, shared: str = "5" * 64, way: str = "token") -> Job:
+    """A job in that state, whose content is its own and whose style is shared."""
+    made = job(number, content=f"{number:064}", styles=(shared,))
+    await store.add(made, "me", "pool", 100)
+    if state is State.QUEUED:
+        return made
+    await store.claim(made.id, "me", "pool")
+    await store.finish(made.id, "me", Painted(f"{number:063}f", "png", 512, 384, 90, 41.5, "finished"))
+    await store.conclude(made.id, "me", state, "kept" if way == "kept" else "token")
+    return made
+
+
+async def test_room_is_made_of_what_nobody_else_claims(store: Store) -> None:
+    """Each job has 100 bytes of its own; the 1,000 bytes of the style are in use."""
+    waits = await stored(store, 0, State.DELIVERED, way="kept")
+    ended = [await stored(store, number, State.DELIVERED) for number in range(1, 6)]
+    painted = await stored(store, 6, State.QUEUED)
+    sizes = {"5" * 64: 1000}
+    sizes |= {f"{number:064}": 60 for number in range(7)} | {f"{number:063}f": 40 for number in range(6)}
+    used = sum(sizes.values()) + 500
+
+    async def left() -> list[str]:
+        return [each.id for each in [waits, *ended, painted] if await store.get(each.id)]
+
+    assert await store.make_room(sizes, 500, (used, used)) == (0, set())
+    assert await store.make_room(sizes, 500, (900.0, 1000.0)) == (0, set()), "no goal can be reached"
+    assert await store.make_room(sizes, 500, (900.0, used - 150)) == (
+        2,
+        {f"{number:064}" for number in (1, 2)} | {f"{number:063}f" for number in (1, 2)},
+    )
+    assert await left() == [each.id for each in [waits, *ended[2:], painted]]
+    assert await store.make_room(sizes, 500, (used - 150,)) == (0, set()), "what others have freed is counted"
+    forgotten, names = await store.make_room(sizes, 500, (used - 600,))
+    assert (forgotten, len(names)) == (4, 8)
+    assert await left() == [painted.id], "the one that waits is the last to go"
+
+
+async def test_what_is_put_just_now_makes_no_room(store: Store) -> None:
+    ended = await stored(store, 1, State.DELIVERED)
+    holds = await store.hold([ended.content], 60)
+    for _ in range(2):
+        assert await store.make_room({ended.content: 100}, 0, (50,)) == (0, set())
+        await store.written(holds)
+    await store.add(job(2, content=ended.content), "me", "pool", 100)
+    assert await store.make_room({ended.content: 100}, 0, (50,)) == (0, set())
+
+
+async def test_a_hold_ends_with_the_claim_that_it_was_for(store: Store) -> None:
+    """Two orders put the same picture; the first is stored, ends and is forgotten before the second is stored."""
+    made = job(content="c" * 64)
+    for _ in range(2):
+        await store.written(await store.hold(["c" * 64], 60))
+    await store.add(made, "me", "pool", 100)
+    for claimed in (True, False):
+        holds, free = await store.begin_removal(["c" * 64], 60, young=True)
+        assert free == set()
+        assert await store.removed(["c" * 64]) == {"c" * 64}
+        await store.let_go(holds)
+        assert await store.removed(["c" * 64]) == set()
+        if claimed:
+            await stored_end(store, made)
+    await store.add(job(content="c" * 64), "me", "pool", 100)
+
+
+async def test_a_hold_of_a_process_that_died_ends_by_itself(store: Store) -> None:
+    await store.hold(["c" * 64], -1)
+    await store.begin_removal(["d" * 64], -1, young=True)
+    assert await store.removed(["d" * 64]) == set()
+    assert (await store.begin_removal(["c" * 64], 60, young=True))[1] == {"c" * 64}
+
+
+async def stored_end(store: Store, made: Job) -> None:
+    """End a job, and forget it."""
+    await store.claim(made.id, "me", "pool")
+    await store.finish(made.id, "me", None)
+    await store.conclude(made.id, "me", State.FAILED, "token")
+    assert await store.make_room({made.styles[0]: 100, made.content: 0}, 0, (50,)) == (1, {made.styles[0]})

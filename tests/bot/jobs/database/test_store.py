@@ -1,0 +1,330 @@
+"""Jobs in a real database: what is acknowledged stays, each change happens once, and secrets go when a job ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from bot.jobs.database import fair_queue
+from bot.jobs.database.acknowledged import Acknowledged
+from bot.jobs.database.store import Store, Waiting
+from bot.jobs.errors import TooManyJobs, UnexpectedError
+from bot.jobs.model import OPEN, Job, Painted, State, new_id
+from engine.errors import OutOfMemory, PaintingCancelled
+from tests.bot.jobs.conftest import SECRET, eventually, job, opened
+
+ME, OTHER, POOL = "me", "other", "pool"
+PAINTED = Painted("9" * 64, "png", 512, 384, 90, 41.5, "finished", shown=(0.75, None, 1.0))
+
+
+async def added(store: Store, *jobs: Job, process: str = ME, pool: str = POOL) -> list[Job]:
+    await store.renew(process)
+    for each in jobs:
+        await store.add(each, process, pool, 1000)
+    return list(jobs)
+
+
+async def state(store: Store, job: Job) -> str:
+    found = await store.get(job.id)
+    assert found is not None
+    return found.state.value
+
+
+async def waiting(store: Store, process: str = ME) -> list[str]:
+    return [each.id for each in (await store.line(process, POOL)).waiting]
+
+
+class TestAJob:
+    async def test_comes_back_as_it_was_stored(self, store: Store) -> None:
+        styles = tuple(f"{number:064}" for number in range(12))
+        (stored,) = await added(store, job(owner=2**63 - 1, styles=styles, process=ME))
+        assert await store.get(stored.id) == stored
+
+    async def test_that_was_never_there_is_none(self, store: Store) -> None:
+        assert await store.get(new_id()) is None
+
+    async def test_is_stored_once(self, store: Store) -> None:
+        (stored,) = await added(store, job())
+        with pytest.raises(IntegrityError):
+            await store.add(stored, ME, POOL, 3)
+        assert await store.count_open(1) == 1
+
+    async def test_is_refused_when_its_owner_has_as_many_as_allowed(self, store: Store) -> None:
+        await added(store, job(), job(), job(owner=2))
+        with pytest.raises(TooManyJobs):
+            await store.add(job(), ME, POOL, 2)
+        await store.add(job(owner=2), ME, POOL, 2)
+        assert [await store.count_open(owner) for owner in (1, 2, 3)] == [2, 2, 0]
+
+    async def test_goes_through_its_life(self, store: Store) -> None:
+        (stored,) = await added(store, job())
+        assert await store.claim(stored.id, ME, POOL)
+        assert await store.set_checkpoint(stored.id, ME, "1" * 64) is None
+        assert await store.set_checkpoint(stored.id, ME, "2" * 64) == "1" * 64
+        assert await store.finish(stored.id, ME, PAINTED)
+        found = await store.get(stored.id)
+        assert found is not None
+        assert (found.state, found.checkpoint, found.painted) == (State.DELIVERING, "2" * 64, PAINTED)
+        assert await store.conclude(stored.id, ME, State.DELIVERED, "edit")
+        found = await store.get(stored.id)
+        assert found is not None
+        assert (found.state, found.way, found.address, found.checkpoint) == (State.DELIVERED, "edit", "", None)
+        assert found.painted == PAINTED
+
+    async def test_keeps_why_it_has_no_result(self, store: Store) -> None:
+        (stored,) = await added(store, job())
+        await store.claim(stored.id, ME, POOL)
+        assert await store.give_up(stored.id, OutOfMemory(768), ME) is State.RUNNING
+        found = await store.get(stored.id)
+        assert found is not None
+        assert isinstance(found.cause, OutOfMemory)
+        assert found.cause.size == 768
+
+    async def test_of_an_earlier_checkpoint_gives_back_what_may_be_removed(self, store: Store) -> None:
+        (stored,) = await added(store, job())
+        assert await store.set_checkpoint(stored.id, ME, "1" * 64) == "1" * 64, "it is not painted"
+        await store.claim(stored.id, ME, POOL)
+        await store.set_checkpoint(stored.id, ME, "1" * 64)
+        assert await store.set_checkpoint(stored.id, ME, "1" * 64) is None, "it is the same one"
+        assert await store.set_checkpoint(stored.id, OTHER, "3" * 64) == "3" * 64, "it is somebody else's"
+
+
+class TestAChange:
+    """Every change from every state: it happens from the right ones, for the right process, and once."""
+
+    async def put(self, store: Store, state: State) -> Job:
+        (stored,) = await added(store, job())
+        if state is State.QUEUED:
+            return stored
+        await store.claim(stored.id, ME, POOL)
+        if state is State.RUNNING:
+            return stored
+        await store.finish(stored.id, ME, PAINTED)
+        if state is not State.DELIVERING:
+            await store.conclude(stored.id, ME, state, "token")
+        return stored
+
+    @pytest.mark.parametrize("since", list(State))
+    async def test_happens_only_from_the_states_it_is_meant_for(self, store: Store, since: State) -> None:
+        async def changed(name: str) -> bool:
+            each = (await self.put(store, since)).id
+            changes: dict[str, Callable[[], Awaitable[object]]] = {
+                "claim": lambda: store.claim(each, ME, POOL),
+                "requeue": lambda: store.requeue(each, ME),
+                "finish": lambda: store.finish(each, ME, None),
+                "give up": lambda: store.give_up(each, PaintingCancelled()),
+                "conclude": lambda: store.conclude(each, ME, State.FAILED, "kept"),
+            }
+            return bool(await changes[name]())
+
+        names = ["claim", "requeue", "finish", "give up", "conclude"]
+        happened = {name for name in names if await changed(name)}
+        assert happened == {
+            State.QUEUED: {"claim", "give up"},
+            State.RUNNING: {"requeue", "finish", "give up"},
+            State.DELIVERING: {"conclude"},
+        }.get(since, set())
+
+    @pytest.mark.parametrize("since", sorted(OPEN))
+    async def test_is_for_the_process_that_looks_after_the_job(self, store: Store, since: State) -> None:
+        await store.renew(OTHER)
+        each = (await self.put(store, since)).id
+        assert not await store.claim(each, OTHER, POOL)
+        assert not await store.requeue(each, OTHER)
+        assert not await store.finish(each, OTHER, None)
+        assert await store.give_up(each, PaintingCancelled(), OTHER) is None
+        assert not await store.conclude(each, OTHER, State.FAILED, "kept")
+
+    async def test_that_several_processes_want_at_once_happens_once(self, store: Store, url: str) -> None:
+        (stored,) = await added(store, job())
+        async with AsyncExitStack() as stack:
+            stores = [await stack.enter_async_context(opened(url)) for _ in range(4)]
+            outcomes = await asyncio.gather(
+                *(each.give_up(stored.id, PaintingCancelled()) for each in stores for _ in range(4))
+            )
+        assert [outcome for outcome in outcomes if outcome] == [State.QUEUED]
+
+    async def test_notes_when(self, store: Store) -> None:
+        (stored,) = await added(store, job(created_at=datetime.now(UTC) - timedelta(days=1)))
+        await store.claim(stored.id, ME, POOL)
+        async with store._engine.connect() as connection:
+            (row,) = await connection.execute(text("SELECT created_at < changed_at FROM jobs"))
+        assert row[0]
+
+
+async def test_eight_claimers_take_fifty_jobs_once_each(store: Store, url: str) -> None:
+    jobs = await added(store, *(job(owner=number % 10) for number in range(50)))
+    await store.leave(ME)
+    claimed: list[tuple[str, str]] = []
+
+    async def claimer(name: str, own: Store) -> None:
+        await own.renew(name)
+        while await own.count_open() > len(claimed):
+            await own.adopt(name, POOL)
+            for each in jobs:
+                if await own.claim(each.id, name, POOL):
+                    claimed.append((each.id, name))
+
+    async with AsyncExitStack() as stack:
+        stores = [await stack.enter_async_context(opened(url)) for _ in range(8)]
+        await asyncio.gather(*(claimer(f"claimer {number}", each) for number, each in enumerate(stores)))
+    assert sorted(job for job, _ in claimed) == sorted(each.id for each in jobs)
+
+
+class TestProcesses:
+    async def test_that_are_alive_keep_their_jobs(self, store: Store) -> None:
+        (stored,) = await added(store, job())
+        await store.renew(OTHER)
+        assert await store.adopt(OTHER, POOL) == []
+        assert await store.in_care(ME) == {stored.id: State.QUEUED}
+
+    async def test_that_leave_let_go_of_their_jobs_at_once(self, store: Store) -> None:
+        queued, running, delivering = await added(store, job(), job(), job())
+        for each in (running, delivering):
+            await store.claim(each.id, ME, POOL)
+        await store.set_checkpoint(running.id, ME, "1" * 64)
+        await store.finish(delivering.id, ME, PAINTED)
+        await store.leave(ME)
+        assert await store.in_care(ME) == {}
+        await store.renew(OTHER)
+        assert sorted(await store.adopt(OTHER, POOL)) == sorted(
+            [(queued.id, State.QUEUED), (running.id, State.QUEUED), (delivering.id, State.DELIVERING)]
+        )
+        found = await store.get(running.id)
+        assert found is not None
+        assert (found.checkpoint, found.process) == ("1" * 64, OTHER)
+
+    async def test_that_fall_silent_lose_their_jobs_after_the_lease(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (stored,) = await added(store, job())
+        await store.claim(stored.id, ME, POOL)
+        monkeypatch.setattr(fair_queue, "LEASE", 0.2)
+        await store.renew(ME)
+        await store.renew(OTHER)
+        assert await store.adopt(OTHER, POOL) == []
+
+        async def adopted() -> bool:
+            await store.renew(OTHER)
+            return await store.adopt(OTHER, POOL) == [(stored.id, State.QUEUED)]
+
+        await eventually(adopted)
+        assert not await store.finish(stored.id, ME, PAINTED), "the silent one may no longer change it"
+
+    async def test_paint_anew_what_was_done_but_not_kept(self, store: Store) -> None:
+        (stored,) = await added(store, job())
+        await store.claim(stored.id, ME, POOL)
+        await store.finish(stored.id, ME, None)
+        await store.leave(ME)
+        assert await store.adopt(OTHER, POOL) == [(stored.id, State.QUEUED)]
+
+    async def test_leave_ended_jobs_alone(self, store: Store) -> None:
+        (stored,) = await added(store, job())
+        await store.give_up(stored.id, PaintingCancelled())
+        await store.conclude(stored.id, ME, State.CANCELLED, "token")
+        await store.leave(ME)
+        assert await store.adopt(OTHER, POOL) == []
+        assert await state(store, stored) == "cancelled"
+
+
+class TestAnAcknowledgedOrder:
+    def order(self, *, seconds: float = 900) -> Acknowledged:
+        return Acknowledged(new_id(), 7, SECRET, "A town", later(seconds))
+
+    async def test_is_taken_over_once_when_its_process_is_gone(self, store: Store, url: str) -> None:
+        order = self.order()
+        await store.renew(ME)
+        await store.note(order, ME)
+        await store.note(self.order(seconds=-1), ME)
+        await store.renew(OTHER)
+        assert await store.interrupted(OTHER) == await store.interrupted(ME) == []
+        await store.leave(ME)
+        async with AsyncExitStack() as stack:
+            names = [f"successor {number}" for number in range(4)]
+            stores = [await stack.enter_async_context(opened(url)) for _ in names]
+            for name in names:
+                await store.renew(name)
+            taken = await asyncio.gather(*(each.interrupted(name) for each, name in zip(stores, names, strict=True)))
+        assert sorted(taken, key=len) == [[], [], [], [order]], "the one that expired is not told"
+        name = names[taken.index([order])]
+        assert await store.interrupted(name) == [order], "until it is answered"
+        await store.answered(order.id, "another")
+        assert await store.is_noted(order.id, name)
+        await store.answered(order.id, name)
+        assert await store.interrupted(name) == []
+
+    async def test_is_noted_no_longer_when_it_is_a_job(self, store: Store) -> None:
+        stored = job(owner=7)
+        await store.note(Acknowledged(stored.id, 7, SECRET, "A town", later(900)), ME)
+        with pytest.raises(TooManyJobs):
+            await store.add(stored, ME, POOL, 0)
+        assert await store.is_noted(stored.id, ME)
+        await added(store, stored)
+        assert not await store.is_noted(stored.id, ME)
+
+    async def test_holds_no_token_in_plain_text(self, store: Store) -> None:
+        await store.note(self.order(), ME)
+        async with store._engine.connect() as connection:
+            assert SECRET not in str((await connection.execute(text("SELECT * FROM acknowledged"))).all())
+
+
+class TestLooking:
+    async def test_at_the_line_sees_places_among_all_and_jobs_of_ones_own(self, store: Store) -> None:
+        """In the order in which they came, though this machine's clock was set back meanwhile."""
+        (first,) = await added(store, job(owner=1))
+        (second,) = await added(store, job(owner=2, created_at=later(-3600)), process=OTHER)
+        (third,) = await added(store, job(owner=3, created_at=later(-7200)))
+        await added(store, job(owner=4), pool="other workers", process="elsewhere")
+        mine = await store.line(ME, POOL)
+        assert mine.waiting == [Waiting(first.id, 1), Waiting(third.id, 3)]
+        assert (await store.line(OTHER, POOL)).waiting == [Waiting(second.id, 2)]
+        await store.claim(first.id, ME, POOL)
+        assert (await store.line(OTHER, POOL)).running == 1
+
+    async def test_finds_what_should_have_ended(self, store: Store) -> None:
+        old, delivering, _ = await added(store, job(), job(), job(created_at=later(-1e6)))
+        await store.claim(delivering.id, ME, POOL)
+        await store.finish(delivering.id, ME, PAINTED)
+        async with store._changing() as connection:
+            change = text("UPDATE jobs SET accepted = accepted - 100 WHERE id IN (:old, :delivering)")
+            await connection.execute(change, {"old": old.id, "delivering": delivering.id})
+        assert await store.overdue(ME, 50) == [old.id]
+        assert await store.overdue(OTHER, 50) == []
+
+    async def test_tells_how_long_the_oldest_waits(self, store: Store) -> None:
+        assert await store.waiting_line() == (0, 0.0)
+        await added(store, job(created_at=later(-100)), job())
+        count, age = await store.waiting_line()
+        assert count == 2
+        assert 100 <= age < 200
+
+
+def later(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+class TestForgetting:
+    async def test_removes_what_ended_before_then_and_its_claims_on_blobs(self, store: Store) -> None:
+        jobs = await added(store, *(job(content=f"{number}" * 64) for number in range(3)))
+        for each in jobs[:2]:
+            await store.give_up(each.id, UnexpectedError(each.id))
+            await store.conclude(each.id, ME, State.FAILED, "token")
+        assert await store.forget(later(-10), 100) == 0
+        names = [each.content for each in jobs] + ["f" * 64]
+        assert await store.claimed(names) == {each.content for each in jobs}
+        assert await store.forget(later(10), 1) == 1
+        assert await store.forget(later(10), 100) == 1
+        assert await store.claimed(names) == {jobs[2].content}
+        assert [each.id for each in await store.recent(1, 10)] == [jobs[2].id]
+
+
+class TestSync:
+    async def test_is_remembered_for_each_scope(self, store: Store) -> None:
+        await store.set_synced("global", "a")
+        await store.set_synced("42", "b")
+        await store.set_synced("global", "c")
+        assert [await store.synced(scope) for scope in ("global", "42", "43")] == ["c", "b", None]

@@ -1,0 +1,98 @@
+"""Pictures can neither be kept nor read for a while."""
+
+import itertools
+
+import pytest
+
+from bot.jobs import retry, runner
+from bot.jobs.errors import JobEnded
+from engine.blobs import Blobs
+from engine.errors import StorageFailed
+from tests.bot.jobs.conftest import ANN, BOB, Workshop, discord_is_gone, eventually
+from tests.shaky import ClientError, Shaky, new_place
+
+
+class TestAStoreOutOfOrder:
+    """Whatever its library raises, jobs wait for it."""
+
+    @pytest.fixture(autouse=True)
+    def short_pauses(self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+        for module in (retry, runner):
+            monkeypatch.setattr(module, "pauses", lambda: itertools.repeat(0.02))
+        workshop.use(Blobs(new_place()))
+
+    async def test_refuses_an_order_in_words(self, workshop: Workshop) -> None:
+        with Shaky.troubled(ClientError(), "put"), pytest.raises(StorageFailed):
+            await workshop.accept(ANN)
+        assert Shaky.raised == 1
+        assert await workshop.store.count_open() == 0
+
+    async def test_has_what_is_finished_told_from_memory_and_kept_when_it_is_back(self, workshop: Workshop) -> None:
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            with Shaky.troubled(ClientError(), "put"):
+                result = canvas.finish(b"the picture")
+                await workshop.until(job, "delivered")
+                await eventually(lambda: Shaky.raised > 3)
+                with pytest.raises(JobEnded):
+                    await workshop.jobs.picture(job.id, ANN)
+
+            async def is_kept() -> bool:
+                return (await workshop.found(job)).painted is not None
+
+            await eventually(is_kept)
+            assert (await workshop.jobs.picture(job.id, ANN))[1] == b"the picture"
+        assert workshop.desk.told(job) == [result]
+        assert len(workshop.studio.canvases) == 1
+
+    async def test_does_not_lose_what_can_not_be_told_either(self, workshop: Workshop) -> None:
+        workshop.desk.deliver = discord_is_gone
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            with Shaky.troubled(ClientError(), "put"):
+                canvas.finish(b"the picture")
+                await workshop.until(job, "delivering")
+                workshop.expire_now()
+                await eventually(lambda: Shaky.raised > 5)
+                assert await workshop.state(job) == "delivering"
+            await workshop.until(job, "delivered")
+        assert (await workshop.found(job)).way == "kept"
+        assert (await workshop.jobs.picture(job.id, ANN))[1] == b"the picture"
+        assert len(workshop.studio.canvases) == 1
+
+    async def test_has_its_jobs_tried_again_behind_the_others(self, workshop: Workshop) -> None:
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN, b"ann")
+            other = await workshop.accept(BOB, b"bob")
+            canvas.fail(StorageFailed("ClientError"))
+            canvas = await workshop.studio.canvas(2)
+            assert canvas.content == b"bob"
+            assert (await workshop.state(job), workshop.desk.told(job)) == ("queued", [])
+            canvas.finish()
+            await workshop.until(other, "delivered")
+            for number in range(3, 8):
+                canvas = await workshop.studio.canvas(number)
+                assert canvas.content == b"ann"
+                canvas.fail(StorageFailed("ClientError"))
+            result = (await workshop.studio.canvas(8)).finish()
+            await workshop.until(job, "delivered")
+        assert workshop.desk.told(job) == [result]
+
+    @pytest.mark.parametrize("end", ["cancelled", "expired"])
+    async def test_keeps_nobody_from_cancelling_and_nothing_from_expiring(
+        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, end: str
+    ) -> None:
+        monkeypatch.setattr(runner, "pauses", lambda: itertools.repeat(3600.0))
+        async with workshop.running():
+            job, canvas = await workshop.accept_and_paint(ANN)
+            canvas.fail(StorageFailed("ClientError"))
+            await workshop.until(job, "queued")
+            other, canvas = await workshop.accept_and_paint(BOB)  # need not wait for it
+            if end == "cancelled":
+                await workshop.jobs.cancel(job.id, ANN)
+            else:
+                canvas.finish()
+                await workshop.until(other, "delivered")
+                workshop.expire_now()
+            await workshop.until(job, end)
+        assert len(workshop.desk.told(job)) == 1

@@ -1,0 +1,160 @@
+"""Rows that are damaged, or that another version of the program wrote."""
+
+from collections.abc import Callable
+
+from sqlalchemy import text
+
+from bot import texts
+from bot.jobs.database.cipher import Cipher, new_key
+from bot.jobs.database.store import Store
+from bot.jobs.errors import JobUnreadable
+from bot.jobs.model import Job
+from engine.recipe import Recipe
+from tests.bot.jobs.conftest import ANN, BOB, Noted, Workshop, eventually
+
+RECIPE_OF_VERSION_1 = (
+    '{"version":1,"method":"gatys","size":384,"steps":50,"strength":70.0,"content_weight":1.0,"style_weight":1.0,'
+    '"content_layers":{"relu4_2":1.0},'
+    '"style_layers":{"relu1_1":1.0,"relu2_1":1.0,"relu3_1":1.0,"relu4_1":1.0,"relu5_1":1.0},'
+    '"style_shares":[],"colours":"content","noise":0.03,"seed":7,"precision":"auto"}'
+)
+"""As the first version of the program wrote it."""
+
+PAINTED_OF_VERSION_1 = (
+    '{"picture": "PICTURE", "format": "png", "width": 384, "height": 288, "steps": 50, "seconds": 9.5, '
+    '"ending": "finished"}'
+)
+
+DAMAGES: dict[str, tuple[str, object]] = {
+    "state of another version": ("state", "drying"),
+    "recipe cut off": ("recipe", '{"version":2,"size":'),
+    "recipe of another version": ("recipe", '{"version":4}'),
+    "recipe out of range": ("recipe", '{"size":1}'),
+    "recipe with a field of another version": ("recipe", '{"glaze":1}'),
+    "painted cut off": ("painted", '{"picture": "'),
+    "painted that is a list": ("painted", "[]"),
+    "painted without its picture": ("painted", '{"format": "png"}'),
+    "painted in no time": (
+        "painted",
+        '{"picture":"","format":"png","width":1,"height":1,"steps":1,"seconds":NaN,"ending":"finished"}',
+    ),
+    "cause cut off": ("cause", '["OutOfMem'),
+    "cause that is nothing": ("cause", "null"),
+    "cause with too few fields": ("cause", '["OutOfMemory"]'),
+    "cause with a field of another type": ("cause", '["PictureTooLarge","pixels","many",1]'),
+    "limit of no bytes": ("max_bytes", 0),
+}
+
+ONLY_IN_SQLITE: dict[str, tuple[str, object]] = {
+    "state that is a number": ("state", 5),
+    "owner that is a word": ("owner", "Ann"),
+    "turn that is a word": ("turn", "first"),
+    "limit that is a word": ("max_bytes", "much"),
+    "description that is bytes": ("description", b"\xff"),
+    "recipe that is bytes": ("recipe", b"\xff"),
+    "moment that is none": ("created_at", "the other day"),
+    "moment that is a number": ("created_at", 5),
+}
+"""PostgreSQL has no such values in these columns."""
+
+
+class TestARowThatCantBeRead:
+    async def test_ends_as_failed_in_words_and_all_else_goes_on(self, workshop: Workshop, url: str) -> None:
+        """Each damage to a job that waits and to one that is about to be sent, each of another member."""
+        in_sqlite = url.startswith("sqlite")
+        damages = DAMAGES | (ONLY_IN_SQLITE if in_sqlite else {})
+        statements = {
+            name: (f"UPDATE jobs SET {column} = :it", value)  # noqa: S608 - a column of our own
+            for name, (column, value) in damages.items()
+        }
+        for role in ("content", "style-0", "style-1"):
+            statements[f"{role} missing"] = ("DELETE FROM blobs WHERE role = :it AND job", role)
+        if in_sqlite:
+            statements["recipe that is no text"] = ("UPDATE jobs SET recipe = CAST(:it AS TEXT)", b"\xff")
+        jobs: dict[str, Job] = {}
+        for owner, (name, (statement, value)) in enumerate(statements.items(), 100):
+            for waits in (True, False):
+                job = jobs[f"{name}, waits: {waits}"] = await workshop.accept(
+                    owner, b"content", b"one", b"two", b"three"
+                )
+                if not waits:
+                    await workshop.store.claim(job.id, workshop.jobs.process, workshop.studio.pool)
+                    await workshop.store.finish(job.id, workshop.jobs.process, None)
+                where = " = :id" if statement.endswith("job") else " WHERE id = :id"
+                async with workshop.store._engine.begin() as connection:
+                    await connection.execute(text(statement + where), {"it": value, "id": job.id})
+        sound = await workshop.accept(ANN)
+        await workshop.store.waiting_line()
+        workshop.studio.slots_now = 1000
+        async with workshop.running():
+            (await workshop.studio.canvas()).finish()
+            await workshop.until(sound, "delivered")
+            await eventually(lambda: all(workshop.desk.told(job) for job in jobs.values()))
+            await eventually(lambda: not workshop.jobs._working)
+        assert len(workshop.studio.canvases) == 1
+        for name, job in jobs.items():
+            assert [type(ending) for ending in workshop.desk.told(job)] == [JobUnreadable], name
+        async with workshop.store._engine.connect() as connection:
+            states: dict[str, int] = dict(
+                (await connection.execute(text("SELECT state, count(*) FROM jobs GROUP BY state"))).all()
+            )
+        assert states == {"delivered": 1, "failed": len(jobs)}
+        for owner, name in enumerate(statements, 100):
+            if not name.startswith("owner"):
+                listed = await workshop.jobs.recent(owner)
+                assert texts.listed(listed).count("failed (I can't read my record of this picture") == 2, name
+        assert await workshop.store.count_open() == 0
+
+    async def test_keeps_to_itself_where_its_address_is_damaged(self, workshop: Workshop) -> None:
+        """Decrypted, it is no address: the painting is kept."""
+
+        def confused(job: Job, may_edit: Callable[[], bool]) -> Noted:
+            if job.owner == ANN:
+                raise ValueError("no address")
+            return workshop.desk(job, may_edit)
+
+        workshop.jobs._replies._reply_to = confused
+        jobs = [await workshop.accept(ANN), await workshop.accept(BOB)]
+        workshop.studio.slots_now = 2
+        async with workshop.running():
+            for number in (1, 2):
+                (await workshop.studio.canvas(number)).finish()
+            for job in jobs:
+                await workshop.until(job, "delivered")
+        assert [(await workshop.found(job)).way for job in jobs] == ["kept", "token"]
+
+
+async def test_a_job_whose_address_no_key_reads_is_kept_for_its_member(workshop: Workshop) -> None:
+    job = await workshop.accept(ANN)
+    workshop.store = Store(workshop.store._engine, Cipher([new_key()]))
+    workshop.open_anew()
+    async with workshop.running():
+        (await workshop.studio.canvas()).finish(b"painting")
+        await workshop.until(job, "delivered")
+    assert (await workshop.found(job)).way == "kept"
+    assert (await workshop.jobs.picture(job.id, ANN))[1] == b"painting"
+
+
+async def test_jobs_from_before_an_upgrade_are_painted_and_shown_after_it(workshop: Workshop) -> None:
+    async with workshop.running():
+        ended, canvas = await workshop.accept_and_paint(ANN)
+        canvas.finish(b"an old painting")
+        await workshop.until(ended, "delivered")
+    workshop.open_anew()
+    waiting = await workshop.accept(ANN)
+    found = await workshop.found(ended)
+    assert found.painted is not None
+    painted = PAINTED_OF_VERSION_1.replace("PICTURE", found.painted.picture)
+    async with workshop.store._engine.begin() as connection:
+        await connection.execute(text("UPDATE jobs SET recipe = :recipe"), {"recipe": RECIPE_OF_VERSION_1})
+        await connection.execute(text("UPDATE jobs SET painted = :it WHERE painted != ''"), {"it": painted})
+    async with workshop.running():
+        canvas = await workshop.studio.canvas(2)
+        canvas.finish(b"a new painting")
+        await workshop.until(waiting, "delivered")
+    asked = {"size": 384, "steps": 50, "strength": 70, "colours": "content", "noise": 0.03, "seed": 7}
+    assert canvas.recipe.model_dump(include=set(asked)) == asked
+    assert canvas.recipe.version == Recipe().version
+    job, picture = await workshop.jobs.picture(ended.id, ANN)
+    assert (picture, job.painted_recipe) == (b"an old painting", canvas.recipe)
+    assert (await workshop.jobs.picture(waiting.id, ANN))[1] == b"a new painting"

@@ -1,1 +1,0 @@
-"""Tests of how a job is told of in its reply, and by other ways."""

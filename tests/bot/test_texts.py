@@ -1,0 +1,421 @@
+"""What a member reads: whole sentences in plain words, whatever went wrong and whatever a file is called."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import discord
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import bot
+import engine
+import engine.texts
+from bot import texts
+from bot.jobs.errors import (
+    AddressUnreadable,
+    AlreadyAccepted,
+    Closing,
+    DeliveryDelayed,
+    DownloadFailed,
+    JobEnded,
+    JobExpired,
+    JobUnreadable,
+    MixUnusable,
+    NotYourJob,
+    OrderInterrupted,
+    PictureRejected,
+    SecretKeyUnusable,
+    TooManyJobs,
+    UnexpectedError,
+)
+from bot.jobs.model import Job, Painted, State
+from engine.errors import (
+    AtelierError,
+    BlobLost,
+    CertificatesUnavailable,
+    ClusterUnsafe,
+    DeviceUnavailable,
+    MachineTooSmall,
+    NotAPicture,
+    NoWorkers,
+    OperatorError,
+    OutOfMemory,
+    PaintingCancelled,
+    PaintingPaused,
+    PictureDamaged,
+    PictureError,
+    PictureTooLarge,
+    PictureTooNarrow,
+    PictureTooSmall,
+    PictureTransparent,
+    PictureTruncated,
+    StorageFailed,
+    StorageFull,
+    StorageUnavailable,
+    StorageUnsafe,
+    VersionMismatch,
+    WeightsUnavailable,
+    WorkerLost,
+)
+from engine.progress import Progress, Result
+from engine.recipe import Recipe
+
+ALT_TEXT_LIMIT = 1024
+PICTURE_ERRORS: list[PictureError] = [
+    NotAPicture(),
+    PictureTooLarge("bytes", 600 * 2**20, 500 * 2**20),
+    PictureTooLarge("pixels", 10**12, 500_000_000),
+    PictureTooLarge("side", 10**6, 16384),
+    PictureTooSmall(1, 16384, 32),
+    PictureTooNarrow(1, 16384, 20),
+    PictureTruncated(0.4),
+    PictureTransparent(),
+    PictureDamaged("broken PNG file (chunk b'\\x00\\x00')"),
+]
+ERRORS: list[AtelierError] = [
+    *PICTURE_ERRORS,
+    *(PictureRejected(role, error) for role in ("content", "style") for error in PICTURE_ERRORS),
+    PaintingCancelled(),
+    PaintingPaused(),
+    StorageFull(),
+    BlobLost("5f420c727cca59b4"),
+    OutOfMemory(4096),
+    NoWorkers(),
+    StorageFailed("/secret/path: PermissionError"),
+    VersionMismatch("atelier-2", "atelier-1"),
+    WorkerLost(3),
+    WeightsUnavailable("/secret/path/weights.pt can't be read as PyTorch weights: <class 'EOFError'>"),
+    DeviceUnavailable("There is no cuda:7: torch sees 0 CUDA devices."),
+    MachineTooSmall("The limit of 20 open files is too low: raise it (ulimit -n 1024)."),
+    CertificatesUnavailable("/secret/path/key.pem is not there."),
+    ClusterUnsafe("10.0.0.1 can be reached from elsewhere."),
+    StorageUnsafe("BLOBS_URL is a chain."),
+    StorageUnavailable("BLOBS_URL is unknown."),
+    SecretKeyUnusable("/secret/path/secret.key holds no key."),
+    AddressUnreadable(),
+    JobUnreadable(),
+    OrderInterrupted(),
+    AlreadyAccepted(),
+    DownloadFailed("content", "ClientConnectorError(ConnectionKey(host='cdn.discordapp.com'))"),
+    DownloadFailed("style", "the CDN answered 404"),
+    PictureRejected("style 2", PictureTooSmall(3, 16384, 32)),
+    DownloadFailed("style 3", "the CDN answered 404"),
+    *(MixUnusable(styles) for styles in (1, 2, 3)),
+    TooManyJobs(1),
+    TooManyJobs(3),
+    NotYourJob(),
+    JobEnded(),
+    JobExpired(24),
+    JobExpired(0.5),
+    Closing(),
+    DeliveryDelayed("ServerDisconnectedError(request_info=secret)"),
+    UnexpectedError("5f420c727cca59b4"),
+]
+BASES = {OperatorError.__name__, PictureError.__name__}
+"""Never raised themselves."""
+
+
+def errors_in_the_source() -> set[str]:
+    """The names of all that derive from the base of all errors, without importing every module."""
+    bases: dict[str, str] = {}
+    for package in (bot, engine):
+        for path in Path(package.__path__[0]).rglob("*.py"):
+            bases |= dict(re.findall(r"^class (\w+)\((\w+)\):", path.read_text(encoding="utf-8"), re.MULTILINE))
+    found: set[str] = set()
+    while more := {name for name, base in bases.items() if base in found | {"AtelierError"}} - found:
+        found |= more
+    return found
+
+
+NAMES = errors_in_the_source()
+
+
+def test_every_error_of_the_product_is_looked_at_here() -> None:
+    assert {type(error).__name__ for error in ERRORS} == NAMES - BASES
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+class TestAnError:
+    def test_is_told_in_short_whole_sentences(self, error: AtelierError) -> None:
+        text = texts.explain(error)
+        assert text.endswith(".")
+        assert re.match(r"(\*\*(Content|Style( \d)?|Mix):\*\* )?[A-Z]", text)
+        assert len(text) < 200
+        assert text == " ".join(text.split())
+
+    def test_shows_nothing_of_the_code(self, error: AtelierError) -> None:
+        text = texts.explain(error)
+        names = NAMES | {"Error", "Exception", "None", "object"}
+        assert not [name for name in names if name in text]
+        assert not re.search(r"[()<>{}\[\]'\\]|/", text.replace("can't", "").replace("`/jobs`", ""))
+
+    def test_shows_nothing_of_the_machine(self, error: AtelierError) -> None:
+        for detail in ("secret", "cdn.", "404", "cuda", "chunk"):
+            assert detail not in texts.explain(error)
+
+    def test_has_words_of_its_own(self, error: AtelierError) -> None:
+        assert texts.explain(error) not in {str(error), engine.texts.explain(AtelierError(*error.args))}
+
+
+def test_different_errors_are_told_differently() -> None:
+    told = {texts.explain(error) for error in ERRORS}
+    by_operator = [error for error in ERRORS if isinstance(error, OperatorError)]  # all alike for a member
+    assert len(told) == len(ERRORS) - len(by_operator) + 1
+
+
+@pytest.mark.parametrize(
+    ("error", "needed"),
+    [
+        (PictureRejected("style", PictureTooLarge("bytes", 2**30, 16 * 2**20)), ["Style", "16 MB"]),
+        (PictureRejected("content", PictureTooSmall(20, 300, 32)), ["Content", "20 × 300", "32"]),
+        (PictureRejected("content", PictureTooLarge("pixels", 10**9, 64_000_000)), ["64 megapixels"]),
+        (PictureRejected("style 2", NotAPicture()), ["**Style 2:**"]),
+        (MixUnusable(1), ["one style only", "`style2`"]),
+        (MixUnusable(2), ["each of your 2 styles", "`60 30`"]),
+        (MixUnusable(3), ["each of your 3 styles", "`60 30 10`"]),
+        (TooManyJobs(1), ["1 picture "]),
+        (TooManyJobs(3), ["3 pictures "]),
+        (OutOfMemory(2048), ["2048"]),
+        (UnexpectedError("5f420c727cca59b4"), ["`5f420c727cca59b4`"]),
+        (JobExpired(24), ["24 hours"]),
+        (JobExpired(1), ["1 hour."]),
+        (JobEnded(), ["`/jobs`"]),
+    ],
+    ids=repr,
+)
+def test_an_error_says_what_one_needs_to_know(error: AtelierError, needed: list[str]) -> None:
+    assert [part for part in needed if part not in texts.explain(error)] == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (-3, "1 s"),
+        (0, "1 s"),
+        (0.4, "1 s"),
+        (8.4, "8 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (60, "1 min"),
+        (80, "1 min 20 s"),
+        (119.6, "2 min"),
+        (599, "9 min 59 s"),
+        (599.7, "10 min"),
+        (754, "12 min"),
+        (3600, "60 min"),
+    ],
+)
+def test_durations_are_told_as_people_do(seconds: float, told: str) -> None:
+    assert texts.duration(seconds) == told
+
+
+@given(st.floats(min_value=0, max_value=1e6))
+def test_durations_are_about_right(seconds: float) -> None:
+    told = texts.duration(seconds)
+    parts = [(int(number), unit) for number, unit in re.findall(r"(\d+) (min|s)", told)]
+    assert " ".join(f"{number} {unit}" for number, unit in parts) == told
+    assert abs(sum(number * (60 if unit == "min" else 1) for number, unit in parts) - seconds) <= max(1, seconds / 10)
+
+
+@pytest.mark.parametrize(("place", "told"), [(1, "Next"), (2, "**1** before"), (17, "**16** before")])
+def test_places_are_told_as_people_count(place: int, told: str) -> None:
+    assert told in texts.queued(place)
+
+
+@given(st.data())
+def test_the_bar_never_changes_its_length(data: st.DataObject) -> None:
+    steps = data.draw(st.integers(min_value=1, max_value=10_000))
+    step = data.draw(st.integers(min_value=0, max_value=steps))
+    bars = [re.findall(r"[▰▱]", texts.painting(progress(now, steps))) for now in (step, min(step + 1, steps))]
+    assert [len(bar) for bar in bars] == [texts.BAR, texts.BAR]
+    assert bars[0] == sorted(bars[0])
+    assert bars[0].count("▰") <= bars[1].count("▰")
+
+
+@pytest.mark.parametrize(("step", "filled"), [(0, 0), (5, texts.BAR // 2), (10, texts.BAR)])
+def test_the_bar_shows_how_far_a_painting_is(step: int, filled: int) -> None:
+    assert texts.painting(progress(step, 10)).count("▰") == filled
+
+
+def progress(step: int, steps: int, remaining: float = 80) -> Progress:
+    """A moment of a painting."""
+    return Progress(step, steps, 512, 1.0, 0.5, 0.5, 1.0, remaining)
+
+
+def test_a_running_job_says_step_and_time_left() -> None:
+    assert texts.painting(progress(3, 60, 75)).endswith("step 3 of 60 · about 1 min 15 s left")
+
+
+def test_a_caption_says_time_size_and_recipe() -> None:
+    recipe = Recipe(seed=3)
+    result = Result(b"", "png", 512, 384, recipe, 60, 75.2, "finished")
+    assert texts.caption(result, recipe) == f"Painted in 1 min 15 s · 512 × 384 · recipe `{recipe.id}`"
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({"strength": 70}, "strength 70"),
+        ({"strength": 33.5}, "strength 33.5"),
+        ({"colours": "matched"}, "colours matched to the photo"),
+        ({"colours": "content"}, "the photo's colours"),
+        ({"style_shares": (70, 30)}, "styles 70 : 30"),
+        ({"stroke": 0.5}, "fine strokes"),
+        ({"stroke": 2}, "broad strokes"),
+        ({"stroke": 3}, "strokes × 3"),
+        ({"detail": 40}, "detail 40"),
+        ({"strength": 0, "detail": 100, "stroke": 2}, "strength 0 · broad strokes · detail 100"),
+    ],
+)
+def test_a_caption_says_what_was_asked_for(wish: dict[str, Any], told: str) -> None:
+    recipe = Recipe(**wish)
+    result = Result(b"", "png", 512, 384, recipe, 60, 75.2, "finished")
+    assert texts.caption(result, recipe) == f"Painted in 1 min 15 s · 512 × 384 · {told} · recipe `{recipe.id}`"
+
+
+def test_a_caption_says_why_a_picture_is_smaller_or_was_ready_early_and_the_recipe_that_was_painted() -> None:
+    ordered = Recipe(size=1024, steps=1200)
+    painted = Recipe(size=724, steps=1200)
+    result = Result(b"", "png", 724, 543, painted, 63, 75.2, "settled")
+    assert texts.caption(result, ordered).splitlines() == [
+        f"Painted in 1 min 15 s · 724 × 543 · recipe `{painted.id}`",
+        "The picture had stopped changing after 63 of 1,200 steps.",
+        "Painted at 724 px: 1,024 px did not fit into the painter's memory.",
+    ]
+    stopped = Result(b"", "png", 1024, 768, ordered, 1001, 75.2, "stopped")
+    assert texts.caption(stopped, ordered).splitlines()[1:] == ["Ended early after 1,001 of 1,200 steps."]
+
+
+def test_a_caption_says_which_pictures_were_truncated() -> None:
+    whole = Result(b"", "png", 512, 384, Recipe(), 60, 75.2, "finished")
+    cut = replace(whole, shown=(0.75, None, 1.0))
+    assert texts.caption(cut, Recipe()).splitlines() == [
+        texts.caption(whole, Recipe()),
+        "**Content:** The file is cut off: 25 % of the picture is missing.",
+        "**Style 2:** The file is cut off, but only fine detail is missing.",
+    ]
+
+
+def test_a_list_names_the_recipe_that_was_painted() -> None:
+    painted = Painted("77", "png", 724, 543, 60, 8.0, "finished", size=724)
+    as_ordered = Painted("77", "png", 1024, 768, 60, 8.0, "finished")
+    for made, size in ((painted, 724), (as_ordered, 1024), (None, 1024)):
+        text = texts.listed([job("A town", recipe=Recipe(size=1024), painted=made)])
+        assert f"recipe `{Recipe(size=size).id}`" in text
+
+
+HOSTILE = [
+    "",
+    ".",
+    "...",
+    ".png",
+    " .png",
+    "___.png",
+    "\u202egnp.exe",
+    "line\nbreak\r\n.png",
+    "nul\x00.png",
+    "\ud800.png",
+    "@everyone.png",
+    "<@1234> **bold** ||spoiler|| [link](https://example.com) `code`.png",
+    "a" * 5000 + ".png",
+    "🎨" * 2000,
+    "_" * 5000,
+]
+
+
+@given(st.text(), st.text())
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_alt_text_is_one_line_that_fits_whatever_the_files_are_called(hostile: str, content: str, style: str) -> None:
+    for names in (
+        (hostile, style),
+        (content, hostile),
+        (content, style),
+        (hostile, style, hostile),
+        (hostile, hostile, content, hostile),
+    ):
+        text = texts.described(*names)
+        assert len(text) <= ALT_TEXT_LIMIT
+        assert text == " ".join(text.split())
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", text)
+        text.encode()
+        subject, _, manner = text.partition(", painted in the style of ")
+        assert subject
+        assert manner
+
+
+@pytest.mark.parametrize(
+    ("filename", "title"),
+    [
+        ("town_hall.at.night.jpg", "town hall.at.night"),
+        ("town_hall.jpg", "town hall"),
+        ("Štefánik–münster 2.webp", "Štefánik–münster 2"),
+        ("无题.png", "无题"),
+        ("photo", "photo"),
+        ("👩‍🎨.png", "👩‍🎨"),
+        *((name, "a picture") for name in ("", ".", "...", ".png", " .png", "___.png", "\n.png")),
+    ],
+)
+def test_alt_text_names_a_file_as_people_would(filename: str, title: str) -> None:
+    assert texts.described(filename, "waves.png") == f"{title}, painted in the style of waves"
+
+
+def test_alt_text_names_every_style() -> None:
+    assert texts.described("town.png", "waves.png", "sky.jpg") == "town, painted in the style of waves and sky"
+    assert texts.described("a.png", "b.png", "c.png", "d.png") == "a, painted in the style of b, c and d"
+
+
+def job(description: str, **changes: Any) -> Job:
+    """A job of that description."""
+    values: dict[str, Any] = {
+        "id": "0123456789abcdef",
+        "owner": 2**63,
+        "recipe": Recipe(),
+        "content": "",
+        "styles": (),
+        "address": "",
+        "max_bytes": 1,
+        "state": State.FAILED,
+        "created_at": datetime(2026, 11, 22, tzinfo=UTC),
+    }
+    return Job(description=description, **(values | changes))
+
+
+@given(st.lists(st.text(max_size=1024), min_size=1, max_size=10), st.sampled_from(ERRORS), st.sampled_from(State))
+@example(["*" * 1024] * 10, OutOfMemory(2048), State.FAILED)
+@example(["_" * 1024] * 10, OutOfMemory(2048), State.DELIVERED)
+def test_a_list_fits_a_message_whatever_the_files_are_called(
+    descriptions: list[str], cause: AtelierError, state: State
+) -> None:
+    text = texts.listed([job(each, cause=cause, state=state, way="kept") for each in descriptions])
+    assert 0 < len(text) <= 2000
+
+
+@given(st.text(max_size=1024))
+def test_an_option_fits_a_menu_whatever_the_files_are_called(description: str) -> None:
+    assert 0 < len(texts.option(10, job(description))) <= 100
+
+
+@given(st.text(max_size=1024))
+def test_what_is_sent_apart_fits_a_message_and_ends_with_the_jobs_id(description: str) -> None:
+    text = texts.sent("Words.", job(description), named=True)
+    assert len(text) < 2000
+    assert text.endswith("\nWords.\n-# Job 0123456789abcdef")
+
+
+@given(st.text())
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_title_is_no_markdown(hostile: str, text: str) -> None:
+    for name in (hostile, text):
+        bare = re.sub(r"\\[^0-9A-Za-z\s]", "", texts.titled(texts.described(name, "waves.png")))
+        assert not re.search(r"[\\`*_~|<>\[\](){}#+:@-]", bare)
+
+
+def test_alt_text_can_be_attached() -> None:
+    for name in HOSTILE:
+        file = discord.File(__file__, "painting.png", description=texts.described(name, name))
+        assert file.to_dict(0)["description"] == texts.described(name, name)
+        file.close()
