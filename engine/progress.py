@@ -74,7 +74,7 @@ class Result:
     """
 
 
-class Stop:
+class StopToken:
     """A token that a painting looks at on each step, and between the layers within a step.
 
     Safe to use from another thread or from a signal handler.

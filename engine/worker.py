@@ -20,7 +20,7 @@ from distributed.worker import Worker
 from engine.blobs import Blobs
 from engine.errors import AtelierError, BlobLost, PaintingCancelled, StorageFailed, StorageFull, VersionMismatch, ours
 from engine.images.limits import Limits
-from engine.progress import Name, Progress, Result, Seconds, Stop
+from engine.progress import Name, Progress, Result, Seconds, StopToken
 from engine.recipe import SMALLEST_SIZE, Precision, Recipe
 from engine.runtime.compatibility import version
 from engine.runtime.malloc import keep_large_blocks, trim
@@ -124,7 +124,7 @@ class Studio(WorkerPlugin):
     async def setup(self, worker: Worker) -> None:
         """Called by Dask; what it raises keeps the worker from joining."""
         self.version = version(self.settings.weights)
-        self._running: dict[str, Stop] = {}
+        self._running: dict[str, StopToken] = {}
         self._changed = threading.Condition()
         self._leaving = False
         self._pace: float | None = None
@@ -160,7 +160,7 @@ class Studio(WorkerPlugin):
         from engine.runtime.devices import set_threads
 
         keep_large_blocks()
-        decoder.resident(self.settings.limits).warm_up()
+        decoder.load_cached(self.settings.limits).warm_up()
         compute = self.compute(self.settings.precision)
         set_threads(self.settings.threads)
         if self.settings.memory and compute.device.type == "cpu" and sys.platform == "linux":
@@ -183,10 +183,10 @@ class Studio(WorkerPlugin):
 
         from engine.images.codec import Picture
         from engine.painting.loop import paint
-        from engine.vgg.vgg19 import resident
+        from engine.vgg.vgg19 import load_cached
 
         grey = Picture(Image.new("RGB", (SMALLEST_SIZE, SMALLEST_SIZE), "grey"))
-        network = resident(self.settings.weights, compute.device, compute.dtype)
+        network = load_cached(self.settings.weights, compute.device, compute.dtype)
         for _ in paint(grey, [grey], Recipe(size=SMALLEST_SIZE, steps=1), network):
             pass
 
@@ -205,7 +205,7 @@ class Studio(WorkerPlugin):
         return self._about | {"version": self.version, "pace": self._pace, "painting": running, "busy": busy}
 
     @contextmanager
-    def at_work(self, channel: str, stop: Stop) -> Iterator[None]:
+    def at_work(self, channel: str, stop: StopToken) -> Iterator[None]:
         """While the painting of ``channel`` is made; ``stop`` is told if the worker has to leave."""
         with self._changed:
             self._running[channel] = stop
@@ -249,7 +249,7 @@ def check_picture(data: bytes) -> AtelierError | None:
     from engine.images import decoder
 
     try:
-        decoder.resident(_studio().settings.limits).decode(data, longer_side=SMALLEST_SIZE)
+        decoder.load_cached(_studio().settings.limits).decode(data, longer_side=SMALLEST_SIZE)
     except AtelierError as error:
         return error
     return None
@@ -289,7 +289,7 @@ def paint_picture(channel: str, order: Order) -> Result | AtelierError:
     studio = _studio()
     if studio.version != order.version:
         return VersionMismatch(order.version, studio.version)
-    stop = Stop(unwanted)
+    stop = StopToken(unwanted)
     queue = Queue(channel)
     try:
         with studio.at_work(channel, stop):
@@ -308,19 +308,19 @@ def paint_picture(channel: str, order: Order) -> Result | AtelierError:
         trim()
 
 
-def _painted(studio: Studio, queue: Queue, order: Order, stop: Stop) -> Result:
+def _painted(studio: Studio, queue: Queue, order: Order, stop: StopToken) -> Result:
     from engine.images import decoder
     from engine.painting.loop import Pace, paint
-    from engine.vgg.vgg19 import resident
+    from engine.vgg.vgg19 import load_cached
 
     blobs = Blobs(studio.settings.blobs)
-    decode = decoder.resident(studio.settings.limits).decode
+    decode = decoder.load_cached(studio.settings.limits).decode
     compute = studio.compute(order.recipe.precision)
     painting = paint(
         decode(blobs.get(order.content), longer_side=order.recipe.size),
         [decode(blobs.get(style), longer_side=order.recipe.longest_style) for style in order.styles],
         order.recipe,
-        resident(studio.settings.weights, compute.device, compute.dtype),
+        load_cached(studio.settings.weights, compute.device, compute.dtype),
         stop,
         pace=Pace(checkpoint=order.checkpoint_every),
         resume=_checkpoint(blobs, order.resume),

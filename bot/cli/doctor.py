@@ -72,10 +72,10 @@ async def _device(settings: Settings) -> str:
 async def _weights(settings: Settings) -> str:
     def load() -> None:
         from engine.runtime.devices import choose
-        from engine.vgg.vgg19 import resident
+        from engine.vgg.vgg19 import load_cached
 
         compute = choose(settings.device, settings.precision)
-        resident(settings.vgg19_weights, compute.device, compute.dtype)
+        load_cached(settings.vgg19_weights, compute.device, compute.dtype)
 
     try:
         await asyncio.to_thread(load)

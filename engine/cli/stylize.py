@@ -20,7 +20,7 @@ from engine import texts
 from engine.cli import arguments
 from engine.cli.output import Output, check, format_of, write, write_preview
 from engine.errors import AtelierError, PictureError
-from engine.progress import Result, Stop
+from engine.progress import Result, StopToken
 from engine.recipe import (
     LARGEST_SIZE,
     SMALLEST_SIZE,
@@ -227,13 +227,13 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
         from engine.images.codec import encode
         from engine.painting.loop import Pace, paint
         from engine.runtime.devices import choose, set_threads
-        from engine.vgg.vgg19 import resident
+        from engine.vgg.vgg19 import load_cached
 
         keep_large_blocks()
         set_threads(where.threads)
         compute = choose(where.device, recipe.precision)
-        network = resident(where.weights, compute.device, compute.dtype)
-    stop = Stop()
+        network = load_cached(where.weights, compute.device, compute.dtype)
+    stop = StopToken()
     pace = Pace(preview=2.0 if output.previews else None)
     painting = paint(pictures[0], pictures[1:], recipe, network, stop, pace=pace)
     previews = output.previews
@@ -291,7 +291,7 @@ def _bar(console: Console) -> Progress:
 
 
 @contextmanager
-def _finish_on_interrupt(stop: Stop) -> Iterator[None]:
+def _finish_on_interrupt(stop: StopToken) -> Iterator[None]:
     """The first Ctrl-C ends the painting and keeps it, the second gives it up."""
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:

@@ -334,7 +334,7 @@ def _started(confinement: Confinement, channel: socket.socket) -> "subprocess.Po
 
 
 @functools.cache
-def resident(limits: Limits) -> Decoder:
+def load_cached(limits: Limits) -> Decoder:
     """The decoder of this process for pictures within ``limits``: made at the first call, closed at the end."""
     decoder = Decoder(limits)
     atexit.register(decoder.close)

@@ -23,7 +23,7 @@ from engine.optim.optimisers import optimiser, resized
 from engine.painting.checkpoint import Checkpoint
 from engine.painting.pyramid import LEARNING_RATE, Scale, first_learning_rate, learning_rate, scales
 from engine.painting.targets import Sources
-from engine.progress import Progress, Result, Stop
+from engine.progress import Progress, Result, StopToken
 from engine.recipe import SMALLEST_SIZE, Recipe
 from engine.runtime.devices import Compute
 from engine.runtime.malloc import trim
@@ -73,7 +73,7 @@ def paint(
     styles: Sequence[Picture],
     recipe: Recipe,
     network: VGG19,
-    stop: Stop | None = None,
+    stop: StopToken | None = None,
     *,
     pace: Pace = Pace(),
     resume: bytes | None = None,
@@ -110,7 +110,7 @@ def paint(
         OutOfMemory: the device has too little memory for a first step at any size.
     """
     with _short_of_memory(recipe.size):
-        painting = _Painting(content, styles, recipe, network, stop or Stop(), pace, save)
+        painting = _Painting(content, styles, recipe, network, stop or StopToken(), pace, save)
         return (yield from painting.run(resume, max_bytes))
 
 
@@ -136,7 +136,7 @@ class _Painting:
         styles: Sequence[Picture],
         recipe: Recipe,
         network: VGG19,
-        stop: Stop,
+        stop: StopToken,
         pace: Pace,
         save: Save | None,
     ) -> None:

@@ -164,6 +164,6 @@ class VGG19:
 
 
 @lru_cache(maxsize=2)
-def resident(source: str, device: torch.device, dtype: torch.dtype) -> VGG19:
+def load_cached(source: str, device: torch.device, dtype: torch.dtype) -> VGG19:
     """Load VGG19 once in each process and keep it: see :func:`engine.vgg.weights.load` for ``source`` and errors."""
     return VGG19(weights.load(source), device, dtype)

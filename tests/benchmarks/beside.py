@@ -34,12 +34,12 @@ def paintings() -> Iterator[float]:
     from engine.recipe import Recipe
     from engine.runtime.devices import choose, set_threads
     from engine.runtime.malloc import keep_large_blocks
-    from engine.vgg.vgg19 import resident
+    from engine.vgg.vgg19 import load_cached
 
     keep_large_blocks()
     set_threads(None)
     compute = choose("cpu")
-    network = resident("embedded", compute.device, compute.dtype)
+    network = load_cached("embedded", compute.device, compute.dtype)
     content, style = (decode(drawn(name).read_bytes()) for name in ("content.jpg", "style.jpg"))
     for steps in (2, *[STEPS] * REPEATS):
         began = time.perf_counter()

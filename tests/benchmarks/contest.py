@@ -28,7 +28,7 @@ from engine.recipe import Layer, Recipe
 from engine.runtime.devices import choose, set_threads
 from engine.runtime.malloc import keep_large_blocks
 from engine.vgg import weights
-from engine.vgg.vgg19 import VGG19, resident
+from engine.vgg.vgg19 import VGG19, load_cached
 from tests.benchmarks.crowsonkb import Crowsonkb
 from tests.benchmarks.curves import Clock, Keeper, Kept, Point, judged
 from tests.benchmarks.peers import Coefficients, Pair, Pastiche, Peer, Seed, opened
@@ -130,7 +130,7 @@ def run_ours(order: Order, recipe: Recipe, name: str) -> Run:
     On a GPU a checkpoint costs as much as a step, so a first painting gives the images and a second one their times.
     """
     compute = choose(order.device, recipe.precision)
-    network = resident(order.weights, compute.device, compute.dtype)
+    network = load_cached(order.weights, compute.device, compute.dtype)
     content, style = (decode(path.read_bytes()) for path in (order.pair.content, order.pair.style))
     keeper = Keeper(_folder(order, name))
     clock = Clock(compute.device)
@@ -182,7 +182,7 @@ def recipes(order: Order, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """For each peer whose objective a recipe can say, the fields that say it. See :func:`matching`."""
     device = choose(order.device).device
     parameters = weights.load(order.weights)
-    network = resident(order.weights, device, torch.float32)
+    network = load_cached(order.weights, device, torch.float32)
     content, style = (opened(path, device) for path in (order.pair.content, order.pair.style))
     found = {}
     for name in names:

@@ -33,7 +33,7 @@ from engine.painting.loop import Pace, paint
 from engine.progress import Progress, Result
 from engine.recipe import SMALLEST_SIZE, Recipe
 from engine.runtime.malloc import keep_large_blocks, trim
-from engine.vgg.vgg19 import resident
+from engine.vgg.vgg19 import load_cached
 from tests.benchmarks import machine
 from tests.benchmarks.machine import MEGABYTE
 from tests.benchmarks.prediction import FRACTIONS, Told, error_at, errors
@@ -107,10 +107,10 @@ class _Event:
 def paint_once(content: bytes, style: bytes, recipe: Recipe, arguments: argparse.Namespace) -> Painted:
     """Do as a worker does, from its start to the end of one job."""
     keep_large_blocks()
-    decode = decoder.resident(Limits())
+    decode = decoder.load_cached(Limits())
     decode.warm_up()
     compute = machine.prepared(arguments)
-    network = resident("embedded", compute.device, compute.dtype)
+    network = load_cached("embedded", compute.device, compute.dtype)
     grey = Picture(Image.new("RGB", (SMALLEST_SIZE, SMALLEST_SIZE), "grey"))
     for _ in paint(grey, [grey], Recipe(size=SMALLEST_SIZE, steps=1), network):
         pass

@@ -19,7 +19,7 @@ from engine.progress import Result
 from engine.recipe import Recipe
 from engine.runtime.devices import choose, set_threads
 from engine.runtime.malloc import keep_large_blocks
-from engine.vgg.vgg19 import resident
+from engine.vgg.vgg19 import load_cached
 from tests.benchmarks.quality.sheets import Cell, sheet
 from tests.drawing import collection, pictures
 
@@ -87,7 +87,7 @@ def main() -> None:
 
 def _painted(content: str, styles: Sequence[str], recipe: Recipe) -> Result:
     compute = choose("auto", recipe.precision)
-    network = resident("embedded", compute.device, compute.dtype)
+    network = load_cached("embedded", compute.device, compute.dtype)
     inputs = [Picture(DRAWN[name]()) for name in (content, *styles)]
     painting = paint(inputs[0], inputs[1:], recipe, network, pace=Pace(progress=3600, preview=None))
     while True:

@@ -29,11 +29,11 @@ def paint_once() -> tuple[float, int]:
     from engine.painting.loop import paint
     from engine.recipe import Recipe
     from engine.runtime.devices import choose, set_threads
-    from engine.vgg.vgg19 import resident
+    from engine.vgg.vgg19 import load_cached
 
     set_threads(None)
     compute = choose()
-    network = resident("embedded", compute.device, compute.dtype)
+    network = load_cached("embedded", compute.device, compute.dtype)
     content, style = (decode(drawn(name).read_bytes()) for name in ("content.jpg", "style.jpg"))
     for steps in (2, STEPS):
         faults, began = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.perf_counter()

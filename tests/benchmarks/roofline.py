@@ -28,7 +28,7 @@ from engine.progress import Progress, Result
 from engine.recipe import SMALLEST_SIZE, Recipe
 from engine.runtime.devices import Compute
 from engine.runtime.malloc import keep_large_blocks
-from engine.vgg.vgg19 import resident
+from engine.vgg.vgg19 import load_cached
 from tests.benchmarks import machine, parts
 from tests.benchmarks.flop import StepFlop, convolutions, of_step
 from tests.benchmarks.kernels import Kernels, Product, Timing
@@ -117,7 +117,7 @@ class Steps:
             decode(content.read_bytes()),
             [decode(style.read_bytes())],
             recipe,
-            resident("embedded", compute.device, compute.dtype),
+            load_cached("embedded", compute.device, compute.dtype),
             pace=pace,
         )
         self._last = next(self._painting)

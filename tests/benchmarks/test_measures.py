@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engine.images.colour import srgb
 from engine.recipe import Recipe
-from engine.vgg.vgg19 import VGG19, resident
+from engine.vgg.vgg19 import VGG19, load_cached
 from tests.benchmarks import measures
 from tests.benchmarks.measures import (
     STYLE_LAYERS,
@@ -242,7 +242,7 @@ def test_the_grain_of_white_noise_is_its_deviation_by_the_side_of_the_corner() -
 @pytest.fixture(scope="module")
 def network() -> VGG19:
     """The original weights on the CPU, in full precision."""
-    return resident("embedded", torch.device("cpu"), torch.float32)
+    return load_cached("embedded", torch.device("cpu"), torch.float32)
 
 
 @pytest.fixture(scope="module")

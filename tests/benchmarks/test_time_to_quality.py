@@ -22,7 +22,7 @@ from engine.painting.checkpoint import Checkpoint
 from engine.painting.loop import Pace, paint
 from engine.recipe import Recipe
 from engine.vgg import weights
-from engine.vgg.vgg19 import VGG19, resident
+from engine.vgg.vgg19 import VGG19, load_cached
 from tests.benchmarks import contest
 from tests.benchmarks.contest import Order
 from tests.benchmarks.crowsonkb import Crowsonkb
@@ -50,7 +50,7 @@ def parameters() -> weights.Parameters:
 @pytest.fixture(scope="module")
 def network() -> VGG19:
     """The engine's own."""
-    return resident("embedded", CPU, torch.float32)
+    return load_cached("embedded", CPU, torch.float32)
 
 
 @pytest.fixture(scope="module")

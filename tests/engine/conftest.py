@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from engine.painting import pyramid
-from engine.vgg.vgg19 import VGG19, resident
+from engine.vgg.vgg19 import VGG19, load_cached
 
 
 @pytest.fixture(scope="session")
 def network() -> VGG19:
     """The original weights on the CPU, in full precision."""
-    return resident("embedded", torch.device("cpu"), torch.float32)
+    return load_cached("embedded", torch.device("cpu"), torch.float32)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 from engine.images.codec import Picture, fitted
 from engine.painting.checkpoint import Checkpoint
 from engine.painting.loop import PREVIEW_QUALITY, Pace, Save, paint
-from engine.progress import Progress, Result, Stop
+from engine.progress import Progress, Result, StopToken
 from engine.recipe import Layer, Recipe
 from engine.vgg.vgg19 import VGG19
 from tests.engine.images import corpus
@@ -75,7 +75,7 @@ def painted(
     content: Picture = CONTENT,
     styles: Sequence[Picture] = (STYLE,),
     pace: Pace = EVERY_STEP,
-    stop: Stop | None = None,
+    stop: StopToken | None = None,
     max_bytes: int | None = None,
     save: Save | None = None,
     resume: bytes | None = None,

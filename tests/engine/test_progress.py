@@ -6,17 +6,17 @@ import threading
 import pytest
 
 from engine.errors import PaintingCancelled
-from engine.progress import Stop
+from engine.progress import StopToken
 
 
 def test_a_fresh_token_lets_everything_go_on() -> None:
-    stop = Stop()
+    stop = StopToken()
     stop.check()
     assert not stop.finishing
 
 
 def test_a_cancelled_token_raises_from_then_on() -> None:
-    stop = Stop()
+    stop = StopToken()
     stop.cancel()
     for _ in range(2):
         with pytest.raises(PaintingCancelled):
@@ -24,7 +24,7 @@ def test_a_cancelled_token_raises_from_then_on() -> None:
 
 
 def test_the_end_of_a_painting_that_is_kept_is_no_cancellation() -> None:
-    stop = Stop()
+    stop = StopToken()
     stop.finish()
     stop.check()
     assert stop.finishing
@@ -32,7 +32,7 @@ def test_the_end_of_a_painting_that_is_kept_is_no_cancellation() -> None:
 
 def test_whoever_else_decides_is_asked_each_time() -> None:
     answers = [False, False, True]
-    stop = Stop(lambda: answers.pop(0))
+    stop = StopToken(lambda: answers.pop(0))
     stop.check()
     stop.check()
     with pytest.raises(PaintingCancelled):
@@ -41,7 +41,7 @@ def test_whoever_else_decides_is_asked_each_time() -> None:
 
 
 def test_another_thread_can_cancel() -> None:
-    stop = Stop()
+    stop = StopToken()
     thread = threading.Thread(target=stop.cancel)
     thread.start()
     thread.join()
@@ -50,7 +50,7 @@ def test_another_thread_can_cancel() -> None:
 
 
 def test_a_signal_handler_can_cancel() -> None:
-    stop = Stop()
+    stop = StopToken()
     before = signal.signal(signal.SIGUSR1, lambda *_: stop.cancel())
     try:
         signal.raise_signal(signal.SIGUSR1)
@@ -61,8 +61,8 @@ def test_a_signal_handler_can_cancel() -> None:
 
 
 def test_a_pause_is_no_cancellation() -> None:
-    stop = Stop()
+    stop = StopToken()
     stop.pause()
     stop.check()
     assert (stop.pausing, stop.finishing) == (True, False)
-    assert not Stop().pausing
+    assert not StopToken().pausing

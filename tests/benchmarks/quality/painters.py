@@ -20,7 +20,7 @@ from engine.painting.loop import Pace, paint
 from engine.recipe import Recipe
 from engine.runtime.devices import choose
 from engine.vgg import weights
-from engine.vgg.vgg19 import resident
+from engine.vgg.vgg19 import load_cached
 from tests.benchmarks import peers
 from tests.benchmarks.contest import PEERS
 from tests.benchmarks.measures import Judge, Measures
@@ -129,7 +129,7 @@ class Studio:
         if key not in self._judges:
             content = pair.content.picture.rgb.resize(size, Image.Resampling.LANCZOS)
             style = scaled(pair.style.picture.rgb, max(size))
-            network = resident(self._source, self._device, torch.float32)
+            network = load_cached(self._source, self._device, torch.float32)
             self._judges[key] = Judge(network, tensor(content, self._device), tensor(style, self._device))
         return self._judges[key]
 
@@ -146,7 +146,7 @@ class Studio:
 
     def _by_us(self, recipe: Recipe, pair: Pair, told: Told) -> tuple[Image.Image, int, float]:
         compute = choose(self._device_name, recipe.precision)
-        network = resident(self._source, compute.device, compute.dtype)
+        network = load_cached(self._source, compute.device, compute.dtype)
         pace = Pace(preview=None, checkpoint=None)
         painting = paint(pair.content.picture, [pair.style.picture], recipe, network, pace=pace)
         while True:

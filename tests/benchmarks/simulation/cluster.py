@@ -25,7 +25,7 @@ from distributed import Queue, Scheduler, Worker
 from bot.jobs.service import AHEAD
 from engine import worker
 from engine.executor.executor import Executor
-from engine.progress import Progress, Result, Stop
+from engine.progress import Progress, Result, StopToken
 from engine.recipe import Recipe
 from engine.worker import BEGUN, Order, Studio, WorkerSettings
 from tests.benchmarks.service import percentile
@@ -112,7 +112,7 @@ def paint(channel: str, order: Order) -> Result:
     seconds = case.seconds * random.uniform(1 - SPREAD, 1 + SPREAD)
     steps = max(1, round(seconds * case.events))
     began = time.time()
-    with studio.at_work(channel, Stop()):
+    with studio.at_work(channel, StopToken()):
         queue.put(BEGUN)
         for step in range(1, steps + 1):
             time.sleep(max(0.0, began + seconds * step / steps - time.time()))

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from engine.optim import cuda_graphs, optimisers
 from engine.optim.cuda_graphs import WARM_UP, replayed
-from engine.vgg.vgg19 import VGG19, resident
+from engine.vgg.vgg19 import VGG19, load_cached
 from tests.engine.painted import ALL, EVERY_STEP, Painted, painted
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -222,7 +222,7 @@ def both(monkeypatch: pytest.MonkeyPatch, network: VGG19, **fields: Any) -> tupl
 def test_a_replayed_painting_is_the_painting(
     fields: dict[str, Any], imitated: list[Graph], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = resident("embedded", CPU, getattr(torch, fields.get("precision", "float32")))
+    network = load_cached("embedded", CPU, getattr(torch, fields.get("precision", "float32")))
     stepped, replayed = both(monkeypatch, network, steps=10, pace=EVERY_STEP, **fields)
     assert [event.loss for event in replayed.events] == [event.loss for event in stepped.events]
     assert replayed.result.picture == stepped.result.picture
@@ -249,7 +249,7 @@ def test_on_a_gpu_a_replayed_painting_is_the_painting(
     recompute: bool, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """But for the order in which a GPU adds, which is another each time."""
-    network = resident("embedded", CUDA, precision)
+    network = load_cached("embedded", CUDA, precision)
     if recompute:
         monkeypatch.setattr("engine.painting.loop.RECOMPUTED", 0)
     replayed = painted(network, size=256, steps=30)
@@ -264,7 +264,7 @@ def test_on_a_gpu_a_replayed_painting_is_the_painting(
 
 @needs_cuda
 def test_on_a_gpu_a_replayed_painting_goes_on_from_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = resident("embedded", CUDA, torch.float32)
+    network = load_cached("embedded", CUDA, torch.float32)
     kept: list[bytes] = []
 
     def save(data: bytes) -> str:

@@ -19,9 +19,9 @@ from engine.errors import OutOfMemory, PaintingCancelled, PaintingPaused
 from engine.images.codec import Picture, decode, fitted
 from engine.painting import pyramid
 from engine.painting.loop import Pace, paint
-from engine.progress import Stop
+from engine.progress import StopToken
 from engine.recipe import Recipe
-from engine.vgg.vgg19 import VGG19, resident
+from engine.vgg.vgg19 import VGG19, load_cached
 from tests.engine.images import corpus
 from tests.engine.painted import (
     ALL,
@@ -158,7 +158,7 @@ def test_a_picture_in_its_own_style_stays_as_it_is(network: VGG19) -> None:
 @pytest.mark.usefixtures("two_scales")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_same_recipe_gives_the_same_bytes_and_another_seed_gives_others(precision: str) -> None:
-    network = resident("embedded", torch.device("cpu"), getattr(torch, precision))
+    network = load_cached("embedded", torch.device("cpu"), getattr(torch, precision))
     first, again, other = (painted(network, seed=seed, steps=6).result.picture for seed in (7, 7, 8))
     assert first == again
     assert first != other
@@ -171,7 +171,7 @@ def test_how_often_a_painting_tells_does_not_change_it(network: VGG19) -> None:
 @pytest.mark.usefixtures("two_scales")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_painting_goes_on_from_any_checkpoint_to_the_same_bytes(precision: str) -> None:
-    network = resident("embedded", torch.device("cpu"), getattr(torch, precision))
+    network = load_cached("embedded", torch.device("cpu"), getattr(torch, precision))
     recipe = Recipe(size=64, steps=7, noise=0.1)
     shelf = Shelf()
     whole = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, save=shelf.save))
@@ -342,7 +342,7 @@ def test_a_result_over_the_limit_is_a_jpeg_within_it(network: VGG19) -> None:
 
 
 def test_a_painting_that_is_told_to_finish_keeps_the_picture_so_far(network: VGG19) -> None:
-    stop = Stop()
+    stop = StopToken()
     painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), network, stop, pace=ALL)
     events = [next(painting) for _ in range(4)]
     stop.finish()
@@ -356,7 +356,7 @@ def test_a_painting_that_is_told_to_finish_keeps_the_picture_so_far(network: VGG
 
 @pytest.mark.usefixtures("two_scales")
 def test_a_painting_that_finishes_at_a_coarse_scale_has_its_full_size(network: VGG19) -> None:
-    stop = Stop()
+    stop = StopToken()
     stop.finish()
     end = painted(network, steps=10_000, stop=stop)
     assert (end.result.ending, end.result.steps) == ("stopped", 1)
@@ -365,13 +365,13 @@ def test_a_painting_that_finishes_at_a_coarse_scale_has_its_full_size(network: V
 
 
 def test_a_painting_that_is_told_to_finish_within_its_last_step_is_finished(network: VGG19) -> None:
-    stop = Stop()
+    stop = StopToken()
     stop.finish()
     assert painted(network, steps=1, stop=stop).result.ending == "finished"
 
 
 def test_a_cancelled_painting_takes_no_further_step(network: VGG19) -> None:
-    stop = Stop()
+    stop = StopToken()
     painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), network, stop, pace=EVERY_STEP)
     next(painting)
     stop.cancel()
@@ -382,7 +382,7 @@ def test_a_cancelled_painting_takes_no_further_step(network: VGG19) -> None:
 @pytest.mark.usefixtures("two_scales")
 @pytest.mark.parametrize("steps", [1, 4, 5])
 def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, network: VGG19) -> None:
-    recipe, shelf, stop = Recipe(size=64, steps=8), Shelf(), Stop()
+    recipe, shelf, stop = Recipe(size=64, steps=8), Shelf(), StopToken()
     painting = paint(CONTENT, [STYLE], recipe, network, stop, pace=EVERY_STEP, save=shelf.save)
     for _ in range(steps):
         assert next(painting).checkpoint is None  # none is due for seconds
@@ -398,7 +398,7 @@ def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, n
 
 
 def test_a_painting_that_is_paused_within_its_last_step_is_finished(network: VGG19) -> None:
-    stop = Stop()
+    stop = StopToken()
     painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), network, stop, pace=EVERY_STEP)
     next(painting), next(painting)
     stop.pause()
@@ -406,7 +406,7 @@ def test_a_painting_that_is_paused_within_its_last_step_is_finished(network: VGG
 
 
 def test_a_painting_that_is_paused_before_its_first_step_takes_none(network: VGG19) -> None:
-    stop, shelf = Stop(), Shelf()
+    stop, shelf = StopToken(), Shelf()
     stop.pause()
     painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), network, stop, pace=ALL, save=shelf.save)
     with pytest.raises(PaintingPaused):
@@ -415,7 +415,7 @@ def test_a_painting_that_is_paused_before_its_first_step_takes_none(network: VGG
 
 
 def test_a_pause_whose_checkpoint_can_not_be_kept_is_a_pause(network: VGG19) -> None:
-    stop = Stop()
+    stop = StopToken()
     painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=9), network, stop, pace=EVERY_STEP, save=lambda _: None)
     next(painting)
     stop.pause()
@@ -426,7 +426,7 @@ def test_a_pause_whose_checkpoint_can_not_be_kept_is_a_pause(network: VGG19) -> 
 
 def test_another_thread_cancels_a_painting_that_tells_nothing(network: VGG19) -> None:
     """By a step that has begun, and long before the next progress."""
-    stop, begun = Stop(), threading.Event()
+    stop, begun = StopToken(), threading.Event()
     checks = 0
 
     def asked() -> bool:
@@ -436,7 +436,7 @@ def test_another_thread_cancels_a_painting_that_tells_nothing(network: VGG19) ->
             begun.set()
         return False
 
-    stop = Stop(asked)
+    stop = StopToken(asked)
     ended: list[BaseException] = []
 
     def work() -> None:
@@ -465,7 +465,7 @@ def test_cancelling_ends_the_step_between_two_layers(check: int, network: VGG19)
         return checks >= check
 
     with pytest.raises(PaintingCancelled):
-        painted(network, steps=10_000, stop=Stop(asked))
+        painted(network, steps=10_000, stop=StopToken(asked))
     assert checks == check
 
 
@@ -502,10 +502,10 @@ from PIL import Image
 from engine.painting.loop import paint
 from engine.images.codec import Picture
 from engine.recipe import Recipe
-from engine.vgg.vgg19 import resident
+from engine.vgg.vgg19 import load_cached
 
 torch.set_num_threads(1)
-network = resident("embedded", torch.device("cpu"), torch.float32)
+network = load_cached("embedded", torch.device("cpu"), torch.float32)
 picture = Picture(Image.effect_noise((96, 96), 90).convert("RGB"))
 
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from engine.images.codec import Picture
-from engine.vgg.vgg19 import VGG19, resident
+from engine.vgg.vgg19 import VGG19, load_cached
 from tests.engine.painted import CONTENT, STYLE, grain, levels, painted, shown, style_distance
 
 
@@ -19,7 +19,7 @@ def plain(*colour: int) -> Picture:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("colour", ["black", "white", "grey", "red"])
 def test_a_plain_style_gives_a_picture_and_no_noise(colour: str, precision: str) -> None:
-    network = resident("embedded", torch.device("cpu"), getattr(torch, precision))
+    network = load_cached("embedded", torch.device("cpu"), getattr(torch, precision))
     plain = Picture(Image.new("RGB", (64, 64), colour))
     end = painted(network, styles=[plain], steps=20)
     losses = [event.loss for event in end.events]

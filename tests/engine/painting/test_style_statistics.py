@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engine.painting.style_statistics import KEPT, Statistics, statistics
 from engine.recipe import Layer
-from engine.vgg.vgg19 import VGG19, resident
+from engine.vgg.vgg19 import VGG19, load_cached
 from tests.engine.painted import CONTENT, STYLE, painted, shown, tensor
 
 GRAMS: tuple[Layer, ...] = ("relu1_1", "relu2_1")
@@ -103,7 +103,7 @@ def test_a_tensor_that_is_written_over_is_another_picture(counted: Counted, imag
         lambda network, image: asked(network, image, BEFORE),
         lambda network, image: asked(network, image, energies=SECOND),
         lambda network, image: asked(network, image, ENERGIES, GRAMS),
-        lambda network, image: asked(resident("embedded", torch.device("cpu"), torch.bfloat16), image),
+        lambda network, image: asked(load_cached("embedded", torch.device("cpu"), torch.bfloat16), image),
     ],
     ids=["turned", "a bit lighter", "tall", "smaller", "pooling", "fewer", "others", "energies", "swapped", "network"],
 )

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models import vgg19
 
 from engine.recipe import Layer, Pooling
-from engine.vgg.vgg19 import VGG19, resident
+from engine.vgg.vgg19 import VGG19, load_cached
 from engine.vgg.weights import load
 
 CONFIGURATION = {1: [64] * 2, 2: [128] * 2, 3: [256] * 4, 4: [512] * 4, 5: [512] * 4}
@@ -145,7 +145,7 @@ def gradient(network: VGG19, image: Tensor, **options: Any) -> tuple[dict[Layer,
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("pooling", ["max", "average"])
 def test_what_is_computed_again_is_the_same(pooling: Pooling, precision: torch.dtype, image: Tensor) -> None:
-    network = resident("embedded", torch.device("cpu"), precision)
+    network = load_cached("embedded", torch.device("cpu"), precision)
     kept, slope = gradient(network, image, pooling=pooling)
     again, same = gradient(network, image, pooling=pooling, recompute=True)
     assert list(again) == list(kept)
@@ -243,7 +243,7 @@ def test_an_interrupted_network_computes_as_before(network: VGG19, image: Tensor
 
 @pytest.mark.parametrize("layer", ["relu1_1", "relu2_1", "relu4_2", "relu5_1"])
 def test_bfloat16_is_close_to_float32(layer: Layer, network: VGG19, image: Tensor) -> None:
-    short = resident("embedded", torch.device("cpu"), torch.bfloat16).features(image, [layer])[layer]
+    short = load_cached("embedded", torch.device("cpu"), torch.bfloat16).features(image, [layer])[layer]
     full = network.features(image, [layer])[layer]
     assert short.dtype == torch.bfloat16
     assert full.dtype == torch.float32
@@ -251,7 +251,7 @@ def test_bfloat16_is_close_to_float32(layer: Layer, network: VGG19, image: Tenso
 
 
 def test_a_difference_that_bfloat16_can_not_hold_still_reaches_the_network() -> None:
-    network = resident("embedded", torch.device("cpu"), torch.bfloat16)
+    network = load_cached("embedded", torch.device("cpu"), torch.bfloat16)
     image = torch.full((1, 3, 32, 32), 0.75)
     nudged = image.clone()
     nudged[..., ::2] += 1 / 1024  # a quarter of what bfloat16 tells apart near 0.75
@@ -274,7 +274,7 @@ def test_a_plain_picture_has_no_edges_to_the_first_layer(grey: float, network: V
 
 
 def test_the_network_is_loaded_once(network: VGG19) -> None:
-    assert resident("embedded", torch.device("cpu"), torch.float32) is network
+    assert load_cached("embedded", torch.device("cpu"), torch.float32) is network
 
 
 def test_the_smallest_picture_reaches_the_deepest_layer(network: VGG19) -> None:
