@@ -19,9 +19,9 @@ from bot.delivery.reply import DiscordReply
 from bot.jobs.database.cipher import FILE, Cipher
 from bot.jobs.database.store import Store
 from bot.jobs.retry import pauses
-from bot.jobs.service import Jobs, Policy
-from bot.jobs.storage import Room, Storage
-from bot.settings import MEGABYTE, OWN_FILES, Settings
+from bot.jobs.service import JobService, Policy
+from bot.jobs.storage import Storage, StoragePolicy
+from bot.settings import MEBIBYTE, OWN_FILES, Settings
 from bot.web.health import Health
 from bot.web.server import serve
 from engine import private
@@ -94,19 +94,21 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
             await asyncio.to_thread(blobs.make_private)
         except OSError as error:  # each picture is made private in any case
             log.warning("the folder of pictures can't be made private", folder=blobs.url, error=str(error))
-        room = Room(
+        storage_policy = StoragePolicy(
             keep=timedelta(days=settings.keep_days),
-            most=settings.max_storage_mb * MEGABYTE,
-            free=settings.min_free_mb * MEGABYTE,
+            max_bytes=settings.max_storage_mb * MEBIBYTE,
+            min_free_bytes=settings.min_free_mb * MEBIBYTE,
         )
-        client.jobs = Jobs(
+        client.jobs = JobService(
             store,
-            Storage(blobs, store, room),
+            Storage(blobs, store, storage_policy),
             client.executor,
             lambda job, may_edit: DiscordReply(client, job, may_edit),
             Policy(settings.max_jobs_per_member, timedelta(hours=settings.max_job_hours)),
         )
-        health = Health(client, client.executor, store, settings.data_directory, least_free=room.free)
+        health = Health(
+            client, client.executor, store, settings.data_directory, least_free=storage_policy.min_free_bytes
+        )
         service = client.jobs
         await stack.enter_async_context(
             serve(settings.health_host, settings.health_port, health, lambda: not service.closing)

@@ -17,7 +17,7 @@ from engine.images.limits import Limits
 from engine.recipe import Precision
 from engine.worker import WorkerSettings
 
-MEGABYTE = 2**20
+MEBIBYTE = 2**20
 OWN_FILES: Final = r"atelier\.db.*|secret\.key.*|blobs|lost\+found"
 """A regular expression of the names that are the bot's in its data directory."""
 DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
@@ -198,7 +198,7 @@ class Settings(BaseSettings):
     @property
     def limits(self) -> Limits:
         """What a picture from a member may measure."""
-        return Limits(bytes=self.max_picture_mb * MEGABYTE, pixels=self.max_picture_megapixels * 1_000_000)
+        return Limits(bytes=self.max_picture_mb * MEBIBYTE, pixels=self.max_picture_megapixels * 1_000_000)
 
     @property
     def worker(self) -> WorkerSettings:
@@ -208,7 +208,7 @@ class Settings(BaseSettings):
             device=self.device,
             precision=self.precision,
             threads=self.threads,
-            memory=self.worker_memory_mb and self.worker_memory_mb * MEGABYTE,
+            memory=self.worker_memory_mb and self.worker_memory_mb * MEBIBYTE,
             limits=self.limits,
             blobs=self.blobs,
         )

@@ -22,7 +22,7 @@ from bot.jobs.errors import (
     UnexpectedError,
     style_role,
 )
-from bot.jobs.model import Job, State, Way
+from bot.jobs.model import DeliveredBy, Job, State
 from engine.errors import AtelierError, OperatorError
 from engine.progress import Progress, Result
 from engine.recipe import Colours, Recipe
@@ -159,9 +159,13 @@ def shrunk() -> str:
     return "Sent as a smaller file: the original is too large to send here."
 
 
-def delivered_elsewhere(way: Way) -> str:
+def delivered_elsewhere(delivered_by: DeliveredBy) -> str:
     """In a reply that can't show the picture, which was sent in another way."""
-    return "Finished: I sent it in a direct message." if way == "direct" else "Finished: see my new message below."
+    return (
+        "Finished: I sent it in a direct message."
+        if delivered_by == "direct"
+        else "Finished: see my new message below."
+    )
 
 
 def too_large_here(size: int) -> str:
@@ -238,7 +242,7 @@ def _state(job: Job) -> str:  # noqa: PLR0911 - one return for each state is the
             return "being painted"
         case State.DELIVERING:
             return "about to be sent"
-        case State.DELIVERED if job.way == "kept":
+        case State.DELIVERED if job.delivered_by == "kept":
             return "finished and **kept here for you**"
         case State.DELIVERED:
             return "finished"

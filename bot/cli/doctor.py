@@ -12,7 +12,7 @@ import discord
 from bot.client.client import Atelier
 from bot.jobs.database.cipher import FILE, Cipher, new_key
 from bot.jobs.database.store import Store
-from bot.settings import MEGABYTE, OWN_FILES, Settings
+from bot.settings import MEBIBYTE, OWN_FILES, Settings
 from bot.telemetry.redaction import redacted
 from engine import private
 from engine.blobs import Blobs
@@ -119,11 +119,11 @@ async def _disk(settings: Settings) -> str:
         closed, free = await asyncio.to_thread(try_it)
     except OSError as error:
         raise _Wrong(f"{directory} can't be written to ({error.strerror}). Set DATA_DIRECTORY.") from error
-    if free < ENOUGH_DISK_MB * MEGABYTE:
-        raise _Wrong(f"only {free // MEGABYTE} MB are free at {directory}. Make room, or set DATA_DIRECTORY.")
+    if free < ENOUGH_DISK_MB * MEBIBYTE:
+        raise _Wrong(f"only {free // MEBIBYTE} MB are free at {directory}. Make room, or set DATA_DIRECTORY.")
     if not closed:
         raise _Wrong(f"other users can read {directory}, which holds more than the bot's files. Set DATA_DIRECTORY.")
-    return f"{free // MEGABYTE:,} MB free at {directory}"
+    return f"{free // MEBIBYTE:,} MB free at {directory}"
 
 
 async def _pictures(settings: Settings) -> str:

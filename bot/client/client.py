@@ -22,7 +22,7 @@ from bot.settings import Settings
 from bot.telemetry.http_trace import Traffic
 
 if TYPE_CHECKING:
-    from bot.jobs.service import Jobs
+    from bot.jobs.service import JobService
     from engine.executor.executor import Executor
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ class CommandTree(app_commands.CommandTree["Atelier"]):
 class Atelier(discord.Client):
     """The bot. :attr:`jobs` and :attr:`executor` must be set before it connects."""
 
-    jobs: "Jobs"
+    jobs: "JobService"
     executor: "Executor"
     downloads: aiohttp.ClientSession
 

@@ -27,7 +27,7 @@ from bot.delivery.channels import Parcel, Refusal, Ways, sent_within_limits
 from bot.delivery.target import Address
 from bot.features.my_jobs.cancel import cancel_view
 from bot.jobs.errors import DeliveryDelayed
-from bot.jobs.model import Ending, Job, State, Way
+from bot.jobs.model import DeliveredBy, Ending, Job, State
 from bot.telemetry import metrics
 from engine.errors import PaintingCancelled
 from engine.progress import Progress, Result
@@ -82,20 +82,20 @@ class DiscordReply:
         """Seconds to the next edit. Each refusal doubles them."""
 
     @property
-    def lane(self) -> str:
+    def bucket(self) -> str:
         """What Discord counts the edits by: the reply while the interaction's token lives, then the channel."""
         return self._job.id if self._address.token_lives() else f"channel {self._address.channel}"
 
-    def queued(self, place: int) -> None:
+    def queued(self, position: int) -> None:
         """Show the place in the queue."""
-        self._show(_Edit(texts.queued(place), None))
+        self._show(_Edit(texts.queued(position), None))
 
     def progressed(self, progress: Progress) -> None:
         """Show how far the painting is, with the newest preview."""
         self._preview = progress.preview or self._preview
         self._show(_Edit(texts.painting(progress), self._preview))
 
-    async def deliver(self, ending: Ending) -> Way:
+    async def deliver(self, ending: Ending) -> DeliveredBy:
         """Tell the end in the first way that works.
 
         A cancelled job's reply is taken away: whoever cancelled is answered where they did.
@@ -106,7 +106,7 @@ class DiscordReply:
         await self._settle()
         self._check_care()
         if isinstance(ending, PaintingCancelled):
-            outcome: Way | Refusal = await self._ways.take_away()
+            outcome: DeliveredBy | Refusal = await self._ways.take_away()
         else:
             outcome = await self._tell(ending)
         return "kept" if isinstance(outcome, Refusal) else outcome
@@ -128,12 +128,12 @@ class DiscordReply:
                 await self._idle.wait()
         await self.close()
 
-    async def _tell(self, ending: Ending) -> Way | Refusal:
+    async def _tell(self, ending: Ending) -> DeliveredBy | Refusal:
         if self._perhaps_sent and (sent := await self._ways.sent()):
             way, message = sent
             return "kept" if isinstance(ending, Result) and not message.attachments else way
         parcel = self._parcel(ending)
-        outcome: Way | Refusal = await sent_within_limits(self._hand_over, parcel)
+        outcome: DeliveredBy | Refusal = await sent_within_limits(self._hand_over, parcel)
         if isinstance(outcome, Refusal) and parcel.picture is not None and not self._perhaps_shown:
             log.warning("a picture can't be delivered", job=self._job.id, reason=outcome.value)
             text = texts.too_large() if outcome is Refusal.TOO_LARGE else texts.kept()
@@ -150,8 +150,8 @@ class DiscordReply:
             )
         return Parcel(texts.explain(ending))
 
-    async def _hand_over(self, parcel: Parcel) -> Way | Refusal:
-        outcome: Way | Refusal = await self._edit_for_good(parcel)
+    async def _hand_over(self, parcel: Parcel) -> DeliveredBy | Refusal:
+        outcome: DeliveredBy | Refusal = await self._edit_for_good(parcel)
         if outcome is Refusal.CLOSED and self._perhaps_edited:
             shown = await self._ways.shown(parcel)
             if shown is not False:
@@ -173,7 +173,7 @@ class DiscordReply:
                 await self._ways.edit(Parcel(texts.delivered_elsewhere(outcome)))
         return outcome
 
-    async def _edit_for_good(self, parcel: Parcel) -> Way | Refusal:
+    async def _edit_for_good(self, parcel: Parcel) -> DeliveredBy | Refusal:
         began = time.monotonic()
         try:
             outcome = await self._ways.edit(parcel)

@@ -32,7 +32,7 @@ class State(StrEnum):
 
 OPEN: Final = frozenset({State.QUEUED, State.RUNNING, State.DELIVERING})
 
-Way = Literal["token", "edit", "post", "direct", "kept"]
+DeliveredBy = Literal["token", "edit", "post", "direct", "kept"]
 """How an end reached its member: an edit of the reply by the interaction's token or by the bot's own, a new message in
 the channel, a direct message, or none of them: then it is kept for ``/jobs``.
 """
@@ -120,7 +120,7 @@ class Job:
     """The result, from the moment that it is there until retention removes it."""
     cause: AtelierError | None = None
     """Why there is no result."""
-    way: Way | None = None
+    delivered_by: DeliveredBy | None = None
 
     @property
     def painted_recipe(self) -> Recipe:
@@ -132,16 +132,16 @@ class Reply(Protocol):
     """What a member sees of a job."""
 
     @property
-    def lane(self) -> str:
-        """Edits of replies with the same lane share a rate limit of Discord's."""
+    def bucket(self) -> str:
+        """Edits of replies with the same bucket share a rate limit of Discord's."""
 
-    def queued(self, place: int) -> None:
-        """The job waits; ``place`` 1 is next. Returns at once: what is shown may lag and skip."""
+    def queued(self, position: int) -> None:
+        """The job waits; ``position`` 1 is next. Returns at once: what is shown may lag and skip."""
 
     def progressed(self, progress: Progress) -> None:
         """The job is painted. Returns at once, as :meth:`queued`."""
 
-    async def deliver(self, ending: Ending) -> Way:
+    async def deliver(self, ending: Ending) -> DeliveredBy:
         """Tell how the job ended, in the first way that works; the same again, after a crash, changes nothing.
 
         Raises:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 import structlog
 
-from bot.jobs.model import Ending, Job, Reply, Way
+from bot.jobs.model import DeliveredBy, Ending, Job, Reply
 from engine.progress import Progress
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -47,24 +47,24 @@ class Replies:
     def apart(self, job: Job) -> Reply:
         """A new reply, which is not kept here."""
         try:
-            return self._reply_to(job, self._may_edit) if job.address else _Silent()
+            return self._reply_to(job, self._may_edit) if job.address else NullReply()
         except ValueError as error:
             log.warning("a job's address is not understood", job=job.id, reason=type(error).__name__)
-            return _Silent()
+            return NullReply()
 
 
-class _Silent:
+class NullReply:
     """The reply of a job whose address can't be read, for another key or for damage. ``/jobs`` shows the result."""
 
-    lane = "silent"
+    bucket = "silent"
 
-    def queued(self, place: int) -> None:
+    def queued(self, position: int) -> None:
         pass
 
     def progressed(self, progress: Progress) -> None:
         pass
 
-    async def deliver(self, ending: Ending) -> Way:
+    async def deliver(self, ending: Ending) -> DeliveredBy:
         return "kept"
 
     async def close(self) -> None:

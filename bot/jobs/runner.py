@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.store import Store
 from bot.jobs.errors import DeliveryDelayed, JobEnded, JobExpired, OrderInterrupted, UnexpectedError
-from bot.jobs.model import OPEN, Ending, Job, Painted, Reply, State, Way
+from bot.jobs.model import OPEN, DeliveredBy, Ending, Job, Painted, Reply, State
 from bot.jobs.replies import Replies
 from bot.jobs.retry import insist, logged, pauses
 from bot.jobs.storage import Storage
@@ -29,7 +29,7 @@ TOLD_AT_ONCE: Final = 8
 """Ends that are read and sent at a time. A process may take over thousands, and each may need a picture in memory."""
 
 
-class Work:
+class JobRunner:
     """What a process does for the jobs in its care, each in a task of its own.
 
     The database decides: if another process or task changed the job first, a task makes no change and ends.
@@ -64,7 +64,7 @@ class Work:
         """Take a job out of the line, if it is still there, and see it to its end."""
         begun = False
         with logged("a job could not be begun"):
-            begun = await self._store.claim(job_id, self._process, self._executor.pool)
+            begun = await self._store.claim(job_id, self._process, self._executor.cluster_id)
         if begun:
             # Not in a variable, which would keep the result in memory.
             await self.deliver(job_id, await self._paint_and_keep(job_id))
@@ -187,12 +187,12 @@ class Work:
                 keeping.cancel()
                 await asyncio.gather(keeping, return_exceptions=True)
 
-    async def _conclude(self, job: Job, end: State, cause: str, way: Way) -> None:
+    async def _conclude(self, job: Job, end: State, cause: str, delivered_by: DeliveredBy) -> None:
         self._replies.drop(job.id)
-        if await insist(lambda: self._store.conclude(job.id, self._process, end, way)):
+        if await insist(lambda: self._store.conclude(job.id, self._process, end, delivered_by)):
             metrics.ENDED.labels(end.value, cause).inc()
-            metrics.DELIVERIES.labels(way).inc()
-            log.info("job ended", state=end.value, way=way, cause=cause)
+            metrics.DELIVERIES.labels(delivered_by).inc()
+            log.info("job ended", state=end.value, delivered_by=delivered_by, cause=cause)
         if job.checkpoint:
             await self._storage.drop(job.checkpoint)
 
@@ -215,19 +215,19 @@ class Work:
             if not await insist(lambda: self._store.is_noted(order.id, self._process)):
                 return
             try:
-                way = await reply.deliver(OrderInterrupted())
+                delivered_by = await reply.deliver(OrderInterrupted())
             except DeliveryDelayed as error:
                 log.warning("an apology is delayed", reason=error.detail, again_in=pause)
             else:
                 await insist(lambda: self._store.answered(order.id, self._process))
-                log.info("an order was interrupted", way=way)
+                log.info("an order was interrupted", delivered_by=delivered_by)
                 return
             if await self._closes_within(pause):
                 return
 
     async def _tell(
         self, job: Job, reply: Reply, result: Result | None, keeping: asyncio.Task[None] | None, pause: float
-    ) -> tuple[State, str, Way] | None:
+    ) -> tuple[State, str, DeliveredBy] | None:
         """Deliver the end once. Returns the state, the cause if there is no picture, and the way; None to try again.
 
         While the task ``keeping`` runs, the result is only in memory, so the delivery can't be given up.

@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.connect import is_full
-from bot.jobs.database.fair_queue import LEASE
+from bot.jobs.database.leases import LEASE
 from bot.jobs.database.store import Store
 from bot.jobs.errors import (
     AlreadyAccepted,
@@ -35,10 +35,10 @@ from bot.jobs.errors import (
     style_role,
 )
 from bot.jobs.model import Job, Order, State, new_id
-from bot.jobs.places import Places
+from bot.jobs.queue_positions import QueuePositions
 from bot.jobs.replies import Replies, ReplyTo
 from bot.jobs.retry import again_every, insist, logged, survived
-from bot.jobs.runner import Work
+from bot.jobs.runner import JobRunner
 from bot.jobs.storage import Storage
 from bot.telemetry import metrics
 from engine.errors import PaintingCancelled, PictureError, StorageFull
@@ -64,13 +64,13 @@ AHEAD: Final = 0.1
 class Policy:
     """What the operator decides about jobs."""
 
-    most_open: int = 3
+    max_open: int = 3
     """Open jobs of one member."""
     expire_after: timedelta = timedelta(hours=24)
     """A job that has not ended after that time is given up. Time without any bot process doesn't count."""
 
 
-class Jobs:
+class JobService:
     """The service that commands and buttons talk to. :meth:`run` must be running for anything to be painted."""
 
     def __init__(self, store: Store, storage: Storage, executor: Executor, reply_to: ReplyTo, policy: Policy) -> None:
@@ -84,11 +84,13 @@ class Jobs:
         self._looked = 0.0
         """When, by the monotonic clock, this process last knew which jobs are its own."""
         self._replies = Replies(reply_to, self._owns)
-        self._work = Work(store, storage, executor, self._replies, self.process, policy.expire_after, self._closing)
+        self._runner = JobRunner(
+            store, storage, executor, self._replies, self.process, policy.expire_after, self._closing
+        )
         self._working: dict[str, asyncio.Task[None]] = {}
         self._take_over_from = 0.0
         """By the monotonic clock. Until then, a process that is alive may seem dead."""
-        self._places = Places()
+        self._positions = QueuePositions()
         self._accepting: dict[str, int] = {}
         """The owners of the orders that are being accepted, by the orders' ids. They count towards the limit."""
         self._admitting = asyncio.Semaphore(ADMITTED_AT_ONCE)
@@ -135,8 +137,8 @@ class Jobs:
             # An order that left meanwhile may have been stored after the database was read: then read it again.
             if before <= known:
                 break
-        if len(known - {order}) >= self._policy.most_open:
-            raise TooManyJobs(self._policy.most_open)
+        if len(known - {order}) >= self._policy.max_open:
+            raise TooManyJobs(self._policy.max_open)
         self._accepting[order] = owner
         try:
             async with self._admitting:
@@ -155,7 +157,7 @@ class Jobs:
             StorageFull, StorageFailed: its pictures can't be kept.
             WorkerLost, NoWorkers: the pictures could not be looked at.
         """
-        await self._storage.check_room(len(order.content) + sum(map(len, order.styles)))
+        await self._storage.check_space(len(order.content) + sum(map(len, order.styles)))
         await self._check("content", order.content)
         for index, style in enumerate(order.styles):
             await self._check(style_role(index), style)
@@ -176,7 +178,7 @@ class Jobs:
             if self.closing:
                 raise Closing
             # The database counts as well: orders of one member may arrive at several processes.
-            await self._store.add(job, self.process, self._executor.pool, self._policy.most_open)
+            await self._store.add(job, self.process, self._executor.cluster_id, self._policy.max_open)
         except IntegrityError as error:
             raise AlreadyAccepted from error
         except SQLAlchemyError as error:
@@ -202,7 +204,7 @@ class Jobs:
         if await self._store.give_up(job_id, PaintingCancelled()) is None:
             raise JobEnded
         log.info("job cancelled", job=job_id)
-        if painting := self._work.paintings.get(job_id):
+        if painting := self._runner.paintings.get(job_id):
             await painting.cancel()
         self._changed.set()
 
@@ -251,7 +253,7 @@ class Jobs:
         Takes at most about :data:`CLOSE_WITHIN` seconds; a painting that takes longer goes on from an older checkpoint.
         """
         self._closing.set()
-        pausing = [asyncio.ensure_future(painting.pause()) for painting in self._work.paintings.values()]
+        pausing = [asyncio.ensure_future(painting.pause()) for painting in self._runner.paintings.values()]
         if tasks := [*pausing, *self._working.values()]:
             _, late = await asyncio.wait(tasks, timeout=CLOSE_WITHIN)
             for task in late:
@@ -290,9 +292,9 @@ class Jobs:
                 # This process was silent for too long, and another has the job: it has not ended here.
                 log.warning("job lost to another process", job=job_id)
                 task.cancel()
-            elif state is State.DELIVERING and (painting := self._work.paintings.get(job_id)):
+            elif state is State.DELIVERING and (painting := self._runner.paintings.get(job_id)):
                 await painting.cancel()
-            elif state is State.DELIVERING and (resting := self._work.resting.get(job_id)):
+            elif state is State.DELIVERING and (resting := self._runner.resting.get(job_id)):
                 resting.set()
         await self._replies.keep(mine.keys())
         self._looked = began
@@ -300,7 +302,7 @@ class Jobs:
             if job_id in self._working:
                 continue
             if state is State.DELIVERING:
-                self._start(group, job_id, self._work.deliver(job_id))
+                self._start(group, job_id, self._runner.deliver(job_id))
             elif state is State.RUNNING:  # its work ended in an exception
                 await self._store.requeue(job_id, self.process)
         if State.QUEUED in mine.values():
@@ -314,49 +316,49 @@ class Jobs:
             self._take_over_from = time.monotonic() + LEASE
         if self.closing:
             return
-        pool = self._executor.pool
-        if pool:  # else the scheduler is away
-            await self._store.move(self.process, pool)
+        cluster_id = self._executor.cluster_id
+        if cluster_id:  # else the scheduler is away
+            await self._store.move(self.process, cluster_id)
         if time.monotonic() >= self._take_over_from:
-            if adopted := await self._store.adopt(self.process, pool):
+            if adopted := await self._store.adopt(self.process, cluster_id):
                 metrics.RESUMED.inc(len(adopted))
                 # One line for all: there may be thousands.
                 log.info("jobs taken up", jobs=len(adopted), first=adopted[0][0])
                 self._changed.set()
             for order in await self._store.interrupted(self.process):
                 if order.id not in self._working:
-                    self._start(group, order.id, self._work.apologise(order))
+                    self._start(group, order.id, self._runner.apologise(order))
         expire_after = self._policy.expire_after.total_seconds()
         for job_id in await self._store.overdue(self.process, expire_after):
             await self._store.give_up(job_id, JobExpired(expire_after / 3600), self.process)
             self._changed.set()
 
     def _owns(self) -> bool:
-        """Whether this process may still take its jobs for its own: see :data:`bot.jobs.database.fair_queue.LEASE`.
+        """Whether this process may still take its jobs for its own: see :data:`bot.jobs.database.leases.LEASE`.
 
         A process that was stopped for a while may not, until it has looked.
         """
         return time.monotonic() - self._looked < LEASE - ALIVE_EVERY
 
     async def _begin_waiting(self, group: asyncio.TaskGroup) -> None:
-        line = await self._store.line(self.process, self._executor.pool)
+        queue = await self._store.queue(self.process, self._executor.cluster_id)
         slots = await self._executor.slots()
-        free = slots + int(slots * AHEAD) - line.running
-        begun, places = 0, dict[str, int]()
-        for waiting in line.waiting:
-            if waiting.id in self._work.resting:
+        free = slots + int(slots * AHEAD) - queue.running
+        begun, positions = 0, dict[str, int]()
+        for waiting in queue.waiting:
+            if waiting.id in self._runner.resting:
                 free += 1  # the next job need not wait for it
             elif waiting.id not in self._working:
-                if waiting.place > free:
-                    places[waiting.id] = waiting.place - begun
+                if waiting.position > free:
+                    positions[waiting.id] = waiting.position - begun
                     continue
-                self._start(group, waiting.id, self._work.begin(waiting.id))
+                self._start(group, waiting.id, self._runner.begin(waiting.id))
             begun += 1
-        await self._tell_places(places)
+        await self._show_positions(positions)
 
-    async def _tell_places(self, places: Mapping[str, int]) -> None:
-        fresh = {job_id for job_id in places if self._replies.get(job_id)}
-        due = self._places.due(places, fresh)
+    async def _show_positions(self, positions: Mapping[str, int]) -> None:
+        fresh = {job_id for job_id in positions if self._replies.get(job_id)}
+        due = self._positions.due(positions, fresh)
         for job in await self._store.jobs([job_id for job_id in due if job_id not in fresh]):
             if job.cause is not None:  # its row can't be read
                 await self._store.give_up(job.id, job.cause, self.process)
@@ -367,8 +369,8 @@ class Jobs:
             reply = self._replies.get(job_id)
             if reply is None or job_id in self._working:
                 continue
-            if self._places.take(job_id, places[job_id], reply.lane):
-                reply.queued(places[job_id])
+            if self._positions.take(job_id, positions[job_id], reply.bucket):
+                reply.queued(positions[job_id])
 
     def _start(self, group: asyncio.TaskGroup, job_id: str, work: Awaitable[None]) -> None:
         async def working() -> None:

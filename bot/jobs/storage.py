@@ -34,24 +34,24 @@ _REMOVED_AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class StoragePolicy:
     """The operator's bounds."""
 
     keep: timedelta = timedelta(days=7)
     """How long an ended job's pictures stay."""
-    most: int = 10 * 2**30
+    max_bytes: int = 10 * 2**30
     """Bytes of all blobs."""
-    free: int = 256 * 2**20
+    min_free_bytes: int = 256 * 2**20
     """Bytes that must stay free on the disk; only where the blobs are in a folder."""
 
 
 class Storage:
     """Keeps bytes for jobs. One of these in each bot process; what others keep is seen at the next sweep."""
 
-    def __init__(self, blobs: Blobs, store: Store, room: Room) -> None:
+    def __init__(self, blobs: Blobs, store: Store, policy: StoragePolicy) -> None:
         self.blobs = blobs
         self._store = store
-        self._room = room
+        self._policy = policy
         self._sizes: dict[str, int] = {}
         """Bytes of each blob that the last sweep found or that was put since."""
         self._put: dict[str, int] = {}
@@ -75,10 +75,12 @@ class Storage:
             there = next(path for path in (folder, *folder.parents) if path.exists())
             return shutil.disk_usage(there).free
 
-    async def check_room(self, more: int) -> None:
+    async def check_space(self, more: int) -> None:
         """Raise :class:`StorageFull` unless ``more`` bytes may come in."""
         free = await asyncio.to_thread(self.free)  # the folder may be on another machine
-        if self.used + more > self._room.most or (free is not None and free - more < self._room.free):
+        if self.used + more > self._policy.max_bytes or (
+            free is not None and free - more < self._policy.min_free_bytes
+        ):
             raise StorageFull
 
     async def put(self, data: bytes) -> str:
@@ -130,7 +132,7 @@ class Storage:
     async def sweep(self) -> None:
         """Forget jobs that ended long ago, then remove every blob that no job claims; earlier when room runs out."""
         now = datetime.now(UTC)
-        while await self._store.forget(now - self._room.keep, _BATCH):
+        while await self._store.forget(now - self._policy.keep, _BATCH):
             pass
         self._put = {}
         found = {blob.name: blob for blob in await asyncio.to_thread(list, self.blobs)}
@@ -148,7 +150,7 @@ class Storage:
         metrics.STORAGE_USED.set(self.used)
 
     async def _make_room(self, claimed: set[str]) -> None:
-        most = self._room.most
+        most = self._policy.max_bytes
         if (used := self.used) <= most * (1 - RESERVE):
             return
         sizes = {name: size for name, size in self._sizes.items() if name in claimed}

@@ -12,7 +12,7 @@ import discord
 from prometheus_client import Gauge
 
 from bot.jobs.database.store import Store
-from bot.settings import MEGABYTE
+from bot.settings import MEBIBYTE
 from bot.telemetry import metrics
 from engine.executor.executor import Executor
 
@@ -90,10 +90,10 @@ class Health:
     async def _disk(self) -> Finding:
         free = (await asyncio.to_thread(shutil.disk_usage, self._directory)).free
         metrics.STORAGE_FREE.set(free)
-        return Finding(free >= self._least_free, f"{free // MEGABYTE} MB free, at least {self._least_free // MEGABYTE}")
+        return Finding(free >= self._least_free, f"{free // MEBIBYTE} MB free, at least {self._least_free // MEBIBYTE}")
 
     async def _queue(self) -> Finding:
-        waiting, oldest = await self._store.waiting_line()
+        waiting, oldest = await self._store.queue_stats()
         metrics.QUEUED.set(waiting)
         metrics.OLDEST.set(oldest)
         metrics.PROCESSES.set(await self._store.processes())

@@ -95,7 +95,7 @@ class Executor:
                 await executor._cancel_all()
 
     @property
-    def pool(self) -> str:
+    def cluster_id(self) -> str:
         """Identifies the workers that are shared: the id of the scheduler that was last connected to."""
         return self._pool.id
 

@@ -95,7 +95,7 @@ class StandInPainting:
 class StandIn:
     """As :class:`engine.executor.executor.Executor`."""
 
-    pool = "stand-in"
+    cluster_id = "stand-in"
 
     @classmethod
     @asynccontextmanager

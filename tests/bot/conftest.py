@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from bot.app import open_store, running
 from bot.client.client import Atelier
 from bot.client.sync import sync
-from bot.jobs.service import Jobs
+from bot.jobs.service import JobService
 from bot.sandbox import LocalDiscord, Message, Upload
 from bot.settings import Settings
 from bot.telemetry import logs
@@ -125,7 +125,7 @@ async def client(discord: LocalDiscord, held: HeldJobs, tmp_path: Path) -> Async
         max_picture_mb=1,
     )
     async with Atelier(settings) as client:
-        client.jobs, client.executor = cast(Jobs, held), cast(Executor, HeldExecutor())
+        client.jobs, client.executor = cast(JobService, held), cast(Executor, HeldExecutor())
         await client.login(discord.token)
         await client.tree.sync()
         connected = asyncio.create_task(client.connect())

@@ -30,14 +30,14 @@ class HeldJobs:
             raise self.refusal
 
     async def acknowledged(self, order: Acknowledged) -> None:
-        """As :meth:`bot.jobs.service.Jobs.acknowledged`."""
+        """As :meth:`bot.jobs.service.JobService.acknowledged`."""
 
     async def answered(self, order: str) -> None:
-        """As :meth:`bot.jobs.service.Jobs.answered`."""
+        """As :meth:`bot.jobs.service.JobService.answered`."""
 
     @asynccontextmanager
     async def admission(self, owner: int, order: str) -> AsyncIterator[None]:
-        """As :meth:`bot.jobs.service.Jobs.admission`, for everybody."""
+        """As :meth:`bot.jobs.service.JobService.admission`, for everybody."""
         yield
 
     async def accept(self, order: Order) -> Job:
@@ -67,7 +67,7 @@ class HeldJobs:
         return job
 
     async def cancel(self, job_id: str, member: int) -> None:
-        """As :meth:`bot.jobs.service.Jobs.cancel`."""
+        """As :meth:`bot.jobs.service.JobService.cancel`."""
         self._refuse()
         job = self._owned(job_id, member)
         if job.state not in OPEN:
@@ -75,12 +75,12 @@ class HeldJobs:
         self.hold(job, state=State.CANCELLED)
 
     async def recent(self, owner: int, limit: int = 10) -> list[Job]:
-        """As :meth:`bot.jobs.service.Jobs.recent`."""
+        """As :meth:`bot.jobs.service.JobService.recent`."""
         self._refuse()
         return [job for job in reversed(self.jobs.values()) if job.owner == owner][:limit]
 
     async def picture(self, job_id: str, member: int) -> tuple[Job, bytes]:
-        """As :meth:`bot.jobs.service.Jobs.picture`."""
+        """As :meth:`bot.jobs.service.JobService.picture`."""
         self._refuse()
         job = self._owned(job_id, member)
         if job_id not in self.pictures:

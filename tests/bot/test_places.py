@@ -37,10 +37,10 @@ class Setting:
 
     async def delivered(self, job: Job) -> str:
         """The way that the picture took, twice."""
-        way = await DiscordReply(self.client, job).deliver(RESULT)
+        delivered_by = await DiscordReply(self.client, job).deliver(RESULT)
         again = DiscordReply(self.client, dataclasses.replace(job, state=State.DELIVERING))
-        assert await again.deliver(RESULT) == way
-        return way
+        assert await again.deliver(RESULT) == delivered_by
+        return delivered_by
 
     def pictures(self, place: Place) -> int:
         """How many messages with a picture are there."""

@@ -390,7 +390,7 @@ def job(description: str, **changes: Any) -> Job:
 def test_a_list_fits_a_message_whatever_the_files_are_called(
     descriptions: list[str], cause: AtelierError, state: State
 ) -> None:
-    text = texts.listed([job(each, cause=cause, state=state, way="kept") for each in descriptions])
+    text = texts.listed([job(each, cause=cause, state=state, delivered_by="kept") for each in descriptions])
     assert 0 < len(text) <= 2000
 
 

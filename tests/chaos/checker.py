@@ -110,17 +110,19 @@ def _missing(row: Row, shown: list[list[Sight]], told: list[list[Sight]], reply:
     last = reply[-1].content if reply else "nothing"
     match row.state:
         case "delivered":
-            if not shown and row.way != "kept":
-                yield Finding("lost", row.id, f"delivered by {row.way}, but the reply says {last!r}")
+            if not shown and row.delivered_by != "kept":
+                yield Finding("lost", row.id, f"delivered by {row.delivered_by}, but the reply says {last!r}")
             if told:
                 yield Finding("disagrees", row.id, f"delivered, and told {told[-1][-1].content!r}")
         case "failed" | "expired":
-            if not told and row.way != "kept":
-                yield Finding("lost", row.id, f"{row.state} ({row.cause}) by {row.way}, but the reply says {last!r}")
+            if not told and row.delivered_by != "kept":
+                yield Finding(
+                    "lost", row.id, f"{row.state} ({row.cause}) by {row.delivered_by}, but the reply says {last!r}"
+                )
             if shown:
                 yield Finding("disagrees", row.id, f"{row.state}, and its painting was shown")
         case "cancelled":
-            if not told and row.way != "kept" and reply and not reply[-1].deleted:
+            if not told and row.delivered_by != "kept" and reply and not reply[-1].deleted:
                 yield Finding("lost", row.id, f"cancelled, but the reply says {last!r}")
             if shown:
                 yield Finding("disagrees", row.id, "cancelled, and its painting was shown")

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from bot.settings import MEBIBYTE
+
 SIZE_MB: Final = 512
-MEGABYTE: Final = 2**20
 
 
 class Disk:
@@ -22,11 +23,11 @@ class Disk:
     def fill(self, leave: int) -> None:
         """Take all room but ``leave`` bytes."""
         taken = shutil.disk_usage(self.folder).free - leave
-        block = bytes(MEGABYTE)
+        block = bytes(MEBIBYTE)
         # Unbuffered: what a buffer still holds fails once more when the file is closed.
         with contextlib.suppress(OSError), self._ballast.open("ab", buffering=0) as ballast:
             while taken > 0:
-                taken -= ballast.write(block[: min(taken, MEGABYTE)])
+                taken -= ballast.write(block[: min(taken, MEBIBYTE)])
 
     def empty(self) -> None:
         """Give the room back."""

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Final
 
 from bot.sandbox import Faults, LocalDiscord, Member, Permission, Place
-from tests.chaos.disk import MEGABYTE, Disk
+from bot.settings import MEBIBYTE
+from tests.chaos.disk import Disk
 
 MIN_FREE_MB: Final = 16
 """What the bot is told to keep free on its small disk."""
@@ -93,7 +94,7 @@ class Troubles:
         """Leave less than the bot wants free, or nothing at all."""
         assert self._disk is not None
         nothing = self._rng.random() < 0.5
-        self._disk.fill(0 if nothing else MIN_FREE_MB * MEGABYTE // 2)
+        self._disk.fill(0 if nothing else MIN_FREE_MB * MEBIBYTE // 2)
         self._disks["disk_full" if nothing else "disk_nearly_full"] += 1
         try:
             yield

@@ -195,7 +195,7 @@ class Customer:
             await self._cancel(ask, ended)
         await _until(ended, WAITS_FOR)
         row = self._book.job(ask)
-        if row is not None and (row.state, row.way) == ("delivered", "kept"):
+        if row is not None and (row.state, row.delivered_by) == ("delivered", "kept"):
             await self._fetch(ask, row.id)
 
     async def _fetch(self, ask: Ask, job: str) -> None:

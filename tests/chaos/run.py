@@ -97,7 +97,7 @@ async def run(scenario: Scenario, folder: Path) -> Report:
             seconds=time.monotonic() - began,
             jobs=len(rows),
             states=Counter(row.state for row in rows),
-            ways=Counter(row.way for row in rows if row.way),
+            ways=Counter(row.delivered_by for row in rows if row.delivered_by),
             causes=Counter(json.loads(row.cause)[0] for row in rows if row.cause),
             kills=killer.kills(),
             blows=killer.by_moment(),

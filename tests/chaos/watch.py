@@ -15,7 +15,7 @@ LOOK_EVERY: Final = 0.02
 """Seconds; a state that lasts shorter may be missed, its row is not."""
 
 _ALL_ROWS: Final = text(
-    "SELECT id, owner, state, process, cause, way,"
+    "SELECT id, owner, state, process, cause, delivered_by,"
     " (SELECT name FROM blobs WHERE job = jobs.id AND role = 'content') AS content,"
     " (SELECT name FROM blobs WHERE job = jobs.id AND role = 'checkpoint') AS checkpoint,"
     " (SELECT name FROM blobs WHERE job = jobs.id AND role = 'painted') AS painted"
@@ -38,7 +38,7 @@ class Row:
     checkpoint: str
     painted: str
     cause: str
-    way: str
+    delivered_by: str
 
     @property
     def is_open(self) -> bool:
@@ -134,7 +134,7 @@ def _row(found: Mapping[str, Any], before: Row | None) -> Row:
         state=found["state"],
         process=found["process"] or "",
         cause=found["cause"] or "",
-        way=found["way"] or "",
+        delivered_by=found["delivered_by"] or "",
         **names,
     )
 

@@ -69,7 +69,7 @@ async def _show(interaction: "discord.Interaction[Atelier]", job_id: str) -> str
 
 
 async def _parcel(interaction: "discord.Interaction[Atelier]", job_id: str) -> Parcel:
-    """Words and painting for the owner; raises what :meth:`bot.jobs.service.Jobs.picture` raises."""
+    """Words and painting for the owner; raises what :meth:`bot.jobs.service.JobService.picture` raises."""
     job, picture = await interaction.client.jobs.picture(job_id, interaction.user.id)
     kind = "png" if job.painted is None else job.painted.format
     text = texts.titled(job.description)

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import delete, insert, select, update
 
 from bot.jobs.database.cipher import Cipher
-from bot.jobs.database.fair_queue import orphaned
+from bot.jobs.database.leases import orphaned
 from bot.jobs.database.tables import AcknowledgedRow
 from bot.jobs.database.transactions import Transactions
 from bot.jobs.errors import AddressUnreadable

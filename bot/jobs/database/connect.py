@@ -19,7 +19,7 @@ from sqlalchemy.util import await_only
 
 from engine import private
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 """The newest of ``bot/jobs/database/migrations``."""
 _MIGRATING: Final = 7_421_863
 """Of PostgreSQL's advisory lock: any number that nobody else uses."""

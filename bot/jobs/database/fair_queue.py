@@ -7,37 +7,29 @@ member who arrives with one job waits for at most one job of each other member.
 """
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy.orm import aliased
 
-from bot.jobs.database.tables import DatabaseTime, JobRow, ProcessRow
+from bot.jobs.database.leases import orphaned
+from bot.jobs.database.tables import JobRow
 from bot.jobs.model import OPEN, State
 
-LEASE = 10.0
-"""Seconds without a sign of life after which others take over what a process looks after."""
-
-ORDER = (JobRow.turn, JobRow.accepted, JobRow.created_at, JobRow.id)
+QUEUE_ORDER = (JobRow.turn, JobRow.accepted, JobRow.created_at, JobRow.id)
 
 
-def alive() -> ColumnElement[bool]:
-    """Whether a process has renewed its lease in time. One in the future is from before the clock was set back."""
-    return ProcessRow.seen.between(DatabaseTime() - LEASE, DatabaseTime() + LEASE)
-
-
-def orphaned(process: ColumnElement[str] | InstrumentedAttribute[str] = JobRow.process) -> ColumnElement[bool]:
-    """Whether the process that looks after a job is gone."""
-    return ~select(ProcessRow.id).where(ProcessRow.id == process, alive()).exists()
-
-
-def in_line(pool: str) -> ColumnElement[bool]:
+def waits_for(cluster_id: str) -> ColumnElement[bool]:
     """Whether a job waits for these workers: jobs that nobody looks after wait for all."""
-    return and_(JobRow.state == State.QUEUED, or_(JobRow.pool == pool, orphaned()))
+    return and_(JobRow.state == State.QUEUED, or_(JobRow.cluster_id == cluster_id, orphaned()))
 
 
-def next_turn(owner: int, pool: str) -> ColumnElement[int]:
+def next_turn(owner: int, cluster_id: str) -> ColumnElement[int]:
     """The turn of a job that arrives now."""
     jobs = aliased(JobRow)
-    here = select(func.max(jobs.turn)).where(jobs.state == State.RUNNING, jobs.pool == pool).scalar_subquery()
-    ahead = select(func.min(jobs.turn)).where(jobs.state == State.QUEUED, jobs.pool == pool).scalar_subquery()
+    here = (
+        select(func.max(jobs.turn)).where(jobs.state == State.RUNNING, jobs.cluster_id == cluster_id).scalar_subquery()
+    )
+    ahead = (
+        select(func.min(jobs.turn)).where(jobs.state == State.QUEUED, jobs.cluster_id == cluster_id).scalar_subquery()
+    )
     own = select(func.max(jobs.turn) + 1).where(jobs.owner == owner, jobs.state.in_(OPEN)).scalar_subquery()
     # Not coalesce alone: the two databases name the larger of two values differently.
     served, after = func.coalesce(here, ahead, literal(0)), func.coalesce(own, literal(0))

@@ -5,17 +5,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, case, delete, func, insert, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from bot.jobs import errors
-from bot.jobs.database.fair_queue import alive, orphaned
 from bot.jobs.database.tables import ClockRow, DatabaseTime, JobRow, ProcessRow, service_time
 from bot.jobs.database.transactions import Transactions
 from bot.jobs.errors import JobUnreadable
 from bot.jobs.model import OPEN, State
 
+LEASE = 10.0
+"""Seconds without a sign of life after which others take over what a process looks after."""
 MOST_DRIFT: Final = 2.0
 """Seconds by which slow answers may make the database's clock seem to differ from ours."""
+
+
+def alive() -> ColumnElement[bool]:
+    """Whether a process has renewed its lease in time. One in the future is from before the clock was set back."""
+    return ProcessRow.seen.between(DatabaseTime() - LEASE, DatabaseTime() + LEASE)
+
+
+def orphaned(process: ColumnElement[str] | InstrumentedAttribute[str] = JobRow.process) -> ColumnElement[bool]:
+    """Whether the process that looks after a job is gone."""
+    return ~select(ProcessRow.id).where(ProcessRow.id == process, alive()).exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +40,13 @@ class _Renewed:
     seconds: float
 
 
-class Processes(Transactions):
+class Leases(Transactions):
     """A part of :class:`bot.jobs.database.store.Store`: who is there, and who looks after what."""
 
     _renewed: _Renewed | None = None
 
     async def renew(self, process: str) -> bool:
-        """Say that a process is alive; see :data:`bot.jobs.database.fair_queue.LEASE`.
+        """Say that a process is alive; see :data:`LEASE`.
 
         Returns:
             Whether the database's clock and ours agree on the time since the last renewal. If not, it was set, and live
@@ -62,13 +74,13 @@ class Processes(Transactions):
         """
         return 0.0 if self._renewed is None else self._renewed.seconds + time.monotonic() - self._renewed.began
 
-    async def move(self, process: str, pool: str) -> None:
+    async def move(self, process: str, cluster_id: str) -> None:
         """Have everything that a process looks after wait for these workers: its scheduler may have started anew."""
         async with self._changing() as connection:
             await connection.execute(
                 update(JobRow)
-                .where(JobRow.process == process, JobRow.state.in_(OPEN), JobRow.pool != pool)
-                .values(pool=pool)
+                .where(JobRow.process == process, JobRow.state.in_(OPEN), JobRow.cluster_id != cluster_id)
+                .values(cluster_id=cluster_id)
             )
 
     async def leave(self, process: str) -> None:
@@ -83,7 +95,7 @@ class Processes(Transactions):
             await connection.execute(update(JobRow).where(held, JobRow.state.in_(OPEN)).values(process=""))
             await connection.execute(delete(ProcessRow).where(ProcessRow.id == process))
 
-    async def adopt(self, process: str, pool: str) -> list[tuple[str, State]]:
+    async def adopt(self, process: str, cluster_id: str) -> list[tuple[str, State]]:
         """Take every open job that nobody looks after; what was painted waits again, in its old turn.
 
         A job whose state is unknown to this version fails: it is ``delivering`` with that cause.
@@ -105,7 +117,7 @@ class Processes(Transactions):
                     JobRow.state.in_(OPEN) & (JobRow.process != process) & orphaned()
                     | strange & ((JobRow.process == process) | orphaned())
                 )
-                .values(process=process, pool=pool, state=state, cause=cause)
+                .values(process=process, cluster_id=cluster_id, state=state, cause=cause)
                 .returning(JobRow.id, JobRow.state)
                 .execution_options(synchronize_session=False)
             )

@@ -58,7 +58,7 @@ class Retention(Transactions):
         Returns:
             How many were forgotten, and the blobs that nobody claims any more.
         """
-        waits = (JobRow.state == State.DELIVERED) & (JobRow.way == "kept")
+        waits = (JobRow.state == State.DELIVERED) & (JobRow.delivered_by == "kept")
         query = (
             select(BlobRow.name, BlobRow.job, JobRow.state)
             .outerjoin(JobRow, JobRow.id == BlobRow.job)

@@ -17,12 +17,12 @@ from bot.jobs import errors
 from bot.jobs.database.acknowledged import Acknowledgements
 from bot.jobs.database.cipher import Cipher
 from bot.jobs.database.connect import connected
-from bot.jobs.database.fair_queue import ORDER, in_line, next_turn, orphaned
-from bot.jobs.database.leases import Processes
+from bot.jobs.database.fair_queue import QUEUE_ORDER, next_turn, waits_for
+from bot.jobs.database.leases import Leases, orphaned
 from bot.jobs.database.retention import Retention, release
 from bot.jobs.database.tables import AcknowledgedRow, BlobRow, JobRow, SyncRow, service_time
 from bot.jobs.errors import AddressUnreadable, JobUnreadable, TooManyJobs
-from bot.jobs.model import OPEN, Job, Painted, State, Way
+from bot.jobs.model import OPEN, DeliveredBy, Job, Painted, State
 from engine.errors import AtelierError
 from engine.recipe import Recipe
 
@@ -30,25 +30,25 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuedJob:
     """A job in line."""
 
     id: str
-    place: int
+    position: int
     """From 1, among all that wait for the same workers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """What a process has to know in order to begin jobs and to tell places."""
+class Queue:
+    """What a process has to know in order to begin jobs and to tell positions."""
 
-    waiting: Sequence[Waiting]
+    waiting: Sequence[QueuedJob]
     """The jobs that it looks after, in their order."""
     running: int
     """How many jobs its workers have now, whoever looks after them."""
 
 
-class Store(Processes, Retention, Acknowledgements):
+class Store(Leases, Retention, Acknowledgements):
     """Every method is one transaction, committed when it returns. Raises SQLAlchemy's errors."""
 
     def __init__(self, engine: AsyncEngine, cipher: Cipher) -> None:
@@ -62,7 +62,7 @@ class Store(Processes, Retention, Acknowledgements):
         async with connected(url) as engine:
             yield cls(engine, cipher)
 
-    async def add(self, job: Job, process: str, pool: str, limit: int) -> None:
+    async def add(self, job: Job, process: str, cluster_id: str, limit: int) -> None:
         """Store a new job, at the place in line that is its owner's turn.
 
         Raises:
@@ -74,14 +74,14 @@ class Store(Processes, Retention, Acknowledgements):
             "owner": job.owner,
             "state": job.state,
             "process": process,
-            "pool": pool,
+            "cluster_id": cluster_id,
             "recipe": job.recipe.model_dump_json(),
             "address": self._cipher.encrypt(job.address),
             "description": job.description,
             "max_bytes": job.max_bytes,
             "painted": "",
             "cause": "",
-            "way": "",
+            "delivered_by": "",
             "created_at": now,
             "changed_at": now,
         }
@@ -96,9 +96,9 @@ class Store(Processes, Retention, Acknowledgements):
             added = await connection.execute(
                 insert(JobRow).from_select(
                     [*row, "turn", "accepted"],
-                    select(*values, next_turn(job.owner, pool).label("turn"), service_time().label("accepted")).where(
-                        open_now < limit
-                    ),
+                    select(
+                        *values, next_turn(job.owner, cluster_id).label("turn"), service_time().label("accepted")
+                    ).where(open_now < limit),
                 )
             )
             if added.rowcount == 0:
@@ -109,23 +109,32 @@ class Store(Processes, Retention, Acknowledgements):
             )
             await release(connection, roles.values())
 
-    async def line(self, process: str, pool: str) -> Line:
+    async def queue(self, process: str, cluster_id: str) -> Queue:
         """What waits and what runs, as ``process`` sees it."""
-        places = (
-            select(JobRow.id, JobRow.process, func.row_number().over(order_by=ORDER).label("place"))
-            .where(in_line(pool))
+        positions = (
+            select(JobRow.id, JobRow.process, func.row_number().over(order_by=QUEUE_ORDER).label("position"))
+            .where(waits_for(cluster_id))
             .subquery()
         )
-        mine = select(places.c.id, places.c.place).where(places.c.process == process).order_by(places.c.place)
-        running = select(func.count()).where(JobRow.state == State.RUNNING, JobRow.pool == pool)
+        mine = (
+            select(positions.c.id, positions.c.position)
+            .where(positions.c.process == process)
+            .order_by(positions.c.position)
+        )
+        running = select(func.count()).where(JobRow.state == State.RUNNING, JobRow.cluster_id == cluster_id)
         async with self._engine.connect() as connection:
-            waiting = [Waiting(row.id, row.place) for row in await connection.execute(mine)]
-            return Line(waiting, (await connection.execute(running)).scalar_one())
+            waiting = [QueuedJob(row.id, row.position) for row in await connection.execute(mine)]
+            return Queue(waiting, (await connection.execute(running)).scalar_one())
 
-    async def claim(self, job: str, process: str, pool: str) -> bool:
+    async def claim(self, job: str, process: str, cluster_id: str) -> bool:
         """Begin a queued job that ``process`` or nobody looks after; whether this call did it."""
         return await self._change(
-            job, State.RUNNING, {State.QUEUED}, (JobRow.process == process) | orphaned(), process=process, pool=pool
+            job,
+            State.RUNNING,
+            {State.QUEUED},
+            (JobRow.process == process) | orphaned(),
+            process=process,
+            cluster_id=cluster_id,
         )
 
     async def requeue(self, job: str, process: str, *, last: bool = False) -> bool:
@@ -133,7 +142,7 @@ class Store(Processes, Retention, Acknowledgements):
         others = aliased(JobRow)
         behind = (
             select(func.coalesce(func.max(others.turn), 0) + 1)
-            .where(others.state == State.QUEUED, others.pool == JobRow.pool)
+            .where(others.state == State.QUEUED, others.cluster_id == JobRow.cluster_id)
             .scalar_subquery()
         )
         turn: dict[str, Any] = {"turn": behind} if last else {}
@@ -200,11 +209,17 @@ class Store(Processes, Retention, Acknowledgements):
                 return State.RUNNING
         return None
 
-    async def conclude(self, job: str, process: str, end: State, way: Way) -> bool:
+    async def conclude(self, job: str, process: str, end: State, delivered_by: DeliveredBy) -> bool:
         """It is told: ``delivering →`` an end. Forgets the address and the checkpoint."""
         async with self._changing() as connection:
             ended = await self._change_in(
-                connection, job, end, {State.DELIVERING}, JobRow.process == process, way=way, address=""
+                connection,
+                job,
+                end,
+                {State.DELIVERING},
+                JobRow.process == process,
+                delivered_by=delivered_by,
+                address="",
             )
             if ended:
                 await connection.execute(delete(BlobRow).where(BlobRow.job == job, BlobRow.role == "checkpoint"))
@@ -242,7 +257,7 @@ class Store(Processes, Retention, Acknowledgements):
         async with self._engine.connect() as connection:
             return (await connection.execute(query)).scalar_one()
 
-    async def waiting_line(self) -> tuple[int, float]:
+    async def queue_stats(self) -> tuple[int, float]:
         """How many jobs wait, and for how many seconds the oldest of them has."""
         query = select(func.count(), func.min(JobRow.created_at)).where(JobRow.state == State.QUEUED)
         async with self._engine.connect() as connection:
@@ -354,7 +369,7 @@ class _Row(BaseModel):
     max_bytes: Annotated[int, Field(gt=0)]
     painted: str
     cause: str
-    way: str
+    delivered_by: str
     created_at: datetime
     accepted: float
 
@@ -378,5 +393,5 @@ class _Row(BaseModel):
             checkpoint=blobs.get("checkpoint"),
             painted=TypeAdapter(Painted).validate_json(self.painted) if self.painted else None,
             cause=errors.load(self.cause) if self.cause else None,
-            way=cast(Way, self.way) if self.way else None,
+            delivered_by=cast(DeliveredBy, self.delivered_by) if self.delivered_by else None,
         )

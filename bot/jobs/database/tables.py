@@ -60,8 +60,8 @@ class JobRow(Base):
     state: Mapped[str] = mapped_column(String(16))
     process: Mapped[str] = mapped_column(String(16))
     """The bot process that looks after the job; empty where the last one let it go."""
-    pool: Mapped[str] = mapped_column(String(64))
-    """The workers that paint it: :attr:`engine.executor.executor.Executor.pool`."""
+    cluster_id: Mapped[str] = mapped_column(String(64))
+    """The workers that paint it: :attr:`engine.executor.executor.Executor.cluster_id`."""
     turn: Mapped[int] = mapped_column(Integer)
     """See :mod:`bot.jobs.database.fair_queue`."""
     recipe: Mapped[str] = mapped_column(Text)
@@ -73,7 +73,7 @@ class JobRow(Base):
     """JSON of :class:`bot.jobs.model.Painted`; empty without a result."""
     cause: Mapped[str] = mapped_column(Text)
     """Why there is no result: an error as :func:`bot.jobs.errors.dump` writes it, or empty."""
-    way: Mapped[str] = mapped_column(String(16))
+    delivered_by: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(Moment)
     changed_at: Mapped[datetime] = mapped_column(Moment)
     accepted: Mapped[float] = mapped_column(Double, server_default="0")

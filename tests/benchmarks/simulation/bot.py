@@ -23,9 +23,9 @@ from bot.jobs.database.cipher import Cipher
 from bot.jobs.database.connect import connected
 from bot.jobs.database.store import Store
 from bot.jobs.errors import DeliveryDelayed
-from bot.jobs.model import Ending, Job, Order, Way, new_id
-from bot.jobs.service import Jobs, Policy
-from bot.jobs.storage import Room, Storage
+from bot.jobs.model import DeliveredBy, Ending, Job, Order, new_id
+from bot.jobs.service import JobService, Policy
+from bot.jobs.storage import Storage, StoragePolicy
 from bot.telemetry import logs
 from engine.blobs import Blobs
 from engine.executor.executor import Executor
@@ -115,9 +115,9 @@ class Bot:
             event.listen(engine.sync_engine, "before_cursor_execute", self._stated)
             event.listen(engine.sync_engine, "commit", self._committed)
             store = Store(engine, Cipher([setting.key]))
-            storage = Storage(Blobs(setting.blobs), store, Room(free=0))
+            storage = Storage(Blobs(setting.blobs), store, StoragePolicy(min_free_bytes=0))
             executor = StandInExecutor(setting.workers, *await asyncio.open_unix_connection(setting.socket))
-            jobs = Jobs(store, storage, cast(Executor, executor), self.reply, Policy(most_open=1000))
+            jobs = JobService(store, storage, cast(Executor, executor), self.reply, Policy(max_open=1000))
             running = asyncio.create_task(jobs.run())
             measuring = asyncio.create_task(self._measure())
             accepted = await self._accept(jobs)
@@ -132,7 +132,7 @@ class Bot:
             await asyncio.wait([running])
         return self.report
 
-    async def _accept(self, jobs: Jobs) -> set[str]:
+    async def _accept(self, jobs: JobService) -> set[str]:
         """Have a member ask whenever another's job has ended."""
         accepted: set[str] = set()
         asking: set[asyncio.Task[None]] = set()
@@ -197,9 +197,9 @@ class Counting:
         self._bot = bot
         self._job = job
         self._may_edit = may_edit
-        self.lane = job.id
+        self.bucket = job.id
 
-    def queued(self, place: int) -> None:
+    def queued(self, position: int) -> None:
         """Count it."""
         self._bot.report.places += self._bot.measuring
 
@@ -207,7 +207,7 @@ class Counting:
         """Count it."""
         self._bot.report.progressed += self._bot.measuring
 
-    async def deliver(self, ending: Ending) -> Way:
+    async def deliver(self, ending: Ending) -> DeliveredBy:
         """Note it; refused where the real one refuses."""
         if not self._may_edit():
             raise DeliveryDelayed("another process may look after the job")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bot.delivery.reply import EDIT_EVERY
-from bot.jobs.places import FAR_A_SECOND, FAR_EVERY, NEAR
+from bot.jobs.queue_positions import FAR_A_SECOND, FAR_EVERY, NEAR
 from engine.executor.executor import CHECKPOINT_EVERY
 from engine.painting.loop import Pace
 

@@ -138,7 +138,7 @@ async def _fill(url: str, jobs: int) -> None:
                     "owner": int(name, 16) % 50_000,
                     "state": State.DELIVERED,
                     "process": "gone",
-                    "pool": "the simulated studio",
+                    "cluster_id": "the simulated studio",
                     "turn": int(name, 16) // 10,
                     "recipe": Recipe().model_dump_json(),
                     "address": "",
@@ -146,7 +146,7 @@ async def _fill(url: str, jobs: int) -> None:
                     "max_bytes": 10_000_000,
                     "painted": json.dumps({"picture": 64 * "0"}),
                     "cause": "",
-                    "way": "token",
+                    "delivered_by": "token",
                     "created_at": (when := datetime.now(UTC) - timedelta(seconds=jobs - int(name, 16))),
                     "changed_at": when,
                 }

@@ -20,9 +20,9 @@ from bot.jobs.database.cipher import Cipher, new_key
 from bot.jobs.database.connect import connected
 from bot.jobs.database.store import Store
 from bot.jobs.database.tables import BlobRow, JobRow
-from bot.jobs.model import Ending, Job, State, Way, new_id
-from bot.jobs.service import Jobs, Policy
-from bot.jobs.storage import Room, Storage
+from bot.jobs.model import DeliveredBy, Ending, Job, State, new_id
+from bot.jobs.service import JobService, Policy
+from bot.jobs.storage import Storage, StoragePolicy
 from engine.blobs import Blobs
 from engine.executor.executor import Executor
 from engine.progress import Progress
@@ -84,15 +84,15 @@ class _Told:
 class _Reply:
     def __init__(self, told: _Told, job: str) -> None:
         self._told = told
-        self.lane = job
+        self.bucket = job
 
-    def queued(self, place: int) -> None:
+    def queued(self, position: int) -> None:
         self._told.note("place")
 
     def progressed(self, progress: Progress) -> None:
         self._told.note("progress")
 
-    async def deliver(self, ending: Ending) -> Way:
+    async def deliver(self, ending: Ending) -> DeliveredBy:
         self._told.note("end")
         return "token"
 
@@ -104,8 +104,8 @@ async def _fill(url: str, waiting: int, cipher: Cipher) -> None:
     now = datetime.now(UTC)
     recipe = Recipe().model_dump_json()
     values: dict[str, Any] = {
-        "state": State.QUEUED, "process": "gone", "pool": "gone", "turn": 0, "recipe": recipe,
-        "description": "A town, painted", "max_bytes": 10_000_000, "painted": "", "cause": "", "way": "",
+        "state": State.QUEUED, "process": "gone", "cluster_id": "gone", "turn": 0, "recipe": recipe,
+        "description": "A town, painted", "max_bytes": 10_000_000, "painted": "", "cause": "", "delivered_by": "",
         "created_at": now, "changed_at": now,
     }  # fmt: skip
     rows = [values | {"id": new_id(), "owner": owner, "address": cipher.encrypt("x" * 300)} for owner in range(waiting)]
@@ -134,11 +134,11 @@ async def measure(case: Case) -> Measured:
             statements: Counter[str] = Counter()
             event.listen(engine.sync_engine, "before_cursor_execute", lambda *_: statements.update(["all"]))
             store = Store(engine, cipher)
-            storage = Storage(Blobs(setting.blobs), store, Room(free=0))
+            storage = Storage(Blobs(setting.blobs), store, StoragePolicy(min_free_bytes=0))
             streams = await asyncio.open_unix_connection(setting.socket)
             executor = studio.StandInExecutor(case.workers, *streams)
             told = _Told()
-            jobs = Jobs(store, storage, cast(Executor, executor), told.reply, Policy())
+            jobs = JobService(store, storage, cast(Executor, executor), told.reply, Policy())
             running = asyncio.create_task(jobs.run())
             lags = []
             until = time.perf_counter() + case.measured

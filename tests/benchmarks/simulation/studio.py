@@ -175,7 +175,7 @@ class StandInPainting:
 class StandInExecutor:
     """:class:`engine.executor.executor.Executor` by its interface."""
 
-    pool = "the simulated studio"
+    cluster_id = "the simulated studio"
 
     def __init__(self, workers: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._workers = workers

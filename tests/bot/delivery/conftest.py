@@ -9,7 +9,7 @@ import pytest
 
 from bot.client.client import Atelier
 from bot.delivery.reply import DiscordReply
-from bot.jobs.model import Ending, Job, State, Way
+from bot.jobs.model import DeliveredBy, Ending, Job, State
 from bot.sandbox import Invocation, LocalDiscord, Message
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
@@ -34,7 +34,7 @@ def progress(step: int = 3, preview: bytes | None = None) -> Progress:
 
 
 ReplyTo = Callable[[Job], DiscordReply]
-Deliver = Callable[[Job, Ending], Awaitable[Way]]
+Deliver = Callable[[Job, Ending], Awaitable[DeliveredBy]]
 
 
 @pytest.fixture
@@ -74,11 +74,11 @@ def deliver(reply_to: ReplyTo) -> Deliver:
     same, and the same way.
     """
 
-    async def twice(job: Job, ending: Ending) -> Way:
-        way = await reply_to(job).deliver(ending)
+    async def twice(job: Job, ending: Ending) -> DeliveredBy:
+        delivered_by = await reply_to(job).deliver(ending)
         again = await reply_to(dataclasses.replace(job, state=State.DELIVERING)).deliver(ending)
-        assert again == way
-        return way
+        assert again == delivered_by
+        return delivered_by
 
     return twice
 

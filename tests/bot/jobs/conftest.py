@@ -16,9 +16,9 @@ from bot.jobs.database.connect import connected
 from bot.jobs.database.store import Store
 from bot.jobs.database.tables import Base
 from bot.jobs.errors import DeliveryDelayed
-from bot.jobs.model import Ending, Job, Order, State, Way, new_id
-from bot.jobs.service import Jobs, Policy
-from bot.jobs.storage import Room, Storage
+from bot.jobs.model import DeliveredBy, Ending, Job, Order, State, new_id
+from bot.jobs.service import JobService, Policy
+from bot.jobs.storage import Storage, StoragePolicy
 from engine.blobs import Blobs
 from engine.errors import AtelierError, PaintingCancelled, PaintingPaused
 from engine.executor.executor import Executor
@@ -58,7 +58,7 @@ def order(owner: int = 1, content: bytes = b"content", *styles: bytes, recipe: R
     )
 
 
-async def discord_is_gone(_: Ending) -> Way:
+async def discord_is_gone(_: Ending) -> DeliveredBy:
     raise DeliveryDelayed("Discord is gone")
 
 
@@ -131,7 +131,7 @@ class Studio:
 
     def __init__(self, blobs: Blobs) -> None:
         self.blobs = blobs
-        self.pool = "the studio"
+        self.cluster_id = "the studio"
         self.slots_now = 1
         self.canvases: list[Canvas] = []
         self.refused: dict[bytes, AtelierError] = {}
@@ -173,23 +173,25 @@ class Studio:
 class Noted:
     """A reply that notes what it was told."""
 
-    def __init__(self, job: Job, may_edit: Callable[[], bool], deliver: Callable[[Ending], Awaitable[Way]]) -> None:
+    def __init__(
+        self, job: Job, may_edit: Callable[[], bool], deliver: Callable[[Ending], Awaitable[DeliveredBy]]
+    ) -> None:
         self.job = job
         self.may_edit = may_edit
         self.calls: list[tuple[str, Any]] = []
-        self.lane = job.id
+        self.bucket = job.id
         self._deliver = deliver
 
-    def queued(self, place: int) -> None:
-        self.calls.append(("queued", place))
+    def queued(self, position: int) -> None:
+        self.calls.append(("queued", position))
 
     def progressed(self, progress: Progress) -> None:
         self.calls.append(("progressed", progress))
 
-    async def deliver(self, ending: Ending) -> Way:
-        way = await self._deliver(ending)
+    async def deliver(self, ending: Ending) -> DeliveredBy:
+        delivered_by = await self._deliver(ending)
         self.calls.append(("delivered", ending))
-        return way
+        return delivered_by
 
     async def close(self) -> None:
         self.calls.append(("closed", None))
@@ -199,8 +201,8 @@ class Noted:
         return [name for name, _ in self.calls]
 
     @property
-    def places(self) -> list[int]:
-        return [place for name, place in self.calls if name == "queued"]
+    def positions(self) -> list[int]:
+        return [position for name, position in self.calls if name == "queued"]
 
     @property
     def told(self) -> list[Ending]:
@@ -213,22 +215,22 @@ class Desk:
     """Makes the replies; `deliver` is what the handing over of an end does."""
 
     replies: list[Noted] = field(default_factory=list)
-    deliver: Callable[[Ending], Awaitable[Way]] | None = None
+    deliver: Callable[[Ending], Awaitable[DeliveredBy]] | None = None
 
     def __call__(self, job: Job, may_edit: Callable[[], bool]) -> Noted:
-        async def deliver(ending: Ending) -> Way:
+        async def deliver(ending: Ending) -> DeliveredBy:
             return "token" if self.deliver is None else await self.deliver(ending)
 
         self.replies.append(Noted(job, may_edit, deliver))
         return self.replies[-1]
 
-    def hold(self, way: Way) -> asyncio.Event:
+    def hold(self, delivered_by: DeliveredBy) -> asyncio.Event:
         """Hand every end over in that way, but not before the event is set."""
         may_arrive = asyncio.Event()
 
-        async def deliver(_: Ending) -> Way:
+        async def deliver(_: Ending) -> DeliveredBy:
             await may_arrive.wait()
-            return way
+            return delivered_by
 
         self.deliver = deliver
         return may_arrive
@@ -252,7 +254,7 @@ class Workshop:
     desk: Desk
     limit: int = 10
     expire_after: timedelta = timedelta(hours=1)
-    room: Room = field(default_factory=lambda: Room(free=0))
+    storage_policy: StoragePolicy = field(default_factory=lambda: StoragePolicy(min_free_bytes=0))
 
     def __post_init__(self) -> None:
         self.open_anew()
@@ -264,8 +266,8 @@ class Workshop:
 
     def open_anew(self) -> None:
         """A new service on what the last one left in the database and on disk."""
-        self.storage = Storage(self.blobs, self.store, self.room)
-        self.jobs = Jobs(
+        self.storage = Storage(self.blobs, self.store, self.storage_policy)
+        self.jobs = JobService(
             self.store,
             self.storage,
             cast(Executor, self.studio),
@@ -294,7 +296,7 @@ class Workshop:
     def expire_now(self) -> None:
         """Let every job be too old."""
         self.jobs._policy = Policy(self.limit, timedelta(0))
-        self.jobs._work._expire_after = timedelta(0)
+        self.jobs._runner._expire_after = timedelta(0)
 
     async def accept(self, owner: int = 1, content: bytes = b"content", *styles: bytes) -> Job:
         """Accept an order."""

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from bot.jobs.errors import AlreadyAccepted, Closing, PictureRejected, TooManyJobs
 from bot.jobs.model import Job
-from bot.jobs.storage import Room
+from bot.jobs.storage import StoragePolicy
 from engine.errors import NotAPicture, StorageFull, WorkerLost
 from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually, order
 
@@ -158,9 +158,11 @@ class TestARefusedOrder:
         with pytest.raises(WorkerLost):
             await workshop.accept(ANN, b"bomb")
 
-    @pytest.mark.parametrize("room", [Room(most=1000, free=0), Room(free=2**62)])
-    async def test_for_want_of_room_leaves_what_is_there_alone(self, workshop: Workshop, room: Room) -> None:
-        workshop.room = room
+    @pytest.mark.parametrize(
+        "policy", [StoragePolicy(max_bytes=1000, min_free_bytes=0), StoragePolicy(min_free_bytes=2**62)]
+    )
+    async def test_for_want_of_room_leaves_what_is_there_alone(self, workshop: Workshop, policy: StoragePolicy) -> None:
+        workshop.storage_policy = policy
         workshop.open_anew()
         with pytest.raises(StorageFull):
             await workshop.accept(ANN, bytes(2000))

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from bot.jobs import retry, runner
 from bot.jobs.database.store import Store
 from bot.jobs.errors import DeliveryDelayed, JobEnded, UnexpectedError
-from bot.jobs.model import Ending, Way
+from bot.jobs.model import DeliveredBy, Ending
 from engine.blobs import Blobs
 from engine.errors import BlobLost, OutOfMemory, StorageFull
 from tests.bot.jobs.conftest import ANN, BOB, Workshop, discord_is_gone, eventually
@@ -117,7 +117,7 @@ class TestAFailure:
     async def test_to_deliver_is_tried_until_it_works(self, workshop: Workshop) -> None:
         troubles: list[Exception] = [DeliveryDelayed("502"), RuntimeError("a bug"), DeliveryDelayed("reset")]
 
-        async def deliver(_: Ending) -> Way:
+        async def deliver(_: Ending) -> DeliveredBy:
             if troubles:
                 raise troubles.pop()
             return "post"
@@ -127,7 +127,7 @@ class TestAFailure:
             job, canvas = await workshop.accept_and_paint(ANN)
             result = canvas.finish()
             await workshop.until(job, "delivered")
-        assert (await workshop.found(job)).way == "post"
+        assert (await workshop.found(job)).delivered_by == "post"
         assert workshop.desk.told(job) == [result]
 
     @pytest.mark.usefixtures("no_pauses")
@@ -135,13 +135,13 @@ class TestAFailure:
         workshop.desk.deliver = discord_is_gone
         async with workshop.running():
             job, canvas = await workshop.accept_and_paint(ANN)
-            workshop.jobs._work._expire_after = timedelta(0)
+            workshop.jobs._runner._expire_after = timedelta(0)
             canvas.finish(b"a long night's work")
             await workshop.until(job, "delivered")
-        assert (await workshop.found(job)).way == "kept"
+        assert (await workshop.found(job)).delivered_by == "kept"
         assert (await workshop.jobs.picture(job.id, ANN))[1] == b"a long night's work"
 
-    @pytest.mark.parametrize("name", ["finish", "conclude", "set_checkpoint", "line", "in_care", "claim", "give_up"])
+    @pytest.mark.parametrize("name", ["finish", "conclude", "set_checkpoint", "queue", "in_care", "claim", "give_up"])
     @pytest.mark.usefixtures("no_pauses")
     async def test_of_the_database_for_a_while_loses_nothing(self, workshop: Workshop, name: str) -> None:
         workshop.store = FlakyStore(workshop.store, name)
@@ -161,7 +161,7 @@ class TestAFailure:
 
 class TestMaintenance:
     @pytest.mark.parametrize(
-        "name", ["renew", "move", "adopt", "interrupted", "overdue", "forget", "claimed", "in_care", "line"]
+        "name", ["renew", "move", "adopt", "interrupted", "overdue", "forget", "claimed", "in_care", "queue"]
     )
     async def test_outlives_a_fault_of_ours_in_each_of_its_tasks(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, name: str

@@ -6,7 +6,7 @@ import pytest
 
 from bot.jobs import runner
 from bot.jobs.errors import DeliveryDelayed
-from bot.jobs.model import Ending, State, Way
+from bot.jobs.model import DeliveredBy, Ending, State
 from engine.errors import OutOfMemory, PaintingCancelled, StorageFailed, StorageFull
 from engine.progress import Result
 from tests.bot.jobs.conftest import ANN, BOB, Workshop, discord_is_gone, eventually
@@ -51,7 +51,7 @@ class TestGoingDown:
 def killed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the first process dies without a word; then its lease runs out at once."""
     if request.param == "killed":
-        monkeypatch.setattr("bot.jobs.database.fair_queue.LEASE", -1.0)
+        monkeypatch.setattr("bot.jobs.database.leases.LEASE", -1.0)
     return bool(request.param == "killed")
 
 
@@ -82,7 +82,7 @@ class TestARestart:
     ) -> None:
         """With all that can be said of it: so also that memory was short, and the picture is smaller than ordered."""
 
-        async def hang(_: Ending) -> Way:
+        async def hang(_: Ending) -> DeliveredBy:
             await asyncio.Event().wait()
             return "token"
 
@@ -115,7 +115,7 @@ class TestARestart:
         delayed, sending, most = {f"picture {number}".encode() for number in range(1, 13)}, 0, 0
         may_arrive = asyncio.Event()
 
-        async def deliver(ending: Ending) -> Way:
+        async def deliver(ending: Ending) -> DeliveredBy:
             nonlocal sending, most
             sending += 1
             most = max(most, sending)

@@ -50,7 +50,7 @@ class TestAJob:
             await workshop.until(job, "delivering")
             may_arrive.set()
             await workshop.until(job, "delivered")
-        assert (await workshop.found(job)).way == "edit"
+        assert (await workshop.found(job)).delivered_by == "edit"
 
     async def test_that_was_delivered_keeps_its_pictures_but_neither_checkpoint_nor_address(
         self, workshop: Workshop
@@ -198,7 +198,7 @@ class TestExpiry:
         workshop.studio.slots_now = 0
         async with workshop.running():
             job = await workshop.accept(ANN)
-            await eventually(lambda: workshop.desk.of(job).places == [1])
+            await eventually(lambda: workshop.desk.of(job).positions == [1])
             workshop.expire_now()
             await workshop.until(job, "expired")
         (told,) = workshop.desk.told(job)

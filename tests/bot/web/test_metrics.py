@@ -122,11 +122,11 @@ class TestTheSurroundings:
             assert await sample(operated, "atelier_queue_oldest_seconds") >= 3600
 
     async def test_a_line_that_is_not_known(self, operated: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
-        async def waiting_line() -> tuple[int, float]:
+        async def queue_stats() -> tuple[int, float]:
             raise OSError("the database is gone")
 
         async with operated.serving():
-            monkeypatch.setattr(operated.store, "waiting_line", waiting_line)
+            monkeypatch.setattr(operated.store, "queue_stats", queue_stats)
             assert math.isnan(await sample(operated, "atelier_queue_jobs"))
             assert math.isnan(await sample(operated, "atelier_queue_oldest_seconds"))
 

@@ -79,7 +79,7 @@ async def test_a_painting_outlives_its_scheduler(
         scheduler = stack.enter_context(machines.scheduler(port))
         stack.enter_context(machines.worker(port, blobs=blobs.url))
         async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
-            before = executor.pool
+            before = executor.cluster_id
             painting = begin(executor, blobs, recipe)
             steps = [(await first(painting, lambda event: event.step > 10)).step]
             scheduler.kill()
@@ -93,14 +93,14 @@ async def test_a_painting_outlives_its_scheduler(
                 await executor.check(CONTENT)
             await asyncio.sleep(2)  # Dask's own attempts are over
             assert await executor.slots() == 0
-            assert executor.pool == before
+            assert executor.cluster_id == before
 
             stack.enter_context(machines.scheduler(port))
             steps += [event.step async for event in painting]
             assert all(one < other for one, other in pairwise(steps))
             assert (await painting.result()).picture == painted_here(recipe, network)
             assert await executor.slots() == 1
-            assert executor.pool != before
+            assert executor.cluster_id != before
             await executor.check(CONTENT)
     assert len(said(caplog, "painting waits")) == 1
     assert len(said(caplog, "is back after")) == 1

@@ -60,7 +60,7 @@ async def test_it_is_for_the_owner_alone(discord: LocalDiscord, held: HeldJobs, 
 async def test_pressed_after_the_end_it_says_so_and_goes_away(
     discord: LocalDiscord, held: HeldJobs, job: Job, waiting: Message
 ) -> None:
-    held.hold(job, state=State.DELIVERED, way="kept")
+    held.hold(job, state=State.DELIVERED, delivered_by="kept")
     invocation = await press(discord, waiting)
     assert "`/jobs`" in (await invocation.wait_until(told, 5)).content
     tidy = await invocation.wait_until(lambda message: message.id == waiting.id and not message.buttons, 5)

@@ -71,8 +71,8 @@ class TestTheList:
         held.hold(job(ada, 9, state=State.FAILED, cause=OutOfMemory(512)))
         held.hold(job(ada, 8, state=State.CANCELLED))
         held.hold(job(ada, 7, state=State.EXPIRED))
-        held.hold(job(ada, 6, state=State.DELIVERED, way="kept", painted=PAINTED))
-        held.hold(job(ada, 5, state=State.DELIVERED, way="token", painted=PAINTED))
+        held.hold(job(ada, 6, state=State.DELIVERED, delivered_by="kept", painted=PAINTED))
+        held.hold(job(ada, 5, state=State.DELIVERED, delivered_by="token", painted=PAINTED))
         held.hold(job(ada, 4, state=State.DELIVERING, painted=PAINTED))
         held.hold(job(ada, 3, state=State.RUNNING))
         held.hold(job(ada, 2))
@@ -133,7 +133,7 @@ def says_new(message: Message) -> Callable[[Message], bool]:
 
 class TestAPainting:
     async def test_is_shown_again_to_its_owner_alone(self, discord: LocalDiscord, held: HeldJobs, ada: int) -> None:
-        kept = held.hold(job(ada, state=State.DELIVERED, way="kept", painted=PAINTED))
+        kept = held.hold(job(ada, state=State.DELIVERED, delivered_by="kept", painted=PAINTED))
         held.hold(job(ada, 1, state=State.FAILED))
         held.pictures[kept.id] = PICTURE
         message = await listed(discord)

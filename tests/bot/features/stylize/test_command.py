@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from PIL import Image
 
-from bot.jobs.service import Jobs
+from bot.jobs.service import JobService
 from bot.sandbox import Invocation, LocalDiscord, Message, Upload
 from bot.telemetry import logs
 from tests.bot.conftest import CONTENT, STYLE, Bot, has_preview, is_final, is_painting, photo, told
@@ -328,7 +328,7 @@ class TestTrouble:
             raise RuntimeError("a fault of ours")
 
         logs.configure("INFO", "console")
-        monkeypatch.setattr(Jobs, "accept", broken)
+        monkeypatch.setattr(JobService, "accept", broken)
         invocation = await stylize(discord)
         message = await invocation.wait_until(told, 5)
         assert message.content.startswith("Something went wrong on our side.")

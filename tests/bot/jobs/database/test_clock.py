@@ -17,27 +17,27 @@ from tests import postgresql
 from tests.bot.jobs.conftest import job, opened
 
 ROOT = Path(__file__).parents[4]
-POOL = "pool"
+CLUSTER = "cluster"
 HOUR, DAY = 3600, 86400
 PROCESS = """
 import asyncio, os, sys, time
-from bot.jobs import line
+from bot.jobs.database import leases
 from tests.bot.jobs.conftest import job, opened
 
-line.LEASE = 0.5
+leases.LEASE = 0.5
 
 async def main(url, act):
     async with opened(url) as store:
         if act == "accept and die":
             await store.renew("first")
-            await store.add(job(), "first", "pool", 3)
+            await store.add(job(), "first", "cluster", 3)
             print(int(time.time()), flush=True)
             os._exit(0)
         await store.renew("second")
         until = time.monotonic() + 5
         adopted = []
         while not adopted and time.monotonic() < until:
-            adopted = await store.adopt("second", "pool")
+            adopted = await store.adopt("second", "cluster")
         overdue = await store.overdue("second", 3600)
         print(int(time.time()), len(adopted), len(overdue))
 
@@ -107,20 +107,20 @@ def test_of_the_server_jobs_are_adopted_and_not_expired(clock: Clock) -> None:
         async with opened(url) as one, opened(url) as other:
             assert await one.renew("one")
             stored = job()
-            await one.add(stored, "one", POOL, 3)
+            await one.add(stored, "one", CLUSTER, 3)
             assert await other.renew("other")
             clock.shift(DAY)
             # A process that is alive seems to be gone until it says anew that it isn't: others have to wait for it.
             assert not await other.renew("other")
             assert not await one.renew("one")
-            assert await other.adopt("other", POOL) == []
+            assert await other.adopt("other", CLUSTER) == []
             assert await one.overdue("one", 60) == []
             assert await one.renew("one"), "it goes as it should"
             # Its last sign of life is in the future now.
             clock.shift(-HOUR)
             assert not await other.renew("other")
             assert await other.renew("other")
-            ((adopted, _),) = await other.adopt("other", POOL)
+            ((adopted, _),) = await other.adopt("other", CLUSTER)
             assert adopted == stored.id
             assert await other.overdue("other", 60) == []
             assert other.now() < 60

@@ -94,7 +94,7 @@ async def test_the_files_are_their_owners_alone(url: str, tmp_path: Path) -> Non
 async def test_keeps_everything_when_it_is_opened_again(url: str) -> None:
     stored = job()
     async with opened(url) as store:
-        await store.add(stored, "me", "pool", 3)
+        await store.add(stored, "me", "cluster", 3)
         await store.set_synced("global", "a")
     async with opened(url) as store:
         found = await store.get(stored.id)
@@ -120,7 +120,7 @@ async def test_can_be_opened_first_by_several_processes_at_once(url: str) -> Non
 
 async def test_takes_orders_of_one_member_from_several_processes_up_to_the_limit(url: str) -> None:
     async with opened(url) as one, opened(url) as other:
-        adding = [each.add(job(), "me", "pool", 7) for each in (one, other) for _ in range(10)]
+        adding = [each.add(job(), "me", "cluster", 7) for each in (one, other) for _ in range(10)]
         outcomes = await asyncio.gather(*adding, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes if outcome is not None] == [TooManyJobs] * 13
         assert await one.count_open(1) == await other.count_open(1) == 7
@@ -148,21 +148,21 @@ class TestSqlite:
 
     async def test_has_a_job_on_disk_as_soon_as_it_is_acknowledged(self, store: Store, tmp_path: Path) -> None:
         stored = job()
-        await store.add(stored, "me", "pool", 3)
+        await store.add(stored, "me", "cluster", 3)
         other = sqlite3.connect(tmp_path / "atelier.db")
         assert other.execute("SELECT id FROM jobs").fetchall() == [(stored.id,)]
         other.close()
 
     async def test_holds_no_token_in_plain_text(self, store: Store, tmp_path: Path) -> None:
         stored = job(address="an interaction's token")
-        await store.add(stored, "me", "pool", 3)
+        await store.add(stored, "me", "cluster", 3)
         files = await asyncio.to_thread(lambda: b"".join(path.read_bytes() for path in tmp_path.glob("atelier.db*")))
         assert stored.id.encode() in files
         assert b"an interaction's token" not in files
 
     async def test_lets_others_read_while_one_writes(self, store: Store, tmp_path: Path) -> None:
         stored = job()
-        await store.add(stored, "me", "pool", 3)
+        await store.add(stored, "me", "cluster", 3)
         other = sqlite3.connect(tmp_path / "atelier.db", isolation_level=None)
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         other.execute("BEGIN IMMEDIATE")
@@ -175,10 +175,10 @@ class TestSqlite:
 
     async def test_lets_a_writer_wait_for_another(self, store: Store, tmp_path: Path) -> None:
         stored = job()
-        await store.add(stored, "me", "pool", 3)
+        await store.add(stored, "me", "cluster", 3)
         other = sqlite3.connect(tmp_path / "atelier.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        change = asyncio.create_task(store.claim(stored.id, "me", "pool"))
+        change = asyncio.create_task(store.claim(stored.id, "me", "cluster"))
         done, _ = await asyncio.wait([change], timeout=0.3)
         assert not done
         other.execute("COMMIT")
@@ -268,7 +268,7 @@ class TestMigrations:
         await engine.dispose()
         async with opened(url) as store:
             await store.renew("me")
-            assert sorted(await store.adopt("me", "pool")) == [
+            assert sorted(await store.adopt("me", "cluster")) == [
                 (f"{0:016x}", State.QUEUED),
                 (f"{1:016x}", State.QUEUED),
                 (f"{2:016x}", State.QUEUED),
@@ -276,8 +276,8 @@ class TestMigrations:
             ]
             assert await store.overdue("me", 60) == []
             new = job(owner=9)
-            await store.add(new, "me", "pool", 3)
-            assert [each.id for each in (await store.line("me", "pool")).waiting] == [
+            await store.add(new, "me", "cluster", 3)
+            assert [each.id for each in (await store.queue("me", "cluster")).waiting] == [
                 f"{1:016x}", f"{2:016x}", new.id, f"{0:016x}",
             ]  # fmt: skip
             found = [await store.get(row["id"]) for row in rows]

@@ -31,14 +31,14 @@ class Members:
     def __init__(self, store: Store) -> None:
         number = next(numbers)
         self.store = store
-        self.pool = f"pool {number}"
+        self.cluster_id = f"cluster {number}"
         self.first_owner = number * 1000
         self.jobs: dict[str, Job] = {}
         self.running: list[str] = []
         self.arrivals = 0
 
     async def waiting(self) -> list[str]:
-        return [each.id for each in (await self.store.line(ME, self.pool)).waiting]
+        return [each.id for each in (await self.store.queue(ME, self.cluster_id)).waiting]
 
     async def owners(self) -> list[int]:
         """Whose turn it is, from the next on."""
@@ -49,14 +49,14 @@ class Members:
         moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.arrivals)
         arrived = job(self.first_owner + owner, created_at=moment)
         self.jobs[arrived.id] = arrived
-        await self.store.add(arrived, ME, self.pool, 1000)
+        await self.store.add(arrived, ME, self.cluster_id, 1000)
         return arrived.id
 
     async def begin(self) -> str | None:
         waiting = await self.waiting()
         if not waiting:
             return None
-        assert await self.store.claim(waiting[0], ME, self.pool)
+        assert await self.store.claim(waiting[0], ME, self.cluster_id)
         self.running.append(waiting[0])
         return waiting[0]
 
@@ -133,7 +133,7 @@ def test_nobody_has_more_open_jobs_than_allowed_whoever_comes_at_once(url: str, 
     async def run() -> None:
         async with opened(url) as store:
             first = next(numbers) * 1000
-            adding = (store.add(job(first + owner), ME, "pool", limit) for owner in owners)
+            adding = (store.add(job(first + owner), ME, "cluster", limit) for owner in owners)
             outcomes = await asyncio.gather(*adding, return_exceptions=True)
             refused = [outcome for outcome in outcomes if outcome is not None]
             assert all(isinstance(outcome, TooManyJobs) for outcome in refused)

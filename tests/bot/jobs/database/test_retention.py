@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot.jobs.database.retention import enough
 from bot.jobs.database.store import Store
-from bot.jobs.model import Job, Painted, State
+from bot.jobs.model import DeliveredBy, Job, Painted, State
 from tests.bot.jobs.conftest import job
 
 SIZES = {"a": 0, "b": 1, "c": 2, "d": 3, "e": 5, "f": 8, "g": 13, "h": 50}
@@ -52,21 +52,23 @@ def test_a_member_s_bulk_costs_the_others_nothing() -> None:
     assert enough(ended, claims, sizes, 40_000) == ["0", "1"]
 
 
-async def stored(store: Store, number: int, state: State, *, shared: str = "5" * 64, way: str = "token") -> Job:
+async def stored(
+    store: Store, number: int, state: State, *, shared: str = "5" * 64, delivered_by: DeliveredBy = "token"
+) -> Job:
     """A job in that state, whose content is its own and whose style is shared."""
     made = job(number, content=f"{number:064}", styles=(shared,))
-    await store.add(made, "me", "pool", 100)
+    await store.add(made, "me", "cluster", 100)
     if state is State.QUEUED:
         return made
-    await store.claim(made.id, "me", "pool")
+    await store.claim(made.id, "me", "cluster")
     await store.finish(made.id, "me", Painted(f"{number:063}f", "png", 512, 384, 90, 41.5, "finished"))
-    await store.conclude(made.id, "me", state, "kept" if way == "kept" else "token")
+    await store.conclude(made.id, "me", state, delivered_by)
     return made
 
 
 async def test_room_is_made_of_what_nobody_else_claims(store: Store) -> None:
     """Each job has 100 bytes of its own; the 1,000 bytes of the style are in use."""
-    waits = await stored(store, 0, State.DELIVERED, way="kept")
+    waits = await stored(store, 0, State.DELIVERED, delivered_by="kept")
     ended = [await stored(store, number, State.DELIVERED) for number in range(1, 6)]
     painted = await stored(store, 6, State.QUEUED)
     sizes = {"5" * 64: 1000}
@@ -95,7 +97,7 @@ async def test_what_is_put_just_now_makes_no_room(store: Store) -> None:
     for _ in range(2):
         assert await store.make_room({ended.content: 100}, 0, (50,)) == (0, set())
         await store.written(holds)
-    await store.add(job(2, content=ended.content), "me", "pool", 100)
+    await store.add(job(2, content=ended.content), "me", "cluster", 100)
     assert await store.make_room({ended.content: 100}, 0, (50,)) == (0, set())
 
 
@@ -104,7 +106,7 @@ async def test_a_hold_ends_with_the_claim_that_it_was_for(store: Store) -> None:
     made = job(content="c" * 64)
     for _ in range(2):
         await store.written(await store.hold(["c" * 64], 60))
-    await store.add(made, "me", "pool", 100)
+    await store.add(made, "me", "cluster", 100)
     for claimed in (True, False):
         holds, free = await store.begin_removal(["c" * 64], 60, young=True)
         assert free == set()
@@ -113,7 +115,7 @@ async def test_a_hold_ends_with_the_claim_that_it_was_for(store: Store) -> None:
         assert await store.removed(["c" * 64]) == set()
         if claimed:
             await stored_end(store, made)
-    await store.add(job(content="c" * 64), "me", "pool", 100)
+    await store.add(job(content="c" * 64), "me", "cluster", 100)
 
 
 async def test_a_hold_of_a_process_that_died_ends_by_itself(store: Store) -> None:
@@ -125,7 +127,7 @@ async def test_a_hold_of_a_process_that_died_ends_by_itself(store: Store) -> Non
 
 async def stored_end(store: Store, made: Job) -> None:
     """End a job, and forget it."""
-    await store.claim(made.id, "me", "pool")
+    await store.claim(made.id, "me", "cluster")
     await store.finish(made.id, "me", None)
     await store.conclude(made.id, "me", State.FAILED, "token")
     assert await store.make_room({made.styles[0]: 100, made.content: 0}, 0, (50,)) == (1, {made.styles[0]})

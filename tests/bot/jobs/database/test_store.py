@@ -9,22 +9,22 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from bot.jobs.database import fair_queue
+from bot.jobs.database import leases
 from bot.jobs.database.acknowledged import Acknowledged
-from bot.jobs.database.store import Store, Waiting
+from bot.jobs.database.store import QueuedJob, Store
 from bot.jobs.errors import TooManyJobs, UnexpectedError
 from bot.jobs.model import OPEN, Job, Painted, State, new_id
 from engine.errors import OutOfMemory, PaintingCancelled
 from tests.bot.jobs.conftest import SECRET, eventually, job, opened
 
-ME, OTHER, POOL = "me", "other", "pool"
+ME, OTHER, CLUSTER = "me", "other", "cluster"
 PAINTED = Painted("9" * 64, "png", 512, 384, 90, 41.5, "finished", shown=(0.75, None, 1.0))
 
 
-async def added(store: Store, *jobs: Job, process: str = ME, pool: str = POOL) -> list[Job]:
+async def added(store: Store, *jobs: Job, process: str = ME, cluster_id: str = CLUSTER) -> list[Job]:
     await store.renew(process)
     for each in jobs:
-        await store.add(each, process, pool, 1000)
+        await store.add(each, process, cluster_id, 1000)
     return list(jobs)
 
 
@@ -35,7 +35,7 @@ async def state(store: Store, job: Job) -> str:
 
 
 async def waiting(store: Store, process: str = ME) -> list[str]:
-    return [each.id for each in (await store.line(process, POOL)).waiting]
+    return [each.id for each in (await store.queue(process, CLUSTER)).waiting]
 
 
 class TestAJob:
@@ -50,19 +50,19 @@ class TestAJob:
     async def test_is_stored_once(self, store: Store) -> None:
         (stored,) = await added(store, job())
         with pytest.raises(IntegrityError):
-            await store.add(stored, ME, POOL, 3)
+            await store.add(stored, ME, CLUSTER, 3)
         assert await store.count_open(1) == 1
 
     async def test_is_refused_when_its_owner_has_as_many_as_allowed(self, store: Store) -> None:
         await added(store, job(), job(), job(owner=2))
         with pytest.raises(TooManyJobs):
-            await store.add(job(), ME, POOL, 2)
-        await store.add(job(owner=2), ME, POOL, 2)
+            await store.add(job(), ME, CLUSTER, 2)
+        await store.add(job(owner=2), ME, CLUSTER, 2)
         assert [await store.count_open(owner) for owner in (1, 2, 3)] == [2, 2, 0]
 
     async def test_goes_through_its_life(self, store: Store) -> None:
         (stored,) = await added(store, job())
-        assert await store.claim(stored.id, ME, POOL)
+        assert await store.claim(stored.id, ME, CLUSTER)
         assert await store.set_checkpoint(stored.id, ME, "1" * 64) is None
         assert await store.set_checkpoint(stored.id, ME, "2" * 64) == "1" * 64
         assert await store.finish(stored.id, ME, PAINTED)
@@ -72,12 +72,12 @@ class TestAJob:
         assert await store.conclude(stored.id, ME, State.DELIVERED, "edit")
         found = await store.get(stored.id)
         assert found is not None
-        assert (found.state, found.way, found.address, found.checkpoint) == (State.DELIVERED, "edit", "", None)
+        assert (found.state, found.delivered_by, found.address, found.checkpoint) == (State.DELIVERED, "edit", "", None)
         assert found.painted == PAINTED
 
     async def test_keeps_why_it_has_no_result(self, store: Store) -> None:
         (stored,) = await added(store, job())
-        await store.claim(stored.id, ME, POOL)
+        await store.claim(stored.id, ME, CLUSTER)
         assert await store.give_up(stored.id, OutOfMemory(768), ME) is State.RUNNING
         found = await store.get(stored.id)
         assert found is not None
@@ -87,7 +87,7 @@ class TestAJob:
     async def test_of_an_earlier_checkpoint_gives_back_what_may_be_removed(self, store: Store) -> None:
         (stored,) = await added(store, job())
         assert await store.set_checkpoint(stored.id, ME, "1" * 64) == "1" * 64, "it is not painted"
-        await store.claim(stored.id, ME, POOL)
+        await store.claim(stored.id, ME, CLUSTER)
         await store.set_checkpoint(stored.id, ME, "1" * 64)
         assert await store.set_checkpoint(stored.id, ME, "1" * 64) is None, "it is the same one"
         assert await store.set_checkpoint(stored.id, OTHER, "3" * 64) == "3" * 64, "it is somebody else's"
@@ -100,7 +100,7 @@ class TestAChange:
         (stored,) = await added(store, job())
         if state is State.QUEUED:
             return stored
-        await store.claim(stored.id, ME, POOL)
+        await store.claim(stored.id, ME, CLUSTER)
         if state is State.RUNNING:
             return stored
         await store.finish(stored.id, ME, PAINTED)
@@ -113,7 +113,7 @@ class TestAChange:
         async def changed(name: str) -> bool:
             each = (await self.put(store, since)).id
             changes: dict[str, Callable[[], Awaitable[object]]] = {
-                "claim": lambda: store.claim(each, ME, POOL),
+                "claim": lambda: store.claim(each, ME, CLUSTER),
                 "requeue": lambda: store.requeue(each, ME),
                 "finish": lambda: store.finish(each, ME, None),
                 "give up": lambda: store.give_up(each, PaintingCancelled()),
@@ -133,7 +133,7 @@ class TestAChange:
     async def test_is_for_the_process_that_looks_after_the_job(self, store: Store, since: State) -> None:
         await store.renew(OTHER)
         each = (await self.put(store, since)).id
-        assert not await store.claim(each, OTHER, POOL)
+        assert not await store.claim(each, OTHER, CLUSTER)
         assert not await store.requeue(each, OTHER)
         assert not await store.finish(each, OTHER, None)
         assert await store.give_up(each, PaintingCancelled(), OTHER) is None
@@ -150,7 +150,7 @@ class TestAChange:
 
     async def test_notes_when(self, store: Store) -> None:
         (stored,) = await added(store, job(created_at=datetime.now(UTC) - timedelta(days=1)))
-        await store.claim(stored.id, ME, POOL)
+        await store.claim(stored.id, ME, CLUSTER)
         async with store._engine.connect() as connection:
             (row,) = await connection.execute(text("SELECT created_at < changed_at FROM jobs"))
         assert row[0]
@@ -164,9 +164,9 @@ async def test_eight_claimers_take_fifty_jobs_once_each(store: Store, url: str) 
     async def claimer(name: str, own: Store) -> None:
         await own.renew(name)
         while await own.count_open() > len(claimed):
-            await own.adopt(name, POOL)
+            await own.adopt(name, CLUSTER)
             for each in jobs:
-                if await own.claim(each.id, name, POOL):
+                if await own.claim(each.id, name, CLUSTER):
                     claimed.append((each.id, name))
 
     async with AsyncExitStack() as stack:
@@ -179,19 +179,19 @@ class TestProcesses:
     async def test_that_are_alive_keep_their_jobs(self, store: Store) -> None:
         (stored,) = await added(store, job())
         await store.renew(OTHER)
-        assert await store.adopt(OTHER, POOL) == []
+        assert await store.adopt(OTHER, CLUSTER) == []
         assert await store.in_care(ME) == {stored.id: State.QUEUED}
 
     async def test_that_leave_let_go_of_their_jobs_at_once(self, store: Store) -> None:
         queued, running, delivering = await added(store, job(), job(), job())
         for each in (running, delivering):
-            await store.claim(each.id, ME, POOL)
+            await store.claim(each.id, ME, CLUSTER)
         await store.set_checkpoint(running.id, ME, "1" * 64)
         await store.finish(delivering.id, ME, PAINTED)
         await store.leave(ME)
         assert await store.in_care(ME) == {}
         await store.renew(OTHER)
-        assert sorted(await store.adopt(OTHER, POOL)) == sorted(
+        assert sorted(await store.adopt(OTHER, CLUSTER)) == sorted(
             [(queued.id, State.QUEUED), (running.id, State.QUEUED), (delivering.id, State.DELIVERING)]
         )
         found = await store.get(running.id)
@@ -202,32 +202,32 @@ class TestProcesses:
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (stored,) = await added(store, job())
-        await store.claim(stored.id, ME, POOL)
-        monkeypatch.setattr(fair_queue, "LEASE", 0.2)
+        await store.claim(stored.id, ME, CLUSTER)
+        monkeypatch.setattr(leases, "LEASE", 0.2)
         await store.renew(ME)
         await store.renew(OTHER)
-        assert await store.adopt(OTHER, POOL) == []
+        assert await store.adopt(OTHER, CLUSTER) == []
 
         async def adopted() -> bool:
             await store.renew(OTHER)
-            return await store.adopt(OTHER, POOL) == [(stored.id, State.QUEUED)]
+            return await store.adopt(OTHER, CLUSTER) == [(stored.id, State.QUEUED)]
 
         await eventually(adopted)
         assert not await store.finish(stored.id, ME, PAINTED), "the silent one may no longer change it"
 
     async def test_paint_anew_what_was_done_but_not_kept(self, store: Store) -> None:
         (stored,) = await added(store, job())
-        await store.claim(stored.id, ME, POOL)
+        await store.claim(stored.id, ME, CLUSTER)
         await store.finish(stored.id, ME, None)
         await store.leave(ME)
-        assert await store.adopt(OTHER, POOL) == [(stored.id, State.QUEUED)]
+        assert await store.adopt(OTHER, CLUSTER) == [(stored.id, State.QUEUED)]
 
     async def test_leave_ended_jobs_alone(self, store: Store) -> None:
         (stored,) = await added(store, job())
         await store.give_up(stored.id, PaintingCancelled())
         await store.conclude(stored.id, ME, State.CANCELLED, "token")
         await store.leave(ME)
-        assert await store.adopt(OTHER, POOL) == []
+        assert await store.adopt(OTHER, CLUSTER) == []
         assert await state(store, stored) == "cancelled"
 
 
@@ -261,7 +261,7 @@ class TestAnAcknowledgedOrder:
         stored = job(owner=7)
         await store.note(Acknowledged(stored.id, 7, SECRET, "A town", later(900)), ME)
         with pytest.raises(TooManyJobs):
-            await store.add(stored, ME, POOL, 0)
+            await store.add(stored, ME, CLUSTER, 0)
         assert await store.is_noted(stored.id, ME)
         await added(store, stored)
         assert not await store.is_noted(stored.id, ME)
@@ -278,16 +278,16 @@ class TestLooking:
         (first,) = await added(store, job(owner=1))
         (second,) = await added(store, job(owner=2, created_at=later(-3600)), process=OTHER)
         (third,) = await added(store, job(owner=3, created_at=later(-7200)))
-        await added(store, job(owner=4), pool="other workers", process="elsewhere")
-        mine = await store.line(ME, POOL)
-        assert mine.waiting == [Waiting(first.id, 1), Waiting(third.id, 3)]
-        assert (await store.line(OTHER, POOL)).waiting == [Waiting(second.id, 2)]
-        await store.claim(first.id, ME, POOL)
-        assert (await store.line(OTHER, POOL)).running == 1
+        await added(store, job(owner=4), cluster_id="other workers", process="elsewhere")
+        mine = await store.queue(ME, CLUSTER)
+        assert mine.waiting == [QueuedJob(first.id, 1), QueuedJob(third.id, 3)]
+        assert (await store.queue(OTHER, CLUSTER)).waiting == [QueuedJob(second.id, 2)]
+        await store.claim(first.id, ME, CLUSTER)
+        assert (await store.queue(OTHER, CLUSTER)).running == 1
 
     async def test_finds_what_should_have_ended(self, store: Store) -> None:
         old, delivering, _ = await added(store, job(), job(), job(created_at=later(-1e6)))
-        await store.claim(delivering.id, ME, POOL)
+        await store.claim(delivering.id, ME, CLUSTER)
         await store.finish(delivering.id, ME, PAINTED)
         async with store._changing() as connection:
             change = text("UPDATE jobs SET accepted = accepted - 100 WHERE id IN (:old, :delivering)")
@@ -296,9 +296,9 @@ class TestLooking:
         assert await store.overdue(OTHER, 50) == []
 
     async def test_tells_how_long_the_oldest_waits(self, store: Store) -> None:
-        assert await store.waiting_line() == (0, 0.0)
+        assert await store.queue_stats() == (0, 0.0)
         await added(store, job(created_at=later(-100)), job())
-        count, age = await store.waiting_line()
+        count, age = await store.queue_stats()
         assert count == 2
         assert 100 <= age < 200
 

@@ -56,7 +56,7 @@ class TestAStoreOutOfOrder:
                 await eventually(lambda: Shaky.raised > 5)
                 assert await workshop.state(job) == "delivering"
             await workshop.until(job, "delivered")
-        assert (await workshop.found(job)).way == "kept"
+        assert (await workshop.found(job)).delivered_by == "kept"
         assert (await workshop.jobs.picture(job.id, ANN))[1] == b"the picture"
         assert len(workshop.studio.canvases) == 1
 

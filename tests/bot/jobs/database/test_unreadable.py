@@ -78,13 +78,13 @@ class TestARowThatCantBeRead:
                     owner, b"content", b"one", b"two", b"three"
                 )
                 if not waits:
-                    await workshop.store.claim(job.id, workshop.jobs.process, workshop.studio.pool)
+                    await workshop.store.claim(job.id, workshop.jobs.process, workshop.studio.cluster_id)
                     await workshop.store.finish(job.id, workshop.jobs.process, None)
                 where = " = :id" if statement.endswith("job") else " WHERE id = :id"
                 async with workshop.store._engine.begin() as connection:
                     await connection.execute(text(statement + where), {"it": value, "id": job.id})
         sound = await workshop.accept(ANN)
-        await workshop.store.waiting_line()
+        await workshop.store.queue_stats()
         workshop.studio.slots_now = 1000
         async with workshop.running():
             (await workshop.studio.canvas()).finish()
@@ -121,7 +121,7 @@ class TestARowThatCantBeRead:
                 (await workshop.studio.canvas(number)).finish()
             for job in jobs:
                 await workshop.until(job, "delivered")
-        assert [(await workshop.found(job)).way for job in jobs] == ["kept", "token"]
+        assert [(await workshop.found(job)).delivered_by for job in jobs] == ["kept", "token"]
 
 
 async def test_a_job_whose_address_no_key_reads_is_kept_for_its_member(workshop: Workshop) -> None:
@@ -131,7 +131,7 @@ async def test_a_job_whose_address_no_key_reads_is_kept_for_its_member(workshop:
     async with workshop.running():
         (await workshop.studio.canvas()).finish(b"painting")
         await workshop.until(job, "delivered")
-    assert (await workshop.found(job)).way == "kept"
+    assert (await workshop.found(job)).delivered_by == "kept"
     assert (await workshop.jobs.picture(job.id, ANN))[1] == b"painting"
 
 

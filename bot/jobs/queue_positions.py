@@ -1,4 +1,4 @@
-"""Which waiting members see a new place in line now.
+"""Which waiting members see a new position in line now.
 
 A long line must neither use up Discord's limits nor keep the event loop busy.
 
@@ -17,36 +17,36 @@ FAR_EVERY: Final = 15.0
 """Least seconds between two updates of the same member further behind."""
 FAR_A_SECOND: Final = 5.0
 """Updates a second for all members further behind together: a tenth of what Discord grants."""
-LANE_EVERY: Final = 2.0
+BUCKET_EVERY: Final = 2.0
 """Seconds between two edits that share a limit: half of what Discord grants stays for progress and ends."""
 
 
-class Places:
-    """The place that each waiting member saw last, and who is next. Times are of the monotonic clock."""
+class QueuePositions:
+    """The position that each waiting member saw last, and who is next. Times are of the monotonic clock."""
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[int, float]] = {}
         """Place and time, by the jobs' ids."""
-        self._lanes: dict[str, float] = {}
+        self._buckets: dict[str, float] = {}
         """When each was used last."""
         self._allowance = FAR_A_SECOND
         """The tokens of a token bucket for updates further behind, and when they were counted."""
         self._counted = time.monotonic()
 
-    def due(self, places: Mapping[str, int], fresh: Collection[str]) -> list[str]:
-        """The jobs of ``places`` to update now. Those in ``fresh`` show no place yet and don't have to wait."""
+    def due(self, positions: Mapping[str, int], fresh: Collection[str]) -> list[str]:
+        """The jobs of ``positions`` to update now. Those in ``fresh`` show no position yet and don't have to wait."""
         now = time.monotonic()
-        self._told = {job: told for job, told in self._told.items() if job in places}
-        self._lanes = {lane: at for lane, at in self._lanes.items() if now - at < LANE_EVERY}
+        self._told = {job: told for job, told in self._told.items() if job in positions}
+        self._buckets = {bucket: at for bucket, at in self._buckets.items() if now - at < BUCKET_EVERY}
         self._allowance = min(FAR_A_SECOND, self._allowance + FAR_A_SECOND * (now - self._counted))
         self._counted = now
         due: list[str] = []
         far: list[tuple[float, str]] = []
-        for job, place in places.items():
+        for job, position in positions.items():
             told, at = self._told.get(job, (None, -FAR_EVERY))
-            if told == place:
+            if told == position:
                 continue
-            if place <= NEAR or (told is None and job in fresh):
+            if position <= NEAR or (told is None and job in fresh):
                 due.append(job)
             elif told is None or now - at >= FAR_EVERY:
                 far.append((at, job))
@@ -54,14 +54,14 @@ class Places:
         self._allowance -= len(chosen)
         return due + [job for _, job in chosen]
 
-    def take(self, job: str, place: int, lane: str) -> bool:
-        """Note that a job's reply shows its place now; false if its lane was used a moment ago: then it has to wait."""
+    def take(self, job: str, position: int, bucket: str) -> bool:
+        """Note that a reply shows its position now. False if its bucket was used a moment ago: then it has to wait."""
         now = time.monotonic()
-        if now - self._lanes.get(lane, -LANE_EVERY) < LANE_EVERY:
-            if place > NEAR:
+        if now - self._buckets.get(bucket, -BUCKET_EVERY) < BUCKET_EVERY:
+            if position > NEAR:
                 # Others go first.
                 self._told[job] = (0, now)
             return False
-        self._lanes[lane] = now
-        self._told[job] = (place, now)
+        self._buckets[bucket] = now
+        self._told[job] = (position, now)
         return True

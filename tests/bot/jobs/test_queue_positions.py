@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy.event import listen
 
-from bot.jobs.places import FAR_A_SECOND, FAR_EVERY, LANE_EVERY, NEAR
+from bot.jobs.queue_positions import BUCKET_EVERY, FAR_A_SECOND, FAR_EVERY, NEAR
 from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, eventually
 
 
@@ -14,14 +14,14 @@ class TestTheLine:
         async with workshop.running():
             _, canvas = await workshop.accept_and_paint(ANN)
             bob, cid = await workshop.accept(BOB), await workshop.accept(CID)
-            await eventually(lambda: [workshop.desk.of(job).places for job in (bob, cid)] == [[1], [2]])
+            await eventually(lambda: [workshop.desk.of(job).positions for job in (bob, cid)] == [[1], [2]])
             canvas.finish()
             second = await workshop.studio.canvas(2)
-            await eventually(lambda: workshop.desk.of(cid).places == [2, 1])
+            await eventually(lambda: workshop.desk.of(cid).positions == [2, 1])
             second.finish()
             (await workshop.studio.canvas(3)).finish()
             await workshop.until(cid, "delivered")
-            assert [workshop.desk.of(job).places for job in (bob, cid)] == [[1], [2, 1]]
+            assert [workshop.desk.of(job).positions for job in (bob, cid)] == [[1], [2, 1]]
 
     async def test_lets_members_take_turns(self, workshop: Workshop) -> None:
         async with workshop.running():
@@ -38,9 +38,9 @@ class TestTheLine:
         async with workshop.running():
             await workshop.accept_and_paint(ANN)
             bob, cid = await workshop.accept(BOB), await workshop.accept(CID)
-            await eventually(lambda: workshop.desk.of(cid).places == [2])
+            await eventually(lambda: workshop.desk.of(cid).positions == [2])
             await workshop.jobs.cancel(bob.id, BOB)
-            await eventually(lambda: workshop.desk.of(cid).places[-1:] == [1])
+            await eventually(lambda: workshop.desk.of(cid).positions[-1:] == [1])
 
     async def test_that_is_long_costs_few_edits_and_statements(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
@@ -50,7 +50,7 @@ class TestTheLine:
         jobs = [await workshop.accept(owner) for owner in range(60)]
         await workshop.store.leave(workshop.jobs.process)
         now = 1000.0
-        monkeypatch.setattr("bot.jobs.places.time", SimpleNamespace(monotonic=lambda: now))
+        monkeypatch.setattr("bot.jobs.queue_positions.time", SimpleNamespace(monotonic=lambda: now))
         workshop.desk.replies.clear()
         workshop.open_anew()
         statements: list[str] = []
@@ -58,7 +58,7 @@ class TestTheLine:
         listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
 
         def told() -> int:
-            return sum(len(reply.places) for reply in workshop.desk.replies)
+            return sum(len(reply.positions) for reply in workshop.desk.replies)
 
         async def look() -> int:
             """How many statements read whole jobs until the next two looks are over."""
@@ -71,36 +71,43 @@ class TestTheLine:
             await eventually(lambda: told() == NEAR + FAR_A_SECOND)
             assert await look() == 0
             assert sum("jobs.recipe" in each for each in statements) == 1
-            assert [workshop.desk.of(job).places for job in jobs[:10]] == [[place] for place in range(1, 11)]
-            now += LANE_EVERY
+            assert [workshop.desk.of(job).positions for job in jobs[:10]] == [[place] for place in range(1, 11)]
+            now += BUCKET_EVERY
             assert await look() == 1
             assert told() == NEAR + 2 * FAR_A_SECOND
             # One leaves at the front: of those that read a place, only the near ones read the next at once.
             await workshop.jobs.cancel(jobs[0].id, 0)
             await workshop.until(jobs[0], "cancelled")
             await look()
-            assert [workshop.desk.of(job).places for job in jobs[1:7]] == [[2, 1], [3, 2], [4, 3], [5, 4], [6, 5], [7]]
+            assert [workshop.desk.of(job).positions for job in jobs[1:7]] == [
+                [2, 1],
+                [3, 2],
+                [4, 3],
+                [5, 4],
+                [6, 5],
+                [7],
+            ]
             now += FAR_EVERY
             await look()
             assert told() == NEAR + 3 * FAR_A_SECOND + NEAR
             # Those who wait for their first place are before those who read one.
-            assert [len(workshop.desk.of(job).places) for job in jobs[6:20]] == [1] * 14
+            assert [len(workshop.desk.of(job).positions) for job in jobs[6:20]] == [1] * 14
             new = await workshop.accept(1000)
-            await eventually(lambda: workshop.desk.of(new).places == [60])
+            await eventually(lambda: workshop.desk.of(new).positions == [60])
 
     async def test_shares_the_limit_of_a_channel_with_others(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now = 1000.0
-        monkeypatch.setattr("bot.jobs.places.time", SimpleNamespace(monotonic=lambda: now))
+        monkeypatch.setattr("bot.jobs.queue_positions.time", SimpleNamespace(monotonic=lambda: now))
         workshop.studio.slots_now = 0
         jobs = [await workshop.accept(owner) for owner in range(3)]
-        for job, lane in zip(jobs, ("old channel", "old channel", "elsewhere"), strict=True):
-            workshop.desk.of(job).lane = lane
+        for job, bucket in zip(jobs, ("old channel", "old channel", "elsewhere"), strict=True):
+            workshop.desk.of(job).bucket = bucket
         async with workshop.running():
-            await eventually(lambda: [workshop.desk.of(job).places for job in jobs] == [[1], [], [3]])
-            now += LANE_EVERY
-            await eventually(lambda: [workshop.desk.of(job).places for job in jobs] == [[1], [2], [3]])
+            await eventually(lambda: [workshop.desk.of(job).positions for job in jobs] == [[1], [], [3]])
+            now += BUCKET_EVERY
+            await eventually(lambda: [workshop.desk.of(job).positions for job in jobs] == [[1], [2], [3]])
 
     async def test_is_painted_side_by_side_where_there_are_workers(self, workshop: Workshop) -> None:
         workshop.studio.slots_now = 3
@@ -119,8 +126,8 @@ class TestTheLine:
             for _ in range(13):
                 await workshop.accept(ANN)
             await workshop.studio.canvas(11)
-            line = await workshop.store.line(workshop.jobs.process, workshop.studio.pool)
-            assert (line.running, len(line.waiting)) == (11, 2)
+            queue = await workshop.store.queue(workshop.jobs.process, workshop.studio.cluster_id)
+            assert (queue.running, len(queue.waiting)) == (11, 2)
 
     async def test_is_painted_one_by_one_with_one_worker(self, workshop: Workshop) -> None:
         async with workshop.running():
@@ -136,7 +143,7 @@ class TestTheLine:
         async with workshop.running():
             job = await workshop.accept(ANN)
             await eventually(lambda: len(workshop.desk.replies) == 1)
-            workshop.studio.pool, workshop.studio.slots_now = "another studio", 1
+            workshop.studio.cluster_id, workshop.studio.slots_now = "another studio", 1
             (await workshop.studio.canvas()).finish()
             await workshop.until(job, "delivered")
 
@@ -144,7 +151,7 @@ class TestTheLine:
         workshop.studio.slots_now = 0
         async with workshop.running():
             jobs = [await workshop.accept(ANN), await workshop.accept(BOB)]
-            await eventually(lambda: [workshop.desk.of(job).places for job in jobs] == [[1], [2]])
+            await eventually(lambda: [workshop.desk.of(job).positions for job in jobs] == [[1], [2]])
             assert workshop.studio.canvases == []
             workshop.studio.slots_now = 2
             for number in (1, 2):
