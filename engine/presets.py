@@ -1,4 +1,4 @@
-"""What ``quick``, ``standard`` and ``fine`` mean on what a worker computes with."""
+"""The sizes and steps that ``quick``, ``standard`` and ``fine`` stand for, by device and precision."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,25 +9,26 @@ Tier = Literal["cuda", "cpu-bfloat16", "cpu-float32"]
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
-    """How large, in pixels on the longer side, and in how many steps."""
+class Preset:
+    """A painting's longer side in pixels, and its steps of the optimiser."""
 
     size: int
     steps: int
 
 
-EFFORTS: Final[Mapping[Tier, Mapping[Quality, Effort]]] = {
-    "cuda": {"quick": Effort(512, 150), "standard": Effort(1024, 240), "fine": Effort(2048, 400)},
-    "cpu-bfloat16": {"quick": Effort(384, 50), "standard": Effort(512, 90), "fine": Effort(768, 150)},
-    "cpu-float32": {"quick": Effort(256, 60), "standard": Effort(384, 60), "fine": Effort(512, 120)},
+PRESETS: Final[Mapping[Tier, Mapping[Quality, Preset]]] = {
+    "cuda": {"quick": Preset(512, 150), "standard": Preset(1024, 240), "fine": Preset(2048, 400)},
+    "cpu-bfloat16": {"quick": Preset(384, 50), "standard": Preset(512, 90), "fine": Preset(768, 150)},
+    "cpu-float32": {"quick": Preset(256, 60), "standard": Preset(384, 60), "fine": Preset(512, 120)},
 }
-"""By what the worker computes with. Two cores with bfloat16 need about 20 s, 45 s and two and a half minutes (see
-docs/benchmarks.md); the other rows aim at as much and are not measured yet.
+"""For each kind of worker. On two cores with bfloat16 they take about 20 s, 45 s and 150 s (docs/benchmarks.md).
+
+The other rows aim at the same times. They are not measured.
 """
 
 
 def tier(device: str, precision: str) -> Tier:
-    """The row of :data:`EFFORTS` for a worker's device (``cpu`` or ``cuda``) and precision."""
+    """The row of :data:`PRESETS` for a device (``cpu`` or ``cuda``) and a precision (``float32`` or ``bfloat16``)."""
     if device == "cuda":
         return "cuda"
     return "cpu-bfloat16" if precision == "bfloat16" else "cpu-float32"

@@ -69,7 +69,7 @@ class Recipe(BaseModel):
     """
 
     strength: float = Field(default=50, ge=0, le=100)
-    """0 gives the content back, 100 is nearly all style. See :func:`engine.painting.pyramid.style_factor`."""
+    """0 gives the content back, 100 is nearly all style. See :func:`engine.painting.pyramid.style_weight`."""
 
     detail: float = Field(default=0, ge=0, le=100)
     """How much edges and the relations between places are held to the content's, beyond ``content_layers``: Laplacians

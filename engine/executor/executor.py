@@ -28,7 +28,7 @@ from engine.errors import NoWorkers, VersionMismatch, WorkerLost, ours
 from engine.executor.connection import Pool
 from engine.executor.placement import Board
 from engine.executor.remote_painting import End, Painting, absent, answer, forget, validated_error
-from engine.presets import EFFORTS, Tier, tier
+from engine.presets import PRESETS, Tier, tier
 from engine.recipe import Recipe
 from engine.runtime.compatibility import version
 from engine.worker import Order, WorkerInfo, WorkerSettings, worker_options
@@ -171,7 +171,7 @@ class Executor:
         """
         tiers = [tier(each.device, each.precision) for each in await self.workers()]
         if tiers:  # else they are restarting, and will be what they were
-            self._tier = next(each for each in reversed(list(EFFORTS)) if each in tiers)
+            self._tier = next(each for each in reversed(list(PRESETS)) if each in tiers)
         if self._tier is None:
             raise NoWorkers
         return self._tier

@@ -19,7 +19,7 @@ _SILENT = 0.1
 """The least energy of a target, relative to the energy of the same layer in the other picture."""
 _TINY = 1e-8
 _ALIKE = 0.05
-"""The distance from content to style, see :func:`unlikeness`, under which the two count as alike."""
+"""The distance from content to style, see :func:`style_normalisation`, under which the two count as alike."""
 _PLAIN = (4 / 255) ** 2
 """The variance of colour along an axis from which a style counts as coloured along it: four grey levels, squared."""
 _PARTS = 16
@@ -186,8 +186,8 @@ class Objective:
     variation_weight: float = 0.0
     plainness: Plainness | None = None
     plain_weight: float = 0.0
-    way: float = 1.0
-    """A factor of the learning rate from 0 to 1, see :func:`unlikeness`: below 1 where style and content are alike."""
+    learning_rate_factor: float = 1.0
+    """Of the learning rate, from 0 to 1: below 1 for similar pictures. See :func:`style_normalisation`."""
 
     @property
     def layers(self) -> frozenset[Layer]:
@@ -216,7 +216,7 @@ class Objective:
         return Losses(total, content, style)
 
 
-def unlikeness(
+def style_normalisation(
     grams: Mapping[Layer, Tensor], style: Mapping[Layer, Target], weights: Mapping[Layer, float]
 ) -> tuple[float, float]:
     """The divisor of the style loss and the factor of the learning rate, for a content with Gram matrices ``grams``.

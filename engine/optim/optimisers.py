@@ -17,13 +17,13 @@ Evaluate = Callable[[Tensor], Losses]
 
 BETAS: Final = (0.85, 0.85)
 """Of Adam. Shorter memories than the usual 0.9 and 0.999 reach a lower loss in so few steps."""
-EVENNESS: Final = 0.5
+ADAM_EPSILON: Final = 0.5
 """Adam's epsilon, in root mean squares of the gradient. Next to nothing, as is usual, lets every pixel go equally far,
 however little it matters: what is seen of that is coloured grain.
 """
-GRADIENT_FALL: Final = 0.4
+GRADIENT_SPECTRAL_POWER: Final = 0.4
 """The power by which Adam's gradient falls with frequency: see :mod:`engine.optim.preconditioning`."""
-IMAGE_FALL: Final = 0.25
+IMAGE_SPECTRAL_POWER: Final = 0.25
 """Likewise of the image that L-BFGS sees: about half, because the gradient there falls with its square."""
 HISTORY: Final = 20
 """Steps that L-BFGS remembers, each with two images."""
@@ -108,7 +108,7 @@ class Adam:
         self.image = image.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
         self._rate = torch.zeros((), device=image.device)
         self._optimiser = torch.optim.Adam(
-            [self.image], lr=self._rate, betas=BETAS, eps=EVENNESS, capturable=image.is_cuda
+            [self.image], lr=self._rate, betas=BETAS, eps=ADAM_EPSILON, capturable=image.is_cuda
         )
 
     @torch.no_grad()
@@ -123,7 +123,7 @@ class Adam:
                     name: F.interpolate(state[name], shape, mode="bilinear") for name in ("exp_avg", "exp_avg_sq")
                 }
                 self._optimiser.state[self.image] = moments | {"step": state["step"]}
-        weights = spectral_filter(self.image, GRADIENT_FALL)
+        weights = spectral_filter(self.image, GRADIENT_SPECTRAL_POWER)
 
         def once() -> Losses:
             with torch.enable_grad():
@@ -170,7 +170,7 @@ class LBFGS:
         """Bring the image to ``size`` and forget the past."""
         self.image = resized(self.image.detach(), size).contiguous()
         self._evaluate = evaluate
-        self._weights = spectral_filter(self.image, IMAGE_FALL)
+        self._weights = spectral_filter(self.image, IMAGE_SPECTRAL_POWER)
         # torch takes a first step whose absolute values sum to 1 at most.
         self._unit = FIRST_STEP * self.image.numel()
         self._variable = self._as_variable().requires_grad_()

@@ -22,7 +22,7 @@ from engine.losses.objective import Losses, Objective
 from engine.optim.optimisers import optimiser, resized
 from engine.painting.checkpoint import Checkpoint
 from engine.painting.pyramid import LEARNING_RATE, Scale, first_learning_rate, learning_rate, scales
-from engine.painting.targets import Sources
+from engine.painting.targets import Targets
 from engine.progress import Progress, Result, StopToken
 from engine.recipe import SMALLEST_SIZE, Recipe
 from engine.runtime.devices import Compute
@@ -143,7 +143,7 @@ class _Painting:
         self.content = content
         shown = [picture.shown for picture in (content, *styles)]
         self.shown = () if shown.count(None) == len(shown) else tuple(shown)
-        self.sources = Sources(content, styles, recipe, network, stop.check)
+        self.targets = Targets(content, styles, recipe, network, stop.check)
         self.recipe = recipe
         self.network = network
         self.stop = stop
@@ -166,8 +166,8 @@ class _Painting:
         self.saving_due = _Due(pace.checkpoint)
 
     def run(self, resume: bytes | None, max_bytes: int | None) -> Generator[Progress, None, Result]:
-        if not self.sources.style_weight:
-            return self._result(self.sources.content_at(self.recipe.size), max_bytes)
+        if not self.targets.style_weight:
+            return self._result(self.targets.content_at(self.recipe.size), max_bytes)
         checkpoint = None if resume is None else self._usable(resume)
         if checkpoint:
             if checkpoint.size < self.recipe.size:
@@ -178,7 +178,7 @@ class _Painting:
             image = checkpoint.image.to(self.network.device)
             self.optimiser = optimiser(self.recipe.optimiser, image, checkpoint.state)
         else:
-            self.optimiser = optimiser(self.recipe.optimiser, self.sources.content_at(self.scales[0].size))
+            self.optimiser = optimiser(self.recipe.optimiser, self.targets.content_at(self.scales[0].size))
         self.begun_with = self.done
         index, step = (checkpoint.scale, checkpoint.step) if checkpoint else (0, 0)
         while index < len(self.scales):
@@ -208,10 +208,10 @@ class _Painting:
         """Take the steps of one scale from ``first`` on."""
         scale = self.scales[index]
         self.optimiser.rest()
-        objective = self.sources.objective(scale)
+        objective = self.targets.objective(scale)
         finest = index == len(self.scales) - 1
         if not self.done:
-            image = self.sources.first_image(scale.size, objective.way)
+            image = self.targets.first_image(scale.size, objective.learning_rate_factor)
             self.optimiser = optimiser(self.recipe.optimiser, image)
         size = fitted(self.content.rgb.size, scale.size)
         self.optimiser.begin(size, lambda image: self._losses(objective, image))
@@ -222,7 +222,9 @@ class _Painting:
         for step in range(first, scale.steps):
             if self.stop.pausing and self.done == self.begun_with:
                 raise PaintingPaused
-            losses = self.optimiser.step(objective.way * learning_rate(step, scale.steps, self.first_rate))
+            losses = self.optimiser.step(
+                objective.learning_rate_factor * learning_rate(step, scale.steps, self.first_rate)
+            )
             self.done += 1
             if (step + 1) % SETTLING == 0:
                 self.settled = finest and self._unchanged()
@@ -370,7 +372,7 @@ class _Painting:
     def _picture(self, image: Tensor) -> Image.Image:
         image = resized(image.detach(), self.final_size).clamp(0, 1)
         if self.recipe.colours == "content":
-            image = with_colours_of(image, self.sources.content_at(self.recipe.size))
+            image = with_colours_of(image, self.targets.content_at(self.recipe.size))
         picture: Image.Image = to_pil_image(image[0].cpu())
         return picture
 

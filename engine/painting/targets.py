@@ -11,9 +11,9 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from engine.images.codec import Picture, fitted
 from engine.images.colour import Palette, recoloured
-from engine.losses.objective import Objective, Plainness, blended, gram_matrix, target, unlikeness
+from engine.losses.objective import Objective, Plainness, blended, gram_matrix, style_normalisation, target
 from engine.losses.structure import SELF_SIMILARITY_LAYER, Structure
-from engine.painting.pyramid import Scale, detail_factor, style_factor
+from engine.painting.pyramid import Scale, detail_weight, style_weight
 from engine.painting.style_statistics import Statistics, statistics
 from engine.recipe import LARGEST_SIZE, Recipe
 from engine.vgg.vgg19 import VGG19
@@ -31,7 +31,7 @@ _GRAINED: Final = 96
 """The sides, in pixels, of the picture whose statistics stand for grain: enough for the deepest layers."""
 
 
-class Sources:
+class Targets:
     """A content and its styles, on the device of a network."""
 
     def __init__(
@@ -51,19 +51,18 @@ class Sources:
         self._network = network
         self._check = check
         self._shares = recipe.style_shares or (1.0,) * len(styles)
-        self.style_weight = recipe.style_weight * style_factor(recipe.strength)
+        self.style_weight = recipe.style_weight * style_weight(recipe.strength)
         """0 where the content is what the recipe asks for."""
 
     def content_at(self, size: int) -> Tensor:
         """The content, shape (1, 3, height, width), RGB in [0, 1], its longer side of ``size`` pixels."""
         return self._tensor(self._content, size)
 
-    def first_image(self, size: int, way: float) -> Tensor:
+    def first_image(self, size: int, learning_rate_factor: float) -> Tensor:
         """The image that the optimiser begins with, shaped like the content.
 
-        Strokes begin from noise. Its amplitude is the recipe's, times ``way``
-        (:attr:`engine.losses.objective.Objective.way`), times texture / :data:`GRAIN` where the styles have less
-        texture than that: a plain style has no strokes.
+        Strokes begin from noise. Its amplitude is ``recipe.noise`` · min(1, texture of the styles / :data:`GRAIN`) ·
+        ``learning_rate_factor``, see :attr:`engine.losses.objective.Objective.learning_rate_factor`.
         """
         image = self.content_at(size)
         noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(self._recipe.seed)).to(image)
@@ -75,14 +74,14 @@ class Sources:
         texture = sum(
             share * _texture(self._style(style, size)) for style, share in zip(self._styles, self._shares, strict=True)
         ) / sum(self._shares)
-        return (image + self._recipe.noise * min(1.0, texture / GRAIN) * way * noise).clamp(0, 1)
+        return (image + self._recipe.noise * min(1.0, texture / GRAIN) * learning_rate_factor * noise).clamp(0, 1)
 
     @torch.no_grad()
     def objective(self, scale: Scale) -> Objective:
         """The losses that a painting goes down at that scale. Takes about as long as a step."""
         recipe = self._recipe
         image = self.content_at(scale.size)
-        detail = detail_factor(recipe.detail)
+        detail = detail_weight(recipe.detail)
         layers = {*recipe.content_layers, *recipe.style_layers, *((SELF_SIMILARITY_LAYER,) if detail else ())}
         content = self._network.features(image, layers, self._check, pooling=recipe.pooling)
         own = {layer: gram_matrix(content[layer]) for layer in recipe.style_layers}
@@ -108,7 +107,7 @@ class Sources:
             layer: target(grams[layer], own[layer].square().mean(), grain.grams[layer].square().mean())
             for layer in recipe.style_layers
         }
-        unlike, way = unlikeness(own, style, recipe.style_layers)
+        divisor, rate_factor = style_normalisation(own, style, recipe.style_layers)
         style_weight = self.style_weight * scale.style_factor
         bare = all(each[0].flatten(1).var(dim=1, correction=0).max() < _BARE for each in (image, *pictures))
         return Objective(
@@ -117,14 +116,14 @@ class Sources:
             content_layers=recipe.content_layers,
             style_layers=recipe.style_layers,
             content_weight=recipe.content_weight,
-            style_weight=style_weight / unlike,
+            style_weight=style_weight / divisor,
             balance=recipe.balance,
             structure=structure,
             detail_weight=detail,
             variation_weight=recipe.total_variation,
             plainness=Plainness.of(pictures, self._shares, image),
             plain_weight=(_BARE_SHARE if bare else _PLAIN_SHARE) * style_weight,
-            way=1.0 if recipe.start == "noise" else way,
+            learning_rate_factor=1.0 if recipe.start == "noise" else rate_factor,
         )
 
     def _grain(self) -> Statistics:

@@ -31,12 +31,12 @@ Bot = Callable[[], AbstractAsyncContextManager[list[asyncio.Task[None]]]]
 @pytest.fixture(autouse=True)
 def small_efforts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Paint thumbnails: `quick` in a second, `standard` in two, `fine` for as long as a test could want."""
-    efforts: dict[presets.Quality, presets.Effort] = {
-        "quick": presets.Effort(96, 10),
-        "standard": presets.Effort(128, 30),
-        "fine": presets.Effort(160, 5000),
+    small: dict[presets.Quality, presets.Preset] = {
+        "quick": presets.Preset(96, 10),
+        "standard": presets.Preset(128, 30),
+        "fine": presets.Preset(160, 5000),
     }
-    monkeypatch.setattr("bot.features.stylize.command.EFFORTS", dict.fromkeys(presets.EFFORTS, efforts))
+    monkeypatch.setattr("bot.features.stylize.command.PRESETS", dict.fromkeys(presets.PRESETS, small))
 
 
 @pytest.fixture(autouse=True)

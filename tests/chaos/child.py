@@ -10,18 +10,18 @@ from engine import presets
 
 CHECKPOINT_EVERY: Final = 0.5
 """Seconds of work, in place of ten."""
-EFFORTS: Final[dict[presets.Quality, presets.Effort]] = {
-    "quick": presets.Effort(64, 12),
-    "standard": presets.Effort(96, 50),
-    "fine": presets.Effort(96, 300),
+PRESETS: Final[dict[presets.Quality, presets.Preset]] = {
+    "quick": presets.Preset(64, 12),
+    "standard": presets.Preset(96, 50),
+    "fine": presets.Preset(96, 300),
 }
 """About 0.3 s, 1.5 s and 10 s on two free cores."""
 
 
 def shrink() -> None:
     """Make every job a thumbnail in this process."""
-    efforts = cast(dict[presets.Tier, dict[presets.Quality, presets.Effort]], presets.EFFORTS)
-    efforts.update(dict.fromkeys(efforts, EFFORTS))
+    rows = cast(dict[presets.Tier, dict[presets.Quality, presets.Preset]], presets.PRESETS)
+    rows.update(dict.fromkeys(rows, PRESETS))
     for name in ("engine.executor.executor", "engine.worker"):
         module = importlib.import_module(name)
         if hasattr(module, "CHECKPOINT_EVERY"):

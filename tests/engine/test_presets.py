@@ -5,23 +5,23 @@ from typing import get_args
 
 import pytest
 
-from engine.presets import EFFORTS, Quality, Tier, tier
+from engine.presets import PRESETS, Quality, Tier, tier
 from engine.recipe import Recipe
 
 
 @pytest.mark.parametrize("where", get_args(Tier))
 def test_a_better_quality_is_more_work_everywhere_and_a_recipe_takes_it(where: Tier) -> None:
-    efforts = [EFFORTS[where][quality] for quality in get_args(Quality)]
-    assert all(one.size < other.size for one, other in pairwise(efforts))
-    assert all(one.size**2 * one.steps < other.size**2 * other.steps for one, other in pairwise(efforts))
-    for effort in efforts:
-        recipe = Recipe(size=effort.size, steps=effort.steps)
-        assert (recipe.size, recipe.steps) == (effort.size, effort.steps)
+    presets = [PRESETS[where][quality] for quality in get_args(Quality)]
+    assert all(one.size < other.size for one, other in pairwise(presets))
+    assert all(one.size**2 * one.steps < other.size**2 * other.steps for one, other in pairwise(presets))
+    for preset in presets:
+        recipe = Recipe(size=preset.size, steps=preset.steps)
+        assert (recipe.size, recipe.steps) == (preset.size, preset.steps)
 
 
 @pytest.mark.parametrize("quality", get_args(Quality))
 def test_a_slower_worker_gets_less_work(quality: Quality) -> None:
-    work = [EFFORTS[where][quality] for where in EFFORTS]
+    work = [PRESETS[where][quality] for where in PRESETS]
     assert all(one.size**2 * one.steps > other.size**2 * other.steps for one, other in pairwise(work))
 
 

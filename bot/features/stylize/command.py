@@ -16,7 +16,7 @@ from bot.features.stylize.mix import LONGEST, shares
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.errors import Role, style_role
 from bot.jobs.model import Order
-from engine.presets import EFFORTS, Quality
+from engine.presets import PRESETS, Quality
 from engine.recipe import Colours, Recipe
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ async def stylize(
     await client.jobs.acknowledged(Acknowledged(order, interaction.user.id, address, description, expires_at))
     async with client.jobs.admission(interaction.user.id, order):
         content_bytes, *styles_bytes = await _fetched(client, pictures)
-        effort = EFFORTS[await client.executor.tier()][quality]
+        preset = PRESETS[await client.executor.tier()][quality]
         recipe = Recipe(
-            size=effort.size,
-            steps=effort.steps,
+            size=preset.size,
+            steps=preset.steps,
             strength=strength,
             detail=detail,
             stroke=texts.STROKES[stroke],

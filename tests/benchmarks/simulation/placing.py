@@ -14,7 +14,7 @@ from typing import Final, Literal
 from bot.jobs.service import AHEAD
 from engine.executor.connection import LOOK
 from engine.executor.placement import Board, Seat, choose, pixels, worth_moving
-from engine.presets import EFFORTS
+from engine.presets import PRESETS
 from engine.recipe import Recipe
 from engine.worker import WorkerInfo
 from tests.benchmarks.service import percentile
@@ -26,8 +26,8 @@ Policy = Literal["first free", "soonest", "soonest, none idle"]
 CPU: Final = 3e-6
 """Seconds a pixel."""
 FASTER: Final = 20
-_EFFORTS: Final = [EFFORTS["cpu-bfloat16"][name] for name in ("quick", "standard", "fine")]
-RECIPES: Final = [Recipe(size=effort.size, steps=effort.steps) for effort in _EFFORTS]
+_PRESETS: Final = [PRESETS["cpu-bfloat16"][name] for name in ("quick", "standard", "fine")]
+RECIPES: Final = [Recipe(size=preset.size, steps=preset.steps) for preset in _PRESETS]
 SHARES: Final = (0.4, 0.4, 0.2)
 
 

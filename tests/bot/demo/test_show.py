@@ -16,10 +16,10 @@ from tests.bot.conftest import CONTENT, STYLE
 
 ROOT = Path(__file__).parents[3]
 SMALLER = """
-from engine.presets import Effort
+from engine.presets import Preset
 from tests.chaos import child
 
-child.EFFORTS["quick"] = Effort(96, 120)  # long enough for previews
+child.PRESETS["quick"] = Preset(96, 120)  # long enough for previews
 child.shrink()
 """
 

@@ -10,7 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.losses.objective import Losses, Objective, Plainness, Target, blended, gram_matrix, target, unlikeness
+from engine.losses.objective import (
+    Losses,
+    Objective,
+    Plainness,
+    Target,
+    blended,
+    gram_matrix,
+    style_normalisation,
+    target,
+)
 from engine.losses.structure import Structure
 from engine.recipe import Balance, Layer
 from engine.vgg.vgg19 import VGG19
@@ -404,16 +413,16 @@ def test_silence_on_both_sides_gives_finite_losses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("painting", "distance", "way"), [(1.0, 0.05, 0.0), (1.1, 0.05, 0.882), (1.2, 0.1936, 1.0), (0.0, 1.0, 1.0)]
+    ("painting", "distance", "rate_factor"), [(1.0, 0.05, 0.0), (1.1, 0.05, 0.882), (1.2, 0.1936, 1.0), (0.0, 1.0, 1.0)]
 )
 def test_a_style_loss_is_divided_by_a_twentieth_at_least_and_steps_are_as_much_shorter(
-    painting: float, distance: float, way: float
+    painting: float, distance: float, rate_factor: float
 ) -> None:
     """The distance of p² from 1, squared: 0.0441 for 1.1."""
     goal = torch.ones(3, 3)
     style: dict[Layer, Target] = {"relu1_1": target(goal, mean_square(goal))}
-    found = unlikeness({"relu1_1": painting**2 * goal}, style, {"relu1_1": 2.0})
-    assert found == pytest.approx((distance, way), abs=1e-4)
+    found = style_normalisation({"relu1_1": painting**2 * goal}, style, {"relu1_1": 2.0})
+    assert found == pytest.approx((distance, rate_factor), abs=1e-4)
 
 
 # --- Plain styles ---

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from engine.losses.objective import Losses
 from engine.optim.optimisers import (
+    ADAM_EPSILON,
     BETAS,
-    EVENNESS,
-    GRADIENT_FALL,
+    GRADIENT_SPECTRAL_POWER,
     HISTORY,
-    IMAGE_FALL,
+    IMAGE_SPECTRAL_POWER,
     LBFGS,
     Adam,
     Optimiser,
@@ -81,13 +81,13 @@ class ByHand:
     def step(self, gradient: Array, rate: float) -> None:
         one, two = BETAS
         if gradient.ndim:
-            gradient = through(gradient, GRADIENT_FALL)
+            gradient = through(gradient, GRADIENT_SPECTRAL_POWER)
         gradient = gradient / np.sqrt((gradient**2).mean())
         self.steps += 1
         self.first = one * self.first + (1 - one) * gradient
         self.second = two * self.second + (1 - two) * gradient**2
         first, second = self.first / (1 - one**self.steps), self.second / (1 - two**self.steps)
-        self.image = np.clip(self.image - rate * first / (np.sqrt(second) + EVENNESS), 0, 1)
+        self.image = np.clip(self.image - rate * first / (np.sqrt(second) + ADAM_EPSILON), 0, 1)
 
 
 # --- Adam ---
@@ -227,7 +227,7 @@ def test_lbfgs_takes_the_steps_of_bfgs() -> None:
     """
     start = GOAL + 0.1 * (rand(1, 3, 3, 4) - 0.5)
     basis = np.eye(start.numel()).reshape(-1, *start.shape[1:])
-    matrix = through(basis, IMAGE_FALL).reshape(start.numel(), -1).T
+    matrix = through(basis, IMAGE_SPECTRAL_POWER).reshape(start.numel(), -1).T
 
     def variables(image: Array) -> Array:
         found: Array = np.linalg.solve(matrix, image.ravel()).astype(np.float64)
@@ -263,7 +263,7 @@ def test_lbfgs_learns_the_curvature_along_the_first_step_as_the_clamp_cut_it() -
     goal = torch.where(rand(1, 3, 3, 4) < 0.4, -1.0, GOAL)
     start = torch.where(goal < 0, 0.001, 0.5)
     shape = start.shape[1:]
-    matrix = through(np.eye(start.numel()).reshape(-1, *shape), IMAGE_FALL).reshape(start.numel(), -1).T
+    matrix = through(np.eye(start.numel()).reshape(-1, *shape), IMAGE_SPECTRAL_POWER).reshape(start.numel(), -1).T
     moving = begun("lbfgs", start, lambda image: Losses(*[(0.5 * STEEPNESS * (image - goal).square()).sum()] * 3))
 
     def downhill(image: Array) -> Array:

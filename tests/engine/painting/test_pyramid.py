@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from engine.painting.pyramid import (
     COARSEST,
     LEARNING_RATE,
-    detail_factor,
+    detail_weight,
     first_learning_rate,
     learning_rate,
     scales,
-    style_factor,
+    style_weight,
 )
 from engine.recipe import LARGEST_SIZE, SMALLEST_SIZE
 
@@ -96,33 +96,33 @@ def test_less_style_takes_shorter_steps_but_never_shorter_than_the_last() -> Non
 @given(st.floats(0, 100), st.floats(0, 100))
 def test_more_strength_weighs_the_style_more(one: float, other: float) -> None:
     weaker, stronger = sorted((one, other))
-    assert style_factor(weaker) <= style_factor(stronger)
+    assert style_weight(weaker) <= style_weight(stronger)
     if weaker > 0 and stronger - weaker > 0.01:
-        assert style_factor(weaker) < style_factor(stronger)
+        assert style_weight(weaker) < style_weight(stronger)
 
 
 def test_no_strength_is_no_style_at_all_and_the_rest_is_as_described() -> None:
-    assert style_factor(0) == 0
-    assert style_factor(1e-9) == pytest.approx(0.1, rel=0.1)
-    assert style_factor(50) == pytest.approx(5)
-    assert style_factor(100) == pytest.approx(230, rel=0.05)
+    assert style_weight(0) == 0
+    assert style_weight(1e-9) == pytest.approx(0.1, rel=0.1)
+    assert style_weight(50) == pytest.approx(5)
+    assert style_weight(100) == pytest.approx(230, rel=0.05)
 
 
 @given(st.floats(1, 70))
 def test_thirty_more_is_ten_times_the_weight(strength: float) -> None:
-    assert math.isclose(style_factor(strength + 30), 10 * style_factor(strength), rel_tol=1e-9)
+    assert math.isclose(style_weight(strength + 30), 10 * style_weight(strength), rel_tol=1e-9)
 
 
 @given(st.floats(0, 100), st.floats(0, 100))
 def test_more_detail_weighs_edges_and_self_similarity_more(one: float, other: float) -> None:
     less, more = sorted((one, other))
-    assert detail_factor(less) <= detail_factor(more)
+    assert detail_weight(less) <= detail_weight(more)
     if less > 0 and more - less > 0.01:
-        assert detail_factor(less) < detail_factor(more)
+        assert detail_weight(less) < detail_weight(more)
 
 
 def test_no_detail_is_none_at_all_and_the_rest_is_as_described() -> None:
-    assert detail_factor(0) == 0
-    assert detail_factor(1e-9) == pytest.approx(0.1, rel=0.01)
-    assert detail_factor(50) == pytest.approx(1)
-    assert detail_factor(100) == pytest.approx(10)
+    assert detail_weight(0) == 0
+    assert detail_weight(1e-9) == pytest.approx(0.1, rel=0.01)
+    assert detail_weight(50) == pytest.approx(1)
+    assert detail_weight(100) == pytest.approx(10)

@@ -22,7 +22,7 @@ from engine.painting import pyramid
 from engine.painting.checkpoint import Checkpoint
 from engine.painting.loop import paint
 from engine.painting.pyramid import Scale
-from engine.painting.targets import Sources
+from engine.painting.targets import Targets
 from engine.recipe import Layer, Recipe
 from engine.vgg.vgg19 import VGG19
 from tests.engine.images import corpus
@@ -334,16 +334,16 @@ def test_what_a_failed_step_held_is_free_before_the_next_size_is_tried(
                 error.args = (*error.args, step, error)
                 raise
 
-    objective = Sources.objective
+    objective = Targets.objective
 
-    def noted(sources: Sources, scale: Scale) -> Objective:
+    def noted(targets: Targets, scale: Scale) -> Objective:
         gc.disable()
         alive.append(sum(each() is not None for each in kept))
-        found = objective(sources, scale)
+        found = objective(targets, scale)
         kept.extend(weakref.ref(target.value) for target in found.content.values())
         return found
 
-    monkeypatch.setattr(Sources, "objective", noted)
+    monkeypatch.setattr(Targets, "objective", noted)
     failing: Any = Failing(network, 100 * 67)
     try:
         end = drained(
