@@ -17,7 +17,7 @@ from engine.images.limits import Limits
 from engine.recipe import Precision
 from engine.worker import WorkerSettings
 
-MEBIBYTE = 2**20
+MEBIBYTE: Final = 2**20
 OWN_FILES: Final = r"atelier\.db.*|secret\.key.*|blobs|lost\+found"
 """A regular expression of the names that are the bot's in its data directory."""
 DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")

@@ -23,6 +23,7 @@ from bot.jobs.errors import (
     style_role,
 )
 from bot.jobs.model import DeliveredBy, Job, State
+from bot.settings import MEBIBYTE
 from engine.errors import AtelierError, OperatorError
 from engine.progress import Progress, Result
 from engine.recipe import Colours, Recipe
@@ -34,7 +35,6 @@ TITLE = 50
 """Characters of a description where several things share a message."""
 OPTION = 100
 """Characters of an option of a menu (Discord's limit)."""
-MEBIBYTE = 2**20
 Stroke = Literal["fine", "medium", "broad"]
 _DEFAULTS: Final = Recipe()
 STROKES: Final[Mapping[Stroke, float]] = {
@@ -54,7 +54,7 @@ _UNSPEAKABLE = re.compile(r"[_\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800
 """What stands for a space in names of files, or breaks lines, turns the direction of writing, or is no character."""
 
 
-def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return for each error is the clearest form
+def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return for each error
     """What went wrong, and what to do about it."""
     match error:
         case PictureRejected(role=role, reason=reason):
@@ -228,7 +228,7 @@ def counted(count: float, noun: str) -> str:
 def _line(number: int, job: Job, *, reason: bool) -> str:
     unreadable = isinstance(job.cause, JobUnreadable)
     state = "failed" if unreadable else _state(job)
-    because = f" ({explain(job.cause).rstrip('.')})" if reason and state == "failed" and job.cause else ""
+    because = f" ({error_message(job.cause).rstrip('.')})" if reason and state == "failed" and job.cause else ""
     when = f"<t:{int(job.created_at.timestamp())}:R>"
     recipe = "" if unreadable else f" · recipe `{job.painted_recipe.id}`"
     return f"**{number}.** {titled(job.description)} · {state}{because} · {when}{recipe}"

@@ -6,6 +6,7 @@ import shutil
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 import discord
 
@@ -18,11 +19,11 @@ from engine import private
 from engine.blobs import Blobs
 from engine.errors import AtelierError, ClusterUnsafe, DeviceUnavailable, OperatorError, StorageFailed
 
-ENOUGH_DISK_MB = 1024
+ENOUGH_DISK_MB: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Check:
     """One thing that was looked at."""
 
     subject: str
@@ -31,7 +32,7 @@ class Finding:
     """What was found, or what is wrong and what to do."""
 
 
-async def examine(settings: Settings) -> AsyncIterator[Finding]:
+async def examine(settings: Settings) -> AsyncIterator[Check]:
     """Look at everything, one after the other; never raises for what it finds."""
     checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
         "device": _device,
@@ -51,7 +52,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
             works, detail = False, str(wrong)
         except Exception as error:
             works, detail = False, f"{type(error).__name__}: {error}"
-        yield Finding(subject, works, redacted(detail, *settings.secrets))
+        yield Check(subject, works, redacted(detail, *settings.secrets))
 
 
 class _Wrong(Exception):

@@ -13,7 +13,7 @@ import yarl
 from discord import app_commands
 
 from bot.client.acknowledge import order_id
-from bot.client.errors import UNDELIVERED, is_anothers, told
+from bot.client.errors import UNDELIVERED, is_for_another_process, report_error
 from bot.features.my_jobs.cancel import CancelButton
 from bot.features.my_jobs.command import jobs
 from bot.features.my_jobs.menu import ShowMenu
@@ -36,9 +36,9 @@ class CommandTree(app_commands.CommandTree["Atelier"]):
     ) -> None:
         """Answer in a way that only the member sees; what we did not expect goes to the log with a reference."""
         cause: BaseException = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-        if is_anothers(interaction, cause):
+        if is_for_another_process(interaction, cause):
             return
-        text = told(interaction, cause)
+        text = report_error(interaction, cause)
         try:
             if interaction.response.is_done():
                 # A follow-up to a public "thinking …" would be public: that message has to go first.
@@ -49,7 +49,7 @@ class CommandTree(app_commands.CommandTree["Atelier"]):
             else:
                 await interaction.response.send_message(text, ephemeral=True)
         except UNDELIVERED as failure:
-            if not is_anothers(interaction, failure):
+            if not is_for_another_process(interaction, failure):
                 log.warning("an error could not be told", interaction=interaction.id, reason=str(failure))
 
 

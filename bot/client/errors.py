@@ -20,7 +20,7 @@ ANSWERED: Final = {40060, 10062}
 ACKNOWLEDGE_WITHIN: Final = 3.0
 
 
-def is_anothers(interaction: discord.Interaction[Any], error: BaseException) -> bool:
+def is_for_another_process(interaction: discord.Interaction[Any], error: BaseException) -> bool:
     """Whether an interaction is not for this process to answer: another one has it, as while one bot takes over from
     the next, or it came too late.
     """
@@ -36,11 +36,11 @@ def is_anothers(interaction: discord.Interaction[Any], error: BaseException) -> 
     return True
 
 
-def told(interaction: discord.Interaction[Any], error: BaseException) -> str:
+def report_error(interaction: discord.Interaction[Any], error: BaseException) -> str:
     """What the member reads of an error; what nobody expected goes to the log with a reference."""
     metrics.REFUSED.labels(type(error).__name__).inc()
     if isinstance(error, AtelierError):
         log.info("a member was refused", interaction=interaction.id, error=repr(error))
-        return texts.explain(error)
+        return texts.error_message(error)
     log.error("an interaction failed unexpectedly", interaction=interaction.id, exc_info=error)
-    return texts.explain(UnexpectedError(str(interaction.id)))
+    return texts.error_message(UnexpectedError(str(interaction.id)))

@@ -17,7 +17,7 @@ import structlog
 from discord.webhook.async_ import AsyncWebhookAdapter, async_context
 
 from bot import texts
-from bot.delivery.target import FILE_LIMIT, Address
+from bot.delivery.target import FILE_LIMIT, ReplyTarget
 from bot.jobs.errors import DeliveryDelayed
 from engine.errors import PictureError
 from engine.images.limits import Limits
@@ -46,7 +46,7 @@ PASSING: Final = {20022, 20028, 20029, 40003, 40062, 130000}
 T = TypeVar("T")
 
 
-class Refusal(Enum):
+class Rejection(Enum):
     """Why a way will not work, now or later."""
 
     GONE = "the message was deleted"
@@ -55,7 +55,7 @@ class Refusal(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class Payload:
     """What is to be said, perhaps with a picture."""
 
     text: str
@@ -75,7 +75,7 @@ class Parcel:
             return []
         return [discord.File(io.BytesIO(self.picture), self.filename, description=self.description[:ALT_TEXT])]
 
-    def shrunk(self, most: int) -> "Parcel | None":
+    def shrunk(self, most: int) -> "Payload | None":
         """The same with a file of at most ``most`` bytes, or the smallest there is; None where none is smaller.
 
         Takes seconds: call it in a thread. A worker encoded the picture, so another process decodes it.
@@ -108,7 +108,7 @@ def may_pass(error: discord.HTTPException) -> bool:
     return error.status >= 500 or error.status in {408, 429} or error.code in PASSING
 
 
-async def asked(request: Awaitable[T]) -> T | Refusal:
+async def asked(request: Awaitable[T]) -> T | Rejection:
     """What Discord answers, or how it refuses for good.
 
     Raises:
@@ -123,25 +123,25 @@ async def asked(request: Awaitable[T]) -> T | Refusal:
             raise DeliveryDelayed(str(error)) from error
         log.info("Discord refused", status=error.status, code=error.code, reason=error.text)
         if error.code == UNKNOWN_MESSAGE:
-            return Refusal.GONE
-        return Refusal.TOO_LARGE if error.status == 413 or error.code == TOO_LARGE else Refusal.CLOSED
+            return Rejection.GONE
+        return Rejection.TOO_LARGE if error.status == 413 or error.code == TOO_LARGE else Rejection.CLOSED
     except (discord.RateLimited, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
         # Its text could name the address asked, and with it the interaction's token.
         raise DeliveryDelayed(type(error).__name__) from error
 
 
-async def sent_within_limits(send: Callable[[Parcel], Awaitable[T | Refusal]], parcel: Parcel) -> T | Refusal:
-    """Send a parcel; while its picture is too large, send a smaller one. Gives what the last ``send`` gave.
+async def sent_within_limits(send: Callable[[Payload], Awaitable[T | Rejection]], payload: Payload) -> T | Rejection:
+    """Send a payload; while its picture is too large, send a smaller one. Gives what the last ``send`` gave.
 
     Discord doesn't say how large a picture may be. The first smaller one has at most :data:`FILE_LIMIT`, which holds
     everywhere. The second has a quarter of the original's bytes, and at most :data:`SMALL`.
     """
-    outcome = await send(parcel)
-    for most in (FILE_LIMIT, min(SMALL, parcel.size // 4)):
-        if outcome is Refusal.TOO_LARGE and most < parcel.size:
-            smaller = await asyncio.to_thread(parcel.shrunk, most)
+    outcome = await send(payload)
+    for most in (FILE_LIMIT, min(SMALL, payload.size // 4)):
+        if outcome is Rejection.TOO_LARGE and most < payload.size:
+            smaller = await asyncio.to_thread(payload.shrunk, most)
             log.warning(
-                "a picture is too large for Discord", bytes=parcel.size, at_most=most, shrunk=smaller is not None
+                "a picture is too large for Discord", bytes=payload.size, at_most=most, shrunk=smaller is not None
             )
             if smaller is not None:
                 outcome = await send(smaller)
@@ -162,130 +162,130 @@ def _lock_of_its_own() -> Iterator[None]:
         async_context.reset(previous)
 
 
-class Ways:
+class DeliveryChannels:
     """The ways to one member about one job. All methods raise DeliveryDelayed for trouble that may pass."""
 
-    def __init__(self, client: discord.Client, address: Address, job: str, owner: int) -> None:
+    def __init__(self, client: discord.Client, target: ReplyTarget, job: str, owner: int) -> None:
         self._client = client
-        self._address = address
+        self._target = target
         self._job = job
         self._owner = owner
-        self._webhook = discord.Webhook.partial(address.application, address.token, client=client)
-        self._channel = client.get_partial_messageable(address.channel)
-        self._reply = self._channel.get_partial_message(address.message)
+        self._webhook = discord.Webhook.partial(target.application, target.token, client=client)
+        self._channel = client.get_partial_messageable(target.channel)
+        self._reply = self._channel.get_partial_message(target.message)
 
-    async def edit(self, parcel: Parcel) -> Literal["token", "edit"] | Refusal:
+    async def edit(self, payload: Payload) -> Literal["token", "edit"] | Rejection:
         """Turn the reply into this and nothing else; again changes nothing."""
-        return await self._edit(parcel.text, parcel, None)
+        return await self._edit(payload.text, payload, None)
 
-    async def show(self, text: str, preview: Parcel | None, view: discord.ui.View) -> Refusal | None:
+    async def show(self, text: str, preview: Payload | None, view: discord.ui.View) -> Rejection | None:
         """Turn the reply into this for a while; without a preview it keeps the picture that it has."""
         outcome = await self._edit(text, preview, view)
-        return outcome if isinstance(outcome, Refusal) else None
+        return outcome if isinstance(outcome, Rejection) else None
 
     async def _edit(
-        self, text: str, parcel: Parcel | None, view: discord.ui.View | None
-    ) -> Literal["token", "edit"] | Refusal:
+        self, text: str, payload: Payload | None, view: discord.ui.View | None
+    ) -> Literal["token", "edit"] | Rejection:
         def attachments() -> Sequence[discord.File]:
-            return discord.utils.MISSING if parcel is None else parcel.files()
+            return discord.utils.MISSING if payload is None else payload.files()
 
-        if self._address.token_lives():
+        if self._target.token_lives():
             with _lock_of_its_own():
                 outcome = await asked(
                     self._webhook.edit_message(
-                        self._address.message,
+                        self._target.message,
                         content=text,
                         attachments=attachments(),
                         view=view,
                         allowed_mentions=NOBODY,
                     )
                 )
-            if outcome is not Refusal.CLOSED:
-                return outcome if isinstance(outcome, Refusal) else "token"
-        if self._address.place == "elsewhere":
-            return Refusal.CLOSED
-        if parcel is not None and parcel.size > self._address.file_limit:
-            return Refusal.TOO_LARGE
+            if outcome is not Rejection.CLOSED:
+                return outcome if isinstance(outcome, Rejection) else "token"
+        if self._target.place == "elsewhere":
+            return Rejection.CLOSED
+        if payload is not None and payload.size > self._target.file_limit:
+            return Rejection.TOO_LARGE
         edited = await asked(
             self._reply.edit(content=text, attachments=attachments(), view=view, allowed_mentions=NOBODY)
         )
-        return edited if isinstance(edited, Refusal) else "edit"
+        return edited if isinstance(edited, Rejection) else "edit"
 
-    async def shown(self, parcel: Parcel) -> bool | None:
+    async def shown(self, payload: Payload) -> bool | None:
         """Whether :meth:`edit` has made this of the reply already; None where the bot can't look."""
-        if self._address.place == "elsewhere":
+        if self._target.place == "elsewhere":
             return None
         message = await asked(self._reply.fetch())
-        if isinstance(message, Refusal):
-            return False if message is Refusal.GONE else None
-        if parcel.picture is None:
-            return message.content == parcel.text and not message.attachments
-        name = _stem(parcel.filename)
+        if isinstance(message, Rejection):
+            return False if message is Rejection.GONE else None
+        if payload.picture is None:
+            return message.content == payload.text and not message.attachments
+        name = _stem(payload.filename)
         return any(_stem(each.filename) == name for each in message.attachments)
 
-    async def post(self, parcel: Parcel) -> Literal["post"] | Refusal:
+    async def post(self, payload: Payload) -> Literal["post"] | Rejection:
         """Send a new message to the channel, in reply to the first one where that exists, unless it is there already.
 
         In the bot's own direct messages this is :meth:`direct`.
         """
-        if self._address.place != "server":
-            return Refusal.CLOSED
+        if self._target.place != "server":
+            return Rejection.CLOSED
         reference = self._reply.to_reference(fail_if_not_exists=False)
-        outcome = await self._send(self._channel, parcel, self._address.file_limit, reference)
-        return outcome if isinstance(outcome, Refusal) else "post"
+        outcome = await self._send(self._channel, payload, self._target.file_limit, reference)
+        return outcome if isinstance(outcome, Rejection) else "post"
 
-    async def direct(self, parcel: Parcel) -> Literal["direct"] | Refusal:
+    async def direct(self, payload: Payload) -> Literal["direct"] | Rejection:
         """Send a direct message to the owner, unless it is there already."""
         channel = await asked(self._client.create_dm(discord.Object(self._owner)))
-        if isinstance(channel, Refusal):
-            return Refusal.CLOSED
-        outcome = await self._send(channel, parcel, FILE_LIMIT, None)
-        return outcome if isinstance(outcome, Refusal) else "direct"
+        if isinstance(channel, Rejection):
+            return Rejection.CLOSED
+        outcome = await self._send(channel, payload, FILE_LIMIT, None)
+        return outcome if isinstance(outcome, Rejection) else "direct"
 
     async def sent(self) -> tuple[Literal["post", "direct"], discord.Message] | None:
         """What of this job was posted or sent to its owner before, by whichever process."""
-        if self._address.place == "server":
+        if self._target.place == "server":
             posted = await self._find(self._channel)
             if isinstance(posted, discord.Message):
                 return "post", posted
         channel = await asked(self._client.create_dm(discord.Object(self._owner)))
-        if not isinstance(channel, Refusal):
+        if not isinstance(channel, Rejection):
             told = await self._find(channel)
             if isinstance(told, discord.Message):
                 return "direct", told
         return None
 
-    async def take_away(self) -> Literal["token", "edit"] | Refusal:
+    async def take_away(self) -> Literal["token", "edit"] | Rejection:
         """Delete the reply; one that is gone already is as good."""
-        if self._address.token_lives():
+        if self._target.token_lives():
             with _lock_of_its_own():
-                outcome = await asked(self._webhook.delete_message(self._address.message))
-            if outcome in {None, Refusal.GONE}:
+                outcome = await asked(self._webhook.delete_message(self._target.message))
+            if outcome in {None, Rejection.GONE}:
                 return "token"
-        if self._address.place == "elsewhere":
-            return Refusal.CLOSED
+        if self._target.place == "elsewhere":
+            return Rejection.CLOSED
         deleted = await asked(self._reply.delete())
-        return "edit" if deleted in {None, Refusal.GONE} else Refusal.CLOSED
+        return "edit" if deleted in {None, Rejection.GONE} else Rejection.CLOSED
 
     async def _send(
         self,
         channel: discord.PartialMessageable | discord.DMChannel,
-        parcel: Parcel,
+        payload: Payload,
         limit: int,
         reference: discord.MessageReference | None,
-    ) -> discord.Message | Refusal:
+    ) -> discord.Message | Rejection:
         # Looking first: the nonce holds for a few minutes only, and without permission to look there is none to reply.
         found = await self._find(channel)
         if found is not None:
             return found
-        if parcel.size > limit:
-            return Refusal.TOO_LARGE
-        files = parcel.files()
+        if payload.size > limit:
+            return Rejection.TOO_LARGE
+        files = payload.files()
         if reference is None:
-            return await asked(channel.send(parcel.text, files=files, nonce=self._job, allowed_mentions=NOBODY))
+            return await asked(channel.send(payload.text, files=files, nonce=self._job, allowed_mentions=NOBODY))
         return await asked(
             channel.send(
-                parcel.text,
+                payload.text,
                 files=files,
                 nonce=self._job,
                 reference=reference,
@@ -296,7 +296,7 @@ class Ways:
 
     async def _find(
         self, channel: discord.PartialMessageable | discord.DMChannel
-    ) -> discord.Message | Literal[Refusal.CLOSED] | None:
+    ) -> discord.Message | Literal[Rejection.CLOSED] | None:
         """The bot's message about this job among those after the reply. The newest are looked at first.
 
         A refusal where the bot can't find out: then it must not send a message there.
@@ -304,10 +304,10 @@ class Ways:
         me, before = self._client.user, None
         for _ in range(LOOK_BACK // PAGE):
             page = await asked(_page(channel, before))
-            if isinstance(page, Refusal):
-                return Refusal.CLOSED
+            if isinstance(page, Rejection):
+                return Rejection.CLOSED
             for message in page:
-                if message.id <= self._address.message:
+                if message.id <= self._target.message:
                     return None
                 if me is not None and message.author.id == me.id and self._is_about_this_job(message):
                     return message
@@ -315,7 +315,7 @@ class Ways:
                 return None
             before = page[-1]
         log.warning("too many messages to look through for an earlier answer", channel=channel.id, job=self._job)
-        return Refusal.CLOSED
+        return Rejection.CLOSED
 
     def _is_about_this_job(self, message: discord.Message) -> bool:
         return self._job in message.content or any(self._job in each.filename for each in message.attachments)

@@ -23,8 +23,8 @@ import discord
 import structlog
 
 from bot import texts
-from bot.delivery.channels import Parcel, Refusal, Ways, sent_within_limits
-from bot.delivery.target import Address
+from bot.delivery.channels import DeliveryChannels, Payload, Rejection, sent_within_limits
+from bot.delivery.target import ReplyTarget
 from bot.features.my_jobs.cancel import cancel_view
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import DeliveredBy, Ending, Job, State
@@ -63,8 +63,8 @@ class DiscordReply:
         """``may_edit`` is asked before each edit: false once the job may be in the care of another process."""
         self._job = job
         self._may_edit = may_edit
-        self._address = Address.model_validate_json(job.address)
-        self._ways = Ways(client, self._address, job.id, job.owner)
+        self._target = ReplyTarget.model_validate_json(job.address)
+        self._channels = DeliveryChannels(client, self._target, job.id, job.owner)
         self._preview: bytes | None = None
         self._shown: bytes | None = None
         self._pending: _Edit | None = None
@@ -84,7 +84,7 @@ class DiscordReply:
     @property
     def bucket(self) -> str:
         """What Discord counts the edits by: the reply while the interaction's token lives, then the channel."""
-        return self._job.id if self._address.token_lives() else f"channel {self._address.channel}"
+        return self._job.id if self._target.token_lives() else f"channel {self._target.channel}"
 
     def queued(self, position: int) -> None:
         """Show the place in the queue."""
@@ -106,10 +106,10 @@ class DiscordReply:
         await self._settle()
         self._check_care()
         if isinstance(ending, PaintingCancelled):
-            outcome: DeliveredBy | Refusal = await self._ways.take_away()
+            outcome: DeliveredBy | Rejection = await self._channels.take_away()
         else:
             outcome = await self._tell(ending)
-        return "kept" if isinstance(outcome, Refusal) else outcome
+        return "kept" if isinstance(outcome, Rejection) else outcome
 
     async def close(self) -> None:
         """Stop editing and abandon an edit in flight."""
@@ -128,55 +128,55 @@ class DiscordReply:
                 await self._idle.wait()
         await self.close()
 
-    async def _tell(self, ending: Ending) -> DeliveredBy | Refusal:
-        if self._perhaps_sent and (sent := await self._ways.sent()):
+    async def _tell(self, ending: Ending) -> DeliveredBy | Rejection:
+        if self._perhaps_sent and (sent := await self._channels.sent()):
             way, message = sent
             return "kept" if isinstance(ending, Result) and not message.attachments else way
-        parcel = self._parcel(ending)
-        outcome: DeliveredBy | Refusal = await sent_within_limits(self._hand_over, parcel)
-        if isinstance(outcome, Refusal) and parcel.picture is not None and not self._perhaps_shown:
+        payload = self._payload(ending)
+        outcome: DeliveredBy | Rejection = await sent_within_limits(self._hand_over, payload)
+        if isinstance(outcome, Rejection) and payload.picture is not None and not self._perhaps_shown:
             log.warning("a picture can't be delivered", job=self._job.id, reason=outcome.value)
-            text = texts.too_large() if outcome is Refusal.TOO_LARGE else texts.kept()
-            await self._hand_over(Parcel(text))
+            text = texts.too_large() if outcome is Rejection.TOO_LARGE else texts.kept()
+            await self._hand_over(Payload(text))
         return outcome
 
-    def _parcel(self, ending: Ending) -> Parcel:
+    def _payload(self, ending: Ending) -> Payload:
         if isinstance(ending, Result):
-            return Parcel(
+            return Payload(
                 texts.caption(ending, self._job.recipe),
                 ending.picture,
                 f"painting-{self._job.id}.{ending.format}",
                 self._job.description,
             )
-        return Parcel(texts.explain(ending))
+        return Payload(texts.error_message(ending))
 
-    async def _hand_over(self, parcel: Parcel) -> DeliveredBy | Refusal:
-        outcome: DeliveredBy | Refusal = await self._edit_for_good(parcel)
-        if outcome is Refusal.CLOSED and self._perhaps_edited:
-            shown = await self._ways.shown(parcel)
+    async def _hand_over(self, payload: Payload) -> DeliveredBy | Rejection:
+        outcome: DeliveredBy | Rejection = await self._edit_for_good(payload)
+        if outcome is Rejection.CLOSED and self._perhaps_edited:
+            shown = await self._channels.shown(payload)
             if shown is not False:
                 self._perhaps_shown = True
                 return "token" if shown else outcome
-        reply_unfinished = outcome is Refusal.CLOSED and parcel.picture is not None
-        if outcome is Refusal.CLOSED:
+        reply_unfinished = outcome is Rejection.CLOSED and payload.picture is not None
+        if outcome is Rejection.CLOSED:
             self._perhaps_sent = True
             self._check_care()
-            text = texts.sent(parcel.text, self._job, named=True)
-            outcome = await self._ways.post(replace(parcel, text=text))
-        if outcome in {Refusal.CLOSED, Refusal.GONE}:
+            text = texts.sent(payload.text, self._job, named=True)
+            outcome = await self._channels.post(replace(payload, text=text))
+        if outcome in {Rejection.CLOSED, Rejection.GONE}:
             self._perhaps_sent = True
             self._check_care()
-            text = texts.sent(parcel.text, self._job, named=False)
-            outcome = await self._ways.direct(replace(parcel, text=text))
-        if reply_unfinished and not isinstance(outcome, Refusal):
+            text = texts.sent(payload.text, self._job, named=False)
+            outcome = await self._channels.direct(replace(payload, text=text))
+        if reply_unfinished and not isinstance(outcome, Rejection):
             with contextlib.suppress(DeliveryDelayed):
-                await self._ways.edit(Parcel(texts.delivered_elsewhere(outcome)))
+                await self._channels.edit(Payload(texts.delivered_elsewhere(outcome)))
         return outcome
 
-    async def _edit_for_good(self, parcel: Parcel) -> DeliveredBy | Refusal:
+    async def _edit_for_good(self, payload: Payload) -> DeliveredBy | Rejection:
         began = time.monotonic()
         try:
-            outcome = await self._ways.edit(parcel)
+            outcome = await self._channels.edit(payload)
         except DeliveryDelayed:
             self._perhaps_edited = True
             raise
@@ -211,12 +211,12 @@ class DiscordReply:
             await asyncio.sleep(self._pause)
 
     async def _edit(self, edit: _Edit) -> None:
-        preview: Parcel | None = None
+        preview: Payload | None = None
         if edit.preview is not None and edit.preview is not self._shown:
-            preview = Parcel(edit.text, edit.preview, "preview.jpg", self._job.description)
+            preview = Payload(edit.text, edit.preview, "preview.jpg", self._job.description)
         try:
             async with asyncio.timeout(EDIT_WITHIN):
-                refusal = await self._ways.show(edit.text, preview, cancel_view(self._job.id))
+                refusal = await self._channels.show(edit.text, preview, cancel_view(self._job.id))
         except (DeliveryDelayed, TimeoutError) as error:
             # The next edit is a new chance, and the job doesn't depend on what is shown of it.
             metrics.EDITS.labels("failed").inc()
@@ -229,7 +229,7 @@ class DiscordReply:
             return
         metrics.EDITS.labels("failed").inc()
         self._pause = min(2 * self._pause, REFUSED_EVERY)
-        if refusal is Refusal.GONE:
+        if refusal is Rejection.GONE:
             self._stopped = True
             self._pending = None
         log.info("an edit was refused", job=self._job.id, reason=refusal.value)

@@ -13,7 +13,7 @@ FILE_LIMIT: Final = 10 * 2**20
 """Bytes of a file that Discord lets a bot upload where nobody has paid for more: so in every direct message."""
 
 
-class Address(BaseModel):
+class ReplyTarget(BaseModel):
     """Where a job's reply is. Holds the interaction's token, so it is a secret until the job has ended."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)

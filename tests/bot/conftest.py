@@ -167,6 +167,6 @@ def is_final(message: Message) -> bool:
     return any(attachment.filename.startswith("painting-") for attachment in message.attachments)
 
 
-def told(message: Message) -> bool:
+def is_private_answer(message: Message) -> bool:
     """Whether a message speaks to its reader alone."""
     return message.ephemeral and not message.deleted and bool(message.content)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.delivery.target import Address
+from bot.delivery.target import ReplyTarget
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.errors import JobEnded, NotYourJob
 from bot.jobs.model import OPEN, Job, Order, State
@@ -105,5 +105,5 @@ class HeldExecutor:
 
 def moved(job: Job, **changes: Any) -> Job:
     """The job with its reply at another address."""
-    address = Address.model_validate_json(job.address).model_copy(update=changes)
+    address = ReplyTarget.model_validate_json(job.address).model_copy(update=changes)
     return dataclasses.replace(job, address=address.model_dump_json())

@@ -7,7 +7,7 @@ import pytest
 
 from bot.client.client import Atelier
 from bot.delivery.reply import DiscordReply
-from bot.delivery.target import Address
+from bot.delivery.target import ReplyTarget
 from bot.jobs.model import Job, State
 from bot.sandbox import LocalDiscord, Permission, Place
 from engine.progress import Result
@@ -53,7 +53,7 @@ def setting(discord: LocalDiscord, client: Atelier, held: HeldJobs) -> Setting:
 
 
 def place_of(job: Job) -> str:
-    return Address.model_validate_json(job.address).place
+    return ReplyTarget.model_validate_json(job.address).place
 
 
 @pytest.mark.parametrize("installed", ["guild", "both"])

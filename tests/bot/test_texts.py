@@ -141,28 +141,28 @@ def test_every_error_of_the_product_is_looked_at_here() -> None:
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 class TestAnError:
     def test_is_told_in_short_whole_sentences(self, error: AtelierError) -> None:
-        text = texts.explain(error)
+        text = texts.error_message(error)
         assert text.endswith(".")
         assert re.match(r"(\*\*(Content|Style( \d)?|Mix):\*\* )?[A-Z]", text)
         assert len(text) < 200
         assert text == " ".join(text.split())
 
     def test_shows_nothing_of_the_code(self, error: AtelierError) -> None:
-        text = texts.explain(error)
+        text = texts.error_message(error)
         names = NAMES | {"Error", "Exception", "None", "object"}
         assert not [name for name in names if name in text]
         assert not re.search(r"[()<>{}\[\]'\\]|/", text.replace("can't", "").replace("`/jobs`", ""))
 
     def test_shows_nothing_of_the_machine(self, error: AtelierError) -> None:
         for detail in ("secret", "cdn.", "404", "cuda", "chunk"):
-            assert detail not in texts.explain(error)
+            assert detail not in texts.error_message(error)
 
     def test_has_words_of_its_own(self, error: AtelierError) -> None:
-        assert texts.explain(error) not in {str(error), engine.texts.explain(AtelierError(*error.args))}
+        assert texts.error_message(error) not in {str(error), engine.texts.explain(AtelierError(*error.args))}
 
 
 def test_different_errors_are_told_differently() -> None:
-    told = {texts.explain(error) for error in ERRORS}
+    told = {texts.error_message(error) for error in ERRORS}
     by_operator = [error for error in ERRORS if isinstance(error, OperatorError)]  # all alike for a member
     assert len(told) == len(ERRORS) - len(by_operator) + 1
 
@@ -188,7 +188,7 @@ def test_different_errors_are_told_differently() -> None:
     ids=repr,
 )
 def test_an_error_says_what_one_needs_to_know(error: AtelierError, needed: list[str]) -> None:
-    assert [part for part in needed if part not in texts.explain(error)] == []
+    assert [part for part in needed if part not in texts.error_message(error)] == []
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ class Checker:
         return own + [states for states in self._named.get(row.id, []) if states not in own and not states[0].ephemeral]
 
     def _told_cancelled(self, ask: Ask) -> bool:
-        told = texts.explain(PaintingCancelled())
+        told = texts.error_message(PaintingCancelled())
         return any(
             sight.content == told
             for press in ask.presses

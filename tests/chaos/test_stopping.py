@@ -17,7 +17,7 @@ from bot import texts
 from bot.jobs.errors import OrderInterrupted
 from bot.sandbox import LocalDiscord, Message
 from bot.sandbox.rest.cdn import Cdn
-from tests.bot.conftest import CONTENT, STYLE, is_final, is_painting, told
+from tests.bot.conftest import CONTENT, STYLE, is_final, is_painting, is_private_answer
 from tests.bot.jobs.conftest import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ async def test_reaches_a_checkpoint_lets_go_and_goes_on_with_the_next_start(tmp_
         async with bot(discord, data):
             await invocation.wait_until(is_final, 120)
             await eventually(lambda: job(data)[0] == "delivered")
-        assert [message for message in invocation.history if told(message)] == []
+        assert [message for message in invocation.history if is_private_answer(message)] == []
 
 
 @pytest.mark.timeout(240)
@@ -117,7 +117,7 @@ async def test_killed_before_an_order_is_a_job_has_its_successor_tell_the_member
         return found
 
     data = tmp_path / "data"
-    sorry = texts.explain(OrderInterrupted())
+    sorry = texts.error_message(OrderInterrupted())
     monkeypatch.setattr(Cdn, "handle", too_late)
     async with LocalDiscord() as discord:
         async with bot(discord, data, "sync") as sync:

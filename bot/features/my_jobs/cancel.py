@@ -8,7 +8,7 @@ import structlog
 from discord import ui
 
 from bot import texts
-from bot.client.errors import UNDELIVERED, is_anothers, told
+from bot.client.errors import UNDELIVERED, is_for_another_process, report_error
 from bot.jobs.errors import JobEnded
 from engine.errors import PaintingCancelled
 
@@ -39,15 +39,15 @@ class CancelButton(ui.DynamicItem[ui.Button[ui.View]], template=r"cancel:(?P<job
             await interaction.response.defer()
             try:
                 await interaction.client.jobs.cancel(self.job, interaction.user.id)
-                text = texts.explain(PaintingCancelled())
+                text = texts.error_message(PaintingCancelled())
             except Exception as error:
                 ended = isinstance(error, JobEnded)
-                text = told(interaction, error)
+                text = report_error(interaction, error)
             await interaction.followup.send(text, ephemeral=True)
             if ended:
                 await _tidy(interaction)
         except UNDELIVERED as failure:
-            if not is_anothers(interaction, failure):
+            if not is_for_another_process(interaction, failure):
                 log.warning("a press could not be answered", job=self.job, reason=type(failure).__name__)
 
 

@@ -13,8 +13,8 @@ import structlog
 from discord import ui
 
 from bot import texts
-from bot.client.errors import UNDELIVERED, is_anothers, told
-from bot.delivery.channels import Parcel, Refusal, asked, sent_within_limits
+from bot.client.errors import UNDELIVERED, is_for_another_process, report_error
+from bot.delivery.channels import Payload, Rejection, asked, sent_within_limits
 from bot.features.my_jobs.cancel import CancelButton
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import Job, State
@@ -50,38 +50,40 @@ class ShowMenu(ui.DynamicItem[ui.Select[ui.View]], template=MENU):
             if (text := await _show(interaction, self.item.values[0])) is not None:
                 await interaction.edit_original_response(content=text, attachments=[])
         except UNDELIVERED as failure:
-            if not is_anothers(interaction, failure):
+            if not is_for_another_process(interaction, failure):
                 log.warning("a painting could not be shown again", reason=str(failure))
 
 
 async def _show(interaction: "discord.Interaction[Atelier]", job_id: str) -> str | None:
     """Show the painting; where that fails, the words to show instead."""
     try:
-        parcel = await _parcel(interaction, job_id)
-        outcome = await sent_within_limits(partial(_send, interaction), parcel)
+        payload = await _payload(interaction, job_id)
+        outcome = await sent_within_limits(partial(_send, interaction), payload)
     except DeliveryDelayed:
         return texts.not_shown()
     except Exception as error:
-        return told(interaction, error)
-    if outcome is Refusal.TOO_LARGE:
-        return texts.too_large_here(parcel.size)
-    return texts.not_shown() if isinstance(outcome, Refusal) else None
+        return report_error(interaction, error)
+    if outcome is Rejection.TOO_LARGE:
+        return texts.too_large_here(payload.size)
+    return texts.not_shown() if isinstance(outcome, Rejection) else None
 
 
-async def _parcel(interaction: "discord.Interaction[Atelier]", job_id: str) -> Parcel:
+async def _payload(interaction: "discord.Interaction[Atelier]", job_id: str) -> Payload:
     """Words and painting for the owner; raises what :meth:`bot.jobs.service.JobService.picture` raises."""
     job, picture = await interaction.client.jobs.picture(job_id, interaction.user.id)
     kind = "png" if job.painted is None else job.painted.format
     text = texts.titled(job.description)
     if job.painted is not None:
         text = texts.caption(job.painted.result(job.recipe, picture), job.recipe)
-    return Parcel(text, picture, f"painting-{job.id}.{kind}", job.description)
+    return Payload(text, picture, f"painting-{job.id}.{kind}", job.description)
 
 
-async def _send(interaction: "discord.Interaction[Atelier]", parcel: Parcel) -> discord.InteractionMessage | Refusal:
-    if parcel.size > interaction.filesize_limit:
-        return Refusal.TOO_LARGE
-    return await asked(interaction.edit_original_response(content=parcel.text, attachments=parcel.files()))
+async def _send(
+    interaction: "discord.Interaction[Atelier]", payload: Payload
+) -> discord.InteractionMessage | Rejection:
+    if payload.size > interaction.filesize_limit:
+        return Rejection.TOO_LARGE
+    return await asked(interaction.edit_original_response(content=payload.text, attachments=payload.files()))
 
 
 def jobs_view(jobs: Sequence[Job]) -> ui.View | None:

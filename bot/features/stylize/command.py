@@ -11,7 +11,7 @@ from discord import app_commands
 from bot import texts
 from bot.client.acknowledge import acknowledge, order_id
 from bot.client.attachments import check_claimed_size, fetch
-from bot.delivery.target import TOKEN_LIFE, Address
+from bot.delivery.target import TOKEN_LIFE, ReplyTarget
 from bot.features.stylize.mix import LONGEST, shares
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.errors import Role, style_role
@@ -65,7 +65,7 @@ async def stylize(
         check_claimed_size(role, picture, client.settings.limits.bytes)
     order = order_id(interaction)
     message = await acknowledge(interaction)
-    address = Address.of(interaction, message).model_dump_json()
+    address = ReplyTarget.of(interaction, message).model_dump_json()
     description = texts.described(content.filename, *(each.filename for each in styles))
     expires_at = interaction.created_at + timedelta(seconds=TOKEN_LIFE)
     await client.jobs.acknowledged(Acknowledged(order, interaction.user.id, address, description, expires_at))

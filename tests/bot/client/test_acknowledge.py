@@ -11,7 +11,7 @@ import yarl
 from bot.client.client import Atelier
 from bot.jobs.errors import Closing
 from bot.sandbox import Faults, Invocation, LocalDiscord, Upload
-from tests.bot.conftest import CONTENT, STYLE, told
+from tests.bot.conftest import CONTENT, STYLE, is_private_answer
 from tests.bot.held import HeldJobs
 
 CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
@@ -60,7 +60,7 @@ class TestStylize:
     ) -> None:
         held.refusal = RuntimeError("a fault of ours")
         lose_one(discord, "reset_after")
-        message = await (await stylize(discord)).wait_until(told, 5)
+        message = await (await stylize(discord)).wait_until(is_private_answer, 5)
         assert message.content.startswith("Something went wrong on our side.")
         assert discord.channel_messages == []
 
@@ -112,7 +112,7 @@ class TestStylize:
     async def test_is_refused_with_a_word_while_the_bot_goes_down(self, discord: LocalDiscord, held: HeldJobs) -> None:
         held.refusal = Closing()
         invocation = await stylize(discord)
-        assert "I am restarting" in (await invocation.wait_until(told, 5)).content
+        assert "I am restarting" in (await invocation.wait_until(is_private_answer, 5)).content
         assert discord.channel_messages == []
 
     async def test_is_refused_with_a_word_where_its_answer_was_deleted(
@@ -148,7 +148,7 @@ class TestStylize:
 
         monkeypatch.setattr(aiohttp.ClientSession, "get", getting)
         invocation = await stylize(discord)
-        message = await invocation.wait_until(told, 5)
+        message = await invocation.wait_until(is_private_answer, 5)
         assert message.content.startswith("**Style:** The picture could not be fetched")
         assert started.is_set()
         assert given_up.is_set()

@@ -8,7 +8,7 @@ from bot.client.client import Atelier
 from bot.delivery.reply import DiscordReply
 from bot.jobs.model import Job, State
 from bot.sandbox import Invocation, LocalDiscord, Message
-from tests.bot.conftest import CONTENT, STYLE, told
+from tests.bot.conftest import CONTENT, STYLE, is_private_answer
 from tests.bot.held import HeldJobs
 
 CALLBACK = "POST /interactions/{interaction_id}/{interaction_token}/callback"
@@ -44,13 +44,13 @@ async def press(discord: LocalDiscord, message: Message, member: str = "Ada") ->
 async def test_it_cancels_and_says_so_to_the_one_who_pressed(
     discord: LocalDiscord, held: HeldJobs, job: Job, waiting: Message
 ) -> None:
-    answer = await (await press(discord, waiting)).wait_until(told, 5)
+    answer = await (await press(discord, waiting)).wait_until(is_private_answer, 5)
     assert answer.content == "Cancelled."
     assert held.jobs[job.id].state is State.CANCELLED
 
 
 async def test_it_is_for_the_owner_alone(discord: LocalDiscord, held: HeldJobs, job: Job, waiting: Message) -> None:
-    answer = await (await press(discord, waiting, "Bob")).wait_until(told, 5)
+    answer = await (await press(discord, waiting, "Bob")).wait_until(is_private_answer, 5)
     assert "Only the member who asked" in answer.content
     assert held.jobs[job.id].state is State.QUEUED
     (message,) = discord.channel_messages
@@ -62,7 +62,7 @@ async def test_pressed_after_the_end_it_says_so_and_goes_away(
 ) -> None:
     held.hold(job, state=State.DELIVERED, delivered_by="kept")
     invocation = await press(discord, waiting)
-    assert "`/jobs`" in (await invocation.wait_until(told, 5)).content
+    assert "`/jobs`" in (await invocation.wait_until(is_private_answer, 5)).content
     tidy = await invocation.wait_until(lambda message: message.id == waiting.id and not message.buttons, 5)
     assert tidy.content == waiting.content
 
@@ -81,12 +81,12 @@ async def test_it_is_acknowledged_while_the_database_is_slow(
     await asked.wait()
     await invocation.acknowledged()
     answered.set()
-    assert (await invocation.wait_until(told, 5)).content == "Cancelled."
+    assert (await invocation.wait_until(is_private_answer, 5)).content == "Cancelled."
 
 
 async def test_a_fault_of_ours_is_told(discord: LocalDiscord, held: HeldJobs, waiting: Message) -> None:
     held.refusal = RuntimeError("a fault of ours")
-    answer = await (await press(discord, waiting)).wait_until(told, 5)
+    answer = await (await press(discord, waiting)).wait_until(is_private_answer, 5)
     assert "Something went wrong on our side" in answer.content
 
 

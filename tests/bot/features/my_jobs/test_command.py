@@ -12,7 +12,7 @@ from bot.jobs.model import Job, Painted, State, new_id
 from bot.sandbox import LocalDiscord, Message
 from engine.errors import BlobLost, OutOfMemory
 from engine.recipe import Recipe
-from tests.bot.conftest import photo, told
+from tests.bot.conftest import is_private_answer, photo
 from tests.bot.held import HeldJobs
 
 SHOW = "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/@original"
@@ -45,12 +45,12 @@ def job(owner: int, age: int = 0, **changes: Any) -> Job:
 
 async def listed(discord: LocalDiscord, member: str = "Ada") -> Message:
     invocation = await discord.member(member).invoke("jobs")
-    return await invocation.wait_until(told, 5)
+    return await invocation.wait_until(is_private_answer, 5)
 
 
 async def shown(discord: LocalDiscord, message: Message, job_id: str) -> Message:
     choice = await discord.member("Ada").choose(message, "jobs:show", job_id)
-    return await choice.wait_until(told, 5)
+    return await choice.wait_until(is_private_answer, 5)
 
 
 def options(message: Message) -> list[str]:
@@ -117,7 +117,7 @@ class TestTheList:
         held.hold(job(ada, 1))
         message = await listed(discord)
         press = await discord.member("Ada").press(message, "Cancel 3")
-        assert (await press.wait_until(told, 5)).content == "Cancelled."
+        assert (await press.wait_until(is_private_answer, 5)).content == "Cancelled."
         assert held.jobs[waiting.id].state is State.CANCELLED
         again = await discord.member("Ada").press(message, "Cancel 3")
         assert "already finished" in (await again.wait_until(says_new(message), 5)).content
@@ -128,7 +128,7 @@ class TestTheList:
 
 
 def says_new(message: Message) -> Callable[[Message], bool]:
-    return lambda answer: told(answer) and answer.id != message.id
+    return lambda answer: is_private_answer(answer) and answer.id != message.id
 
 
 class TestAPainting:

@@ -15,7 +15,7 @@ from PIL import Image
 from bot.jobs.service import JobService
 from bot.sandbox import Invocation, LocalDiscord, Message, Upload
 from bot.telemetry import logs
-from tests.bot.conftest import CONTENT, STYLE, Bot, has_preview, is_final, is_painting, photo, told
+from tests.bot.conftest import CONTENT, STYLE, Bot, has_preview, is_final, is_painting, is_private_answer, photo
 
 TIMEOUT = 60.0
 EDIT = "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"
@@ -32,7 +32,7 @@ async def stylize(
 async def cancel(discord: LocalDiscord, message: Message, member: str = "Ada") -> str:
     """Press the button; what the one who pressed reads."""
     press = await discord.member(member).press(message, "Cancel")
-    return (await press.wait_until(told, 5)).content
+    return (await press.wait_until(is_private_answer, 5)).content
 
 
 def says(text: str) -> Callable[[Message], bool]:
@@ -209,7 +209,7 @@ class TestABadPicture:
         data, reason = BAD[kind]
         discord.attachment_size_limit = 50 * 2**20
         invocation = await stylize(discord, **{role: Upload("holiday.png", data, "image/png")})
-        message = await invocation.wait_until(told, 5)
+        message = await invocation.wait_until(is_private_answer, 5)
         assert reason in message.content
         assert message.content.startswith(f"**{role.capitalize()}:**")
         assert discord.channel_messages == []
@@ -217,13 +217,13 @@ class TestABadPicture:
     async def test_leaves_the_worker_alive(self, discord: LocalDiscord) -> None:
         for data, _ in BAD.values():
             refused = await stylize(discord, style=Upload("x", data[: 2**20]))
-            await refused.wait_until(told, 5)
+            await refused.wait_until(is_private_answer, 5)
         await (await stylize(discord)).wait_until(is_final, TIMEOUT)
 
     async def test_is_explained_while_another_is_painted(self, discord: LocalDiscord) -> None:
         painting = await (await stylize(discord, quality="fine")).wait_until(is_painting, TIMEOUT)
         refused = await stylize(discord, "Bob", content=Upload("x.png", b"no"))
-        assert "not a picture" in (await refused.wait_until(told, 5)).content
+        assert "not a picture" in (await refused.wait_until(is_private_answer, 5)).content
         await cancel(discord, painting)
 
 
@@ -281,10 +281,10 @@ class TestTheQueue:
         jobs = [await stylize(discord, quality="fine") for _ in range(4)]
 
         async def outcome(job: Invocation) -> Message:
-            return await job.wait_until(lambda message: told(message) or bool(message.buttons), TIMEOUT)
+            return await job.wait_until(lambda message: is_private_answer(message) or bool(message.buttons), TIMEOUT)
 
         outcomes = await asyncio.gather(*(outcome(job) for job in jobs))
-        (refused,) = [message for message in outcomes if told(message)]
+        (refused,) = [message for message in outcomes if is_private_answer(message)]
         assert "You already have 3 pictures in the works" in refused.content
         for message in outcomes:
             if message is not refused:
@@ -330,7 +330,7 @@ class TestTrouble:
         logs.configure("INFO", "console")
         monkeypatch.setattr(JobService, "accept", broken)
         invocation = await stylize(discord)
-        message = await invocation.wait_until(told, 5)
+        message = await invocation.wait_until(is_private_answer, 5)
         assert message.content.startswith("Something went wrong on our side.")
         assert str(invocation.id) in message.content
         assert discord.channel_messages == []

@@ -8,7 +8,7 @@ import pytest
 from bot.jobs.model import Order
 from bot.sandbox import LocalDiscord, Upload
 from engine.recipe import Recipe
-from tests.bot.conftest import CONTENT, STYLE, photo, told
+from tests.bot.conftest import CONTENT, STYLE, is_private_answer, photo
 from tests.bot.held import HeldJobs
 
 WAVES = Upload("waves.png", photo((90, 90), hue=1))
@@ -28,7 +28,7 @@ async def ordered(discord: LocalDiscord, held: HeldJobs, **options: Any) -> Orde
 async def refused(discord: LocalDiscord, **options: Any) -> str:
     """What the member alone reads."""
     invocation = await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE, **options)
-    message = await invocation.wait_until(told, 5)
+    message = await invocation.wait_until(is_private_answer, 5)
     assert discord.channel_messages == []
     return message.content
 
