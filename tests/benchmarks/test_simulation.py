@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.benchmarks.simulation import paper, placing, shards
+from tests.benchmarks.simulation import placing, shards
 from tests.postgresql import programs
 
 
@@ -40,11 +40,3 @@ def test_placement_paints_no_less_when_more_wait_than_can_be_painted(gpus: int, 
     assert first.busy == pytest.approx(1.0, abs=0.001)
     # A few jobs that began just before the end are what these ten minutes differ by.
     assert soonest.busy > 0.97 * first.busy
-
-
-def test_the_arithmetic_finds_what_saturates_first() -> None:
-    given = paper.Assumptions()
-    assert given.seconds == pytest.approx(8.64)
-    assert paper.first(given).what.startswith("Discord: acknowledgement")
-    # However long the line is, its places take less than the paintings.
-    assert paper.first(paper.Assumptions(waiting=100_000)).what.startswith("Discord: acknowledgement")

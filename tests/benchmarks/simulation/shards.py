@@ -12,19 +12,15 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
 
 import psutil
-from sqlalchemy import insert, text
+from sqlalchemy import text
 
 from bot.jobs.database.cipher import new_key
 from bot.jobs.database.connect import connected
-from bot.jobs.database.tables import BlobRow, JobRow
-from bot.jobs.model import State
-from engine.recipe import Recipe
 from tests.benchmarks.service import percentile
 from tests.benchmarks.simulation import bot, studio
 from tests.postgresql import programs, serving
@@ -48,8 +44,6 @@ class Case:
     measured: float = 60.0
     every: float = 0.25
     """Seconds between two events of a painting."""
-    history: int = 0
-    """Jobs that ended before, in the database."""
     jobs: int | None = None
     """Of each bot, instead of as many as there is time for."""
     starting: float = 6.0
@@ -127,43 +121,6 @@ def _used(process: psutil.Process | None) -> float:
     return float(used)
 
 
-async def _fill(url: str, jobs: int) -> None:
-    """Make the tables, with ``jobs`` that ended before, by 50,000 members."""
-    async with connected(url) as engine:
-        for first in range(0, jobs, 10_000):
-            ids = [f"{number:016x}" for number in range(first, min(first + 10_000, jobs))]
-            rows = [
-                {
-                    "id": name,
-                    "owner": int(name, 16) % 50_000,
-                    "state": State.DELIVERED,
-                    "process": "gone",
-                    "cluster_id": "the simulated studio",
-                    "turn": int(name, 16) // 10,
-                    "recipe": Recipe().model_dump_json(),
-                    "address": "",
-                    "description": "A town, painted",
-                    "max_bytes": 10_000_000,
-                    "painted": json.dumps({"picture": 64 * "0"}),
-                    "cause": "",
-                    "delivered_by": "token",
-                    "created_at": (when := datetime.now(UTC) - timedelta(seconds=jobs - int(name, 16))),
-                    "changed_at": when,
-                }
-                for name in ids
-            ]
-            blobs = [
-                {"job": name, "role": role, "name": 4 * name}
-                for name in ids
-                for role in ("content", "style-0", "painted")
-            ]
-            async with engine.begin() as connection:
-                await connection.execute(insert(JobRow), rows)
-                await connection.execute(insert(BlobRow), blobs)
-        async with engine.begin() as connection:
-            await connection.execute(text("ANALYZE"))
-
-
 @contextlib.asynccontextmanager
 async def _process(module: str, setting: Any, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     with log.open("wb") as errors:
@@ -181,7 +138,8 @@ async def _process(module: str, setting: Any, log: Path) -> AsyncIterator[asynci
 async def measure(case: Case) -> Measured:
     """Run it."""
     with tempfile.TemporaryDirectory() as name, _database(case.database, folder := Path(name)) as (url, server):
-        await _fill(url, case.history)
+        async with connected(url):
+            pass  # makes the tables
         workers = studio.Setting(
             socket=str(folder / "workers"),
             blobs=str(folder / "blobs"),
@@ -230,7 +188,7 @@ async def measure(case: Case) -> Measured:
             await painting.wait()
         reports = [bot.Report(**_read(each.out)) for each in settings]
         stints = [studio.Stint(**stint) for stint in _read(workers.out)]
-        states = await _states(url, case.history)
+        states = await _states(url)
         warned = _warned(folder)
     return _sum_up(case, settings[0], reports, stints, states, used, machine, warned)
 
@@ -247,12 +205,10 @@ def _log(folder: Path) -> str:
     return "\n".join(log.read_text()[-1500:] for log in folder.glob("*.log"))
 
 
-async def _states(url: str, history: int) -> Counter[str]:
+async def _states(url: str) -> Counter[str]:
     async with connected(url) as engine, engine.connect() as connection:
         rows = await connection.execute(text("SELECT state, count(*) AS many FROM jobs GROUP BY state"))
-        states = Counter({row.state: row.many for row in rows})
-    states["delivered"] -= history
-    return states
+        return Counter({row.state: row.many for row in rows})
 
 
 def _warned(folder: Path) -> Counter[str]:
