@@ -14,10 +14,10 @@ from typing import Final, TextIO
 
 from rich.console import Console
 
-from bot.sandbox.actors.invocation import Invocation
-from bot.sandbox.actors.member import Upload
 from bot.sandbox.ledger import RestRequest
+from bot.sandbox.member import Upload
 from bot.sandbox.server import LocalDiscord
+from bot.sandbox.state.invocation import Invocation
 from bot.sandbox.state.messages import Message
 from engine.presets import Quality
 

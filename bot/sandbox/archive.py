@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bot.sandbox.actors.invocation import Invocation
-from bot.sandbox.state.messages import Board, Message
+from bot.sandbox.state.invocation import Invocation
+from bot.sandbox.state.messages import Message, MessageStore
 from bot.sandbox.state.world import World
 
 
@@ -39,15 +39,15 @@ class ArchivedMessage:
         return self.message.deleted
 
 
-def archive(world: World, board: Board, invocations: Mapping[int, Invocation]) -> Iterator[ArchivedMessage]:
+def archive(world: World, messages: MessageStore, invocations: Mapping[int, Invocation]) -> Iterator[ArchivedMessage]:
     """All messages of all channels, oldest first."""
-    for record in board.everything():
+    for record in messages.everything():
         invocation = None if record.interaction_id is None else invocations[record.interaction_id]
         recipients = world.channel(record.channel_id).recipients
         if record.visible_to is not None:
             recipients = (world.users[record.visible_to],)
         yield ArchivedMessage(
-            message=board.snapshot(record),
+            message=messages.snapshot(record),
             edits=record.edits,
             nonce=record.nonce,
             interaction=record.interaction_id,

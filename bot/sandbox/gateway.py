@@ -16,7 +16,7 @@ from aiohttp import WSMsgType, web
 from bot.sandbox.clock import SandboxClock
 from bot.sandbox.compression import Compress, stream
 from bot.sandbox.ledger import Ledger
-from bot.sandbox.rest.errors import JsonObject
+from bot.sandbox.protocol.errors import JsonObject
 from bot.sandbox.state.world import World
 
 GUILDS = 1 << 0

@@ -9,22 +9,22 @@ from typing import Self
 
 from aiohttp import web
 
-from bot.sandbox.actors.invocation import Invocation, Pulse
-from bot.sandbox.actors.member import Member, Surroundings
 from bot.sandbox.archive import ArchivedMessage, archive
+from bot.sandbox.cdn import Cdn
 from bot.sandbox.clock import SandboxClock, Snowflakes
-from bot.sandbox.faults import Faults
 from bot.sandbox.gateway import DIRECT_MESSAGES, GUILD_MESSAGES, GUILDS, Gateway
 from bot.sandbox.ledger import Ledger, RestRequest
-from bot.sandbox.rest.cdn import Cdn
-from bot.sandbox.rest.errors import ApiError, JsonObject
+from bot.sandbox.member import Member, Surroundings
+from bot.sandbox.protocol.errors import ApiError, JsonObject
+from bot.sandbox.protocol.permissions import Permission
+from bot.sandbox.rest.faults import Faults
 from bot.sandbox.rest.handlers import Handlers
-from bot.sandbox.rest.permissions import Permission
 from bot.sandbox.rest.ratelimit import too_many_requests
 from bot.sandbox.rest.rest import PREFIX, RestInterface
 from bot.sandbox.state.commands import Commands
 from bot.sandbox.state.interactions import Interactions
-from bot.sandbox.state.messages import Board, Change, Message, Record
+from bot.sandbox.state.invocation import Invocation, Pulse
+from bot.sandbox.state.messages import Change, Message, MessageStore, Record
 from bot.sandbox.state.world import Channel, Installed, Place, World
 
 FILE_LIMIT = 10 * 1024 * 1024
@@ -54,19 +54,24 @@ class LocalDiscord:
         self._world = World(self.clock, self._snowflakes)
         self._cdn = Cdn(self.clock)
         self._gateway = Gateway(self._world, self.clock, self._ledger, heartbeat_interval)
-        self._board = Board(self.clock, self._snowflakes, self._cdn)
+        self._messages = MessageStore(self.clock, self._snowflakes, self._cdn)
         self._commands = Commands(self._snowflakes, self._world.application_id)
         self._interactions = Interactions(
-            self._world, self.clock, self._snowflakes, self._board, self._dispatch_interaction
+            self._world, self.clock, self._snowflakes, self._messages, self._dispatch_interaction
         )
         self._interactions.attachment_size_limit = attachment_size_limit
         self._pulse = Pulse()
         self._handlers = Handlers(
-            self._world, self.clock, self._board, self._commands, self._interactions, commands_changed=self._pulse.beat
+            self._world,
+            self.clock,
+            self._messages,
+            self._commands,
+            self._interactions,
+            commands_changed=self._pulse.beat,
         )
         self._rest = RestInterface(self._world, self.clock, self._ledger, self._handlers, attachment_size_limit)
         self._members: dict[str, Member] = {}
-        self._board.on_change(self._dispatch_message)
+        self._messages.on_change(self._dispatch_message)
         self._gateway.on_change(self._pulse.beat)
 
     async def __aenter__(self) -> Self:
@@ -177,11 +182,11 @@ class LocalDiscord:
     @property
     def channel_messages(self) -> list[Message]:
         """What everyone sees in the channel now, oldest first."""
-        return [self._board.snapshot(record) for record in self._board.in_channel(self.channel_id)]
+        return [self._messages.snapshot(record) for record in self._messages.in_channel(self.channel_id)]
 
     def messages(self, place: Place) -> list[Message]:
         """What everyone sees in another place now, oldest first."""
-        return [self._board.snapshot(record) for record in self._board.in_channel(place.channel_id)]
+        return [self._messages.snapshot(record) for record in self._messages.in_channel(place.channel_id)]
 
     def direct_messages(self, member: Member) -> list[Message]:
         """What the bot and a member have in their direct messages now, oldest first."""
@@ -189,7 +194,7 @@ class LocalDiscord:
 
     def archive(self) -> list[ArchivedMessage]:
         """All messages that there ever were, oldest first: of all channels, ephemeral, direct and deleted ones too."""
-        return list(archive(self._world, self._board, self._interactions.by_id))
+        return list(archive(self._world, self._messages, self._interactions.by_id))
 
     @property
     def invocations(self) -> list[Invocation]:
@@ -200,7 +205,7 @@ class LocalDiscord:
         """The member of this name, who joins all servers if need be."""
         if name not in self._members:
             here = Surroundings(
-                self._board,
+                self._messages,
                 self._cdn,
                 self._commands,
                 self._interactions,
@@ -217,7 +222,7 @@ class LocalDiscord:
 
     def on_message(self, callback: Callable[[Message], None]) -> None:
         """Call this with each new state of each message, those that one member alone sees among them."""
-        self._board.on_change(lambda change, record: callback(self._board.snapshot(record)))
+        self._messages.on_change(lambda change, record: callback(self._messages.snapshot(record)))
 
     @property
     def bots(self) -> int:
@@ -316,10 +321,10 @@ class LocalDiscord:
         Raises:
             ValueError: there is no such message, or no longer, or one member alone sees it.
         """
-        record = self._board.find(message.id)
+        record = self._messages.find(message.id)
         if record is None or record.visible_to is not None:
             raise ValueError(f"nobody could delete the message {message.id}")
-        self._board.delete(record)
+        self._messages.delete(record)
         self.faults["deleted_message"] += 1
 
     def forbid(self, permissions: Permission, place: Place | None = None) -> None:
@@ -369,7 +374,7 @@ class LocalDiscord:
             return
         data: JsonObject = {"id": str(record.id), "channel_id": str(record.channel_id)}
         if change is not Change.DELETED:
-            data = self._board.payload(record)
+            data = self._messages.payload(record)
         if change is Change.CREATED and record.nonce is not None:
             data["nonce"] = record.nonce
         intent = DIRECT_MESSAGES

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from bot import texts
 from bot.jobs.errors import OrderInterrupted
 from bot.sandbox import LocalDiscord, Message
-from bot.sandbox.rest.cdn import Cdn
+from bot.sandbox.cdn import Cdn
 from tests.bot.conftest import CONTENT, STYLE, is_final, is_painting, is_private_answer
 from tests.bot.jobs.conftest import eventually
 

@@ -8,8 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from bot.sandbox.clock import SandboxClock
-from bot.sandbox.rest.drafts import SUPPRESS_NOTIFICATIONS, ChannelMessageForm, MessageForm, read_draft
-from bot.sandbox.rest.errors import (
+from bot.sandbox.protocol.errors import (
     ApiError,
     JsonObject,
     NotUnderstood,
@@ -19,11 +18,12 @@ from bot.sandbox.rest.errors import (
     refused_by_user,
     unknown_message,
 )
-from bot.sandbox.rest.forms import Form, read_form
-from bot.sandbox.rest.permissions import Permission
+from bot.sandbox.protocol.forms import Form, read_form
+from bot.sandbox.protocol.permissions import Permission
 from bot.sandbox.rest.routing import MESSAGES, Answer, Call, Route
+from bot.sandbox.state.drafts import SUPPRESS_NOTIFICATIONS, ChannelMessageForm, MessageForm, read_draft
 from bot.sandbox.state.interactions import EDIT_FLAGS
-from bot.sandbox.state.messages import Board, Record
+from bot.sandbox.state.messages import MessageStore, Record
 from bot.sandbox.state.world import Channel, World
 
 NONCE_LIFETIME = 300.0
@@ -43,11 +43,11 @@ class _Page(Form):
 class Channels:
     """One method for each route; each looks first whether the bot may do this in the channel."""
 
-    def __init__(self, world: World, clock: SandboxClock, board: Board) -> None:
+    def __init__(self, world: World, clock: SandboxClock, messages: MessageStore) -> None:
         """Work on these."""
         self._world = world
         self._clock = clock
-        self._board = board
+        self._messages = messages
         # Discord's words are "by the same author"; whether in another channel too they leave open. Here it is not:
         # a bot that sends one answer to two places is shown to have done so.
         self._nonces: dict[tuple[int, str], tuple[float, int]] = {}
@@ -104,10 +104,10 @@ class Channels:
         if len(directions) > 1:
             raise NotUnderstood(f"{' and '.join(directions)} at once")
         # Who may not look back is told that there is nothing.
-        found = list(self._board.in_channel(channel.id)) if self._may_look_back(channel) else []
+        found = list(self._messages.in_channel(channel.id)) if self._may_look_back(channel) else []
         page = _page(found, limit, {name: int(call.query[name]) for name in directions})
         page.sort(key=lambda record: record.id, reverse=True)
-        return Answer(200, [self._board.payload(record) for record in page])
+        return Answer(200, [self._messages.payload(record) for record in page])
 
     def _send(self, call: Call) -> Answer:
         needed = Permission.SEND_MESSAGES | (Permission.ATTACH_FILES if call.files else _NOTHING)
@@ -122,16 +122,16 @@ class Channels:
         key = channel.id, str(form.nonce)
         if form.nonce is not None and form.enforce_nonce:
             sent_at, message_id = self._nonces.get(key, (0.0, 0))
-            sent = self._board.find(message_id)
+            sent = self._messages.find(message_id)
             if sent is not None and now - sent_at < NONCE_LIFETIME:
-                return Answer(200, self._board.payload(sent) | {"nonce": form.nonce})
+                return Answer(200, self._messages.payload(sent) | {"nonce": form.nonce})
         replies_to, extra = self._referenced(channel, form)
-        record = self._board.create(
+        record = self._messages.create(
             channel.id, self._world.bot, draft, extra=extra, nonce=form.nonce, replies_to=replies_to
         )
         if form.nonce is not None:
             self._nonces[key] = (now, record.id)
-        return Answer(200, self._board.payload(record) | ({} if form.nonce is None else {"nonce": form.nonce}))
+        return Answer(200, self._messages.payload(record) | ({} if form.nonce is None else {"nonce": form.nonce}))
 
     def _referenced(self, channel: Channel, form: ChannelMessageForm) -> tuple[int | None, JsonObject]:
         """The message that a message replies to, and what it tells of that."""
@@ -140,7 +140,7 @@ class Channels:
             return None, {}
         if not self._may_look_back(channel):
             raise ApiError(400, 160002, "Cannot reply without permission to read message history")
-        found = self._board.find(reference.message_id)
+        found = self._messages.find(reference.message_id)
         if found is None or found.channel_id != channel.id or found.visible_to is not None:
             if reference.fail_if_not_exists is not False:
                 raise invalid(("message_reference",), "MESSAGE_REFERENCE_UNKNOWN_MESSAGE", "Unknown message")
@@ -157,7 +157,7 @@ class Channels:
             ApiError: 10008 where there is none, or why the bot may not reach it.
         """
         channel = self._open(call, needed)
-        record = self._board.get(call.number("message_id"), channel.id)
+        record = self._messages.get(call.number("message_id"), channel.id)
         if record.visible_to is not None:
             raise unknown_message()
         return record
@@ -165,20 +165,20 @@ class Channels:
     def _get(self, call: Call) -> Answer:
         if not self._may_look_back(self._open(call)):
             raise missing_access()
-        return Answer(200, self._board.payload(self.posted(call)))
+        return Answer(200, self._messages.payload(self.posted(call)))
 
     def _edit(self, call: Call) -> Answer:
         record = self.posted(call, Permission.ATTACH_FILES if call.files else _NOTHING)
         if record.author != self._world.bot:
             raise ApiError(403, 50005, "Cannot edit a message authored by another user")
-        self._board.edit(record, read_draft(MessageForm, call.json, call.files, flags=EDIT_FLAGS))
-        return Answer(200, self._board.payload(self._board.get(record.id)))
+        self._messages.edit(record, read_draft(MessageForm, call.json, call.files, flags=EDIT_FLAGS))
+        return Answer(200, self._messages.payload(self._messages.get(record.id)))
 
     def _delete(self, call: Call) -> Answer:
         record = self.posted(call)
         if record.author != self._world.bot:
             raise missing_permissions()
-        self._board.delete(record)
+        self._messages.delete(record)
         return Answer(204)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bot.sandbox.clock import SandboxClock
+from bot.sandbox.protocol.errors import ApiError, missing_access
+from bot.sandbox.protocol.forms import Form, Snowflake, read_form
 from bot.sandbox.rest.channels import Channels
-from bot.sandbox.rest.errors import ApiError, missing_access
-from bot.sandbox.rest.forms import Form, Snowflake, read_form
 from bot.sandbox.rest.routing import MESSAGES, Answer, Call, Route
 from bot.sandbox.state.commands import Commands
 from bot.sandbox.state.interactions import Interactions
-from bot.sandbox.state.messages import Board, Record
+from bot.sandbox.state.messages import MessageStore, Record
 from bot.sandbox.state.world import World
 
 _COMMANDS = "/applications/{application_id}/commands"
@@ -31,7 +31,7 @@ class Handlers:
         self,
         world: World,
         clock: SandboxClock,
-        board: Board,
+        messages: MessageStore,
         commands: Commands,
         interactions: Interactions,
         *,
@@ -40,11 +40,11 @@ class Handlers:
         """Work on these; `commands_changed` is called after each registration."""
         self.gateway_url = ""
         self._world = world
-        self._board = board
+        self._messages = messages
         self._commands = commands
         self._interactions = interactions
         self._commands_changed = commands_changed
-        self._channels = Channels(world, clock, board)
+        self._channels = Channels(world, clock, messages)
 
     def routes(self) -> list[Route]:
         """The table of all that is known."""
@@ -157,13 +157,13 @@ class Handlers:
         return self._interactions.message(invocation, call.number("message_id") if "message_id" in call.parts else None)
 
     def _get_reply(self, call: Call) -> Answer:
-        return Answer(200, self._board.payload(self._reply(call)))
+        return Answer(200, self._messages.payload(self._reply(call)))
 
     def _edit_reply(self, call: Call) -> Answer:
         return Answer(200, self._interactions.edit(self._reply(call), call.json, call.files))
 
     def _delete_reply(self, call: Call) -> Answer:
-        self._board.delete(self._reply(call))
+        self._messages.delete(self._reply(call))
         return Answer(204)
 
     def expire_token(self, call: Call) -> bool:
@@ -182,5 +182,5 @@ class Handlers:
         except ApiError:
             return False
         if record.visible_to is None:
-            self._board.delete(record)
+            self._messages.delete(record)
         return record.visible_to is None

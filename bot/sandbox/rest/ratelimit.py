@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from bot.sandbox.clock import SandboxClock
-from bot.sandbox.rest.errors import ApiError
+from bot.sandbox.protocol.errors import ApiError
 
 
 @dataclass(frozen=True, slots=True)

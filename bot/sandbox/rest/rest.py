@@ -9,10 +9,10 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from bot.sandbox.clock import SandboxClock
-from bot.sandbox.faults import Fault, Injector, cut
 from bot.sandbox.ledger import UNKNOWN_ROUTE, Ledger, RestRequest
-from bot.sandbox.rest.body import Body, read_body
-from bot.sandbox.rest.errors import ApiError, NotUnderstood, unauthorized
+from bot.sandbox.protocol.body import Body, read_body
+from bot.sandbox.protocol.errors import ApiError, NotUnderstood, unauthorized
+from bot.sandbox.rest.faults import Fault, Injector, cut
 from bot.sandbox.rest.handlers import Handlers
 from bot.sandbox.rest.ratelimit import RateLimits, too_many_requests
 from bot.sandbox.rest.routing import Answer, Call, Route

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bot.sandbox.rest.body import UploadedFile
+from bot.sandbox.protocol.body import UploadedFile
 from bot.sandbox.rest.ratelimit import Limit
 
 SNOWFLAKE = r"\d{1,20}"

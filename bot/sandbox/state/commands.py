@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bot.sandbox.clock import Snowflakes
-from bot.sandbox.rest.errors import JsonObject, invalid
-from bot.sandbox.rest.forms import Form, Snowflake, read_form, read_list
+from bot.sandbox.protocol.errors import JsonObject, invalid
+from bot.sandbox.protocol.forms import Form, Snowflake, read_form, read_list
 from bot.sandbox.state.world import Installed, Place
 
 CHAT_INPUT = 1

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, Tag
 
-from bot.sandbox.rest.errors import JsonObject, Place, invalid
-from bot.sandbox.rest.forms import Form, Snowflake, by_type, tag
+from bot.sandbox.protocol.errors import JsonObject, Place, invalid
+from bot.sandbox.protocol.forms import Form, Snowflake, by_type, tag
 
 MAXIMUM_ROWS = 5
 MAXIMUM_COMPONENTS = 40

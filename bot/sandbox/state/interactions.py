@@ -7,20 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bot.sandbox.actors.invocation import Invocation, Kind
 from bot.sandbox.clock import SandboxClock, Snowflakes
-from bot.sandbox.rest.body import UploadedFile
-from bot.sandbox.rest.drafts import (
-    COMPONENTS_V2,
-    EPHEMERAL,
-    LOADING,
-    SUPPRESS_EMBEDS,
-    SUPPRESS_NOTIFICATIONS,
-    Draft,
-    MessageForm,
-    read_draft,
-)
-from bot.sandbox.rest.errors import (
+from bot.sandbox.protocol.body import UploadedFile
+from bot.sandbox.protocol.errors import (
     JsonObject,
     NotUnderstood,
     already_acknowledged,
@@ -31,10 +20,21 @@ from bot.sandbox.rest.errors import (
     unknown_message,
     unknown_webhook,
 )
-from bot.sandbox.rest.forms import Form, read_form
+from bot.sandbox.protocol.forms import Form, read_form
 from bot.sandbox.state.commands import Choice
 from bot.sandbox.state.components import Modal, check_rules
-from bot.sandbox.state.messages import Board, Change, Record
+from bot.sandbox.state.drafts import (
+    COMPONENTS_V2,
+    EPHEMERAL,
+    LOADING,
+    SUPPRESS_EMBEDS,
+    SUPPRESS_NOTIFICATIONS,
+    Draft,
+    MessageForm,
+    read_draft,
+)
+from bot.sandbox.state.invocation import Invocation, Kind
+from bot.sandbox.state.messages import Change, MessageStore, Record
 from bot.sandbox.state.world import DIRECT, GUILD_TEXT, Channel, Place, User, World
 
 MESSAGE = 4
@@ -96,7 +96,7 @@ class Interactions:
         world: World,
         clock: SandboxClock,
         snowflakes: Snowflakes,
-        board: Board,
+        messages: MessageStore,
         dispatch: Callable[[JsonObject], None],
     ) -> None:
         """Tell the bot of new interactions through `dispatch`."""
@@ -104,17 +104,17 @@ class Interactions:
         self._world = world
         self._clock = clock
         self._snowflakes = snowflakes
-        self._board = board
+        self._messages = messages
         self._dispatch = dispatch
         self.by_id: dict[int, Invocation] = {}
         self._by_token: dict[str, Invocation] = {}
         self._followers: dict[int, list[Invocation]] = {}
-        board.on_change(self._follow_change)
+        messages.on_change(self._follow_change)
 
     def _follow_change(self, change: Change, record: Record) -> None:
         followers = self._followers.get(record.id, [])
         if followers:
-            snapshot = self._board.snapshot(record)
+            snapshot = self._messages.snapshot(record)
             for invocation in followers:
                 invocation.add(snapshot)
 
@@ -135,7 +135,7 @@ class Interactions:
         self._by_token[invocation.token] = invocation
         event = self._event(invocation, permissions, data)
         if source is not None:
-            event["message"] = self._board.payload(source)
+            event["message"] = self._messages.payload(source)
         self._dispatch(event)
         return invocation
 
@@ -220,7 +220,7 @@ class Interactions:
             flags = read_form(_Deferred, data, ("data",)).flags or 0
             if flags & ~EPHEMERAL:
                 raise invalid(("data", "flags"), "BASE_TYPE_CHOICES", "A deferred answer takes no flag but EPHEMERAL.")
-            placeholder = self._board.create_thinking(
+            placeholder = self._messages.create_thinking(
                 invocation.channel_id,
                 self._world.bot,
                 kind=self._message_kind(invocation),
@@ -252,17 +252,17 @@ class Interactions:
     def _adopt(self, invocation: Invocation, record: Record) -> None:
         invocation.message_ids.append(record.id)
         self._followers.setdefault(record.id, []).append(invocation)
-        invocation.add(self._board.snapshot(record))
+        invocation.add(self._messages.snapshot(record))
 
     def _update_source(
         self, invocation: Invocation, source_id: int, callback: _Callback, files: tuple[UploadedFile, ...]
     ) -> Record:
-        source = self._board.get(source_id)
+        source = self._messages.get(source_id)
         if callback.type == UPDATE:
             data = {} if callback.data is None else callback.data
             draft = read_draft(MessageForm, data, files, flags=EDIT_FLAGS, place=("data",))
-            self._board.edit(source, draft)
-            source = self._board.get(source_id)
+            self._messages.edit(source, draft)
+            source = self._messages.get(source_id)
             return self._first(invocation, source)
         read_form(_Nothing, {} if callback.data is None else callback.data, ("data",))
         invocation.original_id = source_id
@@ -271,7 +271,7 @@ class Interactions:
         return source
 
     def _send(self, invocation: Invocation, draft: Draft, *, kind: int = 0) -> Record:
-        return self._board.create(
+        return self._messages.create(
             invocation.channel_id,
             self._world.bot,
             draft,
@@ -307,7 +307,7 @@ class Interactions:
         }
         if kind not in {MESSAGE, UPDATE}:
             return {"interaction": interaction}
-        return {"interaction": interaction, "resource": {"type": kind, "message": self._board.payload(record)}}
+        return {"interaction": interaction, "resource": {"type": kind, "message": self._messages.payload(record)}}
 
     def by_token(self, application_id: int, token: str) -> Invocation:
         """The interaction that this token belongs to.
@@ -336,15 +336,15 @@ class Interactions:
         direct = self._world.channel(invocation.channel_id).kind == DIRECT
         if invocation.place.installed == "user" and not direct and invocation.follow_ups >= VISITOR_FOLLOW_UPS:
             raise too_many_follow_ups()
-        original = self._board.find(invocation.original_id)
+        original = self._messages.find(invocation.original_id)
         if original is not None and original.flags & LOADING:
-            self._board.edit(original, draft)
-            record = self._board.get(original.id)
+            self._messages.edit(original, draft)
+            record = self._messages.get(original.id)
         else:
             record = self._send(invocation, draft)
             self._adopt(invocation, record)
         invocation.follow_ups += 1
-        return self._board.payload(record)
+        return self._messages.payload(record)
 
     def message(self, invocation: Invocation, message_id: int | None) -> Record:
         """A message of the interaction; None means the original.
@@ -355,9 +355,9 @@ class Interactions:
         wanted = invocation.original_id if message_id is None else message_id
         if wanted is None or wanted not in invocation.message_ids:
             raise unknown_message()
-        return self._board.get(wanted)
+        return self._messages.get(wanted)
 
     def edit(self, record: Record, body: object, files: tuple[UploadedFile, ...]) -> JsonObject:
         """Change a message of an interaction."""
-        self._board.edit(record, read_draft(MessageForm, body, files, flags=EDIT_FLAGS))
-        return self._board.payload(self._board.get(record.id))
+        self._messages.edit(record, read_draft(MessageForm, body, files, flags=EDIT_FLAGS))
+        return self._messages.payload(self._messages.get(record.id))

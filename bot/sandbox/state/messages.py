@@ -1,4 +1,4 @@
-"""Messages as a member sees them, and the board on which the local Discord keeps them."""
+"""Messages as a member sees them, and the store that keeps them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from bot.sandbox.cdn import Cdn, StoredFile, clean_filename, guess_content_type
 from bot.sandbox.clock import SandboxClock, Snowflakes, isoformat
-from bot.sandbox.rest.body import MAXIMUM_FILES, UploadedFile
-from bot.sandbox.rest.cdn import Cdn, StoredFile, clean_filename, guess_content_type
-from bot.sandbox.rest.drafts import COMPONENTS_V2, EPHEMERAL, LOADING, SUPPRESS_EMBEDS, Draft
-from bot.sandbox.rest.errors import JsonObject, NotUnderstood, empty_message, invalid, unknown_message
+from bot.sandbox.protocol.body import MAXIMUM_FILES, UploadedFile
+from bot.sandbox.protocol.errors import JsonObject, NotUnderstood, empty_message, invalid, unknown_message
 from bot.sandbox.state.components import check_rules, walk
+from bot.sandbox.state.drafts import COMPONENTS_V2, EPHEMERAL, LOADING, SUPPRESS_EMBEDS, Draft
 from bot.sandbox.state.rendering import as_shown, as_taken_in, referenced_names
 from bot.sandbox.state.world import User
 
@@ -69,7 +69,7 @@ class _Attached:
 
 @dataclass(slots=True)
 class Record:
-    """A message as the board keeps it.
+    """A message as the store keeps it.
 
     `visible_to` is the only user who sees it, where it is ephemeral; `edits` counts its states after the first, those
     of filling a placeholder among them; `interaction_id` is the interaction that it answers, `replies_to` the message.
@@ -103,7 +103,7 @@ class Change(Enum):
     DELETED = "MESSAGE_DELETE"
 
 
-class Board:
+class MessageStore:
     """Keeps the messages of all channels and tells of each change."""
 
     def __init__(self, clock: SandboxClock, snowflakes: Snowflakes, cdn: Cdn) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from bot.sandbox.rest.cdn import clean_filename
-from bot.sandbox.rest.errors import JsonObject
+from bot.sandbox.cdn import clean_filename
+from bot.sandbox.protocol.errors import JsonObject
 from bot.sandbox.state.components import walk
 
 _ATTACHMENT = "attachment://"

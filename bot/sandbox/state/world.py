@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.sandbox.clock import SandboxClock, Snowflakes, isoformat
-from bot.sandbox.rest.errors import JsonObject, unknown_channel
-from bot.sandbox.rest.permissions import MEMBER_PERMISSIONS, VISITOR_PERMISSIONS, Permission
+from bot.sandbox.protocol.errors import JsonObject, unknown_channel
+from bot.sandbox.protocol.permissions import MEMBER_PERMISSIONS, VISITOR_PERMISSIONS, Permission
 
 GUILD_TEXT = 0
 DIRECT = 1

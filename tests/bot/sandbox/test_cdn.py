@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.sandbox import LocalDiscord, Upload
-from bot.sandbox.rest.cdn import clean_filename
+from bot.sandbox.cdn import clean_filename
 from tests.bot.sandbox.conftest import Caller, form
 
 

@@ -10,7 +10,7 @@ import discord
 import pytest
 
 from bot.sandbox import LocalDiscord, Message, Upload
-from bot.sandbox.rest.body import REQUEST_LIMIT
+from bot.sandbox.protocol.body import REQUEST_LIMIT
 from tests.bot.sandbox.conftest import Caller, Probe, form
 
 V2 = 1 << 15

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, ValidationError
 
-from bot.sandbox.rest.errors import ApiError, InvalidForm, NotUnderstood, Place, invalid
+from bot.sandbox.protocol.errors import ApiError, InvalidForm, NotUnderstood, Place, invalid
 
 _TAG = "component type "
 

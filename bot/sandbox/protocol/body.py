@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aiohttp import BodyPartReader, web
 
-from bot.sandbox.rest.errors import ApiError, NotUnderstood, invalid, too_large
+from bot.sandbox.protocol.errors import ApiError, NotUnderstood, invalid, too_large
 
 REQUEST_LIMIT = 25 * 1024 * 1024
 """Bytes that one request may have in all."""

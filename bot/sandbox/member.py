@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from bot.sandbox.actors.invocation import Invocation, Kind
+from bot.sandbox.cdn import Cdn, StoredFile, clean_filename
 from bot.sandbox.clock import Snowflakes
-from bot.sandbox.rest.body import UploadedFile
-from bot.sandbox.rest.cdn import Cdn, StoredFile, clean_filename
-from bot.sandbox.rest.drafts import MessageForm, read_draft
-from bot.sandbox.rest.errors import JsonObject
-from bot.sandbox.rest.permissions import MEMBER_PERMISSIONS, Permission
+from bot.sandbox.protocol.body import UploadedFile
+from bot.sandbox.protocol.errors import JsonObject
+from bot.sandbox.protocol.permissions import MEMBER_PERMISSIONS, Permission
 from bot.sandbox.state.commands import (
     ATTACHMENT,
     CHAT_INPUT,
@@ -24,8 +22,10 @@ from bot.sandbox.state.commands import (
     resolve_path,
 )
 from bot.sandbox.state.components import walk
+from bot.sandbox.state.drafts import MessageForm, read_draft
 from bot.sandbox.state.interactions import Interactions, context_of
-from bot.sandbox.state.messages import Board, Message, Record
+from bot.sandbox.state.invocation import Invocation, Kind
+from bot.sandbox.state.messages import Message, MessageStore, Record
 from bot.sandbox.state.world import Channel, Place, User
 
 
@@ -47,7 +47,7 @@ OptionValue = str | int | float | bool | Upload
 class Surroundings:
     """What a member acts upon, and where."""
 
-    board: Board
+    messages: MessageStore
     cdn: Cdn
     commands: Commands
     interactions: Interactions
@@ -125,7 +125,7 @@ class Member:
         record = self._see(message)
         data = _command_data(registered, [], []) | {
             "target_id": str(record.id),
-            "resolved": {"messages": {str(record.id): self._here.board.payload(record)}},
+            "resolved": {"messages": {str(record.id): self._here.messages.payload(record)}},
         }
         return self._open(Kind.COMMAND, data)
 
@@ -137,7 +137,7 @@ class Member:
                 see the message.
         """
         record = self._see(message)
-        buttons = [part for part in walk(self._here.board.payload(record)["components"]) if part["type"] == 2]
+        buttons = [part for part in walk(self._here.messages.payload(record)["components"]) if part["type"] == 2]
         found = [part for part in buttons if label_or_custom_id in {part.get("label"), part.get("custom_id")}]
         enabled = [part for part in found if not part.get("disabled") and part.get("custom_id")]
         if len(enabled) != 1:
@@ -154,7 +154,7 @@ class Member:
                 member does not see the message.
         """
         record = self._see(message)
-        for part in walk(self._here.board.payload(record)["components"]):
+        for part in walk(self._here.messages.payload(record)["components"]):
             if part["type"] == 3 and part["custom_id"] == custom_id and not part.get("disabled"):
                 _check_choice(part, values)
                 data = {"custom_id": custom_id, "component_type": 3, "values": list(values), "id": part["id"]}
@@ -177,14 +177,14 @@ class Member:
         data: JsonObject = {"custom_id": invocation.modal["custom_id"], "components": components}
         if resolved:
             data["resolved"] = {"attachments": resolved}
-        source = self._here.board.find(invocation.source_id)
+        source = self._here.messages.find(invocation.source_id)
         return self._open(Kind.MODAL, data, source, place=invocation.place)
 
     async def say(self, content: str = "", *uploads: Upload) -> Message:
         """Send an ordinary message to the channel; the types of its files are read off their names."""
         files = tuple(UploadedFile(index, upload.filename, upload.data) for index, upload in enumerate(uploads))
         draft = read_draft(MessageForm, {"content": content}, files, flags=0)
-        return self._here.board.snapshot(self._here.board.create(self._here.channel.id, self.user, draft))
+        return self._here.messages.snapshot(self._here.messages.create(self._here.channel.id, self.user, draft))
 
     def _open(
         self, kind: Kind, data: JsonObject, source: Record | None = None, place: Place | None = None
@@ -194,7 +194,7 @@ class Member:
         return self._here.interactions.open(kind, self.user, self.permissions, place, data, source=source)
 
     def _see(self, message: Message) -> Record:
-        record = self._here.board.find(message.id)
+        record = self._here.messages.find(message.id)
         if record is None:
             raise InvocationRefused(f"the message {message.id} has been deleted")
         if record.visible_to not in {None, self.user.id}:

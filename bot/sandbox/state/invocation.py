@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from enum import IntEnum
 
 from bot.sandbox.clock import SandboxClock
-from bot.sandbox.rest.errors import JsonObject
+from bot.sandbox.protocol.errors import JsonObject
 from bot.sandbox.state.messages import Message
 from bot.sandbox.state.world import Place, User
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from bot.sandbox.rest.body import UploadedFile
-from bot.sandbox.rest.errors import JsonObject, NotUnderstood, Place, invalid
-from bot.sandbox.rest.forms import Form, Snowflake, read_form
+from bot.sandbox.protocol.body import UploadedFile
+from bot.sandbox.protocol.errors import JsonObject, NotUnderstood, Place, invalid
+from bot.sandbox.protocol.forms import Form, Snowflake, read_form
 from bot.sandbox.state.components import MessageComponent
 
 SUPPRESS_EMBEDS = 1 << 2

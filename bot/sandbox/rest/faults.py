@@ -12,7 +12,7 @@ from random import Random
 
 from aiohttp import web
 
-from bot.sandbox.rest.errors import ApiError
+from bot.sandbox.protocol.errors import ApiError
 from bot.sandbox.rest.routing import Answer, Route
 
 

@@ -1,1 +1,0 @@
-"""Members of the local Discord: what they type, press and see."""

@@ -1,0 +1,1 @@
+"""What Discord's API accepts and answers: bodies, forms, permissions, errors."""
