@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.images.limits import Limits
 from engine.recipe import Precision
-from engine.worker import WorkerSettings
+from engine.worker.protocol import WorkerSettings
 
 MEBIBYTE: Final = 2**20
 OWN_FILES: Final = r"atelier\.db.*|secret\.key.*|blobs|lost\+found"

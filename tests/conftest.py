@@ -8,7 +8,8 @@ import hypothesis
 import pytest
 from distributed import LocalCluster
 
-from engine.worker import THREADS, WorkerSettings, worker_options
+from engine.worker.plugin import THREADS, worker_options
+from engine.worker.protocol import WorkerSettings
 
 # A test never asserts a time: on a busy machine an example may take long.
 hypothesis.settings.register_profile("atelier", deadline=None)

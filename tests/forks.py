@@ -17,7 +17,7 @@ import dask
 import pytest
 from distributed.utils import get_mp_context
 
-IMPORTED = ["distributed", "engine.images.decoder", "engine.painting.loop", "engine.worker"]
+IMPORTED = ["distributed", "engine.images.decoder", "engine.painting.loop", "engine.worker.tasks"]
 
 Main = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
 """What such a process does; it says when it is ready."""
@@ -52,4 +52,4 @@ def _run(main: Main, saying: "Connection[str, str]") -> None:
     except BaseException:
         traceback.print_exc()
         os._exit(1)
-    os._exit(0)  # and not by what a worker of Dask's nanny would, see engine.worker
+    os._exit(0)  # and not by what a worker of Dask's nanny would, see engine.worker.plugin

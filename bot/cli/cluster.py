@@ -129,7 +129,7 @@ def worker(
     from bot.telemetry import logs
     from engine.cluster.supervisor import WorkersPlan, keep
     from engine.images.limits import Limits
-    from engine.worker import WorkerSettings
+    from engine.worker.protocol import WorkerSettings
 
     # A scheduler without TLS is on this machine, and so is its bot.
     place = blobs if blobs or scheduler.startswith("tls://") else str(data_directory.resolve() / "blobs")

@@ -35,7 +35,7 @@ from distributed.worker import Worker
 from distributed.worker_state_machine import ExecuteFailureEvent, StateMachineEvent
 
 from engine.cluster.safe_pickle import TASKS, Refused
-from engine.worker import PAUSE
+from engine.worker.protocol import PAUSE
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +70,9 @@ ANNOTATIONS: Final = frozenset({"workers", "resources", "priority"})
 """What a task may say about where and when it wants to run."""
 
 WORKER_OPERATIONS: Final = frozenset({"identity", "ping", "get_data"})
-"""What a worker answers to anybody, besides the operations that :class:`engine.worker.Studio` adds; the scheduler it is
-connected to may also tell it what to compute, to forget, and to leave.
+"""The operations that a worker accepts from any certificate, besides those of
+:class:`engine.worker.plugin.PainterPlugin`. Its scheduler can also have it compute, release results and shut down.
 """
-
 
 FORGETTING: Final = {
     # A log of messages, too: a thousand, with a picture each.

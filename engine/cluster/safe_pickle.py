@@ -30,19 +30,20 @@ from distributed.protocol import core
 from distributed.protocol import pickle as dask_pickle
 from distributed.protocol.serialize import ToPickle, deserialize, msgpack_decode_default, serialize
 
-from engine import errors, worker
+from engine import errors
 from engine.errors import ClusterUnsafe
+from engine.worker.tasks import check_picture, paint_picture
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-TASKS: Final = (worker.check_picture, worker.paint_picture)
+TASKS: Final = (check_picture, paint_picture)
 """The functions that a worker calls for others."""
 
 ALLOWED: Final = {
-    *(("engine.worker", task.__name__) for task in TASKS),
-    ("engine.worker", "Order"),
+    *(("engine.worker.tasks", task.__name__) for task in TASKS),
+    ("engine.worker.protocol", "PaintingOrder"),
     ("engine.cluster.safe_pickle", "Refused"),
     ("engine.images.limits", "Limits"),
     ("engine.progress", "Progress"),

@@ -17,7 +17,7 @@ from engine.blobs import Blobs
 from engine.cluster.signals import interrupts_blocked, leaving_on_signals
 from engine.cluster.tls import TLS, listening_security, scheduler_security
 from engine.cluster.worker_process import LEAVE_SECONDS, LOST, NEVER, WorkerPlan, work
-from engine.worker import WorkerSettings
+from engine.worker.protocol import WorkerSettings
 
 log = logging.getLogger(__name__)
 

@@ -17,11 +17,12 @@ from distributed.comm.core import connect
 from engine.cluster.restricted import FORGETTING, PaintingWorker
 from engine.cluster.safe_pickle import restrict
 from engine.errors import ours
-from engine.worker import LEAVING, WorkerSettings, worker_options
+from engine.worker.plugin import LEAVE_TIMEOUT, worker_options
+from engine.worker.protocol import WorkerSettings
 
 log = logging.getLogger(__name__)
 
-LEAVE_SECONDS: Final = LEAVING + 0.5
+LEAVE_SECONDS: Final = LEAVE_TIMEOUT + 0.5
 """How long a worker may take to pause what it paints and to say goodbye."""
 NEVER: Final = 2
 """The exit code of a process that would fail again."""
@@ -99,7 +100,7 @@ async def _work(plan: WorkerPlan) -> int:
     log.info("%s leaves", plan.name)
     try:
         async with asyncio.timeout(LEAVE_SECONDS):
-            await worker.close(reason="asked to leave")  # Studio pauses what is painted
+            await worker.close(reason="asked to leave")  # PainterPlugin pauses the painting
     except TimeoutError:
         log.warning("%s could not leave within %d s", plan.name, LEAVE_SECONDS)
     os._exit(0)

@@ -11,7 +11,7 @@ from typing import Any, Final, Self, TypeVar
 from distributed import Client, Security
 from pydantic import TypeAdapter, ValidationError
 
-from engine.worker import PLUGIN, WorkerInfo, resource_of
+from engine.worker.protocol import PLUGIN, WorkerInfo, resource_of
 
 T = TypeVar("T")
 

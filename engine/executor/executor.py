@@ -21,7 +21,6 @@ from distributed import Nanny, Security, SpecCluster, nanny
 from distributed.client import ClosedClientError
 from distributed.process import AsyncProcess
 
-from engine import worker
 from engine.cluster.restricted import FORGETTING, QuietScheduler, QuietWorker
 from engine.cluster.signals import interrupts_blocked
 from engine.errors import NoWorkers, VersionMismatch, WorkerLost, ours
@@ -31,7 +30,9 @@ from engine.executor.remote_painting import End, Painting, absent, answer, forge
 from engine.presets import PRESETS, Tier, tier
 from engine.recipe import Recipe
 from engine.runtime.compatibility import version
-from engine.worker import Order, WorkerInfo, WorkerSettings, worker_options
+from engine.worker import tasks
+from engine.worker.plugin import worker_options
+from engine.worker.protocol import PaintingOrder, WorkerInfo, WorkerSettings
 
 __all__ = ["Executor", "Painting"]
 
@@ -120,7 +121,7 @@ class Executor:
                 raise NoWorkers from None
             one = random.choice(list(alive))  # noqa: S311 - any will do
             try:
-                future = client.submit(worker.check_picture, picture, pure=False, priority=1, workers=[one[0]])
+                future = client.submit(tasks.check_picture, picture, pure=False, priority=1, workers=[one[0]])
                 try:
                     found = await answer(self._pool, future, partial(absent, self._pool, client, *one))
                 finally:
@@ -154,7 +155,7 @@ class Executor:
         See :func:`engine.painting.loop.paint` for the arguments. Without a usable checkpoint, the painting starts at
         its first step. Progress names the blobs of new checkpoints; the caller removes those that it no longer needs.
         """
-        order = Order(self._version, recipe, content, tuple(styles), resume, max_bytes, CHECKPOINT_EVERY)
+        order = PaintingOrder(self._version, recipe, content, tuple(styles), resume, max_bytes, CHECKPOINT_EVERY)
         painting = Painting(order, self._pool, self._board)
         self._paintings.add(painting)
         return painting

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from engine.painting.pyramid import scales
 from engine.recipe import Recipe
-from engine.worker import WorkerInfo
+from engine.worker.protocol import WorkerInfo
 
 PRIOR: Final = {"cuda": 5e-8, "cpu": 3e-6}
 """Seconds a pixel of such a square takes, of a worker that has painted nothing yet: two cores with bfloat16, and a

@@ -16,7 +16,6 @@ from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 from pydantic import TypeAdapter, ValidationError
 
-from engine import worker
 from engine.errors import (
     AtelierError,
     NotAPicture,
@@ -32,6 +31,8 @@ from engine.executor.connection import ANSWER, Pool
 from engine.executor.placement import Board, Seat
 from engine.images.kinds import KINDS
 from engine.progress import Progress, Result
+from engine.worker import tasks
+from engine.worker.protocol import BEGUN, LEFT, PAUSE, PaintingOrder, resource_of
 
 T = TypeVar("T")
 
@@ -67,7 +68,7 @@ _RESULT: Final = TypeAdapter(Result)
 class Painting:
     """A painting that was submitted: iterate over its progress, await its result, pause or cancel it."""
 
-    def __init__(self, order: worker.Order, pool: Pool, board: Board) -> None:
+    def __init__(self, order: PaintingOrder, pool: Pool, board: Board) -> None:
         """``order`` says from which checkpoint to begin."""
         self._order = order
         self._pool = pool
@@ -125,7 +126,7 @@ class Painting:
         self._pausing = True
         if self._place is not None:
             address, channel = self._place
-            if await self._pool.ask(address, worker.PAUSE, channel=channel):
+            if await self._pool.ask(address, PAUSE, channel=channel):
                 await asyncio.wait([self._task], timeout=PATIENCE)
         await self.cancel()
 
@@ -204,13 +205,13 @@ class Painting:
             # Not `await queue`: that creates it a second time, so that the scheduler keeps it after one release.
             await queue._started
             future: Future[Result | AtelierError] = client.submit(
-                worker.paint_picture,
+                tasks.paint_picture,
                 channel,
                 self._order,
                 pure=False,
                 # Not where Dask would have it, and never again without us: it knows neither costs nor checkpoints.
                 workers=[address],
-                resources={worker.resource_of(self._order.version): 1},
+                resources={resource_of(self._order.version): 1},
             )
             self._place = address, channel
 
@@ -237,7 +238,7 @@ class Painting:
     async def _listen(self, queue: Queue, channel: str) -> End | None:
         """Tell what the worker tells, until it leaves or there is nothing more to come."""
         while (told := await queue.get()) is not None:
-            if told == worker.LEFT:
+            if told == LEFT:
                 return End.LEFT
             self._heard(channel, told)
         return None
@@ -250,7 +251,7 @@ class Painting:
 
     def _heard(self, channel: str, told: Any) -> None:
         self._begun = True
-        if told == worker.BEGUN:
+        if told == BEGUN:
             return
         progress = _PROGRESS.validate_python(told)
         self._done = progress.step

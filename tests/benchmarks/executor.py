@@ -18,7 +18,7 @@ from bot.demo.show import drawn
 from engine.blobs import Blobs
 from engine.executor.executor import Executor
 from engine.recipe import Recipe
-from engine.worker import WorkerSettings
+from engine.worker.protocol import WorkerSettings
 
 REPEATS = 5
 

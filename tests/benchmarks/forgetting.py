@@ -19,7 +19,7 @@ from rich.console import Console
 
 from engine.errors import NotAPicture
 from engine.executor.executor import Executor
-from engine.worker import WorkerSettings
+from engine.worker.protocol import WorkerSettings
 from tests.ports import free_port
 
 AT_ONCE = 8

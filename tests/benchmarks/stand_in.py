@@ -18,7 +18,7 @@ from engine.errors import PaintingCancelled, PaintingPaused
 from engine.presets import Tier
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
-from engine.worker import WorkerInfo
+from engine.worker.protocol import WorkerInfo
 
 SECONDS: Final = float(os.environ.get("STAND_IN_SECONDS", "0.02"))
 SLOTS: Final = int(os.environ.get("STAND_IN_SLOTS", "4"))

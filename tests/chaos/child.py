@@ -22,7 +22,7 @@ def shrink() -> None:
     """Make every job a thumbnail in this process."""
     rows = cast(dict[presets.Tier, dict[presets.Quality, presets.Preset]], presets.PRESETS)
     rows.update(dict.fromkeys(rows, PRESETS))
-    for name in ("engine.executor.executor", "engine.worker"):
+    for name in ("engine.executor.executor", "engine.worker.tasks"):
         module = importlib.import_module(name)
         if hasattr(module, "CHECKPOINT_EVERY"):
             vars(module)["CHECKPOINT_EVERY"] = CHECKPOINT_EVERY

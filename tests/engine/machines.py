@@ -11,7 +11,8 @@ from typing import Any
 
 from distributed import Scheduler, Worker
 
-from engine.worker import WorkerSettings, worker_options
+from engine.worker.plugin import worker_options
+from engine.worker.protocol import WorkerSettings
 from tests.forks import started
 
 

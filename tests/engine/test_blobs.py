@@ -25,9 +25,9 @@ from fsspec.implementations.local import LocalFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine import worker
 from engine.blobs import Blobs
 from engine.errors import BlobLost, StorageFailed, StorageFull, StorageUnavailable, StorageUnsafe
+from engine.worker import tasks
 from tests.shaky import ClientError, Shaky, new_place
 
 ROOT = Path(__file__).parents[2]
@@ -216,12 +216,12 @@ def test_a_worker_that_reaches_no_store_loses_a_checkpoint_at_most() -> None:
     name = blobs.put(b"a checkpoint")
     for trouble in TROUBLES:
         with Shaky.troubled(trouble):
-            assert worker._saved(blobs, b"another checkpoint") is None
+            assert tasks._save_checkpoint(blobs, b"another checkpoint") is None
             with pytest.raises(StorageFailed):
-                worker._checkpoint(blobs, name)
+                tasks._read_checkpoint(blobs, name)
             assert Shaky.raised
-    assert worker._checkpoint(blobs, name) == b"a checkpoint"
-    assert worker._checkpoint(blobs, "0" * 64) is None
+    assert tasks._read_checkpoint(blobs, name) == b"a checkpoint"
+    assert tasks._read_checkpoint(blobs, "0" * 64) is None
 
 
 # --- On disk ---
@@ -330,7 +330,6 @@ def test_a_place_that_can_not_be_used_says_why(tmp_path: Path) -> None:
 
 LIMITED = """
 import resource, signal, sys
-from engine import worker
 from engine.blobs import Blobs
 from engine.errors import StorageFull
 
@@ -357,7 +356,6 @@ def test_bytes_for_which_there_is_no_room_leave_nothing_behind(tmp_path: Path) -
 
 PUTTING = """
 import sys
-from engine import worker
 from engine.blobs import Blobs
 
 blobs, number = Blobs(sys.argv[1]), 0

@@ -7,7 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 COLD = """
 import sys
-import bot.app, bot.cli.main, engine.cli.stylize, engine.executor.executor, engine.images.decoder_process, engine.worker
+import bot.app, bot.cli.main
+import engine.cli.stylize, engine.executor.executor, engine.images.decoder_process, engine.worker.tasks
 print(*sorted({"torch", "torchvision"} & sys.modules.keys()))
 import engine.runtime.devices
 print("torch" in sys.modules)  # else the line above could not fail

@@ -16,7 +16,7 @@ from engine.executor.connection import LOOK
 from engine.executor.placement import Board, Seat, choose, pixels, worth_moving
 from engine.presets import PRESETS
 from engine.recipe import Recipe
-from engine.worker import WorkerInfo
+from engine.worker.protocol import WorkerInfo
 from tests.benchmarks.service import percentile
 
 Policy = Literal["first free", "soonest", "soonest, none idle"]

@@ -12,7 +12,7 @@ from engine.executor import executor as executor_module
 from engine.executor.executor import Executor, Painting
 from engine.progress import Progress
 from engine.recipe import Recipe
-from engine.worker import WorkerSettings
+from engine.worker.protocol import WorkerSettings
 from tests.engine.cluster.machines import Cluster, Machine, cluster
 from tests.engine.images import corpus
 

@@ -26,7 +26,9 @@ from engine.cluster.tls import TLS
 from engine.errors import NotAPicture
 from engine.executor.executor import Executor
 from engine.recipe import Recipe
-from engine.worker import Studio, WorkerSettings, check_picture
+from engine.worker.plugin import PainterPlugin
+from engine.worker.protocol import WorkerSettings
+from engine.worker.tasks import check_picture
 from tests.engine.cluster.machines import ROOT, Cluster, Machine, clean, cluster
 from tests.engine.following import first
 from tests.engine.images import corpus
@@ -135,7 +137,7 @@ def attempts(target: str) -> dict[str, tuple[Callable[[Client], Awaitable[Any]],
             "refused the operation run_function",
         ),
         "a plugin": (
-            lambda client: client.register_plugin(Studio(SETTINGS)),
+            lambda client: client.register_plugin(PainterPlugin(SETTINGS)),
             "refused the operation register_worker_plugin",
         ),
         "data of one's own": (lambda client: client.scatter([b"data"]), "refused the operation scatter"),

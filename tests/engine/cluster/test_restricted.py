@@ -43,7 +43,9 @@ from engine.cluster.restricted import (
 from engine.cluster.safe_pickle import Refused, restrict
 from engine.errors import NotAPicture
 from engine.recipe import Recipe
-from engine.worker import PAUSE, Studio, WorkerSettings, check_picture
+from engine.worker.plugin import PainterPlugin
+from engine.worker.protocol import PAUSE, WorkerSettings
+from engine.worker.tasks import check_picture
 from tests.engine.following import eventually
 from tests.forks import started
 from tests.ports import free_port
@@ -51,7 +53,7 @@ from tests.ports import free_port
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-class Idle(Studio):
+class Idle(PainterPlugin):
     """What is painted here takes no time: nothing is."""
 
     def _prepare(self) -> None:

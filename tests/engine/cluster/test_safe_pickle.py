@@ -29,7 +29,7 @@ from engine.errors import NotAPicture, PictureTooLarge
 from engine.images.limits import Limits
 from engine.progress import Result
 from engine.recipe import Recipe
-from engine.worker import check_picture, paint_picture
+from engine.worker.tasks import check_picture, paint_picture
 
 ROOT = Path(__file__).parents[3]
 RESULT = Result(b"picture", "png", 4, 3, Recipe(), 5, 1.5, "finished")
@@ -143,7 +143,7 @@ def test_no_code_does() -> None:
     "name",
     ["check_picture.__globals__", "check_picture.__code__", "Recipe.__init__.__globals__", "os", "asyncio.subprocess"],
 )
-@pytest.mark.parametrize("module", ["engine.worker", "engine.recipe", "engine.errors"])
+@pytest.mark.parametrize("module", ["engine.worker.tasks", "engine.recipe", "engine.errors"])
 def test_no_way_leads_on_from_what_is_allowed(module: str, name: str) -> None:
     parts = (b"\x80\x04", *(b"\x8c" + bytes([len(each)]) + each.encode() for each in (module, name)), b"\x93.")
     with pytest.raises(Refused):
@@ -163,8 +163,11 @@ def test_nothing_is_changed_for_good(value: object) -> None:
 
 @pytest.mark.parametrize("function", [check_picture, paint_picture])
 def test_no_function_of_ours_is_called(function: Callable[..., object]) -> None:
-    calls = pickle.dumps(Calls(function, b""), protocol=4), b"(cengine.worker\n%b\no." % function.__name__.encode()
-    for data in (*calls, b"(iengine.worker\n%b\n." % function.__name__.encode()):
+    calls = (
+        pickle.dumps(Calls(function, b""), protocol=4),
+        b"(cengine.worker.tasks\n%b\no." % function.__name__.encode(),
+    )
+    for data in (*calls, b"(iengine.worker.tasks\n%b\n." % function.__name__.encode()):
         with pytest.raises(Refused, match="a call is not part of a painting"):
             loads(data)
 

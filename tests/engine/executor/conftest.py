@@ -12,7 +12,7 @@ from engine.blobs import Blobs
 from engine.executor.executor import Executor, Painting
 from engine.images.limits import Limits
 from engine.recipe import Recipe
-from engine.worker import WorkerSettings
+from engine.worker.protocol import WorkerSettings
 from tests.engine.following import eventually
 from tests.engine.images import corpus
 

@@ -29,7 +29,8 @@ from engine.painting.loop import paint
 from engine.recipe import Recipe
 from engine.runtime.compatibility import version
 from engine.vgg.vgg19 import VGG19
-from engine.worker import PLUGIN, WorkerInfo, WorkerSettings, resource_of, resources
+from engine.worker.plugin import resources
+from engine.worker.protocol import PLUGIN, WorkerInfo, WorkerSettings, resource_of
 from tests.engine import machines
 from tests.engine.executor.conftest import CONTENT, STYLE
 from tests.engine.following import ended, eventually, first

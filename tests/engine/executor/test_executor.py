@@ -23,7 +23,6 @@ import pytest
 from distributed import Client
 from PIL import Image
 
-from engine import worker as worker_module
 from engine.blobs import Blobs
 from engine.errors import (
     AtelierError,
@@ -48,7 +47,9 @@ from engine.painting.loop import paint
 from engine.recipe import Recipe
 from engine.runtime.compatibility import version
 from engine.vgg.vgg19 import VGG19
-from engine.worker import Order, WorkerSettings, check_picture, paint_picture
+from engine.worker import tasks
+from engine.worker.protocol import PaintingOrder, WorkerSettings
+from engine.worker.tasks import check_picture, paint_picture
 from tests.engine.executor.conftest import CONTENT, CONTENT_NAME, SETTINGS, STYLE, STYLE_NAME, begin, process
 from tests.engine.following import ended, eventually, first
 from tests.engine.images import corpus
@@ -174,7 +175,7 @@ async def test_what_makes_no_sense_of_a_look_is_no_answer(
     embedded: Executor, monkeypatch: pytest.MonkeyPatch, given: object
 ) -> None:
     monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 0.5)
-    monkeypatch.setattr(worker_module, "check_picture", partial(_given, given=given))
+    monkeypatch.setattr(tasks, "check_picture", partial(_given, given=given))
     with pytest.raises(NoWorkers):
         await embedded.check(CONTENT)
 
@@ -193,11 +194,11 @@ async def test_a_picture_under_which_workers_die_twice_is_told_to_the_one_who_se
     embedded: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 60)
-    monkeypatch.setattr(worker_module, "check_picture", deadly)
+    monkeypatch.setattr(tasks, "check_picture", deadly)
     with pytest.raises(WorkerLost) as lost:
         await embedded.check(CONTENT)
     assert lost.value.times == 2
-    monkeypatch.setattr(worker_module, "check_picture", check_picture)
+    monkeypatch.setattr(tasks, "check_picture", check_picture)
     await embedded.check(CONTENT)
 
 
@@ -212,7 +213,7 @@ async def test_a_picture_is_looked_at_again_when_its_worker_died_of_something_el
     embedded: Executor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 60)
-    monkeypatch.setattr(worker_module, "check_picture", partial(deadly_once, trace=tmp_path / "trace"))
+    monkeypatch.setattr(tasks, "check_picture", partial(deadly_once, trace=tmp_path / "trace"))
     await embedded.check(CONTENT)
     assert (tmp_path / "trace").exists()
 
@@ -342,7 +343,7 @@ async def test_nothing_is_kept_of_what_has_ended(scheduler: str, blobs: Blobs) -
 
 async def test_a_worker_refuses_what_it_would_paint_differently(scheduler: str, blobs: Blobs) -> None:
     """Whoever sends it: our own bots send it none."""
-    order = Order("another", Recipe(size=64, steps=1), CONTENT_NAME, [STYLE_NAME], None, None, 10.0)
+    order = PaintingOrder("another", Recipe(size=64, steps=1), CONTENT_NAME, [STYLE_NAME], None, None, 10.0)
     async with Client(scheduler, asynchronous=True, set_as_default=False) as client:
         refused = await client.submit(paint_picture, "a channel", order, pure=False)
     assert isinstance(refused, VersionMismatch)
@@ -356,7 +357,7 @@ from engine.blobs import Blobs
 from engine.executor.executor import CHECKS, Executor
 from engine.executor.remote_painting import End
 from engine.recipe import Recipe
-from engine.worker import WorkerSettings
+from engine.worker.protocol import WorkerSettings
 
 
 async def main():

@@ -11,7 +11,7 @@ from engine.executor import placement
 from engine.executor.placement import LONGEST_WAIT, WORTH_MOVING, Board, Seat, choose, pixels, worth_moving
 from engine.painting.pyramid import scales
 from engine.recipe import Recipe
-from engine.worker import WorkerInfo
+from engine.worker.protocol import WorkerInfo
 
 LEFT = pixels(Recipe(size=512, steps=90))
 

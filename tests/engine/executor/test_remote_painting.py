@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from distributed import Queue
 
-from engine import worker as worker_module
 from engine.blobs import Blobs
 from engine.errors import (
     AtelierError,
@@ -34,7 +33,8 @@ from engine.painting.loop import paint
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
 from engine.vgg.vgg19 import VGG19
-from engine.worker import Order
+from engine.worker import tasks
+from engine.worker.protocol import PaintingOrder
 from tests.engine.executor.conftest import CONTENT, CONTENT_NAME, ENDLESS, SETTINGS, STYLE, STYLE_NAME, begin, process
 from tests.engine.following import ended, eventually, first
 
@@ -296,7 +296,7 @@ async def test_deaths_count_in_a_row_and_a_checkpoint_begins_anew(
     await painting.cancel()
 
 
-def senseless(channel: str, order: Order, told: object, given: object) -> object:
+def senseless(channel: str, order: PaintingOrder, told: object, given: object) -> object:
     """A worker of somebody hostile."""
     queue = Queue(channel)
     queue.put(told)
@@ -328,6 +328,6 @@ async def test_what_makes_no_sense_of_a_worker_is_no_picture(
     embedded: Executor, monkeypatch: pytest.MonkeyPatch, told: object, given: object
 ) -> None:
     monkeypatch.setattr(remote_painting, "ATTEMPTS", 2)
-    monkeypatch.setattr(worker_module, "paint_picture", partial(senseless, told=told, given=given))
+    monkeypatch.setattr(tasks, "paint_picture", partial(senseless, told=told, given=given))
     with pytest.raises(WorkerLost):
         await begin(embedded).result()

@@ -9,7 +9,8 @@ import pytest
 
 from engine.errors import WeightsUnavailable
 from engine.runtime.compatibility import version
-from engine.worker import WorkerSettings, resource_of, resources
+from engine.worker.plugin import resources
+from engine.worker.protocol import WorkerSettings, resource_of
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ WORKER = """
 import asyncio, sys
 
 from engine.executor.executor import Executor
-from engine.worker import WorkerSettings
+from engine.worker.protocol import WorkerSettings
 
 
 async def main():

@@ -1,0 +1,127 @@
+"""The two functions that bots submit to a worker. Both import torch late: the bot imports this module too.
+
+They return errors of ours instead of raising them, because Dask logs each exception as a failure of the worker.
+"""
+
+import logging
+from dataclasses import asdict
+from typing import cast
+
+from distributed import Queue, get_worker
+
+from engine.blobs import Blobs
+from engine.errors import AtelierError, BlobLost, PaintingCancelled, StorageFailed, StorageFull, VersionMismatch
+from engine.progress import Result, StopToken
+from engine.recipe import SMALLEST_SIZE
+from engine.runtime.malloc import trim
+from engine.worker.plugin import PainterPlugin
+from engine.worker.protocol import BEGUN, LEFT, PLUGIN, PaintingOrder
+
+log = logging.getLogger(__name__)
+
+
+def check_picture(data: bytes) -> AtelierError | None:
+    """Decode untrusted bytes and discard the pixels. Returns a :class:`engine.errors.PictureError` if that fails."""
+    from engine.images import decoder
+
+    try:
+        decoder.load_cached(_plugin().settings.limits).decode(data, longer_side=SMALLEST_SIZE)
+    except AtelierError as error:
+        return error
+    return None
+
+
+def paint_picture(channel: str, order: PaintingOrder) -> Result | AtelierError:
+    """Paint, and put each :class:`engine.progress.Progress` as a dictionary into the Dask queue ``channel``.
+
+    Stops within a fraction of a step when the scheduler no longer wants the result, because the bot cancelled the
+    painting or is gone. Returns :class:`engine.errors.PaintingPaused` after a request to pause. When the worker shuts
+    down, it pauses the painting and puts :data:`engine.worker.protocol.LEFT` into the queue.
+    """
+    worker = get_worker()
+    key = worker.get_current_task()
+
+    def unwanted() -> bool:
+        # A dictionary look-up in the worker's own state, without a message: cheap enough to call between layers.
+        task = worker.state.tasks.get(key)
+        return task is None or task.state == "cancelled"
+
+    plugin = _plugin()
+    if plugin.version != order.version:
+        return VersionMismatch(order.version, plugin.version)
+    stop = StopToken(unwanted)
+    queue = Queue(channel)
+    try:
+        with plugin.running(channel, stop):
+            try:
+                _send(queue, BEGUN)
+                return _paint(plugin, queue, order, stop)
+            finally:
+                if stop.pausing and plugin.leaving:
+                    _send(queue, LEFT)
+    except AtelierError as error:
+        # Tracebacks hold the frames, and so the tensors, of the painting that failed.
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
+    finally:
+        queue.close()
+        trim()
+
+
+def _plugin() -> PainterPlugin:
+    return cast(PainterPlugin, get_worker().plugins[PLUGIN])
+
+
+def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: StopToken) -> Result:
+    from engine.images import decoder
+    from engine.painting.loop import Pace, paint
+    from engine.vgg.vgg19 import load_cached
+
+    blobs = Blobs(plugin.settings.blobs)
+    decode = decoder.load_cached(plugin.settings.limits).decode
+    compute = plugin.compute(order.recipe.precision)
+    painting = paint(
+        decode(blobs.get(order.content), longer_side=order.recipe.size),
+        [decode(blobs.get(style), longer_side=order.recipe.longest_style) for style in order.styles],
+        order.recipe,
+        load_cached(plugin.settings.weights, compute.device, compute.dtype),
+        stop,
+        pace=Pace(checkpoint=order.checkpoint_every),
+        resume=_read_checkpoint(blobs, order.resume),
+        save=lambda data: _save_checkpoint(blobs, data),
+        max_bytes=order.max_bytes,
+    )
+    while True:
+        try:
+            progress = next(painting)
+        except StopIteration as end:
+            return cast(Result, end.value)
+        plugin.record(progress)
+        _send(queue, asdict(progress))
+
+
+def _send(queue: Queue, message: object) -> None:
+    try:
+        queue.put(message)
+    except (OSError, KeyError) as error:  # the scheduler is gone or was restarted: nobody wants the picture now
+        raise PaintingCancelled from error
+
+
+def _read_checkpoint(blobs: Blobs, name: str | None) -> bytes | None:
+    """The checkpoint; None where there is none or it is lost. Then the painting starts at its first step."""
+    if name is None:
+        return None
+    try:
+        return blobs.get(name)
+    except BlobLost:
+        log.warning("the checkpoint %s is lost, the painting starts at its first step", name)
+        return None
+
+
+def _save_checkpoint(blobs: Blobs, data: bytes) -> str | None:
+    """The checkpoint's name; None where it can't be stored. The painting then continues without it."""
+    try:
+        return blobs.put(data)
+    except (StorageFull, StorageFailed) as error:
+        log.warning("a checkpoint could not be stored: %r", error)
+        return None
