@@ -29,7 +29,7 @@ from engine.blobs import Blobs
 from engine.cluster.safe_pickle import restrict
 from engine.cluster.signals import leaving_on_signals
 from engine.cluster.tls import TLS, scheduler_security
-from engine.executor.executor import Executor
+from engine.executor.executor import DaskExecutor
 from engine.runtime.malloc import return_large_blocks
 
 DOWN_WITHIN: Final = 9.5
@@ -85,7 +85,7 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         await _log_in(client, token)
         store = await stack.enter_async_context(open_store(settings))
         client.executor = await stack.enter_async_context(
-            Executor.open(settings.worker, settings.scheduler, security(settings))
+            DaskExecutor.open(settings.worker, settings.scheduler, security(settings))
         )
         for worker in await client.executor.workers():
             log.info("worker ready", device=worker.device, name=worker.name, precision=worker.precision)

@@ -23,7 +23,7 @@ from bot.telemetry.http_trace import Traffic
 
 if TYPE_CHECKING:
     from bot.jobs.service import JobService
-    from engine.executor.executor import Executor
+    from engine.executor.api import Executor
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from bot.jobs.retry import insist, logged, pauses
 from bot.jobs.storage import Storage
 from bot.telemetry import metrics
 from engine.errors import AtelierError, BlobLost, PaintingCancelled, PaintingPaused, StorageFailed, StorageFull
-from engine.executor.executor import Executor, Painting
+from engine.executor.api import Executor, PaintingHandle
 from engine.progress import Result
 from engine.recipe import Recipe
 
@@ -52,7 +52,7 @@ class JobRunner:
         self._process = process
         self._expire_after = expire_after
         self._closing = closing
-        self.paintings: dict[str, Painting] = {}
+        self.paintings: dict[str, PaintingHandle] = {}
         """What is painted now, by the jobs' ids."""
         self.resting: dict[str, asyncio.Event] = {}
         """Jobs that back off because their pictures can't be read, and the events that wake them."""

@@ -42,7 +42,7 @@ from bot.jobs.runner import JobRunner
 from bot.jobs.storage import Storage
 from bot.telemetry import metrics
 from engine.errors import PaintingCancelled, PictureError, StorageFull
-from engine.executor.executor import Executor
+from engine.executor.api import Executor
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from prometheus_client import Gauge
 from bot.jobs.database.store import Store
 from bot.settings import MEBIBYTE
 from bot.telemetry import metrics
-from engine.executor.executor import Executor
+from engine.executor.api import Executor
 
 PARTS: Final = ("gateway", "workers", "database", "disk")
 

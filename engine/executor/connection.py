@@ -1,4 +1,4 @@
-"""The connection to a Dask scheduler, which reconnects when it is lost, and the workers that it last saw."""
+"""The connection to a Dask scheduler. It reconnects when it is lost, and polls which workers are there."""
 
 import asyncio
 import contextlib
@@ -17,21 +17,21 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-CONNECT: Final = 5.0
-"""Seconds in which a scheduler has to answer a newcomer."""
-LOOK: Final = 0.5
-"""Seconds between two looks at the scheduler, and a hundredth more for each worker: its answer grows with them."""
-ANSWER: Final = 10.0
-"""Seconds after which a scheduler that doesn't answer counts as gone."""
-LONGEST_PAUSE: Final = 10.0
-"""Seconds between two attempts to find it again; the first comes after :data:`LOOK`, each next after twice that."""
+CONNECT_TIMEOUT: Final = 5.0
+"""Seconds within which a scheduler must answer a new connection."""
+POLL_INTERVAL: Final = 0.5
+"""Seconds between two polls of the scheduler, plus 0.01 s for each worker, because its answer grows with them."""
+ANSWER_TIMEOUT: Final = 10.0
+"""Seconds after which a connection to a scheduler that doesn't answer counts as lost."""
+MAX_BACKOFF: Final = 10.0
+"""The longest back-off, in seconds, between attempts to reconnect. It starts at :data:`POLL_INTERVAL` and doubles."""
 
 
 _INFO: Final = TypeAdapter(WorkerInfo)
 
 
 class _Client(Client):
-    """Dask's, but no other client or worker can print in this process, and a message that can't be read closes it."""
+    """Dask's client, except that others can't print in this process and an unreadable message closes it."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]
@@ -44,13 +44,13 @@ class _Client(Client):
         try:
             await super()._handle_report()
         except Exception as error:
-            # Dask would stop listening and report nothing. The pool replaces a connection that is closed.
-            log.warning("the scheduler sent what can't be read: %s", error)
+            # Dask would stop listening without a report. A closed connection is replaced.
+            log.warning("the scheduler sent an unreadable message: %s", error)
             await self._close(fast=True)
 
 
-class Pool:
-    """What is behind one scheduler's address. Make one with :meth:`open`."""
+class SchedulerConnection:
+    """A connection to the scheduler at one address. Make one with :meth:`open`."""
 
     def __init__(self, address: str, security: Security | None, version: str) -> None:
         self._address = address
@@ -58,104 +58,106 @@ class Pool:
         self._version = version
         self._client: Client | None = None
         self._changed = asyncio.Condition()
-        self._told_of: frozenset[str] = frozenset()
+        self._reported: frozenset[str] = frozenset()
+        """The other versions in the last warning."""
         self._invalid: Set[str] = frozenset()
+        """The addresses of workers that reported invalid data at the last poll."""
         self.id = ""
-        """Of the scheduler that was last connected to; another one at the same address has another."""
+        """The id of the last scheduler. A restarted scheduler has another one."""
         self.workers: Mapping[str, WorkerInfo] = {}
-        """By address, those that paint what a bot of this version would; none while there is no connection."""
+        """The workers of this bot's version that accept tasks, by address; none without a connection."""
         self.present: frozenset[tuple[str, int]] = frozenset()
-        """Address and process of each of those, and of such as are about to leave and take no more."""
+        """Address and process id of those workers, and of those that are shutting down."""
         self.other_versions: frozenset[str] = frozenset()
-        """Of the workers that would paint something else, and don't count."""
+        """The versions of the workers that would paint differently and therefore don't count."""
 
     @classmethod
     @asynccontextmanager
     async def open(cls, address: str, version: str, security: Security | None = None) -> AsyncIterator[Self]:
-        """Connect, and stay connected whatever happens to the scheduler. Only workers of that ``version`` count.
+        """Connect, and reconnect whenever the scheduler is lost. Only workers of ``version`` count.
 
         Raises:
-            OSError: no scheduler answers there within :data:`CONNECT` seconds.
+            OSError: no scheduler answers within :data:`CONNECT_TIMEOUT` seconds.
         """
-        pool = cls(address, security, version)
+        connection = cls(address, security, version)
         try:
-            await pool._connect()
+            await connection._connect()
         except (OSError, ImportError) as error:
             raise ConnectionError(
-                f"No scheduler answers at {address} within {CONNECT:.0f} s ({error}). Start it, or unset SCHEDULER to "
-                "paint without one."
+                f"No scheduler answers at {address} within {CONNECT_TIMEOUT:.0f} s ({error}). Start it, or unset "
+                "SCHEDULER to paint without one."
             ) from error
-        keeping = asyncio.create_task(pool._keep())
+        maintaining = asyncio.create_task(connection._maintain())
         try:
-            yield pool
+            yield connection
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
-            await pool._drop()
+            maintaining.cancel()
+            await asyncio.gather(maintaining, return_exceptions=True)
+            await connection._drop()
 
     async def client(self) -> Client:
-        """The connection, as soon as there is one."""
+        """Wait until there is a connection, and return its client."""
         return await self.until(lambda: self._client if self._client and not self.lost(self._client) else None)
 
     def lost(self, client: Client) -> bool:
-        """Whether that connection is no longer the one to use."""
+        """Whether the connection of ``client`` was lost or replaced."""
         return client is not self._client or client.status != "running"
 
     async def until(self, condition: Callable[[], T | None]) -> T:
-        """Wait until ``condition`` of this pool gives something, and give it; it is asked at each look."""
+        """Wait until ``condition`` returns a true value, and return that. It is called after each poll."""
         async with self._changed:
             while not (found := condition()):
                 await self._changed.wait()
             return found
 
     async def refresh(self) -> None:
-        """Look now; never raises: if the scheduler doesn't answer, there is no connection and there are no workers."""
+        """Poll now. Raises nothing: if the scheduler doesn't answer, the connection is dropped."""
         if self._client is not None:
             try:
-                await self._look(self._client)
+                await self._poll(self._client)
             except Exception as error:
                 await self._drop(error)
 
     async def ask(self, worker: str, operation: str, **fields: Any) -> Any:
-        """Send a message to a worker and give its answer; None if it could not be reached within seconds."""
+        """Send a message to a worker and return its answer; None without one in :data:`CONNECT_TIMEOUT` seconds."""
         if self._client is None or self._client.scheduler is None:
             return None
         message = {"op": operation, **fields}
         try:
-            async with asyncio.timeout(CONNECT):
+            async with asyncio.timeout(CONNECT_TIMEOUT):
                 answers = await self._client.scheduler.broadcast(msg=message, workers=[worker], on_error="ignore")
         except OSError:
             return None
         return answers.get(worker)
 
-    async def _keep(self) -> None:
+    async def _maintain(self) -> None:
         while True:
-            await asyncio.sleep(LOOK + len(self.workers) / 100)
+            await asyncio.sleep(POLL_INTERVAL + len(self.workers) / 100)
             await self.refresh()
             if self._client is None:
                 await self._reconnect()
 
     async def _reconnect(self) -> None:
-        began, pause = time.monotonic(), LOOK
+        began, pause = time.monotonic(), POLL_INTERVAL
         while True:
             try:
                 await self._connect()
             except Exception as error:
                 log.debug("no scheduler at %s yet: %s", self._address, error)
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = min(2 * pause, MAX_BACKOFF)
             else:
                 log.warning("the scheduler at %s is back after %.0f s", self._address, time.monotonic() - began)
                 return
 
     async def _connect(self) -> None:
         client = _Client(
-            self._address, asynchronous=True, set_as_default=False, security=self._security, timeout=CONNECT
+            self._address, asynchronous=True, set_as_default=False, security=self._security, timeout=CONNECT_TIMEOUT
         )
         try:
-            async with asyncio.timeout(2 * CONNECT):
+            async with asyncio.timeout(2 * CONNECT_TIMEOUT):
                 await client
-                await self._look(client, new=True)
+                await self._poll(client, new=True)
         except BaseException:
             await _close(client)
             raise
@@ -163,62 +165,62 @@ class Pool:
             self._client = client
             self._changed.notify_all()
 
-    async def _look(self, client: Client, *, new: bool = False) -> None:
-        """See who is there.
+    async def _poll(self, client: Client, *, new: bool = False) -> None:
+        """Update the workers.
 
         Raises:
-            OSError: nobody, or, unless the connection is ``new``, another scheduler than before.
+            OSError: the scheduler doesn't answer, or it was restarted and the connection is not ``new``.
         """
         if client.status != "running" or client.scheduler is None:
             raise ConnectionError("the connection broke")
-        async with asyncio.timeout(ANSWER):
+        async with asyncio.timeout(ANSWER_TIMEOUT):
             identity = await client.scheduler.identity(n_workers=-1)
         if not new and identity["id"] != self.id:
-            raise ConnectionError("it was started anew")
-        there = {address: each for address, each in identity["workers"].items() if PLUGIN in each["metrics"]}
-        told = self._validated({address: each["metrics"][PLUGIN] for address, each in there.items()})
+            raise ConnectionError("it was restarted")
+        found = {address: each for address, each in identity["workers"].items() if PLUGIN in each["metrics"]}
+        reports = self._validated({address: each["metrics"][PLUGIN] for address, each in found.items()})
         # A worker that restarts after an update keeps the resource of the version before.
         infos = {
             address: info
-            for address, info in told.items()
-            if resource_of(self._version) in there[address]["resources"] and info.version == self._version
+            for address, info in reports.items()
+            if resource_of(self._version) in found[address]["resources"] and info.version == self._version
         }
         async with self._changed:
             self.id = identity["id"]
             self.present = frozenset((address, info.process) for address, info in infos.items())
-            self.workers = {at: info for at, info in infos.items() if there[at]["status"] == "running"}
-            self.other_versions = frozenset(each.version for each in told.values()) - {self._version}
+            self.workers = {at: info for at, info in infos.items() if found[at]["status"] == "running"}
+            self.other_versions = frozenset(each.version for each in reports.values()) - {self._version}
             self._changed.notify_all()
-        self._tell_of_others()
+        self._warn_of_versions()
 
-    def _validated(self, told: Mapping[str, object]) -> Mapping[str, WorkerInfo]:
-        """The valid reports among ``told``, by address. One of a later release may have more fields."""
+    def _validated(self, reports: Mapping[str, object]) -> Mapping[str, WorkerInfo]:
+        """The valid ones among ``reports``, by address. A report of a later release may have more fields."""
         valid = {}
-        for address, each in told.items():
+        for address, each in reports.items():
             try:
                 valid[address] = _INFO.validate_python(each)
             except ValidationError as error:
                 if address not in self._invalid:
                     log.warning("ignoring the worker at %s, which reports invalid data: %s", address, error)
-        self._invalid = told.keys() - valid.keys()
+        self._invalid = reports.keys() - valid.keys()
         return valid
 
-    def _tell_of_others(self) -> None:
+    def _warn_of_versions(self) -> None:
         others = frozenset() if self.workers else self.other_versions
-        if others and others != self._told_of:
+        if others and others != self._reported:
             log.warning(
-                "no worker can paint what this bot paints: it needs %s, they are %s",
+                "no worker has this bot's version: it needs %s, they have %s",
                 self._version,
                 ", ".join(sorted(others)),
             )
-        self._told_of = others
+        self._reported = others
 
-    async def _drop(self, why: Exception | None = None) -> None:
+    async def _drop(self, reason: Exception | None = None) -> None:
         client, self._client = self._client, None
         if client is None:
             return
-        if why is not None:
-            log.warning("the scheduler at %s is gone, painting waits until it is back: %s", self._address, why)
+        if reason is not None:
+            log.warning("the scheduler at %s is lost, paintings wait until it is back: %s", self._address, reason)
         async with self._changed:
             self.workers, self.present, self.other_versions = {}, frozenset(), frozenset()
             self._changed.notify_all()
@@ -226,6 +228,6 @@ class Pool:
 
 
 async def _close(client: Client) -> None:
-    """However broken it is."""
+    """Close a client, whatever state it is in."""
     with contextlib.suppress(Exception):
-        await client.close(timeout=CONNECT)
+        await client.close(timeout=CONNECT_TIMEOUT)

@@ -1,7 +1,7 @@
-"""Which worker a painting goes to: where it ends soonest by what a step was measured to cost.
+"""Chooses the worker on which a painting ends soonest, from the measured pace of each worker.
 
-Steps are counted in squares of their scale's longer side, so that one number measures a worker whatever it paints; the
-shape of pictures is part of what is measured.
+The cost of a painting is counted in pixels: a step at a scale of size `n` costs n². The real picture may have fewer
+pixels; the measured pace of a worker includes that difference.
 """
 
 import itertools
@@ -15,32 +15,33 @@ from engine.recipe import Recipe
 from engine.worker.protocol import WorkerInfo
 
 PRIOR: Final = {"cuda": 5e-8, "cpu": 3e-6}
-"""Seconds a pixel of such a square takes, of a worker that has painted nothing yet: two cores with bfloat16, and a
-guess for GPUs that needs only the right order of magnitude."""
+"""Seconds per pixel of a worker that has painted nothing yet. The CPU's was measured on two cores with bfloat16; the
+GPU's is an estimate of the order of magnitude."""
 LONGEST_WAIT: Final = 120.0
-"""Seconds that a painting waits for a faster worker while another is free: predictions reach no further."""
+"""Seconds for which a painting waits for a faster worker while another is free. Predictions are unreliable beyond."""
 WORTH_MOVING: Final = 0.7
-"""A painting that waits is moved where the time to its end is under this share of what it is here: no to and fro."""
+"""Hysteresis: a waiting painting moves only if its time to the end falls below this share of the present one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
-    """A worker as a painting looks at it."""
+class WorkerLoad:
+    """A worker's speed and the work that is ahead of a new painting."""
 
     worker: str
+    """The worker's address."""
     device: Literal["cpu", "cuda"]
     pace: float | None
-    """Measured seconds a pixel; None where nothing was painted yet."""
+    """Measured seconds per pixel; None before the first painting."""
     busy: float
-    """Seconds until it is free."""
+    """Predicted seconds until the worker is free."""
 
     def ends(self, left: float) -> float:
-        """Seconds until a painting of ``left`` pixels, begun when this seat is free, ends."""
+        """Predicted seconds until a painting of ``left`` pixels ends on this worker."""
         return self.busy + left * (self.pace or PRIOR[self.device])
 
 
 def pixels(recipe: Recipe, done: int = 0) -> float:
-    """What is left of a painting after ``done`` steps, in pixels of squares of the longer side."""
+    """The cost, in pixels, of the steps of a painting that remain after ``done`` steps."""
     left = 0.0
     for scale in scales(recipe.size, recipe.steps):
         skipped = min(done, scale.steps)
@@ -49,54 +50,55 @@ def pixels(recipe: Recipe, done: int = 0) -> float:
     return left
 
 
-def choose(seats: Collection[Seat], left: float) -> Seat | None:
-    """The seat where a painting of ``left`` pixels ends soonest, of those free within :data:`LONGEST_WAIT` if any are.
+def choose(loads: Collection[WorkerLoad], left: float) -> WorkerLoad | None:
+    """The worker on which a painting of ``left`` pixels ends soonest; None where there is no worker.
 
-    None where there is no seat.
+    Workers that are busy for more than :data:`LONGEST_WAIT` count only if all are.
     """
-    near = [seat for seat in seats if seat.busy <= LONGEST_WAIT] or seats
-    return min(near, key=lambda seat: (seat.ends(left), seat.worker), default=None)
+    near = [load for load in loads if load.busy <= LONGEST_WAIT] or loads
+    return min(near, key=lambda load: (load.ends(left), load.worker), default=None)
 
 
-def worth_moving(seats: Collection[Seat], here: str, left: float) -> bool:
-    """Whether a painting of ``left`` pixels that waits for the worker ``here`` would end much sooner elsewhere."""
-    best = choose(seats, left)
-    current = next((seat for seat in seats if seat.worker == here), None)
+def worth_moving(loads: Collection[WorkerLoad], here: str, left: float) -> bool:
+    """Whether a painting of ``left`` pixels that waits for the worker ``here`` should move to another worker."""
+    best = choose(loads, left)
+    current = next((load for load in loads if load.worker == here), None)
     if best is None or current is None or best.worker == here:
         return False
     return current.busy > LONGEST_WAIT or best.ends(left) < WORTH_MOVING * current.ends(left)
 
 
-class Board:
-    """Which painting of this bot, by its channel, is at which worker: workers tell only what they paint right now."""
+class Assignments:
+    """The workers of this bot's paintings, by channel. A worker itself reports only the painting that runs."""
 
     def __init__(self) -> None:
         self._name = uuid4().hex
         self._numbers = itertools.count(1)
         self._places: dict[str, tuple[str, float]] = {}
+        """By channel, the worker's address and the predicted seconds that the painting occupies it."""
 
-    def seats(self, workers: Mapping[str, WorkerInfo], apart_from: str = "") -> list[Seat]:
-        """What a painting finds at ``workers``; ``apart_from`` is its own channel, if it is on the board already."""
+    def loads(self, workers: Mapping[str, WorkerInfo], apart_from: str = "") -> list[WorkerLoad]:
+        """The loads of ``workers`` without the painting of the channel ``apart_from``."""
         ahead = dict.fromkeys(workers, 0.0)
         for channel, (worker, seconds) in self._places.items():
             if worker in ahead and channel != apart_from:
                 ahead[worker] += seconds
         for worker, info in workers.items():
-            if info.painting and not info.painting.startswith(self._name):  # of another bot
+            if info.painting and not info.painting.startswith(self._name):  # another bot's
                 ahead[worker] += info.busy
-        return [Seat(worker, info.device, info.pace, ahead[worker]) for worker, info in workers.items()]
+        return [WorkerLoad(worker, info.device, info.pace, ahead[worker]) for worker, info in workers.items()]
 
-    def put(self, seat: Seat, left: float) -> str:
-        """Give a painting of ``left`` pixels to that worker; its channel, a name that no other attempt has."""
+    def assign(self, load: WorkerLoad, left: float) -> str:
+        """Assign a painting of ``left`` pixels to that worker. Returns its channel, a unique name."""
         channel = f"{self._name}-{next(self._numbers)}"
-        self._places[channel] = seat.worker, seat.ends(left) - seat.busy
+        self._places[channel] = load.worker, load.ends(left) - load.busy
         return channel
 
-    def progressed(self, channel: str, remaining: float) -> None:
-        """A painting has ``remaining`` seconds to go where it is."""
+    def update(self, channel: str, remaining: float) -> None:
+        """Set the predicted seconds until the painting ends."""
         worker, _ = self._places[channel]
         self._places[channel] = worker, remaining
 
     def remove(self, channel: str) -> None:
-        """A painting has ended, or goes elsewhere; harmless when it isn't on the board."""
+        """Remove a painting that has ended or moves. Idempotent."""
         self._places.pop(channel, None)

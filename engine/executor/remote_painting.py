@@ -1,6 +1,6 @@
-"""One painting on its way: finds a worker, follows it, and starts elsewhere from its last checkpoint where that fails.
+"""One submitted painting: chooses a worker, follows it, and continues on another one from the last checkpoint.
 
-A worker may die or leave, the scheduler may go away, and a better worker may come: none of it ends the painting.
+A worker may die or shut down, the scheduler may be lost, and a faster worker may join. None of these ends the painting.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ from engine.errors import (
     WorkerLost,
 )
 from engine.executor import placement
-from engine.executor.connection import ANSWER, Pool
-from engine.executor.placement import Board, Seat
+from engine.executor.connection import ANSWER_TIMEOUT, SchedulerConnection
+from engine.executor.placement import Assignments, WorkerLoad
 from engine.images.kinds import KINDS
 from engine.progress import Progress, Result
 from engine.worker import tasks
@@ -38,71 +38,62 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS: Final = 3
-"""How often in a row a worker may die under a painting, without a new checkpoint, before the painting is given up."""
-PATIENCE: Final = 6.0
-"""Seconds that a painting which is to pause has for the step in hand."""
-BREATH: Final = 0.5
-"""Seconds before an attempt that might fail as the last one did; four times more each time for pictures that can't be
-reached."""
+MAX_FAILURES: Final = 3
+"""The painting fails when this many workers in a row fail at it without a new checkpoint."""
+PAUSE_TIMEOUT: Final = 6.0
+"""Seconds that :meth:`RemotePainting.pause` waits for the current step."""
+RETRY_PAUSE: Final = 0.5
+"""Seconds before another attempt where the last one may fail again. Four times longer after each failure to read
+pictures."""
 
 
 class End(enum.Enum):
-    """How something that was sent to a worker ends without an answer."""
+    """Why a task on a worker ended without an answer."""
 
     DIED = "its worker died"
     LEFT = "its worker left"
-    LOST = "the scheduler is gone"
-    MOVED = "another worker will be done sooner"
+    LOST = "the scheduler is lost"
+    MOVED = "another worker will finish it sooner"
     INVALID = "its worker sent invalid data"
 
 
 _LONGEST: Final = 2000
-"""Characters of a text in an error."""
+"""The longest text in an error, in characters."""
 _LARGEST: Final = 2**53
-"""Numbers in an error: those that JSON keeps exactly."""
+"""The largest number in an error. JSON keeps integers up to this one exactly."""
 _PROGRESS: Final = TypeAdapter(Progress)
 _RESULT: Final = TypeAdapter(Result)
 
 
-class Painting:
-    """A painting that was submitted: iterate over its progress, await its result, pause or cancel it."""
+class RemotePainting:
+    """A painting on the workers of a Dask cluster. See :class:`engine.executor.api.PaintingHandle`."""
 
-    def __init__(self, order: PaintingOrder, pool: Pool, board: Board) -> None:
-        """``order`` says from which checkpoint to begin."""
+    def __init__(self, order: PaintingOrder, connection: SchedulerConnection, assignments: Assignments) -> None:
+        """``order`` contains the checkpoint to resume from, if there is one."""
         self._order = order
-        self._pool = pool
-        self._board = board
+        self._connection = connection
+        self._assignments = assignments
         self._events: asyncio.Queue[Progress | None] = asyncio.Queue()
         self._done = 0
-        self._died = 0
+        self._failures = 0
         self._begun = False
         self._pausing = False
         self._place: tuple[str, str] | None = None
-        """Worker and channel of the attempt that runs."""
-        self._shunned: set[tuple[str, int]] = set()
-        """Workers, by address and process, that left or died: the scheduler may not know yet."""
+        """Worker and channel of the current attempt."""
+        self._excluded: set[tuple[str, int]] = set()
+        """Workers, by address and process, that shut down or died. The scheduler may still list them."""
         self._blind: set[tuple[str, int]] = set()
-        """Those that could not reach its pictures: others come first."""
+        """Workers that could not read the pictures. They are used only if there are no others."""
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(self._ended)
 
     async def __aiter__(self) -> AsyncIterator[Progress]:
-        """Yield every event until the painting ends, however it ends; one consumer only."""
+        """See :class:`engine.executor.api.PaintingHandle`."""
         while (event := await self._events.get()) is not None:
             yield event
 
     async def result(self) -> Result:
-        """Wait for the end.
-
-        Raises:
-            PaintingCancelled: :meth:`cancel` was called.
-            PaintingPaused: :meth:`pause` was called; it goes on from the last checkpoint that was told, if any.
-            WorkerLost: workers died under it, or sent invalid data, :data:`ATTEMPTS` times in a row.
-            BlobLost: one of its pictures is gone.
-            StorageFailed: workers can't reach its pictures, :data:`ATTEMPTS` times in a row.
-            AtelierError: whatever else the painting itself raised in the worker.
-        """
+        """See :class:`engine.executor.api.PaintingHandle`."""
         try:
             return await asyncio.shield(self._task)
         except asyncio.CancelledError:
@@ -111,32 +102,28 @@ class Painting:
             raise
 
     async def cancel(self) -> None:
-        """Stop the painting and free its worker; harmless when it has ended."""
+        """See :class:`engine.executor.api.PaintingHandle`."""
         self._task.cancel()
         await asyncio.wait([self._task])
 
     async def pause(self) -> None:
-        """Stop after the step in hand, telling a checkpoint of it as the last progress; harmless when it has ended.
-
-        A painting that waits for a worker stops at once, one whose step takes over :data:`PATIENCE` seconds then: both
-        go on later from the last checkpoint that was told before.
-        """
+        """See :class:`engine.executor.api.PaintingHandle`. Waits :data:`PAUSE_TIMEOUT` seconds for the current step."""
         if self._task.done():
             return
         self._pausing = True
         if self._place is not None:
             address, channel = self._place
-            if await self._pool.ask(address, PAUSE, channel=channel):
-                await asyncio.wait([self._task], timeout=PATIENCE)
+            if await self._connection.ask(address, PAUSE, channel=channel):
+                await asyncio.wait([self._task], timeout=PAUSE_TIMEOUT)
         await self.cancel()
 
     def _ended(self, task: "asyncio.Task[Result]") -> None:
         self._events.put_nowait(None)
         if not task.cancelled():
-            task.exception()  # whoever wants it asks for the result; nobody has to
+            task.exception()  # mark it as retrieved: nobody has to await the result
 
     async def _run(self) -> Result:
-        """Attempt until there is an outcome."""
+        """Attempt the painting until it has an outcome."""
         while True:
             outcome = await self._attempt()
             failure: AtelierError | None = None
@@ -144,10 +131,10 @@ class Painting:
                 case Result():
                     return outcome
                 case End.DIED | End.INVALID:
-                    self._died += 1
-                    failure = WorkerLost(self._died)
+                    self._failures += 1
+                    failure = WorkerLost(self._failures)
                 case StorageFailed():
-                    self._died += 1
+                    self._failures += 1
                     failure = outcome
                 case PaintingPaused():
                     pass
@@ -155,22 +142,22 @@ class Painting:
                     raise outcome
             if self._pausing:
                 raise PaintingPaused
-            if failure is not None and self._died >= ATTEMPTS:
+            if failure is not None and self._failures >= MAX_FAILURES:
                 raise failure
-            said = outcome.value if isinstance(outcome, End) else repr(outcome)
-            log.warning("a painting goes on elsewhere, from step %d or before: %s", self._done, said)
+            reason = outcome.value if isinstance(outcome, End) else repr(outcome)
+            log.warning("a painting continues elsewhere, from step %d or an earlier one: %s", self._done, reason)
             if isinstance(outcome, StorageFailed):
-                await asyncio.sleep(BREATH * 4**self._died)
+                await asyncio.sleep(RETRY_PAUSE * 4**self._failures)
             elif outcome is End.LOST:
-                await asyncio.sleep(BREATH)
+                await asyncio.sleep(RETRY_PAUSE)
 
     async def _attempt(self) -> "Result | End | Exception":
-        """Have one worker paint, and tell what it tells; what it raises is given back, not raised."""
-        client = await self._pool.client()
+        """Have one worker paint, and publish its progress. Returns the worker's exception instead of raising it."""
+        client = await self._connection.client()
         left = placement.pixels(self._order.recipe, self._done)
-        seat = await self._pool.until(lambda: placement.choose(self._seats(), left))
-        incarnation = seat.worker, self._pool.workers[seat.worker].process
-        channel = self._board.put(seat, left)
+        load = await self._connection.until(lambda: placement.choose(self._loads(), left))
+        incarnation = load.worker, self._connection.workers[load.worker].process
+        channel = self._assignments.assign(load, left)
         self._begun = False
         try:
             outcome = _validated(await self._follow(client, channel, *incarnation))
@@ -178,26 +165,26 @@ class Painting:
             outcome = End.INVALID
         except OSError:
             return End.LOST
-        except Exception:  # a scheduler that was started anew knows nothing of our channel
-            await self._pool.refresh()
-            if self._pool.lost(client):
+        except Exception:  # a restarted scheduler does not know our channel
+            await self._connection.refresh()
+            if self._connection.lost(client):
                 return End.LOST
             raise
         finally:
             self._place = None
-            self._board.remove(channel)
+            self._assignments.remove(channel)
         if outcome is End.DIED or outcome is End.LEFT or isinstance(outcome, PaintingPaused):
-            self._shunned.add(incarnation)
+            self._excluded.add(incarnation)
         elif isinstance(outcome, StorageFailed):
             self._blind.add(incarnation)
         return outcome
 
     async def _follow(self, client: Client, channel: str, address: str, process: int) -> "Result | End | Exception":
         def over() -> End | None:
-            if end := absent(self._pool, client, address, process):
+            if end := absent(self._connection, client, address, process):
                 return end
             left = placement.pixels(self._order.recipe, self._done)
-            if not self._begun and placement.worth_moving(self._seats(channel), address, left):
+            if not self._begun and placement.worth_moving(self._loads(channel), address, left):
                 return End.MOVED
             return None
 
@@ -209,15 +196,15 @@ class Painting:
                 channel,
                 self._order,
                 pure=False,
-                # Not where Dask would have it, and never again without us: it knows neither costs nor checkpoints.
+                # On this worker only, and without Dask's retries: Dask knows neither costs nor checkpoints.
                 workers=[address],
                 resources={resource_of(self._order.version): 1},
             )
             self._place = address, channel
 
             async def watch() -> "Result | End | Exception":
-                outcome = await answer(self._pool, future, over)
-                await queue.put(None)  # behind all that was told
+                outcome = await answer(self._connection, future, over)
+                await queue.put(None)  # after all messages of the worker
                 return outcome
 
             watching = asyncio.create_task(watch())
@@ -227,37 +214,37 @@ class Painting:
                 if listening.done() and (end := listening.result()):
                     return end
                 outcome = await watching
-                async with asyncio.timeout(ANSWER):
+                async with asyncio.timeout(ANSWER_TIMEOUT):
                     return await listening or outcome
             finally:
                 for task in (watching, listening):
                     task.cancel()
                 await asyncio.gather(watching, listening, return_exceptions=True)
-                await forget(self._pool, client, future)
+                await forget(self._connection, client, future)
 
     async def _listen(self, queue: Queue, channel: str) -> End | None:
-        """Tell what the worker tells, until it leaves or there is nothing more to come."""
-        while (told := await queue.get()) is not None:
-            if told == LEFT:
+        """Receive the worker's messages until it shuts down or the painting has ended."""
+        while (message := await queue.get()) is not None:
+            if message == LEFT:
                 return End.LEFT
-            self._heard(channel, told)
+            self._receive(channel, message)
         return None
 
-    def _seats(self, channel: str = "") -> list[Seat]:
-        workers = self._pool.workers
-        usable = {at: each for at, each in workers.items() if (at, each.process) not in self._shunned}
+    def _loads(self, channel: str = "") -> list[WorkerLoad]:
+        workers = self._connection.workers
+        usable = {at: each for at, each in workers.items() if (at, each.process) not in self._excluded}
         seeing = {at: each for at, each in usable.items() if (at, each.process) not in self._blind}
-        return self._board.seats(seeing or usable, apart_from=channel)
+        return self._assignments.loads(seeing or usable, apart_from=channel)
 
-    def _heard(self, channel: str, told: Any) -> None:
+    def _receive(self, channel: str, message: Any) -> None:
         self._begun = True
-        if told == BEGUN:
+        if message == BEGUN:
             return
-        progress = _PROGRESS.validate_python(told)
+        progress = _PROGRESS.validate_python(message)
         self._done = progress.step
-        self._board.progressed(channel, progress.remaining)
+        self._assignments.update(channel, progress.remaining)
         if progress.checkpoint:
-            self._died = 0
+            self._failures = 0
             self._order = replace(self._order, resume=progress.checkpoint)
         self._events.put_nowait(progress)
 
@@ -269,17 +256,17 @@ def _validated(outcome: object) -> "Result | End | Exception":
     if isinstance(outcome, End):
         return outcome
     try:
-        told = {each.name: getattr(outcome, each.name) for each in fields(Result)}
-        return _RESULT.validate_python(told | {"recipe": told["recipe"].model_dump()})
+        received = {each.name: getattr(outcome, each.name) for each in fields(Result)}
+        return _RESULT.validate_python(received | {"recipe": received["recipe"].model_dump()})
     except (AttributeError, TypeError, ValueError):
         return End.INVALID
 
 
 def validated_error(error: Exception) -> Exception | End:
-    """Check an error that a worker raised or returned, since members read text made from its fields.
+    """Check an error that a worker raised or returned, because its fields become part of texts for members.
 
     An error of ours is rebuilt from its fields. :attr:`End.INVALID` for fields of wrong types or absurd values, and for
-    base classes, whose text would be shown unchanged. Other errors are returned unchanged: no member reads them.
+    base classes, whose text would be shown unchanged. Other errors are returned unchanged: their text is never shown.
     """
     if not isinstance(error, AtelierError):
         return error
@@ -288,33 +275,35 @@ def validated_error(error: Exception) -> Exception | End:
         return End.INVALID
     hints = {name: hint for name, hint in get_type_hints(kind.__init__).items() if name != "return"}
     try:
-        told = [TypeAdapter(hint).validate_python(getattr(error, name), strict=True) for name, hint in hints.items()]
+        values = [TypeAdapter(hint).validate_python(getattr(error, name), strict=True) for name, hint in hints.items()]
     except (AttributeError, ValidationError):
         return End.INVALID
-    if not hints and issubclass(kind, OperatorError):  # members get other words
-        told = [str(error)[:_LONGEST]]
-    if any(len(each) > _LONGEST if isinstance(each, str) else not 0 <= each <= _LARGEST for each in told):
+    if not hints and issubclass(kind, OperatorError):  # its text is for the operator; members see a general one
+        values = [str(error)[:_LONGEST]]
+    if any(len(each) > _LONGEST if isinstance(each, str) else not 0 <= each <= _LARGEST for each in values):
         return End.INVALID
-    if kind is NotAPicture and told[0] not in KINDS:
+    if kind is NotAPicture and values[0] not in KINDS:
         return End.INVALID
-    return kind(*told)
+    return kind(*values)
 
 
-def absent(pool: Pool, client: Client, address: str, process: int) -> End | None:
-    """Why nothing more is to be expected of a worker; None while it is there."""
-    if pool.lost(client):
+def absent(connection: SchedulerConnection, client: Client, address: str, process: int) -> End | None:
+    """Why a worker will not answer any more; None while it is present."""
+    if connection.lost(client):
         return End.LOST
-    return None if (address, process) in pool.present else End.DIED
+    return None if (address, process) in connection.present else End.DIED
 
 
-async def answer(pool: Pool, future: "Future[T]", over: Callable[[], End | None]) -> T | End | Exception:
-    """Wait for what a worker was asked for, or until ``over`` says why there will be nothing.
+async def answer(
+    connection: SchedulerConnection, future: "Future[T]", over: Callable[[], End | None]
+) -> T | End | Exception:
+    """Wait for a worker's answer, or until ``over`` returns why there will be none.
 
-    What the worker raised is given back: here, only the talk with the scheduler raises.
+    Returns the worker's exception. Raises only errors in the exchange with the scheduler.
     """
     value = _value(future)
     waiting = asyncio.create_task(value)
-    ended = asyncio.create_task(pool.until(over))
+    ended = asyncio.create_task(connection.until(over))
     try:
         await asyncio.wait({waiting, ended}, return_when=asyncio.FIRST_COMPLETED)
         return await (waiting if waiting.done() else ended)
@@ -325,7 +314,7 @@ async def answer(pool: Pool, future: "Future[T]", over: Callable[[], End | None]
 
 
 async def _value(future: "Future[T]") -> T | End | Exception:
-    """A cancelled future is no cancellation of whoever waits for it."""
+    """The future's value. The cancellation of a future must not look like the cancellation of the task that waits."""
     try:
         value: T = await future
     except KilledWorker:
@@ -337,9 +326,9 @@ async def _value(future: "Future[T]") -> T | End | Exception:
     return value
 
 
-async def forget(pool: Pool, client: Client, future: "Future[Any]") -> None:
-    """Stop what was asked for, and have it computed never again: now, not when the garbage collector finds it."""
+async def forget(connection: SchedulerConnection, client: Client, future: "Future[Any]") -> None:
+    """Cancel and release a task now, so that Dask never computes it again, instead of at garbage collection."""
     with contextlib.suppress(OSError):
-        if not pool.lost(client):
+        if not connection.lost(client):
             await future.cancel(force=True)
     future.release()

@@ -16,14 +16,14 @@ from rich.table import Table
 
 from bot.demo.show import drawn
 from engine.blobs import Blobs
-from engine.executor.executor import Executor
+from engine.executor.executor import DaskExecutor
 from engine.recipe import Recipe
 from engine.worker.protocol import WorkerSettings
 
 REPEATS = 5
 
 
-async def freed_after(executor: Executor, content: str, style: str, size: int) -> float:
+async def freed_after(executor: DaskExecutor, content: str, style: str, size: int) -> float:
     """Seconds from asking for the cancellation of a painting of ``size`` to the next painting's first step."""
     painting = executor.submit(Recipe(size=size, steps=2000), content, [style])
     async for progress in painting:
@@ -38,7 +38,7 @@ async def freed_after(executor: Executor, content: str, style: str, size: int) -
     return seconds
 
 
-async def paused_after(executor: Executor, content: str, style: str, size: int) -> float:
+async def paused_after(executor: DaskExecutor, content: str, style: str, size: int) -> float:
     """Seconds from asking for a pause of a painting of ``size`` to its end, its checkpoint kept."""
     painting = executor.submit(Recipe(size=size, steps=2000), content, [style])
     async for progress in painting:
@@ -52,7 +52,7 @@ async def paused_after(executor: Executor, content: str, style: str, size: int) 
     return seconds
 
 
-async def resumed_after(executor: Executor, content: str, style: str) -> tuple[float, int, int]:
+async def resumed_after(executor: DaskExecutor, content: str, style: str) -> tuple[float, int, int]:
     """Seconds from the death of a painting's worker to its next step, and the steps before and after."""
     painting = executor.submit(Recipe(size=256, steps=5000), content, [style])
     events = aiter(painting)
@@ -77,7 +77,7 @@ async def measure() -> Table:
     with tempfile.TemporaryDirectory() as folder:
         blobs = Blobs(folder)
         content, style = (blobs.put(drawn(name).read_bytes()) for name in ("content.jpg", "style.jpg"))
-        async with Executor.open(WorkerSettings(blobs=folder)) as executor:
+        async with DaskExecutor.open(WorkerSettings(blobs=folder)) as executor:
             for told, measured in (("cancel at {} px frees the worker", freed_after), ("pause at {} px", paused_after)):
                 for size in (256, 512, 1024):
                     seconds = [await measured(executor, content, style, size) for _ in range(REPEATS)]

@@ -18,7 +18,7 @@ import psutil
 from rich.console import Console
 
 from engine.errors import NotAPicture
-from engine.executor.executor import Executor
+from engine.executor.executor import DaskExecutor
 from engine.worker.protocol import WorkerSettings
 from tests.ports import free_port
 
@@ -47,7 +47,7 @@ async def _separate(blobs: str) -> AsyncIterator[tuple[str, Mapping[str, int]]]:
             await process.wait()
 
 
-async def _many(executor: Executor, tasks: int) -> None:
+async def _many(executor: DaskExecutor, tasks: int) -> None:
     async def some() -> None:
         for _ in range(tasks // AT_ONCE):
             try:
@@ -59,7 +59,7 @@ async def _many(executor: Executor, tasks: int) -> None:
     await asyncio.gather(*(some() for _ in range(AT_ONCE)))
 
 
-async def _measure(executor: Executor, tasks: int, processes: Mapping[str, int]) -> None:
+async def _measure(executor: DaskExecutor, tasks: int, processes: Mapping[str, int]) -> None:
     console = Console()
     while not await executor.slots():  # noqa: ASYNC110 - it tells nobody when it changes
         await asyncio.sleep(0.2)
@@ -87,10 +87,10 @@ async def _main() -> None:
         if arguments.separate:
             async with _separate(blobs) as (address, processes):
                 await asyncio.sleep(2)
-                async with Executor.open(settings, address) as executor:
+                async with DaskExecutor.open(settings, address) as executor:
                     await _measure(executor, arguments.tasks, processes)
         else:
-            async with Executor.open(settings) as executor:
+            async with DaskExecutor.open(settings) as executor:
                 await _measure(executor, arguments.tasks, {})
 
 

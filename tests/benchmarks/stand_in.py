@@ -35,7 +35,7 @@ PICTURE: Final = _grey()
 
 
 class StandInPainting:
-    """As :class:`engine.executor.executor.Painting`."""
+    """As :class:`engine.executor.api.PaintingHandle`."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
@@ -93,7 +93,7 @@ class StandInPainting:
 
 
 class StandIn:
-    """As :class:`engine.executor.executor.Executor`."""
+    """As :class:`engine.executor.api.Executor`."""
 
     cluster_id = "stand-in"
 
@@ -127,5 +127,5 @@ if __name__ == "__main__":
     from bot import app
     from bot.cli.main import main
 
-    vars(app)["Executor"] = StandIn
+    vars(app)["DaskExecutor"] = StandIn
     main()

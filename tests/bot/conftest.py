@@ -20,7 +20,7 @@ from bot.sandbox import LocalDiscord, Message, Upload
 from bot.settings import Settings
 from bot.telemetry import logs
 from engine import presets
-from engine.executor.executor import Executor
+from engine.executor.executor import DaskExecutor
 from tests.bot.held import HeldExecutor, HeldJobs
 from tests.bot.sandbox.conftest import OPENAPI
 from tests.bot.sandbox.openapi import violations
@@ -125,7 +125,7 @@ async def client(discord: LocalDiscord, held: HeldJobs, tmp_path: Path) -> Async
         max_picture_mb=1,
     )
     async with Atelier(settings) as client:
-        client.jobs, client.executor = cast(JobService, held), cast(Executor, HeldExecutor())
+        client.jobs, client.executor = cast(JobService, held), cast(DaskExecutor, HeldExecutor())
         await client.login(discord.token)
         await client.tree.sync()
         connected = asyncio.create_task(client.connect())

@@ -99,7 +99,7 @@ class HeldExecutor:
     """Says what a quality means, and paints nothing."""
 
     async def tier(self) -> Tier:
-        """As :meth:`engine.executor.executor.Executor.tier`."""
+        """As :meth:`engine.executor.api.Executor.tier`."""
         return "cpu-float32"
 
 

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 
-from engine.executor.executor import Painting
+from engine.executor.api import PaintingHandle
 from engine.progress import Progress, Result
 
 
-async def first(painting: Painting, wanted: Callable[[Progress], object] = bool) -> Progress:
+async def first(painting: PaintingHandle, wanted: Callable[[Progress], object] = bool) -> Progress:
     """The first progress of that kind; fails with the painting's own error if there is none."""
     async with asyncio.timeout(90):
         async for event in painting:

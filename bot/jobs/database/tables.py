@@ -61,7 +61,7 @@ class JobRow(Base):
     process: Mapped[str] = mapped_column(String(16))
     """The bot process that looks after the job; empty where the last one let it go."""
     cluster_id: Mapped[str] = mapped_column(String(64))
-    """The workers that paint it: :attr:`engine.executor.executor.Executor.cluster_id`."""
+    """The workers that paint it: :attr:`engine.executor.api.Executor.cluster_id`."""
     turn: Mapped[int] = mapped_column(Integer)
     """See :mod:`bot.jobs.database.fair_queue`."""
     recipe: Mapped[str] = mapped_column(Text)

@@ -28,7 +28,7 @@ from bot.jobs.service import JobService, Policy
 from bot.jobs.storage import Storage, StoragePolicy
 from bot.telemetry import logs
 from engine.blobs import Blobs
-from engine.executor.executor import Executor
+from engine.executor.executor import DaskExecutor
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
 from tests.benchmarks.simulation.studio import StandInExecutor
@@ -117,7 +117,7 @@ class Bot:
             store = Store(engine, Cipher([setting.key]))
             storage = Storage(Blobs(setting.blobs), store, StoragePolicy(min_free_bytes=0))
             executor = StandInExecutor(setting.workers, *await asyncio.open_unix_connection(setting.socket))
-            jobs = JobService(store, storage, cast(Executor, executor), self.reply, Policy(max_open=1000))
+            jobs = JobService(store, storage, cast(DaskExecutor, executor), self.reply, Policy(max_open=1000))
             running = asyncio.create_task(jobs.run())
             measuring = asyncio.create_task(self._measure())
             accepted = await self._accept(jobs)

@@ -12,8 +12,8 @@ from statistics import mean
 from typing import Final, Literal
 
 from bot.jobs.service import AHEAD
-from engine.executor.connection import LOOK
-from engine.executor.placement import Board, Seat, choose, pixels, worth_moving
+from engine.executor.connection import POLL_INTERVAL
+from engine.executor.placement import Assignments, WorkerLoad, choose, pixels, worth_moving
 from engine.presets import PRESETS
 from engine.recipe import Recipe
 from engine.worker.protocol import WorkerInfo
@@ -98,7 +98,7 @@ class Simulation:
         kinds += [("cpu", case.pace)] * case.cpus
         self._workers = {f"worker {number}": self._worker(number, *kind) for number, kind in enumerate(kinds)}
         self._seen = {name: worker.info for name, worker in self._workers.items()}
-        self._boards = [Board() for _ in range(case.bots)]
+        self._assignments = [Assignments() for _ in range(case.bots)]
         self._line: deque[_Job] = deque()
         self._open: set[_Job] = set()
         self._free = deque(self._workers.values())
@@ -159,17 +159,17 @@ class Simulation:
                 return
             self._place(self._line.popleft())
 
-    def _seats(self, job: _Job) -> list[Seat]:
-        return self._boards[job.bot].seats(self._seen, apart_from=job.channel)
+    def _loads(self, job: _Job) -> list[WorkerLoad]:
+        return self._assignments[job.bot].loads(self._seen, apart_from=job.channel)
 
     def _sees_idle(self, job: _Job) -> bool:
-        return self.case.policy == "soonest, none idle" and any(not seat.busy for seat in self._seats(job))
+        return self.case.policy == "soonest, none idle" and any(not load.busy for load in self._loads(job))
 
     def _place(self, job: _Job) -> None:
-        seat = choose(self._seats(job), job.left)
-        assert seat is not None
-        job.channel = self._boards[job.bot].put(seat, job.left)
-        self._put(job, self._workers[seat.worker])
+        load = choose(self._loads(job), job.left)
+        assert load is not None
+        job.channel = self._assignments[job.bot].assign(load, job.left)
+        self._put(job, self._workers[load.worker])
 
     def _put(self, job: _Job, worker: _Worker) -> None:
         self._open.add(job)
@@ -186,7 +186,7 @@ class Simulation:
     def _end(self, worker: _Worker) -> None:
         job = worker.queue.popleft()
         self._open.remove(job)
-        self._boards[job.bot].remove(job.channel)
+        self._assignments[job.bot].remove(job.channel)
         if self.now >= self.case.warm:
             self._ended.append(self.now - job.accepted)
             self._painted(worker, job)
@@ -210,14 +210,14 @@ class Simulation:
             if job and job.begun is not None:
                 busy = job.begun + job.left * worker.pace - self.now
                 if job.channel:
-                    self._boards[job.bot].progressed(job.channel, busy)
+                    self._assignments[job.bot].update(job.channel, busy)
             self._seen[worker.name] = replace(worker.info, painting=job.channel if job else None, busy=busy)
         for job in [job for job in self._open if job.begun is None and job.channel]:
             assert job.worker is not None
-            if job.begun is None and worth_moving(self._seats(job), job.worker.name, job.left):
+            if job.begun is None and worth_moving(self._loads(job), job.worker.name, job.left):
                 self._moved += 1
                 job.worker.queue.remove(job)
-                self._boards[job.bot].remove(job.channel)
+                self._assignments[job.bot].remove(job.channel)
                 self._place(job)
         self._submit()
-        self._at(self.now + LOOK + len(self._workers) / 100, self._look)
+        self._at(self.now + POLL_INTERVAL + len(self._workers) / 100, self._look)

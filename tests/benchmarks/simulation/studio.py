@@ -122,7 +122,7 @@ class Workers:
 
 
 class StandInPainting:
-    """:class:`engine.executor.remote_painting.Painting` by its interface."""
+    """:class:`engine.executor.api.PaintingHandle` by its interface."""
 
     def __init__(self, executor: "StandInExecutor", number: int, recipe: Recipe) -> None:
         self._executor = executor
@@ -173,7 +173,7 @@ class StandInPainting:
 
 
 class StandInExecutor:
-    """:class:`engine.executor.executor.Executor` by its interface."""
+    """:class:`engine.executor.api.Executor` by its interface."""
 
     cluster_id = "the simulated studio"
 

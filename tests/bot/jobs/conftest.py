@@ -21,7 +21,7 @@ from bot.jobs.service import JobService, Policy
 from bot.jobs.storage import Storage, StoragePolicy
 from engine.blobs import Blobs
 from engine.errors import AtelierError, PaintingCancelled, PaintingPaused
-from engine.executor.executor import Executor
+from engine.executor.executor import DaskExecutor
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
 from tests.postgresql import Server
@@ -270,7 +270,7 @@ class Workshop:
         self.jobs = JobService(
             self.store,
             self.storage,
-            cast(Executor, self.studio),
+            cast(DaskExecutor, self.studio),
             self.desk,
             Policy(self.limit, self.expire_after),
         )

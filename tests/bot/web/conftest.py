@@ -19,7 +19,7 @@ from bot.sandbox import LocalDiscord
 from bot.settings import Settings
 from bot.web.health import Health
 from bot.web.server import serve
-from engine.executor.executor import Executor
+from engine.executor.executor import DaskExecutor
 
 DETAILS = "detail"
 
@@ -64,7 +64,7 @@ class Operated:
         async with Atelier(self.settings) as client:
             # discord.py waits this long for further servers before it is ready; here there is one.
             client._connection.guild_ready_timeout = 0.05
-            executor = cast(Executor, self.workers)
+            executor = cast(DaskExecutor, self.workers)
             health = Health(client, executor, self.store, self.directory, least_free=self.least_free)
             here = self.settings.health_host, self.settings.health_port
             async with serve(*here, health, lambda: self.intake):

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from bot.sandbox import LocalDiscord
-from engine.executor.executor import Executor
+from engine.executor.executor import DaskExecutor
 from tests.bot.jobs.conftest import eventually
 from tests.bot.web.conftest import Operated
 
@@ -128,7 +128,7 @@ class TestHealth:
         self, operated: Operated, scheduler_process: tuple[str, subprocess.Popen[bytes]]
     ) -> None:
         address, process = scheduler_process
-        async with Executor.open(operated.settings.worker, address) as executor:
+        async with DaskExecutor.open(operated.settings.worker, address) as executor:
             operated.workers = executor
             async with operated.connected():
                 assert await operated.detail("workers") == "none has joined"

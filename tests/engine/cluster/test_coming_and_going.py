@@ -9,7 +9,8 @@ from distributed.core import rpc
 from engine.blobs import Blobs
 from engine.errors import PaintingCancelled
 from engine.executor import executor as executor_module
-from engine.executor.executor import Executor, Painting
+from engine.executor.executor import DaskExecutor
+from engine.executor.remote_painting import RemotePainting
 from engine.progress import Progress
 from engine.recipe import Recipe
 from engine.worker.protocol import WorkerSettings
@@ -19,12 +20,12 @@ from tests.engine.images import corpus
 SETTINGS = WorkerSettings(device="cpu", precision="float32", threads=1)
 
 
-async def follow(painting: Painting, seen: list[Progress]) -> None:
+async def follow(painting: RemotePainting, seen: list[Progress]) -> None:
     async for event in painting:
         seen.append(event)
 
 
-async def until(seen: list[Progress], painting: Painting, after: int, steps: int = 5) -> Progress:
+async def until(seen: list[Progress], painting: RemotePainting, after: int, steps: int = 5) -> Progress:
     """The first checkpoint that comes after ``steps`` more events than ``after``."""
     async with asyncio.timeout(90):
         while True:
@@ -56,7 +57,7 @@ async def test_workers_come_and_go_under_a_painting(
         await there.scheduler()
         machines = [await there.worker()]
         await there.joined(*machines)
-        async with Executor.open(SETTINGS, there.address, there.tls.security()) as executor:
+        async with DaskExecutor.open(SETTINGS, there.address, there.tls.security()) as executor:
             painting = executor.submit(Recipe(size=64, steps=10_000), content, [style])
             seen: list[Progress] = []
             following = asyncio.create_task(follow(painting, seen))

@@ -24,7 +24,7 @@ from engine.cluster.certificates import make
 from engine.cluster.status import members
 from engine.cluster.tls import TLS
 from engine.errors import NotAPicture
-from engine.executor.executor import Executor
+from engine.executor.executor import DaskExecutor
 from engine.recipe import Recipe
 from engine.worker.plugin import PainterPlugin
 from engine.worker.protocol import WorkerSettings
@@ -155,7 +155,7 @@ class TestWithACertificate:
         blobs = Blobs(str(there.cluster.blobs))
         content = blobs.put(PICTURE)
         security = there.cluster.tls.security()
-        async with Executor.open(SETTINGS, there.cluster.address, security) as executor:
+        async with DaskExecutor.open(SETTINGS, there.cluster.address, security) as executor:
             assert await executor.slots() == 1
             painting = executor.submit(Recipe(size=64, steps=10), content, [content])
             steps = [event.step async for event in painting]
@@ -281,7 +281,7 @@ class TestComingAndGoing:
     async def test_a_worker_that_paints_joins_the_next_scheduler(self, there: There) -> None:
         before = there.worker.logged()
         content = Blobs(str(there.cluster.blobs)).put(PICTURE)
-        async with Executor.open(SETTINGS, there.cluster.address, there.cluster.tls.security()) as executor:
+        async with DaskExecutor.open(SETTINGS, there.cluster.address, there.cluster.tls.security()) as executor:
             painting = executor.submit(Recipe(size=64, steps=10_000), content, [content])
             await first(painting)
             there.scheduler.die()

@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from engine.blobs import Blobs
-from engine.executor.executor import Executor, Painting
+from engine.executor.executor import DaskExecutor
+from engine.executor.remote_painting import RemotePainting
 from engine.images.limits import Limits
 from engine.recipe import Recipe
 from engine.worker.protocol import WorkerSettings
@@ -34,13 +35,13 @@ def blobs(place: str) -> Blobs:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def embedded(blobs: Blobs) -> AsyncIterator[Executor]:
+async def embedded(blobs: Blobs) -> AsyncIterator[DaskExecutor]:
     """An executor with a worker of its own."""
-    async with Executor.open(replace(SETTINGS, blobs=blobs.url)) as executor:
+    async with DaskExecutor.open(replace(SETTINGS, blobs=blobs.url)) as executor:
         yield executor
 
 
-BEGUN: list[Painting] = []
+BEGUN: list[RemotePainting] = []
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -52,17 +53,17 @@ async def free() -> AsyncIterator[None]:
 
 
 def begin(
-    executor: Executor,
+    executor: DaskExecutor,
     recipe: Recipe = ENDLESS,
     content: str = CONTENT_NAME,
     styles: Sequence[str] = (STYLE_NAME,),
     **options: Any,
-) -> Painting:
+) -> RemotePainting:
     BEGUN.append(executor.submit(recipe, content, styles, **options))
     return BEGUN[-1]
 
 
-async def process(executor: Executor) -> int:
+async def process(executor: DaskExecutor) -> int:
     """The one worker's process; after a death, the next one's as soon as it is there."""
     found: list[int] = []
 

@@ -20,10 +20,11 @@ from engine.blobs import Blobs
 from engine.cluster.restricted import QuietScheduler, QuietWorker
 from engine.cluster.safe_pickle import restrict
 from engine.errors import NoWorkers, PaintingCancelled, PaintingPaused
-from engine.executor import connection
+from engine.executor import connection as connection_module
 from engine.executor import executor as executor_module
-from engine.executor.connection import Pool
-from engine.executor.executor import Executor, Painting
+from engine.executor.connection import SchedulerConnection
+from engine.executor.executor import DaskExecutor
+from engine.executor.remote_painting import RemotePainting
 from engine.images.codec import decode
 from engine.painting.loop import paint
 from engine.recipe import Recipe
@@ -51,7 +52,7 @@ def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
 
 
-def begin(executor: Executor, blobs: Blobs, recipe: Recipe) -> Painting:
+def begin(executor: DaskExecutor, blobs: Blobs, recipe: Recipe) -> RemotePainting:
     return executor.submit(recipe, blobs.put(CONTENT), [blobs.put(STYLE)])
 
 
@@ -72,14 +73,14 @@ async def test_a_painting_outlives_its_scheduler(
 ) -> None:
     """Killed under it, away for longer than Dask itself tries, and started anew at its port."""
     caplog.set_level(logging.WARNING, "engine")
-    monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 0.2)
-    monkeypatch.setattr(connection, "CONNECT", 1.0)
+    monkeypatch.setattr(executor_module, "WORKER_TIMEOUT", 0.2)
+    monkeypatch.setattr(connection_module, "CONNECT_TIMEOUT", 1.0)
     recipe = Recipe(size=64, steps=100)
     port = free_port()
     with contextlib.ExitStack() as stack:
         scheduler = stack.enter_context(machines.scheduler(port))
         stack.enter_context(machines.worker(port, blobs=blobs.url))
-        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
+        async with DaskExecutor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
             before = executor.cluster_id
             painting = begin(executor, blobs, recipe)
             steps = [(await first(painting, lambda event: event.step > 10)).step]
@@ -103,14 +104,14 @@ async def test_a_painting_outlives_its_scheduler(
             assert await executor.slots() == 1
             assert executor.cluster_id != before
             await executor.check(CONTENT)
-    assert len(said(caplog, "painting waits")) == 1
+    assert len(said(caplog, "paintings wait")) == 1
     assert len(said(caplog, "is back after")) == 1
 
 
 async def test_what_waits_for_a_scheduler_can_be_cancelled_and_paused(blobs: Blobs) -> None:
     port = free_port()
     with machines.scheduler(port) as scheduler:
-        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
+        async with DaskExecutor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
             paintings = [begin(executor, blobs, Recipe(size=64)) for _ in range(4)]
             await paintings[0].cancel()
             await paintings[1].pause()
@@ -139,7 +140,7 @@ async def test_a_worker_that_leaves_hands_its_painting_on_as_it_is(
         machines.worker(port, blobs=blobs.url) as one,
         machines.worker(port, blobs=blobs.url) as other,
     ):
-        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
+        async with DaskExecutor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
             painting = begin(executor, blobs, recipe)
             steps = [(await first(painting)).step]
 
@@ -161,7 +162,7 @@ async def test_a_worker_that_leaves_hands_its_painting_on_as_it_is(
 async def test_a_painting_waits_for_the_first_worker_to_come(blobs: Blobs) -> None:
     port = free_port()
     with machines.scheduler(port):
-        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
+        async with DaskExecutor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
             assert await executor.slots() == 0
             painting = begin(executor, blobs, Recipe(size=64, steps=2))
             with machines.worker(port, blobs=blobs.url):
@@ -175,7 +176,7 @@ async def test_the_next_painting_goes_to_the_worker_that_was_measured_to_be_fast
         machines.worker(port, blobs=blobs.url),
         machines.worker(port, blobs=blobs.url, threads=2, precision="bfloat16"),
     ):
-        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
+        async with DaskExecutor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
 
             async def both() -> bool:
                 return await executor.slots() == 2
@@ -216,11 +217,11 @@ async def test_workers_of_another_version_are_not_there_and_are_told_of_once(
     port = free_port()
     started = {} if named else {"resources": resources(SETTINGS)}
     with machines.scheduler(port), machines.worker(port, started, blobs=blobs.url, weights=other_weights()):
-        async with Executor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
+        async with DaskExecutor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
             for _ in range(3):
                 assert await executor.workers() == []
             assert await executor.slots() == 0
-            (told,) = said(caplog, "no worker can paint")
+            (told,) = said(caplog, "no worker has this bot's version")
             assert version(SETTINGS.weights) in told
             assert version(other_weights()) in told
             painting = begin(executor, blobs, Recipe(size=64, steps=2))
@@ -240,8 +241,8 @@ async def hostile() -> AsyncIterator[Scheduler]:
 
 async def test_nobody_writes_to_the_terminal_of_a_bot(capfd: pytest.CaptureFixture[str]) -> None:
     """Neither by the topics that Dask's client prints, nor by an error that it shows."""
-    async with hostile() as scheduler, Pool.open(scheduler.address, "any") as pool:
-        client = await pool.client()
+    async with hostile() as scheduler, SchedulerConnection.open(scheduler.address, "any") as connection:
+        client = await connection.client()
         (comm,) = scheduler.client_comms.values()
         for topic in ("print", "warn", "any"):
             comm.send({"op": "event", "topic": topic, "event": (0.0, "\x1b[2Jowned")})
@@ -253,7 +254,7 @@ async def test_nobody_writes_to_the_terminal_of_a_bot(capfd: pytest.CaptureFixtu
             return bool(client._periodic_callbacks["heartbeat"].callback_time == 123_000)
 
         await eventually(heard)
-        assert not pool.lost(client)
+        assert not connection.lost(client)
         assert scheduler._broker._topics["print"].subscribers == set()
     assert "\x1b[2Jowned" not in "".join(capfd.readouterr())
 
@@ -261,16 +262,16 @@ async def test_nobody_writes_to_the_terminal_of_a_bot(capfd: pytest.CaptureFixtu
 async def test_a_message_that_can_not_be_read_costs_the_connection_but_not_the_bot(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with hostile() as scheduler, Pool.open(scheduler.address, "any") as pool:
-        client = await pool.client()
+    async with hostile() as scheduler, SchedulerConnection.open(scheduler.address, "any") as connection:
+        client = await connection.client()
         (comm,) = scheduler.client_comms.values()
         comm.send({"op": "key-in-memory", "type": Serialized({"serializer": "nobody's"}, [])})
 
         async def another() -> bool:
-            return await pool.client() is not client
+            return await connection.client() is not client
 
         await eventually(another)
-    assert len(said(caplog, "the scheduler sent what can't be read")) == 1
+    assert len(said(caplog, "the scheduler sent an unreadable message")) == 1
 
 
 @dataclass(frozen=True)
@@ -282,7 +283,7 @@ class _Bot:
         restrict()
         for stream in (1, 2):
             os.dup2(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
-        async with Pool.open(self.scheduler, "any"):
+        async with SchedulerConnection.open(self.scheduler, "any"):
             ready()
             await asyncio.Event().wait()
 
@@ -326,9 +327,9 @@ async def test_a_worker_that_reports_invalid_data_does_not_count(caplog: pytest.
             worker = QuietWorker(scheduler.address, name=number, resources={resource_of("any"): 1})
             worker.metrics[PLUGIN] = partial(_told, each)
             await stack.enter_async_context(worker)
-        pool = await stack.enter_async_context(Pool.open(scheduler.address, "any"))
+        connection = await stack.enter_async_context(SchedulerConnection.open(scheduler.address, "any"))
         for _ in range(3):
-            await pool.refresh()
-        assert [each.name for each in pool.workers.values()] == ["a CPU"]
+            await connection.refresh()
+        assert [each.name for each in connection.workers.values()] == ["a CPU"]
     assert len(said(caplog, "invalid data")) == len(told) - 1
     assert "\x1b" not in caplog.text

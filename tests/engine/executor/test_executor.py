@@ -40,7 +40,7 @@ from engine.errors import (
 )
 from engine.executor import connection, remote_painting
 from engine.executor import executor as executor_module
-from engine.executor.executor import CHECKS, Executor
+from engine.executor.executor import MAX_DEATHS, DaskExecutor
 from engine.executor.remote_painting import End
 from engine.images.codec import decode
 from engine.painting.loop import paint
@@ -60,7 +60,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures(
 # --- From the bot's side ---
 
 
-async def test_progress_and_the_result_arrive(embedded: Executor) -> None:
+async def test_progress_and_the_result_arrive(embedded: DaskExecutor) -> None:
     recipe = Recipe(size=64, steps=30)
     painting = begin(embedded, recipe)
     events = [event async for event in painting]
@@ -72,7 +72,7 @@ async def test_progress_and_the_result_arrive(embedded: Executor) -> None:
     assert Image.open(BytesIO(result.picture)).size == (result.width, result.height) == (64, 43)
 
 
-async def test_previews_arrive_on_the_way(embedded: Executor) -> None:
+async def test_previews_arrive_on_the_way(embedded: DaskExecutor) -> None:
     painting = begin(embedded)
     event = await first(painting, lambda event: event.preview)
     await painting.cancel()
@@ -81,20 +81,20 @@ async def test_previews_arrive_on_the_way(embedded: Executor) -> None:
     assert (preview.format, preview.size) == ("JPEG", (64, 43))
 
 
-async def test_a_worker_paints_what_would_be_painted_here(embedded: Executor, network: VGG19) -> None:
+async def test_a_worker_paints_what_would_be_painted_here(embedded: DaskExecutor, network: VGG19) -> None:
     recipe = Recipe(size=64, steps=5, seed=3, style_shares=(1, 2))
     distant = await begin(embedded, recipe, CONTENT_NAME, [STYLE_NAME, CONTENT_NAME]).result()
     here = paint(decode(CONTENT), [decode(STYLE), decode(CONTENT)], recipe, network)
     assert distant.picture == ended(here).picture
 
 
-async def test_a_result_respects_the_limit_of_its_channel(embedded: Executor) -> None:
+async def test_a_result_respects_the_limit_of_its_channel(embedded: DaskExecutor) -> None:
     result = await begin(embedded, Recipe(size=64, steps=1), max_bytes=4_000).result()
     assert result.format == "jpeg"
     assert len(result.picture) <= 4_000
 
 
-async def test_the_worker_stays_warm_from_one_painting_to_the_next(embedded: Executor) -> None:
+async def test_the_worker_stays_warm_from_one_painting_to_the_next(embedded: DaskExecutor) -> None:
     before = await process(embedded)
     for _ in range(2):
         await begin(embedded, Recipe(size=64, steps=1)).result()
@@ -102,14 +102,14 @@ async def test_the_worker_stays_warm_from_one_painting_to_the_next(embedded: Exe
     assert before != os.getpid()
 
 
-async def test_the_worker_says_what_it_computes_with(embedded: Executor) -> None:
+async def test_the_worker_says_what_it_computes_with(embedded: DaskExecutor) -> None:
     (worker,) = await embedded.workers()
     assert (worker.device, worker.precision, worker.name) == ("cpu", "float32", "CPU with 1 threads")
     assert await embedded.slots() == 1
     assert await embedded.tier() == "cpu-float32"
 
 
-async def test_paintings_wait_for_each_other(embedded: Executor) -> None:
+async def test_paintings_wait_for_each_other(embedded: DaskExecutor) -> None:
     running = begin(embedded)
     await first(running)
     waiting = begin(embedded, Recipe(size=64, steps=2))
@@ -122,7 +122,7 @@ async def test_paintings_wait_for_each_other(embedded: Executor) -> None:
     assert (await waiting.result()).steps == 2
 
 
-async def test_pictures_are_looked_at_while_a_painting_runs(embedded: Executor) -> None:
+async def test_pictures_are_looked_at_while_a_painting_runs(embedded: DaskExecutor) -> None:
     painting = begin(embedded)
     await first(painting)
     await embedded.check(CONTENT)
@@ -140,7 +140,7 @@ async def test_pictures_are_looked_at_while_a_painting_runs(embedded: Executor) 
 # --- Looks at pictures ---
 
 
-async def test_pictures_that_were_looked_at_are_not_kept(embedded: Executor) -> None:
+async def test_pictures_that_were_looked_at_are_not_kept(embedded: DaskExecutor) -> None:
     """Neither by the bot nor by its scheduler, which share this process."""
 
     async def look() -> None:
@@ -172,9 +172,9 @@ async def test_pictures_that_were_looked_at_are_not_kept(embedded: Executor) -> 
     ids=repr,
 )
 async def test_what_makes_no_sense_of_a_look_is_no_answer(
-    embedded: Executor, monkeypatch: pytest.MonkeyPatch, given: object
+    embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch, given: object
 ) -> None:
-    monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 0.5)
+    monkeypatch.setattr(executor_module, "WORKER_TIMEOUT", 0.5)
     monkeypatch.setattr(tasks, "check_picture", partial(_given, given=given))
     with pytest.raises(NoWorkers):
         await embedded.check(CONTENT)
@@ -191,9 +191,9 @@ def deadly(data: bytes) -> NoReturn:
 
 
 async def test_a_picture_under_which_workers_die_twice_is_told_to_the_one_who_sent_it(
-    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+    embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 60)
+    monkeypatch.setattr(executor_module, "WORKER_TIMEOUT", 60)
     monkeypatch.setattr(tasks, "check_picture", deadly)
     with pytest.raises(WorkerLost) as lost:
         await embedded.check(CONTENT)
@@ -210,9 +210,9 @@ def deadly_once(data: bytes, trace: Path) -> None:
 
 
 async def test_a_picture_is_looked_at_again_when_its_worker_died_of_something_else(
-    embedded: Executor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(executor_module, "WAIT_FOR_WORKERS", 60)
+    monkeypatch.setattr(executor_module, "WORKER_TIMEOUT", 60)
     monkeypatch.setattr(tasks, "check_picture", partial(deadly_once, trace=tmp_path / "trace"))
     await embedded.check(CONTENT)
     assert (tmp_path / "trace").exists()
@@ -224,13 +224,13 @@ async def test_a_picture_is_looked_at_again_when_the_connection_goes_meanwhile(
     """As Dask's client says it, when it notices in the middle of a call."""
     closed = []
 
-    async def broken(_pool: Any, future: Any, _over: Any) -> NoReturn:
+    async def broken(_connection: Any, future: Any, _over: Any) -> NoReturn:
         closed.append(future.client)
         monkeypatch.setattr(executor_module, "answer", remote_painting.answer)
         await future.client.close()
         raise AttributeError("'NoneType' object has no attribute 'send_recv'")
 
-    async with Executor.open(SETTINGS, scheduler) as executor:
+    async with DaskExecutor.open(SETTINGS, scheduler) as executor:
         monkeypatch.setattr(executor_module, "answer", broken)
         with pytest.raises(NotAPicture):
             await executor.check(b"no picture")
@@ -240,12 +240,12 @@ async def test_a_picture_is_looked_at_again_when_the_connection_goes_meanwhile(
 async def test_a_lost_scheduler_is_no_death_of_a_worker(
     scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = itertools.chain([End.LOST] * CHECKS, [None])
+    lost = itertools.chain([End.LOST] * MAX_DEATHS, [None])
 
     async def answer(*_: Any) -> End | None:
         return next(lost)
 
-    async with Executor.open(SETTINGS, scheduler) as executor:
+    async with DaskExecutor.open(SETTINGS, scheduler) as executor:
         monkeypatch.setattr(executor_module, "answer", answer)
         await executor.check(CONTENT)
     assert list(lost) == []
@@ -257,7 +257,7 @@ async def test_a_fault_of_ours_in_a_look_is_not_repeated(
     async def faulty(*_: Any) -> NoReturn:
         raise AttributeError("a bug")
 
-    async with Executor.open(SETTINGS, scheduler) as executor:
+    async with DaskExecutor.open(SETTINGS, scheduler) as executor:
         monkeypatch.setattr(executor_module, "answer", faulty)
         with pytest.raises(AttributeError, match="a bug"):
             await executor.check(CONTENT)
@@ -268,8 +268,8 @@ async def test_a_fault_of_ours_in_a_look_is_not_repeated(
 
 async def test_two_bots_share_a_worker(scheduler: str, blobs: Blobs) -> None:
     async with (
-        Executor.open(SETTINGS, scheduler) as one,
-        Executor.open(SETTINGS, scheduler) as other,
+        DaskExecutor.open(SETTINGS, scheduler) as one,
+        DaskExecutor.open(SETTINGS, scheduler) as other,
     ):
         assert await process(one) == await process(other)
         assert await one.slots() == await other.slots() == 1
@@ -279,8 +279,8 @@ async def test_two_bots_share_a_worker(scheduler: str, blobs: Blobs) -> None:
 
 
 async def test_a_bot_that_leaves_takes_its_paintings_along(scheduler: str, blobs: Blobs) -> None:
-    async with Executor.open(SETTINGS, scheduler) as staying:
-        async with Executor.open(SETTINGS, scheduler) as leaving:
+    async with DaskExecutor.open(SETTINGS, scheduler) as staying:
+        async with DaskExecutor.open(SETTINGS, scheduler) as leaving:
             painting = begin(leaving)
             await first(painting)
         with pytest.raises(PaintingCancelled):
@@ -294,7 +294,7 @@ async def test_a_painting_goes_on_when_a_worker_of_a_shared_scheduler_is_killed(
     scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
-    async with Executor.open(SETTINGS, scheduler) as executor:
+    async with DaskExecutor.open(SETTINGS, scheduler) as executor:
         painting = begin(executor)
         steps = [(await first(painting, lambda event: event.checkpoint and event.step > 5)).step]
         os.kill(await process(executor), signal.SIGKILL)
@@ -309,7 +309,7 @@ async def test_nothing_is_kept_of_what_has_ended(scheduler: str, blobs: Blobs) -
     gc.disable()  # an error refers to its traceback, and that to whatever raised it
     try:
         async with (
-            Executor.open(SETTINGS, scheduler) as executor,
+            DaskExecutor.open(SETTINGS, scheduler) as executor,
             Client(scheduler, asynchronous=True, set_as_default=False) as observer,
         ):
             await begin(executor, Recipe(size=64, steps=1)).result()
@@ -354,7 +354,7 @@ BOT = """
 import asyncio, sys
 
 from engine.blobs import Blobs
-from engine.executor.executor import CHECKS, Executor
+from engine.executor.executor import MAX_DEATHS, DaskExecutor
 from engine.executor.remote_painting import End
 from engine.recipe import Recipe
 from engine.worker.protocol import WorkerSettings
@@ -362,7 +362,7 @@ from engine.worker.protocol import WorkerSettings
 
 async def main():
     scheduler, folder, content, style = sys.argv[1:]
-    async with Executor.open(WorkerSettings(), scheduler) as executor:
+    async with DaskExecutor.open(WorkerSettings(), scheduler) as executor:
         await executor.workers()
         await executor.check(Blobs(folder).get(content))
         async for event in executor.submit(Recipe(size=64, steps=10_000), content, [style]):
@@ -388,7 +388,7 @@ async def test_a_bot_that_dies_leaves_no_painting_behind_and_never_had_torch(sch
     with bot(scheduler, blobs.url, CONTENT_NAME, STYLE_NAME) as dying:
         assert dying.stdout is not None
         assert await asyncio.to_thread(dying.stdout.readline) == "painting\n"
-    async with Executor.open(SETTINGS, scheduler) as staying:
+    async with DaskExecutor.open(SETTINGS, scheduler) as staying:
         painting = begin(staying)
         assert (await first(painting)).step == 1
         await painting.cancel()
@@ -399,13 +399,13 @@ async def test_a_bot_that_dies_leaves_no_painting_behind_and_never_had_torch(sch
 
 async def test_weights_that_no_worker_can_read_fail_at_once(blobs: Blobs) -> None:
     with pytest.raises(WeightsUnavailable, match=r"no weights file at /nowhere/vgg19\.pt"):
-        async with Executor.open(WorkerSettings(weights="/nowhere/vgg19.pt")):
+        async with DaskExecutor.open(WorkerSettings(weights="/nowhere/vgg19.pt")):
             pass
 
 
 async def test_a_device_that_the_worker_does_not_have_fails_at_once(blobs: Blobs) -> None:
     with pytest.raises(DeviceUnavailable, match="use auto, cpu, cuda or cuda:N"):
-        async with Executor.open(WorkerSettings(device="gpu")):
+        async with DaskExecutor.open(WorkerSettings(device="gpu")):
             pass
 
 
@@ -415,7 +415,7 @@ async def test_a_worker_of_another_version_than_ours_fails_at_once(
     """What is installed changed between our start and its own: nothing would ever be painted."""
     monkeypatch.setattr(executor_module, "version", lambda weights: "another")
     with pytest.raises(VersionMismatch) as told:
-        async with Executor.open(SETTINGS):
+        async with DaskExecutor.open(SETTINGS):
             pass
     assert (told.value.wanted, told.value.found) == ("another", version(SETTINGS.weights))
 
@@ -423,7 +423,7 @@ async def test_a_worker_of_another_version_than_ours_fails_at_once(
 async def test_an_address_where_nobody_answers_is_an_error_that_says_what_to_do(
     blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "CONNECT", 1.0)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 1.0)
     with pytest.raises(OSError, match=r"at tcp://127\.0\.0\.1:9 within 1 s .* Start it, or unset SCHEDULER"):
-        async with Executor.open(SETTINGS, "tcp://127.0.0.1:9"):
+        async with DaskExecutor.open(SETTINGS, "tcp://127.0.0.1:9"):
             pass

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine.executor import placement
-from engine.executor.placement import LONGEST_WAIT, WORTH_MOVING, Board, Seat, choose, pixels, worth_moving
+from engine.executor.placement import LONGEST_WAIT, WORTH_MOVING, Assignments, WorkerLoad, choose, pixels, worth_moving
 from engine.painting.pyramid import scales
 from engine.recipe import Recipe
 from engine.worker.protocol import WorkerInfo
@@ -16,19 +16,19 @@ from engine.worker.protocol import WorkerInfo
 LEFT = pixels(Recipe(size=512, steps=90))
 
 PACES = st.none() | st.floats(1e-9, 1e-4)
-SEATS = st.lists(
-    st.builds(Seat, st.text("abcdef", min_size=1), st.sampled_from(["cpu", "cuda"]), PACES, st.floats(0, 1000)),
-    unique_by=lambda seat: seat.worker,
+LOADS = st.lists(
+    st.builds(WorkerLoad, st.text("abcdef", min_size=1), st.sampled_from(["cpu", "cuda"]), PACES, st.floats(0, 1000)),
+    unique_by=lambda load: load.worker,
 )
 WORK = st.floats(1, 1e10)
 
 
-def gpu(name: str = "gpu", busy: float = 0) -> Seat:
-    return Seat(name, "cuda", 5e-8, busy)
+def gpu(name: str = "gpu", busy: float = 0) -> WorkerLoad:
+    return WorkerLoad(name, "cuda", 5e-8, busy)
 
 
-def cpu(name: str = "cpu", busy: float = 0, pace: float | None = 3e-6) -> Seat:
-    return Seat(name, "cpu", pace, busy)
+def cpu(name: str = "cpu", busy: float = 0, pace: float | None = 3e-6) -> WorkerLoad:
+    return WorkerLoad(name, "cpu", pace, busy)
 
 
 def info(device: str = "cpu", painting: str | None = None, busy: float = 0, pace: float | None = None) -> WorkerInfo:
@@ -55,7 +55,7 @@ def test_the_first_steps_are_the_cheap_ones() -> None:
 # --- Choosing ---
 
 
-def test_without_workers_there_is_no_seat() -> None:
+def test_without_workers_there_is_no_choice() -> None:
     assert choose([], LEFT) is None
 
 
@@ -85,34 +85,34 @@ def test_a_worker_that_was_measured_is_judged_by_that_and_a_new_one_by_its_kind(
     assert choose([cpu("new", pace=None), cpu("fast", pace=1e-6)], LEFT) == cpu("fast", pace=1e-6)
 
 
-@given(SEATS, WORK)
-def test_no_seat_that_is_free_in_time_would_end_sooner(seats: list[Seat], left: float) -> None:
-    chosen = choose(seats, left)
-    assert (chosen is None) == (not seats)
+@given(LOADS, WORK)
+def test_no_worker_that_is_free_in_time_would_end_sooner(loads: list[WorkerLoad], left: float) -> None:
+    chosen = choose(loads, left)
+    assert (chosen is None) == (not loads)
     if chosen:
-        near = [seat for seat in seats if seat.busy <= LONGEST_WAIT]
-        assert all(chosen.ends(left) <= seat.ends(left) for seat in near or seats)
+        near = [load for load in loads if load.busy <= LONGEST_WAIT]
+        assert all(chosen.ends(left) <= load.ends(left) for load in near or loads)
         assert chosen in near or not near
 
 
-@given(SEATS, WORK)
-def test_the_order_of_workers_does_not_matter(seats: list[Seat], left: float) -> None:
-    assert choose(seats, left) == choose(seats[::-1], left)
+@given(LOADS, WORK)
+def test_the_order_of_workers_does_not_matter(loads: list[WorkerLoad], left: float) -> None:
+    assert choose(loads, left) == choose(loads[::-1], left)
 
 
 # --- Moving ---
 
 
-@given(SEATS, WORK)
-def test_a_painting_that_moves_does_not_move_back(seats: list[Seat], left: float) -> None:
-    assume(seats)
-    for seat in seats:
-        if worth_moving(seats, seat.worker, left):
-            best = choose(seats, left)
+@given(LOADS, WORK)
+def test_a_painting_that_moves_does_not_move_back(loads: list[WorkerLoad], left: float) -> None:
+    assume(loads)
+    for load in loads:
+        if worth_moving(loads, load.worker, left):
+            best = choose(loads, left)
             assert best is not None
-            assert best.worker != seat.worker
-            assert seat.busy > LONGEST_WAIT or best.ends(left) < WORTH_MOVING * seat.ends(left)
-            assert not worth_moving(seats, best.worker, left)
+            assert best.worker != load.worker
+            assert load.busy > LONGEST_WAIT or best.ends(left) < WORTH_MOVING * load.ends(left)
+            assert not worth_moving(loads, best.worker, left)
 
 
 def test_a_painting_moves_to_a_worker_that_became_free_but_not_for_little() -> None:
@@ -125,57 +125,57 @@ def test_a_painting_moves_to_a_worker_that_became_free_but_not_for_little() -> N
 
 
 def test_paintings_of_the_same_moment_spread_over_equal_workers() -> None:
-    board, workers = Board(), {name: info() for name in "abc"}
+    assignments, workers = Assignments(), {name: info() for name in "abc"}
     placed = []
     for _ in range(6):
-        seat = choose(board.seats(workers), LEFT)
-        assert seat is not None
-        board.put(seat, LEFT)
-        placed.append(seat.worker)
+        load = choose(assignments.loads(workers), LEFT)
+        assert load is not None
+        assignments.assign(load, LEFT)
+        placed.append(load.worker)
     assert sorted(placed) == ["a", "a", "b", "b", "c", "c"]
 
 
 def test_a_fast_worker_gets_as_many_as_it_paints_in_the_same_time() -> None:
-    board = Board()
+    assignments = Assignments()
     workers = {"slow": info(pace=4e-7), "fast": info(pace=1e-7)}
     placed = []
     for _ in range(10):
-        seat = choose(board.seats(workers), LEFT)
-        assert seat is not None
-        board.put(seat, LEFT)
-        placed.append(seat.worker)
+        load = choose(assignments.loads(workers), LEFT)
+        assert load is not None
+        assignments.assign(load, LEFT)
+        placed.append(load.worker)
     assert placed.count("fast") == 8
 
 
 def test_what_a_painting_tells_replaces_what_was_guessed() -> None:
-    board, workers = Board(), {"a": info()}
-    channel = board.put(cpu("a"), LEFT)
-    board.progressed(channel, 3.5)
-    (seat,) = board.seats(workers)
-    assert seat.busy == 3.5
+    assignments, workers = Assignments(), {"a": info()}
+    channel = assignments.assign(cpu("a"), LEFT)
+    assignments.update(channel, 3.5)
+    (load,) = assignments.loads(workers)
+    assert load.busy == 3.5
 
 
 def test_the_work_of_other_bots_counts_and_our_own_counts_once() -> None:
-    board = Board()
-    channel = board.put(cpu("a"), LEFT)
-    board.progressed(channel, 7)
+    assignments = Assignments()
+    channel = assignments.assign(cpu("a"), LEFT)
+    assignments.update(channel, 7)
     workers = {"a": info(painting=channel, busy=9), "b": info(painting="another bot's", busy=5)}
-    assert {seat.worker: seat.busy for seat in board.seats(workers)} == {"a": 7, "b": 5}
+    assert {load.worker: load.busy for load in assignments.loads(workers)} == {"a": 7, "b": 5}
 
 
 def test_a_painting_does_not_wait_for_itself() -> None:
-    board, workers = Board(), {"a": info()}
-    channel = board.put(cpu("a"), LEFT)
-    (seat,) = board.seats(workers, apart_from=channel)
-    assert seat.busy == 0
+    assignments, workers = Assignments(), {"a": info()}
+    channel = assignments.assign(cpu("a"), LEFT)
+    (load,) = assignments.loads(workers, apart_from=channel)
+    assert load.busy == 0
 
 
 def test_a_worker_that_just_ended_our_painting_is_free_though_it_does_not_say_so_yet() -> None:
-    board = Board()
-    channel = board.put(cpu("a"), LEFT)
-    board.remove(channel)
-    (seat,) = board.seats({"a": info(painting=channel, busy=100)})
-    assert seat.busy == 0
+    assignments = Assignments()
+    channel = assignments.assign(cpu("a"), LEFT)
+    assignments.remove(channel)
+    (load,) = assignments.loads({"a": info(painting=channel, busy=100)})
+    assert load.busy == 0
 
 
 @given(
@@ -185,19 +185,19 @@ def test_a_worker_that_just_ended_our_painting_is_free_though_it_does_not_say_so
 def test_workers_that_leave_take_their_paintings_off_the_books_and_nothing_else(
     given: list[tuple[str, float, bool]], stay: set[str]
 ) -> None:
-    board, expected = Board(), dict.fromkeys(stay, 0.0)
+    assignments, expected = Assignments(), dict.fromkeys(stay, 0.0)
     for worker, left, ended in given:
-        channel = board.put(replace(cpu(), worker=worker), left)
+        channel = assignments.assign(replace(cpu(), worker=worker), left)
         if ended:
-            board.remove(channel)
-            board.remove(channel)
+            assignments.remove(channel)
+            assignments.remove(channel)
         elif worker in stay:
             expected[worker] += left * cpu().ends(1)
-    seats = board.seats({name: info() for name in stay})
-    assert {seat.worker: seat.busy for seat in seats} == pytest.approx(expected)
+    loads = assignments.loads({name: info() for name in stay})
+    assert {load.worker: load.busy for load in loads} == pytest.approx(expected)
 
 
 def test_channels_are_never_the_same_not_even_of_two_bots() -> None:
-    one, other = placement.Board(), placement.Board()
-    channels = [board.put(cpu(), LEFT) for board in (one, other) for _ in range(3)]
+    one, other = placement.Assignments(), placement.Assignments()
+    channels = [assignments.assign(cpu(), LEFT) for assignments in (one, other) for _ in range(3)]
     assert len(set(channels)) == 6

@@ -27,7 +27,7 @@ from engine.errors import (
 )
 from engine.executor import executor as executor_module
 from engine.executor import remote_painting
-from engine.executor.executor import Executor
+from engine.executor.executor import DaskExecutor
 from engine.images.codec import decode
 from engine.painting.loop import paint
 from engine.progress import Progress, Result
@@ -44,14 +44,14 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures(
 # --- What goes wrong in a painting ---
 
 
-async def test_what_the_painting_raises_arrives_as_it_was(embedded: Executor, blobs: Blobs) -> None:
+async def test_what_the_painting_raises_arrives_as_it_was(embedded: DaskExecutor, blobs: Blobs) -> None:
     painting = begin(embedded, ENDLESS, CONTENT_NAME, [blobs.put(b"no picture")])
     assert [event async for event in painting] == []
     with pytest.raises(NotAPicture):
         await painting.result()
 
 
-async def test_a_painting_too_large_for_the_memory_is_smaller_and_its_worker_paints_on(embedded: Executor) -> None:
+async def test_a_painting_too_large_for_the_memory_is_smaller_and_its_worker_paints_on(embedded: DaskExecutor) -> None:
     before = await process(embedded)
     result = await begin(embedded, Recipe(size=2048, steps=1)).result()
     assert 64 < result.recipe.size == result.width < 2048
@@ -63,7 +63,7 @@ async def test_a_painting_too_large_for_the_memory_is_smaller_and_its_worker_pai
 # --- Cancelling ---
 
 
-async def test_a_cancelled_painting_frees_its_worker_for_the_next(embedded: Executor) -> None:
+async def test_a_cancelled_painting_frees_its_worker_for_the_next(embedded: DaskExecutor) -> None:
     before = await process(embedded)
     painting = begin(embedded)
     await first(painting)
@@ -77,7 +77,7 @@ async def test_a_cancelled_painting_frees_its_worker_for_the_next(embedded: Exec
     assert await process(embedded) == before
 
 
-async def test_a_cancelled_painting_says_so_and_can_be_cancelled_again(embedded: Executor) -> None:
+async def test_a_cancelled_painting_says_so_and_can_be_cancelled_again(embedded: DaskExecutor) -> None:
     painting = begin(embedded)
     await first(painting)
     await painting.cancel()
@@ -89,7 +89,7 @@ async def test_a_cancelled_painting_says_so_and_can_be_cancelled_again(embedded:
         pass
 
 
-async def test_a_painting_that_waits_can_be_cancelled(embedded: Executor) -> None:
+async def test_a_painting_that_waits_can_be_cancelled(embedded: DaskExecutor) -> None:
     running = begin(embedded)
     await first(running)
     waiting = begin(embedded)
@@ -100,14 +100,14 @@ async def test_a_painting_that_waits_can_be_cancelled(embedded: Executor) -> Non
     await running.cancel()
 
 
-async def test_cancelling_after_the_end_changes_nothing(embedded: Executor) -> None:
+async def test_cancelling_after_the_end_changes_nothing(embedded: DaskExecutor) -> None:
     painting = begin(embedded, Recipe(size=64, steps=1))
     result = await painting.result()
     await painting.cancel()
     assert await painting.result() == result
 
 
-async def test_who_waits_for_the_result_can_give_up_without_ending_the_painting(embedded: Executor) -> None:
+async def test_who_waits_for_the_result_can_give_up_without_ending_the_painting(embedded: DaskExecutor) -> None:
     painting = begin(embedded)
     waiter = asyncio.ensure_future(painting.result())
     await first(painting)
@@ -122,7 +122,7 @@ async def test_who_waits_for_the_result_can_give_up_without_ending_the_painting(
 
 
 async def test_a_paused_painting_tells_a_checkpoint_of_its_last_step_and_goes_on_from_it(
-    embedded: Executor, network: VGG19
+    embedded: DaskExecutor, network: VGG19
 ) -> None:
     recipe = Recipe(size=64, steps=40)
     painting = begin(embedded, recipe)
@@ -140,7 +140,7 @@ async def test_a_paused_painting_tells_a_checkpoint_of_its_last_step_and_goes_on
     assert (await rest.result()).picture == ended(here).picture
 
 
-async def test_a_painting_that_waits_pauses_at_once_and_leaves_the_one_that_runs(embedded: Executor) -> None:
+async def test_a_painting_that_waits_pauses_at_once_and_leaves_the_one_that_runs(embedded: DaskExecutor) -> None:
     running = begin(embedded)
     await first(running)
     waiting = begin(embedded)
@@ -152,7 +152,7 @@ async def test_a_painting_that_waits_pauses_at_once_and_leaves_the_one_that_runs
     await running.cancel()
 
 
-async def test_pausing_after_the_end_changes_nothing(embedded: Executor) -> None:
+async def test_pausing_after_the_end_changes_nothing(embedded: DaskExecutor) -> None:
     painting = begin(embedded, Recipe(size=64, steps=1))
     result = await painting.result()
     await painting.pause()
@@ -160,9 +160,9 @@ async def test_pausing_after_the_end_changes_nothing(embedded: Executor) -> None
 
 
 async def test_a_step_that_takes_too_long_is_not_waited_for(
-    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+    embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_painting, "PATIENCE", 0.01)
+    monkeypatch.setattr(remote_painting, "PAUSE_TIMEOUT", 0.01)
     painting = begin(embedded, Recipe(size=1024, steps=2))
 
     async def at_work() -> bool:
@@ -177,7 +177,7 @@ async def test_a_step_that_takes_too_long_is_not_waited_for(
 # --- Bytes that are not there ---
 
 
-async def test_a_lost_picture_ends_the_painting(embedded: Executor) -> None:
+async def test_a_lost_picture_ends_the_painting(embedded: DaskExecutor) -> None:
     with pytest.raises(BlobLost) as lost:
         await begin(embedded, ENDLESS, CONTENT_NAME, ["0" * 64]).result()
     assert lost.value.name == "0" * 64
@@ -185,7 +185,7 @@ async def test_a_lost_picture_ends_the_painting(embedded: Executor) -> None:
 
 @pytest.mark.parametrize("damaged", [False, True])
 async def test_a_lost_or_damaged_checkpoint_begins_the_painting_anew(
-    embedded: Executor, blobs: Blobs, damaged: bool
+    embedded: DaskExecutor, blobs: Blobs, damaged: bool
 ) -> None:
     name = blobs.put(b"no checkpoint") if damaged else "0" * 64
     painting = begin(embedded, Recipe(size=64, steps=3), resume=name)
@@ -194,10 +194,10 @@ async def test_a_lost_or_damaged_checkpoint_begins_the_painting_anew(
 
 
 async def test_pictures_that_can_not_be_reached_are_tried_for_again_before_the_painting_ends(
-    embedded: Executor, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+    embedded: DaskExecutor, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_painting, "ATTEMPTS", 2)
-    monkeypatch.setattr(remote_painting, "BREATH", 0.1)
+    monkeypatch.setattr(remote_painting, "MAX_FAILURES", 2)
+    monkeypatch.setattr(remote_painting, "RETRY_PAUSE", 0.1)
     folder = Path(blobs.url) / "ab" / ("ab" * 32)
     folder.mkdir(parents=True)  # a folder in the place of a file
     with pytest.raises(StorageFailed):
@@ -226,7 +226,7 @@ async def test_a_full_disk_costs_checkpoints_but_not_the_painting(
     with contextlib.suppress(OSError), (tiny_disk / "filler").open("wb", buffering=0) as filler:
         while True:
             filler.write(bytes(4096))
-    async with Executor.open(replace(SETTINGS, blobs=blobs.url)) as executor:
+    async with DaskExecutor.open(replace(SETTINGS, blobs=blobs.url)) as executor:
         painting = begin(executor, Recipe(size=64, steps=20))
         events = [event async for event in painting]
         assert (await painting.result()).steps == 20
@@ -237,7 +237,7 @@ async def test_a_full_disk_costs_checkpoints_but_not_the_painting(
 
 
 async def test_a_painting_goes_on_from_its_checkpoint_when_its_worker_is_killed(
-    embedded: Executor, network: VGG19, monkeypatch: pytest.MonkeyPatch
+    embedded: DaskExecutor, network: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each progress brings a checkpoint here, so not one step is done again, and the picture is the same."""
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
@@ -256,7 +256,7 @@ async def test_a_painting_goes_on_from_its_checkpoint_when_its_worker_is_killed(
 
 
 async def test_a_painting_goes_on_from_a_checkpoint_that_outlived_the_bot(
-    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+    embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
     recipe = Recipe(size=64, steps=30)
@@ -270,9 +270,9 @@ async def test_a_painting_goes_on_from_a_checkpoint_that_outlived_the_bot(
 
 
 async def test_a_painting_under_which_workers_die_again_and_again_is_given_up(
-    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+    embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_painting, "ATTEMPTS", 2)
+    monkeypatch.setattr(remote_painting, "MAX_FAILURES", 2)
     painting = begin(embedded)
     for _ in range(2):
         await first(painting, lambda event: event.step == 1)  # no checkpoint yet, so each begins anew
@@ -284,9 +284,9 @@ async def test_a_painting_under_which_workers_die_again_and_again_is_given_up(
 
 
 async def test_deaths_count_in_a_row_and_a_checkpoint_begins_anew(
-    embedded: Executor, monkeypatch: pytest.MonkeyPatch
+    embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_painting, "ATTEMPTS", 2)
+    monkeypatch.setattr(remote_painting, "MAX_FAILURES", 2)
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
     painting = begin(embedded)
     for step in (1, 40):  # far apart, so that what was told before a death is none of the next ones
@@ -325,9 +325,9 @@ RESULT = Result(b"picture", "png", 4, 3, Recipe(), 5, 1.5, "finished")
     ids=repr,
 )
 async def test_what_makes_no_sense_of_a_worker_is_no_picture(
-    embedded: Executor, monkeypatch: pytest.MonkeyPatch, told: object, given: object
+    embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch, told: object, given: object
 ) -> None:
-    monkeypatch.setattr(remote_painting, "ATTEMPTS", 2)
+    monkeypatch.setattr(remote_painting, "MAX_FAILURES", 2)
     monkeypatch.setattr(tasks, "paint_picture", partial(senseless, told=told, given=given))
     with pytest.raises(WorkerLost):
         await begin(embedded).result()

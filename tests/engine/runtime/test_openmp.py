@@ -17,12 +17,12 @@ SMALL = ("--size", "64", "--steps", "1", "--device", "cpu")
 WORKER = """
 import asyncio, sys
 
-from engine.executor.executor import Executor
+from engine.executor.executor import DaskExecutor
 from engine.worker.protocol import WorkerSettings
 
 
 async def main():
-    async with Executor.open(WorkerSettings(device="cpu", threads=1, blobs=sys.argv[1])) as executor:
+    async with DaskExecutor.open(WorkerSettings(device="cpu", threads=1, blobs=sys.argv[1])) as executor:
         await executor.workers()
 
 

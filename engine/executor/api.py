@@ -1,0 +1,99 @@
+"""What the bot needs from an executor, as Protocols. :class:`engine.executor.executor.DaskExecutor` implements them."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from engine.presets import Tier
+from engine.progress import Progress, Result
+from engine.recipe import Recipe
+from engine.worker.protocol import WorkerInfo
+
+
+class PaintingHandle(Protocol):
+    """A submitted painting. Neither the death of a worker nor the loss of a scheduler ends it."""
+
+    def __aiter__(self) -> AsyncIterator[Progress]:
+        """Iterate over its progress until the painting ends, with a result or without. One consumer only."""
+        ...
+
+    async def result(self) -> Result:
+        """Wait for the end.
+
+        Raises:
+            PaintingCancelled: :meth:`cancel` was called.
+            PaintingPaused: :meth:`pause` was called. The painting can resume from the last checkpoint in its progress.
+            WorkerLost: several workers in a row died while they painted it, or sent invalid data.
+            BlobLost: one of its pictures is gone.
+            StorageFailed: several workers in a row could not read its pictures.
+            AtelierError: any other error of the painting itself.
+        """
+        ...
+
+    async def cancel(self) -> None:
+        """Stop the painting and free its worker. Has no effect after the end."""
+        ...
+
+    async def pause(self) -> None:
+        """Stop after the current step, with a checkpoint of it as the last progress. Has no effect after the end.
+
+        A painting that waits for a worker stops at once, and one whose step takes too long stops without a checkpoint
+        of that step. Both can resume from an earlier checkpoint.
+        """
+        ...
+
+
+class Executor(Protocol):
+    """Checks and paints pictures on workers."""
+
+    @property
+    def cluster_id(self) -> str:
+        """Identifies the cluster of workers, which several bots may share. Empty before the first connection."""
+        ...
+
+    async def check(self, picture: bytes) -> None:
+        """Have a worker check that it can decode an untrusted picture. Does not wait for paintings.
+
+        Raises:
+            PictureError: it can't.
+            WorkerLost: several workers died while they checked it.
+            NoWorkers: there is no worker.
+        """
+        ...
+
+    def submit(
+        self,
+        recipe: Recipe,
+        content: str,
+        styles: Sequence[str],
+        *,
+        resume: str | None = None,
+        max_bytes: int | None = None,
+    ) -> PaintingHandle:
+        """Have a worker paint.
+
+        Progress contains the names of new checkpoints; the caller removes those that it no longer needs.
+
+        Args:
+            recipe: what to paint.
+            content: the name of the photo's blob.
+            styles: the names of the style pictures' blobs, one for each of the recipe's weights.
+            resume: the name of a checkpoint. A painting without one, or whose checkpoint is lost, starts at step 1.
+            max_bytes: the largest encoded result; None for no limit.
+        """
+        ...
+
+    async def slots(self) -> int:
+        """How many paintings the present workers can make at a time; 0 without a connection to the scheduler."""
+        ...
+
+    async def tier(self) -> Tier:
+        """The tier of the slowest worker, which decides what a quality means.
+
+        Raises:
+            NoWorkers: no worker has joined yet.
+        """
+        ...
+
+    async def workers(self) -> list[WorkerInfo]:
+        """The present workers; none without a connection to the scheduler."""
+        ...
