@@ -12,11 +12,12 @@ ARG VARIANT=cuda
 ARG TORCH_INDEX=
 WORKDIR /src
 RUN python -m venv /opt/atelier
-ENV PATH=/opt/atelier/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PATH=/opt/atelier/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=/src/constraints.txt
+COPY constraints.txt ./
 RUN case "$VARIANT" in \
       cuda) ;; \
       cpu) test -n "$TORCH_INDEX" || { echo "VARIANT=cpu needs --build-arg TORCH_INDEX" >&2; exit 1; }; \
-           pip install --index-url "$TORCH_INDEX" "torch>=2.15" "torchvision>=0.29" ;; \
+           pip install --no-deps --index-url "$TORCH_INDEX" torch torchvision ;; \
       *) echo "VARIANT is cpu or cuda, not $VARIANT" >&2; exit 1 ;; \
     esac
 COPY pyproject.toml README.md LICENSE ./
