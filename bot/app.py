@@ -13,9 +13,13 @@ import discord
 import structlog
 from distributed import Security
 
+from bot import features
+from bot.client.attachments import AttachmentDownloader
 from bot.client.client import Atelier
+from bot.client.services import Services
 from bot.delivery.channels import may_pass
 from bot.delivery.reply import DiscordReply
+from bot.features.my_jobs.cancel import cancel_view
 from bot.jobs.database.cipher import FILE, Cipher
 from bot.jobs.database.store import Store
 from bot.jobs.retry import pauses
@@ -81,13 +85,14 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         AtelierError, OSError, SQLAlchemyError: a room could not be opened.
     """
     async with contextlib.AsyncExitStack() as stack:
-        client = await stack.enter_async_context(Atelier(settings))
-        await _log_in(client, token)
+        # A bad token ends the start before anything is opened. The bot's own client needs services, so it comes last.
+        async with Atelier(settings) as probe:
+            await _log_in(probe, token)
         store = await stack.enter_async_context(open_store(settings))
-        client.executor = await stack.enter_async_context(
+        executor = await stack.enter_async_context(
             DaskExecutor.open(settings.worker, settings.scheduler, security(settings))
         )
-        for worker in await client.executor.workers():
+        for worker in await executor.workers():
             log.info("worker ready", device=worker.device, name=worker.name, precision=worker.precision)
         blobs = Blobs(settings.blobs)
         try:
@@ -99,25 +104,30 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
             max_bytes=settings.max_storage_mb * MEBIBYTE,
             min_free_bytes=settings.min_free_mb * MEBIBYTE,
         )
-        client.jobs = JobService(
+        jobs = JobService(
             store,
             Storage(blobs, store, storage_policy),
-            client.executor,
-            lambda job, may_edit: DiscordReply(client, job, may_edit),
+            executor,
+            lambda job, may_edit: DiscordReply(client, job, cancel_view, may_edit),  # called once the jobs run, below
             Policy(settings.max_jobs_per_member, timedelta(hours=settings.max_job_hours)),
         )
-        health = Health(
-            client, client.executor, store, settings.data_directory, least_free=storage_policy.min_free_bytes
-        )
-        service = client.jobs
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        attachments = AttachmentDownloader(session, settings.discord_cdn_url, settings.limits.bytes)
+        client = await stack.enter_async_context(Atelier(settings, Services(jobs, executor, attachments)))
+        features.load(client)
+        await _log_in(client, token)
+        health = Health(client, executor, store, settings.data_directory, least_free=storage_policy.min_free_bytes)
         await stack.enter_async_context(
-            serve(settings.health_host, settings.health_port, health, lambda: not service.closing)
+            serve(settings.health_host, settings.health_port, health, lambda: not jobs.closing)
         )
-        tasks = [asyncio.create_task(client.jobs.run()), asyncio.create_task(_connect(client))]
+        tasks = [
+            asyncio.create_task(jobs.run()),
+            asyncio.create_task(_connect(client, settings.discord_gateway_url)),
+        ]
         try:
             yield tasks
         finally:
-            await client.jobs.close()
+            await jobs.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -151,7 +161,7 @@ async def _log_in(client: Atelier, token: str) -> None:
         await asyncio.sleep(pause)
 
 
-async def _connect(client: Atelier) -> None:
+async def _connect(client: Atelier, url: str) -> None:
     """Stay connected to the gateway. Retry with back-off until it is reached for the first time."""
     for pause in pauses():
         try:
@@ -162,7 +172,7 @@ async def _connect(client: Atelier) -> None:
                 raise
         else:
             return
-        log.warning("the gateway can't be reached", url=client.settings.discord_gateway_url, again_in=pause)
+        log.warning("the gateway can't be reached", url=url, again_in=pause)
         await asyncio.sleep(pause)
 
 

@@ -23,18 +23,15 @@ from bot.jobs.errors import (
     style_role,
 )
 from bot.jobs.model import DeliveredBy, Job, State
+from bot.limits import MESSAGE_LENGTH, OPTION_LENGTH
 from bot.settings import MEBIBYTE
 from engine.errors import AtelierError, OperatorError
 from engine.progress import Progress, Result
 from engine.recipe import Colours, Recipe
 
 BAR = 14
-MESSAGE = 2000
-"""Characters of a message (Discord's limit)."""
 TITLE = 50
 """Characters of a description where several things share a message."""
-OPTION = 100
-"""Characters of an option of a menu (Discord's limit)."""
 Stroke = Literal["fine", "medium", "broad"]
 _DEFAULTS: Final = Recipe()
 STROKES: Final[Mapping[Stroke, float]] = {
@@ -185,12 +182,12 @@ def listed(jobs: Sequence[Job]) -> str:
     full, short = (
         "\n".join(_line(number, job, reason=reason) for number, job in enumerate(jobs, 1)) for reason in (True, False)
     )
-    return full if len(full) <= MESSAGE else short
+    return full if len(full) <= MESSAGE_LENGTH else short
 
 
 def option(number: int, job: Job) -> str:
     """A job as an option of a menu, where Markdown means nothing, in at most 100 characters."""
-    return shortened(f"{number}. {job.description}", OPTION)
+    return shortened(f"{number}. {job.description}", OPTION_LENGTH)
 
 
 def titled(description: str) -> str:

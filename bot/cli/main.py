@@ -66,11 +66,13 @@ def sync(
     """Register the commands with Discord, if they changed since the last time."""
 
     async def register(settings: "Settings", token: str) -> None:
+        from bot import features
         from bot.app import open_store
         from bot.client.client import Atelier
         from bot.client.sync import sync as sync_commands
 
         async with open_store(settings) as store, Atelier(settings) as client:
+            features.load(client)
             await client.login(token)
             outcome = await sync_commands(client, store, guild, force=force)
             typer.echo(f"Commands {outcome} for {f'server {guild}' if guild else 'all servers'}.")

@@ -1,1 +1,1 @@
-"""discord.py's client, configured: first answers, attachments, errors."""
+"""discord.py's client, configured for this bot. It imports no feature."""

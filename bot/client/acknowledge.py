@@ -1,4 +1,4 @@
-"""The first answer to a command, within Discord's three seconds, through connections that break."""
+"""The first answer to a command, within three seconds, with retries when a connection breaks."""
 
 import asyncio
 from typing import Any, Final
@@ -6,25 +6,25 @@ from typing import Any, Final
 import aiohttp
 import discord
 
-from bot.client.errors import ACKNOWLEDGE_WITHIN
+from bot.limits import ACKNOWLEDGE_WITHIN, ALREADY_ACKNOWLEDGED
 
-_PAUSE: Final = 0.1
-ACKNOWLEDGED: Final = 40060
-"""Discord's code for an interaction that is acknowledged already."""
+_RETRY_AFTER: Final = 0.1
+"""Seconds."""
 
 
 def order_id(interaction: discord.Interaction[Any]) -> str:
-    """The id of the order that a command gives: Discord's id of the interaction, in 16 hexadecimal digits."""
+    """The id of a command's order: Discord's id of the interaction, in 16 hexadecimal digits."""
     return f"{interaction.id:016x}"
 
 
 async def acknowledge(interaction: discord.Interaction[Any]) -> int:
-    """Show "thinking …", and give the id of the reply that shows it.
+    """Show "thinking …", and return the id of the reply that shows it.
 
-    An attempt whose answer was lost may have arrived all the same: then the next is refused, and the reply is there.
+    If Discord's answer to an attempt is lost, the attempt may still have succeeded. Discord then refuses the retry, and
+    the reply exists.
 
     Raises:
-        discord.HTTPException: Discord refuses, or another process was first.
+        discord.HTTPException: Discord refuses, or another process acknowledged the interaction first.
         aiohttp.ClientError, OSError: Discord could not be reached in time.
     """
     tried = False
@@ -34,19 +34,19 @@ async def acknowledge(interaction: discord.Interaction[Any]) -> int:
             if answer is None or answer.message_id is None:
                 raise RuntimeError("Discord's answer to the deferral names no message")
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            if tried and isinstance(error, discord.HTTPException) and error.code == ACKNOWLEDGED:
+            if tried and isinstance(error, discord.HTTPException) and error.code == ALREADY_ACKNOWLEDGED:
                 return await _reply_of(interaction)
             refused = isinstance(error, discord.HTTPException) and error.status < 500
             age = (discord.utils.utcnow() - interaction.created_at).total_seconds()
             if refused or age > ACKNOWLEDGE_WITHIN:
                 raise
             tried = True
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_RETRY_AFTER)
         else:
             return answer.message_id
 
 
 async def _reply_of(interaction: discord.Interaction[Any]) -> int:
-    # discord.py believes what it was told, and would answer as if nobody had.
+    # discord.py did not see the successful attempt, and would refuse to use the reply.
     interaction.response._response_type = discord.InteractionResponseType.deferred_channel_message
     return (await interaction.original_response()).id

@@ -1,5 +1,7 @@
-"""What becomes of a command or a press that failed: words for the member, a line in the log."""
+"""What a member reads, and what is logged, when a command or a component fails."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Final
 
 import aiohttp
@@ -8,28 +10,27 @@ import structlog
 
 from bot import texts
 from bot.jobs.errors import AlreadyAccepted, UnexpectedError
+from bot.limits import ACKNOWLEDGE_WITHIN, ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
 from bot.telemetry import metrics
 from engine.errors import AtelierError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 UNDELIVERED: Final = (discord.HTTPException, aiohttp.ClientError, OSError)
-"""What discord.py lets through when an answer does not arrive; ``TimeoutError`` is an ``OSError``."""
-ANSWERED: Final = {40060, 10062}
-"""Discord's codes for an interaction that is acknowledged already, or that it does not (or no longer) wait for."""
-ACKNOWLEDGE_WITHIN: Final = 3.0
+"""What discord.py raises when an answer does not arrive. ``TimeoutError`` is an ``OSError``."""
 
 
 def is_for_another_process(interaction: discord.Interaction[Any], error: BaseException) -> bool:
-    """Whether an interaction is not for this process to answer: another one has it, as while one bot takes over from
-    the next, or it came too late.
+    """Whether this process must not answer: another process did, or the interaction came too late.
+
+    Two processes receive the same interactions while one bot replaces another.
     """
     if isinstance(error, AlreadyAccepted):
         return True
-    if not isinstance(error, discord.HTTPException) or error.code not in ANSWERED:
+    if not isinstance(error, discord.HTTPException) or error.code not in {ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION}:
         return False
     age = (discord.utils.utcnow() - interaction.created_at).total_seconds()
-    if error.code == 10062 and age > ACKNOWLEDGE_WITHIN:
+    if error.code == UNKNOWN_INTERACTION and age > ACKNOWLEDGE_WITHIN:
         log.warning("an interaction was answered too late", interaction=interaction.id, seconds=round(age, 1))
     else:
         log.debug("another process answered an interaction", interaction=interaction.id, code=error.code)
@@ -37,10 +38,22 @@ def is_for_another_process(interaction: discord.Interaction[Any], error: BaseExc
 
 
 def report_error(interaction: discord.Interaction[Any], error: BaseException) -> str:
-    """What the member reads of an error; what nobody expected goes to the log with a reference."""
+    """Count and log an error. Return the text for the member: for an unexpected error, with a reference to the log."""
     metrics.REFUSED.labels(type(error).__name__).inc()
     if isinstance(error, AtelierError):
-        log.info("a member was refused", interaction=interaction.id, error=repr(error))
+        log.info("an interaction was refused", interaction=interaction.id, error=repr(error))
         return texts.error_message(error)
     log.error("an interaction failed unexpectedly", interaction=interaction.id, exc_info=error)
     return texts.error_message(UnexpectedError(str(interaction.id)))
+
+
+@contextlib.contextmanager
+def undelivered_is_logged(interaction: discord.Interaction[Any]) -> Iterator[None]:
+    """Log and suppress that an answer could not be delivered. Log no warning if another process answered."""
+    try:
+        yield
+    except UNDELIVERED as failure:
+        if not is_for_another_process(interaction, failure):
+            # An error of aiohttp may hold the URL, and with it the interaction's token.
+            reason = str(failure) if isinstance(failure, discord.HTTPException) else type(failure).__name__
+            log.warning("an interaction could not be answered", interaction=interaction.id, reason=reason)

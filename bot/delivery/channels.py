@@ -17,8 +17,17 @@ import structlog
 from discord.webhook.async_ import AsyncWebhookAdapter, async_context
 
 from bot import texts
-from bot.delivery.target import FILE_LIMIT, ReplyTarget
+from bot.delivery.target import ReplyTarget
 from bot.jobs.errors import DeliveryDelayed
+from bot.limits import (
+    ALT_TEXT_LENGTH,
+    FILE_SIZE,
+    HISTORY_PAGE,
+    INVALID_WEBHOOK_TOKEN,
+    REQUEST_TOO_LARGE,
+    TRANSIENT_CODES,
+    UNKNOWN_MESSAGE,
+)
 from engine.errors import PictureError
 from engine.images.limits import Limits
 
@@ -26,22 +35,13 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WITHIN: Final = 60.0
 """Seconds after which a request is given up for now: discord.py waits out rate limits, however long they are."""
-PAGE: Final = 100
-"""Messages that Discord gives at once, at most."""
 LOOK_BACK: Final = 20_000
 """Messages after the reply in which the bot looks for its own: 200 requests, which take minutes."""
 SMALL: Final = 900_000
 """Bytes that almost every proxy lets pass: the usual limit for a whole request is 1 MiB."""
 LEAST_SIDE: Final = 16
 """Pixels of the longer side below which a picture is not scaled down further."""
-ALT_TEXT: Final = 1024
-"""Characters of a file's description (Discord's limit)."""
 NOBODY: Final = discord.AllowedMentions.none()
-UNKNOWN_MESSAGE: Final = 10008
-TOO_LARGE: Final = 40005
-DEAD_TOKEN: Final = 50027
-PASSING: Final = {20022, 20028, 20029, 40003, 40062, 130000}
-"""Discord's codes for limits that are not the ordinary rate limit, and for being overloaded."""
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ class Payload:
         """The picture to send. Each request needs new ones, because it closes them."""
         if self.picture is None:
             return []
-        return [discord.File(io.BytesIO(self.picture), self.filename, description=self.description[:ALT_TEXT])]
+        return [discord.File(io.BytesIO(self.picture), self.filename, description=self.description[:ALT_TEXT_LENGTH])]
 
     def shrunk(self, most: int) -> "Payload | None":
         """The same with a file of at most ``most`` bytes, or the smallest there is; None where none is smaller.
@@ -105,7 +105,7 @@ class Payload:
 
 def may_pass(error: discord.HTTPException) -> bool:
     """Whether the same request may succeed later, because Discord is overloaded or limits how often it is asked."""
-    return error.status >= 500 or error.status in {408, 429} or error.code in PASSING
+    return error.status >= 500 or error.status in {408, 429} or error.code in TRANSIENT_CODES
 
 
 async def asked(request: Awaitable[T]) -> T | Rejection:
@@ -119,12 +119,12 @@ async def asked(request: Awaitable[T]) -> T | Rejection:
         async with asyncio.timeout(WITHIN):
             return await request
     except discord.HTTPException as error:
-        if may_pass(error) or (error.status == 401 and error.code != DEAD_TOKEN):
+        if may_pass(error) or (error.status == 401 and error.code != INVALID_WEBHOOK_TOKEN):
             raise DeliveryDelayed(str(error)) from error
         log.info("Discord refused", status=error.status, code=error.code, reason=error.text)
         if error.code == UNKNOWN_MESSAGE:
             return Rejection.GONE
-        return Rejection.TOO_LARGE if error.status == 413 or error.code == TOO_LARGE else Rejection.CLOSED
+        return Rejection.TOO_LARGE if error.status == 413 or error.code == REQUEST_TOO_LARGE else Rejection.CLOSED
     except (discord.RateLimited, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
         # Its text could name the address asked, and with it the interaction's token.
         raise DeliveryDelayed(type(error).__name__) from error
@@ -133,11 +133,11 @@ async def asked(request: Awaitable[T]) -> T | Rejection:
 async def sent_within_limits(send: Callable[[Payload], Awaitable[T | Rejection]], payload: Payload) -> T | Rejection:
     """Send a payload; while its picture is too large, send a smaller one. Gives what the last ``send`` gave.
 
-    Discord doesn't say how large a picture may be. The first smaller one has at most :data:`FILE_LIMIT`, which holds
+    Discord doesn't say how large a picture may be. The first smaller one has at most :data:`FILE_SIZE`, which holds
     everywhere. The second has a quarter of the original's bytes, and at most :data:`SMALL`.
     """
     outcome = await send(payload)
-    for most in (FILE_LIMIT, min(SMALL, payload.size // 4)):
+    for most in (FILE_SIZE, min(SMALL, payload.size // 4)):
         if outcome is Rejection.TOO_LARGE and most < payload.size:
             smaller = await asyncio.to_thread(payload.shrunk, most)
             log.warning(
@@ -239,7 +239,7 @@ class DeliveryChannels:
         channel = await asked(self._client.create_dm(discord.Object(self._owner)))
         if isinstance(channel, Rejection):
             return Rejection.CLOSED
-        outcome = await self._send(channel, payload, FILE_LIMIT, None)
+        outcome = await self._send(channel, payload, FILE_SIZE, None)
         return outcome if isinstance(outcome, Rejection) else "direct"
 
     async def sent(self) -> tuple[Literal["post", "direct"], discord.Message] | None:
@@ -302,7 +302,7 @@ class DeliveryChannels:
         A refusal where the bot can't find out: then it must not send a message there.
         """
         me, before = self._client.user, None
-        for _ in range(LOOK_BACK // PAGE):
+        for _ in range(LOOK_BACK // HISTORY_PAGE):
             page = await asked(_page(channel, before))
             if isinstance(page, Rejection):
                 return Rejection.CLOSED
@@ -311,7 +311,7 @@ class DeliveryChannels:
                     return None
                 if me is not None and message.author.id == me.id and self._is_about_this_job(message):
                     return message
-            if len(page) < PAGE:
+            if len(page) < HISTORY_PAGE:
                 return None
             before = page[-1]
         log.warning("too many messages to look through for an earlier answer", channel=channel.id, job=self._job)
@@ -324,7 +324,7 @@ class DeliveryChannels:
 async def _page(
     channel: discord.PartialMessageable | discord.DMChannel, before: discord.Message | None
 ) -> list[discord.Message]:
-    return [message async for message in channel.history(limit=PAGE, before=before)]
+    return [message async for message in channel.history(limit=HISTORY_PAGE, before=before)]
 
 
 def _stem(filename: str) -> str:

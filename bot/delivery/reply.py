@@ -25,7 +25,6 @@ import structlog
 from bot import texts
 from bot.delivery.channels import DeliveryChannels, Payload, Rejection, sent_within_limits
 from bot.delivery.target import ReplyTarget
-from bot.features.my_jobs.cancel import cancel_view
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import DeliveredBy, Ending, Job, State
 from bot.telemetry import metrics
@@ -59,9 +58,18 @@ class DiscordReply:
     each other. They stop with the end, and where the reply is gone; where they are refused, they come less often.
     """
 
-    def __init__(self, client: discord.Client, job: Job, may_edit: Callable[[], bool] = lambda: True) -> None:
-        """``may_edit`` is asked before each edit: false once the job may be in the care of another process."""
+    def __init__(
+        self,
+        client: discord.Client,
+        job: Job,
+        view: Callable[[str], discord.ui.View],
+        may_edit: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """``view`` makes the components of an open job's reply from the job's id. ``may_edit`` is called before each
+        edit, and returns false once another process may look after the job.
+        """
         self._job = job
+        self._view = view
         self._may_edit = may_edit
         self._target = ReplyTarget.model_validate_json(job.address)
         self._channels = DeliveryChannels(client, self._target, job.id, job.owner)
@@ -216,7 +224,7 @@ class DiscordReply:
             preview = Payload(edit.text, edit.preview, "preview.jpg", self._job.description)
         try:
             async with asyncio.timeout(EDIT_WITHIN):
-                refusal = await self._channels.show(edit.text, preview, cancel_view(self._job.id))
+                refusal = await self._channels.show(edit.text, preview, self._view(self._job.id))
         except (DeliveryDelayed, TimeoutError) as error:
             # The next edit is a new chance, and the job doesn't depend on what is shown of it.
             metrics.EDITS.labels("failed").inc()

@@ -6,11 +6,9 @@ from typing import Any, Final, Literal, Self
 import discord
 from pydantic import BaseModel, ConfigDict, Field
 
-TOKEN_LIFE: Final = 15 * 60.0
-"""Seconds that an interaction's token lives."""
+from bot.limits import FILE_SIZE, TOKEN_LIFE
+
 TOKEN_MARGIN: Final = 10.0
-FILE_LIMIT: Final = 10 * 2**20
-"""Bytes of a file that Discord lets a bot upload where nobody has paid for more: so in every direct message."""
 
 
 class ReplyTarget(BaseModel):
@@ -28,7 +26,7 @@ class ReplyTarget(BaseModel):
     """A server in which the app is installed, the bot's own direct messages with the member, or a place where the app
     came along with a member who has it installed: there the bot can do nothing without the token.
     """
-    file_limit: int = FILE_LIMIT
+    file_limit: int = FILE_SIZE
     """Bytes of a file that the bot may upload there without the token: the server's limit, not the member's."""
 
     @classmethod
@@ -47,7 +45,7 @@ class ReplyTarget(BaseModel):
             message=message,
             created_at=interaction.created_at.timestamp(),
             place=place,
-            file_limit=FILE_LIMIT if server is None else server.filesize_limit,
+            file_limit=FILE_SIZE if server is None else server.filesize_limit,
         )
 
     def token_lives(self) -> bool:

@@ -1,1 +1,15 @@
-"""What members can do: one package for each feature."""
+"""What members can do: one package for each feature, whose ``setup`` adds its commands and components to the client."""
+
+from types import ModuleType
+from typing import Final
+
+from bot.client.client import Atelier
+from bot.features import my_jobs, stylize
+
+FEATURES: Final[tuple[ModuleType, ...]] = (stylize, my_jobs)
+
+
+def load(client: Atelier) -> None:
+    """Add every feature to a client."""
+    for feature in FEATURES:
+        feature.setup(client)

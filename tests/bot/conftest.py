@@ -8,19 +8,23 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import cast
 
+import aiohttp
 import pytest
 from PIL import Image, ImageDraw
 from pydantic import SecretStr
 
+from bot import features
 from bot.app import open_store, running
+from bot.client.attachments import AttachmentDownloader
 from bot.client.client import Atelier
+from bot.client.services import Services
 from bot.client.sync import sync
 from bot.jobs.service import JobService
 from bot.sandbox import LocalDiscord, Message, Upload
-from bot.settings import Settings
+from bot.settings import MEBIBYTE, Settings
 from bot.telemetry import logs
 from engine import presets
-from engine.executor.executor import DaskExecutor
+from engine.executor.api import Executor
 from tests.bot.held import HeldExecutor, HeldJobs
 from tests.bot.sandbox.conftest import OPENAPI
 from tests.bot.sandbox.openapi import violations
@@ -36,7 +40,7 @@ def small_efforts(monkeypatch: pytest.MonkeyPatch) -> None:
         "standard": presets.Preset(128, 30),
         "fine": presets.Preset(160, 5000),
     }
-    monkeypatch.setattr("bot.features.stylize.command.PRESETS", dict.fromkeys(presets.PRESETS, small))
+    monkeypatch.setattr("bot.features.stylize.order.PRESETS", dict.fromkeys(presets.PRESETS, small))
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +94,7 @@ def start(discord: LocalDiscord, settings: Settings) -> Bot:
     @asynccontextmanager
     async def starting() -> AsyncIterator[list[asyncio.Task[None]]]:
         async with open_store(settings) as store, Atelier(settings) as client:
+            features.load(client)
             await client.login(discord.token)
             await sync(client, store)
         async with running(settings, discord.token) as tasks:
@@ -114,18 +119,30 @@ def held() -> HeldJobs:
 
 
 @pytest.fixture
-async def client(discord: LocalDiscord, held: HeldJobs, tmp_path: Path) -> AsyncIterator[Atelier]:
-    """The real client, connected, its commands registered, above jobs that nothing paints."""
-    settings = Settings(
+def client_settings(discord: LocalDiscord, tmp_path: Path) -> Settings:
+    """The settings of :func:`client`."""
+    return Settings(
         _env_file=None,
         discord_api_url=discord.api_url,
         discord_gateway_url=discord.gateway_url,
         discord_cdn_url=discord.cdn_url,
         data_directory=tmp_path / "data",
-        max_picture_mb=1,
     )
-    async with Atelier(settings) as client:
-        client.jobs, client.executor = cast(JobService, held), cast(DaskExecutor, HeldExecutor())
+
+
+@pytest.fixture
+async def services(discord: LocalDiscord, held: HeldJobs) -> AsyncIterator[Services]:
+    """The services of :func:`client`. They accept attachments of at most 1 MiB."""
+    async with aiohttp.ClientSession() as session:
+        downloader = AttachmentDownloader(session, discord.cdn_url, MEBIBYTE)
+        yield Services(cast(JobService, held), cast(Executor, HeldExecutor()), downloader)
+
+
+@pytest.fixture
+async def client(discord: LocalDiscord, client_settings: Settings, services: Services) -> AsyncIterator[Atelier]:
+    """The real client, connected, its commands registered. Its jobs are accepted but not painted."""
+    async with Atelier(client_settings, services) as client:
+        features.load(client)
         await client.login(discord.token)
         await client.tree.sync()
         connected = asyncio.create_task(client.connect())

@@ -1,113 +1,50 @@
-"""``/stylize``: a photo and one or more styles become a job."""
+"""The command ``/stylize``: reads its options and places an order."""
 
-import asyncio
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import discord
 from discord import app_commands
 
 from bot import texts
-from bot.client.acknowledge import acknowledge, order_id
-from bot.client.attachments import check_claimed_size, fetch
-from bot.delivery.target import TOKEN_LIFE, ReplyTarget
-from bot.features.stylize.mix import LONGEST, shares
-from bot.jobs.database.acknowledged import Acknowledged
-from bot.jobs.errors import Role, style_role
-from bot.jobs.model import Order
-from engine.presets import PRESETS, Quality
-from engine.recipe import Colours, Recipe
+from bot.client.client import Atelier
+from bot.features.stylize.mix import LONGEST
+from bot.features.stylize.order import DEFAULTS, StylizeRequest, place
+from engine.presets import Quality
+from engine.recipe import Colours
 
-if TYPE_CHECKING:
-    from bot.client.client import Atelier
-
-_DEFAULTS: Final = Recipe()
-_STRENGTH: Final = round(_DEFAULTS.strength)
-_DETAIL: Final = round(_DEFAULTS.detail)
+_STRENGTH: Final = round(DEFAULTS.strength)
+_DETAIL: Final = round(DEFAULTS.detail)
 
 
-@app_commands.command(description="Paint a photo in the style of another picture, or of several")
+@app_commands.command(description="Paint a photo in the style of one to three pictures")
 @app_commands.describe(
     content="The photo to paint: PNG, JPEG, WebP, AVIF, GIF or BMP",
-    style="The picture whose style to take",
-    strength=f"How much style: 0 leaves the photo as it is, 100 is nearly all style ({_STRENGTH} unless set)",
-    quality="How large and how well; better takes longer (standard unless set)",
-    colours=f"Whose colours the painting has ({texts.COLOURS[_DEFAULTS.colours]} unless set)",
+    style="The picture whose style to use",
+    strength=f"How much style, from 0 (the photo stays as it is) to 100 (nearly all style). Default: {_STRENGTH}",
+    quality="Size and quality of the painting; a better one takes longer. Default: standard",
+    colours=f"Which colours the painting has. Default: {texts.COLOURS[DEFAULTS.colours]}",
     style2="A second style, blended with the first",
-    style3="A third style",
-    mix="How much of each style, in their order, such as 70 30 (alike unless set)",
-    stroke="How large the strokes are (medium unless set)",
-    detail=f"How closely edges and shapes are held to the photo's, 0 to 100 ({_DETAIL} unless set)",
+    style3="A third style, blended with the others",
+    mix="How much of each style, in their order, such as 70 30. Default: equal shares",
+    stroke="The size of the brush strokes. Default: medium",
+    detail=f"How closely edges and shapes follow the photo, from 0 to 100. Default: {_DETAIL}",
 )
 @app_commands.choices(colours=[app_commands.Choice(name=name, value=value) for value, name in texts.COLOURS.items()])
 @app_commands.allowed_installs(guilds=True, users=True)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
 async def stylize(
-    interaction: "discord.Interaction[Atelier]",
+    interaction: discord.Interaction[Atelier],
     content: discord.Attachment,
     style: discord.Attachment,
     strength: app_commands.Range[int, 0, 100] = _STRENGTH,
     quality: Quality = "standard",
-    colours: Colours = _DEFAULTS.colours,
+    colours: Colours = DEFAULTS.colours,
     style2: discord.Attachment | None = None,
     style3: discord.Attachment | None = None,
     mix: app_commands.Range[str, 1, LONGEST] | None = None,
     stroke: texts.Stroke = "medium",
     detail: app_commands.Range[int, 0, 100] = _DETAIL,
 ) -> None:
-    """Acknowledge at once, read the pictures, hand the job over; errors go to the command tree's handler."""
-    client = interaction.client
+    """Place an order. Errors go to the command tree."""
     styles = [each for each in (style, style2, style3) if each is not None]
-    style_shares = shares(mix, len(styles))
-    pictures = {"content": content} | {style_role(index): each for index, each in enumerate(styles)}
-    for role, picture in pictures.items():
-        check_claimed_size(role, picture, client.settings.limits.bytes)
-    order = order_id(interaction)
-    message = await acknowledge(interaction)
-    address = ReplyTarget.of(interaction, message).model_dump_json()
-    description = texts.described(content.filename, *(each.filename for each in styles))
-    expires_at = interaction.created_at + timedelta(seconds=TOKEN_LIFE)
-    await client.jobs.acknowledged(Acknowledged(order, interaction.user.id, address, description, expires_at))
-    async with client.jobs.admission(interaction.user.id, order):
-        content_bytes, *styles_bytes = await _fetched(client, pictures)
-        preset = PRESETS[await client.executor.tier()][quality]
-        recipe = Recipe(
-            size=preset.size,
-            steps=preset.steps,
-            strength=strength,
-            detail=detail,
-            stroke=texts.STROKES[stroke],
-            colours=colours,
-            style_shares=style_shares,
-        )
-        await client.jobs.accept(
-            Order(
-                id=order,
-                owner=interaction.user.id,
-                recipe=recipe,
-                content=content_bytes,
-                styles=tuple(styles_bytes),
-                address=address,
-                description=description,
-                max_bytes=interaction.filesize_limit,
-            )
-        )
-
-
-async def _fetched(client: "Atelier", pictures: Mapping[Role, discord.Attachment]) -> list[bytes]:
-    """All pictures at a time, in their order; where one fails the others are given up.
-
-    Raises:
-        DownloadFailed, PictureRejected: the first that failed.
-    """
-    cdn, limit = client.settings.discord_cdn_url, client.settings.limits.bytes
-    try:
-        async with asyncio.TaskGroup() as group:
-            fetching = [
-                group.create_task(fetch(client.downloads, role, picture, cdn=cdn, limit=limit))
-                for role, picture in pictures.items()
-            ]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [each.result() for each in fetching]
+    await place(interaction, StylizeRequest(content, styles, mix, quality, strength, detail, stroke, colours))

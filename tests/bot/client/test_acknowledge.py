@@ -8,9 +8,12 @@ import aiohttp
 import pytest
 import yarl
 
+from bot import features
 from bot.client.client import Atelier
+from bot.client.services import Services
 from bot.jobs.errors import Closing
 from bot.sandbox import Faults, Invocation, LocalDiscord, Upload
+from bot.settings import Settings
 from tests.bot.conftest import CONTENT, STYLE, is_private_answer
 from tests.bot.held import HeldJobs
 
@@ -89,10 +92,10 @@ class TestStylize:
         assert "error" not in logged
 
     async def test_is_accepted_once_where_two_processes_hear_of_it(
-        self, discord: LocalDiscord, client: Atelier, held: HeldJobs
+        self, discord: LocalDiscord, client_settings: Settings, services: Services, held: HeldJobs
     ) -> None:
-        async with Atelier(client.settings) as other:
-            other.jobs, other.executor = client.jobs, client.executor
+        async with Atelier(client_settings, services) as other:
+            features.load(other)
             await other.login(discord.token)
             ready = asyncio.Event()
             other.event(ready_event(ready))

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from bot.client import attachments
-from bot.client.attachments import check_claimed_size, fetch
+from bot.client.attachments import AttachmentDownloader
 from bot.jobs.errors import DownloadFailed, PictureRejected, Role
 from engine.errors import PictureTooLarge
 
@@ -71,7 +71,7 @@ def attached(url: str, size: int = len(PICTURE)) -> discord.Attachment:
 async def fetched(
     session: aiohttp.ClientSession, cdn: Server, url: str, *, limit: int = LIMIT, role: Role = "style"
 ) -> bytes:
-    return await fetch(session, role, attached(url), cdn=f"{cdn.origin}/attachments", limit=limit)
+    return await AttachmentDownloader(session, f"{cdn.origin}/attachments", limit).fetch(role, attached(url))
 
 
 async def test_a_picture_comes_as_it_was_sent(session: aiohttp.ClientSession, cdn: Server) -> None:
@@ -271,7 +271,7 @@ async def test_a_stream_that_breaks_off_fails(session: aiohttp.ClientSession, cd
 async def test_a_cdn_that_is_down_fails(session: aiohttp.ClientSession, unused_tcp_port: int) -> None:
     origin = f"http://127.0.0.1:{unused_tcp_port}"
     with pytest.raises(DownloadFailed):
-        await fetch(session, "content", attached(f"{origin}/a.png"), cdn=origin, limit=LIMIT)
+        await AttachmentDownloader(session, origin, LIMIT).fetch("content", attached(f"{origin}/a.png"))
 
 
 def test_waiting_is_bounded_at_every_stage() -> None:
@@ -282,12 +282,15 @@ def test_waiting_is_bounded_at_every_stage() -> None:
 
 
 @pytest.mark.parametrize(("size", "passes"), [(0, True), (LIMIT, True), (LIMIT + 1, False), (2**40, False)])
-def test_a_claim_of_too_much_is_refused_before_anything_is_fetched(size: int, passes: bool) -> None:
+async def test_a_stated_size_above_the_limit_is_refused_before_the_download(
+    session: aiohttp.ClientSession, size: int, passes: bool
+) -> None:
+    downloader = AttachmentDownloader(session, "http://127.0.0.1:9", LIMIT)
     attachment = attached("http://127.0.0.1:9/a.png", size)
     if passes:
-        check_claimed_size("content", attachment, LIMIT)
+        downloader.check_stated_size("content", attachment)
         return
     with pytest.raises(PictureRejected) as refused:
-        check_claimed_size("content", attachment, LIMIT)
+        downloader.check_stated_size("content", attachment)
     assert refused.value.role == "content"
     assert repr(refused.value.reason) == repr(PictureTooLarge("bytes", size, LIMIT))

@@ -9,6 +9,7 @@ import pytest
 
 from bot.client.client import Atelier
 from bot.delivery.reply import DiscordReply
+from bot.features.my_jobs.cancel import cancel_view
 from bot.jobs.model import DeliveredBy, Ending, Job, State
 from bot.sandbox import Invocation, LocalDiscord, Message
 from engine.progress import Progress, Result
@@ -60,7 +61,7 @@ async def reply_to(client: Atelier) -> AsyncIterator[ReplyTo]:
     replies: list[DiscordReply] = []
 
     def make(job: Job) -> DiscordReply:
-        replies.append(DiscordReply(client, job))
+        replies.append(DiscordReply(client, job, cancel_view))
         return replies[-1]
 
     yield make

@@ -8,6 +8,7 @@ import pytest
 
 from bot.client.client import Atelier
 from bot.delivery.reply import DiscordReply
+from bot.features.my_jobs.cancel import cancel_view
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import Job
 from bot.sandbox import Invocation, LocalDiscord, Permission
@@ -38,7 +39,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_process_that_may_have_lost_the_job_says_nothing(
     discord: LocalDiscord, client: Atelier, job: Job
 ) -> None:
-    reply = DiscordReply(client, job, lambda: False)
+    reply = DiscordReply(client, job, cancel_view, lambda: False)
     reply.progressed(progress(1))
     await asyncio.sleep(0.1)
     with pytest.raises(DeliveryDelayed):

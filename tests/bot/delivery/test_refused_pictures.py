@@ -71,7 +71,7 @@ class TestTooLarge:
         """A member's own limit may be over it; the bot's is not, once the token has died."""
         token_dies(discord)
         limit = len(NOISE) * 7 // 8
-        monkeypatch.setattr("bot.delivery.channels.FILE_LIMIT", limit)
+        monkeypatch.setattr("bot.delivery.channels.FILE_SIZE", limit)
         assert await deliver(moved(job, file_limit=limit), result(NOISE)) == "edit"
         (attachment,) = the_one(discord.channel_messages).attachments
         assert limit // 3 < len(attachment.data) <= limit
