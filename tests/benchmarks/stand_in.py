@@ -14,11 +14,11 @@ from typing import Any, Final, Self
 
 from PIL import Image
 
-from engine.errors import PaintingCancelled, PaintingPaused
-from engine.presets import Tier
-from engine.progress import Progress, Result
+from engine.blobs import Blobs
+from engine.progress import Progress
 from engine.recipe import Recipe
-from engine.worker.protocol import WorkerInfo
+from engine.worker.protocol import WorkerSettings
+from tests.doubles.executor import FakeExecutor, FakePainting
 
 SECONDS: Final = float(os.environ.get("STAND_IN_SECONDS", "0.02"))
 SLOTS: Final = int(os.environ.get("STAND_IN_SLOTS", "4"))
@@ -34,93 +34,38 @@ def _grey() -> bytes:
 PICTURE: Final = _grey()
 
 
-class StandInPainting:
-    """As :class:`engine.executor.api.PaintingHandle`."""
+class StandIn(FakeExecutor):
+    """In place of :class:`engine.executor.executor.DaskExecutor`."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe = recipe
-        self._pausing = False
-        self._task = asyncio.create_task(self._paint())
-
-    async def __aiter__(self) -> AsyncIterator[Progress]:
-        """One event, at the end."""
-        await asyncio.wait([self._task])
-        if not self._task.cancelled():
-            yield Progress(
-                step=self._recipe.steps,
-                steps=self._recipe.steps,
-                scale=64,
-                loss=1,
-                content_loss=1,
-                style_loss=1,
-                elapsed=SECONDS,
-                remaining=0,
-            )
-
-    async def result(self) -> Result:
-        """The grey picture."""
-        try:
-            return await asyncio.shield(self._task)
-        except asyncio.CancelledError:
-            if not self._task.cancelled():
-                raise
-        raise PaintingPaused if self._pausing else PaintingCancelled
-
-    async def cancel(self) -> None:
-        """Stop sleeping."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
-
-    async def pause(self) -> None:
-        """The same, to go on later from the start."""
-        self._pausing = True
-        await self.cancel()
-
-    async def _paint(self) -> Result:
-        while not GATE.exists():  # noqa: ASYNC110 - another process makes it
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(SECONDS)
-        return Result(
-            picture=PICTURE,
-            format="png",
-            width=64,
-            height=64,
-            recipe=self._recipe,
-            steps=self._recipe.steps,
-            seconds=SECONDS,
-            ending="finished",
-        )
-
-
-class StandIn:
-    """As :class:`engine.executor.api.Executor`."""
-
-    cluster_id = "stand-in"
+    def __init__(self, blobs: Blobs) -> None:
+        super().__init__(blobs)
+        self.slots_now = SLOTS
+        self._tasks = set[asyncio.Task[None]]()
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, *_: object, **__: object) -> AsyncIterator[Self]:
-        """There is nothing to start."""
-        yield cls()
+    async def open(cls, settings: WorkerSettings, *_: object) -> AsyncIterator[Self]:
+        """Start nothing."""
+        yield cls(Blobs(settings.blobs))
 
-    async def check(self, _picture: bytes) -> None:
-        """Every picture is good."""
+    def submit(self, recipe: Recipe, content: str, styles: Sequence[str], **_: Any) -> FakePainting:
+        """Make a painting that finishes after a pause. It is not kept, so that the bot's memory can be measured."""
+        painting = FakePainting(recipe)
+        task = asyncio.create_task(_paint(painting))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return painting
 
-    def submit(self, recipe: Recipe, _content: str, _styles: Sequence[str], **_: Any) -> StandInPainting:
-        """Sleep and be done."""
-        return StandInPainting(recipe)
 
-    async def slots(self) -> int:
-        """How many sleep at a time."""
-        return SLOTS
-
-    async def tier(self) -> Tier:
-        """Any."""
-        return "cpu-float32"
-
-    async def workers(self) -> list[WorkerInfo]:
-        """None to speak of."""
-        return []
+async def _paint(painting: FakePainting) -> None:
+    while not GATE.exists():  # noqa: ASYNC110 - another process makes it
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(SECONDS)
+    if painting.ended:
+        return
+    steps = painting.recipe.steps
+    painting.publish(Progress(steps, steps, 64, 1.0, 1.0, 1.0, elapsed=SECONDS, remaining=0.0))
+    painting.finish(PICTURE, width=64, height=64, steps=steps, seconds=SECONDS)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import event
 
@@ -28,10 +28,9 @@ from bot.jobs.service import JobService, Policy
 from bot.jobs.storage import Storage, StoragePolicy
 from bot.telemetry import logs
 from engine.blobs import Blobs
-from engine.executor.executor import DaskExecutor
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
-from tests.benchmarks.simulation.studio import StandInExecutor
+from tests.benchmarks.simulation.cluster import SimulatedExecutor
 
 TICK = 0.02
 """Seconds between two looks at the clock."""
@@ -115,9 +114,10 @@ class Bot:
             event.listen(engine.sync_engine, "before_cursor_execute", self._stated)
             event.listen(engine.sync_engine, "commit", self._committed)
             store = Store(engine, Cipher([setting.key]))
-            storage = Storage(Blobs(setting.blobs), store, StoragePolicy(min_free_bytes=0))
-            executor = StandInExecutor(setting.workers, *await asyncio.open_unix_connection(setting.socket))
-            jobs = JobService(store, storage, cast(DaskExecutor, executor), self.reply, Policy(max_open=1000))
+            blobs = Blobs(setting.blobs)
+            storage = Storage(blobs, store, StoragePolicy(min_free_bytes=0))
+            executor = SimulatedExecutor(blobs, setting.workers, *await asyncio.open_unix_connection(setting.socket))
+            jobs = JobService(store, storage, executor, self.reply, Policy(max_open=1000))
             running = asyncio.create_task(jobs.run())
             measuring = asyncio.create_task(self._measure())
             accepted = await self._accept(jobs)

@@ -22,7 +22,7 @@ from sqlalchemy import text
 from bot.jobs.database.cipher import new_key
 from bot.jobs.database.connect import connected
 from tests.benchmarks.service import percentile
-from tests.benchmarks.simulation import bot, studio
+from tests.benchmarks.simulation import bot, cluster
 from tests.postgresql import programs, serving
 
 Kind = Literal["sqlite", "postgresql"]
@@ -140,7 +140,7 @@ async def measure(case: Case) -> Measured:
     with tempfile.TemporaryDirectory() as name, _database(case.database, folder := Path(name)) as (url, server):
         async with connected(url):
             pass  # makes the tables
-        workers = studio.Setting(
+        workers = cluster.Setting(
             socket=str(folder / "workers"),
             blobs=str(folder / "blobs"),
             out=str(folder / "workers.json"),
@@ -168,7 +168,7 @@ async def measure(case: Case) -> Measured:
             for number in range(case.bots)
         ]
         async with contextlib.AsyncExitStack() as stack:
-            painting = await stack.enter_async_context(_process(studio.__name__, workers, folder / "workers.log"))
+            painting = await stack.enter_async_context(_process(cluster.__name__, workers, folder / "workers.log"))
             while not _exists(workers.socket):  # noqa: ASYNC110 - another process makes it
                 await asyncio.sleep(0.05)
             bots = [
@@ -187,7 +187,7 @@ async def measure(case: Case) -> Measured:
             painting.terminate()
             await painting.wait()
         reports = [bot.Report(**_read(each.out)) for each in settings]
-        stints = [studio.Stint(**stint) for stint in _read(workers.out)]
+        stints = [cluster.Stint(**stint) for stint in _read(workers.out)]
         states = await _states(url)
         warned = _warned(folder)
     return _sum_up(case, settings[0], reports, stints, states, used, machine, warned)
@@ -227,7 +227,7 @@ def _sum_up(
     case: Case,
     setting: bot.Setting,
     reports: list[bot.Report],
-    stints: list[studio.Stint],
+    stints: list[cluster.Stint],
     states: Counter[str],
     used: float,
     machine: float,

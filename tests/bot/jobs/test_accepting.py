@@ -29,10 +29,10 @@ class TestTheLimit:
         workshop.limit = 1
         workshop.open_anew()
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
+            job, painting = await workshop.accept_and_paint(ANN)
             with pytest.raises(TooManyJobs):
                 await workshop.accept(ANN)
-            canvas.finish()
+            painting.finish()
             await workshop.until(job, "delivered")
             await workshop.accept(ANN)
 
@@ -46,11 +46,11 @@ class TestTheLimit:
     async def test_lets_no_more_pictures_be_looked_at_than_it_may_accept(self, workshop: Workshop) -> None:
         workshop.limit = 2
         workshop.open_anew()
-        workshop.studio.may_check.clear()
+        workshop.executor.may_check.clear()
         flood = [asyncio.create_task(workshop.accept(ANN)) for _ in range(20)]
         await eventually(lambda: sum(task.done() for task in flood) == 18)
-        assert workshop.studio.checks == 2
-        workshop.studio.may_check.set()
+        assert workshop.executor.checks == 2
+        workshop.executor.may_check.set()
         await asyncio.gather(*flood, return_exceptions=True)
         assert await workshop.store.count_open(ANN) == 2
 
@@ -69,7 +69,7 @@ class TestTheLimit:
         first = asyncio.create_task(workshop.accept(ANN))
         await committed.wait()
         second = asyncio.create_task(workshop.accept(ANN))
-        await eventually(lambda: second.done() or workshop.studio.checks == 4)
+        await eventually(lambda: second.done() or workshop.executor.checks == 4)
         with pytest.raises(TooManyJobs):
             await workshop.accept(ANN)
         may_return.set()
@@ -82,7 +82,7 @@ class TestTheLimit:
         """If it is stored, the look at the database was too early for it; if it is refused, it never counts."""
         workshop.limit = 1
         workshop.open_anew()
-        workshop.studio.refused[b"bad"] = NotAPicture()
+        workshop.executor.refused[b"bad"] = NotAPicture()
         open_jobs, seen, may_return = workshop.store.open_jobs, asyncio.Event(), asyncio.Event()
 
         async def slowly(owner: int) -> list[Job]:
@@ -91,20 +91,20 @@ class TestTheLimit:
             await may_return.wait()
             return found
 
-        workshop.studio.may_check.clear()
+        workshop.executor.may_check.clear()
         first = asyncio.create_task(workshop.accept(ANN, b"good" if stored else b"bad"))
-        await eventually(lambda: workshop.studio.checks == 1)
+        await eventually(lambda: workshop.executor.checks == 1)
         workshop.store.open_jobs = slowly  # type: ignore[method-assign]
         second = asyncio.create_task(workshop.accept(ANN))
         await seen.wait()
-        workshop.studio.may_check.set()
+        workshop.executor.may_check.set()
         await asyncio.wait([first])
-        looked_at = workshop.studio.checks
+        looked_at = workshop.executor.checks
         may_return.set()
         if stored:
             with pytest.raises(TooManyJobs):
                 await second
-            assert workshop.studio.checks == looked_at
+            assert workshop.executor.checks == looked_at
         else:
             await second
         assert await workshop.store.count_open(ANN) == 1
@@ -117,7 +117,7 @@ class TestTheLimit:
             await connection.execute(text("UPDATE jobs SET recipe = '{'"))
         async with workshop.jobs.admission(ANN, "another"):
             pass
-        workshop.studio.slots_now = 0
+        workshop.executor.slots_now = 0
         async with workshop.running():
             await workshop.until(damaged, "failed")
             await workshop.accept(ANN)
@@ -125,7 +125,7 @@ class TestTheLimit:
     async def test_is_not_used_up_by_orders_that_were_refused(self, workshop: Workshop) -> None:
         workshop.limit = 1
         workshop.open_anew()
-        workshop.studio.refused[b"bad"] = NotAPicture()
+        workshop.executor.refused[b"bad"] = NotAPicture()
         for _ in range(2):
             with pytest.raises(PictureRejected):
                 await workshop.accept(ANN, b"bad")
@@ -146,15 +146,15 @@ class TestARefusedOrder:
     async def test_says_which_picture_and_why(
         self, workshop: Workshop, content: bytes, styles: bytes, role: str
     ) -> None:
-        reason = workshop.studio.refused[b"bad"] = NotAPicture()
+        reason = workshop.executor.refused[b"bad"] = NotAPicture()
         with pytest.raises(PictureRejected) as refused:
             await workshop.accept(ANN, content, b"good", styles)
         assert (refused.value.role, refused.value.reason) == (role, reason)
         assert await workshop.store.count_open() == 0
-        assert (workshop.kept(), workshop.desk.replies) == (set(), [])
+        assert (workshop.kept(), workshop.replies.made) == (set(), [])
 
     async def test_by_a_worker_that_died_looking_is_told_as_such(self, workshop: Workshop) -> None:
-        workshop.studio.refused[b"bomb"] = WorkerLost(1)
+        workshop.executor.refused[b"bomb"] = WorkerLost(1)
         with pytest.raises(WorkerLost):
             await workshop.accept(ANN, b"bomb")
 

@@ -15,7 +15,8 @@ from bot.jobs.errors import DeliveryDelayed, JobEnded, UnexpectedError
 from bot.jobs.model import DeliveredBy, Ending
 from engine.blobs import Blobs
 from engine.errors import BlobLost, OutOfMemory, StorageFull
-from tests.bot.jobs.conftest import ANN, BOB, Workshop, discord_is_gone, eventually
+from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually
+from tests.doubles.reply import discord_is_gone
 from tests.shaky import ClientError, Shaky, new_place
 
 
@@ -62,15 +63,15 @@ class TestAFailure:
         self, workshop: Workshop, logged: list[Any]
     ) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
+            job, painting = await workshop.accept_and_paint(ANN)
             other = await workshop.accept(BOB)
-            canvas.fail(OutOfMemory(512))
+            painting.fail(OutOfMemory(512))
             await workshop.until(job, "failed")
-            (await workshop.studio.canvas(2)).finish()
+            (await workshop.executor.painting(2)).finish()
             await workshop.until(other, "delivered")
-        (told,) = workshop.desk.told(job)
-        assert isinstance(told, OutOfMemory)
-        assert told.size == 512
+        (ending,) = workshop.replies.endings(job)
+        assert isinstance(ending, OutOfMemory)
+        assert ending.size == 512
         failed = entry(logged, "job failed")
         assert (failed["job"], failed["error"]) == (job.id, "OutOfMemory(512)")
 
@@ -78,10 +79,10 @@ class TestAFailure:
         self, workshop: Workshop, logged: list[Any]
     ) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
-            canvas.fail(RuntimeError("a bug"))
+            job, painting = await workshop.accept_and_paint(ANN)
+            painting.fail(RuntimeError("a bug"))
             await workshop.until(job, "failed")
-            (error,) = workshop.desk.told(job)
+            (error,) = workshop.replies.endings(job)
             assert isinstance(error, UnexpectedError)
             assert error.reference == job.id
             assert await workshop.accept_and_paint(ANN)
@@ -94,9 +95,9 @@ class TestAFailure:
         other = await workshop.accept(BOB, b"bob")
         async with workshop.running():
             await workshop.until(job, "failed")
-            (await workshop.studio.canvas()).finish()
+            (await workshop.executor.painting()).finish()
             await workshop.until(other, "delivered")
-        assert isinstance(workshop.desk.told(job)[0], BlobLost)
+        assert isinstance(workshop.replies.endings(job)[0], BlobLost)
 
     async def test_to_keep_the_result_still_delivers_it(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
@@ -105,11 +106,11 @@ class TestAFailure:
             raise StorageFull
 
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
+            job, painting = await workshop.accept_and_paint(ANN)
             monkeypatch.setattr(workshop.storage, "put", full)
-            result = canvas.finish()
+            result = painting.finish()
             await workshop.until(job, "delivered")
-        assert workshop.desk.told(job) == [result]
+        assert workshop.replies.endings(job) == [result]
         with pytest.raises(JobEnded):
             await workshop.jobs.picture(job.id, ANN)
 
@@ -122,21 +123,21 @@ class TestAFailure:
                 raise troubles.pop()
             return "post"
 
-        workshop.desk.deliver = deliver
+        workshop.replies.deliver = deliver
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
-            result = canvas.finish()
+            job, painting = await workshop.accept_and_paint(ANN)
+            result = painting.finish()
             await workshop.until(job, "delivered")
         assert (await workshop.found(job)).delivered_by == "post"
-        assert workshop.desk.told(job) == [result]
+        assert workshop.replies.endings(job) == [result]
 
     @pytest.mark.usefixtures("no_pauses")
     async def test_to_deliver_within_its_time_keeps_the_picture_for_the_member(self, workshop: Workshop) -> None:
-        workshop.desk.deliver = discord_is_gone
+        workshop.replies.deliver = discord_is_gone
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
+            job, painting = await workshop.accept_and_paint(ANN)
             workshop.jobs._runner._expire_after = timedelta(0)
-            canvas.finish(b"a long night's work")
+            painting.finish(b"a long night's work")
             await workshop.until(job, "delivered")
         assert (await workshop.found(job)).delivered_by == "kept"
         assert (await workshop.jobs.picture(job.id, ANN))[1] == b"a long night's work"
@@ -147,16 +148,16 @@ class TestAFailure:
         workshop.store = FlakyStore(workshop.store, name)
         workshop.open_anew()
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
-            canvas.show(5, checkpoint=b"checkpoint")
+            job, painting = await workshop.accept_and_paint(ANN)
+            painting.show(5, checkpoint=b"checkpoint")
             if name == "give_up":
-                canvas.fail(OutOfMemory(512))
+                painting.fail(OutOfMemory(512))
                 await workshop.until(job, "failed")
             else:
-                canvas.finish()
+                painting.finish()
                 await workshop.until(job, "delivered")
         assert workshop.store.failed == (1 if name == "set_checkpoint" else 3)
-        assert len(workshop.desk.told(job)) == 1
+        assert len(workshop.replies.endings(job)) == 1
 
 
 class TestMaintenance:
@@ -174,7 +175,7 @@ class TestMaintenance:
             await eventually(lambda: flaky.failed == 3)
             job = await workshop.accept(ANN)
             for number in (1, 2):
-                (await workshop.studio.canvas(number)).finish()
+                (await workshop.executor.painting(number)).finish()
             await workshop.until(job, "delivered")
 
     async def test_outlives_a_store_that_is_out_of_order(
@@ -206,7 +207,7 @@ class TestMaintenance:
         os.utime(folder / nobodys[:2] / nobodys, (0, 0))
         async with workshop.running():
             await eventually(lambda: nobodys not in {blob.name for blob in workshop.blobs})
-            job, canvas = await workshop.accept_and_paint(ANN)
-            canvas.finish()
+            job, painting = await workshop.accept_and_paint(ANN)
+            painting.finish()
             await workshop.until(job, "delivered")
         assert all(path.read_bytes() == b"foreign" for path in foreign)

@@ -12,53 +12,54 @@ from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, eventually
 class TestTheLine:
     async def test_is_told_place_by_place_and_each_once(self, workshop: Workshop) -> None:
         async with workshop.running():
-            _, canvas = await workshop.accept_and_paint(ANN)
+            _, painting = await workshop.accept_and_paint(ANN)
             bob, cid = await workshop.accept(BOB), await workshop.accept(CID)
-            await eventually(lambda: [workshop.desk.of(job).positions for job in (bob, cid)] == [[1], [2]])
-            canvas.finish()
-            second = await workshop.studio.canvas(2)
-            await eventually(lambda: workshop.desk.of(cid).positions == [2, 1])
+            await eventually(lambda: [workshop.replies.of(job).positions for job in (bob, cid)] == [[1], [2]])
+            painting.finish()
+            second = await workshop.executor.painting(2)
+            await eventually(lambda: workshop.replies.of(cid).positions == [2, 1])
             second.finish()
-            (await workshop.studio.canvas(3)).finish()
+            (await workshop.executor.painting(3)).finish()
             await workshop.until(cid, "delivered")
-            assert [workshop.desk.of(job).positions for job in (bob, cid)] == [[1], [2, 1]]
+            assert [workshop.replies.of(job).positions for job in (bob, cid)] == [[1], [2, 1]]
 
     async def test_lets_members_take_turns(self, workshop: Workshop) -> None:
         async with workshop.running():
-            _, canvas = await workshop.accept_and_paint(CID, b"cid")
+            _, painting = await workshop.accept_and_paint(CID, b"cid")
             for content in (b"ann 1", b"ann 2", b"ann 3"):
                 await workshop.accept(ANN, content)
             await workshop.accept(BOB, b"bob 1")
             for number in range(2, 6):
-                canvas.finish()
-                canvas = await workshop.studio.canvas(number)
-            assert [each.content for each in workshop.studio.canvases[1:]] == [b"ann 1", b"bob 1", b"ann 2", b"ann 3"]
+                painting.finish()
+                painting = await workshop.executor.painting(number)
+            contents = [each.content for each in workshop.executor.paintings]
+            assert contents == [b"cid", b"ann 1", b"bob 1", b"ann 2", b"ann 3"]
 
     async def test_moves_up_when_somebody_ahead_cancels(self, workshop: Workshop) -> None:
         async with workshop.running():
             await workshop.accept_and_paint(ANN)
             bob, cid = await workshop.accept(BOB), await workshop.accept(CID)
-            await eventually(lambda: workshop.desk.of(cid).positions == [2])
+            await eventually(lambda: workshop.replies.of(cid).positions == [2])
             await workshop.jobs.cancel(bob.id, BOB)
-            await eventually(lambda: workshop.desk.of(cid).positions[-1:] == [1])
+            await eventually(lambda: workshop.replies.of(cid).positions[-1:] == [1])
 
     async def test_that_is_long_costs_few_edits_and_statements(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The line that another process left: near the front each change is told, further behind a few in a second."""
-        workshop.studio.slots_now = 0
+        workshop.executor.slots_now = 0
         jobs = [await workshop.accept(owner) for owner in range(60)]
         await workshop.store.leave(workshop.jobs.process)
         now = 1000.0
         monkeypatch.setattr("bot.jobs.queue_positions.time", SimpleNamespace(monotonic=lambda: now))
-        workshop.desk.replies.clear()
+        workshop.replies.made.clear()
         workshop.open_anew()
         statements: list[str] = []
         engine = workshop.store._engine.sync_engine
         listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
 
         def told() -> int:
-            return sum(len(reply.positions) for reply in workshop.desk.replies)
+            return sum(len(reply.positions) for reply in workshop.replies.made)
 
         async def look() -> int:
             """How many statements read whole jobs until the next two looks are over."""
@@ -71,7 +72,7 @@ class TestTheLine:
             await eventually(lambda: told() == NEAR + FAR_A_SECOND)
             assert await look() == 0
             assert sum("jobs.recipe" in each for each in statements) == 1
-            assert [workshop.desk.of(job).positions for job in jobs[:10]] == [[place] for place in range(1, 11)]
+            assert [workshop.replies.of(job).positions for job in jobs[:10]] == [[place] for place in range(1, 11)]
             now += BUCKET_EVERY
             assert await look() == 1
             assert told() == NEAR + 2 * FAR_A_SECOND
@@ -79,7 +80,7 @@ class TestTheLine:
             await workshop.jobs.cancel(jobs[0].id, 0)
             await workshop.until(jobs[0], "cancelled")
             await look()
-            assert [workshop.desk.of(job).positions for job in jobs[1:7]] == [
+            assert [workshop.replies.of(job).positions for job in jobs[1:7]] == [
                 [2, 1],
                 [3, 2],
                 [4, 3],
@@ -91,70 +92,70 @@ class TestTheLine:
             await look()
             assert told() == NEAR + 3 * FAR_A_SECOND + NEAR
             # Those who wait for their first place are before those who read one.
-            assert [len(workshop.desk.of(job).positions) for job in jobs[6:20]] == [1] * 14
+            assert [len(workshop.replies.of(job).positions) for job in jobs[6:20]] == [1] * 14
             new = await workshop.accept(1000)
-            await eventually(lambda: workshop.desk.of(new).positions == [60])
+            await eventually(lambda: workshop.replies.of(new).positions == [60])
 
     async def test_shares_the_limit_of_a_channel_with_others(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now = 1000.0
         monkeypatch.setattr("bot.jobs.queue_positions.time", SimpleNamespace(monotonic=lambda: now))
-        workshop.studio.slots_now = 0
+        workshop.executor.slots_now = 0
         jobs = [await workshop.accept(owner) for owner in range(3)]
         for job, bucket in zip(jobs, ("old channel", "old channel", "elsewhere"), strict=True):
-            workshop.desk.of(job).bucket = bucket
+            workshop.replies.of(job).bucket = bucket
         async with workshop.running():
-            await eventually(lambda: [workshop.desk.of(job).positions for job in jobs] == [[1], [], [3]])
+            await eventually(lambda: [workshop.replies.of(job).positions for job in jobs] == [[1], [], [3]])
             now += BUCKET_EVERY
-            await eventually(lambda: [workshop.desk.of(job).positions for job in jobs] == [[1], [2], [3]])
+            await eventually(lambda: [workshop.replies.of(job).positions for job in jobs] == [[1], [2], [3]])
 
     async def test_is_painted_side_by_side_where_there_are_workers(self, workshop: Workshop) -> None:
-        workshop.studio.slots_now = 3
+        workshop.executor.slots_now = 3
         async with workshop.running():
             jobs = [await workshop.accept(owner) for owner in range(4)]
-            await workshop.studio.canvas(3)
+            await workshop.executor.painting(3)
             assert [await workshop.state(job) for job in jobs] == ["running"] * 3 + ["queued"]
-            workshop.studio.canvases[1].finish()
-            await workshop.studio.canvas(4)
-            assert len(workshop.studio.busy) == 3
+            workshop.executor.paintings[1].finish()
+            await workshop.executor.painting(4)
+            assert len(workshop.executor.running) == 3
 
     async def test_is_begun_a_little_early_where_there_are_many_workers(self, workshop: Workshop) -> None:
-        workshop.studio.slots_now, workshop.limit = 10, 20
+        workshop.executor.slots_now, workshop.limit = 10, 20
         workshop.open_anew()
         async with workshop.running():
             for _ in range(13):
                 await workshop.accept(ANN)
-            await workshop.studio.canvas(11)
-            queue = await workshop.store.queue(workshop.jobs.process, workshop.studio.cluster_id)
+            await workshop.executor.painting(11)
+            queue = await workshop.store.queue(workshop.jobs.process, workshop.executor.cluster_id)
             assert (queue.running, len(queue.waiting)) == (11, 2)
 
     async def test_is_painted_one_by_one_with_one_worker(self, workshop: Workshop) -> None:
         async with workshop.running():
             jobs = [await workshop.accept(owner) for owner in range(5)]
             for number in range(1, 6):
-                canvas = await workshop.studio.canvas(number)
-                assert workshop.studio.busy == [canvas]
-                canvas.finish()
+                painting = await workshop.executor.painting(number)
+                assert workshop.executor.running == [painting]
+                painting.finish()
             await workshop.until(jobs[-1], "delivered")
 
     async def test_goes_on_when_the_scheduler_starts_anew(self, workshop: Workshop) -> None:
-        workshop.studio.slots_now = 0
+        workshop.executor.slots_now = 0
         async with workshop.running():
             job = await workshop.accept(ANN)
-            await eventually(lambda: len(workshop.desk.replies) == 1)
-            workshop.studio.cluster_id, workshop.studio.slots_now = "another studio", 1
-            (await workshop.studio.canvas()).finish()
+            await eventually(lambda: len(workshop.replies.made) == 1)
+            workshop.executor.cluster_id, workshop.executor.slots_now = "another cluster", 1
+            (await workshop.executor.painting()).finish()
             await workshop.until(job, "delivered")
 
     async def test_uses_workers_that_join_later(self, workshop: Workshop) -> None:
-        workshop.studio.slots_now = 0
+        workshop.executor.slots_now = 0
         async with workshop.running():
             jobs = [await workshop.accept(ANN), await workshop.accept(BOB)]
-            await eventually(lambda: [workshop.desk.of(job).positions for job in jobs] == [[1], [2]])
-            assert workshop.studio.canvases == []
-            workshop.studio.slots_now = 2
+            await eventually(lambda: [workshop.replies.of(job).positions for job in jobs] == [[1], [2]])
+            assert workshop.executor.paintings == []
+            workshop.executor.slots_now = 2
             for number in (1, 2):
-                (await workshop.studio.canvas(number)).finish()
+                (await workshop.executor.painting(number)).finish()
             for job in jobs:
                 await workshop.until(job, "delivered")

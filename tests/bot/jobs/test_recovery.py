@@ -9,22 +9,23 @@ from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import DeliveredBy, Ending, State
 from engine.errors import OutOfMemory, PaintingCancelled, StorageFailed, StorageFull
 from engine.progress import Result
-from tests.bot.jobs.conftest import ANN, BOB, Workshop, discord_is_gone, eventually
+from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually
+from tests.doubles.reply import discord_is_gone
 
 
 class TestGoingDown:
     async def test_brings_paintings_to_a_checkpoint_and_lets_go_of_all_jobs(self, workshop: Workshop) -> None:
         async with workshop.running():
-            painted, canvas = await workshop.accept_and_paint(ANN)
+            painted, painting = await workshop.accept_and_paint(ANN)
             waiting = await workshop.accept(BOB)
-            canvas.show(7)
-        assert canvas.paused
-        assert not canvas.cancelled
+            painting.show(7)
+        assert painting.paused
+        assert not painting.cancelled
         found = await workshop.found(painted)
         assert (found.state, found.process) == (State.QUEUED, "")
         assert found.checkpoint is not None
         assert workshop.blobs.get(found.checkpoint) == b"paused at 7"
-        assert [workshop.desk.told(job) for job in (painted, waiting)] == [[], []]
+        assert [workshop.replies.endings(job) for job in (painted, waiting)] == [[], []]
 
     @pytest.mark.parametrize("patience", range(4))
     async def test_is_not_missed_when_a_job_comes_at_that_moment(self, workshop: Workshop, patience: int) -> None:
@@ -35,16 +36,16 @@ class TestGoingDown:
             await workshop.accept(BOB)
 
     async def test_does_not_wait_for_a_discord_that_is_gone(self, workshop: Workshop) -> None:
-        workshop.desk.deliver = discord_is_gone
+        workshop.replies.deliver = discord_is_gone
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
-            canvas.finish()
+            job, painting = await workshop.accept_and_paint(ANN)
+            painting.finish()
             await workshop.until(job, "delivering")
-        workshop.desk.deliver = None
+        workshop.replies.deliver = None
         workshop.open_anew()
         async with workshop.running():
             await workshop.until(job, "delivered")
-        assert len(workshop.studio.canvases) == 1
+        assert len(workshop.executor.paintings) == 1
 
 
 @pytest.fixture(params=["stopped", "killed"])
@@ -58,24 +59,24 @@ def killed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
 class TestARestart:
     async def test_goes_on_from_the_last_checkpoint_with_each_job_once(self, workshop: Workshop, killed: bool) -> None:
         async with workshop.running(killed=killed):
-            painted, canvas = await workshop.accept_and_paint(ANN, b"ann")
+            painted, painting = await workshop.accept_and_paint(ANN, b"ann")
             waiting = await workshop.accept(BOB, b"bob")
-            canvas.show(1, checkpoint=b"first")
-            canvas.show(2, checkpoint=b"second")
-            await eventually(lambda: workshop.desk.of(painted).names.count("progressed") == 2)
-        workshop.studio.canvases.clear()
+            painting.show(1, checkpoint=b"first")
+            painting.show(2, checkpoint=b"second")
+            await eventually(lambda: workshop.replies.of(painted).names.count("progressed") == 2)
+        workshop.executor.paintings.clear()
         workshop.open_anew()
         async with workshop.running():
-            first = await workshop.studio.canvas(1)
+            first = await workshop.executor.painting(1)
             assert (first.content, first.resume) == (b"ann", b"second" if killed else b"paused at 2")
             result = first.finish()
-            second = await workshop.studio.canvas(2)
+            second = await workshop.executor.painting(2)
             assert (second.content, second.resume) == (b"bob", None)
             second.finish()
             await workshop.until(waiting, "delivered")
-        assert workshop.desk.told(painted) == [result]
-        assert len(workshop.studio.canvases) == 2
-        assert workshop.desk.of(painted).job.address == "the secret address of 1"
+        assert workshop.replies.endings(painted) == [result]
+        assert len(workshop.executor.paintings) == 2
+        assert workshop.replies.of(painted).job.address == "the secret address of 1"
 
     async def test_delivers_what_it_was_about_to_deliver_without_painting_anew(
         self, workshop: Workshop, killed: bool
@@ -86,30 +87,30 @@ class TestARestart:
             await asyncio.Event().wait()
             return "token"
 
-        workshop.desk.deliver = hang
+        workshop.replies.deliver = hang
         async with workshop.running(killed=True):
-            job, canvas = await workshop.accept_and_paint(ANN)
-            smaller = canvas.recipe.model_copy(update={"size": 362})
-            result = canvas.finish(recipe=smaller, width=362, height=272, steps=7, ending="settled")
+            job, painting = await workshop.accept_and_paint(ANN)
+            smaller = painting.recipe.model_copy(update={"size": 362})
+            result = painting.finish(recipe=smaller, width=362, height=272, steps=7, ending="settled")
             await workshop.until(job, "delivering")
         if not killed:
             await workshop.store.leave(workshop.jobs.process)
-        workshop.desk.deliver = None
+        workshop.replies.deliver = None
         workshop.open_anew()
         async with workshop.running():
             await workshop.until(job, "delivered")
-        assert workshop.desk.told(job) == [result]
-        assert len(workshop.studio.canvases) == 1
+        assert workshop.replies.endings(job) == [result]
+        assert len(workshop.executor.paintings) == 1
 
     async def test_has_few_pictures_in_memory_and_lets_none_that_is_delayed_hold_up_the_others(
         self, workshop: Workshop, killed: bool
     ) -> None:
-        workshop.desk.deliver = discord_is_gone
-        workshop.studio.slots_now = 3 * runner.TOLD_AT_ONCE
+        workshop.replies.deliver = discord_is_gone
+        workshop.executor.slots_now = 3 * runner.TOLD_AT_ONCE
         async with workshop.running(killed=killed):
-            jobs = [await workshop.accept(owner) for owner in range(workshop.studio.slots_now)]
+            jobs = [await workshop.accept(owner) for owner in range(workshop.executor.slots_now)]
             for number, _ in enumerate(jobs, 1):
-                (await workshop.studio.canvas(number)).finish(f"picture {number}".encode())
+                (await workshop.executor.painting(number)).finish(f"picture {number}".encode())
             for job in jobs:
                 await workshop.until(job, "delivering")
         delayed, sending, most = {f"picture {number}".encode() for number in range(1, 13)}, 0, 0
@@ -126,70 +127,72 @@ class TestARestart:
                 raise DeliveryDelayed("Discord is overloaded")
             return "token"
 
-        workshop.desk.deliver = deliver
+        workshop.replies.deliver = deliver
         workshop.open_anew()
         async with workshop.running():
             await eventually(lambda: sending == runner.TOLD_AT_ONCE)
             may_arrive.set()
-            await eventually(lambda: sum(bool(workshop.desk.told(job)) for job in jobs) == len(jobs) - len(delayed))
+            await eventually(
+                lambda: sum(bool(workshop.replies.endings(job)) for job in jobs) == len(jobs) - len(delayed)
+            )
             delayed.clear()
             for job in jobs:
                 await workshop.until(job, "delivered")
         assert most == runner.TOLD_AT_ONCE
-        assert [len(workshop.desk.told(job)) for job in jobs] == [1] * len(jobs)
+        assert [len(workshop.replies.endings(job)) for job in jobs] == [1] * len(jobs)
 
     @pytest.mark.parametrize("cancelled", [True, False], ids=["cancelled", "failed"])
     async def test_tells_what_ended_without_a_picture_and_does_not_paint_it_again(
         self, workshop: Workshop, killed: bool, cancelled: bool
     ) -> None:
-        workshop.desk.deliver = discord_is_gone
+        workshop.replies.deliver = discord_is_gone
         async with workshop.running(killed=killed):
-            job, canvas = await workshop.accept_and_paint(ANN)
-            canvas.show(3, checkpoint=b"checkpoint")
+            job, painting = await workshop.accept_and_paint(ANN)
+            painting.show(3, checkpoint=b"checkpoint")
             if cancelled:
                 await workshop.jobs.cancel(job.id, ANN)
             else:
-                canvas.fail(OutOfMemory(512))
+                painting.fail(OutOfMemory(512))
             await workshop.until(job, "delivering")
-        workshop.desk.deliver = None
+        workshop.replies.deliver = None
         workshop.open_anew()
         async with workshop.running():
             await workshop.until(job, "cancelled" if cancelled else "failed")
-        (told,) = workshop.desk.told(job)
-        assert isinstance(told, PaintingCancelled if cancelled else OutOfMemory)
-        assert len(workshop.studio.canvases) == 1
+        (ending,) = workshop.replies.endings(job)
+        assert isinstance(ending, PaintingCancelled if cancelled else OutOfMemory)
+        assert len(workshop.executor.paintings) == 1
 
     async def test_leaves_alone_what_has_ended(self, workshop: Workshop, killed: bool) -> None:
         async with workshop.running(killed=killed):
-            failed, canvas = await workshop.accept_and_paint(ANN)
-            canvas.fail(OutOfMemory(512))
+            failed, painting = await workshop.accept_and_paint(ANN)
+            painting.fail(OutOfMemory(512))
             await workshop.until(failed, "failed")
-            delivered, canvas = await workshop.accept_and_paint(ANN)
-            canvas.finish()
+            delivered, painting = await workshop.accept_and_paint(ANN)
+            painting.finish()
             await workshop.until(delivered, "delivered")
             cancelled, _ = await workshop.accept_and_paint(ANN)
             await workshop.jobs.cancel(cancelled.id, ANN)
             await workshop.until(cancelled, "cancelled")
-        before = len(workshop.desk.replies)
+        before = len(workshop.replies.made)
         workshop.open_anew()
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(BOB, b"bob")
-            assert canvas.content == b"bob"
-            await eventually(lambda: len(workshop.desk.replies) > before)
-        assert {reply.job.id for reply in workshop.desk.replies[before:]} == {job.id}
+            job, painting = await workshop.accept_and_paint(BOB, b"bob")
+            assert painting.content == b"bob"
+            await eventually(lambda: len(workshop.replies.made) > before)
+        assert {reply.job.id for reply in workshop.replies.made[before:]} == {job.id}
 
     async def test_keeps_the_order_of_the_line(self, workshop: Workshop, killed: bool) -> None:
-        workshop.studio.slots_now = 0
+        workshop.executor.slots_now = 0
         contents = [f"job {number}".encode() for number in range(4)]
         async with workshop.running(killed=killed):
             jobs = [await workshop.accept(owner, content) for owner, content in enumerate(contents)]
-        workshop.studio.slots_now = 1
+        workshop.executor.slots_now = 1
         workshop.open_anew()
         async with workshop.running():
             for number in range(1, 5):
-                (await workshop.studio.canvas(number)).finish()
+                (await workshop.executor.painting(number)).finish()
             await workshop.until(jobs[-1], "delivered")
-        assert [canvas.content for canvas in workshop.studio.canvases] == contents
+        assert [painting.content for painting in workshop.executor.paintings] == contents
 
     async def test_repaints_what_was_finished_but_could_not_be_kept(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
@@ -197,32 +200,32 @@ class TestARestart:
         async def full(_: bytes) -> str:
             raise StorageFull
 
-        workshop.desk.deliver = discord_is_gone
+        workshop.replies.deliver = discord_is_gone
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
-            canvas.show(9, checkpoint=b"nearly")
+            job, painting = await workshop.accept_and_paint(ANN)
+            painting.show(9, checkpoint=b"nearly")
             monkeypatch.setattr(workshop.storage, "put", full)
-            canvas.finish()
+            painting.finish()
             await workshop.until(job, "delivering")
-        workshop.desk.deliver = None
+        workshop.replies.deliver = None
         workshop.open_anew()
         async with workshop.running():
-            canvas = await workshop.studio.canvas(2)
-            assert canvas.resume == b"nearly"
-            canvas.finish()
+            painting = await workshop.executor.painting(2)
+            assert painting.resume == b"nearly"
+            painting.finish()
             await workshop.until(job, "delivered")
-        assert len(workshop.desk.told(job)) == 1
+        assert len(workshop.replies.endings(job)) == 1
 
     @pytest.mark.parametrize("back", [True, False])
     async def test_tells_what_was_finished_once_it_can_be_read_again(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, back: bool
     ) -> None:
-        workshop.desk.deliver = discord_is_gone
+        workshop.replies.deliver = discord_is_gone
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
-            result = canvas.finish()
+            job, painting = await workshop.accept_and_paint(ANN)
+            result = painting.finish()
             await workshop.until(job, "delivering")
-        workshop.desk.deliver = None
+        workshop.replies.deliver = None
         workshop.open_anew()
         attempts = 0
 
@@ -243,5 +246,5 @@ class TestARestart:
             else:
                 workshop.expire_now()
                 await workshop.until(job, "failed")
-        (told,) = workshop.desk.told(job)
-        assert told == result if back else isinstance(told, StorageFailed)
+        (ending,) = workshop.replies.endings(job)
+        assert ending == result if back else isinstance(ending, StorageFailed)

@@ -11,17 +11,18 @@ from bot.jobs.model import Job, State, new_id
 from engine.errors import PaintingCancelled
 from engine.progress import Result
 from engine.recipe import Recipe
-from tests.bot.jobs.conftest import ANN, BOB, CID, Canvas, Workshop, eventually, order
+from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, eventually, order
+from tests.doubles.executor import FakePainting
 
 
 class TestAJob:
     async def test_is_queued_painted_shown_and_delivered_in_this_order(self, workshop: Workshop) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint()
-            shown = [canvas.show(step, preview=b"preview") for step in (1, 5, 10)]
-            result = canvas.finish(b"the picture")
+            job, painting = await workshop.accept_and_paint()
+            shown = [painting.show(step, preview=b"preview") for step in (1, 5, 10)]
+            result = painting.finish(b"the picture")
             await workshop.until(job, "delivered")
-        assert workshop.desk.of(job).calls == [
+        assert workshop.replies.of(job).calls == [
             *(("progressed", progress) for progress in shown),
             ("delivered", result),
         ]
@@ -30,9 +31,9 @@ class TestAJob:
         recipe = Recipe(size=777, strength=12, seed=5)
         async with workshop.running():
             await workshop.jobs.accept(order(ANN, b"photo", b"style 1", b"style 2", recipe=recipe))
-            canvas = await workshop.studio.canvas()
-            assert (canvas.recipe, canvas.content, canvas.styles) == (recipe, b"photo", [b"style 1", b"style 2"])
-            assert (canvas.resume, canvas.max_bytes) == (None, 10_000_000)
+            painting = await workshop.executor.painting()
+            assert (painting.recipe, painting.content, painting.styles) == (recipe, b"photo", [b"style 1", b"style 2"])
+            assert (painting.resume, painting.max_bytes) == (None, 10_000_000)
 
     async def test_is_stored_with_its_pictures_before_it_is_acknowledged(self, workshop: Workshop) -> None:
         job = await workshop.accept(ANN, b"photo", b"style")
@@ -42,11 +43,11 @@ class TestAJob:
         assert [workshop.blobs.get(style) for style in found.styles] == [b"style"]
 
     async def test_moves_through_its_states_while_it_is_made(self, workshop: Workshop) -> None:
-        may_arrive = workshop.desk.hold("edit")
+        may_arrive = workshop.replies.hold("edit")
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint()
+            job, painting = await workshop.accept_and_paint()
             assert await workshop.state(job) == "running"
-            canvas.finish(b"the picture")
+            painting.finish(b"the picture")
             await workshop.until(job, "delivering")
             may_arrive.set()
             await workshop.until(job, "delivered")
@@ -56,9 +57,9 @@ class TestAJob:
         self, workshop: Workshop
     ) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN, b"photo")
-            canvas.show(5, checkpoint=b"checkpoint")
-            canvas.finish(b"painting")
+            job, painting = await workshop.accept_and_paint(ANN, b"photo")
+            painting.show(5, checkpoint=b"checkpoint")
+            painting.finish(b"painting")
             await workshop.until(job, "delivered")
             await eventually(lambda: workshop.kept() == {b"photo", b"style", b"painting"})
         assert (await workshop.found(job)).address == ""
@@ -66,81 +67,81 @@ class TestAJob:
 
     async def test_keeps_its_last_checkpoint_alone(self, workshop: Workshop) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint()
-            canvas.show(1, checkpoint=b"first")
-            canvas.show(2)
-            canvas.show(3, checkpoint=b"second")
-            canvas.show(4)
-            await eventually(lambda: len(workshop.desk.of(job).calls) == 4)
+            job, painting = await workshop.accept_and_paint()
+            painting.show(1, checkpoint=b"first")
+            painting.show(2)
+            painting.show(3, checkpoint=b"second")
+            painting.show(4)
+            await eventually(lambda: len(workshop.replies.of(job).calls) == 4)
             assert workshop.kept() == {b"content", b"style", b"second"}
 
 
 class TestCancelling:
     async def test_while_queued_ends_the_job_unpainted(self, workshop: Workshop) -> None:
         async with workshop.running():
-            first, canvas = await workshop.accept_and_paint(ANN)
+            first, painting = await workshop.accept_and_paint(ANN)
             job = await workshop.accept(BOB)
             await workshop.jobs.cancel(job.id, BOB)
             await workshop.until(job, "cancelled")
-            canvas.finish()
+            painting.finish()
             await workshop.until(first, "delivered")
-        assert [type(ending) for ending in workshop.desk.told(job)] == [PaintingCancelled]
-        assert len(workshop.studio.canvases) == 1
+        assert [type(ending) for ending in workshop.replies.endings(job)] == [PaintingCancelled]
+        assert len(workshop.executor.paintings) == 1
 
     async def test_while_painted_frees_the_worker_for_the_next(self, workshop: Workshop) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
+            job, painting = await workshop.accept_and_paint(ANN)
             other = await workshop.accept(BOB)
-            canvas.show(3, checkpoint=b"checkpoint")
-            await eventually(lambda: "progressed" in workshop.desk.of(job).names)
+            painting.show(3, checkpoint=b"checkpoint")
+            await eventually(lambda: "progressed" in workshop.replies.of(job).names)
             await workshop.jobs.cancel(job.id, ANN)
-            assert canvas.cancelled
+            assert painting.cancelled
             await workshop.until(job, "cancelled")
-            (await workshop.studio.canvas(2)).finish()
+            (await workshop.executor.painting(2)).finish()
             await workshop.until(other, "delivered")
             assert b"checkpoint" not in workshop.kept()
-        assert [type(ending) for ending in workshop.desk.told(job)] == [PaintingCancelled]
+        assert [type(ending) for ending in workshop.replies.endings(job)] == [PaintingCancelled]
 
     async def test_of_several_in_another_process_while_one_of_them_ends(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        cancel = Canvas.cancel
+        cancel = FakePainting.cancel
 
-        async def slowly(canvas: Canvas) -> None:
+        async def slowly(painting: FakePainting) -> None:
             await asyncio.sleep(0.1)
-            await cancel(canvas)
+            await cancel(painting)
 
-        monkeypatch.setattr(Canvas, "cancel", slowly)
-        workshop.studio.slots_now = 4
+        monkeypatch.setattr(FakePainting, "cancel", slowly)
+        workshop.executor.slots_now = 4
         async with workshop.running():
             jobs = [(await workshop.accept_and_paint(owner))[0] for owner in (ANN, BOB, CID)]
             await asyncio.gather(*(workshop.store.give_up(job.id, PaintingCancelled()) for job in jobs))
             for job in jobs:
                 await workshop.until(job, "cancelled")
-        assert [len(workshop.desk.told(job)) for job in jobs] == [1, 1, 1]
+        assert [len(workshop.replies.endings(job)) for job in jobs] == [1, 1, 1]
 
     async def test_in_another_process_stops_the_painting_here(self, workshop: Workshop) -> None:
         here = workshop.jobs
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
+            job, painting = await workshop.accept_and_paint(ANN)
             workshop.open_anew()
             await workshop.jobs.cancel(job.id, ANN)
             workshop.jobs = here
-            await eventually(lambda: canvas.cancelled)
+            await eventually(lambda: painting.cancelled)
             await workshop.until(job, "cancelled")
-        assert [type(ending) for ending in workshop.desk.told(job)] == [PaintingCancelled]
+        assert [type(ending) for ending in workshop.replies.endings(job)] == [PaintingCancelled]
 
     async def test_while_delivered_comes_too_late(self, workshop: Workshop) -> None:
-        may_arrive = workshop.desk.hold("token")
+        may_arrive = workshop.replies.hold("token")
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
-            result = canvas.finish()
+            job, painting = await workshop.accept_and_paint(ANN)
+            result = painting.finish()
             await workshop.until(job, "delivering")
             with pytest.raises(JobEnded):
                 await workshop.jobs.cancel(job.id, ANN)
             may_arrive.set()
             await workshop.until(job, "delivered")
-        assert workshop.desk.told(job) == [result]
+        assert workshop.replies.endings(job) == [result]
 
     @pytest.mark.parametrize("painted", [False, True])
     async def test_twice_says_that_it_has_ended(self, workshop: Workshop, painted: bool) -> None:
@@ -155,22 +156,22 @@ class TestCancelling:
             await workshop.until(job, "cancelled")
             with pytest.raises(JobEnded):
                 await workshop.jobs.cancel(job.id, ANN)
-        assert len(workshop.desk.told(job)) == 1
+        assert len(workshop.replies.endings(job)) == 1
 
     async def test_by_somebody_else_changes_nothing(self, workshop: Workshop) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
+            job, painting = await workshop.accept_and_paint(ANN)
             waiting = await workshop.accept(ANN)
             for each in (job, waiting):
                 with pytest.raises(NotYourJob):
                     await workshop.jobs.cancel(each.id, BOB)
-            assert not canvas.cancelled
+            assert not painting.cancelled
             assert [await workshop.state(each) for each in (job, waiting)] == ["running", "queued"]
 
     async def test_what_was_delivered_or_never_there_says_that_it_has_ended(self, workshop: Workshop) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
-            canvas.finish()
+            job, painting = await workshop.accept_and_paint(ANN)
+            painting.finish()
             await workshop.until(job, "delivered")
             for gone in (job.id, new_id()):
                 with pytest.raises(JobEnded):
@@ -179,8 +180,8 @@ class TestCancelling:
     @pytest.mark.parametrize("patience", range(6))
     async def test_at_the_moment_it_finishes_ends_one_way_or_the_other(self, workshop: Workshop, patience: int) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
-            canvas.finish()
+            job, painting = await workshop.accept_and_paint(ANN)
+            painting.finish()
             for _ in range(patience):
                 await asyncio.sleep(0)
             try:
@@ -189,32 +190,32 @@ class TestCancelling:
             except JobEnded:
                 end = "delivered"
             await workshop.until(job, end)
-        (told,) = workshop.desk.told(job)
-        assert isinstance(told, PaintingCancelled if end == "cancelled" else Result)
+        (ending,) = workshop.replies.endings(job)
+        assert isinstance(ending, PaintingCancelled if end == "cancelled" else Result)
 
 
 class TestExpiry:
     async def test_ends_what_waits_too_long(self, workshop: Workshop) -> None:
-        workshop.studio.slots_now = 0
+        workshop.executor.slots_now = 0
         async with workshop.running():
             job = await workshop.accept(ANN)
-            await eventually(lambda: workshop.desk.of(job).positions == [1])
+            await eventually(lambda: workshop.replies.of(job).positions == [1])
             workshop.expire_now()
             await workshop.until(job, "expired")
-        (told,) = workshop.desk.told(job)
-        assert isinstance(told, JobExpired)
+        (ending,) = workshop.replies.endings(job)
+        assert isinstance(ending, JobExpired)
 
     async def test_stops_what_is_painted_for_too_long(self, workshop: Workshop) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
+            job, painting = await workshop.accept_and_paint(ANN)
             workshop.expire_now()
             await workshop.until(job, "expired")
-            assert canvas.cancelled
+            assert painting.cancelled
 
 
 class TestTwoProcesses:
     async def test_share_the_workers_and_each_job_is_painted_once(self, workshop: Workshop) -> None:
-        workshop.studio.slots_now, workshop.limit = 2, 50
+        workshop.executor.slots_now, workshop.limit = 2, 50
         services = []
         async with asyncio.TaskGroup() as group:
             for _ in range(2):
@@ -222,38 +223,38 @@ class TestTwoProcesses:
                 services.append((workshop.jobs, group.create_task(workshop.jobs.run())))
             jobs = [await services[number % 2][0].accept(order(number)) for number in range(8)]
             for number in range(1, 9):
-                canvas = await workshop.studio.canvas(number)
-                assert len(workshop.studio.busy) <= 2
-                canvas.finish()
+                painting = await workshop.executor.painting(number)
+                assert len(workshop.executor.running) <= 2
+                painting.finish()
             for job in jobs:
                 await workshop.until(job, "delivered")
             for jobs_of_one, run in services:
                 await jobs_of_one.close()
                 run.cancel()
-        assert len(workshop.studio.canvases) == 8
-        assert [len(workshop.desk.told(job)) for job in jobs] == [1] * 8
+        assert len(workshop.executor.paintings) == 8
+        assert [len(workshop.replies.endings(job)) for job in jobs] == [1] * 8
 
     async def test_one_that_was_silent_for_too_long_stays_silent(self, workshop: Workshop) -> None:
         stopped = workshop.jobs
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
-            reply = workshop.desk.of(job)
+            job, painting = await workshop.accept_and_paint(ANN)
+            reply = workshop.replies.of(job)
             assert reply.may_edit()
             workshop.open_anew()
             await workshop.store.renew(workshop.jobs.process)
             async with workshop.store._changing() as connection:  # as adopted after the lease, which is seconds
                 await connection.execute(update(JobRow).values(process=workshop.jobs.process, state=State.QUEUED))
             other = asyncio.create_task(workshop.jobs.run())
-            await eventually(lambda: canvas.cancelled)
-            second = await workshop.studio.canvas(2)
+            await eventually(lambda: painting.cancelled)
+            second = await workshop.executor.painting(2)
             result = second.finish()
             await workshop.until(job, "delivered")
             await workshop.jobs.close()
             other.cancel()
             await asyncio.wait([other])
             workshop.jobs = stopped
-        assert workshop.desk.told(job) == [result]
-        assert reply.told == []
+        assert workshop.replies.endings(job) == [result]
+        assert reply.endings == []
 
 
 async def test_members_see_their_own_jobs_newest_first(workshop: Workshop) -> None:

@@ -1,11 +1,11 @@
-"""The real client at the local Discord, a real database, and a stand-in for the workers, behind the real endpoints."""
+"""The real client at the local Discord, a real database, and a fake executor, behind the real endpoints."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import discord
@@ -19,22 +19,25 @@ from bot.sandbox import LocalDiscord
 from bot.settings import Settings
 from bot.web.health import Health
 from bot.web.server import serve
-from engine.executor.executor import DaskExecutor
+from engine.blobs import Blobs
+from engine.executor.api import Executor
+from tests.doubles.executor import FakeExecutor
 
 DETAILS = "detail"
 
 
-class Workers:
-    """As much of an executor as health asks for."""
+class Workers(FakeExecutor):
+    """An executor that may hang or fail."""
 
-    def __init__(self) -> None:
-        self.now = 1
+    def __init__(self, blobs: Blobs) -> None:
+        super().__init__(blobs)
         self.lost = False
         self.asked = 0
         self.answers = asyncio.Event()
         self.answers.set()
 
     async def slots(self) -> int:
+        """The number, once it may answer."""
         self.asked += 1
         while not self.answers.is_set():
             try:
@@ -43,7 +46,7 @@ class Workers:
                 continue  # as what waits for a connection may do
         if self.lost:
             raise OSError("the scheduler at tcp://secret:8786 is gone")
-        return self.now
+        return self.slots_now
 
 
 @dataclass
@@ -54,7 +57,9 @@ class Operated:
     local: LocalDiscord
     store: Store
     directory: Path
-    workers: Any = field(default_factory=Workers)
+    workers: Workers
+    executor: Executor | None = None
+    """Used instead of ``workers``."""
     intake: bool = True
     least_free: int = 0
 
@@ -64,8 +69,9 @@ class Operated:
         async with Atelier(self.settings) as client:
             # discord.py waits this long for further servers before it is ready; here there is one.
             client._connection.guild_ready_timeout = 0.05
-            executor = cast(DaskExecutor, self.workers)
-            health = Health(client, executor, self.store, self.directory, least_free=self.least_free)
+            health = Health(
+                client, self.executor or self.workers, self.store, self.directory, least_free=self.least_free
+            )
             here = self.settings.health_host, self.settings.health_port
             async with serve(*here, health, lambda: self.intake):
                 yield client
@@ -138,4 +144,4 @@ def settings(local: LocalDiscord, unused_tcp_port: int) -> Settings:
 async def operated(settings: Settings, local: LocalDiscord, tmp_path: Path) -> AsyncIterator[Operated]:
     """Everything at hand, one worker, nothing served yet."""
     async with Store.open(f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}", Cipher([new_key()])) as store:
-        yield Operated(settings, local, store, tmp_path)
+        yield Operated(settings, local, store, tmp_path, Workers(Blobs(str(tmp_path / "blobs"))))

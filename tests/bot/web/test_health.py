@@ -84,9 +84,9 @@ class TestHealth:
 
     async def test_counts_the_workers(self, operated: Operated) -> None:
         async with operated.connected():
-            operated.workers.now = 0
+            operated.workers.slots_now = 0
             assert await operated.get() == (503, {**WELL, "workers": False})
-            operated.workers.now = 3
+            operated.workers.slots_now = 3
             assert await operated.get() == (200, WELL)
             assert await operated.detail("workers") == "3 at a time"
 
@@ -129,7 +129,7 @@ class TestHealth:
     ) -> None:
         address, process = scheduler_process
         async with DaskExecutor.open(operated.settings.worker, address) as executor:
-            operated.workers = executor
+            operated.executor = executor
             async with operated.connected():
                 assert await operated.detail("workers") == "none has joined"
                 for number in (signal.SIGSTOP, signal.SIGKILL):
@@ -190,7 +190,7 @@ class TestReadiness:
 
     async def test_needs_each_part(self, operated: Operated) -> None:
         async with operated.connected():
-            operated.workers.now = 0
+            operated.workers.slots_now = 0
             assert await operated.get("/readyz") == (503, self.READY | {"workers": False})
 
 

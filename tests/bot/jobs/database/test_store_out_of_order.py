@@ -8,7 +8,8 @@ from bot.jobs import retry, runner
 from bot.jobs.errors import JobEnded
 from engine.blobs import Blobs
 from engine.errors import StorageFailed
-from tests.bot.jobs.conftest import ANN, BOB, Workshop, discord_is_gone, eventually
+from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually
+from tests.doubles.reply import discord_is_gone
 from tests.shaky import ClientError, Shaky, new_place
 
 
@@ -29,9 +30,9 @@ class TestAStoreOutOfOrder:
 
     async def test_has_what_is_finished_told_from_memory_and_kept_when_it_is_back(self, workshop: Workshop) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
+            job, painting = await workshop.accept_and_paint(ANN)
             with Shaky.troubled(ClientError(), "put"):
-                result = canvas.finish(b"the picture")
+                result = painting.finish(b"the picture")
                 await workshop.until(job, "delivered")
                 await eventually(lambda: Shaky.raised > 3)
                 with pytest.raises(JobEnded):
@@ -42,15 +43,15 @@ class TestAStoreOutOfOrder:
 
             await eventually(is_kept)
             assert (await workshop.jobs.picture(job.id, ANN))[1] == b"the picture"
-        assert workshop.desk.told(job) == [result]
-        assert len(workshop.studio.canvases) == 1
+        assert workshop.replies.endings(job) == [result]
+        assert len(workshop.executor.paintings) == 1
 
     async def test_does_not_lose_what_can_not_be_told_either(self, workshop: Workshop) -> None:
-        workshop.desk.deliver = discord_is_gone
+        workshop.replies.deliver = discord_is_gone
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
+            job, painting = await workshop.accept_and_paint(ANN)
             with Shaky.troubled(ClientError(), "put"):
-                canvas.finish(b"the picture")
+                painting.finish(b"the picture")
                 await workshop.until(job, "delivering")
                 workshop.expire_now()
                 await eventually(lambda: Shaky.raised > 5)
@@ -58,25 +59,25 @@ class TestAStoreOutOfOrder:
             await workshop.until(job, "delivered")
         assert (await workshop.found(job)).delivered_by == "kept"
         assert (await workshop.jobs.picture(job.id, ANN))[1] == b"the picture"
-        assert len(workshop.studio.canvases) == 1
+        assert len(workshop.executor.paintings) == 1
 
     async def test_has_its_jobs_tried_again_behind_the_others(self, workshop: Workshop) -> None:
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN, b"ann")
+            job, painting = await workshop.accept_and_paint(ANN, b"ann")
             other = await workshop.accept(BOB, b"bob")
-            canvas.fail(StorageFailed("ClientError"))
-            canvas = await workshop.studio.canvas(2)
-            assert canvas.content == b"bob"
-            assert (await workshop.state(job), workshop.desk.told(job)) == ("queued", [])
-            canvas.finish()
+            painting.fail(StorageFailed("ClientError"))
+            painting = await workshop.executor.painting(2)
+            assert painting.content == b"bob"
+            assert (await workshop.state(job), workshop.replies.endings(job)) == ("queued", [])
+            painting.finish()
             await workshop.until(other, "delivered")
             for number in range(3, 8):
-                canvas = await workshop.studio.canvas(number)
-                assert canvas.content == b"ann"
-                canvas.fail(StorageFailed("ClientError"))
-            result = (await workshop.studio.canvas(8)).finish()
+                painting = await workshop.executor.painting(number)
+                assert painting.content == b"ann"
+                painting.fail(StorageFailed("ClientError"))
+            result = (await workshop.executor.painting(8)).finish()
             await workshop.until(job, "delivered")
-        assert workshop.desk.told(job) == [result]
+        assert workshop.replies.endings(job) == [result]
 
     @pytest.mark.parametrize("end", ["cancelled", "expired"])
     async def test_keeps_nobody_from_cancelling_and_nothing_from_expiring(
@@ -84,15 +85,15 @@ class TestAStoreOutOfOrder:
     ) -> None:
         monkeypatch.setattr(runner, "pauses", lambda: itertools.repeat(3600.0))
         async with workshop.running():
-            job, canvas = await workshop.accept_and_paint(ANN)
-            canvas.fail(StorageFailed("ClientError"))
+            job, painting = await workshop.accept_and_paint(ANN)
+            painting.fail(StorageFailed("ClientError"))
             await workshop.until(job, "queued")
-            other, canvas = await workshop.accept_and_paint(BOB)  # need not wait for it
+            other, painting = await workshop.accept_and_paint(BOB)  # need not wait for it
             if end == "cancelled":
                 await workshop.jobs.cancel(job.id, ANN)
             else:
-                canvas.finish()
+                painting.finish()
                 await workshop.until(other, "delivered")
                 workshop.expire_now()
             await workshop.until(job, end)
-        assert len(workshop.desk.told(job)) == 1
+        assert len(workshop.replies.endings(job)) == 1

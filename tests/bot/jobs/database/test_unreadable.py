@@ -10,7 +10,8 @@ from bot.jobs.database.store import Store
 from bot.jobs.errors import JobUnreadable
 from bot.jobs.model import Job
 from engine.recipe import Recipe
-from tests.bot.jobs.conftest import ANN, BOB, Noted, Workshop, eventually
+from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually
+from tests.doubles.reply import FakeReply
 
 RECIPE_OF_VERSION_1 = (
     '{"version":1,"method":"gatys","size":384,"steps":50,"strength":70.0,"content_weight":1.0,"style_weight":1.0,'
@@ -78,22 +79,22 @@ class TestARowThatCantBeRead:
                     owner, b"content", b"one", b"two", b"three"
                 )
                 if not waits:
-                    await workshop.store.claim(job.id, workshop.jobs.process, workshop.studio.cluster_id)
+                    await workshop.store.claim(job.id, workshop.jobs.process, workshop.executor.cluster_id)
                     await workshop.store.finish(job.id, workshop.jobs.process, None)
                 where = " = :id" if statement.endswith("job") else " WHERE id = :id"
                 async with workshop.store._engine.begin() as connection:
                     await connection.execute(text(statement + where), {"it": value, "id": job.id})
         sound = await workshop.accept(ANN)
         await workshop.store.queue_stats()
-        workshop.studio.slots_now = 1000
+        workshop.executor.slots_now = 1000
         async with workshop.running():
-            (await workshop.studio.canvas()).finish()
+            (await workshop.executor.painting()).finish()
             await workshop.until(sound, "delivered")
-            await eventually(lambda: all(workshop.desk.told(job) for job in jobs.values()))
+            await eventually(lambda: all(workshop.replies.endings(job) for job in jobs.values()))
             await eventually(lambda: not workshop.jobs._working)
-        assert len(workshop.studio.canvases) == 1
+        assert len(workshop.executor.paintings) == 1
         for name, job in jobs.items():
-            assert [type(ending) for ending in workshop.desk.told(job)] == [JobUnreadable], name
+            assert [type(ending) for ending in workshop.replies.endings(job)] == [JobUnreadable], name
         async with workshop.store._engine.connect() as connection:
             states: dict[str, int] = dict(
                 (await connection.execute(text("SELECT state, count(*) FROM jobs GROUP BY state"))).all()
@@ -108,17 +109,17 @@ class TestARowThatCantBeRead:
     async def test_keeps_to_itself_where_its_address_is_damaged(self, workshop: Workshop) -> None:
         """Decrypted, it is no address: the painting is kept."""
 
-        def confused(job: Job, may_edit: Callable[[], bool]) -> Noted:
+        def confused(job: Job, may_edit: Callable[[], bool]) -> FakeReply:
             if job.owner == ANN:
                 raise ValueError("no address")
-            return workshop.desk(job, may_edit)
+            return workshop.replies(job, may_edit)
 
         workshop.jobs._replies._reply_to = confused
         jobs = [await workshop.accept(ANN), await workshop.accept(BOB)]
-        workshop.studio.slots_now = 2
+        workshop.executor.slots_now = 2
         async with workshop.running():
             for number in (1, 2):
-                (await workshop.studio.canvas(number)).finish()
+                (await workshop.executor.painting(number)).finish()
             for job in jobs:
                 await workshop.until(job, "delivered")
         assert [(await workshop.found(job)).delivered_by for job in jobs] == ["kept", "token"]
@@ -129,7 +130,7 @@ async def test_a_job_whose_address_no_key_reads_is_kept_for_its_member(workshop:
     workshop.store = Store(workshop.store._engine, Cipher([new_key()]))
     workshop.open_anew()
     async with workshop.running():
-        (await workshop.studio.canvas()).finish(b"painting")
+        (await workshop.executor.painting()).finish(b"painting")
         await workshop.until(job, "delivered")
     assert (await workshop.found(job)).delivered_by == "kept"
     assert (await workshop.jobs.picture(job.id, ANN))[1] == b"painting"
@@ -137,8 +138,8 @@ async def test_a_job_whose_address_no_key_reads_is_kept_for_its_member(workshop:
 
 async def test_jobs_from_before_an_upgrade_are_painted_and_shown_after_it(workshop: Workshop) -> None:
     async with workshop.running():
-        ended, canvas = await workshop.accept_and_paint(ANN)
-        canvas.finish(b"an old painting")
+        ended, painting = await workshop.accept_and_paint(ANN)
+        painting.finish(b"an old painting")
         await workshop.until(ended, "delivered")
     workshop.open_anew()
     waiting = await workshop.accept(ANN)
@@ -149,12 +150,12 @@ async def test_jobs_from_before_an_upgrade_are_painted_and_shown_after_it(worksh
         await connection.execute(text("UPDATE jobs SET recipe = :recipe"), {"recipe": RECIPE_OF_VERSION_1})
         await connection.execute(text("UPDATE jobs SET painted = :it WHERE painted != ''"), {"it": painted})
     async with workshop.running():
-        canvas = await workshop.studio.canvas(2)
-        canvas.finish(b"a new painting")
+        painting = await workshop.executor.painting(2)
+        painting.finish(b"a new painting")
         await workshop.until(waiting, "delivered")
     asked = {"size": 384, "steps": 50, "strength": 70, "colours": "content", "noise": 0.03, "seed": 7}
-    assert canvas.recipe.model_dump(include=set(asked)) == asked
-    assert canvas.recipe.version == Recipe().version
+    assert painting.recipe.model_dump(include=set(asked)) == asked
+    assert painting.recipe.version == Recipe().version
     job, picture = await workshop.jobs.picture(ended.id, ANN)
-    assert (picture, job.painted_recipe) == (b"an old painting", canvas.recipe)
+    assert (picture, job.painted_recipe) == (b"an old painting", painting.recipe)
     assert (await workshop.jobs.picture(waiting.id, ANN))[1] == b"a new painting"

@@ -1,6 +1,6 @@
 """Workers that only take their time, shared by several bot processes, and the executor that a bot has of them.
 
-``python -m tests.benchmarks.simulation.studio JSON`` is one process with all of them, behind a socket; it speaks lines
+``python -m tests.benchmarks.simulation.cluster JSON`` is one process with all of them, behind a socket; it speaks lines
 of JSON. Whatever they cost is neither the bots' nor the database's.
 """
 
@@ -11,16 +11,16 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from engine.blobs import Blobs
-from engine.errors import PaintingCancelled, PaintingPaused
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
+from tests.doubles.executor import FakeExecutor, FakePainting
 
 PREVIEW = bytes(2000)
 SPREAD = 0.25
@@ -121,96 +121,48 @@ class Workers:
         self._free.append(time.time())
 
 
-class StandInPainting:
-    """:class:`engine.executor.api.PaintingHandle` by its interface."""
+class SimulatedExecutor(FakeExecutor):
+    """A bot's executor, whose paintings are made by :class:`Workers` in another process."""
 
-    def __init__(self, executor: "StandInExecutor", number: int, recipe: Recipe) -> None:
-        self._executor = executor
-        self._number = number
-        self._recipe = recipe
-        self._events: asyncio.Queue[Progress | None] = asyncio.Queue()
-        self._end: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-
-    def heard(self, told: dict[str, Any]) -> None:
-        """Take what the workers say."""
-        if self._end.done():
-            return
-        if "seconds" in told:
-            picture = f"picture {self._number}".encode()
-            self._end.set_result(Result(picture, "png", 512, 384, self._recipe, 10, told["seconds"], "finished"))
-            self._events.put_nowait(None)
-        else:
-            step, steps, elapsed = told["step"], told["steps"], told["elapsed"]
-            remaining = elapsed * (steps - step) / step
-            preview = PREVIEW if step % 8 == 4 else None
-            event = Progress(step, steps, 512, 1.0, 0.5, 0.5, elapsed, remaining, preview, told["checkpoint"])
-            self._events.put_nowait(event)
-
-    async def __aiter__(self) -> AsyncIterator[Progress]:
-        """Yield every event until the end."""
-        while (event := await self._events.get()) is not None:
-            yield event
-
-    async def result(self) -> Result:
-        """The picture."""
-        return await asyncio.shield(self._end)
-
-    async def cancel(self) -> None:
-        """Free the worker."""
-        self._abandon(PaintingCancelled())
-
-    async def pause(self) -> None:
-        """Free the worker, to go on later."""
-        self._abandon(PaintingPaused())
-
-    def _abandon(self, reason: Exception) -> None:
-        self._executor.forget(self._number)
-        if not self._end.done():
-            self._executor.say(cancel=self._number)
-            self._end.set_exception(reason)
-            self._end.exception()
-            self._events.put_nowait(None)
-
-
-class StandInExecutor:
-    """:class:`engine.executor.api.Executor` by its interface."""
-
-    cluster_id = "the simulated studio"
-
-    def __init__(self, workers: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._workers = workers
+    def __init__(self, blobs: Blobs, workers: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(blobs)
+        self.cluster_id = "the simulated cluster"
+        self.slots_now = workers
         self._writer = writer
-        self._paintings: dict[int, StandInPainting] = {}
+        self._open: dict[int, FakePainting] = {}
         self._begun = 0
         self._listening = asyncio.create_task(self._listen(reader))
 
-    async def check(self, picture: bytes) -> None:
-        """Every picture is fine."""
-
-    def submit(self, recipe: Recipe, content: str, _styles: Sequence[str], **_options: object) -> StandInPainting:
-        """Hand a job to the workers."""
+    def submit(self, recipe: Recipe, content: str, styles: Sequence[str], **_: Any) -> FakePainting:
+        """Send a painting to the workers."""
         self._begun += 1
-        self._paintings[self._begun] = StandInPainting(self, self._begun, recipe)
-        self.say(paint=self._begun, content=content)
-        return self._paintings[self._begun]
+        painting = self._open[self._begun] = FakePainting(recipe)
+        painting.end.add_done_callback(partial(self._ended, self._begun))
+        self._send(paint=self._begun, content=content)
+        return painting
 
-    async def slots(self) -> int:
-        """Of the whole pool, as the real one says."""
-        return self._workers
+    def _ended(self, number: int, end: asyncio.Future[Result]) -> None:
+        del self._open[number]
+        if end.exception() is not None:  # it was cancelled or paused
+            self._send(cancel=number)
 
-    def say(self, **fields: Any) -> None:
-        """Tell the workers."""
+    def _send(self, **fields: Any) -> None:
         self._writer.write(json.dumps(fields).encode() + b"\n")
-
-    def forget(self, number: int) -> None:
-        """A painting is over."""
-        self._paintings.pop(number, None)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
-            told = json.loads(line)
-            if painting := self._paintings.get(told["of"]):
-                painting.heard(told)
+            message = json.loads(line)
+            painting = self._open.get(message["of"])
+            if painting is None or painting.ended:
+                continue
+            if "seconds" in message:
+                painting.finish(f"picture {message['of']}".encode(), seconds=message["seconds"])
+                continue
+            step, steps, elapsed = message["step"], message["steps"], message["elapsed"]
+            remaining = elapsed * (steps - step) / step
+            preview = PREVIEW if step % 8 == 4 else None
+            progress = Progress(step, steps, 512, 1.0, 0.5, 0.5, elapsed, remaining, preview, message["checkpoint"])
+            painting.publish(progress)
 
 
 def _forget(paintings: dict[int, asyncio.Task[None]], number: int, _task: asyncio.Task[None]) -> None:
