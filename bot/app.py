@@ -17,7 +17,7 @@ from bot import features
 from bot.client.attachments import AttachmentDownloader
 from bot.client.client import Atelier
 from bot.client.services import Services
-from bot.delivery.channels import may_pass
+from bot.delivery.channels import is_transient
 from bot.delivery.reply import DiscordReply
 from bot.features.my_jobs.cancel import cancel_view
 from bot.jobs.database.cipher import FILE, Cipher
@@ -147,7 +147,7 @@ async def _log_in(client: Atelier, token: str) -> None:
         except aiohttp.InvalidURL:
             raise
         except discord.HTTPException as error:
-            if not may_pass(error):
+            if not is_transient(error):
                 raise
             reason = f"status {error.status}"  # its text may be a whole web page
         except (aiohttp.ClientError, OSError) as error:

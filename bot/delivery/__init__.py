@@ -1,1 +1,1 @@
-"""How texts and pictures reach a member."""
+"""How text and pictures reach a member."""

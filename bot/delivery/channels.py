@@ -1,6 +1,6 @@
-"""The ways by which words and pictures reach a member, each by itself, and Discord's refusals sorted by what they mean.
+"""The channels by which text and pictures reach a member, and the meaning of Discord's rejections.
 
-Discord's documentation: "Receiving and Responding to Interactions", "Create Message", "Opcodes and Status Codes".
+Source: Discord's documentation, pages "Receiving and Responding to Interactions" and "Message".
 """
 
 import asyncio
@@ -33,52 +33,53 @@ from engine.images.limits import Limits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-WITHIN: Final = 60.0
-"""Seconds after which a request is given up for now: discord.py waits out rate limits, however long they are."""
-LOOK_BACK: Final = 20_000
-"""Messages after the reply in which the bot looks for its own: 200 requests, which take minutes."""
-SMALL: Final = 900_000
-"""Bytes that almost every proxy lets pass: the usual limit for a whole request is 1 MiB."""
-LEAST_SIDE: Final = 16
-"""Pixels of the longer side below which a picture is not scaled down further."""
-NOBODY: Final = discord.AllowedMentions.none()
+REQUEST_TIMEOUT: Final = 60.0
+"""Seconds, including waits for rate limits: discord.py waits for as long as they last."""
+MAX_SEARCHED: Final = 20_000
+"""Messages after the reply among which the bot searches for its own. These are 200 requests, which take minutes."""
+SMALL_FILE: Final = 900_000
+"""Bytes of a picture that almost every proxy accepts: their usual limit for a whole request is 1 MiB."""
+MIN_SIDE: Final = 16
+"""Pixels. A picture whose longer side is shorter is not scaled down further."""
+NO_MENTIONS: Final = discord.AllowedMentions.none()
 
 T = TypeVar("T")
 
 
 class Rejection(Enum):
-    """Why a way will not work, now or later."""
+    """Why a channel does not work, now or later."""
 
     GONE = "the message was deleted"
-    TOO_LARGE = "the file is larger than that place takes"
-    CLOSED = "the bot may not or can't do this there"
+    TOO_LARGE = "the file is too large for this channel"
+    CLOSED = "the bot can't or may not use this channel"
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What is to be said, perhaps with a picture."""
+    """The content of a message: text, and perhaps a picture."""
 
     text: str
     picture: bytes | None = None
     filename: str = ""
     description: str = ""
-    """Alt text, sent as far as Discord takes it."""
+    """Alt text. Cut at Discord's limit."""
 
     @property
     def size(self) -> int:
-        """Bytes of the picture."""
+        """Bytes of the picture; 0 without one."""
         return len(self.picture or b"")
 
     def files(self) -> list[discord.File]:
-        """The picture to send. Each request needs new ones, because it closes them."""
+        """The picture as discord.py sends it. Each request needs new files, because it closes them."""
         if self.picture is None:
             return []
         return [discord.File(io.BytesIO(self.picture), self.filename, description=self.description[:ALT_TEXT_LENGTH])]
 
-    def shrunk(self, most: int) -> "Payload | None":
-        """The same with a file of at most ``most`` bytes, or the smallest there is; None where none is smaller.
+    def shrunk(self, max_bytes: int) -> "Payload | None":
+        """The same with a picture of at most ``max_bytes``, or the smallest possible. None if none is smaller.
 
-        Takes seconds: call it in a thread. A worker encoded the picture, so another process decodes it.
+        Takes seconds, so call it in a thread. The picture comes from a worker and is untrusted, so it is decoded in a
+        confined process.
         """
         from engine.images.codec import encode_within
         from engine.images.decoder import Decoder
@@ -92,56 +93,56 @@ class Payload:
             log.warning("a picture could not be made smaller", reason=repr(error))
             return None
         image, alpha, best = decoded.rgb, decoded.alpha, None
-        while max(image.size) >= LEAST_SIDE:
-            data, format = encode_within(image, most, alpha=alpha)
+        while max(image.size) >= MIN_SIDE:
+            data, format = encode_within(image, max_bytes, alpha=alpha)
             if len(data) < self.size:
                 name = f"{self.filename.rpartition('.')[0]}.{format}"
                 best = replace(self, picture=data, filename=name, text=f"{self.text}\n{texts.shrunk()}")
-            if len(data) <= most:
+            if len(data) <= max_bytes:
                 break
             image, alpha = image.reduce(2), alpha and alpha.reduce(2)
         return best
 
 
-def may_pass(error: discord.HTTPException) -> bool:
-    """Whether the same request may succeed later, because Discord is overloaded or limits how often it is asked."""
+def is_transient(error: discord.HTTPException) -> bool:
+    """Whether the same request may succeed later: Discord is overloaded, or a rate limit was reached."""
     return error.status >= 500 or error.status in {408, 429} or error.code in TRANSIENT_CODES
 
 
-async def asked(request: Awaitable[T]) -> T | Rejection:
-    """What Discord answers, or how it refuses for good.
+async def send_request(request: Awaitable[T]) -> T | Rejection:
+    """Send a request. Return Discord's answer, or why it rejects the request for good.
 
     Raises:
-        DeliveryDelayed: it may answer otherwise later. So also where the bot's own token is refused: then no way works
-            until the operator has mended it.
+        DeliveryDelayed: the request may succeed later. This includes a rejected bot token, which affects every channel
+            until the operator replaces it.
     """
     try:
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(REQUEST_TIMEOUT):
             return await request
     except discord.HTTPException as error:
-        if may_pass(error) or (error.status == 401 and error.code != INVALID_WEBHOOK_TOKEN):
+        if is_transient(error) or (error.status == 401 and error.code != INVALID_WEBHOOK_TOKEN):
             raise DeliveryDelayed(str(error)) from error
-        log.info("Discord refused", status=error.status, code=error.code, reason=error.text)
+        log.info("Discord rejected a request", status=error.status, code=error.code, reason=error.text)
         if error.code == UNKNOWN_MESSAGE:
             return Rejection.GONE
         return Rejection.TOO_LARGE if error.status == 413 or error.code == REQUEST_TOO_LARGE else Rejection.CLOSED
     except (discord.RateLimited, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-        # Its text could name the address asked, and with it the interaction's token.
+        # The error's text may contain the URL, and with it the interaction's token.
         raise DeliveryDelayed(type(error).__name__) from error
 
 
 async def sent_within_limits(send: Callable[[Payload], Awaitable[T | Rejection]], payload: Payload) -> T | Rejection:
-    """Send a payload; while its picture is too large, send a smaller one. Gives what the last ``send`` gave.
+    """Send a payload. While its picture is too large, send a smaller one. Return the outcome of the last attempt.
 
-    Discord doesn't say how large a picture may be. The first smaller one has at most :data:`FILE_SIZE`, which holds
-    everywhere. The second has a quarter of the original's bytes, and at most :data:`SMALL`.
+    Discord doesn't report the limit. The first smaller picture has at most :data:`FILE_SIZE` bytes, which Discord
+    accepts everywhere. The second has a quarter of the original's bytes, and at most :data:`SMALL_FILE`, for a proxy.
     """
     outcome = await send(payload)
-    for most in (FILE_SIZE, min(SMALL, payload.size // 4)):
-        if outcome is Rejection.TOO_LARGE and most < payload.size:
-            smaller = await asyncio.to_thread(payload.shrunk, most)
+    for limit in (FILE_SIZE, min(SMALL_FILE, payload.size // 4)):
+        if outcome is Rejection.TOO_LARGE and limit < payload.size:
+            smaller = await asyncio.to_thread(payload.shrunk, limit)
             log.warning(
-                "a picture is too large for Discord", bytes=payload.size, at_most=most, shrunk=smaller is not None
+                "a picture is too large for Discord", bytes=payload.size, limit=limit, shrunk=smaller is not None
             )
             if smaller is not None:
                 outcome = await send(smaller)
@@ -149,11 +150,11 @@ async def sent_within_limits(send: Callable[[Payload], Awaitable[T | Rejection]]
 
 
 @contextlib.contextmanager
-def _lock_of_its_own() -> Iterator[None]:
-    """Keep a request by an interaction's token apart from the others by it.
+def _separate_lock() -> Iterator[None]:
+    """Give a request by an interaction's token a lock of its own.
 
-    discord.py locks the token, and after a request that used up its allowance it sleeps before it unlocks. A request
-    that is cancelled in that sleep, as by a time-out, leaves the lock closed, and every later one waits for ever.
+    discord.py locks the token for each request. After a request that exhausts the rate limit, it sleeps before it
+    unlocks. If a time-out cancels that sleep, the lock stays locked, and every later request would wait for ever.
     """
     previous = async_context.set(AsyncWebhookAdapter())  # type: ignore[no-untyped-call]
     try:
@@ -163,7 +164,7 @@ def _lock_of_its_own() -> Iterator[None]:
 
 
 class DeliveryChannels:
-    """The ways to one member about one job. All methods raise DeliveryDelayed for trouble that may pass."""
+    """The channels to one member about one job. All methods raise DeliveryDelayed for errors that may be transient."""
 
     def __init__(self, client: discord.Client, target: ReplyTarget, job: str, owner: int) -> None:
         self._client = client
@@ -175,11 +176,11 @@ class DeliveryChannels:
         self._reply = self._channel.get_partial_message(target.message)
 
     async def edit(self, payload: Payload) -> Literal["token", "edit"] | Rejection:
-        """Turn the reply into this and nothing else; again changes nothing."""
+        """Replace the reply's text, files and components. Idempotent."""
         return await self._edit(payload.text, payload, None)
 
     async def show(self, text: str, preview: Payload | None, view: discord.ui.View) -> Rejection | None:
-        """Turn the reply into this for a while; without a preview it keeps the picture that it has."""
+        """Show progress in the reply. Without a preview, the reply keeps its picture."""
         outcome = await self._edit(text, preview, view)
         return outcome if isinstance(outcome, Rejection) else None
 
@@ -190,14 +191,14 @@ class DeliveryChannels:
             return discord.utils.MISSING if payload is None else payload.files()
 
         if self._target.token_lives():
-            with _lock_of_its_own():
-                outcome = await asked(
+            with _separate_lock():
+                outcome = await send_request(
                     self._webhook.edit_message(
                         self._target.message,
                         content=text,
                         attachments=attachments(),
                         view=view,
-                        allowed_mentions=NOBODY,
+                        allowed_mentions=NO_MENTIONS,
                     )
                 )
             if outcome is not Rejection.CLOSED:
@@ -206,16 +207,16 @@ class DeliveryChannels:
             return Rejection.CLOSED
         if payload is not None and payload.size > self._target.file_limit:
             return Rejection.TOO_LARGE
-        edited = await asked(
-            self._reply.edit(content=text, attachments=attachments(), view=view, allowed_mentions=NOBODY)
+        edited = await send_request(
+            self._reply.edit(content=text, attachments=attachments(), view=view, allowed_mentions=NO_MENTIONS)
         )
         return edited if isinstance(edited, Rejection) else "edit"
 
     async def shown(self, payload: Payload) -> bool | None:
-        """Whether :meth:`edit` has made this of the reply already; None where the bot can't look."""
+        """Whether the reply already shows this payload. None if the bot can't read the reply."""
         if self._target.place == "elsewhere":
             return None
-        message = await asked(self._reply.fetch())
+        message = await send_request(self._reply.fetch())
         if isinstance(message, Rejection):
             return False if message is Rejection.GONE else None
         if payload.picture is None:
@@ -224,9 +225,9 @@ class DeliveryChannels:
         return any(_stem(each.filename) == name for each in message.attachments)
 
     async def post(self, payload: Payload) -> Literal["post"] | Rejection:
-        """Send a new message to the channel, in reply to the first one where that exists, unless it is there already.
+        """Post a message to the channel, as an answer to the reply if that exists. Idempotent.
 
-        In the bot's own direct messages this is :meth:`direct`.
+        Only in servers: for the bot's direct messages there is :meth:`direct`.
         """
         if self._target.place != "server":
             return Rejection.CLOSED
@@ -235,36 +236,36 @@ class DeliveryChannels:
         return outcome if isinstance(outcome, Rejection) else "post"
 
     async def direct(self, payload: Payload) -> Literal["direct"] | Rejection:
-        """Send a direct message to the owner, unless it is there already."""
-        channel = await asked(self._client.create_dm(discord.Object(self._owner)))
+        """Send a direct message to the owner. Idempotent."""
+        channel = await send_request(self._client.create_dm(discord.Object(self._owner)))
         if isinstance(channel, Rejection):
             return Rejection.CLOSED
         outcome = await self._send(channel, payload, FILE_SIZE, None)
         return outcome if isinstance(outcome, Rejection) else "direct"
 
     async def sent(self) -> tuple[Literal["post", "direct"], discord.Message] | None:
-        """What of this job was posted or sent to its owner before, by whichever process."""
+        """Find the message about this job that this or another process has posted or sent."""
         if self._target.place == "server":
             posted = await self._find(self._channel)
             if isinstance(posted, discord.Message):
                 return "post", posted
-        channel = await asked(self._client.create_dm(discord.Object(self._owner)))
+        channel = await send_request(self._client.create_dm(discord.Object(self._owner)))
         if not isinstance(channel, Rejection):
-            told = await self._find(channel)
-            if isinstance(told, discord.Message):
-                return "direct", told
+            direct = await self._find(channel)
+            if isinstance(direct, discord.Message):
+                return "direct", direct
         return None
 
-    async def take_away(self) -> Literal["token", "edit"] | Rejection:
-        """Delete the reply; one that is gone already is as good."""
+    async def delete(self) -> Literal["token", "edit"] | Rejection:
+        """Delete the reply. Idempotent."""
         if self._target.token_lives():
-            with _lock_of_its_own():
-                outcome = await asked(self._webhook.delete_message(self._target.message))
+            with _separate_lock():
+                outcome = await send_request(self._webhook.delete_message(self._target.message))
             if outcome in {None, Rejection.GONE}:
                 return "token"
         if self._target.place == "elsewhere":
             return Rejection.CLOSED
-        deleted = await asked(self._reply.delete())
+        deleted = await send_request(self._reply.delete())
         return "edit" if deleted in {None, Rejection.GONE} else Rejection.CLOSED
 
     async def _send(
@@ -274,7 +275,8 @@ class DeliveryChannels:
         limit: int,
         reference: discord.MessageReference | None,
     ) -> discord.Message | Rejection:
-        # Looking first: the nonce holds for a few minutes only, and without permission to look there is none to reply.
+        # Search first: Discord checks the nonce only for a few minutes. Without permission to read the history, the bot
+        # may not answer a message either.
         found = await self._find(channel)
         if found is not None:
             return found
@@ -282,28 +284,31 @@ class DeliveryChannels:
             return Rejection.TOO_LARGE
         files = payload.files()
         if reference is None:
-            return await asked(channel.send(payload.text, files=files, nonce=self._job, allowed_mentions=NOBODY))
-        return await asked(
+            return await send_request(
+                channel.send(payload.text, files=files, nonce=self._job, allowed_mentions=NO_MENTIONS)
+            )
+        return await send_request(
             channel.send(
                 payload.text,
                 files=files,
                 nonce=self._job,
                 reference=reference,
                 mention_author=False,
-                allowed_mentions=NOBODY,
+                allowed_mentions=NO_MENTIONS,
             )
         )
 
     async def _find(
         self, channel: discord.PartialMessageable | discord.DMChannel
     ) -> discord.Message | Literal[Rejection.CLOSED] | None:
-        """The bot's message about this job among those after the reply. The newest are looked at first.
+        """Find the bot's message about this job among those after the reply, from the newest to the oldest.
 
-        A refusal where the bot can't find out: then it must not send a message there.
+        Return ``Rejection.CLOSED`` if the bot can't find out. It must then not send a message there, which could be a
+        second one.
         """
         me, before = self._client.user, None
-        for _ in range(LOOK_BACK // HISTORY_PAGE):
-            page = await asked(_page(channel, before))
+        for _ in range(MAX_SEARCHED // HISTORY_PAGE):
+            page = await send_request(_page(channel, before))
             if isinstance(page, Rejection):
                 return Rejection.CLOSED
             for message in page:
@@ -314,7 +319,7 @@ class DeliveryChannels:
             if len(page) < HISTORY_PAGE:
                 return None
             before = page[-1]
-        log.warning("too many messages to look through for an earlier answer", channel=channel.id, job=self._job)
+        log.warning("too many messages to search for an earlier answer", channel=channel.id, job=self._job)
         return Rejection.CLOSED
 
     def _is_about_this_job(self, message: discord.Message) -> bool:

@@ -1,15 +1,20 @@
-"""The one place that edits messages: pacing while a job is open, and its end by the first way that works.
+"""The reply to a command: its edits while the job is open, and the delivery of the job's end.
 
-The ways, in their order: the reply is edited by the interaction's token, or by the bot's own where the app is installed
-in the server; else a new message answers it in the channel; else the owner gets a direct message; else the end is kept
-for ``/jobs``. A reply that somebody deleted was not wanted in that channel: then nothing is posted there.
+The channels, in the order in which they are tried:
 
-A picture that is too large for Discord is sent again as a smaller file. A picture that every way refuses is kept, and
-the first way that takes text says so. A reply that can't show the picture says where the picture is.
+1. an edit of the reply by the interaction's token;
+2. an edit of the reply by the bot, where the app is installed in the server;
+3. a new message in the reply's channel, except where somebody has deleted the reply;
+4. a direct message to the owner;
+5. none: the end is kept for ``/jobs``.
 
-Edits may be repeated. What was sent carries the job's id and is looked for before it is sent again. Where an earlier
-edit by the token may have arrived, and the bot can't look at the reply, nothing is sent: it would perhaps be a second
-answer, and what is kept is not lost.
+A picture that is too large for Discord is sent again as a smaller file. If every channel rejects the picture, the first
+channel that accepts text says that ``/jobs`` has it. If only the reply can't show the picture, the reply says where it
+was sent.
+
+Edits are idempotent. New messages contain the job's id, and the bot searches for it before it sends one. If an earlier
+edit by token may have succeeded, and the bot can't read the reply, it sends no message: that could be a second answer,
+and the picture is kept for ``/jobs`` anyway.
 """
 
 import asyncio
@@ -34,15 +39,15 @@ from engine.progress import Progress, Result
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 EDIT_EVERY: Final = 2.0
-"""Seconds between edits: Discord grants 5 in 5 s for each interaction, and the final picture must not wait."""
-REFUSED_EVERY: Final = 60.0
-"""Seconds, the longest pause after a refused edit: 10,000 refusals in 10 minutes ban the bot's address."""
-EDIT_WITHIN: Final = 5.0
-"""Seconds after which an edit on the way is abandoned, waits for rate limits included: the next shows more."""
-SETTLE_WITHIN: Final = 2.0
-"""Seconds that the end waits for an edit in flight: cut off, it might still be carried out after the end was shown."""
-REPEATED_AFTER: Final = 1.0
-"""Seconds: an answer that took longer may be to a repetition of discord.py's, whose first attempt arrived after all."""
+"""Seconds between edits. Discord allows 5 edits in 5 s for each interaction, and the final one must not wait."""
+MAX_BACKOFF: Final = 60.0
+"""Seconds between edits that Discord rejects, at most. 10,000 rejected requests in 10 minutes ban the IP address."""
+EDIT_TIMEOUT: Final = 5.0
+"""Seconds for an edit, including waits for rate limits. A later edit shows more anyway."""
+SETTLE_TIMEOUT: Final = 2.0
+"""Seconds that the delivery waits for an edit in flight. Discord could carry out a cancelled edit after it."""
+RETRIED_AFTER: Final = 1.0
+"""Seconds. If a request takes longer, discord.py may have retried it, and its first attempt may have succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,10 @@ class _Edit:
 
 
 class DiscordReply:
-    """One reply to one interaction: implements :class:`bot.jobs.model.Reply`.
+    """The reply to one interaction. Implements :class:`bot.jobs.model.Reply`.
 
-    Edits are latest-wins: while one is on its way, or the last was under :data:`EDIT_EVERY` ago, newer ones replace
-    each other. They stop with the end, and where the reply is gone; where they are refused, they come less often.
+    The latest edit wins: only the newest of the edits that wait is sent, and at most one every :data:`EDIT_EVERY`
+    seconds. Rejected edits back off. Edits stop with the delivery, or when the reply is deleted.
     """
 
     def __init__(
@@ -81,17 +86,17 @@ class DiscordReply:
         self._idle.set()
         self._stopped = False
         self._perhaps_sent = job.state is State.DELIVERING
-        """Whether an earlier attempt, of this process or of one that died, may have sent a message."""
+        """Whether an earlier attempt, of this or another process, may have sent a new message."""
         self._perhaps_edited = job.state is State.DELIVERING
-        """Whether one may have edited the reply without knowing."""
+        """Whether an earlier attempt may have edited the reply, although it looked failed."""
         self._perhaps_shown = False
-        """Whether the reply may show the end already. Then no other message may follow."""
+        """Whether the reply may already show the end. Then no other message may follow."""
         self._pause = EDIT_EVERY
-        """Seconds to the next edit. Each refusal doubles them."""
+        """Seconds to the next edit. Doubles with each rejection."""
 
     @property
     def bucket(self) -> str:
-        """What Discord counts the edits by: the reply while the interaction's token lives, then the channel."""
+        """What the edits' rate limit applies to: the reply while the interaction's token lives, then the channel."""
         return self._job.id if self._target.token_lives() else f"channel {self._target.channel}"
 
     def queued(self, position: int) -> None:
@@ -99,24 +104,24 @@ class DiscordReply:
         self._show(_Edit(texts.queued(position), None))
 
     def progressed(self, progress: Progress) -> None:
-        """Show how far the painting is, with the newest preview."""
+        """Show the progress and the newest preview."""
         self._preview = progress.preview or self._preview
         self._show(_Edit(texts.painting(progress), self._preview))
 
     async def deliver(self, ending: Ending) -> DeliveredBy:
-        """Tell the end in the first way that works.
+        """Deliver the end through the first channel that works.
 
-        A cancelled job's reply is taken away: whoever cancelled is answered where they did.
+        The reply of a cancelled job is deleted. The member who cancelled got an answer when they did so.
 
         Raises:
-            DeliveryDelayed: Discord can't be reached or is overloaded, or this may be another process's task now.
+            DeliveryDelayed: Discord can't be reached or is overloaded, or another process may look after the job.
         """
         await self._settle()
-        self._check_care()
+        self._check_ownership()
         if isinstance(ending, PaintingCancelled):
-            outcome: DeliveredBy | Rejection = await self._channels.take_away()
+            outcome: DeliveredBy | Rejection = await self._channels.delete()
         else:
-            outcome = await self._tell(ending)
+            outcome = await self._deliver(ending)
         return "kept" if isinstance(outcome, Rejection) else outcome
 
     async def close(self) -> None:
@@ -132,20 +137,20 @@ class DiscordReply:
         self._stopped = True
         self._pending = None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_WITHIN):
+            async with asyncio.timeout(SETTLE_TIMEOUT):
                 await self._idle.wait()
         await self.close()
 
-    async def _tell(self, ending: Ending) -> DeliveredBy | Rejection:
+    async def _deliver(self, ending: Ending) -> DeliveredBy | Rejection:
         if self._perhaps_sent and (sent := await self._channels.sent()):
             way, message = sent
             return "kept" if isinstance(ending, Result) and not message.attachments else way
         payload = self._payload(ending)
-        outcome: DeliveredBy | Rejection = await sent_within_limits(self._hand_over, payload)
+        outcome: DeliveredBy | Rejection = await sent_within_limits(self._send, payload)
         if isinstance(outcome, Rejection) and payload.picture is not None and not self._perhaps_shown:
             log.warning("a picture can't be delivered", job=self._job.id, reason=outcome.value)
             text = texts.too_large() if outcome is Rejection.TOO_LARGE else texts.kept()
-            await self._hand_over(Payload(text))
+            await self._send(Payload(text))
         return outcome
 
     def _payload(self, ending: Ending) -> Payload:
@@ -158,8 +163,8 @@ class DiscordReply:
             )
         return Payload(texts.error_message(ending))
 
-    async def _hand_over(self, payload: Payload) -> DeliveredBy | Rejection:
-        outcome: DeliveredBy | Rejection = await self._edit_for_good(payload)
+    async def _send(self, payload: Payload) -> DeliveredBy | Rejection:
+        outcome: DeliveredBy | Rejection = await self._edit_finally(payload)
         if outcome is Rejection.CLOSED and self._perhaps_edited:
             shown = await self._channels.shown(payload)
             if shown is not False:
@@ -168,12 +173,12 @@ class DiscordReply:
         reply_unfinished = outcome is Rejection.CLOSED and payload.picture is not None
         if outcome is Rejection.CLOSED:
             self._perhaps_sent = True
-            self._check_care()
+            self._check_ownership()
             text = texts.sent(payload.text, self._job, named=True)
             outcome = await self._channels.post(replace(payload, text=text))
         if outcome in {Rejection.CLOSED, Rejection.GONE}:
             self._perhaps_sent = True
-            self._check_care()
+            self._check_ownership()
             text = texts.sent(payload.text, self._job, named=False)
             outcome = await self._channels.direct(replace(payload, text=text))
         if reply_unfinished and not isinstance(outcome, Rejection):
@@ -181,18 +186,18 @@ class DiscordReply:
                 await self._channels.edit(Payload(texts.delivered_elsewhere(outcome)))
         return outcome
 
-    async def _edit_for_good(self, payload: Payload) -> DeliveredBy | Rejection:
+    async def _edit_finally(self, payload: Payload) -> DeliveredBy | Rejection:
         began = time.monotonic()
         try:
             outcome = await self._channels.edit(payload)
         except DeliveryDelayed:
             self._perhaps_edited = True
             raise
-        if time.monotonic() - began > REPEATED_AFTER:
+        if time.monotonic() - began > RETRIED_AFTER:
             self._perhaps_edited = True
         return outcome
 
-    def _check_care(self) -> None:
+    def _check_ownership(self) -> None:
         if not self._may_edit():
             raise DeliveryDelayed("another process may look after the job")
 
@@ -203,7 +208,7 @@ class DiscordReply:
             metrics.EDITS.labels("skipped").inc()
         self._pending = edit
         if self._editing is None or self._editing.done():
-            # What discord.py logs of an edit names the job, too.
+            # Log lines of discord.py about an edit name the job, too.
             with structlog.contextvars.bound_contextvars(job=self._job.id):
                 self._editing = asyncio.create_task(self._edit_in_turn())
 
@@ -223,21 +228,21 @@ class DiscordReply:
         if edit.preview is not None and edit.preview is not self._shown:
             preview = Payload(edit.text, edit.preview, "preview.jpg", self._job.description)
         try:
-            async with asyncio.timeout(EDIT_WITHIN):
-                refusal = await self._channels.show(edit.text, preview, self._view(self._job.id))
+            async with asyncio.timeout(EDIT_TIMEOUT):
+                rejection = await self._channels.show(edit.text, preview, self._view(self._job.id))
         except (DeliveryDelayed, TimeoutError) as error:
-            # The next edit is a new chance, and the job doesn't depend on what is shown of it.
+            # A later edit shows more, and the job doesn't depend on its edits.
             metrics.EDITS.labels("failed").inc()
-            log.warning("an edit did not arrive", job=self._job.id, reason=repr(error))
+            log.warning("an edit failed", job=self._job.id, reason=repr(error))
             return
-        self._shown = edit.preview  # also after a refusal: Discord would refuse the same preview again
-        if refusal is None:
+        self._shown = edit.preview  # also after a rejection: Discord would reject the same preview again
+        if rejection is None:
             metrics.EDITS.labels("done").inc()
             self._pause = EDIT_EVERY
             return
         metrics.EDITS.labels("failed").inc()
-        self._pause = min(2 * self._pause, REFUSED_EVERY)
-        if refusal is Rejection.GONE:
+        self._pause = min(2 * self._pause, MAX_BACKOFF)
+        if rejection is Rejection.GONE:
             self._stopped = True
             self._pending = None
-        log.info("an edit was refused", job=self._job.id, reason=refusal.value)
+        log.info("an edit was rejected", job=self._job.id, reason=rejection.value)

@@ -1,4 +1,4 @@
-"""Where a job's reply is, and what the bot can reach of that place by itself."""
+"""Where a job's reply is, and what the bot can do there."""
 
 import time
 from typing import Any, Final, Literal, Self
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bot.limits import FILE_SIZE, TOKEN_LIFE
 
 TOKEN_MARGIN: Final = 10.0
+"""Seconds before the end of a token's life from which on it is not used any more."""
 
 
 class ReplyTarget(BaseModel):
@@ -23,15 +24,15 @@ class ReplyTarget(BaseModel):
     created_at: float
     """Unix time of the interaction."""
     place: Literal["server", "direct", "elsewhere"] = "server"
-    """A server in which the app is installed, the bot's own direct messages with the member, or a place where the app
-    came along with a member who has it installed: there the bot can do nothing without the token.
+    """``server``: the app is installed in the server. ``direct``: the bot's direct messages with the member.
+    ``elsewhere``: only the member has installed the app, so the bot can do nothing there without the token.
     """
     file_limit: int = FILE_SIZE
-    """Bytes of a file that the bot may upload there without the token: the server's limit, not the member's."""
+    """Bytes of a file that the bot may upload there without the token. The server's limit, not the member's."""
 
     @classmethod
     def of(cls, interaction: discord.Interaction[Any], message: int) -> Self:
-        """Where an interaction was answered with this message."""
+        """The target of an interaction that was answered with the message of this id."""
         place: Literal["server", "direct", "elsewhere"] = "elsewhere"
         if interaction.is_guild_integration():
             place = "server"

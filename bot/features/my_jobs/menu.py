@@ -11,7 +11,7 @@ from discord import ui
 from bot import texts
 from bot.client.client import Atelier
 from bot.client.components import JobComponent
-from bot.delivery.channels import Payload, Rejection, asked, sent_within_limits
+from bot.delivery.channels import Payload, Rejection, send_request, sent_within_limits
 from bot.features.my_jobs.cancel import CancelButton
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import Job, State
@@ -61,7 +61,7 @@ async def _payload(interaction: discord.Interaction[Atelier], job_id: str) -> Pa
 async def _send(interaction: discord.Interaction[Atelier], payload: Payload) -> discord.InteractionMessage | Rejection:
     if payload.size > interaction.filesize_limit:
         return Rejection.TOO_LARGE
-    return await asked(interaction.edit_original_response(content=payload.text, attachments=payload.files()))
+    return await send_request(interaction.edit_original_response(content=payload.text, attachments=payload.files()))
 
 
 def jobs_view(jobs: Sequence[Job]) -> ui.View | None:

@@ -143,7 +143,7 @@ class TestAPainting:
     async def test_goes_to_direct_messages_where_too_much_was_said_to_look_through(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("bot.delivery.channels.LOOK_BACK", 200)
+        monkeypatch.setattr("bot.delivery.channels.MAX_SEARCHED", 200)
         token_dies(discord)
         discord.fail_next(BY_BOT, 400, code=30046)
         for number in range(200):
@@ -294,7 +294,7 @@ class TestTrouble:
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         reply = reply_to(job)
-        monkeypatch.setattr("bot.delivery.channels.WITHIN", 0.3)
+        monkeypatch.setattr("bot.delivery.channels.REQUEST_TIMEOUT", 0.3)
         discord.rate_limit_next(BY_TOKEN, 300)
         with pytest.raises(DeliveryDelayed):
             await reply.deliver(result())

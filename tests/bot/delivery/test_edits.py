@@ -83,7 +83,7 @@ class TestWhatIsShownMeanwhile:
     async def test_holds_up_the_end_only_shortly_when_it_is_stuck(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("bot.delivery.reply.SETTLE_WITHIN", 0.1)
+        monkeypatch.setattr("bot.delivery.reply.SETTLE_TIMEOUT", 0.1)
         limited = asyncio.Event()
         discord.on_request(lambda request: limited.set() if request.status == 429 else None)
         discord.rate_limit_next(BY_TOKEN, 3600)
@@ -97,7 +97,7 @@ class TestWhatIsShownMeanwhile:
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """discord.py sleeps after such an edit, with the token's lock in its hands; the end interrupts that."""
-        monkeypatch.setattr("bot.delivery.reply.SETTLE_WITHIN", 0.0)
+        monkeypatch.setattr("bot.delivery.reply.SETTLE_TIMEOUT", 0.0)
         reply = reply_to(job)
         answered: asyncio.Queue[int] = asyncio.Queue()
         discord.on_request(lambda request: answered.put_nowait(request.status))
@@ -116,7 +116,7 @@ class TestWhatIsShownMeanwhile:
         reply_to: ReplyTo,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("bot.delivery.reply.EDIT_WITHIN", 0.2)
+        monkeypatch.setattr("bot.delivery.reply.EDIT_TIMEOUT", 0.2)
         discord.rate_limit_next(BY_TOKEN, 3600)
         reply = reply_to(job)
         reply.progressed(progress(1))
