@@ -143,8 +143,8 @@ class DiscordReply:
 
     async def _deliver(self, ending: Ending) -> DeliveredBy | Rejection:
         if self._perhaps_sent and (sent := await self._channels.sent()):
-            way, message = sent
-            return "kept" if isinstance(ending, Result) and not message.attachments else way
+            channel, message = sent
+            return "kept" if isinstance(ending, Result) and not message.attachments else channel
         payload = self._payload(ending)
         outcome: DeliveredBy | Rejection = await sent_within_limits(self._send, payload)
         if isinstance(outcome, Rejection) and payload.picture is not None and not self._perhaps_shown:
