@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bot.client.attachments import AttachmentDownloader
-from bot.jobs.service import JobService
+from bot.jobs.api import Jobs
 from engine.executor.api import Executor
 
 
@@ -11,6 +11,6 @@ from engine.executor.api import Executor
 class Services:
     """Built once at start, in ``bot.app``, and handed to the client's constructor."""
 
-    jobs: JobService
+    jobs: Jobs
     executor: Executor
     attachments: AttachmentDownloader

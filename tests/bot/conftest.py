@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import cast
 
 import aiohttp
 import pytest
@@ -19,15 +18,15 @@ from bot.client.attachments import AttachmentDownloader
 from bot.client.client import Atelier
 from bot.client.services import Services
 from bot.client.sync import sync
-from bot.jobs.service import JobService
 from bot.sandbox import LocalDiscord, Message, Upload
 from bot.settings import MEBIBYTE, Settings
 from bot.telemetry import logs
 from engine import presets
-from engine.executor.api import Executor
-from tests.bot.held import HeldExecutor, HeldJobs
+from engine.blobs import Blobs
 from tests.bot.sandbox.conftest import OPENAPI
 from tests.bot.sandbox.openapi import violations
+from tests.doubles.executor import FakeExecutor
+from tests.doubles.jobs import FakeJobs
 
 Bot = Callable[[], AbstractAsyncContextManager[list[asyncio.Task[None]]]]
 
@@ -113,9 +112,9 @@ async def bot(start: Bot) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def held() -> HeldJobs:
+def fake_jobs() -> FakeJobs:
     """The jobs of :func:`client`."""
-    return HeldJobs()
+    return FakeJobs()
 
 
 @pytest.fixture
@@ -131,11 +130,11 @@ def client_settings(discord: LocalDiscord, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def services(discord: LocalDiscord, held: HeldJobs) -> AsyncIterator[Services]:
+async def services(discord: LocalDiscord, fake_jobs: FakeJobs, tmp_path: Path) -> AsyncIterator[Services]:
     """The services of :func:`client`. They accept attachments of at most 1 MiB."""
     async with aiohttp.ClientSession() as session:
         downloader = AttachmentDownloader(session, discord.cdn_url, MEBIBYTE)
-        yield Services(cast(JobService, held), cast(Executor, HeldExecutor()), downloader)
+        yield Services(fake_jobs, FakeExecutor(Blobs(str(tmp_path / "blobs"))), downloader)
 
 
 @pytest.fixture

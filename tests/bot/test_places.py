@@ -14,7 +14,7 @@ from bot.sandbox import LocalDiscord, Permission, Place
 from engine.progress import Result
 from engine.recipe import Recipe
 from tests.bot.conftest import CONTENT, STYLE, photo
-from tests.bot.held import HeldJobs
+from tests.doubles.jobs import FakeJobs
 
 RESULT = Result(photo((96, 72)), "png", 96, 72, Recipe(), 60, 8.0, "finished")
 
@@ -25,15 +25,15 @@ class Setting:
 
     discord: LocalDiscord
     client: Atelier
-    held: HeldJobs
+    fake_jobs: FakeJobs
 
     async def asked(self, place: Place) -> Job:
         """A job of Ada's from that place, whose token has died."""
         invocation = await self.discord.member("Ada").at(place).invoke("stylize", content=CONTENT, style=STYLE)
         async with asyncio.timeout(10):
-            await self.held.accepted.wait()
+            await self.fake_jobs.accepted.wait()
         self.discord.expire_token(invocation)
-        (job,) = self.held.jobs.values()
+        (job,) = self.fake_jobs.jobs.values()
         return dataclasses.replace(job, state=State.RUNNING)
 
     async def delivered(self, job: Job) -> str:
@@ -49,8 +49,8 @@ class Setting:
 
 
 @pytest.fixture
-def setting(discord: LocalDiscord, client: Atelier, held: HeldJobs) -> Setting:
-    return Setting(discord, client, held)
+def setting(discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs) -> Setting:
+    return Setting(discord, client, fake_jobs)
 
 
 def place_of(job: Job) -> str:

@@ -49,7 +49,7 @@ class ShowMenu(JobComponent[ui.Select[ui.View]], template=MENU):
 
 
 async def _payload(interaction: discord.Interaction[Atelier], job_id: str) -> Payload:
-    """The painting with its caption. Raises what :meth:`bot.jobs.service.JobService.picture` raises."""
+    """The painting with its caption. Raises what :meth:`bot.jobs.api.Jobs.picture` raises."""
     job, picture = await interaction.client.services.jobs.picture(job_id, interaction.user.id)
     kind = "png" if job.painted is None else job.painted.format
     text = texts.titled(job.description)

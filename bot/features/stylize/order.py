@@ -46,7 +46,7 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
     Raises:
         MixUnusable, PictureRejected: the request can't be fulfilled. The interaction may not be acknowledged yet.
         DownloadFailed: a picture could not be downloaded.
-        AtelierError: what ``JobService.admission`` and ``JobService.accept`` raise.
+        AtelierError: what ``Jobs.admission`` and ``Jobs.accept`` raise.
         discord.HTTPException, aiohttp.ClientError, OSError: the interaction could not be acknowledged.
     """
     services = interaction.client.services

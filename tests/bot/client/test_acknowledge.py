@@ -15,7 +15,7 @@ from bot.jobs.errors import Closing
 from bot.sandbox import Faults, Invocation, LocalDiscord, Upload
 from bot.settings import Settings
 from tests.bot.conftest import CONTENT, STYLE, is_private_answer
-from tests.bot.held import HeldJobs
+from tests.doubles.jobs import FakeJobs
 
 CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
 LOST = {
@@ -48,20 +48,20 @@ def ready_event(ready: asyncio.Event) -> Callable[[], Coroutine[Any, Any, None]]
 class TestStylize:
     @pytest.mark.parametrize("fault", LOST)
     async def test_is_accepted_though_an_answer_was_lost(
-        self, discord: LocalDiscord, held: HeldJobs, fault: str
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, fault: str
     ) -> None:
         lose_one(discord, fault)
         invocation = await stylize(discord)
-        await held.accepted.wait()
-        (order,) = held.orders
+        await fake_jobs.accepted.wait()
+        (order,) = fake_jobs.orders
         assert order.id == f"{invocation.id:016x}"
         assert discord.faults[fault] == 1
         assert f'"message":{invocation.history[0].id}' in order.address
 
     async def test_tells_an_error_to_the_member_alone_though_an_answer_was_lost(
-        self, discord: LocalDiscord, held: HeldJobs
+        self, discord: LocalDiscord, fake_jobs: FakeJobs
     ) -> None:
-        held.refusal = RuntimeError("a fault of ours")
+        fake_jobs.refusal = RuntimeError("a fault of ours")
         lose_one(discord, "reset_after")
         message = await (await stylize(discord)).wait_until(is_private_answer, 5)
         assert message.content.startswith("Something went wrong on our side.")
@@ -72,7 +72,7 @@ class TestStylize:
     async def test_is_left_to_the_process_that_was_faster(
         self,
         discord: LocalDiscord,
-        held: HeldJobs,
+        fake_jobs: FakeJobs,
         capsys: pytest.CaptureFixture[str],
         style: Upload,
         status: int,
@@ -84,7 +84,7 @@ class TestStylize:
         await stylize(discord, style)
         await refused.wait()
         await asyncio.sleep(0.3)
-        assert held.orders == []
+        assert fake_jobs.orders == []
         answers = [request for request in discord.requests if request.route.startswith(("/interactions", "/webhooks"))]
         assert len(answers) == 1
         logged = capsys.readouterr().err
@@ -92,7 +92,7 @@ class TestStylize:
         assert "error" not in logged
 
     async def test_is_accepted_once_where_two_processes_hear_of_it(
-        self, discord: LocalDiscord, client_settings: Settings, services: Services, held: HeldJobs
+        self, discord: LocalDiscord, client_settings: Settings, services: Services, fake_jobs: FakeJobs
     ) -> None:
         async with Atelier(client_settings, services) as other:
             features.load(other)
@@ -103,25 +103,27 @@ class TestStylize:
             await ready.wait()
             invocation = await stylize(discord)
             async with asyncio.timeout(10):
-                await held.accepted.wait()
+                await fake_jobs.accepted.wait()
             await asyncio.sleep(0.3)
-            assert len(held.orders) == 1
+            assert len(fake_jobs.orders) == 1
             callbacks = [request.status for request in discord.requests if request.route.startswith("/interactions")]
             assert sorted(callbacks) == [200, 400]
             assert [message.id for message in discord.channel_messages] == [invocation.history[0].id]
             await other.close()
             await asyncio.gather(connected, return_exceptions=True)
 
-    async def test_is_refused_with_a_word_while_the_bot_goes_down(self, discord: LocalDiscord, held: HeldJobs) -> None:
-        held.refusal = Closing()
+    async def test_is_refused_with_a_word_while_the_bot_goes_down(
+        self, discord: LocalDiscord, fake_jobs: FakeJobs
+    ) -> None:
+        fake_jobs.refusal = Closing()
         invocation = await stylize(discord)
         assert "I am restarting" in (await invocation.wait_until(is_private_answer, 5)).content
         assert discord.channel_messages == []
 
     async def test_is_refused_with_a_word_where_its_answer_was_deleted(
-        self, discord: LocalDiscord, held: HeldJobs
+        self, discord: LocalDiscord, fake_jobs: FakeJobs
     ) -> None:
-        held.refusal = Closing()
+        fake_jobs.refusal = Closing()
         discord.fail_next("DELETE /webhooks/{webhook_id}/{webhook_token}/messages/@original", 404, code=10008)
         invocation = await stylize(discord)
         message = await invocation.wait_until(lambda message: bool(message.content), 5)

@@ -3,19 +3,21 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import aiohttp
 import pytest
 
 from bot.client.client import Atelier
 from bot.delivery.reply import DiscordReply
+from bot.delivery.target import ReplyTarget
 from bot.features.my_jobs.cancel import cancel_view
 from bot.jobs.model import DeliveredBy, Ending, Job, State
 from bot.sandbox import Invocation, LocalDiscord, Message
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
 from tests.bot.conftest import CONTENT, STYLE, photo
-from tests.bot.held import HeldJobs
+from tests.doubles.jobs import FakeJobs
 
 BY_TOKEN = "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"
 BY_BOT = "PATCH /channels/{channel_id}/messages/{message_id}"
@@ -47,11 +49,11 @@ async def invocation(discord: LocalDiscord, client: Atelier) -> Invocation:
 
 
 @pytest.fixture
-async def job(invocation: Invocation, held: HeldJobs) -> Job:
+async def job(invocation: Invocation, fake_jobs: FakeJobs) -> Job:
     """The job that it became, running."""
     async with asyncio.timeout(10):
-        await held.accepted.wait()
-    (job,) = held.jobs.values()
+        await fake_jobs.accepted.wait()
+    (job,) = fake_jobs.jobs.values()
     return dataclasses.replace(job, state=State.RUNNING)
 
 
@@ -110,3 +112,9 @@ def shows(message: Message, picture: bytes = PICTURE) -> bool:
 
 def requests(discord: LocalDiscord, route: str) -> int:
     return sum(f"{request.method} {request.route}" == route for request in discord.requests)
+
+
+def moved(job: Job, **changes: Any) -> Job:
+    """The job with its reply at another address."""
+    address = ReplyTarget.model_validate_json(job.address).model_copy(update=changes)
+    return dataclasses.replace(job, address=address.model_dump_json())

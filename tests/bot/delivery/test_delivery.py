@@ -23,13 +23,13 @@ from tests.bot.delivery.conftest import (
     ReplyTo,
     direct_messages,
     moderator_deletes,
+    moved,
     requests,
     result,
     shows,
     the_one,
     token_dies,
 )
-from tests.bot.held import moved
 
 
 async def test_an_address_knows_what_the_bot_can_reach(discord: LocalDiscord, job: Job) -> None:

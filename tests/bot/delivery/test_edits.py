@@ -19,13 +19,13 @@ from tests.bot.delivery.conftest import (
     HTML_413,
     ReplyTo,
     moderator_deletes,
+    moved,
     progress,
     requests,
     result,
     shows,
     the_one,
 )
-from tests.bot.held import moved
 
 JPEG = b"\xff\xd8\xff\xe0 a preview"
 

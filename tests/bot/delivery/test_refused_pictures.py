@@ -18,13 +18,13 @@ from tests.bot.delivery.conftest import (
     ReplyTo,
     direct_messages,
     moderator_deletes,
+    moved,
     progress,
     result,
     shows,
     the_one,
     token_dies,
 )
-from tests.bot.held import moved
 
 
 def noise(size: tuple[int, int]) -> bytes:

@@ -10,18 +10,18 @@ from bot.features.my_jobs.cancel import cancel_view
 from bot.jobs.model import Job, State
 from bot.sandbox import Invocation, LocalDiscord, Message
 from tests.bot.conftest import CONTENT, STYLE, is_private_answer
-from tests.bot.held import HeldJobs
+from tests.doubles.jobs import FakeJobs
 
 CALLBACK = "POST /interactions/{interaction_id}/{interaction_token}/callback"
 
 
 @pytest.fixture
-async def job(discord: LocalDiscord, client: Atelier, held: HeldJobs) -> Job:
+async def job(discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs) -> Job:
     """A job of Ada's, accepted."""
     await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)
     async with asyncio.timeout(10):
-        await held.accepted.wait()
-    (job,) = held.jobs.values()
+        await fake_jobs.accepted.wait()
+    (job,) = fake_jobs.jobs.values()
     return job
 
 
@@ -43,25 +43,27 @@ async def press(discord: LocalDiscord, message: Message, member: str = "Ada") ->
 
 
 async def test_it_cancels_and_says_so_to_the_one_who_pressed(
-    discord: LocalDiscord, held: HeldJobs, job: Job, waiting: Message
+    discord: LocalDiscord, fake_jobs: FakeJobs, job: Job, waiting: Message
 ) -> None:
     answer = await (await press(discord, waiting)).wait_until(is_private_answer, 5)
     assert answer.content == "Cancelled."
-    assert held.jobs[job.id].state is State.CANCELLED
+    assert fake_jobs.jobs[job.id].state is State.CANCELLED
 
 
-async def test_it_is_for_the_owner_alone(discord: LocalDiscord, held: HeldJobs, job: Job, waiting: Message) -> None:
+async def test_it_is_for_the_owner_alone(
+    discord: LocalDiscord, fake_jobs: FakeJobs, job: Job, waiting: Message
+) -> None:
     answer = await (await press(discord, waiting, "Bob")).wait_until(is_private_answer, 5)
     assert "Only the member who asked" in answer.content
-    assert held.jobs[job.id].state is State.QUEUED
+    assert fake_jobs.jobs[job.id].state is State.QUEUED
     (message,) = discord.channel_messages
     assert message.buttons
 
 
 async def test_pressed_after_the_end_it_says_so_and_goes_away(
-    discord: LocalDiscord, held: HeldJobs, job: Job, waiting: Message
+    discord: LocalDiscord, fake_jobs: FakeJobs, job: Job, waiting: Message
 ) -> None:
-    held.hold(job, state=State.DELIVERED, delivered_by="kept")
+    fake_jobs.hold(job, state=State.DELIVERED, delivered_by="kept")
     invocation = await press(discord, waiting)
     assert "`/jobs`" in (await invocation.wait_until(is_private_answer, 5)).content
     tidy = await invocation.wait_until(lambda message: message.id == waiting.id and not message.buttons, 5)
@@ -69,7 +71,7 @@ async def test_pressed_after_the_end_it_says_so_and_goes_away(
 
 
 async def test_it_is_acknowledged_while_the_database_is_slow(
-    discord: LocalDiscord, held: HeldJobs, waiting: Message, monkeypatch: pytest.MonkeyPatch
+    discord: LocalDiscord, fake_jobs: FakeJobs, waiting: Message, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, answered = asyncio.Event(), asyncio.Event()
 
@@ -77,7 +79,7 @@ async def test_it_is_acknowledged_while_the_database_is_slow(
         asked.set()
         await answered.wait()
 
-    monkeypatch.setattr(held, "cancel", slowly)
+    monkeypatch.setattr(fake_jobs, "cancel", slowly)
     invocation = await press(discord, waiting)
     await asked.wait()
     await invocation.acknowledged()
@@ -85,14 +87,14 @@ async def test_it_is_acknowledged_while_the_database_is_slow(
     assert (await invocation.wait_until(is_private_answer, 5)).content == "Cancelled."
 
 
-async def test_a_fault_of_ours_is_told(discord: LocalDiscord, held: HeldJobs, waiting: Message) -> None:
-    held.refusal = RuntimeError("a fault of ours")
+async def test_a_fault_of_ours_is_told(discord: LocalDiscord, fake_jobs: FakeJobs, waiting: Message) -> None:
+    fake_jobs.refusal = RuntimeError("a fault of ours")
     answer = await (await press(discord, waiting)).wait_until(is_private_answer, 5)
     assert "Something went wrong on our side" in answer.content
 
 
 async def test_a_press_that_another_process_answers_is_left_to_it(
-    discord: LocalDiscord, held: HeldJobs, job: Job, waiting: Message, capsys: pytest.CaptureFixture[str]
+    discord: LocalDiscord, fake_jobs: FakeJobs, job: Job, waiting: Message, capsys: pytest.CaptureFixture[str]
 ) -> None:
     discord.fail_next(CALLBACK, 400, code=40060)
     refused = asyncio.Event()
@@ -100,6 +102,6 @@ async def test_a_press_that_another_process_answers_is_left_to_it(
     invocation = await press(discord, waiting)
     await refused.wait()
     await asyncio.sleep(0.2)
-    assert held.jobs[job.id].state is State.QUEUED
+    assert fake_jobs.jobs[job.id].state is State.QUEUED
     assert invocation.history == ()
     assert "could not be answered" not in capsys.readouterr().err

@@ -13,7 +13,7 @@ from bot.sandbox import LocalDiscord, Message
 from engine.errors import BlobLost, OutOfMemory
 from engine.recipe import Recipe
 from tests.bot.conftest import is_private_answer, photo
-from tests.bot.held import HeldJobs
+from tests.doubles.jobs import FakeJobs
 
 SHOW = "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/@original"
 PICTURE = photo((96, 72))
@@ -65,17 +65,17 @@ def options(message: Message) -> list[str]:
 
 class TestTheList:
     async def test_tells_what_became_of_each_newest_first(
-        self, discord: LocalDiscord, held: HeldJobs, ada: int
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int
     ) -> None:
-        held.hold(job(discord.member("Bob").id, 0, description="somebody else's"))
-        held.hold(job(ada, 9, state=State.FAILED, cause=OutOfMemory(512)))
-        held.hold(job(ada, 8, state=State.CANCELLED))
-        held.hold(job(ada, 7, state=State.EXPIRED))
-        held.hold(job(ada, 6, state=State.DELIVERED, delivered_by="kept", painted=PAINTED))
-        held.hold(job(ada, 5, state=State.DELIVERED, delivered_by="token", painted=PAINTED))
-        held.hold(job(ada, 4, state=State.DELIVERING, painted=PAINTED))
-        held.hold(job(ada, 3, state=State.RUNNING))
-        held.hold(job(ada, 2))
+        fake_jobs.hold(job(discord.member("Bob").id, 0, description="somebody else's"))
+        fake_jobs.hold(job(ada, 9, state=State.FAILED, cause=OutOfMemory(512)))
+        fake_jobs.hold(job(ada, 8, state=State.CANCELLED))
+        fake_jobs.hold(job(ada, 7, state=State.EXPIRED))
+        fake_jobs.hold(job(ada, 6, state=State.DELIVERED, delivered_by="kept", painted=PAINTED))
+        fake_jobs.hold(job(ada, 5, state=State.DELIVERED, delivered_by="token", painted=PAINTED))
+        fake_jobs.hold(job(ada, 4, state=State.DELIVERING, painted=PAINTED))
+        fake_jobs.hold(job(ada, 3, state=State.RUNNING))
+        fake_jobs.hold(job(ada, 2))
         message = await listed(discord)
         lines = message.content.splitlines()
         states = (
@@ -103,22 +103,22 @@ class TestTheList:
         assert message.components == ()
 
     async def test_fits_a_message_and_keeps_names_out_of_Markdown(  # noqa: N802
-        self, discord: LocalDiscord, held: HeldJobs, ada: int
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int
     ) -> None:
         for age in range(12):
-            held.hold(job(ada, age, description="*" * 1024, state=State.FAILED, cause=OutOfMemory(2048)))
+            fake_jobs.hold(job(ada, age, description="*" * 1024, state=State.FAILED, cause=OutOfMemory(2048)))
         message = await listed(discord)
         assert len(message.content.splitlines()) == 10
         assert message.content.count(r"\*") == message.content.count("*") - 10 * 4
 
-    async def test_cancels_what_is_open(self, discord: LocalDiscord, held: HeldJobs, ada: int) -> None:
-        waiting = held.hold(job(ada, 3))
-        held.hold(job(ada, 2, state=State.DELIVERED, painted=PAINTED))
-        held.hold(job(ada, 1))
+    async def test_cancels_what_is_open(self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int) -> None:
+        waiting = fake_jobs.hold(job(ada, 3))
+        fake_jobs.hold(job(ada, 2, state=State.DELIVERED, painted=PAINTED))
+        fake_jobs.hold(job(ada, 1))
         message = await listed(discord)
         press = await discord.member("Ada").press(message, "Cancel 3")
         assert (await press.wait_until(is_private_answer, 5)).content == "Cancelled."
-        assert held.jobs[waiting.id].state is State.CANCELLED
+        assert fake_jobs.jobs[waiting.id].state is State.CANCELLED
         again = await discord.member("Ada").press(message, "Cancel 3")
         assert "already finished" in (await again.wait_until(says_new(message), 5)).content
         # The answer to a later press comes after all that the earlier one does: the list keeps its buttons.
@@ -132,10 +132,12 @@ def says_new(message: Message) -> Callable[[Message], bool]:
 
 
 class TestAPainting:
-    async def test_is_shown_again_to_its_owner_alone(self, discord: LocalDiscord, held: HeldJobs, ada: int) -> None:
-        kept = held.hold(job(ada, state=State.DELIVERED, delivered_by="kept", painted=PAINTED))
-        held.hold(job(ada, 1, state=State.FAILED))
-        held.pictures[kept.id] = PICTURE
+    async def test_is_shown_again_to_its_owner_alone(
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int
+    ) -> None:
+        kept = fake_jobs.hold(job(ada, state=State.DELIVERED, delivered_by="kept", painted=PAINTED))
+        fake_jobs.hold(job(ada, 1, state=State.FAILED))
+        fake_jobs.pictures[kept.id] = PICTURE
         message = await listed(discord)
         assert options(message) == [kept.id]
         again = await shown(discord, message, kept.id)
@@ -147,13 +149,13 @@ class TestAPainting:
         assert discord.channel_messages == []
 
     async def test_is_shown_again_with_the_words_that_it_came_with(
-        self, discord: LocalDiscord, held: HeldJobs, ada: int
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int
     ) -> None:
         painted = dataclasses.replace(PAINTED, steps=63, ending="settled", size=96)
-        kept = held.hold(
+        kept = fake_jobs.hold(
             job(ada, recipe=Recipe(size=1024, steps=120, strength=70), state=State.DELIVERED, painted=painted)
         )
-        held.pictures[kept.id] = PICTURE
+        fake_jobs.pictures[kept.id] = PICTURE
         again = await shown(discord, await listed(discord), kept.id)
         assert again.content.splitlines() == [
             f"Painted in 8 s · 96 × 72 · strength 70 · recipe `{Recipe(size=96, steps=120, strength=70).id}`",
@@ -171,18 +173,18 @@ class TestAPainting:
         ids=repr,
     )
     async def test_that_is_gone_is_told_in_words(
-        self, discord: LocalDiscord, held: HeldJobs, ada: int, refusal: Exception | None, words: str
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int, refusal: Exception | None, words: str
     ) -> None:
-        kept = held.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
+        kept = fake_jobs.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
         message = await listed(discord)
-        held.refusal = refusal
+        fake_jobs.refusal = refusal
         assert words in (await shown(discord, message, kept.id)).content
 
     async def test_that_is_too_large_here_is_told_in_words(
-        self, discord: LocalDiscord, held: HeldJobs, ada: int
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int
     ) -> None:
-        kept = held.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
-        held.pictures[kept.id] = PICTURE
+        kept = fake_jobs.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
+        fake_jobs.pictures[kept.id] = PICTURE
         message = await listed(discord)
         discord.attachment_size_limit = 100
         again = await shown(discord, message, kept.id)
@@ -191,10 +193,10 @@ class TestAPainting:
 
     @pytest.mark.parametrize("known", [True, False], ids=["known before", "found out"])
     async def test_that_is_too_large_here_is_shown_as_a_smaller_file(
-        self, discord: LocalDiscord, held: HeldJobs, ada: int, known: bool
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int, known: bool
     ) -> None:
-        kept = held.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
-        held.pictures[kept.id] = PICTURE
+        kept = fake_jobs.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
+        fake_jobs.pictures[kept.id] = PICTURE
         message = await listed(discord)
         if known:
             discord.attachment_size_limit = len(PICTURE) - 1
@@ -209,12 +211,12 @@ class TestAPainting:
     async def test_that_is_refused_is_told_in_words(
         self,
         discord: LocalDiscord,
-        held: HeldJobs,
+        fake_jobs: FakeJobs,
         ada: int,
         status: int,
     ) -> None:
-        kept = held.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
-        held.pictures[kept.id] = PICTURE
+        kept = fake_jobs.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
+        fake_jobs.pictures[kept.id] = PICTURE
         message = await listed(discord)
         discord.fail_next(SHOW, status, code=50035)
         again = await shown(discord, message, kept.id)
@@ -222,7 +224,7 @@ class TestAPainting:
         assert again.attachments == ()
 
 
-async def test_a_fault_of_ours_is_told(discord: LocalDiscord, held: HeldJobs, ada: int) -> None:
-    held.refusal = RuntimeError("a fault of ours")
+async def test_a_fault_of_ours_is_told(discord: LocalDiscord, fake_jobs: FakeJobs, ada: int) -> None:
+    fake_jobs.refusal = RuntimeError("a fault of ours")
     message = await listed(discord)
     assert "Something went wrong on our side" in message.content

@@ -9,20 +9,20 @@ from bot.jobs.model import Order
 from bot.sandbox import LocalDiscord, Upload
 from engine.recipe import Recipe
 from tests.bot.conftest import CONTENT, STYLE, is_private_answer, photo
-from tests.bot.held import HeldJobs
+from tests.doubles.jobs import FakeJobs
 
 WAVES = Upload("waves.png", photo((90, 90), hue=1))
 SKY = Upload("sky.png", photo((80, 100), hue=3))
 LARGE = Upload("large.png", bytes(2 * 2**20))
 
 
-async def ordered(discord: LocalDiscord, held: HeldJobs, **options: Any) -> Order:
+async def ordered(discord: LocalDiscord, fake_jobs: FakeJobs, **options: Any) -> Order:
     """What becomes of a command with these options besides photo and style."""
-    held.accepted.clear()
+    fake_jobs.accepted.clear()
     await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE, **options)
     async with asyncio.timeout(10):
-        await held.accepted.wait()
-    return held.orders[-1]
+        await fake_jobs.accepted.wait()
+    return fake_jobs.orders[-1]
 
 
 async def refused(discord: LocalDiscord, **options: Any) -> str:
@@ -36,9 +36,9 @@ async def refused(discord: LocalDiscord, **options: Any) -> str:
 @pytest.mark.usefixtures("client")
 class TestTheRecipe:
     async def test_is_the_default_but_for_the_quality_where_nothing_is_said(
-        self, discord: LocalDiscord, held: HeldJobs
+        self, discord: LocalDiscord, fake_jobs: FakeJobs
     ) -> None:
-        order = await ordered(discord, held)
+        order = await ordered(discord, fake_jobs)
         assert order.recipe == Recipe(size=128, steps=30)  # `standard`, of thumbnails
         assert order.styles == (STYLE.data,)
 
@@ -59,20 +59,20 @@ class TestTheRecipe:
         ],
     )
     async def test_has_what_was_said(
-        self, discord: LocalDiscord, held: HeldJobs, option: str, value: object, field: str, expected: object
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, option: str, value: object, field: str, expected: object
     ) -> None:
-        order = await ordered(discord, held, **{option: value})
+        order = await ordered(discord, fake_jobs, **{option: value})
         assert getattr(order.recipe, field) == expected
 
     async def test_has_a_share_for_each_style_in_the_order_of_the_styles(
-        self, discord: LocalDiscord, held: HeldJobs
+        self, discord: LocalDiscord, fake_jobs: FakeJobs
     ) -> None:
-        order = await ordered(discord, held, style3=SKY, style2=WAVES, mix="60 30 10")
+        order = await ordered(discord, fake_jobs, style3=SKY, style2=WAVES, mix="60 30 10")
         assert (order.recipe.style_shares, order.styles) == ((60, 30, 10), (STYLE.data, WAVES.data, SKY.data))
         assert order.description == "town, painted in the style of strokes, waves and sky"
 
-    async def test_has_equal_shares_unless_told_otherwise(self, discord: LocalDiscord, held: HeldJobs) -> None:
-        order = await ordered(discord, held, style3=SKY)
+    async def test_has_equal_shares_unless_told_otherwise(self, discord: LocalDiscord, fake_jobs: FakeJobs) -> None:
+        order = await ordered(discord, fake_jobs, style3=SKY)
         assert (order.recipe.style_shares, order.styles) == ((), (STYLE.data, SKY.data))
 
 
@@ -89,7 +89,7 @@ class TestARefusal:
         ],
     )
     async def test_is_told_to_the_member_alone_and_nothing_is_ordered(
-        self, discord: LocalDiscord, held: HeldJobs, options: dict[str, Any], words: str
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, options: dict[str, Any], words: str
     ) -> None:
         assert words in await refused(discord, **options)
-        assert held.orders == []
+        assert fake_jobs.orders == []

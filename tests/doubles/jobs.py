@@ -1,4 +1,4 @@
-"""The public methods of the jobs' service, under what speaks to members: jobs are kept, and nothing paints them."""
+"""A service of jobs that stores orders in memory and paints nothing."""
 
 import asyncio
 import dataclasses
@@ -7,41 +7,42 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.delivery.target import ReplyTarget
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.errors import JobEnded, NotYourJob
 from bot.jobs.model import OPEN, Job, Order, State
-from engine.presets import Tier
 
 
-class HeldJobs:
-    """What was accepted lies in ``jobs``, newest last, its orders in ``orders`` and paintings in ``pictures``."""
+class FakeJobs:
+    """A :class:`bot.jobs.api.Jobs`."""
 
     def __init__(self) -> None:
         self.orders: list[Order] = []
+        """The accepted orders, newest last."""
         self.jobs: dict[str, Job] = {}
+        """By id, newest last."""
         self.pictures: dict[str, bytes] = {}
+        """The finished pictures, by the ids of their jobs."""
         self.accepted = asyncio.Event()
         self.refusal: Exception | None = None
-        """Raised by every method instead of doing anything."""
+        """Raised by the methods that change or read jobs."""
 
     def _refuse(self) -> None:
         if self.refusal is not None:
             raise self.refusal
 
     async def acknowledged(self, order: Acknowledged) -> None:
-        """As :meth:`bot.jobs.service.JobService.acknowledged`."""
+        """See :class:`bot.jobs.api.Jobs`."""
 
     async def answered(self, order: str) -> None:
-        """As :meth:`bot.jobs.service.JobService.answered`."""
+        """See :class:`bot.jobs.api.Jobs`."""
 
     @asynccontextmanager
     async def admission(self, owner: int, order: str) -> AsyncIterator[None]:
-        """As :meth:`bot.jobs.service.JobService.admission`, for everybody."""
+        """See :class:`bot.jobs.api.Jobs`."""
         yield
 
     async def accept(self, order: Order) -> Job:
-        """Keep an order."""
+        """See :class:`bot.jobs.api.Jobs`."""
         self._refuse()
         self.orders.append(order)
         self.accepted.set()
@@ -61,13 +62,13 @@ class HeldJobs:
         )
 
     def hold(self, job: Job, **changes: Any) -> Job:
-        """Keep a job as it is, or changed."""
+        """Store a job with changes."""
         job = dataclasses.replace(job, **changes)
         self.jobs[job.id] = job
         return job
 
     async def cancel(self, job_id: str, member: int) -> None:
-        """As :meth:`bot.jobs.service.JobService.cancel`."""
+        """See :class:`bot.jobs.api.Jobs`."""
         self._refuse()
         job = self._owned(job_id, member)
         if job.state not in OPEN:
@@ -75,12 +76,12 @@ class HeldJobs:
         self.hold(job, state=State.CANCELLED)
 
     async def recent(self, owner: int, limit: int = 10) -> list[Job]:
-        """As :meth:`bot.jobs.service.JobService.recent`."""
+        """See :class:`bot.jobs.api.Jobs`."""
         self._refuse()
         return [job for job in reversed(self.jobs.values()) if job.owner == owner][:limit]
 
     async def picture(self, job_id: str, member: int) -> tuple[Job, bytes]:
-        """As :meth:`bot.jobs.service.JobService.picture`."""
+        """See :class:`bot.jobs.api.Jobs`."""
         self._refuse()
         job = self._owned(job_id, member)
         if job_id not in self.pictures:
@@ -93,17 +94,3 @@ class HeldJobs:
         if self.jobs[job_id].owner != member:
             raise NotYourJob
         return self.jobs[job_id]
-
-
-class HeldExecutor:
-    """Says what a quality means, and paints nothing."""
-
-    async def tier(self) -> Tier:
-        """As :meth:`engine.executor.api.Executor.tier`."""
-        return "cpu-float32"
-
-
-def moved(job: Job, **changes: Any) -> Job:
-    """The job with its reply at another address."""
-    address = ReplyTarget.model_validate_json(job.address).model_copy(update=changes)
-    return dataclasses.replace(job, address=address.model_dump_json())

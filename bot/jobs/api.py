@@ -1,0 +1,69 @@
+"""What features need from the service of jobs, as a Protocol. :class:`bot.jobs.service.JobService` implements it."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from bot.jobs.database.acknowledged import Acknowledged
+from bot.jobs.model import Job, Order
+
+
+class Jobs(Protocol):
+    """Accepts, cancels and lists members' jobs."""
+
+    async def acknowledged(self, order: Acknowledged) -> None:
+        """Record that an order's member waits for an answer. If this process dies first, another one apologises.
+
+        :meth:`accept` and :meth:`answered` remove the record. The order continues even if the record can't be stored.
+        """
+        ...
+
+    async def answered(self, order: str) -> None:
+        """Remove the record of an order that was rejected, after its member was told why."""
+        ...
+
+    def admission(self, owner: int, order: str) -> AbstractAsyncContextManager[None]:
+        """Enter this before an order's pictures are downloaded, and leave it after :meth:`accept`.
+
+        The order counts towards the member's limit from the start, and the number of orders in memory is limited.
+
+        Raises:
+            Closing: the bot is shutting down.
+            TooManyJobs: the member has the maximum number of open jobs.
+        """
+        ...
+
+    async def accept(self, order: Order) -> Job:
+        """Check an order's pictures, store them and the job, and queue it. It is committed when this returns.
+
+        Raises:
+            Closing: the bot is shutting down.
+            PictureRejected: one of the pictures can't be used.
+            TooManyJobs: the member has the maximum number of open jobs.
+            AlreadyAccepted: this order is a job already.
+            StorageFull, StorageFailed: its pictures can't be stored.
+            WorkerLost, NoWorkers: its pictures could not be checked.
+        """
+        ...
+
+    async def cancel(self, job_id: str, member: int) -> None:
+        """Cancel an open job. Its worker is free within seconds.
+
+        Raises:
+            NotYourJob: ``member`` is not its owner.
+            JobEnded: it has ended already.
+        """
+        ...
+
+    async def recent(self, owner: int, limit: int = 10) -> list[Job]:
+        """A member's open and ended jobs, newest first, as long as they are stored."""
+        ...
+
+    async def picture(self, job_id: str, member: int) -> tuple[Job, bytes]:
+        """A finished job and its picture.
+
+        Raises:
+            NotYourJob: ``member`` is not its owner.
+            JobEnded: it has no picture, or no longer.
+            BlobLost: the picture is lost.
+        """
+        ...
