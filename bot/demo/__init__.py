@@ -1,1 +1,1 @@
-"""Pictures to try Atelier with, drawn by its own code."""
+"""The demo, with pictures that this project's own code drew."""

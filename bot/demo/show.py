@@ -28,7 +28,7 @@ PAINT_WITHIN: Final = 1800.0
 
 
 def show(out: Path, content: Path | None, style: Path | None, quality: Quality) -> int:
-    """Show one picture from command to result; the exit code, 0 when the picture came. Raises ``OSError``."""
+    """Show one picture from command to result. Return the exit code, 0 when the picture came. Raises ``OSError``."""
     out.mkdir(parents=True, exist_ok=True)
     for earlier in (*out.glob("preview-*"), *out.glob("final.*")):
         earlier.unlink()
@@ -44,7 +44,7 @@ async def _show(out: Path, uploads: dict[str, Upload], quality: Quality, transcr
     console = Console()
     async with LocalDiscord() as discord:
         discord.on_request(lambda request: _note(transcript, request))
-        # Nothing that is an operator's own may be reached, neither by their environment nor, hence the folder, by .env.
+        # The bot must not see the operator's settings: neither their environment nor, hence the folder, their .env.
         environment = {name: value for name, value in os.environ.items() if name not in OPERATORS_OWN} | {
             "DISCORD_TOKEN": discord.token,
             "DISCORD_API_URL": discord.api_url,
@@ -79,7 +79,7 @@ async def _show(out: Path, uploads: dict[str, Upload], quality: Quality, transcr
 
 
 async def _follow(invocation: Invocation, out: Path, console: Console) -> int:
-    """Print each state of the reply, save its pictures; 0 when the last is a painting."""
+    """Print each state of the reply and save its pictures. Return 0 when the last state is a painting."""
     saved: dict[int, Path] = {}
     async with asyncio.timeout(PAINT_WITHIN), contextlib.aclosing(invocation.messages()) as states:
         async for message in states:
@@ -133,7 +133,7 @@ def drawn(name: str) -> Path:
 
 @asynccontextmanager
 async def _atelier(command: str, environment: dict[str, str], folder: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """``atelier COMMAND`` as a process of its own; asked to stop when left."""
+    """``atelier COMMAND`` as a process of its own, stopped on exit."""
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", command, env=environment, cwd=folder)
     try:
         yield process

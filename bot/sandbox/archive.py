@@ -1,4 +1,4 @@
-"""All that was ever said, for those who check afterwards what a bot did."""
+"""Every message that was ever sent, for checks of what a bot did."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ DISCORD_EPOCH_MS = 1_420_070_400_000
 
 
 class SandboxClock:
-    """Unix time that goes on by itself and can be moved forward by hand."""
+    """Unix time that runs like the machine's and can be moved forward."""
 
     def __init__(self) -> None:
         """Start at the present time of the machine."""
@@ -22,7 +22,7 @@ class SandboxClock:
         return time.monotonic() + self._offset
 
     def advance(self, seconds: float) -> None:
-        """Move on by some seconds at once.
+        """Jump forward by some seconds.
 
         Raises:
             ValueError: time would run backwards.
@@ -42,10 +42,10 @@ def isoformat(moment: float) -> str:
 
 
 class Snowflakes:
-    """Makes identifiers that grow and tell their own time (Discord documentation: Reference, Snowflakes)."""
+    """Makes increasing identifiers that contain their time (Discord documentation: Reference, Snowflakes)."""
 
     def __init__(self, clock: SandboxClock) -> None:
-        """Make identifiers by the time of this clock."""
+        """Take the time from this clock."""
         self._clock = clock
         self._last = 0
 

@@ -34,7 +34,7 @@ _STREAMS: dict[str, tuple[Callable[[], Compress], ...]] = {
 
 
 def stream(name: str) -> Compress | None:
-    """Begin a stream by the name that the gateway's address gives it; None where this Python can't make it."""
+    """Begin a stream of the kind that the gateway's address names; None where this Python can't make it."""
     for begin in _STREAMS.get(name, ()):
         try:
             return begin()

@@ -1,4 +1,4 @@
-"""The gateway: the socket over which the bot hears of what happens (Discord documentation: Gateway)."""
+"""The gateway: the socket over which the bot receives events (Discord documentation: Gateway)."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _REPLAY = 1000
 _RESUME_WITHIN = 300.0
 """Seconds for which the session of a lost connection is kept."""
 _NETWORK = 0.02
-"""Seconds that an answer would take on its way from the real Discord."""
+"""Seconds of latency that an answer from the real Discord would have."""
 _IDENTIFY_FIELDS = frozenset({"token", "properties", "compress", "large_threshold", "shard", "presence", "intents"})
 
 
 class Opcode(IntEnum):
-    """What a frame of the gateway is about."""
+    """The operation of a gateway frame."""
 
     DISPATCH = 0
     HEARTBEAT = 1
@@ -56,7 +56,7 @@ class _Close(Exception):
 
 
 class Connection:
-    """One socket. Frames go out in the order in which they were put, from a task of their own."""
+    """One socket. A task of its own sends the frames in the order in which they were queued."""
 
     def __init__(self, request: web.Request, socket: web.WebSocketResponse, compress: Compress | None) -> None:
         """Write to this socket, compressed as one stream or not."""
@@ -71,7 +71,7 @@ class Connection:
         self._outbox.put_nowait({"op": operation, "d": data, "s": sequence, "t": event})
 
     async def write(self) -> None:
-        """Send what is put, until the socket is gone."""
+        """Send the queued frames until the socket is closed."""
         with contextlib.suppress(ConnectionError):
             while True:
                 text = json.dumps(await self._outbox.get())
@@ -81,12 +81,12 @@ class Connection:
                     await self._socket.send_bytes(self._compress(text.encode()))
 
     async def close(self, code: int, reason: str) -> None:
-        """Say good-bye properly."""
+        """Close with a close frame."""
         with contextlib.suppress(ConnectionError):
             await self._socket.close(code=code, message=reason.encode()[:120])
 
     def abort(self) -> None:
-        """Be gone without a word, as when a cable is pulled."""
+        """Drop the connection without a close frame, as when a cable is pulled."""
         if self._request.transport is not None:
             self._request.transport.abort()
 
@@ -104,7 +104,7 @@ class Session:
     lost_at: float = 0.0
 
     def has(self, guild_id: int | None) -> bool:
-        """Whether this session hears of a server, or, for None, of what happens outside of servers."""
+        """Whether this session receives events of a server, or, for None, events outside of servers."""
         number, count = self.shard
         return number == (0 if guild_id is None else (guild_id >> 22) % count)
 
@@ -128,7 +128,7 @@ class Session:
 
 
 class Gateway:
-    """Greets bots, keeps their sessions, and tells them what happens."""
+    """Accepts bots, keeps their sessions, and sends them events."""
 
     def __init__(self, world: World, clock: SandboxClock, ledger: Ledger, heartbeat_interval: float) -> None:
         """Ask for a heartbeat in this interval, in seconds."""
@@ -142,7 +142,7 @@ class Gateway:
         self._listeners: list[Callable[[], None]] = []
 
     def on_change(self, listener: Callable[[], None]) -> None:
-        """Call this when a bot has come or gone."""
+        """Call this when a bot has connected or disconnected."""
         self._listeners.append(listener)
 
     def _changed(self) -> None:
@@ -166,13 +166,13 @@ class Gateway:
                 session.send(event, _without_content(data, session.intents, self._world.bot.id, direct=direct))
 
     def request_reconnect(self) -> None:
-        """Ask every bot to come again and resume."""
+        """Ask every bot to reconnect and resume."""
         for connection in self._connections:
             connection.put(Opcode.RECONNECT, None)
             self._detach(connection)
 
     def drop(self) -> int:
-        """Lose every connection without a word, and tell how many there were."""
+        """Drop every connection without a close frame, and return how many there were."""
         for connection in self._connections:
             self._detach(connection)
             connection.abort()
@@ -183,14 +183,14 @@ class Gateway:
         self._sessions = {key: session for key, session in self._sessions.items() if session.connection is not None}
 
     def _forget_lost(self) -> None:
-        """Forget the sessions of bots that were killed: each would keep its events for ever."""
+        """Forget the sessions of bots that were killed, which would keep their events for ever."""
         oldest = self._clock.now() - _RESUME_WITHIN
         for key, session in tuple(self._sessions.items()):
             if session.connection is None and session.lost_at < oldest:
                 del self._sessions[key]
 
     async def close(self) -> None:
-        """Send every bot away."""
+        """Close the connection of every bot."""
         for connection in tuple(self._connections):
             await connection.close(1001, "the local Discord closes")
 
@@ -211,7 +211,7 @@ class Gateway:
         try:
             await socket.prepare(request)
         except ConnectionError:
-            # The bot was killed before it was greeted.
+            # The bot was killed before it got the first frame.
             return web.Response(status=503)
         connection = Connection(request, socket, stream(request.query.get("compress", "")))
         self._connections.add(connection)
@@ -227,7 +227,7 @@ class Gateway:
             self._connections.discard(connection)
             writer.cancel()
         if socket.close_code in {1000, 1001} and connection.session is not None:
-            # A bot that takes its leave cannot resume.
+            # A bot that closes the connection itself cannot resume.
             self._sessions.pop(connection.session.id, None)
         return socket
 
@@ -321,7 +321,7 @@ class Gateway:
 
 
 def _unknown_query(request: web.Request) -> str | None:
-    """What of the socket's address is not known here, if anything."""
+    """The first part of the socket's address that is not known here, if any."""
     if request.headers.get("Upgrade", "").lower() != "websocket":
         return f"the route {request.method} {request.path}"
     allowed = {"v": {"10"}, "encoding": {"json"}, "compress": {"zlib-stream", "zstd-stream"}}
@@ -348,7 +348,7 @@ def _shard(given: object) -> tuple[int, int]:
 
 
 def _without_content(data: JsonObject, intents: int, bot_id: int, *, direct: bool) -> JsonObject:
-    """A message of somebody else, as a bot without the message content intent gets to see it."""
+    """A message of somebody else, as a bot without the message content intent sees it."""
     if "author" not in data or direct or intents & MESSAGE_CONTENT or data["author"]["id"] == str(bot_id):
         return data
     return data | {"content": "", "embeds": [], "attachments": [], "components": []}

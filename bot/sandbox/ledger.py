@@ -1,4 +1,4 @@
-"""What the bot asked of the REST interface, request by request, and what of it was not understood."""
+"""The bot's requests to the REST interface, and those that were not understood."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RestRequest:
 
 
 class Ledger:
-    """Keeps every request and every refusal, and tells those who want to know."""
+    """Keeps every request and every refusal, and calls listeners."""
 
     def __init__(self) -> None:
         """Start empty."""

@@ -45,7 +45,7 @@ OptionValue = str | int | float | bool | Upload
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a member acts upon, and where."""
+    """What a member can act on: the place and the state of the local Discord."""
 
     messages: MessageStore
     cdn: Cdn

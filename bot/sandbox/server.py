@@ -1,4 +1,4 @@
-"""The local Discord itself: one server on loopback that the real discord.py takes for Discord."""
+"""The local Discord: a server on loopback that the real discord.py connects to as if it were Discord."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LocalDiscord:
 
     Use it as an asynchronous context manager; it listens on 127.0.0.1. Point discord.py at it with
     `discord.http.Route.BASE = api_url` and `discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = URL(gateway_url)`.
-    What it has not been taught it refuses with HTTP 501, names it in the answer, and keeps the sentence in `refusals`.
+    It refuses what it does not implement with HTTP 501, names it in the answer, and keeps the sentence in `refusals`.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class LocalDiscord:
         self._gateway.on_change(self._pulse.beat)
 
     async def __aenter__(self) -> Self:
-        """Begin to listen."""
+        """Start listening."""
         application = web.Application(client_max_size=1 << 30)
         application.router.add_get("/", self._gateway.handle)
         application.router.add_get("/attachments/{channel}/{file}/{filename}", self._cdn.handle)
         application.router.add_route("*", "/{path:.*}", self._rest.handle)
-        # Connections that a client keeps open must not hold up the end.
+        # Connections that a client keeps open must not delay the shutdown.
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)
@@ -93,7 +93,7 @@ class LocalDiscord:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Send the bots away and stop listening."""
+        """Disconnect the bots and stop listening."""
         await self._gateway.close()
         if self._runner is not None:
             await self._runner.cleanup()
@@ -135,7 +135,7 @@ class LocalDiscord:
 
     @property
     def home(self) -> Place:
-        """That channel as a place, by the server's installation; members are there unless told otherwise."""
+        """That channel as a place, by the server's installation; the default place of members."""
         return Place(self.channel_id, self.guild_id)
 
     def add_guild(self, name: str = "Elsewhere", *, installed: Installed = "guild") -> Place:
@@ -147,7 +147,7 @@ class LocalDiscord:
         guild = self._world.add_guild(name, has_bot=installed != "user")
         if guild.has_bot:
             payload = self._world.guild_payload(guild)
-            # Servers that were there before say that they are no longer unavailable; those that are new say nothing.
+            # GUILD_CREATE of an older server has `unavailable: false`; that of a new one lacks the field.
             del payload["unavailable"]
             self._gateway.dispatch("GUILD_CREATE", payload, intent=GUILDS, guild_id=guild.id)
         return Place(guild.channel_id, guild.id, installed)
@@ -202,7 +202,7 @@ class LocalDiscord:
         return list(self._interactions.by_id.values())
 
     def member(self, name: str) -> Member:
-        """The member of this name, who joins all servers if need be."""
+        """The member of this name, who joins all servers on the first call."""
         if name not in self._members:
             here = Surroundings(
                 self._messages,
@@ -247,7 +247,7 @@ class LocalDiscord:
         await self._pulse.wait_for(lambda: len(self._commands) > 0, timeout, "a command")
 
     async def drop_gateway(self) -> None:
-        """Lose every connection to the gateway without a word; the sessions can be resumed."""
+        """Drop every connection to the gateway without a close frame; the sessions can be resumed."""
         self.faults["dropped_gateway"] += self._gateway.drop()
 
     async def request_reconnect(self) -> None:
@@ -303,7 +303,7 @@ class LocalDiscord:
         return self._rest.faults.counts
 
     def inject(self, faults: Faults | None) -> None:
-        """Disturb requests at random from now on; None ends it.
+        """Inject random faults from now on; None ends it.
 
         Raises:
             ValueError: the faults name a route that does not exist.
@@ -311,7 +311,7 @@ class LocalDiscord:
         self._rest.faults.inject(faults)
 
     def expire_token(self, invocation: Invocation) -> None:
-        """Let the token of an interaction stop working now, as if its 15 minutes were over."""
+        """Expire the token of an interaction now, as if its 15 minutes were over."""
         invocation.expire()
         self.faults["expired_token"] += 1
 
@@ -340,7 +340,7 @@ class LocalDiscord:
         self.faults["missing_permissions"] += 1
 
     def permit(self, permissions: Permission, place: Place | None = None) -> None:
-        """Give the bot permissions back that were taken away.
+        """Restore permissions that were taken away.
 
         Raises:
             ValueError: the bot is not a member there.
@@ -360,7 +360,7 @@ class LocalDiscord:
         self._gateway.dispatch("CHANNEL_UPDATE", payload, intent=GUILDS, guild_id=channel.guild_id)
 
     def refuse_direct_messages(self, member: Member, *, refuse: bool = True) -> None:
-        """Let a member take no direct messages of the bot's, or take them again."""
+        """Block the bot's direct messages to a member, or allow them again."""
         self._world.refuse_direct(member.user, refuse=refuse)
         self.faults["refused_direct_messages"] += refuse
 

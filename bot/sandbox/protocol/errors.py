@@ -1,4 +1,4 @@
-"""How the local Discord says no (Discord documentation: Opcodes and Status Codes)."""
+"""The errors of the local Discord (Discord documentation: Opcodes and Status Codes)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ApiError(Exception):
 
 
 class NotUnderstood(ApiError):
-    """The bot used something that the local Discord has not been taught: never answered with a success."""
+    """The bot used something that the local Discord does not implement; the answer is never a success."""
 
     def __init__(self, what: str) -> None:
         """Name what was not understood."""

@@ -1,4 +1,4 @@
-"""What every body sent by the bot is measured with: a form that knows its fields, and refuses all others by name."""
+"""Validation of every body that the bot sends: a form knows its fields and refuses all others by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.sandbox.protocol.errors import ApiError, InvalidForm, NotUnderstood, Pl
 _TAG = "component type "
 
 KNOWN_COMPONENT_TYPES = frozenset({1, 2, 3, 4, 9, 10, 11, 12, 13, 14, 17, 18, 19})
-"""The component types that exist here. What is among them but in a wrong place is the bot's mistake, not a gap."""
+"""The component types that exist here. One of these in a wrong place is the bot's mistake, not a missing feature."""
 
 _CODES = {
     "missing": "BASE_TYPE_REQUIRED",
@@ -43,7 +43,7 @@ class Form(BaseModel):
 
 
 def _snowflake(value: object) -> object:
-    """Discord takes identifiers as strings and as numbers; discord.py sends both."""
+    """Discord accepts identifiers as strings and as numbers; discord.py sends both."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 

@@ -1,4 +1,4 @@
-"""What one may do in a channel (Discord documentation: Topics, Permissions)."""
+"""What a member or the bot may do in a channel (Discord documentation: Topics, Permissions)."""
 
 from __future__ import annotations
 
@@ -33,4 +33,4 @@ MEMBER_PERMISSIONS = (
 """What everyone may do in a server, the bot included."""
 
 VISITOR_PERMISSIONS = Permission.ATTACH_FILES | Permission.EMBED_LINKS | Permission.MENTION_EVERYONE
-"""What Discord tells a bot that it may do where it is not: in its answers to interactions, and nowhere else."""
+"""The permissions that Discord reports to a bot that is not a member: they hold for answers to interactions only."""

@@ -41,7 +41,7 @@ class _Page(Form):
 
 
 class Channels:
-    """One method for each route; each looks first whether the bot may do this in the channel."""
+    """One method for each route; each first checks whether the bot may do this in the channel."""
 
     def __init__(self, world: World, clock: SandboxClock, messages: MessageStore) -> None:
         """Work on these."""
@@ -103,7 +103,7 @@ class Channels:
         directions = sorted(set(call.query) - {"limit"})
         if len(directions) > 1:
             raise NotUnderstood(f"{' and '.join(directions)} at once")
-        # Who may not look back is told that there is nothing.
+        # Without the permission to read the history, Discord answers with an empty list.
         found = list(self._messages.in_channel(channel.id)) if self._may_look_back(channel) else []
         page = _page(found, limit, {name: int(call.query[name]) for name in directions})
         page.sort(key=lambda record: record.id, reverse=True)
@@ -183,7 +183,7 @@ class Channels:
 
 
 def _page(found: list[Record], limit: int, direction: dict[str, int]) -> list[Record]:
-    """Those wanted among messages in their order: the newest, or the nearest before, after or around one."""
+    """The requested page of ordered messages: the newest, or the nearest before, after or around one."""
     if "after" in direction:
         return list(islice((record for record in found if record.id > direction["after"]), limit))
     if "around" in direction:

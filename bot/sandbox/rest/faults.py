@@ -1,4 +1,4 @@
-"""Faults: those that a test orders one by one, and those that befall a share of all requests, at random."""
+"""Injected faults: those that a test orders one by one, and random ones for a share of all requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bot.sandbox.rest.routing import Answer, Route
 
 
 class Fault(StrEnum):
-    """What can befall a request, in the order in which the shares are laid out; the values name the shares."""
+    """The kinds of random faults, in the order of the shares; the values name the shares."""
 
     RATE_LIMIT = "rate_limit"
     SERVER_ERROR = "server_error"
@@ -30,7 +30,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What befalls which share of the requests; shares are between 0 and 1, and 1 together at most.
+    """The share of requests that get each fault; shares are between 0 and 1, and 1 together at most.
 
     `rate_limit` answers 429 with a wait of up to `retry_after` seconds. `server_error` answers 500, 502 or 503 and does
     nothing, `late_error` answers so though all was done. `reset_before` cuts the connection and does nothing,
@@ -65,16 +65,16 @@ class Faults:
             raise ValueError(f"shares must be between 0 and 1, and 1 together at most: {self}")
 
     def share(self, fault: Fault) -> float:
-        """The share of the requests that this befalls."""
+        """The share of the requests that get this fault."""
         share: float = getattr(self, fault.value)
         return share
 
 
 class Injector:
-    """Decides what befalls a request, and counts what it has done by kind."""
+    """Chooses the fault of a request, and counts faults by kind."""
 
     def __init__(self, routes: list[Route]) -> None:
-        """Know these routes, so that a fault of none of them is noticed."""
+        """Take the known routes, to refuse faults on others."""
         self.counts: Counter[str] = Counter()
         self._known = {name for route in routes for name in _names(route)}
         self._ordered: list[tuple[str, ApiError]] = []
@@ -82,7 +82,7 @@ class Injector:
         self._random = Random()  # noqa: S311 - faults are no secrets
 
     def inject(self, faults: Faults | None) -> None:
-        """Disturb requests from now on, or no longer.
+        """Inject random faults from now on, or stop.
 
         Raises:
             ValueError: `only` or `spare` name a route that does not exist.
@@ -121,7 +121,7 @@ class Injector:
         return None
 
     def draw(self, route: Route) -> Fault | None:
-        """What befalls a request on this route, if anything does. Count it once it has happened."""
+        """The fault of a request on this route, if any. The caller counts it once it has happened."""
         if self._faults is None or self._faults.spare & _names(route):
             return None
         if self._faults.only and not self._faults.only & _names(route):
@@ -134,11 +134,11 @@ class Injector:
         return None
 
     def retry_after(self) -> float:
-        """How long a client that is told to wait has to, in seconds."""
+        """The seconds of a 429 answer's wait."""
         return self._random.uniform(0.2, 1.0) * (self._faults.retry_after if self._faults is not None else 0.0)
 
     def failure(self) -> Answer:
-        """One of the answers that Discord, or what stands before it, gives when something is broken there."""
+        """One of the 5xx answers that Discord, or a proxy before it, gives."""
         status = self._random.choice((500, 502, 503))
         if status == 500:
             return Answer(status, {"message": "500: Internal Server Error", "code": 0})
@@ -159,10 +159,10 @@ def _applies(fault: Fault, route: Route) -> bool:
 
 
 def cut(request: web.BaseRequest) -> None:
-    """Reset the connection of a request: what was not answered yet never will be."""
+    """Reset the connection of a request, which then gets no answer."""
     if request.transport is not None:
         connection: socket.socket | None = request.transport.get_extra_info("socket")
         if connection is not None:
-            # Without lingering the kernel says "reset" instead of "closed".
+            # Without lingering the kernel sends RST instead of FIN.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         request.transport.abort()

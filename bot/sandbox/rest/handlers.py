@@ -1,4 +1,4 @@
-"""What each known route does."""
+"""The handler of each route."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Recipient(Form):
 
 
 class Handlers:
-    """One method for each route; all of them at once, without waiting for anything."""
+    """One synchronous method for each route."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Handlers:
         self._channels = Channels(world, clock, messages)
 
     def routes(self) -> list[Route]:
-        """The table of all that is known."""
+        """The table of all known routes."""
         localised = frozenset({"with_localizations"})
         sending = frozenset({"wait", "with_components"})
         editing = frozenset({"with_components"})
@@ -75,7 +75,7 @@ class Handlers:
                 major=("interaction_token",),
             ),
         ]
-        # The original first: its name would not match a message's number, but the order says what is meant.
+        # The original first, for the reader: its name would not match a message's number anyway.
         table += [
             Route(
                 method,
@@ -167,7 +167,7 @@ class Handlers:
         return Answer(204)
 
     def expire_token(self, call: Call) -> bool:
-        """Let the token of a request stop working before it is carried out; False where it did not work anyway."""
+        """Expire the token of a request before it is carried out; False where it had expired already."""
         try:
             invocation = self._interactions.by_token(call.number("webhook_id"), call.parts["webhook_token"])
         except ApiError:

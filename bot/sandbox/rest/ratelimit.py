@@ -12,7 +12,7 @@ from bot.sandbox.protocol.errors import ApiError
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """So many requests in so many seconds."""
+    """A number of requests in a number of seconds."""
 
     requests: int
     seconds: float
@@ -25,10 +25,10 @@ class _Bucket:
 
 
 class RateLimits:
-    """Buckets that fill up again all at once when their time is over, as Discord's do."""
+    """Buckets that are refilled at once when their window is over, as Discord's are."""
 
     def __init__(self, clock: SandboxClock) -> None:
-        """Measure by this clock."""
+        """Take the time from this clock."""
         self._clock = clock
         self._buckets: dict[tuple[str, str], _Bucket] = {}
 
@@ -60,7 +60,7 @@ class RateLimits:
 def too_many_requests(retry_after: float, headers: dict[str, str] | None = None) -> ApiError:
     """The 429 answer; `retry_after` is in seconds.
 
-    It carries `Via`, as all that comes from Discord's own edge: without it discord.py takes a 429 for a ban.
+    It has the header `Via`, as every answer of Discord's edge does: without it discord.py treats a 429 as a ban.
     """
     # Rounded up: a client that waits exactly this long must find the bucket full.
     seconds = math.ceil(retry_after * 1000) / 1000

@@ -1,4 +1,4 @@
-"""The REST interface: from a request to an answer, by way of limits, tokens and faults (Discord: HTTP API)."""
+"""The REST interface: checks the token, the limits and the faults of a request, and answers it (Discord: HTTP API)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PREFIX = "/api/v10"
 
 
 class RestInterface:
-    """Answers everything under `/api/v10`, and refuses by name what it has not been taught."""
+    """Answers everything under `/api/v10`, and refuses by name what it does not implement."""
 
     def __init__(self, world: World, clock: SandboxClock, ledger: Ledger, handlers: Handlers, file_limit: int) -> None:
-        """Let in those who show the world's token, and record every request in the ledger."""
+        """Accept requests with the world's token, and record every request in the ledger."""
         self.file_limit = file_limit
         self._world = world
         self._clock = clock
@@ -45,7 +45,7 @@ class RestInterface:
         except (ConnectionError, web.RequestPayloadError, ValueError):
             if request.transport is not None:
                 self._ledger.refuse(f"{request.method} {shown}: a body that cannot be read")
-            # Otherwise whoever sent this was killed in the middle of a word, and nobody is there to be answered.
+            # Otherwise the client was killed while it sent this, and nobody waits for an answer.
             return web.Response(status=400)
         route = self._find(request.method, path.removeprefix(PREFIX)) if path.startswith(f"{PREFIX}/") else None
         headers: dict[str, str] = {}
@@ -97,7 +97,7 @@ class RestInterface:
         return None
 
     def _happens(self, fault: Fault | None, call: Call) -> bool:
-        """Count a fault, and make it happen where it is done to something else than the answer."""
+        """Count a fault, and apply it where it changes something other than the answer."""
         happens = fault is not None
         if fault is Fault.EXPIRED_TOKEN:
             happens = self._handlers.expire_token(call)

@@ -1,4 +1,4 @@
-"""The table of known routes: which there are, what they take, and how they are limited."""
+"""The table of known routes: what they accept, and how they are limited."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the local Discord knows: servers, channels, messages, commands, interactions."""
+"""The state of the local Discord: servers, channels, messages, commands, interactions."""

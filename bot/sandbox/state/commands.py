@@ -78,7 +78,7 @@ class Command(Form):
 
 
 class InvocationRefused(ValueError):
-    """The member's own Discord would not have let them do this; the bot was not asked."""
+    """The member's Discord client would not allow this; nothing is sent to the bot."""
 
 
 @dataclass(frozen=True, slots=True)

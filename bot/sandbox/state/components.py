@@ -260,7 +260,7 @@ def walk(components: list[JsonObject]) -> Iterator[JsonObject]:
 
 
 def check_rules(components: list[JsonObject], *, second_version: bool, place: Place) -> None:
-    """Check what no single component can know: counts, mixtures and names used twice.
+    """Check the rules across components: counts, combinations and duplicate names.
 
     `second_version` says whether the message carries the flag IS_COMPONENTS_V2.
 

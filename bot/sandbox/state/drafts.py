@@ -1,4 +1,4 @@
-"""What the bot may write into a message, and the limits of it (Discord documentation: Message, Create Message)."""
+"""The form of a message that the bot writes, with its limits (Discord documentation: Message, Create Message)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAXIMUM_EMBEDS = 6000
 
 
 class AllowedMentions(Form):
-    """Whom a message may ping. Checked and then without effect: nobody is pinged here."""
+    """Whom a message may ping. It is validated and has no effect: nobody is pinged here."""
 
     parse: list[Literal["roles", "users", "everyone"]] | None = None
     users: Annotated[list[Snowflake] | None, Field(max_length=100)] = None
@@ -144,7 +144,7 @@ DraftForm = TypeVar("DraftForm", bound=MessageForm)
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message as the bot wrote it: measured, with the raw JSON for what is shown as it came."""
+    """A validated message of the bot, with the raw JSON of the parts that are returned unchanged."""
 
     form: MessageForm
     raw: JsonObject
@@ -163,7 +163,7 @@ class Draft:
 def read_draft(
     form: type[MessageForm], body: object, files: tuple[UploadedFile, ...], *, flags: int, place: Place = ()
 ) -> Draft:
-    """Measure what the bot wrote; `flags` are those it may set here.
+    """Validate what the bot wrote; `flags` are those it may set here.
 
     Raises:
         InvalidForm: something is too long or wrong.

@@ -89,7 +89,7 @@ class _Nothing(Form):
 
 
 class Interactions:
-    """Opens interactions, takes their answers, and knows whose message is whose."""
+    """Opens interactions, accepts their answers, and knows which messages belong to which interaction."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Interactions:
         messages: MessageStore,
         dispatch: Callable[[JsonObject], None],
     ) -> None:
-        """Tell the bot of new interactions through `dispatch`."""
+        """Send new interactions to the bot through `dispatch`."""
         self.attachment_size_limit = 0
         self._world = world
         self._clock = clock
@@ -128,7 +128,7 @@ class Interactions:
         *,
         source: Record | None = None,
     ) -> Invocation:
-        """Begin an interaction and tell the bot; `source` is the message whose component was used."""
+        """Begin an interaction and send it to the bot; `source` is the message whose component was used."""
         source_id = None if source is None else source.id
         invocation = Invocation(self._snowflakes.next(), kind, user, place, clock=self._clock, source_id=source_id)
         self.by_id[invocation.id] = invocation
@@ -178,7 +178,7 @@ class Interactions:
         }
 
     def answer(self, interaction_id: int, token: str, body: object, files: tuple[UploadedFile, ...]) -> JsonObject:
-        """Take the first answer to an interaction and describe what it made.
+        """Accept the first answer to an interaction and describe its result.
 
         Raises:
             ApiError: 10062 where there is no such interaction or it is too late, 40060 where it is answered already.

@@ -35,14 +35,14 @@ class Kind(IntEnum):
 
 
 class Pulse:
-    """Wakes everyone who waits, each time it beats."""
+    """Wakes all waiters, each time it beats."""
 
     def __init__(self) -> None:
-        """Nobody waits yet."""
+        """Begin without waiters."""
         self._event = asyncio.Event()
 
     def beat(self) -> None:
-        """Wake everyone who waits now."""
+        """Wake all present waiters."""
         self._event.set()
         self._event = asyncio.Event()
 
@@ -68,7 +68,7 @@ class Pulse:
 
 
 class Invocation:
-    """What became of a command, a press, a choice or a modal that a member sent.
+    """The course of a command, a press, a choice or a modal that a member sent.
 
     `choices` are the answers to an autocomplete and `modal` is the form that the bot opened, where it did.
     """
@@ -113,7 +113,7 @@ class Invocation:
 
     @property
     def failed(self) -> str | None:
-        """What Discord tells the member when the bot did not answer, or never filled a deferred answer."""
+        """The text that Discord shows the member when the bot did not answer, or never filled a deferred answer."""
         if self.acknowledged_after is None:
             return NO_RESPONSE if self.is_late else None
         original = self.original
@@ -181,16 +181,16 @@ class Invocation:
         return f"no such message within {timeout} s; the last of {len(self._history)} was {last}"
 
     def expire(self) -> None:
-        """Let the token stop working now."""
+        """Expire the token now."""
         self._expired = True
         self._pulse.beat()
 
     def acknowledge(self) -> None:
-        """The bot has answered just now."""
+        """Note that the bot has answered."""
         self.acknowledged_after = time.monotonic() - self._began
         self._pulse.beat()
 
     def add(self, message: Message) -> None:
-        """A message of this interaction has a new state."""
+        """Note a new state of a message of this interaction."""
         self._history.append(message)
         self._pulse.beat()

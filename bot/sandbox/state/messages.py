@@ -104,7 +104,7 @@ class Change(Enum):
 
 
 class MessageStore:
-    """Keeps the messages of all channels and tells of each change."""
+    """Keeps the messages of all channels and calls listeners on each change."""
 
     def __init__(self, clock: SandboxClock, snowflakes: Snowflakes, cdn: Cdn) -> None:
         """Start with no message."""
@@ -221,7 +221,7 @@ class MessageStore:
         self._tell(Change.EDITED, edited)
 
     def delete(self, record: Record) -> None:
-        """Take a message and its files away."""
+        """Delete a message and its files."""
         gone = replace(record, deleted=True)
         for attached in record.attached:
             self._cdn.remove(attached.file.id)
@@ -233,7 +233,7 @@ class MessageStore:
             listener(change, record)
 
     def _write(self, record: Record, draft: Draft) -> None:
-        """Put the draft into a record, which nobody sees before all of it has been checked."""
+        """Write the draft into a record, which nobody sees before all of it has been checked."""
         before = record.attached
         if draft.gives("content"):
             record.content = draft.form.content or ""

@@ -1,4 +1,4 @@
-"""How components and embeds look once Discord has taken them in (Discord documentation: Components, Reference)."""
+"""How Discord returns components and embeds (Discord documentation: Components, Reference)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEFAULTS: Mapping[int, Mapping[str, object]] = {
     14: {"spacing": 1, "divider": True},
     17: {"accent_color": None, "spoiler": False},
 }
-"""What Discord fills in, by the type of the component."""
+"""Discord's defaults, by the type of the component."""
 
 _ITEM_DEFAULTS: Mapping[str, object] = {"description": None, "spoiler": False}
 

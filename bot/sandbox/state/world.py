@@ -1,4 +1,4 @@
-"""Who and what there is: one application, its servers, their channels and members, as Discord describes them."""
+"""The application, its servers, their channels and members, as Discord describes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DIRECT = 1
 GROUP = 3
 
 Installed = Literal["guild", "user", "both"]
-"""How the application came to where a member uses it: added to the server, to the member's account, or to both."""
+"""How the application was installed where a member uses it: in the server, by the member, or both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Place:
     installed: Installed = "guild"
 
     def owners(self, user: User) -> dict[str, str]:
-        """By whose installation this user got here: servers by "0", users by "1" (Discord: Interaction object).
+        """Whose installation lets this user use the application: servers "0", users "1" (Discord: Interaction object).
 
         In direct messages with the bot the server that added it is "0".
         """
@@ -116,7 +116,7 @@ class World:
         return guild
 
     def add_group(self, members: tuple[User, ...]) -> Channel:
-        """A private channel of some users, of which the bot is none."""
+        """A private channel of some users without the bot."""
         return self._add_channel(GROUP, "group", recipients=members)
 
     def _add_channel(
@@ -158,7 +158,7 @@ class World:
         return self._forbidden.get(channel.id, Permission(0))
 
     def refuse_direct(self, user: User, *, refuse: bool) -> None:
-        """Let a user take no direct messages, or take them again."""
+        """Block direct messages to a user, or allow them again."""
         (self._refusing.add if refuse else self._refusing.discard)(user.id)
 
     def refuses_direct(self, channel: Channel) -> bool:
