@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -23,8 +22,7 @@ from bot.settings import MEBIBYTE, Settings
 from bot.telemetry import logs
 from engine import presets
 from engine.blobs import Blobs
-from tests.bot.sandbox.conftest import OPENAPI
-from tests.bot.sandbox.openapi import violations
+from tests.bot.sandbox.openapi import OpenAPI
 from tests.doubles.executor import FakeExecutor
 from tests.doubles.jobs import FakeJobs
 
@@ -58,9 +56,8 @@ async def discord() -> AsyncIterator[LocalDiscord]:
         yield local
     assert local.refusals == []
     assert local.unmet == []
-    if OPENAPI.exists():
-        document = json.loads(OPENAPI.read_text())
-        assert [found for request in local.requests for found in violations(request, document)] == []
+    if document := OpenAPI.load():
+        assert [found for request in local.requests for found in document.request(request)] == []
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,8 +17,7 @@ import yarl
 from discord import app_commands
 
 from bot.sandbox import Invocation, LocalDiscord
-
-OPENAPI = Path(__file__).parents[4] / "shared" / "discord" / "openapi.json"
+from tests.bot.sandbox.openapi import PATH, OpenAPI
 
 
 class Probe(discord.Client):
@@ -145,10 +143,10 @@ async def bot(connected: Callable[..., AbstractAsyncContextManager[Probe]]) -> A
         yield client
 
 
-@pytest.fixture(scope="session")
-def openapi_document() -> dict[str, Any]:
+@pytest.fixture
+def openapi() -> OpenAPI:
     """Discord's OpenAPI document."""
-    if not OPENAPI.exists():
-        pytest.skip(f"Discord's OpenAPI document is not at {OPENAPI}")
-    document: dict[str, Any] = json.loads(OPENAPI.read_text(encoding="utf-8"))
+    document = OpenAPI.load()
+    if document is None:
+        pytest.skip(f"Discord's OpenAPI document is not at {PATH}")
     return document

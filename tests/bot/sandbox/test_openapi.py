@@ -12,7 +12,7 @@ from discord import app_commands
 
 from bot.sandbox import LocalDiscord, RestRequest, Upload
 from tests.bot.sandbox.conftest import Caller, Probe, form
-from tests.bot.sandbox.openapi import answer_violations, violations
+from tests.bot.sandbox.openapi import OpenAPI
 
 GOOD = RestRequest(
     at=0.0,
@@ -28,8 +28,8 @@ GOOD = RestRequest(
 )
 
 
-def test_a_good_request_has_no_violations(openapi_document: dict[str, Any]) -> None:
-    assert violations(GOOD, openapi_document) == []
+def test_a_good_request_has_no_violations(openapi: OpenAPI) -> None:
+    assert openapi.request(GOOD) == []
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,12 @@ def test_a_good_request_has_no_violations(openapi_document: dict[str, Any]) -> N
         ),
     ],
 )
-def test_each_kind_of_violation_is_found(
-    openapi_document: dict[str, Any], change: dict[str, Any], complaint: str
-) -> None:
-    found = violations(dataclasses.replace(GOOD, **change), openapi_document)
+def test_each_kind_of_violation_is_found(openapi: OpenAPI, change: dict[str, Any], complaint: str) -> None:
+    found = openapi.request(dataclasses.replace(GOOD, **change))
     assert any(complaint in sentence for sentence in found), found
 
 
-async def test_discord_py_keeps_to_the_document(
-    local: LocalDiscord, bot: Probe, openapi_document: dict[str, Any]
-) -> None:
+async def test_discord_py_keeps_to_the_document(local: LocalDiscord, bot: Probe, openapi: OpenAPI) -> None:
     class Buttons(discord.ui.View):
         @discord.ui.button(label="More", custom_id="more")
         async def more(self, interaction: discord.Interaction, button: discord.ui.Button[Buttons]) -> None:
@@ -101,13 +97,11 @@ async def test_discord_py_keeps_to_the_document(
     assert not bot.failures
     assert local.refusals == []
     assert len(local.requests) >= 9
-    found = {(request.method, request.route): violations(request, openapi_document) for request in local.requests}
+    found = {(request.method, request.route): openapi.request(request) for request in local.requests}
     assert {key: sentences for key, sentences in found.items() if sentences} == {}
 
 
-async def test_the_local_discord_keeps_to_the_document(
-    local: LocalDiscord, call: Caller, openapi_document: dict[str, Any]
-) -> None:
+async def test_the_local_discord_keeps_to_the_document(local: LocalDiscord, call: Caller, openapi: OpenAPI) -> None:
     button = {"type": 2, "style": 1, "label": "x", "custom_id": "x", "emoji": {"name": "🖼"}}
     body = {"content": "a", "components": [{"type": 1, "components": [button]}], "embeds": [{"title": "t"}]}
     application, channel = f"/applications/{local.application_id}", f"/channels/{local.channel_id}"
@@ -183,7 +177,7 @@ async def test_the_local_discord_keeps_to_the_document(
         if "errors" in (reply.json or {}):
             # The document wants numbers for the codes inside; Discord sends words, as its prose says.
             del reply.json["errors"]
-        sentences = answer_violations(route, method, reply.status, reply.json, openapi_document)
+        sentences = openapi.answer(route, method, reply.status, reply.json)
         found |= {f"{method} {route} {reply.status}": sentences} if sentences else {}
     assert found == {}
-    assert answer_violations("/users/@me", "GET", 200, {"id": "x"}, openapi_document) != []
+    assert openapi.answer("/users/@me", "GET", 200, {"id": "x"}) != []
