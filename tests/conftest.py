@@ -1,6 +1,6 @@
 """What tests of several rooms share: one cluster of real workers for the whole run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import dask
@@ -10,14 +10,32 @@ from distributed import LocalCluster
 
 from engine.worker.plugin import THREADS, worker_options
 from engine.worker.protocol import WorkerSettings
+from tests.ports import free_port
 
 # A test never asserts a time: on a busy machine an example may take long.
 hypothesis.settings.register_profile("atelier", deadline=None)
 hypothesis.settings.load_profile("atelier")
 
-pytest_plugins = ["tests.forks", "tests.postgresql", "tests.watchdog"]
+pytest_plugins = ["tests.forks", "tests.postgresql"]
 
 WORKER = WorkerSettings(device="cpu", precision="float32", threads=1)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes for the whole suite, which waits as much as it computes; none but this one for a part of it."""
+    return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """A free port that no outgoing connection of another process can take, unlike pytest-asyncio's."""
+    return free_port()
+
+
+@pytest.fixture
+def unused_tcp_port_factory() -> Callable[[], int]:
+    """Further ones."""
+    return free_port
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,18 @@
-"""Ports for processes that have to be told theirs."""
+"""Free ports for processes that must know theirs before they start."""
 
+import secrets
 import socket
+
+RANGE = range(10_000, 32_000)
+"""Below the ports that Linux gives to outgoing connections, so that none of those takes the port meanwhile."""
 
 
 def free_port() -> int:
-    """One on loopback that nobody listens at right now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port on loopback that nobody listens at."""
+    while True:
+        port = secrets.choice(RANGE)  # pytest-randomly seeds `random` alike in every process
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:  # taken
+            continue

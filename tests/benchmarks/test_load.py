@@ -5,6 +5,7 @@ import pytest
 from tests.benchmarks.load import measure
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_everybody_is_acknowledged_reads_the_right_place_and_gets_a_picture() -> None:
     """Fifty members invoke at once and go on until there were 200 jobs."""

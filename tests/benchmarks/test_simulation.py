@@ -8,6 +8,7 @@ from tests.benchmarks.simulation import placing, shards
 from tests.postgresql import programs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 async def test_three_bots_on_one_database_tell_each_job_once(database: shards.Kind) -> None:
     if database == "postgresql" and programs() is None:

@@ -7,6 +7,7 @@ import pytest
 from tests.chaos.run import Scenario, run
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_no_accepted_job_is_lost_or_answered_twice_whatever_is_killed(tmp_path: Path) -> None:
     """Bots, a worker and the scheduler die under a handful of jobs while Discord fails: each job has its one answer."""
