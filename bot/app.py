@@ -12,6 +12,7 @@ import aiohttp
 import discord
 import structlog
 from distributed import Security
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from bot import features
 from bot.client.attachments import AttachmentDownloader
@@ -22,7 +23,7 @@ from bot.delivery.reply import DiscordReply
 from bot.features.my_jobs.cancel import cancel_view
 from bot.jobs.database.cipher import FILE, Cipher
 from bot.jobs.database.store import Store
-from bot.jobs.retry import pauses
+from bot.jobs.retry import BACK_OFF
 from bot.jobs.service import JobService, Policy
 from bot.jobs.storage import Storage, StoragePolicy
 from bot.settings import MEBIBYTE, OWN_FILES, Settings
@@ -141,39 +142,40 @@ async def _log_in(client: Atelier, token: str) -> None:
         discord.HTTPException: it refuses for another reason.
         aiohttp.InvalidURL: the address is not a URL.
     """
-    for pause in pauses():
-        try:
-            await client.login(token)
-        except aiohttp.InvalidURL:
-            raise
-        except discord.HTTPException as error:
-            if not is_transient(error):
-                raise
-            reason = f"status {error.status}"  # its text may be a whole web page
-        except (aiohttp.ClientError, OSError) as error:
-            reason = str(error)
-        else:
-            return
-        log.warning("logging in to Discord failed", reason=reason, again_in=pause)
+
+    def passes(error: BaseException) -> bool:
+        match error:
+            case discord.HTTPException():
+                return is_transient(error)
+            case aiohttp.InvalidURL():
+                return False
+            case _:
+                return isinstance(error, aiohttp.ClientError | OSError)
+
+    async def reset(state: RetryCallState) -> None:
+        error = state.outcome and state.outcome.exception()
+        # The text of an HTTP error may be a whole web page.
+        reason = f"status {error.status}" if isinstance(error, discord.HTTPException) else str(error)
+        log.warning("logging in to Discord failed", reason=reason, again_in=round(state.upcoming_sleep, 1))
         # discord.py makes a new session for each attempt, and can't use an old connector again.
         await client.http.close()
         client.http.connector = discord.utils.MISSING
-        await asyncio.sleep(pause)
+
+    await AsyncRetrying(wait=BACK_OFF, retry=retry_if_exception(passes), before_sleep=reset)(client.login, token)
 
 
 async def _connect(client: Atelier, url: str) -> None:
     """Stay connected to the gateway. Retry with back-off until it is reached for the first time."""
-    for pause in pauses():
-        try:
-            await client.connect()
-        except AttributeError:
-            # discord.py reconnects only after it was connected once. Before, it fails on its own missing socket.
-            if getattr(client, "ws", None) is not None:
-                raise
-        else:
-            return
+
+    def never_connected(error: BaseException) -> bool:
+        # discord.py reconnects only after it was connected once. Before, it fails on its own missing socket.
+        return isinstance(error, AttributeError) and getattr(client, "ws", None) is None
+
+    def failed(state: RetryCallState) -> None:
+        pause = round(state.upcoming_sleep, 1)
         log.warning("the gateway can't be reached", url=url, again_in=pause)
-        await asyncio.sleep(pause)
+
+    await AsyncRetrying(wait=BACK_OFF, retry=retry_if_exception(never_connected), before_sleep=failed)(client.connect)
 
 
 async def run(settings: Settings, token: str) -> None:

@@ -1,60 +1,126 @@
-"""Retries while the database, the disk or Discord can't be reached."""
+"""Retries with exponential back-off and jitter, while the database, the blob store or Discord can't be reached."""
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, retry_if_exception_type
+from tenacity.wait import wait_base, wait_random_exponential
 
+from bot.jobs.errors import Closing
 from engine.errors import AtelierError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 T = TypeVar("T")
 
+BACK_OFF: Final = wait_random_exponential(multiplier=2, min=0.5, max=60)
+"""Seconds before the next attempt: random, below 2, 4, 8 … 60. So processes that fail together retry apart."""
 
-def pauses() -> Iterator[float]:
-    """Seconds between attempts: 1, 2, 4 … up to a minute."""
-    return itertools.chain((1.0, 2.0, 4.0, 8.0, 15.0, 30.0), itertools.repeat(60.0))
+
+class Retry:
+    """Retries of one process. When it closes, a wait ends at once."""
+
+    def __init__(self, closing: asyncio.Event, back_off: wait_base = BACK_OFF) -> None:
+        self.closing = closing
+        """Set when the process closes."""
+        self._back_off = back_off
+
+    async def change(self, change: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a change until the database takes it. Its guard makes it idempotent.
+
+        When the process closes, the next attempt follows at once.
+        """
+
+        async def attempt() -> T:
+            return await change()
+
+        async def sleep(seconds: float) -> None:
+            if self.closing.is_set():
+                await asyncio.sleep(seconds)
+            else:
+                await self.closes_within(seconds)
+
+        return await AsyncRetrying(
+            sleep=sleep,
+            wait=self._back_off,
+            retry=retry_if_exception_type((SQLAlchemyError, OSError)),
+            before_sleep=logging("the database does not answer"),
+        )(attempt)
+
+    async def until_closing(self, what: str, act: Callable[[], Awaitable[T]]) -> T:
+        """Repeat an action until it succeeds. Log each failure as ``what``.
+
+        Raises:
+            Closing: the process closes during a wait, or the action raises this.
+        """
+
+        async def attempt() -> T:
+            return await act()
+
+        async def sleep(seconds: float) -> None:
+            if await self.closes_within(seconds):
+                raise Closing
+
+        return await AsyncRetrying(
+            sleep=sleep,
+            wait=self._back_off,
+            retry=retry_if_exception(lambda error: isinstance(error, Exception) and not isinstance(error, Closing)),
+            before_sleep=logging(what),
+        )(attempt)
+
+    def pause(self, attempt: int) -> float:
+        """Seconds to wait after that attempt, from 1, where the caller schedules the next one."""
+        state = RetryCallState(AsyncRetrying(), None, (), {})
+        state.attempt_number = attempt
+        return self._back_off(state)
+
+    async def closes_within(self, seconds: float) -> bool:
+        """Wait that long, or until the process closes. Whether it closes."""
+        await first_of(seconds, self.closing)
+        return self.closing.is_set()
+
+
+async def first_of(seconds: float, *events: asyncio.Event) -> None:
+    """Wait until the first of the events is set, for at most ``seconds``."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+def logging(what: str) -> Callable[[RetryCallState], None]:
+    """Make a ``before_sleep`` for tenacity: it logs the failure as ``what``, a bug with its traceback."""
+
+    def log_failure(state: RetryCallState) -> None:
+        error = state.outcome and state.outcome.exception()
+        pause = round(state.upcoming_sleep, 1)
+        if isinstance(error, AtelierError | SQLAlchemyError | OSError):
+            log.warning(what, reason=repr(error), again_in=pause)
+        else:
+            log.error(what, exc_info=error, again_in=pause)
+
+    return log_failure
 
 
 @contextlib.contextmanager
-def logged(what: str) -> Iterator[None]:
-    """Log and suppress errors of the database and of the disk, where the caller tries again later anyway."""
+def failures_logged(what: str) -> Iterator[None]:
+    """Log and suppress every exception, bugs too, where the failure of one action must not end the service."""
     try:
         yield
-    except (SQLAlchemyError, OSError) as error:
-        log.warning(what, reason=repr(error))
-
-
-@contextlib.contextmanager
-def survived(what: str) -> Iterator[None]:
-    """Log and suppress every exception, bugs too: for regular work, whose failure must not end the service."""
-    try:
-        with logged(what):
-            yield
-    except AtelierError as error:
+    except (AtelierError, SQLAlchemyError, OSError) as error:
         log.warning(what, reason=repr(error))
     except Exception:
         log.exception(what)
 
 
-async def again_every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+async def repeat_every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
     """Repeat an action until cancelled. A failure is logged and doesn't end the repetition."""
     while True:
-        with survived("a regular task failed"):
+        with failures_logged("a regular task failed"):
             await act()
         await asyncio.sleep(seconds)
-
-
-async def insist(change: Callable[[], Awaitable[T]]) -> T:
-    """Repeat a change until the database takes it. Its guard makes a repetition harmless."""
-    for pause in pauses():
-        try:
-            return await change()
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("the database does not answer", reason=repr(error), again_in=pause)
-        await asyncio.sleep(pause)
-    raise AssertionError("unreachable")

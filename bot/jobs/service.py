@@ -17,6 +17,7 @@ from typing import Final
 
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from tenacity.wait import wait_base
 
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.connect import is_full
@@ -37,7 +38,7 @@ from bot.jobs.errors import (
 from bot.jobs.model import Job, Order, State, new_id
 from bot.jobs.queue_positions import QueuePositions
 from bot.jobs.replies import Replies, ReplyTo
-from bot.jobs.retry import again_every, insist, logged, survived
+from bot.jobs.retry import BACK_OFF, Retry, failures_logged, repeat_every
 from bot.jobs.runner import JobRunner
 from bot.jobs.storage import Storage
 from bot.telemetry import metrics
@@ -68,6 +69,8 @@ class Policy:
     """Open jobs of one member."""
     expire_after: timedelta = timedelta(hours=24)
     """A job that has not ended after that time is given up. Time without any bot process doesn't count."""
+    back_off: wait_base = BACK_OFF
+    """Before the next attempt of what failed, for Discord, the database and the blob store alike."""
 
 
 class JobService:
@@ -84,8 +87,9 @@ class JobService:
         self._looked = 0.0
         """When, by the monotonic clock, this process last knew which jobs are its own."""
         self._replies = Replies(reply_to, self._owns)
+        self._retry = Retry(self._closing, policy.back_off)
         self._runner = JobRunner(
-            store, storage, executor, self._replies, self.process, policy.expire_after, self._closing
+            store, storage, executor, self._replies, self.process, policy.expire_after, self._retry
         )
         self._working: dict[str, asyncio.Task[None]] = {}
         self._take_over_from = 0.0
@@ -106,12 +110,12 @@ class JobService:
 
         :meth:`accept` and :meth:`answered` remove the note. If the database fails, the order goes on without a note.
         """
-        with logged("an acknowledgement could not be noted"):
+        with failures_logged("an acknowledgement could not be noted"):
             await self._store.note(order, self.process)
 
     async def answered(self, order: str) -> None:
         """Remove the note of an order whose member knows why it is not a job."""
-        with logged("the note of an acknowledgement could not be removed"):
+        with failures_logged("the note of an acknowledgement could not be removed"):
             await self._store.answered(order, self.process)
 
     @contextlib.asynccontextmanager
@@ -232,14 +236,14 @@ class JobService:
     async def run(self) -> None:
         """Look after this process's jobs until cancelled. No failure ends it."""
         async with asyncio.TaskGroup() as group:
-            with survived("a process could not say that it is alive"):
-                await insist(partial(self._live, group))
-            group.create_task(again_every(ALIVE_EVERY, partial(self._live, group)))
-            group.create_task(again_every(SWEEP_EVERY, self._storage.sweep))
+            with failures_logged("a process could not say that it is alive"):
+                await self._retry.change(partial(self._live, group))
+            group.create_task(repeat_every(ALIVE_EVERY, partial(self._live, group)))
+            group.create_task(repeat_every(SWEEP_EVERY, self._storage.sweep))
             while True:
                 self._changed.clear()
                 began = time.monotonic()
-                with survived("jobs could not be looked after"):
+                with failures_logged("jobs could not be looked after"):
                     await self._look(group)
                 await asyncio.sleep((time.monotonic() - began) * (1 / LOOKING - 1))
                 with contextlib.suppress(TimeoutError):
@@ -260,7 +264,7 @@ class JobService:
                 task.cancel()
             await asyncio.wait(tasks, timeout=1.0)
         await self._replies.keep(())
-        with logged("jobs could not be let go"):
+        with failures_logged("jobs could not be let go"):
             await self._store.leave(self.process)
 
     async def _open_jobs(self, owner: int) -> set[str]:
@@ -377,6 +381,8 @@ class JobService:
             with structlog.contextvars.bound_contextvars(job=job_id):
                 try:
                     await work
+                except Closing:
+                    pass  # the next process goes on with the job
                 except Exception:
                     # The job is still in this process's care: the next look takes it up where it is.
                     log.exception("job could not be worked on")

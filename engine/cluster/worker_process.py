@@ -12,7 +12,9 @@ from typing import Final
 
 import dask
 from distributed import Security
-from distributed.comm.core import connect
+from distributed.comm.core import Comm, connect
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+from tenacity.wait import wait_random_exponential
 
 from engine.cluster.restricted import FORGETTING, PaintingWorker
 from engine.cluster.safe_pickle import restrict
@@ -28,8 +30,8 @@ NEVER: Final = 2
 """The exit code of a process that would fail again."""
 LOST: Final = 3
 """The exit code of a process whose scheduler is gone."""
-RETRY_SECONDS: Final = (0.5, 5.0)
-"""The first and the longest pause between attempts to reach a scheduler."""
+BACK_OFF: Final = wait_random_exponential(multiplier=1, min=0.25, max=5)
+"""Seconds between attempts to reach a scheduler, at random: below 1, 2, 4 and 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,29 +123,26 @@ async def _join(plan: WorkerPlan) -> PaintingWorker:
 
 
 async def reachable(scheduler: str, security: Security | None) -> None:
-    """Wait until the scheduler answers; each reason why it doesn't is logged once."""
-    pause, longest = RETRY_SECONDS
-    told: set[str] = set()
+    """Wait until the scheduler answers. Each reason why it doesn't is logged once."""
+    logged: set[str] = set()
+
+    def log_once(state: RetryCallState) -> None:
+        error = state.outcome and state.outcome.exception()
+        root = error and _root(error)
+        reason = (isinstance(root, OSError) and str(root)) or "it does not answer"
+        if reason not in logged:
+            log.warning("%s can't be reached, trying on: %s", scheduler, reason)
+            logged.add(reason)
+
+    retrying = AsyncRetrying(wait=BACK_OFF, retry=retry_if_exception_type(OSError), before_sleep=log_once)
     arguments = (security or Security()).get_connection_args("worker")
-    while True:
-        try:
-            comm = await connect(scheduler, timeout=5, **arguments)
-        except OSError as error:
-            root = _root(error)
-            reason = (isinstance(root, OSError) and str(root)) or "it does not answer"
-            if reason not in told:
-                log.warning("%s can't be reached, trying on: %s", scheduler, reason)
-                told.add(reason)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, longest)
-        else:
-            with contextlib.suppress(OSError):
-                await comm.close()
-            return
+    comm: Comm = await retrying(connect, scheduler, timeout=5, **arguments)
+    with contextlib.suppress(OSError):
+        await comm.close()
 
 
 def _root(error: BaseException) -> BaseException:
-    """What went wrong first: Dask wraps it in words that name an object's address, another at each attempt."""
+    """The first cause. Dask wraps it in a text that names an object's address, which differs with each attempt."""
     while error.__cause__ is not None:
         error = error.__cause__
     return error

@@ -10,6 +10,8 @@ from typing import Any, Final, Self, TypeVar
 
 from distributed import Client, Security
 from pydantic import TypeAdapter, ValidationError
+from tenacity import AsyncRetrying, RetryCallState
+from tenacity.wait import wait_random_exponential
 
 from engine.worker.protocol import PLUGIN, WorkerInfo, resource_of
 
@@ -23,8 +25,8 @@ POLL_INTERVAL: Final = 0.5
 """Seconds between two polls of the scheduler, plus 0.01 s for each worker, because its answer grows with them."""
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds after which a connection to a scheduler that doesn't answer counts as lost."""
-MAX_BACKOFF: Final = 10.0
-"""The longest back-off, in seconds, between attempts to reconnect. It starts at :data:`POLL_INTERVAL` and doubles."""
+BACK_OFF: Final = wait_random_exponential(multiplier=1, min=0.25, max=10)
+"""Seconds between two attempts to reconnect: random, below 1, 2, 4, 8 and 10."""
 
 
 _INFO: Final = TypeAdapter(WorkerInfo)
@@ -138,17 +140,12 @@ class SchedulerConnection:
                 await self._reconnect()
 
     async def _reconnect(self) -> None:
-        began, pause = time.monotonic(), POLL_INTERVAL
-        while True:
-            try:
-                await self._connect()
-            except Exception as error:
-                log.debug("no scheduler at %s yet: %s", self._address, error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, MAX_BACKOFF)
-            else:
-                log.warning("the scheduler at %s is back after %.0f s", self._address, time.monotonic() - began)
-                return
+        def failed(state: RetryCallState) -> None:
+            log.debug("no scheduler at %s yet: %s", self._address, state.outcome and state.outcome.exception())
+
+        began = time.monotonic()
+        await AsyncRetrying(wait=BACK_OFF, before_sleep=failed)(self._connect)
+        log.warning("the scheduler at %s is back after %.0f s", self._address, time.monotonic() - began)
 
     async def _connect(self) -> None:
         client = _Client(

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tenacity.wait import wait_base
 
 from bot.jobs.database.cipher import Cipher, new_key
 from bot.jobs.database.connect import connected
 from bot.jobs.database.store import Store
 from bot.jobs.database.tables import Base
 from bot.jobs.model import Job, Order, State, new_id
+from bot.jobs.retry import BACK_OFF
 from bot.jobs.service import JobService, Policy
 from bot.jobs.storage import Storage, StoragePolicy
 from engine.blobs import Blobs
@@ -66,6 +68,7 @@ class Workshop:
     replies: FakeReplies
     limit: int = 10
     expire_after: timedelta = timedelta(hours=1)
+    back_off: wait_base = BACK_OFF
     storage_policy: StoragePolicy = field(default_factory=lambda: StoragePolicy(min_free_bytes=0))
 
     def __post_init__(self) -> None:
@@ -84,7 +87,7 @@ class Workshop:
             self.storage,
             self.executor,
             self.replies,
-            Policy(self.limit, self.expire_after),
+            Policy(self.limit, self.expire_after, self.back_off),
         )
 
     @asynccontextmanager
@@ -107,7 +110,7 @@ class Workshop:
 
     def expire_now(self) -> None:
         """Let every job be too old."""
-        self.jobs._policy = Policy(self.limit, timedelta(0))
+        self.jobs._policy = replace(self.jobs._policy, expire_after=timedelta(0))
         self.jobs._runner._expire_after = timedelta(0)
 
     async def accept(self, owner: int = 1, content: bytes = b"content", *styles: bytes) -> Job:

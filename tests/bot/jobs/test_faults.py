@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import structlog
 from sqlalchemy.exc import OperationalError
+from tenacity.wait import wait_none
 
-from bot.jobs import retry, runner
 from bot.jobs.database.store import Store
 from bot.jobs.errors import DeliveryDelayed, JobEnded, UnexpectedError
 from bot.jobs.model import DeliveredBy, Ending
@@ -35,10 +35,10 @@ def entry(logged: list[Any], event: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_pauses(workshop: Workshop) -> None:
     """Try again at once."""
-    for module in (retry, runner):
-        monkeypatch.setattr(module, "pauses", lambda: iter([0.0] * 1000))
+    workshop.back_off = wait_none()
+    workshop.open_anew()
 
 
 class FlakyStore(Store):

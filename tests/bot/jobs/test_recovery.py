@@ -106,7 +106,7 @@ class TestARestart:
         self, workshop: Workshop, killed: bool
     ) -> None:
         workshop.replies.deliver = discord_is_gone
-        workshop.executor.slots_now = 3 * runner.TOLD_AT_ONCE
+        workshop.executor.slots_now = 3 * runner.DELIVERED_AT_ONCE
         async with workshop.running(killed=killed):
             jobs = [await workshop.accept(owner) for owner in range(workshop.executor.slots_now)]
             for number, _ in enumerate(jobs, 1):
@@ -130,7 +130,7 @@ class TestARestart:
         workshop.replies.deliver = deliver
         workshop.open_anew()
         async with workshop.running():
-            await eventually(lambda: sending == runner.TOLD_AT_ONCE)
+            await eventually(lambda: sending == runner.DELIVERED_AT_ONCE)
             may_arrive.set()
             await eventually(
                 lambda: sum(bool(workshop.replies.endings(job)) for job in jobs) == len(jobs) - len(delayed)
@@ -138,7 +138,7 @@ class TestARestart:
             delayed.clear()
             for job in jobs:
                 await workshop.until(job, "delivered")
-        assert most == runner.TOLD_AT_ONCE
+        assert most == runner.DELIVERED_AT_ONCE
         assert [len(workshop.replies.endings(job)) for job in jobs] == [1] * len(jobs)
 
     @pytest.mark.parametrize("cancelled", [True, False], ids=["cancelled", "failed"])

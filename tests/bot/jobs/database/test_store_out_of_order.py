@@ -1,10 +1,8 @@
 """Pictures can neither be kept nor read for a while."""
 
-import itertools
-
 import pytest
+from tenacity.wait import wait_fixed
 
-from bot.jobs import retry, runner
 from bot.jobs.errors import JobEnded
 from engine.blobs import Blobs
 from engine.errors import StorageFailed
@@ -17,9 +15,8 @@ class TestAStoreOutOfOrder:
     """Whatever its library raises, jobs wait for it."""
 
     @pytest.fixture(autouse=True)
-    def short_pauses(self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-        for module in (retry, runner):
-            monkeypatch.setattr(module, "pauses", lambda: itertools.repeat(0.02))
+    def short_pauses(self, workshop: Workshop) -> None:
+        workshop.back_off = wait_fixed(0.02)
         workshop.use(Blobs(new_place()))
 
     async def test_refuses_an_order_in_words(self, workshop: Workshop) -> None:
@@ -80,10 +77,9 @@ class TestAStoreOutOfOrder:
         assert workshop.replies.endings(job) == [result]
 
     @pytest.mark.parametrize("end", ["cancelled", "expired"])
-    async def test_keeps_nobody_from_cancelling_and_nothing_from_expiring(
-        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, end: str
-    ) -> None:
-        monkeypatch.setattr(runner, "pauses", lambda: itertools.repeat(3600.0))
+    async def test_keeps_nobody_from_cancelling_and_nothing_from_expiring(self, workshop: Workshop, end: str) -> None:
+        workshop.back_off = wait_fixed(3600)
+        workshop.open_anew()
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             painting.fail(StorageFailed("ClientError"))
