@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -22,6 +23,8 @@ Pooling = Literal["max", "average"]
 Balance = Literal["fixed", "dynamic"]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
+P = TypeVar("P")
+
 SMALLEST_SIZE: Final = 64
 LARGEST_SIZE: Final = 4096
 DEFAULT_CONTENT_LAYERS: Final[Mapping[Layer, float]] = {"relu4_2": 1.0}
@@ -32,6 +35,20 @@ DEFAULT_STYLE_LAYERS: Final[Mapping[Layer, float]] = {
     "relu4_1": 1.0,
     "relu5_1": 1.0,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs(Generic[P]):
+    """The pictures that a painting is made of: as bytes, as the names of blobs, or decoded."""
+
+    content: P
+    styles: tuple[P, ...]
+    """At least one."""
+
+    def __iter__(self) -> Iterator[P]:
+        """The content, then the styles."""
+        yield self.content
+        yield from self.styles
 
 
 class Recipe(BaseModel):

@@ -1,7 +1,7 @@
 """A job: a recipe, its pictures, who asked, where to answer, a state, and how it ended."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from engine.errors import AtelierError
 from engine.progress import Progress, Result
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 
 
 class State(StrEnum):
@@ -39,6 +39,10 @@ the channel, a direct message, or none of them: then it is kept for ``/jobs``.
 Ending = Result | AtelierError
 
 
+NO_INPUTS: Final = Inputs("", ())
+"""Of a job that can't be painted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What somebody asks for, before it is accepted."""
@@ -47,9 +51,10 @@ class Order:
     """Sixteen hexadecimal digits, the same whenever the same order arrives again: it is accepted once."""
     owner: int
     """The member's id."""
+    guild_id: int | None
+    """The server's id. None in direct messages."""
     recipe: Recipe
-    content: bytes
-    styles: Sequence[bytes]
+    inputs: Inputs[bytes]
     address: str
     """Where to answer: opaque here, understood by whoever makes the replies; a secret."""
     description: str
@@ -101,10 +106,12 @@ class Job:
 
     id: str
     owner: int
+    """The member's id."""
+    guild_id: int | None
+    """The server's id. None in direct messages, and for jobs that were accepted before it was stored."""
     recipe: Recipe
     """As ordered."""
-    content: str
-    styles: tuple[str, ...]
+    inputs: Inputs[str]
     address: str
     """Empty once the job has ended."""
     description: str
@@ -116,6 +123,9 @@ class Job:
     process: str = ""
     """The bot process that looks after the job."""
     checkpoint: str | None = None
+    """From which an interrupted painting goes on."""
+    final_state: str | None = None
+    """The state of the finished painting, from which another painting can go on. Retention may remove it early."""
     painted: Painted | None = None
     """The result, from the moment that it is there until retention removes it."""
     cause: AtelierError | None = None
@@ -126,6 +136,10 @@ class Job:
     def painted_recipe(self) -> Recipe:
         """What was painted; as ordered, where nothing is yet."""
         return self.recipe if self.painted is None else self.painted.recipe(self.recipe)
+
+
+Observer = Callable[[Job, Progress], None]
+"""Gets the progress of each job that this process paints. Returns at once."""
 
 
 class Reply(Protocol):

@@ -34,6 +34,11 @@ class Replies:
         """The reply, if it was made."""
         return self._replies.get(job_id)
 
+    def progressed(self, job: Job, progress: Progress) -> None:
+        """Show a job's progress in its reply."""
+        if reply := self.get(job.id):
+            reply.progressed(progress)
+
     def drop(self, job_id: str) -> None:
         """The job has ended."""
         self._replies.pop(job_id, None)

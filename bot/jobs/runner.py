@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.store import Store
 from bot.jobs.errors import Closing, JobEnded, JobExpired, OrderInterrupted, UnexpectedError
-from bot.jobs.model import OPEN, DeliveredBy, Ending, Job, Painted, Reply, State
+from bot.jobs.model import NO_INPUTS, OPEN, DeliveredBy, Ending, Job, Observer, Painted, Reply, State
 from bot.jobs.replies import Replies
 from bot.jobs.retry import Retry, failures_logged, first_of
 from bot.jobs.storage import Storage
@@ -51,6 +51,7 @@ class JobRunner:
         self._process = process
         self._expire_after = expire_after
         self._retry = retry
+        self.observers: list[Observer] = [replies.progressed, lambda _, progress: metrics.observe_step(progress)]
         self.paintings: dict[str, PaintingHandle] = {}
         """What is painted now, by the jobs' ids."""
         self.resting: dict[str, asyncio.Event] = {}
@@ -63,7 +64,7 @@ class JobRunner:
         """Take a job out of the line, if it is still there, and see it to its end."""
         begun = False
         with failures_logged("a job could not be begun"):
-            begun = await self._store.claim(job_id, self._process, self._executor.cluster_id)
+            begun = await self._store.begin(job_id, self._process, self._executor.cluster_id)
         if begun:
             # Not in a variable, which would keep the result in memory.
             await self.deliver(job_id, await self._paint_and_keep(job_id))
@@ -98,9 +99,9 @@ class JobRunner:
             raise JobEnded
         if job.cause is not None:  # its row can't be read
             raise job.cause
-        reply = self._replies.of(job)
+        self._replies.of(job)
         painting = self._executor.submit(
-            job.recipe, job.content, job.styles, resume=job.checkpoint, max_bytes=job.max_bytes
+            job.recipe, job.inputs.content, job.inputs.styles, resume=job.checkpoint, max_bytes=job.max_bytes
         )
         self.paintings[job_id] = painting
         try:
@@ -109,8 +110,9 @@ class JobRunner:
             async for progress in painting:
                 if progress.checkpoint:
                     await self._checkpoint(job_id, progress.checkpoint)
-                metrics.observe_step(progress)
-                reply.progressed(progress)
+                for observer in self.observers:
+                    with failures_logged("an observer of progress failed"):
+                        observer(job, progress)
             return await painting.result()
         finally:
             del self.paintings[job_id]
@@ -206,9 +208,9 @@ class JobRunner:
         job = Job(
             id=order.id,
             owner=order.owner,
+            guild_id=None,
             recipe=Recipe(),
-            content="",
-            styles=(),
+            inputs=NO_INPUTS,
             address=order.address,
             description=order.description,
             max_bytes=0,

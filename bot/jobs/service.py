@@ -35,7 +35,7 @@ from bot.jobs.errors import (
     TooManyJobs,
     style_role,
 )
-from bot.jobs.model import Job, Order, State, new_id
+from bot.jobs.model import Job, Observer, Order, State, new_id
 from bot.jobs.queue_positions import QueuePositions
 from bot.jobs.replies import Replies, ReplyTo
 from bot.jobs.retry import BACK_OFF, Retry, failures_logged, repeat_every
@@ -44,6 +44,7 @@ from bot.jobs.storage import Storage
 from bot.telemetry import metrics
 from engine.errors import PaintingCancelled, PictureError, StorageFull
 from engine.executor.api import Executor
+from engine.recipe import Inputs
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -161,18 +162,18 @@ class JobService:
             StorageFull, StorageFailed: its pictures can't be kept.
             WorkerLost, NoWorkers: the pictures could not be looked at.
         """
-        await self._storage.check_space(len(order.content) + sum(map(len, order.styles)))
-        await self._check("content", order.content)
-        for index, style in enumerate(order.styles):
+        await self._storage.check_space(sum(map(len, order.inputs)))
+        await self._check("content", order.inputs.content)
+        for index, style in enumerate(order.inputs.styles):
             await self._check(style_role(index), style)
         try:
-            content, *styles = await self._storage.put_all([order.content, *order.styles])
+            content, *styles = await self._storage.put_all([*order.inputs])
             job = Job(
                 id=order.id,
                 owner=order.owner,
+                guild_id=order.guild_id,
                 recipe=order.recipe,
-                content=content,
-                styles=tuple(styles),
+                inputs=Inputs(content, tuple(styles)),
                 address=order.address,
                 description=order.description,
                 max_bytes=order.max_bytes,
@@ -211,6 +212,10 @@ class JobService:
         if painting := self._runner.paintings.get(job_id):
             await painting.cancel()
         self._changed.set()
+
+    def observe(self, observer: Observer) -> None:
+        """Give ``observer`` the progress of every job that this process paints from now on."""
+        self._runner.observers.append(observer)
 
     async def recent(self, owner: int, limit: int = 10) -> list[Job]:
         """A member's jobs, newest first, open and ended ones, for as long as they are kept."""

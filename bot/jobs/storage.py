@@ -154,13 +154,14 @@ class Storage:
         if (used := self.used) <= most * (1 - RESERVE):
             return
         sizes = {name: size for name, size in self._sizes.items() if name in claimed}
-        forgotten, names = await self._store.make_room(sizes, used - sum(sizes.values()), (most * (1 - RESERVE), most))
-        for name in await self._remove(list(names), None):
+        freed = await self._store.make_room(sizes, used - sum(sizes.values()), (most * (1 - RESERVE), most))
+        for name in await self._remove(list(freed.blobs), None):
             self._sizes.pop(name, None)
-        if forgotten:
-            log.warning(
-                "pictures are removed before their time", jobs=forgotten, before=used, used=self.used, most=most
-            )
+        figures = {"before": used, "used": self.used, "most": most}
+        if freed.jobs:
+            log.warning("pictures are removed before their time", jobs=freed.jobs, states=freed.states, **figures)
+        elif freed.states:
+            log.info("final states are removed before their time", states=freed.states, **figures)
         else:
             log.warning("nothing can be removed that would make room", used=used, most=most)
 

@@ -55,7 +55,7 @@ def job(data: Path) -> tuple[str, str, bool]:
     with engine.connect() as connection:
         id, state, process = connection.execute(text("SELECT id, state, process FROM jobs")).one()
         saved = connection.execute(
-            text("SELECT count(*) FROM blobs WHERE job = :id AND role = 'checkpoint'"), {"id": id}
+            text("SELECT count(*) FROM claims WHERE owner_id = :id AND role = 'checkpoint'"), {"id": id}
         )
         found = (state, process, bool(saved.scalar_one()))
     engine.dispose()

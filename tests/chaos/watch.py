@@ -16,14 +16,14 @@ LOOK_EVERY: Final = 0.02
 
 _ALL_ROWS: Final = text(
     "SELECT id, owner, state, process, cause, delivered_by,"
-    " (SELECT name FROM blobs WHERE job = jobs.id AND role = 'content') AS content,"
-    " (SELECT name FROM blobs WHERE job = jobs.id AND role = 'checkpoint') AS checkpoint,"
-    " (SELECT name FROM blobs WHERE job = jobs.id AND role = 'painted') AS painted"
+    " (SELECT name FROM claims WHERE owner_kind = 'job' AND owner_id = jobs.id AND role = 'content') AS content,"
+    " (SELECT name FROM claims WHERE owner_kind = 'job' AND owner_id = jobs.id AND role = 'checkpoint') AS checkpoint,"
+    " (SELECT name FROM claims WHERE owner_kind = 'job' AND owner_id = jobs.id AND role = 'painted') AS painted"
     " FROM jobs"
 )
 _OPEN_ROWS: Final = text(f"{_ALL_ROWS.text} WHERE state IN ('queued', 'running', 'delivering')")
 _THESE_ROWS: Final = text(f"{_ALL_ROWS.text} WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
-_CLAIMED: Final = text("SELECT DISTINCT name FROM blobs")
+_CLAIMED: Final = text("SELECT DISTINCT name FROM claims")
 
 
 @dataclass(frozen=True, slots=True)

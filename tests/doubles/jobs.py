@@ -10,6 +10,7 @@ from typing import Any
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.errors import JobEnded, NotYourJob
 from bot.jobs.model import OPEN, Job, Order, State
+from engine.recipe import Inputs
 
 
 class FakeJobs:
@@ -50,9 +51,9 @@ class FakeJobs:
             Job(
                 id=order.id,
                 owner=order.owner,
+                guild_id=order.guild_id,
                 recipe=order.recipe,
-                content="c0",
-                styles=("51",),
+                inputs=Inputs("c0", ("51",)),
                 address=order.address,
                 description=order.description,
                 max_bytes=order.max_bytes,

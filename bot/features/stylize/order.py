@@ -17,7 +17,7 @@ from bot.jobs.errors import style_role
 from bot.jobs.model import Job, Order
 from bot.limits import TOKEN_LIFE
 from engine.presets import PRESETS, Quality
-from engine.recipe import Colours, Recipe
+from engine.recipe import Colours, Inputs, Recipe
 
 DEFAULTS: Final = Recipe()
 
@@ -77,9 +77,9 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
             Order(
                 id=order,
                 owner=owner,
+                guild_id=interaction.guild_id,
                 recipe=recipe,
-                content=content,
-                styles=tuple(styles),
+                inputs=Inputs(content, tuple(styles)),
                 address=address,
                 description=description,
                 max_bytes=interaction.filesize_limit,

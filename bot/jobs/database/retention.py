@@ -9,15 +9,19 @@ Until a job claims the blob, it is protected by its age, or by its hold from a s
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.jobs.database.tables import BlobRow, DatabaseTime, HoldRow, JobRow
+from bot.jobs.database.claims import OF_A_JOB
+from bot.jobs.database.tables import ClaimRow, DatabaseTime, HoldRow, JobRow
 from bot.jobs.database.transactions import Transactions
 from bot.jobs.model import OPEN, State, new_id
+
+K = TypeVar("K")
 
 _FORGETTING: Final = 7_421_864
 """Of PostgreSQL's advisory lock: any number that nobody else uses."""
@@ -25,6 +29,17 @@ _AT_ONCE: Final = 500
 """Values in one statement, and rows read at a time. Databases limit the former."""
 _LONGEST_HOLD: Final = 7200.0
 """Seconds; longer than any hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What :meth:`Retention.make_room` has removed from the database."""
+
+    jobs: int = 0
+    states: int = 0
+    """Final states, those of the jobs included."""
+    blobs: frozenset[str] = frozenset()
+    """Those that nobody claims any more."""
 
 
 class Retention(Transactions):
@@ -44,50 +59,55 @@ class Retention(Transactions):
             await _forget(connection, ids)
         return len(ids)
 
-    async def make_room(self, sizes: Mapping[str, int], loose: int, goals: Iterable[float]) -> tuple[int, set[str]]:
-        """Forget only as many ended jobs as needed to reach the first of ``goals`` that can be reached.
+    async def make_room(self, sizes: Mapping[str, int], loose: int, goals: Iterable[float]) -> Freed:
+        """Free only as much as needed to reach the first of ``goals`` that can be reached.
 
-        The oldest go first; those whose results wait for their member in ``/jobs`` go last. See :func:`enough`. Several
-        processes may call this at a time: each takes into account what the others have forgotten.
+        The final states of ended paintings go first, then ended jobs; in both cases the oldest first, and those whose
+        results wait for their member in ``/jobs`` last. See :func:`enough`. Several processes may call this at a time:
+        each takes into account what the others have freed. Claims of other owners than jobs stay.
 
         Args:
             sizes: bytes of each blob that was claimed at the last look.
             loose: bytes of all others.
             goals: bytes of all blobs that stay, the lowest first.
-
-        Returns:
-            How many were forgotten, and the blobs that nobody claims any more.
         """
         waits = (JobRow.state == State.DELIVERED) & (JobRow.delivered_by == "kept")
         query = (
-            select(BlobRow.name, BlobRow.job, JobRow.state)
-            .outerjoin(JobRow, JobRow.id == BlobRow.job)
-            .order_by(waits, JobRow.changed_at, BlobRow.job)
+            select(ClaimRow.name, ClaimRow.role, JobRow.id, JobRow.state)
+            .outerjoin(JobRow, OF_A_JOB)
+            .order_by(waits, JobRow.changed_at, JobRow.id)
         )
         async with self._changing() as connection:
             # In SQLite, a transaction begins and keeps other writers out with the first change.
             await connection.execute(delete(HoldRow).where(~_lasts()))
             if self._engine.dialect.name == "postgresql":
                 await connection.execute(select(func.pg_advisory_xact_lock(_FORGETTING)))
-            claims = Counter((await connection.execute(_held(None, "put", "kept"))).scalars())
-            ended: dict[str, set[str]] = {}
+            needed = Counter((await connection.execute(_held(None, "put", "kept"))).scalars())
+            states: dict[tuple[str, bool], set[str]] = {}
+            rest: dict[tuple[str, bool], set[str]] = {}
             # In parts, so that the event loop goes on meanwhile.
             async for rows in (await connection.stream(query)).partitions(_AT_ONCE):
                 for row in rows:
-                    if row.state in {None, *OPEN}:
-                        claims[row.name] += 1
+                    if row.state in {None, *OPEN}:  # None: no job owns this claim
+                        needed[row.name] += 1
                     else:
-                        ended.setdefault(row.job, set()).add(row.name)
-            claims.update(name for names in ended.values() for name in names)
-            used = loose + sum(sizes.get(name, 0) for name in claims)
+                        is_state = row.role == "state"
+                        (states if is_state else rest).setdefault((row.id, is_state), set()).add(row.name)
+            removable = states | rest
+            needed.update(name for blobs in removable.values() for name in blobs)
+            used = loose + sum(sizes.get(name, 0) for name in needed)
             for goal in goals:
                 if used <= goal:
                     break
-                if chosen := enough(ended, claims, sizes, used - goal):
-                    await _forget(connection, chosen)
-                    claims.subtract(name for job in chosen for name in ended[job])
-                    return len(chosen), {name for name, count in claims.items() if not count}
-        return 0, set()
+                if chosen := enough(removable, needed, sizes, used - goal):
+                    jobs = [job for job, is_state in chosen if not is_state]
+                    gone = {*chosen, *(each for job in jobs if (each := (job, True)) in states)}
+                    await _forget(connection, jobs)
+                    await _forget(connection, [job for job, is_state in gone if is_state], ClaimRow.role == "state")
+                    needed.subtract(name for each in gone for name in removable[each])
+                    freed = frozenset(name for name, count in needed.items() if not count)
+                    return Freed(len(jobs), len(gone) - len(jobs), freed)
+        return Freed()
 
     async def claimed(self, names: Collection[str]) -> set[str]:
         """Which of these blobs a job claims or a process is writing."""
@@ -147,34 +167,34 @@ async def release(connection: AsyncConnection, names: Iterable[str]) -> None:
 
 
 def enough(
-    ended: Mapping[str, Collection[str]], claims: Mapping[str, int], sizes: Mapping[str, int], need: float
-) -> list[str]:
-    """Which jobs to forget in order to free ``need`` bytes; none where all of them together free less.
+    removable: Mapping[K, Collection[str]], needed: Mapping[str, int], sizes: Mapping[str, int], need: float
+) -> list[K]:
+    """Which of ``removable`` to remove in order to free ``need`` bytes. None if all of them together free less.
 
-    The jobs are taken in their order until they free enough. The last one may free so much that others are not needed:
-    these stay, beginning with the last of the order.
+    They are taken in their order until they free enough. The last one may free so much that others can stay: these
+    are chosen from the end of the order.
 
     Args:
-        ended: the blobs of each job, without repetitions.
-        claims: how many jobs need each blob: it is freed with the last of them.
+        removable: the blobs of each, without repetitions.
+        needed: how many of these and of others need each blob. It is freed with the last of them.
         sizes: bytes of each blob.
         need: more than 0.
     """
-    left, freed, chosen = Counter(claims), 0, list[str]()
-    for job, blobs in ended.items():
+    left, freed, chosen = Counter(needed), 0, list[K]()
+    for each, blobs in removable.items():
         if freed >= need:
             break
         left.subtract(blobs)
         freed += _freed(blobs, left, sizes)
-        chosen.append(job)
+        chosen.append(each)
     if freed < need:
         return []
-    for job in reversed(chosen.copy()):
-        less = _freed(ended[job], left, sizes)
+    for each in reversed(chosen.copy()):
+        less = _freed(removable[each], left, sizes)
         if freed - less >= need:
-            left.update(ended[job])
+            left.update(removable[each])
             freed -= less
-            chosen.remove(job)
+            chosen.remove(each)
     return chosen
 
 
@@ -194,12 +214,15 @@ def _held(names: Collection[str] | None, *acts: str) -> Select[str]:
 
 
 async def _claimed(connection: AsyncConnection, names: Collection[str], *acts: str) -> set[str]:
-    claims = select(BlobRow.name).where(BlobRow.name.in_(names))
+    claims = select(ClaimRow.name).where(ClaimRow.name.in_(names))
     return set((await connection.execute(claims.union(_held(names, *acts)))).scalars())
 
 
-async def _forget(connection: AsyncConnection, jobs: Sequence[str]) -> None:
+async def _forget(connection: AsyncConnection, jobs: Sequence[str], *claims: ColumnElement[bool]) -> None:
+    """Remove jobs with their claims; only those claims, if some are given."""
     for start in range(0, len(jobs), _AT_ONCE):
         some = jobs[start : start + _AT_ONCE]
-        await connection.execute(delete(BlobRow).where(BlobRow.job.in_(some)))
-        await connection.execute(delete(JobRow).where(JobRow.id.in_(some)))
+        of_these = (ClaimRow.owner_kind == "job") & ClaimRow.owner_id.in_(some)
+        await connection.execute(delete(ClaimRow).where(of_these, *claims))
+        if not claims:
+            await connection.execute(delete(JobRow).where(JobRow.id.in_(some)))

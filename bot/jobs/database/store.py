@@ -16,15 +16,16 @@ from sqlalchemy.orm import aliased
 from bot.jobs import errors
 from bot.jobs.database.acknowledged import Acknowledgements
 from bot.jobs.database.cipher import Cipher
+from bot.jobs.database.claims import Owner, claim, claimed_by, unclaim
 from bot.jobs.database.connect import connected
 from bot.jobs.database.fair_queue import QUEUE_ORDER, next_turn, waits_for
 from bot.jobs.database.leases import Leases, orphaned
 from bot.jobs.database.retention import Retention, release
-from bot.jobs.database.tables import AcknowledgedRow, BlobRow, JobRow, SyncRow, service_time
+from bot.jobs.database.tables import AcknowledgedRow, JobRow, SyncRow, service_time
 from bot.jobs.errors import AddressUnreadable, JobUnreadable, TooManyJobs
-from bot.jobs.model import OPEN, DeliveredBy, Job, Painted, State
+from bot.jobs.model import NO_INPUTS, OPEN, DeliveredBy, Job, Painted, State
 from engine.errors import AtelierError
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -72,6 +73,7 @@ class Store(Leases, Retention, Acknowledgements):
         row: dict[str, Any] = {
             "id": job.id,
             "owner": job.owner,
+            "guild_id": job.guild_id,
             "state": job.state,
             "process": process,
             "cluster_id": cluster_id,
@@ -88,7 +90,8 @@ class Store(Leases, Retention, Acknowledgements):
         types = JobRow.__table__.c
         values = [literal(value, types[name].type).label(name) for name, value in row.items()]
         open_now = select(func.count()).where(JobRow.owner == job.owner, JobRow.state.in_(OPEN)).scalar_subquery()
-        roles = {"content": job.content} | {f"style-{index}": name for index, name in enumerate(job.styles)}
+        roles = {"content": job.inputs.content}
+        roles |= {f"style-{index}": name for index, name in enumerate(job.inputs.styles)}
         async with self._changing() as connection:
             if self._engine.dialect.name == "postgresql":
                 # SQLite has one writer at a time; here two orders of a member would not see each other.
@@ -104,9 +107,7 @@ class Store(Leases, Retention, Acknowledgements):
             if added.rowcount == 0:
                 raise TooManyJobs(limit)
             await connection.execute(delete(AcknowledgedRow).where(AcknowledgedRow.id == job.id))
-            await connection.execute(
-                insert(BlobRow), [{"job": job.id, "role": role, "name": name} for role, name in roles.items()]
-            )
+            await claim(connection, Owner("job", job.id), roles)
             await release(connection, roles.values())
 
     async def queue(self, process: str, cluster_id: str) -> Queue:
@@ -126,7 +127,7 @@ class Store(Leases, Retention, Acknowledgements):
             waiting = [QueuedJob(row.id, row.position) for row in await connection.execute(mine)]
             return Queue(waiting, (await connection.execute(running)).scalar_one())
 
-    async def claim(self, job: str, process: str, cluster_id: str) -> bool:
+    async def begin(self, job: str, process: str, cluster_id: str) -> bool:
         """Begin a queued job that ``process`` or nobody looks after; whether this call did it."""
         return await self._change(
             job,
@@ -159,20 +160,25 @@ class Store(Leases, Retention, Acknowledgements):
         async with self._changing() as connection:
             if (await connection.execute(running.with_for_update())).one_or_none() is None:
                 return name
-            last = await self._blob(connection, job, "checkpoint")
-            await self._set_blob(connection, job, "checkpoint", name)
+            last = (await claimed_by(connection, "job", [job]))[job].get("checkpoint")
+            await claim(connection, Owner("job", job), {"checkpoint": name})
         return None if last == name else last
 
-    async def finish(self, job: str, process: str, painted: Painted | None) -> bool:
-        """The painting is done: ``running → delivering``. ``painted`` is None where it could not be kept."""
+    async def finish(self, job: str, process: str, painted: Painted | None, state: str | None = None) -> bool:
+        """The painting is done: ``running → delivering``. ``painted`` is None if the picture could not be kept.
+
+        ``state`` is the blob of the painting's final state. Without one, the last checkpoint takes its place.
+        """
         async with self._changing() as connection:
             done = await self._change_in(
                 connection, job, State.DELIVERING, {State.RUNNING}, JobRow.process == process,
                 painted=json.dumps(asdict(painted)) if painted else "",
             )  # fmt: skip
             if done and painted:
-                await self._set_blob(connection, job, "painted", painted.picture)
+                await claim(connection, Owner("job", job), {"painted": painted.picture})
                 await release(connection, [painted.picture])
+            if done and (state := state or (await claimed_by(connection, "job", [job]))[job].get("checkpoint")):
+                await claim(connection, Owner("job", job), {"state": state})
         return done
 
     async def set_painted(self, job: str, process: str, painted: Painted) -> None:
@@ -185,7 +191,7 @@ class Store(Leases, Retention, Acknowledgements):
                 .values(painted=json.dumps(asdict(painted)))
             )
             if changed.rowcount:
-                await self._set_blob(connection, job, "painted", painted.picture)
+                await claim(connection, Owner("job", job), {"painted": painted.picture})
             await release(connection, [painted.picture])
 
     async def give_up(self, job: str, cause: AtelierError, process: str | None = None) -> State | None:
@@ -210,7 +216,10 @@ class Store(Leases, Retention, Acknowledgements):
         return None
 
     async def conclude(self, job: str, process: str, end: State, delivered_by: DeliveredBy) -> bool:
-        """It is told: ``delivering →`` an end. Forgets the address and the checkpoint."""
+        """It is told: ``delivering →`` an end. Forgets the address and the checkpoint.
+
+        The final state stays with a job that has a result.
+        """
         async with self._changing() as connection:
             ended = await self._change_in(
                 connection,
@@ -222,7 +231,8 @@ class Store(Leases, Retention, Acknowledgements):
                 address="",
             )
             if ended:
-                await connection.execute(delete(BlobRow).where(BlobRow.job == job, BlobRow.role == "checkpoint"))
+                roles = ["checkpoint"] if end is State.DELIVERED else ["checkpoint", "state"]
+                await unclaim(connection, Owner("job", job), roles)
         return ended
 
     # Looking
@@ -309,21 +319,11 @@ class Store(Leases, Retention, Acknowledgements):
             log.warning("no key of SECRET_KEY fits a job's address", job=row.id)
             return ""
 
-    async def _blob(self, connection: AsyncConnection, job: str, role: str) -> str | None:
-        query = select(BlobRow.name).where(BlobRow.job == job, BlobRow.role == role)
-        return (await connection.execute(query)).scalar_one_or_none()
-
-    async def _set_blob(self, connection: AsyncConnection, job: str, role: str, name: str) -> None:
-        await connection.execute(delete(BlobRow).where(BlobRow.job == job, BlobRow.role == role))
-        await connection.execute(insert(BlobRow).values(job=job, role=role, name=name))
-
     async def _jobs(self, which: ColumnElement[bool], limit: int | None = None) -> list[Job]:
         query = select(JobRow.__table__).where(which).order_by(JobRow.created_at.desc()).limit(limit)
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
-            blobs: dict[str, dict[str, str]] = {row.id: {} for row in rows}
-            for blob in await connection.execute(select(BlobRow.__table__).where(BlobRow.job.in_(blobs))):
-                blobs[blob.job][blob.role] = blob.name
+            blobs = await claimed_by(connection, "job", [row.id for row in rows])
         return [self._job(row, blobs[row.id]) for row in rows]
 
     def _job(self, row: Any, blobs: dict[str, str]) -> Job:
@@ -336,9 +336,9 @@ class Store(Leases, Retention, Acknowledgements):
         return Job(
             id=row.id,
             owner=row.owner if isinstance(row.owner, int) else 0,
+            guild_id=None,
             recipe=Recipe(),
-            content="",
-            styles=(),
+            inputs=NO_INPUTS,
             address=address,
             description=row.description if isinstance(row.description, str) else "",
             max_bytes=1,
@@ -361,6 +361,7 @@ class _Row(BaseModel):
 
     id: str
     owner: int
+    guild_id: int | None
     state: Annotated[State, Field(strict=False)]
     process: str
     turn: int
@@ -380,9 +381,9 @@ class _Row(BaseModel):
         return Job(
             id=self.id,
             owner=self.owner,
+            guild_id=self.guild_id,
             recipe=Recipe.model_validate_json(self.recipe),
-            content=blobs["content"],
-            styles=tuple(blobs[f"style-{index}"] for index in range(max(1, styles))),
+            inputs=Inputs(blobs["content"], tuple(blobs[f"style-{index}"] for index in range(max(1, styles)))),
             address=address,
             description=self.description,
             max_bytes=self.max_bytes,
@@ -391,6 +392,7 @@ class _Row(BaseModel):
             accepted=self.accepted,
             process=self.process,
             checkpoint=blobs.get("checkpoint"),
+            final_state=blobs.get("state"),
             painted=TypeAdapter(Painted).validate_json(self.painted) if self.painted else None,
             cause=errors.load(self.cause) if self.cause else None,
             delivered_by=cast(DeliveredBy, self.delivered_by) if self.delivered_by else None,

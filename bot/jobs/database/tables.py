@@ -57,6 +57,7 @@ class JobRow(Base):
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     owner: Mapped[int] = mapped_column(BigInteger, index=True)
+    guild_id: Mapped[int | None] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(16))
     process: Mapped[str] = mapped_column(String(16))
     """The bot process that looks after the job; empty where the last one let it go."""
@@ -82,14 +83,16 @@ class JobRow(Base):
     __table_args__ = (Index("ix_jobs_state", "state", "turn"), Index("ix_jobs_changed_at", "changed_at"))
 
 
-class BlobRow(Base):
-    """A job's claim on bytes in :class:`engine.blobs.Blobs`: what no row names may be removed."""
+class ClaimRow(Base):
+    """A claim on bytes in :class:`engine.blobs.Blobs`. A blob without a claim may be removed."""
 
-    __tablename__ = "blobs"
+    __tablename__ = "claims"
 
-    job: Mapped[str] = mapped_column(String(16), primary_key=True)
+    owner_kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """``job``, ``style`` or ``member``: see :class:`bot.jobs.database.claims.Owner`."""
+    owner_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     role: Mapped[str] = mapped_column(String(16), primary_key=True)
-    """``content``, ``style-0`` …, ``checkpoint`` or ``painted``."""
+    """What the blob is to its owner. To a job: ``content``, ``style-0`` …, ``checkpoint``, ``painted`` or ``state``."""
     name: Mapped[str] = mapped_column(String(64), index=True)
 
 
@@ -101,7 +104,7 @@ class HoldRow(Base):
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     name: Mapped[str] = mapped_column(String(64), index=True)
     act: Mapped[str] = mapped_column(String(16))
-    """``put`` before and while the blob is written, ``kept`` from then until a job claims it, or ``removed``."""
+    """``put`` before and while the blob is written, ``kept`` from then until an owner claims it, or ``removed``."""
     until: Mapped[float] = mapped_column(Double)
     """By :class:`DatabaseTime`. Later the hold no longer counts: its process died."""
 

@@ -29,7 +29,7 @@ from bot.jobs.storage import Storage, StoragePolicy
 from bot.telemetry import logs
 from engine.blobs import Blobs
 from engine.progress import Progress, Result
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from tests.benchmarks.simulation.cluster import SimulatedExecutor
 
 TICK = 0.02
@@ -102,7 +102,7 @@ class Bot:
 
     def ended(self, job: Job, ending: Ending) -> None:
         """A member was told."""
-        self.report.delivered.append((job.id, job.content, time.time()))
+        self.report.delivered.append((job.id, job.inputs.content, time.time()))
         self.report.failed += not isinstance(ending, Result)
         self._room.release()
         self._told.set()
@@ -164,9 +164,11 @@ class Bot:
         return Order(
             id=new_id(),
             owner=self._random.randrange(10**6),
+            guild_id=10**18,
             recipe=Recipe(seed=number),
-            content=f"content {self.setting.seed} {number}".encode(),
-            styles=[f"style {self._random.randrange(STYLES)}".encode()],
+            inputs=Inputs(
+                f"content {self.setting.seed} {number}".encode(), (f"style {self._random.randrange(STYLES)}".encode(),)
+            ),
             address=json.dumps({"token": "x" * 200, "channel": 10**18, "application": 10**18}),
             description="A town, painted",
             max_bytes=10_000_000,

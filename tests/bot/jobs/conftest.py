@@ -21,7 +21,7 @@ from bot.jobs.retry import BACK_OFF
 from bot.jobs.service import JobService, Policy
 from bot.jobs.storage import Storage, StoragePolicy
 from engine.blobs import Blobs
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from tests.doubles.executor import FakeExecutor, FakePainting
 from tests.doubles.reply import FakeReplies
 from tests.postgresql import Server
@@ -49,9 +49,9 @@ def order(owner: int = 1, content: bytes = b"content", *styles: bytes, recipe: R
     return Order(
         id=new_id(),
         owner=owner,
+        guild_id=7,
         recipe=recipe or Recipe(),
-        content=content,
-        styles=styles or (b"style",),
+        inputs=Inputs(content, styles or (b"style",)),
         address=f"the secret address of {owner}",
         description="A town, painted",
         max_bytes=10_000_000,
@@ -154,14 +154,21 @@ async def opened(url: str) -> AsyncIterator[Store]:
         yield store
 
 
-def job(owner: int = 1, state: State = State.QUEUED, **fields: Any) -> Job:
+def job(
+    owner: int = 1,
+    state: State = State.QUEUED,
+    *,
+    content: str = "c" * 64,
+    styles: tuple[str, ...] = ("5" * 64,),
+    **fields: Any,
+) -> Job:
     """A job as it is accepted."""
     plain = Job(
         id=new_id(),
         owner=owner,
+        guild_id=7,
         recipe=Recipe(seed=7, strength=33.3),
-        content="c" * 64,
-        styles=("5" * 64,),
+        inputs=Inputs(content, styles),
         address=SECRET,
         description="A “town” – ☃ 🎨",
         max_bytes=10**7,

@@ -9,7 +9,7 @@ from bot.jobs.database.tables import JobRow
 from bot.jobs.errors import JobEnded, JobExpired, NotYourJob
 from bot.jobs.model import Job, State, new_id
 from engine.errors import PaintingCancelled
-from engine.progress import Result
+from engine.progress import Progress, Result
 from engine.recipe import Recipe
 from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, eventually, order
 from tests.doubles.executor import FakePainting
@@ -39,8 +39,9 @@ class TestAJob:
         job = await workshop.accept(ANN, b"photo", b"style")
         found = await workshop.found(job)
         assert (found.state, found.address, found.owner) == (State.QUEUED, "the secret address of 1", ANN)
-        assert workshop.blobs.get(found.content) == b"photo"
-        assert [workshop.blobs.get(style) for style in found.styles] == [b"style"]
+        assert found.guild_id == 7
+        assert workshop.blobs.get(found.inputs.content) == b"photo"
+        assert [workshop.blobs.get(style) for style in found.inputs.styles] == [b"style"]
 
     async def test_moves_through_its_states_while_it_is_made(self, workshop: Workshop) -> None:
         may_arrive = workshop.replies.hold("edit")
@@ -53,17 +54,37 @@ class TestAJob:
             await workshop.until(job, "delivered")
         assert (await workshop.found(job)).delivered_by == "edit"
 
-    async def test_that_was_delivered_keeps_its_pictures_but_neither_checkpoint_nor_address(
+    async def test_that_was_delivered_keeps_its_pictures_and_final_state_but_no_address(
         self, workshop: Workshop
     ) -> None:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN, b"photo")
             painting.show(5, checkpoint=b"checkpoint")
+            painting.show(9, checkpoint=b"final state")
             painting.finish(b"painting")
             await workshop.until(job, "delivered")
-            await eventually(lambda: workshop.kept() == {b"photo", b"style", b"painting"})
-        assert (await workshop.found(job)).address == ""
+            await eventually(lambda: workshop.kept() == {b"photo", b"style", b"painting", b"final state"})
+        found = await workshop.found(job)
+        assert (found.address, found.checkpoint) == ("", None)
+        assert found.final_state is not None
+        assert workshop.blobs.get(found.final_state) == b"final state"
         assert await workshop.jobs.picture(job.id, ANN) == (await workshop.found(job), b"painting")
+
+    async def test_shows_its_progress_to_every_observer_though_one_of_them_fails(self, workshop: Workshop) -> None:
+        seen: list[tuple[str, int]] = []
+
+        def fail(_job: Job, _progress: Progress) -> None:
+            raise RuntimeError("a bug")
+
+        workshop.jobs.observe(fail)
+        workshop.jobs.observe(lambda job, progress: seen.append((job.id, progress.step)))
+        async with workshop.running():
+            job, painting = await workshop.accept_and_paint()
+            shown = [painting.show(step) for step in (1, 5)]
+            result = painting.finish()
+            await workshop.until(job, "delivered")
+        assert seen == [(job.id, 1), (job.id, 5)]
+        assert workshop.replies.of(job).calls == [*(("progressed", each) for each in shown), ("delivered", result)]
 
     async def test_keeps_its_last_checkpoint_alone(self, workshop: Workshop) -> None:
         async with workshop.running():

@@ -15,6 +15,7 @@ from bot.jobs.model import Job, State
 from bot.jobs.storage import Storage, StoragePolicy
 from engine.blobs import Blobs
 from engine.errors import PaintingCancelled, StorageFailed, StorageFull
+from engine.recipe import Inputs
 from tests.bot.jobs.conftest import job
 from tests.bot.jobs.turns import SteppingBlobs, SteppingStore, Turns
 from tests.shaky import new_place
@@ -205,7 +206,7 @@ async def test_no_order_of_steps_removes_what_a_job_claims(
 
         async def order(storage: Storage = one, sent: Job = sent, pictures: list[bytes] = pictures) -> None:
             content, style = await storage.put_all(pictures)
-            await storage._store.add(replace(sent, content=content, styles=(style,)), "me", "cluster", 1000)
+            await storage._store.add(replace(sent, inputs=Inputs(content, (style,))), "me", "cluster", 1000)
 
         actors = {"order": order(), "sweep": other.sweep()}
         await turns.play(
@@ -213,7 +214,7 @@ async def test_no_order_of_steps_removes_what_a_job_claims(
         )
         found = await store.get(sent.id)
         assert found is not None
-        kept_now = [blobs.get(name) for name in (found.content, *found.styles)]
+        kept_now = [blobs.get(name) for name in found.inputs]
         assert kept_now == pictures, (first, steps, others)
         await other.sweep()
         assert other.used == sum(blob.bytes for blob in blobs)

@@ -11,7 +11,7 @@ from bot.client.client import Atelier
 from bot.jobs.model import Job, Painted, State, new_id
 from bot.sandbox import LocalDiscord, Message
 from engine.errors import BlobLost, OutOfMemory
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from tests.bot.conftest import is_private_answer, photo
 from tests.doubles.jobs import FakeJobs
 
@@ -31,9 +31,9 @@ def job(owner: int, age: int = 0, **changes: Any) -> Job:
     made = Job(
         id=new_id(),
         owner=owner,
+        guild_id=None,
         recipe=Recipe(),
-        content="c0",
-        styles=("51",),
+        inputs=Inputs("c0", ("51",)),
         address="",
         description="town, painted in the style of strokes",
         max_bytes=2**20,

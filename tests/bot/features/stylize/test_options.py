@@ -40,7 +40,7 @@ class TestTheRecipe:
     ) -> None:
         order = await ordered(discord, fake_jobs)
         assert order.recipe == Recipe(size=128, steps=30)  # `standard`, of thumbnails
-        assert order.styles == (STYLE.data,)
+        assert order.inputs.styles == (STYLE.data,)
 
     @pytest.mark.parametrize(
         ("option", "value", "field", "expected"),
@@ -68,12 +68,12 @@ class TestTheRecipe:
         self, discord: LocalDiscord, fake_jobs: FakeJobs
     ) -> None:
         order = await ordered(discord, fake_jobs, style3=SKY, style2=WAVES, mix="60 30 10")
-        assert (order.recipe.style_shares, order.styles) == ((60, 30, 10), (STYLE.data, WAVES.data, SKY.data))
+        assert (order.recipe.style_shares, order.inputs.styles) == ((60, 30, 10), (STYLE.data, WAVES.data, SKY.data))
         assert order.description == "town, painted in the style of strokes, waves and sky"
 
     async def test_has_equal_shares_unless_told_otherwise(self, discord: LocalDiscord, fake_jobs: FakeJobs) -> None:
         order = await ordered(discord, fake_jobs, style3=SKY)
-        assert (order.recipe.style_shares, order.styles) == ((), (STYLE.data, SKY.data))
+        assert (order.recipe.style_shares, order.inputs.styles) == ((), (STYLE.data, SKY.data))
 
 
 @pytest.mark.usefixtures("client")

@@ -178,7 +178,7 @@ class TestSqlite:
         await store.add(stored, "me", "cluster", 3)
         other = sqlite3.connect(tmp_path / "atelier.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        change = asyncio.create_task(store.claim(stored.id, "me", "cluster"))
+        change = asyncio.create_task(store.begin(stored.id, "me", "cluster"))
         done, _ = await asyncio.wait([change], timeout=0.3)
         assert not done
         other.execute("COMMIT")

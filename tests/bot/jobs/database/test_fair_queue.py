@@ -56,7 +56,7 @@ class Members:
         waiting = await self.waiting()
         if not waiting:
             return None
-        assert await self.store.claim(waiting[0], ME, self.cluster_id)
+        assert await self.store.begin(waiting[0], ME, self.cluster_id)
         self.running.append(waiting[0])
         return waiting[0]
 

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Collection, Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.jobs.database.retention import enough
+from bot.jobs.database.claims import Owner, claim, claimed_by, unclaim
+from bot.jobs.database.retention import Freed, enough
 from bot.jobs.database.store import Store
 from bot.jobs.model import DeliveredBy, Job, Painted, State
 from tests.bot.jobs.conftest import job
@@ -53,15 +55,15 @@ def test_a_member_s_bulk_costs_the_others_nothing() -> None:
 
 
 async def stored(
-    store: Store, number: int, state: State, *, shared: str = "5" * 64, delivered_by: DeliveredBy = "token"
+    store: Store, number: int, state: State, *, delivered_by: DeliveredBy = "token", final_state: str | None = None
 ) -> Job:
     """A job in that state, whose content is its own and whose style is shared."""
-    made = job(number, content=f"{number:064}", styles=(shared,))
+    made = job(number, content=f"{number:064}", styles=("5" * 64,))
     await store.add(made, "me", "cluster", 100)
     if state is State.QUEUED:
         return made
-    await store.claim(made.id, "me", "cluster")
-    await store.finish(made.id, "me", Painted(f"{number:063}f", "png", 512, 384, 90, 41.5, "finished"))
+    await store.begin(made.id, "me", "cluster")
+    await store.finish(made.id, "me", Painted(f"{number:063}f", "png", 512, 384, 90, 41.5, "finished"), final_state)
     await store.conclude(made.id, "me", state, delivered_by)
     return made
 
@@ -78,27 +80,58 @@ async def test_room_is_made_of_what_nobody_else_claims(store: Store) -> None:
     async def left() -> list[str]:
         return [each.id for each in [waits, *ended, painted] if await store.get(each.id)]
 
-    assert await store.make_room(sizes, 500, (used, used)) == (0, set())
-    assert await store.make_room(sizes, 500, (900.0, 1000.0)) == (0, set()), "no goal can be reached"
-    assert await store.make_room(sizes, 500, (900.0, used - 150)) == (
-        2,
-        {f"{number:064}" for number in (1, 2)} | {f"{number:063}f" for number in (1, 2)},
+    assert await store.make_room(sizes, 500, (used, used)) == Freed()
+    assert await store.make_room(sizes, 500, (900.0, 1000.0)) == Freed(), "no goal can be reached"
+    assert await store.make_room(sizes, 500, (900.0, used - 150)) == Freed(
+        2, 0, frozenset({f"{number:064}" for number in (1, 2)} | {f"{number:063}f" for number in (1, 2)})
     )
     assert await left() == [each.id for each in [waits, *ended[2:], painted]]
-    assert await store.make_room(sizes, 500, (used - 150,)) == (0, set()), "what others have freed is counted"
-    forgotten, names = await store.make_room(sizes, 500, (used - 600,))
-    assert (forgotten, len(names)) == (4, 8)
+    assert await store.make_room(sizes, 500, (used - 150,)) == Freed(), "what others have freed is counted"
+    freed_now = await store.make_room(sizes, 500, (used - 600,))
+    assert (freed_now.jobs, len(freed_now.blobs)) == (4, 8)
     assert await left() == [painted.id], "the one that waits is the last to go"
+
+
+async def test_final_states_make_room_before_any_job(store: Store) -> None:
+    ended = [await stored(store, number, State.DELIVERED, final_state=f"{number:063}e") for number in range(3)]
+    sizes = {f"{number:063}e": 100 for number in range(3)} | {f"{number:064}": 10 for number in range(3)}
+
+    async def states() -> list[str | None]:
+        return [found.final_state for each in ended if (found := await store.get(each.id))]
+
+    assert await store.make_room(sizes, 0, (250,)) == Freed(0, 1, frozenset({f"{0:063}e"}))
+    assert await states() == [None, f"{1:063}e", f"{2:063}e"]
+    # Without all states, the jobs have 30 bytes left: 10 too many.
+    assert await store.make_room(sizes, 0, (20,)) == Freed(
+        1, 2, frozenset({f"{1:063}e", f"{2:063}e", f"{0:064}", f"{0:063}f"})
+    )
+    assert await states() == [None, None]
+
+
+@pytest.mark.parametrize("owner", [Owner("style", "7"), Owner("member", str(2**64 - 1))])
+async def test_what_a_style_or_a_member_claims_stays(store: Store, owner: Owner) -> None:
+    ended = await stored(store, 1, State.DELIVERED)
+    async with store._changing() as connection:
+        await claim(connection, owner, {"picture": ended.inputs.content})
+        await claim(connection, Owner("job", "gone"), {"content": "d" * 64})
+    sizes = {ended.inputs.content: 100, f"{1:063}f": 40, "d" * 64: 7}
+    assert await store.claimed(sizes) == sizes.keys()
+    assert await store.make_room(sizes, 0, (120,)) == Freed(1, 0, frozenset({f"{1:063}f", "5" * 64}))
+    assert (await store.begin_removal([ended.inputs.content], 60, young=True))[1] == set()
+    async with store._changing() as connection:
+        assert await claimed_by(connection, owner.kind, [owner.id]) == {owner.id: {"picture": ended.inputs.content}}
+        await unclaim(connection, owner)
+    assert await store.claimed(sizes) == {"d" * 64}
 
 
 async def test_what_is_put_just_now_makes_no_room(store: Store) -> None:
     ended = await stored(store, 1, State.DELIVERED)
-    holds = await store.hold([ended.content], 60)
+    holds = await store.hold([ended.inputs.content], 60)
     for _ in range(2):
-        assert await store.make_room({ended.content: 100}, 0, (50,)) == (0, set())
+        assert await store.make_room({ended.inputs.content: 100}, 0, (50,)) == Freed()
         await store.written(holds)
-    await store.add(job(2, content=ended.content), "me", "cluster", 100)
-    assert await store.make_room({ended.content: 100}, 0, (50,)) == (0, set())
+    await store.add(job(2, content=ended.inputs.content), "me", "cluster", 100)
+    assert await store.make_room({ended.inputs.content: 100}, 0, (50,)) == Freed()
 
 
 async def test_a_hold_ends_with_the_claim_that_it_was_for(store: Store) -> None:
@@ -127,7 +160,9 @@ async def test_a_hold_of_a_process_that_died_ends_by_itself(store: Store) -> Non
 
 async def stored_end(store: Store, made: Job) -> None:
     """End a job, and forget it."""
-    await store.claim(made.id, "me", "cluster")
+    await store.begin(made.id, "me", "cluster")
     await store.finish(made.id, "me", None)
     await store.conclude(made.id, "me", State.FAILED, "token")
-    assert await store.make_room({made.styles[0]: 100, made.content: 0}, 0, (50,)) == (1, {made.styles[0]})
+    assert await store.make_room({made.inputs.styles[0]: 100, made.inputs.content: 0}, 0, (50,)) == Freed(
+        1, 0, frozenset({made.inputs.styles[0]})
+    )

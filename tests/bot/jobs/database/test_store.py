@@ -62,7 +62,7 @@ class TestAJob:
 
     async def test_goes_through_its_life(self, store: Store) -> None:
         (stored,) = await added(store, job())
-        assert await store.claim(stored.id, ME, CLUSTER)
+        assert await store.begin(stored.id, ME, CLUSTER)
         assert await store.set_checkpoint(stored.id, ME, "1" * 64) is None
         assert await store.set_checkpoint(stored.id, ME, "2" * 64) == "1" * 64
         assert await store.finish(stored.id, ME, PAINTED)
@@ -73,11 +73,26 @@ class TestAJob:
         found = await store.get(stored.id)
         assert found is not None
         assert (found.state, found.delivered_by, found.address, found.checkpoint) == (State.DELIVERED, "edit", "", None)
+        assert found.final_state == "2" * 64, "without another, it is the last checkpoint"
         assert found.painted == PAINTED
+
+    @pytest.mark.parametrize(("end", "kept"), [(State.DELIVERED, "3" * 64), (State.FAILED, None)])
+    async def test_keeps_the_final_state_of_its_painting_with_its_result(
+        self, store: Store, end: State, kept: str | None
+    ) -> None:
+        (stored,) = await added(store, job())
+        await store.begin(stored.id, ME, CLUSTER)
+        await store.set_checkpoint(stored.id, ME, "2" * 64)
+        await store.finish(stored.id, ME, PAINTED, "3" * 64)
+        await store.conclude(stored.id, ME, end, "edit")
+        found = await store.get(stored.id)
+        assert found is not None
+        assert (found.final_state, found.checkpoint) == (kept, None)
+        assert await store.claimed(["2" * 64, "3" * 64]) == ({kept} if kept else set())
 
     async def test_keeps_why_it_has_no_result(self, store: Store) -> None:
         (stored,) = await added(store, job())
-        await store.claim(stored.id, ME, CLUSTER)
+        await store.begin(stored.id, ME, CLUSTER)
         assert await store.give_up(stored.id, OutOfMemory(768), ME) is State.RUNNING
         found = await store.get(stored.id)
         assert found is not None
@@ -87,7 +102,7 @@ class TestAJob:
     async def test_of_an_earlier_checkpoint_gives_back_what_may_be_removed(self, store: Store) -> None:
         (stored,) = await added(store, job())
         assert await store.set_checkpoint(stored.id, ME, "1" * 64) == "1" * 64, "it is not painted"
-        await store.claim(stored.id, ME, CLUSTER)
+        await store.begin(stored.id, ME, CLUSTER)
         await store.set_checkpoint(stored.id, ME, "1" * 64)
         assert await store.set_checkpoint(stored.id, ME, "1" * 64) is None, "it is the same one"
         assert await store.set_checkpoint(stored.id, OTHER, "3" * 64) == "3" * 64, "it is somebody else's"
@@ -100,7 +115,7 @@ class TestAChange:
         (stored,) = await added(store, job())
         if state is State.QUEUED:
             return stored
-        await store.claim(stored.id, ME, CLUSTER)
+        await store.begin(stored.id, ME, CLUSTER)
         if state is State.RUNNING:
             return stored
         await store.finish(stored.id, ME, PAINTED)
@@ -113,7 +128,7 @@ class TestAChange:
         async def changed(name: str) -> bool:
             each = (await self.put(store, since)).id
             changes: dict[str, Callable[[], Awaitable[object]]] = {
-                "claim": lambda: store.claim(each, ME, CLUSTER),
+                "begin": lambda: store.begin(each, ME, CLUSTER),
                 "requeue": lambda: store.requeue(each, ME),
                 "finish": lambda: store.finish(each, ME, None),
                 "give up": lambda: store.give_up(each, PaintingCancelled()),
@@ -121,10 +136,10 @@ class TestAChange:
             }
             return bool(await changes[name]())
 
-        names = ["claim", "requeue", "finish", "give up", "conclude"]
+        names = ["begin", "requeue", "finish", "give up", "conclude"]
         happened = {name for name in names if await changed(name)}
         assert happened == {
-            State.QUEUED: {"claim", "give up"},
+            State.QUEUED: {"begin", "give up"},
             State.RUNNING: {"requeue", "finish", "give up"},
             State.DELIVERING: {"conclude"},
         }.get(since, set())
@@ -133,7 +148,7 @@ class TestAChange:
     async def test_is_for_the_process_that_looks_after_the_job(self, store: Store, since: State) -> None:
         await store.renew(OTHER)
         each = (await self.put(store, since)).id
-        assert not await store.claim(each, OTHER, CLUSTER)
+        assert not await store.begin(each, OTHER, CLUSTER)
         assert not await store.requeue(each, OTHER)
         assert not await store.finish(each, OTHER, None)
         assert await store.give_up(each, PaintingCancelled(), OTHER) is None
@@ -150,7 +165,7 @@ class TestAChange:
 
     async def test_notes_when(self, store: Store) -> None:
         (stored,) = await added(store, job(created_at=datetime.now(UTC) - timedelta(days=1)))
-        await store.claim(stored.id, ME, CLUSTER)
+        await store.begin(stored.id, ME, CLUSTER)
         async with store._engine.connect() as connection:
             (row,) = await connection.execute(text("SELECT created_at < changed_at FROM jobs"))
         assert row[0]
@@ -166,7 +181,7 @@ async def test_eight_claimers_take_fifty_jobs_once_each(store: Store, url: str) 
         while await own.count_open() > len(claimed):
             await own.adopt(name, CLUSTER)
             for each in jobs:
-                if await own.claim(each.id, name, CLUSTER):
+                if await own.begin(each.id, name, CLUSTER):
                     claimed.append((each.id, name))
 
     async with AsyncExitStack() as stack:
@@ -185,7 +200,7 @@ class TestProcesses:
     async def test_that_leave_let_go_of_their_jobs_at_once(self, store: Store) -> None:
         queued, running, delivering = await added(store, job(), job(), job())
         for each in (running, delivering):
-            await store.claim(each.id, ME, CLUSTER)
+            await store.begin(each.id, ME, CLUSTER)
         await store.set_checkpoint(running.id, ME, "1" * 64)
         await store.finish(delivering.id, ME, PAINTED)
         await store.leave(ME)
@@ -202,7 +217,7 @@ class TestProcesses:
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (stored,) = await added(store, job())
-        await store.claim(stored.id, ME, CLUSTER)
+        await store.begin(stored.id, ME, CLUSTER)
         monkeypatch.setattr(leases, "LEASE", 0.2)
         await store.renew(ME)
         await store.renew(OTHER)
@@ -217,7 +232,7 @@ class TestProcesses:
 
     async def test_paint_anew_what_was_done_but_not_kept(self, store: Store) -> None:
         (stored,) = await added(store, job())
-        await store.claim(stored.id, ME, CLUSTER)
+        await store.begin(stored.id, ME, CLUSTER)
         await store.finish(stored.id, ME, None)
         await store.leave(ME)
         assert await store.adopt(OTHER, CLUSTER) == [(stored.id, State.QUEUED)]
@@ -282,12 +297,12 @@ class TestLooking:
         mine = await store.queue(ME, CLUSTER)
         assert mine.waiting == [QueuedJob(first.id, 1), QueuedJob(third.id, 3)]
         assert (await store.queue(OTHER, CLUSTER)).waiting == [QueuedJob(second.id, 2)]
-        await store.claim(first.id, ME, CLUSTER)
+        await store.begin(first.id, ME, CLUSTER)
         assert (await store.queue(OTHER, CLUSTER)).running == 1
 
     async def test_finds_what_should_have_ended(self, store: Store) -> None:
         old, delivering, _ = await added(store, job(), job(), job(created_at=later(-1e6)))
-        await store.claim(delivering.id, ME, CLUSTER)
+        await store.begin(delivering.id, ME, CLUSTER)
         await store.finish(delivering.id, ME, PAINTED)
         async with store._changing() as connection:
             change = text("UPDATE jobs SET accepted = accepted - 100 WHERE id IN (:old, :delivering)")
@@ -314,11 +329,11 @@ class TestForgetting:
             await store.give_up(each.id, UnexpectedError(each.id))
             await store.conclude(each.id, ME, State.FAILED, "token")
         assert await store.forget(later(-10), 100) == 0
-        names = [each.content for each in jobs] + ["f" * 64]
-        assert await store.claimed(names) == {each.content for each in jobs}
+        names = [each.inputs.content for each in jobs] + ["f" * 64]
+        assert await store.claimed(names) == {each.inputs.content for each in jobs}
         assert await store.forget(later(10), 1) == 1
         assert await store.forget(later(10), 100) == 1
-        assert await store.claimed(names) == {jobs[2].content}
+        assert await store.claimed(names) == {jobs[2].inputs.content}
         assert [each.id for each in await store.recent(1, 10)] == [jobs[2].id]
 
 

@@ -69,7 +69,7 @@ class TestARowThatCantBeRead:
             for name, (column, value) in damages.items()
         }
         for role in ("content", "style-0", "style-1"):
-            statements[f"{role} missing"] = ("DELETE FROM blobs WHERE role = :it AND job", role)
+            statements[f"{role} missing"] = ("DELETE FROM claims WHERE role = :it AND owner_id", role)
         if in_sqlite:
             statements["recipe that is no text"] = ("UPDATE jobs SET recipe = CAST(:it AS TEXT)", b"\xff")
         jobs: dict[str, Job] = {}
@@ -79,9 +79,9 @@ class TestARowThatCantBeRead:
                     owner, b"content", b"one", b"two", b"three"
                 )
                 if not waits:
-                    await workshop.store.claim(job.id, workshop.jobs.process, workshop.executor.cluster_id)
+                    await workshop.store.begin(job.id, workshop.jobs.process, workshop.executor.cluster_id)
                     await workshop.store.finish(job.id, workshop.jobs.process, None)
-                where = " = :id" if statement.endswith("job") else " WHERE id = :id"
+                where = " = :id" if statement.endswith("owner_id") else " WHERE id = :id"
                 async with workshop.store._engine.begin() as connection:
                     await connection.execute(text(statement + where), {"it": value, "id": job.id})
         sound = await workshop.accept(ANN)

@@ -1,5 +1,10 @@
-"""Columns with the terms of the field."""
+"""Claims that jobs, styles and members may own; the server of a job; columns with the terms of the field.
 
+The jobs in flight stay as they are, with their claims. A bot of the version before that still runs gets an error from
+each statement: it can neither change a job nor sweep blobs any more, and the others adopt its jobs with its lease.
+"""
+
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
@@ -7,12 +12,31 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Rename two columns of the jobs. Their values stay."""
+    """Move the claims of jobs to the new table. The servers of existing jobs are unknown."""
     op.alter_column("jobs", "pool", new_column_name="cluster_id")
     op.alter_column("jobs", "way", new_column_name="delivered_by")
+    op.add_column("jobs", sa.Column("guild_id", sa.BigInteger, nullable=True))
+    op.create_table(
+        "claims",
+        sa.Column("owner_kind", sa.String(16), primary_key=True),
+        sa.Column("owner_id", sa.String(32), primary_key=True),
+        sa.Column("role", sa.String(16), primary_key=True),
+        sa.Column("name", sa.String(64), nullable=False, index=True),
+    )
+    op.execute("INSERT INTO claims (owner_kind, owner_id, role, name) SELECT 'job', job, role, name FROM blobs")
+    op.drop_table("blobs")
 
 
 def downgrade() -> None:
-    """Undo :func:`upgrade`."""
+    """Move the claims of jobs back. Those of others are lost, and so are the jobs' servers."""
+    op.create_table(
+        "blobs",
+        sa.Column("job", sa.String(16), primary_key=True),
+        sa.Column("role", sa.String(16), primary_key=True),
+        sa.Column("name", sa.String(64), nullable=False, index=True),
+    )
+    op.execute("INSERT INTO blobs (job, role, name) SELECT owner_id, role, name FROM claims WHERE owner_kind = 'job'")
+    op.drop_table("claims")
+    op.drop_column("jobs", "guild_id")
     op.alter_column("jobs", "delivered_by", new_column_name="way")
     op.alter_column("jobs", "cluster_id", new_column_name="pool")
