@@ -1,4 +1,4 @@
-"""The one place that turns values and errors into words for a member. Short, in plain words, and with a way forward."""
+"""Every text that a member reads. Texts are short and plain, and say what the member can do."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,9 +29,10 @@ from engine.errors import AtelierError, OperatorError
 from engine.progress import Progress, Result
 from engine.recipe import Colours, Recipe
 
-BAR = 14
-TITLE = 50
-"""Characters of a description where several things share a message."""
+BAR: Final = 14
+"""Characters of the progress bar."""
+TITLE_LENGTH: Final = 50
+"""Characters of a job's description within a message."""
 Stroke = Literal["fine", "medium", "broad"]
 _DEFAULTS: Final = Recipe()
 STROKES: Final[Mapping[Stroke, float]] = {
@@ -39,54 +40,57 @@ STROKES: Final[Mapping[Stroke, float]] = {
     "medium": _DEFAULTS.stroke,
     "broad": _DEFAULTS.stroke * 2,
 }
-"""What people call the values of ``Recipe.stroke``."""
+"""The names of values of ``Recipe.stroke``."""
 COLOURS: Final[Mapping[Colours, str]] = {
     "style": "the style's colours",
     "matched": "colours matched to the photo",
     "content": "the photo's colours",
 }
-_MARKUP = re.compile(r"([\\`*_~|<>\[\](){}#+:@-])")
-"""All that can begin something in Discord's Markdown, links and mentions included."""
-_UNSPEAKABLE = re.compile(r"[_\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What stands for a space in names of files, or breaks lines, turns the direction of writing, or is no character."""
+_MARKUP: Final = re.compile(r"([\\`*_~|<>\[\](){}#+:@-])")
+"""Characters with a meaning in Discord's Markdown, including links and mentions."""
+_NOT_IN_TITLES: Final = re.compile(r"[_\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Underscores, control characters, line breaks, changes of the writing direction, and surrogates."""
 
 
 def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return for each error
-    """What went wrong, and what to do about it."""
+    """Say what went wrong, and what the member can do."""
     match error:
         case PictureRejected(role=role, reason=reason):
             return f"**{role.capitalize()}:** {engine.texts.explain(reason)}"
         case DownloadFailed(role=role):
-            return f"**{role.capitalize()}:** The picture could not be fetched from Discord. Send the command again."
+            return f"**{role.capitalize()}:** I couldn't download this picture. Send the command again."
         case MixUnusable(styles=1):
-            return "**Mix:** There is one style only. Add another as `style2`, or leave `mix` out."
+            return "**Mix:** You gave only one style. Add a second one as `style2`, or leave out `mix`."
         case MixUnusable(styles=styles):
             example = " ".join(f"{share}" for share in (60, 30, 10, *[10] * styles)[:styles])
-            return f"**Mix:** Give a number for each of your {styles} styles, in their order, such as `{example}`."
+            return f"**Mix:** Enter one number for each of your {styles} styles, in their order. Example: `{example}`."
         case TooManyJobs(limit=limit):
-            return f"You already have {counted(limit, 'picture')} in the works. Wait for one to finish, or cancel one."
+            return f"You already have {counted(limit, 'picture')} in progress. Wait for one to finish, or cancel one."
         case NotYourJob():
-            return "Only the member who asked for this picture can do that."
+            return "Only the member who requested this picture can do that."
         case JobEnded():
-            return "This picture is already finished, cancelled or gone. `/jobs` shows your last ones."
+            return "This picture is already finished, cancelled or deleted. `/jobs` shows your latest pictures."
         case AlreadyAccepted():
-            return "This picture is in the works already: `/jobs` shows it."
+            return "This picture is already in progress. You can see it in `/jobs`."
         case JobExpired(hours=hours):
             return f"This picture was not finished within {counted(hours, 'hour')}. Send the command again."
         case Closing():
-            return "I am restarting. Send the command again in a minute; pictures in the works go on by themselves."
+            return "I'm restarting. Send the command again in a minute. Pictures in progress will continue."
         case DeliveryDelayed():
-            return "Discord would not take this just now. It is sent again in a while."
+            return "Discord didn't accept this message. I'll send it again later."
         case UnexpectedError(reference=reference):
-            return f"Something went wrong on our side. Try again; if it stays, tell the operator `{reference}`."
+            return (
+                "Something went wrong. Try again. "
+                f"If it happens again, give this reference to the bot's operator: `{reference}`."
+            )
         case AddressUnreadable():
-            return "I no longer know where to answer about this picture. Send the command again."
+            return "I no longer know where to send this picture. Send the command again."
         case OrderInterrupted():
-            return "I was restarted before I had your pictures. Send the command again."
+            return "I was restarted before I had saved your pictures. Send the command again."
         case JobUnreadable():
-            return "I can't read my record of this picture any more. Send the command again."
+            return "My record of this picture is damaged. Send the command again."
         case OperatorError():
-            return "Painting is not possible right now: the operator has to look at the log."
+            return "I can't paint right now. Only the bot's operator can fix this: the log says what is wrong."
         case _:
             return engine.texts.explain(error)
 
@@ -97,16 +101,16 @@ def queued(place: int) -> str:
 
 
 def painting(progress: Progress) -> str:
-    """A running job: bar, step of steps, time left."""
+    """A running job: progress bar, step, and time left."""
     filled = round(BAR * progress.step / progress.steps)
     bar = "▰" * filled + "▱" * (BAR - filled)
     return f"Painting {bar} step {progress.step} of {progress.steps} · about {duration(progress.remaining)} left"
 
 
 def caption(result: Result, ordered: Recipe) -> str:
-    """Under a finished picture a line with seconds, size and recipe; then what the member may wonder about it."""
+    """The text under a finished picture: time, size, options and recipe, then notes about the result."""
     made = f"Painted in {duration(result.seconds)}", f"{result.width} × {result.height}"
-    lines = [" · ".join((*made, *wishes(result.recipe), f"recipe `{result.recipe.id}`"))]
+    lines = [" · ".join((*made, *chosen_options(result.recipe), f"recipe `{result.recipe.id}`"))]
     if result.ending != "finished":
         lines.append(engine.texts.ending(result))
     if smaller := engine.texts.reduced(result, ordered):
@@ -118,36 +122,36 @@ def caption(result: Result, ordered: Recipe) -> str:
     return "\n".join(lines)
 
 
-def wishes(recipe: Recipe) -> list[str]:
-    """What a member asked for that is not as it is unless they say so."""
-    told = []
+def chosen_options(recipe: Recipe) -> list[str]:
+    """The options of a recipe that differ from the defaults."""
+    options = []
     if recipe.strength != _DEFAULTS.strength:
-        told.append(f"strength {recipe.strength:g}")
+        options.append(f"strength {recipe.strength:g}")
     if recipe.colours != _DEFAULTS.colours:
-        told.append(COLOURS[recipe.colours])
+        options.append(COLOURS[recipe.colours])
     if recipe.style_shares:
-        told.append(f"styles {' : '.join(f'{share:g}' for share in recipe.style_shares)}")
+        options.append(f"styles {' : '.join(f'{share:g}' for share in recipe.style_shares)}")
     if recipe.stroke != _DEFAULTS.stroke:
         names = {value: f"{name} strokes" for name, value in STROKES.items()}
-        told.append(names.get(recipe.stroke, f"strokes × {recipe.stroke:g}"))
+        options.append(names.get(recipe.stroke, f"strokes × {recipe.stroke:g}"))
     if recipe.detail != _DEFAULTS.detail:
-        told.append(f"detail {recipe.detail:g}")
-    return told
+        options.append(f"detail {recipe.detail:g}")
+    return options
 
 
 def sent(text: str, job: Job, *, named: bool) -> str:
-    """A message that stands apart from the reply: of what it is, perhaps for whom, and the job's id at its end."""
+    """A message apart from the reply: description, text and the job's id. ``named`` mentions the owner."""
     owner = f"For <@{job.owner}>: " if named else ""
     return f"{owner}{titled(job.description)}\n{text}\n-# Job {job.id}"
 
 
 def too_large() -> str:
-    """In place of a picture whose smallest file is still too large for every way."""
+    """In place of a picture that is too large for every channel, even as the smallest file."""
     return "The painting is finished, but its file is too large to send here. Try `/jobs` in another server."
 
 
 def kept() -> str:
-    """In place of a picture that Discord refuses."""
+    """In place of a picture that Discord rejects."""
     return "The painting is finished, but I can't send pictures here. Use `/jobs` to see it."
 
 
@@ -157,28 +161,28 @@ def shrunk() -> str:
 
 
 def delivered_elsewhere(delivered_by: DeliveredBy) -> str:
-    """In a reply that can't show the picture, which was sent in another way."""
+    """In a reply that can't show the picture: where the picture was sent."""
     return (
-        "Finished: I sent it in a direct message."
+        "Finished: I sent you the painting in a direct message."
         if delivered_by == "direct"
-        else "Finished: see my new message below."
+        else "Finished: the painting is in my new message below."
     )
 
 
 def too_large_here(size: int) -> str:
-    """In place of a picture of ``size`` bytes that ``/jobs`` should show again."""
+    """In place of a picture of ``size`` bytes that is too large for ``/jobs`` to show here."""
     return f"The painting is {size / MEBIBYTE:.1f} MB, more than I can send here. Try `/jobs` in another server."
 
 
 def not_shown() -> str:
-    """In place of a picture that ``/jobs`` should show again and Discord refuses."""
+    """In place of a picture that Discord rejects in the answer of ``/jobs``."""
     return "Discord didn't accept the painting. Try again later, or use `/jobs` in another server."
 
 
 def listed(jobs: Sequence[Job]) -> str:
-    """A member's last jobs, numbered from 1; ten are at most 2,000 characters (Discord's limit)."""
+    """A member's latest jobs, numbered from 1. Ten jobs fit into one message."""
     if not jobs:
-        return "You have no pictures here yet. `/stylize` paints one."
+        return "You have no pictures yet. Use `/stylize` to paint one."
     full, short = (
         "\n".join(_line(number, job, reason=reason) for number, job in enumerate(jobs, 1)) for reason in (True, False)
     )
@@ -186,13 +190,13 @@ def listed(jobs: Sequence[Job]) -> str:
 
 
 def option(number: int, job: Job) -> str:
-    """A job as an option of a menu, where Markdown means nothing, in at most 100 characters."""
+    """The label of a job in a menu. Discord shows no Markdown there."""
     return shortened(f"{number}. {job.description}", OPTION_LENGTH)
 
 
 def titled(description: str) -> str:
-    """A description within a message: short, and with nothing that Discord would take for Markdown."""
-    return _MARKUP.sub(r"\\\1", shortened(description, TITLE))
+    """A job's description within a message: shortened, with Markdown escaped."""
+    return _MARKUP.sub(r"\\\1", shortened(description, TITLE_LENGTH))
 
 
 def shortened(text: str, limit: int) -> str:
@@ -201,11 +205,11 @@ def shortened(text: str, limit: int) -> str:
 
 
 def described(content: str, *styles: str) -> str:
-    """Alt text from the names of the files, in at most 1,024 characters (Discord's limit)."""
-    most = 960 // (1 + len(styles))
-    *others, last = (_title(style, most) for style in styles)
-    manner = f"{', '.join(others)} and {last}" if others else last
-    return f"{_title(content, most)}, painted in the style of {manner}"
+    """The alt text of a painting, from the names of the files. Fits into Discord's limit."""
+    limit = 960 // (1 + len(styles))
+    *others, last = (_title(style, limit) for style in styles)
+    combined = f"{', '.join(others)} and {last}" if others else last
+    return f"{_title(content, limit)}, painted in the style of {combined}"
 
 
 def duration(seconds: float) -> str:
@@ -234,13 +238,13 @@ def _line(number: int, job: Job, *, reason: bool) -> str:
 def _state(job: Job) -> str:  # noqa: PLR0911 - one return for each state is the clearest form
     match job.state:
         case State.QUEUED:
-            return "waiting in line"
+            return "waiting"
         case State.RUNNING:
             return "being painted"
         case State.DELIVERING:
-            return "about to be sent"
+            return "being sent"
         case State.DELIVERED if job.delivered_by == "kept":
-            return "finished and **kept here for you**"
+            return "finished, **saved here for you**"
         case State.DELIVERED:
             return "finished"
         case State.CANCELLED:
@@ -251,6 +255,6 @@ def _state(job: Job) -> str:  # noqa: PLR0911 - one return for each state is the
             return "failed"
 
 
-def _title(filename: str, most: int) -> str:
-    words = _UNSPEAKABLE.sub(" ", filename.rsplit(".", 1)[0]).split()
-    return " ".join(words)[:most].strip(" .") or "a picture"
+def _title(filename: str, limit: int) -> str:
+    parts = _NOT_IN_TITLES.sub(" ", filename.rsplit(".", 1)[0]).split()
+    return " ".join(parts)[:limit].strip(" .") or "a picture"

@@ -64,7 +64,7 @@ class TestStylize:
         fake_jobs.refusal = RuntimeError("a fault of ours")
         lose_one(discord, "reset_after")
         message = await (await stylize(discord)).wait_until(is_private_answer, 5)
-        assert message.content.startswith("Something went wrong on our side.")
+        assert message.content.startswith("Something went wrong. Try again.")
         assert discord.channel_messages == []
 
     @pytest.mark.parametrize(("status", "code"), [(400, 40060), (404, 10062)])
@@ -117,7 +117,7 @@ class TestStylize:
     ) -> None:
         fake_jobs.refusal = Closing()
         invocation = await stylize(discord)
-        assert "I am restarting" in (await invocation.wait_until(is_private_answer, 5)).content
+        assert "I'm restarting" in (await invocation.wait_until(is_private_answer, 5)).content
         assert discord.channel_messages == []
 
     async def test_is_refused_with_a_word_where_its_answer_was_deleted(
@@ -127,7 +127,7 @@ class TestStylize:
         discord.fail_next("DELETE /webhooks/{webhook_id}/{webhook_token}/messages/@original", 404, code=10008)
         invocation = await stylize(discord)
         message = await invocation.wait_until(lambda message: bool(message.content), 5)
-        assert "I am restarting" in message.content
+        assert "I'm restarting" in message.content
 
     async def test_gives_up_the_other_download_when_one_fails(
         self, discord: LocalDiscord, client: Atelier, monkeypatch: pytest.MonkeyPatch
@@ -154,6 +154,6 @@ class TestStylize:
         monkeypatch.setattr(aiohttp.ClientSession, "get", getting)
         invocation = await stylize(discord)
         message = await invocation.wait_until(is_private_answer, 5)
-        assert message.content.startswith("**Style:** The picture could not be fetched")
+        assert message.content.startswith("**Style:** I couldn't download this picture")
         assert started.is_set()
         assert given_up.is_set()

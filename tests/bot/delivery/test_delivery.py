@@ -80,7 +80,7 @@ class TestAPainting:
         discord.fail_next(BY_BOT, 400, code=30046)
         assert await deliver(job, result()) == "post"
         first, posted = discord.channel_messages
-        assert (first.content, first.attachments) == ("Finished: see my new message below.", ())
+        assert (first.content, first.attachments) == ("Finished: the painting is in my new message below.", ())
         assert shows(posted)
         assert posted.content.startswith(f"For <@{job.owner}>: town, painted in the style of strokes\nPainted in")
         (request,) = [each for each in discord.requests if f"{each.method} {each.route}" == SEND]
@@ -159,7 +159,7 @@ class TestAPainting:
         discord.fail_next(SEND, 403, code=50013)
         assert await deliver(job, result()) == "direct"
         reply = the_one(discord.channel_messages)
-        assert (reply.content, reply.attachments) == ("Finished: I sent it in a direct message.", ())
+        assert (reply.content, reply.attachments) == ("Finished: I sent you the painting in a direct message.", ())
         message = the_one(direct_messages(discord))
         assert shows(message)
         assert message.content.startswith("town, painted in the style of strokes\nPainted in 8 s")

@@ -147,7 +147,7 @@ class TestAPictureThatIsRefused:
         discord.forbid(Permission.ATTACH_FILES)
         discord.refuse_direct_messages(discord.member("Ada"), refuse=not direct)
         assert await deliver(job, result()) == ("direct" if direct else "kept")
-        words = "Finished: I sent it in" if direct else "The painting is finished, but I can't send pictures"
+        words = "Finished: I sent you the painting" if direct else "The painting is finished, but I can't send pictures"
         assert the_one(discord.channel_messages).content.startswith(words)
         assert [shows(message) for message in direct_messages(discord)] == [True] * direct
 

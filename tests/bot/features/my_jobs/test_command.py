@@ -79,11 +79,11 @@ class TestTheList:
         message = await listed(discord)
         lines = message.content.splitlines()
         states = (
-            "waiting in line",
+            "waiting",
             "being painted",
-            "about to be sent",
+            "being sent",
             "finished",
-            "finished and **kept here for you**",
+            "finished, **saved here for you**",
             "not finished in time",
             "cancelled",
             "failed (There was not enough memory to paint at 512 px. Try again with a smaller size or quality)",
@@ -99,7 +99,7 @@ class TestTheList:
 
     async def test_is_friendly_when_there_is_nothing(self, discord: LocalDiscord, ada: int) -> None:
         message = await listed(discord)
-        assert message.content == "You have no pictures here yet. `/stylize` paints one."
+        assert message.content == "You have no pictures yet. Use `/stylize` to paint one."
         assert message.components == ()
 
     async def test_fits_a_message_and_keeps_names_out_of_Markdown(  # noqa: N802
@@ -166,9 +166,9 @@ class TestAPainting:
     @pytest.mark.parametrize(
         ("refusal", "words"),
         [
-            (None, "already finished, cancelled or gone"),
+            (None, "already finished, cancelled or deleted"),
             (BlobLost("77"), "gone from our disk"),
-            (RuntimeError("a fault of ours"), "Something went wrong on our side"),
+            (RuntimeError("a fault of ours"), "Something went wrong"),
         ],
         ids=repr,
     )
@@ -227,4 +227,4 @@ class TestAPainting:
 async def test_a_fault_of_ours_is_told(discord: LocalDiscord, fake_jobs: FakeJobs, ada: int) -> None:
     fake_jobs.refusal = RuntimeError("a fault of ours")
     message = await listed(discord)
-    assert "Something went wrong on our side" in message.content
+    assert "Something went wrong" in message.content

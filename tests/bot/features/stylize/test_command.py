@@ -251,7 +251,7 @@ class TestCancelling:
     async def test_is_for_the_owner_alone(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="standard")
         painting = await invocation.wait_until(is_painting, TIMEOUT)
-        assert "Only the member who asked" in await cancel(discord, painting, "Bob")
+        assert "Only the member who requested" in await cancel(discord, painting, "Bob")
         await invocation.wait_until(is_final, TIMEOUT)
 
     async def test_twice_at_once_is_answered_twice(self, discord: LocalDiscord) -> None:
@@ -259,7 +259,7 @@ class TestCancelling:
         answers = await asyncio.gather(cancel(discord, painting), cancel(discord, painting))
         assert sorted(answers) == [
             "Cancelled.",
-            "This picture is already finished, cancelled or gone. `/jobs` shows your last ones.",
+            "This picture is already finished, cancelled or deleted. `/jobs` shows your latest pictures.",
         ]
 
 
@@ -285,7 +285,7 @@ class TestTheQueue:
 
         outcomes = await asyncio.gather(*(outcome(job) for job in jobs))
         (refused,) = [message for message in outcomes if is_private_answer(message)]
-        assert "You already have 3 pictures in the works" in refused.content
+        assert "You already have 3 pictures in progress" in refused.content
         for message in outcomes:
             if message is not refused:
                 assert await cancel(discord, message) == "Cancelled."
@@ -331,7 +331,7 @@ class TestTrouble:
         monkeypatch.setattr(JobService, "accept", broken)
         invocation = await stylize(discord)
         message = await invocation.wait_until(is_private_answer, 5)
-        assert message.content.startswith("Something went wrong on our side.")
+        assert message.content.startswith("Something went wrong. Try again.")
         assert str(invocation.id) in message.content
         assert discord.channel_messages == []
         logged = capsys.readouterr().err

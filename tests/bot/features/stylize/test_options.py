@@ -81,8 +81,8 @@ class TestARefusal:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({"mix": "70 30"}, "**Mix:** There is one style only. Add another as `style2`, or leave `mix` out."),
-            ({"style2": WAVES, "mix": "70"}, "**Mix:** Give a number for each of your 2 styles"),
+            ({"mix": "70 30"}, "**Mix:** You gave only one style. Add a second one as `style2`, or leave out `mix`."),
+            ({"style2": WAVES, "mix": "70"}, "**Mix:** Enter one number for each of your 2 styles"),
             ({"style2": WAVES, "style3": SKY, "mix": "much more of it"}, "each of your 3 styles"),
             ({"style2": LARGE}, "**Style 2:** The file is too large."),
             ({"style2": WAVES, "style3": LARGE}, "**Style 3:** The file is too large."),

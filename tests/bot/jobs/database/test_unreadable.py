@@ -103,7 +103,7 @@ class TestARowThatCantBeRead:
         for owner, name in enumerate(statements, 100):
             if not name.startswith("owner"):
                 listed = await workshop.jobs.recent(owner)
-                assert texts.listed(listed).count("failed (I can't read my record of this picture") == 2, name
+                assert texts.listed(listed).count("failed (My record of this picture is damaged") == 2, name
         assert await workshop.store.count_open() == 0
 
     async def test_keeps_to_itself_where_its_address_is_damaged(self, workshop: Workshop) -> None:
