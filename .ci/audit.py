@@ -1,7 +1,7 @@
-"""Holds an environment's packages against the published advisories: a known vulnerability fails.
+"""Checks an environment's packages against the published advisories: a known vulnerability fails.
 
-``python audit.py SITE_PACKAGES``, with pip-audit installed beside this Python. What could not be held against anything,
-because the advisory service is out of reach or does not know the package, is said, and does not fail.
+``python audit.py SITE_PACKAGES``, with pip-audit installed beside this Python. Packages that could not be
+checked, because the advisory service is out of reach or does not know them, are listed and do not fail.
 """
 
 import json
@@ -10,14 +10,14 @@ import sys
 
 
 def main(packages: str) -> int:
-    """The exit code: 1 where something vulnerable was found."""
+    """Print the findings. Return the exit code, 1 if a package is vulnerable."""
     command = [sys.executable, "-m", "pip_audit", "--path", packages, "--skip-editable", "--format", "json"]
     command += ["--progress-spinner", "off"]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - its words are all ours
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no untrusted input
     try:
-        found = json.loads(told.stdout)["dependencies"]
+        found = json.loads(done.stdout)["dependencies"]
     except ValueError:
-        print("not audited:", *told.stderr.strip().splitlines()[-1:])
+        print("not audited:", *done.stderr.strip().splitlines()[-1:])
         return 0
     vulnerable = [f"{each['name']} {each['version']}: {each['vulns']}" for each in found if each.get("vulns")]
     skipped = [each["name"] for each in found if "skip_reason" in each]

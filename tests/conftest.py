@@ -1,4 +1,4 @@
-"""What tests of several rooms share: one cluster of real workers for the whole run."""
+"""What tests of several packages share: one cluster with a real worker for each pytest process, and free ports."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,7 +12,7 @@ from engine.worker.plugin import THREADS, worker_options
 from engine.worker.protocol import WorkerSettings
 from tests.ports import free_port
 
-# A test never asserts a time: on a busy machine an example may take long.
+# No test asserts a time: on a busy machine an example may take long.
 hypothesis.settings.register_profile("atelier", deadline=None)
 hypothesis.settings.load_profile("atelier")
 
@@ -34,13 +34,13 @@ def unused_tcp_port() -> int:
 
 @pytest.fixture
 def unused_tcp_port_factory() -> Callable[[], int]:
-    """Further ones."""
+    """Makes further free ports."""
     return free_port
 
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where the worker of :func:`scheduler` has pictures and checkpoints."""
+    """The blob folder of the worker of :func:`scheduler`."""
     return str(tmp_path_factory.mktemp("blobs"))
 
 

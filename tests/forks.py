@@ -1,6 +1,6 @@
-"""Processes that start in a moment: forked from one that has imported torch and the engine, and done nothing else.
+"""Processes that start quickly: forked from a server that has imported torch and the engine, and done nothing else.
 
-What is only so in a process that begins with nothing is for the tests that start a command of an operator's.
+Tests of a cold start run a command of the operator instead.
 """
 
 import asyncio
@@ -20,20 +20,20 @@ from distributed.utils import get_mp_context
 IMPORTED = ["distributed", "engine.images.decoder", "engine.painting.loop", "engine.worker.tasks"]
 
 Main = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
-"""What such a process does; it says when it is ready."""
+"""What such a process does; it calls its argument when it is ready."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def forks() -> Iterator[None]:
-    """Have Dask start its workers so."""
+    """Make Dask start its workers by that server."""
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
-        get_mp_context().set_forkserver_preload(IMPORTED)  # not before this call, in which Dask sets it
+        get_mp_context().set_forkserver_preload(IMPORTED)  # Dask sets its own list in this call
         yield
 
 
 @contextmanager
 def started(main: Main) -> Iterator[ForkServerProcess]:
-    """A process that said it is ready; killed in the end. ``main`` can be pickled."""
+    """A process that is ready; killed on exit. ``main`` can be pickled."""
     said, saying = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("forkserver").Process(target=_run, args=(main, saying))
     process.start()
@@ -52,4 +52,4 @@ def _run(main: Main, saying: "Connection[str, str]") -> None:
     except BaseException:
         traceback.print_exc()
         os._exit(1)
-    os._exit(0)  # and not by what a worker of Dask's nanny would, see engine.worker.plugin
+    os._exit(0)  # skip the exit handlers of Dask's workers, see engine.worker.plugin

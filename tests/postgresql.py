@@ -1,6 +1,6 @@
 """A real PostgreSQL server for the tests: fixtures, loaded by ``tests/conftest.py``.
 
-It lives in a folder of its own, listens on a socket there alone, and goes when pytest does, however pytest goes.
+It has a temporary folder, listens only on a socket there, and ends with pytest, even if pytest is killed.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ class Server:
     names: Iterator[str] = field(default_factory=lambda: (f"test_{number}" for number in itertools.count(1)))
 
     def say(self, program: str, *arguments: str) -> None:
-        """Run one of PostgreSQL's own programs at it."""
+        """Run one of PostgreSQL's programs against it."""
         said = subprocess.run(
             [self.programs / program, f"--host={self.folder}", f"--username={USER}", *arguments],
             check=False,
@@ -65,7 +65,7 @@ class Server:
 
     @contextlib.contextmanager
     def database(self) -> Iterator[str]:
-        """SQLAlchemy's URL of a new, empty database; dropped afterwards, whoever is still connected."""
+        """SQLAlchemy's URL of a new, empty database; dropped on exit, even if there are connections."""
         name = next(self.names)
         self.say("createdb", name)
         try:
@@ -74,13 +74,13 @@ class Server:
             self.say("dropdb", "--force", name)
 
     def empty(self, url: str, *tables: str) -> None:
-        """Remove all that is in these tables of a database; fails when somebody still holds some of it."""
+        """Empty these tables of a database; fails when a transaction still locks one."""
         command = f"SET lock_timeout = '10s'; TRUNCATE {', '.join(tables)}"
         self.say("psql", "--command", command, str(make_url(url).database))
 
 
 def programs() -> Path | None:
-    """Where PostgreSQL's programs are: the newest of Debian's, or those on the path."""
+    """The folder of PostgreSQL's programs: the newest of Debian's, or that on the path."""
     found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     if found:
         return max(found, key=lambda path: int(path.parent.name))
@@ -89,7 +89,7 @@ def programs() -> Path | None:
 
 
 def account() -> dict[str, Any]:
-    """For whom it runs: root may not run it."""
+    """Arguments of Popen that run it as another user than root, which PostgreSQL refuses."""
     if os.geteuid() != 0:
         return {}
     for name in ("postgres", "nobody"):
@@ -101,8 +101,8 @@ def account() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def serving(where: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[Server]:
-    """A server of its own while inside, by the programs in ``where``, with this environment besides."""
-    # A socket's path must be short, and the server's user must get there.
+    """A running server, from the programs in ``where``, with this additional environment."""
+    # A socket's path must be short, and the server's user must be able to enter the folder.
     folder = Path(tempfile.mkdtemp(prefix="atelier-postgresql-", dir="/tmp"))
     runs_as = account()
     if runs_as:
@@ -128,7 +128,7 @@ def serving(where: Path, environment: Mapping[str, str] = MappingProxyType({})) 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
-    """One server for the whole run; without PostgreSQL, tests that need it are skipped, but fail in CI."""
+    """One server for each pytest process. Without PostgreSQL, tests that need it are skipped, but fail in CI."""
     where = programs()
     if where is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("PostgreSQL is not installed")

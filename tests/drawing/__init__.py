@@ -1,1 +1,1 @@
-"""The code that draws the project's own pictures: those of the demo, and those of the benchmarks."""
+"""The code that draws the project's own pictures: the demo's and the benchmarks'."""

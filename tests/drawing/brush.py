@@ -1,6 +1,6 @@
-"""The demonstration's first style: an oil painting laid on with some twenty thousand curved strokes.
+"""The demo's first style: an oil painting of about twenty thousand curved strokes.
 
-Nothing is depicted but wind, a low sun, hills and a field, and no painting was copied. Each stroke follows a flow field
+It shows wind, a low sun, hills and a field, and copies no painting. Each stroke follows a flow field
 with bristles of its own; paint has thickness, and a lamp from the upper left finds its ridges (Hertzmann 1998 and 2002
 are where curved strokes and their lighting come from).
 """
@@ -78,7 +78,7 @@ def flow(x: Array, y: Array) -> Array:
 
 
 def palette(x: Array, y: Array) -> Array:
-    """The colour (…, 3), sRGB, that is meant at x, y."""
+    """The intended colour (…, 3), sRGB, at x, y."""
     broad, fine = sample(fractal(111, 3, 4), x * 0.9, y * 0.9), sample(band(112, 14), x, y)
     night, blue, azure = np.array([0.05, 0.09, 0.27]), np.array([0.09, 0.26, 0.60]), np.array([0.36, 0.63, 0.80])
     pale, ochre, gold = np.array([0.90, 0.91, 0.82]), np.array([0.82, 0.56, 0.13]), np.array([0.99, 0.85, 0.36])
@@ -180,7 +180,7 @@ def paint(side: int, seed: int = 1) -> Array:
     ground = np.broadcast_to(np.array([0.30, 0.22, 0.15]), (side, side, 3)).copy()
     canvas = Canvas(ground, np.zeros((side, side)))
     for number, layer in enumerate(LAYERS):
-        # Drawn apart from the bristles, whose number depends on the size: so all sizes show the same painting.
+        # A generator of its own: the number of bristles depends on the size, the plan must not.
         plan = np.random.default_rng((seed, number))
         x, y = plan.uniform(-0.03, 1.03, (2, layer.count))
         paths = _paths(x, y, layer.length)

@@ -1,7 +1,7 @@
-"""Two contents and a style for the quality benchmark, beside those that the demo ships: it needs three of each.
+"""Two contents and a style for the quality benchmark, which needs three of each; the others are the demo's.
 
-Drawn by this code, so they are ours: a face, because people look at faces first; things on a table, with large plain
-areas; and a woodcut in two colours, which differs from an oil painting as much as a style can. Bodies are signed
+A face, because people look at faces first; a still life with large plain areas; and a woodcut in two colours, which
+differs from an oil painting as much as a style can. Bodies are signed
 distance functions (Quílez, "Modeling with distance functions", 2008), found by sphere tracing (Hart 1996).
 """
 

@@ -1,4 +1,4 @@
-"""The demonstration's second style: a stained-glass rose of some thousand panes between leads.
+"""The demo's second style: a stained-glass rose of about a thousand panes between leads.
 
 The panes are Voronoi cells whose seeds stand on rings, so that they fall into petals; each has a tint, streaks and
 bubbles of its own, and the sun behind the window is brighter in its middle.

@@ -1,4 +1,4 @@
-"""Noise that tiles: the one source of irregularity in the demonstration pictures."""
+"""Tileable noise: the only source of irregularity in the demo's pictures."""
 
 import functools
 
@@ -57,7 +57,7 @@ def sample(tile: Array, x: Array, y: Array) -> Array:
 
 
 def hashed(*keys: Array) -> Array:
-    """A number from 0 to 1 for each tuple of whole numbers, always the same one."""
+    """A hash from 0 to 1 of each tuple of whole numbers."""
     mixed = np.zeros(np.broadcast_shapes(*(key.shape for key in keys)))
     for key, factor in zip(keys, (127.1, 311.7, 74.7), strict=False):
         mixed = mixed + np.floor(key) * factor

@@ -1,6 +1,6 @@
-"""The pictures that Atelier is tried out with. All are drawn by the code in this package, so the project may ship them.
+"""The demo's pictures. The code in this package draws all of them, so the project may ship them.
 
-``python -m tests.drawing.pictures DIR`` draws them anew.
+``python -m tests.drawing.pictures DIR`` draws them again.
 """
 
 import argparse
@@ -23,7 +23,7 @@ STYLE_GLASS = FOLDER / "style-glass.jpg"
 """A stained-glass window, 768 x 768 pixels."""
 
 MOST_BYTES = 250_000
-"""What one of the files may take: they are part of every installation."""
+"""Largest size of a file, in bytes: the files are part of every installation."""
 
 
 def content(width: int = 960) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The demonstration's content picture: a town on a lake below mountains, rendered by ray casting.
+"""The demo's content picture: a town on a lake below mountains, rendered by ray casting.
 
 One picture is rendered from the viewer and one from the viewer's mirror image under the lake; the second one, shaken
 by waves, is what the water shows. Lengths are metres, see :mod:`tests.drawing.town`. Colours are linear until the end.
@@ -74,7 +74,7 @@ class View:
 
 
 def _cast_land(view: View) -> None:
-    """Hit the ground column by column: the highest slope up to each distance tells what hides what."""
+    """Hit the ground column by column: a point is visible where its slope is the highest so far."""
     distance = np.geomspace(16, FAR, 1500)
     x = view.columns[None, :] * distance[:, None]
     height = land(x, np.broadcast_to(distance[:, None], x.shape))
@@ -82,7 +82,7 @@ def _cast_land(view: View) -> None:
     slope = (height - view.eye) / distance[:, None]
     highest = np.maximum.accumulate(slope, axis=0)
     first = np.stack([np.searchsorted(highest[:, j], view.slopes) for j in range(view.width)], axis=1)
-    # Where a ray meets the lake before the land that its slope would lead to, there is no land to see.
+    # A ray that meets the lake first sees no land.
     met = distance[np.minimum(first, len(distance) - 1)]
     dry = view.eye + view.slopes[:, None] * met > -0.02
     row, column = np.nonzero((first < len(distance)) & (first > 0) & dry)

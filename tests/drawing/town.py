@@ -1,4 +1,4 @@
-"""The town of the demonstration scene: convex solids, and what their faces look like.
+"""The town of the demo's scene: convex solids and the textures of their faces.
 
 Lengths are metres. The axes: x to the right, y up from the lake's surface, z away from the viewer.
 """

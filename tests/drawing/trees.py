@@ -1,4 +1,4 @@
-"""Trees and boats of the demonstration scene: flat pictures in the landscape, shaded as if they were round."""
+"""Trees and boats of the demo's scene: flat sprites in the landscape, shaded as if they were round."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The place of the demonstration scene: the shape and colours of the land, and what stands on it.
+"""The landscape of the demo's scene: the shape and colours of the land, and the objects on it.
 
 Lengths are metres, see :mod:`tests.drawing.town`; the lake's surface is at height 0.
 """
