@@ -1,7 +1,7 @@
-"""What a painting on a CPU costs beside busy processes, by how OpenMP's threads wait for each other.
+"""The time of a painting on a CPU beside busy processes, for each way in which OpenMP's threads wait for each other.
 
 ``python -m tests.benchmarks.beside`` paints in a process for each way, alone and beside one and two processes that
-compute without end, and prints a table. Nothing else may run on the machine meanwhile.
+compute without end, and prints a table. Nothing else may run on the machine at that time.
 """
 
 import os
@@ -62,7 +62,7 @@ def beside(count: int) -> Iterator[None]:
 
 
 def main() -> None:
-    """Command line; with the argument ``once``, one process's share."""
+    """The command line. With the argument ``once``, the measurement of one process."""
     if sys.argv[1:] == ["once"]:
         print(*paintings())  # noqa: T201 - read by the process that started this one
         return

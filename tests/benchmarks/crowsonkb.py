@@ -1,4 +1,4 @@
-"""The yardstick for GPUs: what style-transfer-pytorch by crowsonkb does at its published defaults."""
+"""The yardstick for GPUs: style-transfer-pytorch by crowsonkb at its published defaults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ def scales(size: int, coarsest: int = 128) -> list[int]:
 
 
 class Crowsonkb(Peer):
-    """The published defaults of github.com/crowsonkb/style-transfer-pytorch, written anew from their formulas.
+    """The published defaults of github.com/crowsonkb/style-transfer-pytorch, implemented from their formulas.
 
     Five scales, each √2 finer; Adam, clamped; the picture is the average of the iterates. The style loss is the squared
     Wasserstein distance between Gaussians, which no recipe of Atelier has. Its weights were chosen for torchvision's

@@ -1,4 +1,4 @@
-"""What a contestant of a benchmark leaves behind: a clock that stands still while it is looked at, images, a curve."""
+"""The measurements of a contestant: a clock that can be paused, images, and a curve."""
 
 import math
 import time
@@ -17,10 +17,10 @@ EVERY: Final = 3
 
 
 class Clock:
-    """Seconds of a contestant's own work. Stands still within :meth:`paused`, which may be nested."""
+    """Seconds of a contestant's own work. Stops within :meth:`paused`, which may be nested."""
 
     def __init__(self, device: torch.device, read: Callable[[], float] = time.perf_counter) -> None:
-        """``read`` gives the time in seconds. On a GPU, which works behind our back, each look waits for it."""
+        """``read`` gives the time in seconds. On a GPU, which works asynchronously, each reading waits for it."""
         self._device = device
         self._read = read
         self._began = self._time()
@@ -32,7 +32,7 @@ class Clock:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """What happens in here counts for nobody."""
+        """Time within this context does not count."""
         if not self._depth:
             self._stopped = self._time()
         self._depth += 1
@@ -111,7 +111,7 @@ def reached(curve: Sequence[Point], target: float) -> float | None:
 def judged(kept: Sequence[Kept], targets: Collection[float], value: Callable[[Tensor], float]) -> list[Point]:
     """Look at each :data:`EVERY`-th image and the last, and at those before the first at or under one of ``targets``.
 
-    So the curve is fine where it matters, and a look costs as much as a third of a step.
+    So the curve is fine near the target. An evaluation costs a third of a step.
     """
     points: list[Point] = []
     skipped: list[Kept] = []

@@ -1,4 +1,4 @@
-"""How soon a cancelled painting frees its worker, a paused one is kept, and one goes on after its worker was killed.
+"""Seconds until a cancelled painting frees its worker, a paused one is kept, and one resumes after a kill.
 
 ``python -m tests.benchmarks.executor`` paints the project's own pictures on an embedded worker and prints a table.
 Freed is when the next painting, of 64 pixels, has done its first step.

@@ -1,4 +1,4 @@
-"""Whether memory stays flat over many tasks: the processes of a bot that has pictures looked at again and again.
+"""The memory of a bot's processes over many checks of pictures.
 
 ``python -m tests.benchmarks.forgetting --tasks 50000`` measures an embedded cluster, ``--separate`` one of
 ``atelier scheduler`` and ``atelier worker``. It prints the resident memory of each process, in MB, along the way.
@@ -24,7 +24,7 @@ from tests.ports import free_port
 
 AT_ONCE = 8
 LOOKS = 10
-"""How often memory is measured, after a first tenth of the tasks."""
+"""The number of measurements, after a first tenth of the tasks."""
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
-"""The pictures of docs/gallery.md, painted anew: ``python -m tests.benchmarks.gallery FOLDER``.
+"""Paint the pictures of docs/gallery.md: ``python -m tests.benchmarks.gallery FOLDER``.
 
-Photos and styles are drawn by this project's own code, so whatever comes of them is ours to show. The sheets are
-JPEGs, and under each painting stands what their recipes say beyond the defaults.
+This project's own code draws the photos and styles, so the project may show the results. The sheets are JPEGs. Under
+each painting are the parts of its recipe that differ from the defaults.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tests.benchmarks.quality.sheets import Cell, sheet
 from tests.drawing import collection, pictures
 
 Painting = tuple[str, Sequence[str], dict[str, Any]]
-"""Content, styles, and what the recipe says beyond the defaults."""
+"""Content, styles, and the fields of the recipe that differ from the defaults."""
 
 SHEETS: Final[dict[str, Sequence[Sequence[Painting]]]] = {
     "strength": [[("portrait", ["impasto"], {"strength": strength}) for strength in (10, 30, 50, 75, 100)]],

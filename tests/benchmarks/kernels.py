@@ -1,4 +1,4 @@
-"""How fast this machine computes the convolutions that VGG19 is made of, each alone, and plain matrix products."""
+"""The speed of each of VGG19's convolutions on this machine, and of plain matrix products."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from tests.benchmarks.machine import Clock
 
 Direction = Literal["forward", "backward"]
 SHORTEST: Final = 0.002
-"""Seconds that a measurement lasts at least: kernels of a GPU are shorter than the way there and back."""
+"""The shortest measurement, in seconds: a kernel of a GPU is shorter than its launch."""
 MATRIX: Final = 2048
 """Rows and columns of the product that is measured for comparison."""
 
@@ -28,7 +28,7 @@ class Timing:
 
     @property
     def best(self) -> float:
-        """The least: what the machine can do when nobody disturbs it."""
+        """The least, which is the least disturbed."""
         return min(self.seconds)
 
     @property
@@ -56,7 +56,7 @@ class Kernels:
         }
         largest = max(max(each.inputs, each.outputs) * each.width * each.height for each in convolutions)
         self._pool = {kind: torch.rand(largest, device=device).to(kind) for kind in {dtype, torch.float32}}
-        """What is convolved does not matter, but it must be no zeros, whose products may be cheaper."""
+        """Random input, because products of zeros may be cheaper."""
 
     def measure(self) -> None:
         """Time each once more."""

@@ -1,12 +1,12 @@
-"""What one bot process bears: members who all invoke at once, then thousands of jobs.
+"""The load that one bot process takes: members who all invoke at once, then thousands of jobs.
 
 ``python -m tests.benchmarks.load`` starts the real bot with a real database against the local Discord, over real
-sockets; only the engine is a stand-in of known cost. Bot and local Discord share this machine's cores, and what is
-measured includes the local Discord's own share: the report tells its processor seconds beside the bot's.
+sockets; only the engine is a stand-in of known cost. Bot and local Discord share this machine's cores, and the
+figures include the local Discord's share: the report has its processor seconds beside the bot's.
 
 1. Every member sends ``/stylize`` at once, then some send a second one. How long until each is acknowledged?
-2. The engine stands still meanwhile. Is the place that each member reads the one that the fair queue means?
-3. The engine runs; members ask again until there were so many jobs. Does the bot's memory stay flat?
+2. The engine paints nothing yet. Does each member see the place that the fair queue gives?
+3. The engine runs; members ask again up to the number of jobs. Does the bot's memory stay flat?
 """
 
 import argparse
@@ -47,7 +47,7 @@ PLACES_WITHIN: Final = 120.0
 JOB_WITHIN: Final = 600.0
 SAMPLE_EVERY: Final = 0.5
 WARM_UP: Final = 0.2
-"""The share of the jobs after which memory is looked at."""
+"""The share of the jobs after which the slope of the memory is measured."""
 
 _BEFORE: Final = re.compile(r"Waiting in line: \*\*(\d+)\*\* before yours")
 
@@ -61,7 +61,7 @@ class Report:
     jobs: int
     delivered: int
     engine_seconds: float
-    """What the stand-in takes for a job."""
+    """Seconds of the stand-in for a job."""
     slots: int
     acknowledged_p50: float
     acknowledged_p99: float
@@ -70,9 +70,9 @@ class Report:
     within_a_second: float
     """The share of them."""
     unacknowledged: int
-    """How many of all commands never were."""
+    """The number of commands that were never acknowledged."""
     refused: int
-    """How many were answered by words in place of a job."""
+    """The number of commands that were refused with a message."""
     later_p50: float
     later_p99: float
     """The same for all further commands, which come as members get their pictures."""
@@ -143,7 +143,7 @@ async def measure(members: int, jobs: int, seconds: float = 0.02, slots: int = 4
             }
             async with _bot(environment) as process:
                 await discord.wait_for_bot(60)
-                await asyncio.sleep(2)  # what a start does besides is not what is measured
+                await asyncio.sleep(2)  # the rest of the start is not measured
                 crowd = Crowd(discord, members)
                 async with _database(Path(folder) / "data") as engine:
                     at_once = await _invoke_at_once(crowd, engine)
@@ -187,7 +187,7 @@ async def _invoke_at_once(crowd: Crowd, engine: AsyncEngine) -> list[Invocation]
 
 
 async def _settled(invocations: Sequence[Invocation], engine: AsyncEngine) -> None:
-    """Wait until each that was acknowledged is a job, or was refused."""
+    """Wait until each acknowledged command is a job, or was refused."""
     deadline = time.monotonic() + PLACES_WITHIN
     while time.monotonic() < deadline:
         open_ones = sum(each.acknowledged_after is not None and not _is_refused(each) for each in invocations)

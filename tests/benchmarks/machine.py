@@ -1,4 +1,4 @@
-"""What the benchmarks of the engine share: options, the machine that they ran on, who else worked there."""
+"""Shared by the engine's benchmarks: options, a description of the machine, and the load of other processes."""
 
 import argparse
 import json
@@ -55,7 +55,7 @@ class Machine:
     memory: int
     """Bytes."""
     device: str
-    """What people call it."""
+    """Its name."""
     threads: int
     precision: str
     torch: str
@@ -103,7 +103,7 @@ def _processor() -> str:
 
 
 def write_json(path: Path | None, table: Mapping[str, Any]) -> None:
-    """Write ``table`` where somebody asked for it."""
+    """Write ``table`` to the file that the command line names, if any."""
     if path:
         path.write_text(json.dumps(table, indent=1) + "\n")
 
@@ -123,7 +123,7 @@ def waits_idly() -> bool:
 
 
 def start_again_waiting_idly(module: str, given: Sequence[str]) -> NoReturn:
-    """Become the same command with threads that sleep while they wait: OpenMP reads that once, when it is loaded."""
+    """Run the same command in place of this process, with OpenMP threads that sleep while they wait."""
     sys.stdout.flush()
     os.execve(  # noqa: S606 - this very program
         sys.executable,
@@ -133,7 +133,7 @@ def start_again_waiting_idly(module: str, given: Sequence[str]) -> NoReturn:
 
 
 class Neighbours:
-    """How much of the machine others took since this was made: a time measured beside them says little.
+    """The share of the machine that other processes used since this was made: a time measured beside them says little.
 
     Others are all processes but this one and those of its children that have ended, and the machines that share the
     processor with a virtual one (``steal``, where the host tells it).
@@ -145,7 +145,7 @@ class Neighbours:
         self._own = _own()
 
     def share(self) -> float | None:
-        """Of all processor time since, 0 to 1. None where the system doesn't say (there is no /proc/stat)."""
+        """The share of all processor time since then, 0 to 1. None without /proc/stat."""
         busy = _busy()
         if busy is None or self._busy is None:
             return None

@@ -1,11 +1,11 @@
-"""What a painting is judged by: numbers that no contestant optimises, each with its formula.
+"""Quality measures of a painting that no contestant optimises, each with its formula.
 
-All of them look at the finished picture, 8 bits a channel, in float32. The style picture is looked at in the
-painting's own scale: its longer side is the painting's.
+All of them take the finished picture, 8 bits a channel, in float32. The style picture is scaled so that its longer
+side is the painting's.
 
-What is near or far depends on the pair, so distances are divided by a yardstick of the pair itself: 1 is the distance
-between the content and the style picture. :func:`blemishes` are found in one picture alone; content and style can have
-them too (a white cloud is clipped), so :class:`Judge` tells what a painting has beyond theirs.
+Distances are relative to the pair: 1 is the distance between the content and the style picture. :func:`blemishes` are
+found in one picture alone. Content and style can have them, too (a white cloud is clipped), so :class:`Judge` gives
+those beyond theirs.
 """
 
 import math
@@ -171,7 +171,7 @@ def _quantiles(picture: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Blemishes:
-    """What is unpleasant in a picture, whatever it shows."""
+    """Defects of a picture, whatever it shows."""
 
     clipped: float
     """Share of pixels with a channel at 0 or at 255."""

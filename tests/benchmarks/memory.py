@@ -1,4 +1,4 @@
-"""What a step costs by what glibc does with freed memory: kept between steps, its defaults, and Dask's for workers.
+"""The time of a step by what glibc does with freed memory: keep it between steps, its defaults, Dask's defaults.
 
 ``python -m tests.benchmarks.memory`` paints at 512 pixels in a process for each, in turns, and prints a table.
 """
@@ -44,7 +44,7 @@ def paint_once() -> tuple[float, int]:
 
 
 def main() -> None:
-    """Command line; with the argument ``once``, one process's share."""
+    """The command line. With the argument ``once``, the measurement of one process."""
     if sys.argv[1:2] == ["once"]:
         if sys.argv[2:] == ["keep"]:
             from engine.runtime.malloc import keep_large_blocks

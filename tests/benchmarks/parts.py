@@ -1,4 +1,4 @@
-"""Where the time of a step goes, by torch's profiler and our own grouping of its operations."""
+"""The parts of a step's time, by torch's profiler and a grouping of its operations."""
 
 import os
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The optimisers that Atelier is measured against, each with the objective that it goes down.
+"""The optimisers that Atelier is compared with, each with the objective that it minimises.
 
 Each gets the same VGG19 weights, in its own convention of the input, and the same two pictures, already of the size
 at which it works.
@@ -42,7 +42,7 @@ class Coefficients:
 
 
 class Peer(ABC):
-    """One optimiser at work on one pair of pictures. What its constructor does counts as its time."""
+    """One optimiser at work on one pair of pictures. The time of its constructor counts."""
 
     steps: int
     """That it takes in all."""
@@ -93,7 +93,7 @@ def opened(path: Path, device: torch.device) -> Tensor:
 class Bank(nn.Module):
     """torchvision's VGG19 up to conv5_1 and for ImageNet-normalised pixels, as people loop over it: float32, NCHW.
 
-    Not in place: torchvision's own ReLUs would turn each collected convolution into its ReLU behind our back.
+    Not in place: torchvision's own ReLUs would overwrite each collected convolution.
     """
 
     def __init__(self, parameters: Parameters, padding: str = "zeros") -> None:
@@ -134,7 +134,7 @@ class Bank(nn.Module):
 
 
 class Seed(Peer):
-    """The loop that Atelier grew from: Adam on normalised pixels, one scale, unnormalised Gram matrices, no clamping.
+    """The plain loop of many tutorials: Adam on normalised pixels, one scale, unnormalised Gram matrices, no clamping.
 
     Its ReLUs are not in place, and it goes no deeper than its last layer, as some of its kin do.
     """
@@ -219,7 +219,7 @@ class Pastiche(Peer):
         self._mean = torch.tensor(VGG_MEAN, device=device)[:, None, None]
         with Image.open(pair.content) as content:
             longer_side = max(content.size)
-        # Its artist loads the weights each time anew, from Python lists: here they are, already.
+        # Its artist would load the weights from Python lists each time; here they are loaded already.
         loading = mock.patch("pastiche.pastiche.VGG19.from_quantized_bin", return_value=network)
         with loading, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Image.Image.getdata", DeprecationWarning)

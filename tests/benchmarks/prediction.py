@@ -1,11 +1,11 @@
-"""How far the predicted end of a painting lies from its real one."""
+"""The error of a painting's predicted end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 FRACTIONS: Final = (0.1, 0.25, 0.5)
-"""Shares of a painting's time at which its prediction is looked at."""
+"""Shares of a painting's time at which its prediction is evaluated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from bot.settings import Settings
 from bot.telemetry import logs
 
 TICK = 0.005
-"""Seconds between two looks at the clock."""
+"""Seconds between two readings of the clock."""
 
 
 async def _measure(lags: list[tuple[float, float]]) -> None:
-    """How much later than asked for the loop came back, by the time at which it did."""
+    """The delay of the event loop, by time."""
     while True:
         asked = time.perf_counter()
         await asyncio.sleep(TICK)

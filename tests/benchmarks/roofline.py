@@ -1,4 +1,4 @@
-"""How much of the convolutions' peak on this machine a step of the engine reaches, and where the rest of its time goes.
+"""The share of the convolutions' peak on this machine that a step of the engine reaches, and the parts of its time.
 
 ``python -m tests.benchmarks.roofline`` measures in turns, so that both see the same disturbances: a few steps of the
 engine's own loop (:func:`engine.painting.loop.paint` at its full size), and each shape of VGG19's convolutions alone.
@@ -6,7 +6,7 @@ The peak is the fastest of those at its best; the share is the step's rate again
 median step's as well. Only what a step needs counts as work: convolutions forward and backward (see
 :mod:`tests.benchmarks.flop`).
 
-Where others work on the machine, ``--clock processor`` counts processor time instead of the wall's, in both: see
+On a machine with other load, ``--clock processor`` counts processor time instead of the wall's, in both: see
 :func:`tests.benchmarks.machine.clock`. The profiler's table is by the wall's in any case.
 """
 
@@ -39,7 +39,7 @@ ROUNDS: Final = 6
 STEPS: Final = 3
 """That are measured in each round, and that are profiled at the end."""
 OPERATIONS: Final = 12
-"""Of torch, the dearest, that are told."""
+"""The number of torch's most expensive operations in the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Found:
     outside: float
     """Seconds of a step outside of torch's operations."""
     others: float | None
-    """How much of the machine others took meanwhile."""
+    """The share of the machine that other processes used at that time."""
 
     @property
     def rate(self) -> float:
@@ -125,7 +125,7 @@ class Steps:
             self._last = next(self._painting)
 
     def take(self) -> float:
-        """Go on to what is told next; the seconds of a step on the way there."""
+        """Advance to the next progress; the seconds of a step until then."""
         began = self.clock()
         progress = next(self._painting)
         took = (self.clock() - began) / (progress.step - self._last.step)
@@ -134,7 +134,7 @@ class Steps:
 
     @property
     def step(self) -> int:
-        """That was told last."""
+        """The last step that was reported."""
         return self._last.step
 
     def close(self) -> None:

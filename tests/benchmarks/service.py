@@ -1,4 +1,4 @@
-"""What a member waits for and what the bot's process costs, from command to picture, against the local Discord.
+"""The time from a member's command to the picture, and the cost of the bot's process, against the local Discord.
 
 ``python -m tests.benchmarks.service`` prints a table: time to the acknowledgement, to the first preview and to the
 picture, on a warm worker; the event loop's lag while a job runs; the resident memory of the bot's own process.

@@ -1,7 +1,7 @@
 """The real bot with an engine of known cost: :mod:`tests.benchmarks.load` starts it as its own process.
 
 Everything but the executor is the product's. A painting sleeps for ``STAND_IN_SECONDS`` and is one grey picture; none
-begins before the file ``STAND_IN_GATE`` is there, so that a queue can be looked at while it stands still.
+begins before the file ``STAND_IN_GATE`` exists, so that the queue can be checked while it is full.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ from tests.benchmarks.curves import Clock, Keeper, Point, judged, reached
 
 
 class Time:
-    """Goes on when told to."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 100.0

@@ -1,4 +1,4 @@
-"""The benchmark of quality around its measures: what is painted, what is told of it, what is shown."""
+"""The benchmark of quality around its measures: its command line, reports and sheets."""
 
 import json
 from pathlib import Path

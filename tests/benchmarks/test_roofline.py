@@ -1,4 +1,4 @@
-"""The arithmetic of ``python -m tests.benchmarks.roofline``, and one run of it that is too small to mean anything."""
+"""The arithmetic of ``python -m tests.benchmarks.roofline``, and one very small run of it."""
 
 import json
 import os

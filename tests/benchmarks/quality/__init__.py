@@ -1,4 +1,4 @@
-"""How good the pictures look: Atelier, candidates for its defaults, and peers, on the same contents and styles.
+"""The quality of pictures: Atelier, candidates for its defaults, and peers, on the same contents and styles.
 
 ``python -m tests.benchmarks.quality --out FOLDER --json FILE`` paints each content in each style, judges the paintings
 by measures that nobody optimised (:mod:`tests.benchmarks.measures`), paints some again at each of several strengths,

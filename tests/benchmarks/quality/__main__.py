@@ -276,7 +276,7 @@ def entered(arguments: argparse.Namespace) -> list[Contestant]:
 
 
 def main(command: Sequence[str] | None = None) -> None:
-    """Paint, judge, tell."""
+    """Paint, judge, report."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)

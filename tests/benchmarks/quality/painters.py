@@ -1,4 +1,4 @@
-"""Who paints: Atelier by a recipe, or one of the peers; and the judging of what they painted."""
+"""The contestants, which are recipes of Atelier or peers, and the judging of their paintings."""
 
 import re
 import tempfile
@@ -27,7 +27,7 @@ from tests.benchmarks.measures import Judge, Measures
 from tests.benchmarks.quality.pictures import Pair, image_of, scaled, tensor
 
 Told = Callable[[int, int], None]
-"""Is told how many steps of how many are done."""
+"""Called with the number of steps done and the number of all."""
 
 OURS: Final = "ours"
 

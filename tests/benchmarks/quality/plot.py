@@ -1,4 +1,4 @@
-"""What style costs in content, as a picture."""
+"""A plot of style against content."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

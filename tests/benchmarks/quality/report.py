@@ -1,4 +1,4 @@
-"""From paintings to what is told: means, curves over strength, tables and data."""
+"""Reports on paintings: means, curves over strength, tables and data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

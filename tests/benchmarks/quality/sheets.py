@@ -1,4 +1,4 @@
-"""Contact sheets and crops: what people, and not numbers, judge."""
+"""Contact sheets and crops, for people to judge."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,8 +72,8 @@ def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.Ima
 def places(content: Image.Image, side: int) -> dict[str, tuple[int, int]]:
     """Where to look closely: left and top of squares of ``side`` pixels.
 
-    The upper left corner shows frames; the plainest place of the content grey patches and grain; its busiest what
-    became of fine things.
+    The upper left corner shows frames, the plainest place of the content grey patches and grain, and the busiest place
+    fine details.
     """
     grey = np.asarray(content.convert("L"), np.float64)
     step = max(1, side // 8)

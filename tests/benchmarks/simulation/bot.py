@@ -33,7 +33,7 @@ from engine.recipe import Inputs, Recipe
 from tests.benchmarks.simulation.cluster import SimulatedExecutor
 
 TICK = 0.02
-"""Seconds between two looks at the clock."""
+"""Seconds between two readings of the clock."""
 PATIENCE = 60.0
 """Seconds without an end after which the jobs that have not ended count as lost."""
 STYLES = 100
@@ -42,7 +42,7 @@ STYLES = 100
 
 @dataclass(frozen=True)
 class Setting:
-    """What a process is told."""
+    """The settings of a process."""
 
     database: str
     blobs: str
@@ -62,7 +62,7 @@ class Setting:
 
 @dataclass
 class Report:
-    """What a process saw. All but ``delivered`` is of the measured time alone."""
+    """The counts of a process. All but ``delivered`` are of the measured time alone."""
 
     delivered: list[tuple[str, str, float]] = field(default_factory=list)
     """Each reply's end, even one too many: the job, its content's blob, and when."""
@@ -101,14 +101,14 @@ class Bot:
         return Counting(self, job, may_edit)
 
     def ended(self, job: Job, ending: Ending) -> None:
-        """A member was told."""
+        """A member got the end of their job."""
         self.report.delivered.append((job.id, job.inputs.content, time.time()))
         self.report.failed += not isinstance(ending, Result)
         self._room.release()
         self._told.set()
 
     async def run(self) -> Report:
-        """Everything, until each accepted job has ended."""
+        """Run until each accepted job has ended."""
         setting = self.setting
         async with connected(setting.database) as engine:
             event.listen(engine.sync_engine, "before_cursor_execute", self._stated)
@@ -221,7 +221,7 @@ class Counting:
 
 
 def _short(statement: str) -> str:
-    """A statement without what makes it long."""
+    """A shortened statement."""
     words = re.sub(r"\s+", " ", statement)
     found = re.match(r"(SELECT) (.{40}).*? FROM (\w+)|(UPDATE|INSERT INTO|DELETE FROM) (\w+)( SET [^=]*)?", words)
     return " ".join(filter(None, found.groups())) if found else words[:60]

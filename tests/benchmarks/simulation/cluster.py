@@ -1,7 +1,7 @@
-"""Workers that only take their time, shared by several bot processes, and the executor that a bot has of them.
+"""Simulated workers that sleep instead of painting, shared by several bot processes, and a bot's executor for them.
 
 ``python -m tests.benchmarks.simulation.cluster JSON`` is one process with all of them, behind a socket; it speaks lines
-of JSON. Whatever they cost is neither the bots' nor the database's.
+of JSON. Their cost counts neither for the bots nor for the database.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from tests.doubles.executor import FakeExecutor, FakePainting
 
 PREVIEW = bytes(2000)
 SPREAD = 0.25
-"""How far paintings' times lie around the mean: were they all the same, all would end at once for ever."""
+"""The spread of the paintings' times around the mean: with equal times all would always end at once."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the workers are told."""
+    """The settings of the workers."""
 
     socket: str
     blobs: str

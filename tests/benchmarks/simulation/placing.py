@@ -20,7 +20,7 @@ from engine.worker.protocol import WorkerInfo
 from tests.benchmarks.service import percentile
 
 Policy = Literal["first free", "soonest", "soonest, none idle"]
-"""``first free`` gives the first in line to whichever worker has been free for longest. ``soonest`` is the real one.
+"""``first free`` gives the first job to the worker that has been free for longest. ``soonest`` is the real one.
 ``none idle`` is the real one where the service hands over more than there are slots while its bot sees an idle worker.
 """
 CPU: Final = 3e-6
@@ -32,13 +32,13 @@ SHARES: Final = (0.4, 0.4, 0.2)
 
 
 def pace(seconds: float) -> float:
-    """The pace at which a job takes so long, in the mean."""
+    """The pace at which a job takes ``seconds`` on average."""
     return seconds / sum(share * pixels(recipe) for share, recipe in zip(SHARES, RECIPES, strict=True))
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is simulated: a load of None means that more jobs wait than can be painted, all the time."""
+    """What is simulated. A load of None means that the queue is never empty."""
 
     policy: Policy
     load: float | None
@@ -54,7 +54,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Placed:
-    """What came of it, after the warm-up."""
+    """The results after the warm-up."""
 
     case: Case
     busy: float
@@ -111,7 +111,7 @@ class Simulation:
         return _Worker(f"worker {number}", info, pace)
 
     def run(self) -> Placed:
-        """Until the end of time."""
+        """Run the whole case."""
         speed = sum(1 / worker.pace for worker in self._workers.values())
         if self.case.load is None:
             for _ in range(2 * len(self._workers)):
@@ -203,7 +203,7 @@ class Simulation:
         self._done += max(0.0, self.now - max(job.begun, self.case.warm)) / worker.pace
 
     def _look(self) -> None:
-        """What each bot hears of the workers, and what paintings that wait make of it."""
+        """The bots' view of the workers is renewed, and waiting paintings may move."""
         for worker in self._workers.values():
             job = worker.queue[0] if worker.queue else None
             busy = 0.0

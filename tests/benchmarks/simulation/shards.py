@@ -1,4 +1,4 @@
-"""Several bot processes on one database: the real service of jobs in each, workers that only take their time."""
+"""Several bot processes on one database: the real service of jobs in each, and simulated workers."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ from tests.postgresql import programs, serving
 
 Kind = Literal["sqlite", "postgresql"]
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "autovacuum": "on"}
-"""What tests turn off and an operator would not."""
+"""Settings that tests turn off and an operator would not."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Case:
     seconds: float = 8.64
     """The mean time of a painting; ``workers / seconds`` is the ideal number of jobs a second."""
     waiting: int = 100
-    """Jobs in line, all the time."""
+    """Jobs that wait in the queue, all the time."""
     measured: float = 60.0
     every: float = 0.25
     """Seconds between two events of a painting."""
@@ -52,7 +52,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of it, per second of the measured time unless it says otherwise."""
+    """The results, per second of the measured time unless it says otherwise."""
 
     case: Case
     jobs: float
@@ -109,7 +109,7 @@ def _database(kind: Kind, folder: Path) -> Iterator[tuple[str, psutil.Process | 
 
 
 def _used(process: psutil.Process | None) -> float:
-    """CPU seconds of a process and of all that it ever started."""
+    """CPU seconds of a process and of all processes that it started."""
     if process is None:
         return 0.0
     own = process.cpu_times()
