@@ -86,7 +86,7 @@ class Recipe(BaseModel):
     """
 
     strength: float = Field(default=50, ge=0, le=100)
-    """0 gives the content back, 100 is nearly all style. See :func:`engine.painting.pyramid.style_weight`."""
+    """0 gives the content back, 100 is nearly all style. See :func:`engine.painting.strength.style_weight`."""
 
     detail: float = Field(default=0, ge=0, le=100)
     """How much edges and the relations between places are held to the content's, beyond ``content_layers``: Laplacians

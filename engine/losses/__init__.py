@@ -1,1 +1,1 @@
-"""What a painting minimises."""
+"""Losses: what a painting minimises."""

@@ -134,7 +134,7 @@ class Adam:
             self._optimiser.step()
             with torch.no_grad():
                 self.image.clamp_(0, 1)
-            return Losses(losses.total.detach(), losses.content.detach(), losses.style.detach())
+            return losses.detached()
 
         self._once = replayed(once, self._tensors, self.image.device)
 
@@ -210,7 +210,7 @@ class LBFGS:
             # that one would be wrong, and wrong for good.
             state["d"] = ((self._variable.detach() - before) / state["t"]).flatten()
         (losses,) = found
-        return Losses(losses.total.detach(), losses.content.detach(), losses.style.detach())
+        return losses.detached()
 
     def state(self) -> dict[str, Tensor]:
         """Nothing: see :class:`engine.painting.checkpoint.Checkpoint`."""

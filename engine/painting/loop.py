@@ -21,7 +21,8 @@ from engine.images.colour import with_colours_of
 from engine.losses.objective import Losses, Objective
 from engine.optim.optimisers import optimiser, resized
 from engine.painting.checkpoint import Checkpoint
-from engine.painting.pyramid import LEARNING_RATE, Scale, first_learning_rate, learning_rate, scales
+from engine.painting.pyramid import LEARNING_RATE, Scale, learning_rate, scales
+from engine.painting.strength import first_learning_rate
 from engine.painting.targets import Targets
 from engine.progress import Progress, Result, StopToken
 from engine.recipe import SMALLEST_SIZE, Recipe
@@ -232,7 +233,7 @@ class _Painting:
             pausing = self.stop.pausing and not last
             if last or pausing or self.told_due():
                 self.stop.check()
-                told = losses.total.item(), losses.content.item(), losses.style.item()
+                told = losses.total.item(), losses.terms["content"].item(), losses.terms["style"].item()
                 # A GPU works behind our back: only now, with numbers in hand, is it known how long it took.
                 self._measured((time.monotonic() - since) / (step + 1 - measured), size)
                 saving = pausing or (self.saving_due() and not last)

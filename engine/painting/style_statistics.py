@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from engine.losses.objective import gram_matrix
+from engine.losses.gram import gram_matrix
 from engine.recipe import Layer, Pooling
 from engine.vgg.vgg19 import VGG19
 
@@ -23,7 +23,7 @@ class Statistics:
     """Of one picture at one size."""
 
     grams: dict[Layer, Tensor]
-    """See :func:`engine.losses.objective.gram_matrix`."""
+    """See :func:`engine.losses.gram.gram_matrix`."""
     energies: dict[Layer, Tensor]
     """Mean squares of the activations, scalars."""
 

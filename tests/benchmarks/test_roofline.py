@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import vgg19
 
-from engine.losses.objective import gram_matrix
+from engine.losses.gram import gram_matrix
 from engine.painting.pyramid import scales
 from engine.recipe import Recipe
 from tests.benchmarks import parts

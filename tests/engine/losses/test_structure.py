@@ -6,7 +6,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.losses.structure import PLACES, POOLS, Structure, laplacian, self_similarity, total_variation
+from engine.losses.structure import PLACES, POOLS, laplacian, self_similarity, total_variation
+from engine.losses.terms import StructureTerm
 from engine.recipe import Layer
 
 Array = NDArray[np.float64]
@@ -136,8 +137,8 @@ def test_a_flat_picture_has_no_variation_and_a_chessboard_all() -> None:
 LAYER: Layer = "relu4_1"
 
 
-def structure(features: Tensor, image: Tensor) -> Structure:
-    return Structure.of({LAYER: features}, image)
+def structure(features: Tensor, image: Tensor) -> StructureTerm:
+    return StructureTerm.of(1.0, {LAYER: features}, image)
 
 
 def test_the_distance_is_the_mean_of_that_of_edges_and_of_self_similarity() -> None:

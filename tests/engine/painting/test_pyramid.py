@@ -1,21 +1,12 @@
 """Coarse to fine, for any size and number of steps."""
 
-import math
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.painting.pyramid import (
-    COARSEST,
-    LEARNING_RATE,
-    detail_weight,
-    first_learning_rate,
-    learning_rate,
-    scales,
-    style_weight,
-)
+from engine.painting.pyramid import COARSEST, LEARNING_RATE, learning_rate, scales
 from engine.recipe import LARGEST_SIZE, SMALLEST_SIZE
 
 sizes = st.integers(SMALLEST_SIZE, LARGEST_SIZE)
@@ -83,46 +74,3 @@ def test_the_learning_rate_starts_high_and_only_falls(steps: int) -> None:
 def test_half_way_the_learning_rate_is_half_way() -> None:
     assert learning_rate(50, 100, 0.04) == pytest.approx((0.04 + LEARNING_RATE[1]) / 2)
     assert learning_rate(100, 100, 0.04) == pytest.approx(LEARNING_RATE[1])
-
-
-def test_less_style_takes_shorter_steps_but_never_shorter_than_the_last() -> None:
-    rates = [first_learning_rate(strength) for strength in range(101)]
-    assert rates == sorted(rates)
-    assert rates[100] == LEARNING_RATE[0]
-    assert rates[50] == pytest.approx(LEARNING_RATE[0] / 2)
-    assert rates[0] > LEARNING_RATE[1]
-
-
-@given(st.floats(0, 100), st.floats(0, 100))
-def test_more_strength_weighs_the_style_more(one: float, other: float) -> None:
-    weaker, stronger = sorted((one, other))
-    assert style_weight(weaker) <= style_weight(stronger)
-    if weaker > 0 and stronger - weaker > 0.01:
-        assert style_weight(weaker) < style_weight(stronger)
-
-
-def test_no_strength_is_no_style_at_all_and_the_rest_is_as_described() -> None:
-    assert style_weight(0) == 0
-    assert style_weight(1e-9) == pytest.approx(0.1, rel=0.1)
-    assert style_weight(50) == pytest.approx(5)
-    assert style_weight(100) == pytest.approx(230, rel=0.05)
-
-
-@given(st.floats(1, 70))
-def test_thirty_more_is_ten_times_the_weight(strength: float) -> None:
-    assert math.isclose(style_weight(strength + 30), 10 * style_weight(strength), rel_tol=1e-9)
-
-
-@given(st.floats(0, 100), st.floats(0, 100))
-def test_more_detail_weighs_edges_and_self_similarity_more(one: float, other: float) -> None:
-    less, more = sorted((one, other))
-    assert detail_weight(less) <= detail_weight(more)
-    if less > 0 and more - less > 0.01:
-        assert detail_weight(less) < detail_weight(more)
-
-
-def test_no_detail_is_none_at_all_and_the_rest_is_as_described() -> None:
-    assert detail_weight(0) == 0
-    assert detail_weight(1e-9) == pytest.approx(0.1, rel=0.01)
-    assert detail_weight(50) == pytest.approx(1)
-    assert detail_weight(100) == pytest.approx(10)

@@ -17,6 +17,7 @@ from engine.images.codec import Picture
 from engine.images.colour import oklab
 from engine.losses.objective import Objective
 from engine.losses.structure import self_similarity
+from engine.losses.terms import ContentTerm
 from engine.painting import loop as painting_module
 from engine.painting import pyramid
 from engine.painting.checkpoint import Checkpoint
@@ -340,7 +341,9 @@ def test_what_a_failed_step_held_is_free_before_the_next_size_is_tried(
         gc.disable()
         alive.append(sum(each() is not None for each in kept))
         found = objective(targets, scale)
-        kept.extend(weakref.ref(target.value) for target in found.content.values())
+        content = found.terms["content"]
+        assert isinstance(content, ContentTerm)
+        kept.extend(weakref.ref(target.value) for target in content.targets.values())
         return found
 
     monkeypatch.setattr(Targets, "objective", noted)

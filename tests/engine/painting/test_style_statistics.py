@@ -65,7 +65,7 @@ def test_they_are_correlations_and_mean_squares_of_the_features(counted: Counted
     features = {layer: each.double() for layer, each in counted.features(image, [*GRAMS, *ENERGIES]).items()}
     assert found.grams.keys() == set(GRAMS)
     for layer, matrix in found.grams.items():
-        expected = torch.einsum("bchw,bdhw->cd", features[layer], features[layer]) / features[layer][0, 0].numel()
+        expected = torch.einsum("bchw,bdhw->bcd", features[layer], features[layer]) / features[layer][0, 0].numel()
         torch.testing.assert_close(matrix.double(), expected, rtol=1e-4, atol=1e-6 * expected.abs().max().item())
     assert found.energies["relu2_2"].item() == pytest.approx((features["relu2_2"] ** 2).mean().item(), rel=1e-4)
     assert not any(each.requires_grad for each in (*found.grams.values(), *found.energies.values()))

@@ -1,0 +1,66 @@
+"""A recipe's strength and detail, as weights of losses and as a learning rate."""
+
+from typing import Final
+
+from engine.painting.pyramid import LEARNING_RATE
+
+STRENGTH_PER_HALVING: Final = 50.0
+"""The decrease in strength that halves the first learning rate."""
+MIN_STYLE_LOSS: Final = 0.05
+"""The style loss of the content, see :func:`normalisation`, below which content and style count as similar."""
+
+
+def style_weight(strength: float) -> float:
+    """The weight of the style loss, relative to the content loss.
+
+    The style loss is 1 for the unchanged content, see :func:`normalisation`.
+
+    Args:
+        strength: from 0 to 100.
+
+    Returns:
+        5 · 10^((strength - 50) / 30): from 0.1 over 5 at 50 to 230. 0 for a strength of 0.
+    """
+    return 5 * 10 ** ((strength - 50) / 30) if strength > 0 else 0.0
+
+
+def detail_weight(detail: float) -> float:
+    """The weight of :class:`engine.losses.terms.StructureTerm`, relative to the content loss.
+
+    Args:
+        detail: from 0 to 100.
+
+    Returns:
+        10^((detail - 50) / 50): from 0.1 over 1 at 50 to 10. 0 for a detail of 0.
+    """
+    return 10 ** ((detail - 50) / 50) if detail > 0 else 0.0
+
+
+def first_learning_rate(strength: float) -> float:
+    """The learning rate of the first step at a scale, for a painting that starts from its content.
+
+    A weak style changes the content little. Longer steps would leave grain in plain areas, which neither loss removes.
+
+    Args:
+        strength: from 0 to 100.
+
+    Returns:
+        0.06 · 2^((strength - 100) / 50): from 0.015 over 0.03 at 50 to 0.06.
+    """
+    return float(LEARNING_RATE[0] * 2 ** ((strength - 100) / STRENGTH_PER_HALVING))
+
+
+def normalisation(distance: float) -> tuple[float, float]:
+    """The divisor of the style loss and the factor of the learning rate.
+
+    After the division a strength has the same effect on every pair of pictures. The divisor has a lower bound, so that
+    the division does not amplify noise where the distance is near 0, as for a picture in its own style. There the
+    steps become shorter instead: longer ones would only add grain.
+
+    Args:
+        distance: the style loss of the unchanged content.
+
+    Returns:
+        max(distance, 0.05) and min(1, distance / 0.05).
+    """
+    return max(distance, MIN_STYLE_LOSS), min(1.0, distance / MIN_STYLE_LOSS)
