@@ -148,6 +148,14 @@ class VersionMismatch(OperatorError):
         self.found = found
 
 
+class UnknownMethod(OperatorError):
+    """A recipe names a ``method`` of painting that is not installed here."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(method)
+        self.method = method
+
+
 class WeightsUnavailable(OperatorError):
     """VGG19's weights could not be found or read; the message says what to do."""
 

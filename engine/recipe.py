@@ -15,6 +15,7 @@ Layer = Literal[
     "conv4_1", "conv4_2", "conv4_3", "conv4_4", "relu4_1", "relu4_2", "relu4_3", "relu4_4",
     "conv5_1", "conv5_2", "conv5_3", "conv5_4", "relu5_1", "relu5_2", "relu5_3", "relu5_4",
 ]  # fmt: skip
+Method = Literal["gatys"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Colours = Literal["style", "matched", "content"]
 Start = Literal["content", "matched", "noise"]
@@ -65,8 +66,10 @@ class Recipe(BaseModel):
     version is read as one of this version, so that a job which waited through an upgrade is painted.
     """
 
-    method: Literal["gatys"] = "gatys"
-    """Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016)."""
+    method: Method = "gatys"
+    """See :data:`engine.painting.methods.METHODS`. ``gatys``: Gatys, Ecker and Bethge, "Image Style Transfer Using
+    Convolutional Neural Networks" (CVPR 2016).
+    """
 
     size: int = Field(default=512, ge=SMALLEST_SIZE, le=LARGEST_SIZE)
     """The longer side of the painting, in pixels."""

@@ -1,5 +1,7 @@
 """Turns the engine's errors into words for whoever gave the pictures: short, plain, and with a way forward."""
 
+from typing import get_args
+
 from engine.errors import (
     AtelierError,
     BlobLost,
@@ -16,11 +18,12 @@ from engine.errors import (
     PictureTruncated,
     StorageFailed,
     StorageFull,
+    UnknownMethod,
     VersionMismatch,
     WorkerLost,
 )
 from engine.progress import Result
-from engine.recipe import Recipe
+from engine.recipe import Method, Recipe
 
 MEBIBYTE = 2**20
 
@@ -62,6 +65,8 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
             return "The pictures of this job are gone from our disk. Send the command again."
         case StorageFailed():
             return "The place where pictures are kept can't be reached right now. Try again later."
+        case UnknownMethod(method=method):
+            return f"This version of Atelier has no method {method}. It has: {', '.join(get_args(Method))}."
         case VersionMismatch(wanted=wanted, found=found):
             return f"The worker is of another version, {found}. Install the same as the bot's, {wanted}."
         case _:

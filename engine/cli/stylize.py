@@ -225,7 +225,8 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
         from PIL import Image
 
         from engine.images.codec import encode
-        from engine.painting.loop import Pace, paint
+        from engine.painting.loop import Pace
+        from engine.painting.methods import method
         from engine.runtime.devices import choose, set_threads
         from engine.vgg.vgg19 import load_cached
 
@@ -235,7 +236,7 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
         network = load_cached(where.weights, compute.device, compute.dtype)
     stop = StopToken()
     pace = Pace(preview=2.0 if output.previews else None)
-    painting = paint(pictures[0], pictures[1:], recipe, network, stop, pace=pace)
+    painting = method(recipe)(pictures[0], pictures[1:], recipe, network, stop, pace=pace)
     previews = output.previews
     with _finish_on_interrupt(stop), _bar(console) as bar:
         task = bar.add_task(f"{compute.name}, {compute.precision}", total=recipe.steps, loss="", rate="", left="…")

@@ -1,28 +1,30 @@
-"""Which workers paint the same picture from the same recipe: those of the same version."""
+"""Which workers paint the same picture from the same recipe: those with the same version string."""
 
 import hashlib
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
+from typing import get_args
 
 from engine.errors import WeightsUnavailable
-from engine.recipe import Recipe
+from engine.recipe import Method, Recipe
 
 
 @lru_cache
 def version(weights: str) -> str:
-    """What determines a painting besides its recipe, its pictures and the device, in words without spaces or commas.
+    """What determines a painting besides its recipe, its pictures and the device, without spaces or commas.
 
-    The package, the meaning of its recipes, torch (apart from the build for one device or another) and VGG19's
-    weights. Known without importing torch.
+    The versions of this package, of its recipes and of torch (without the part that names a build), the methods of
+    painting, and VGG19's weights. Does not import torch.
 
     Raises:
         WeightsUnavailable: ``weights`` (see :func:`engine.vgg.weights.load`) names a file that can't be read.
     """
     recipe = Recipe.model_fields["version"].default
+    methods = "+".join(get_args(Method))
     torch = installed("torch").partition("+")[0]
-    return f"atelier-{installed('atelier')}/recipe-{recipe}/torch-{torch}/weights-{_weights(weights)}"
+    return f"atelier-{installed('atelier')}/recipe-{recipe}/methods-{methods}/torch-{torch}/weights-{_weights(weights)}"
 
 
 def _weights(source: str) -> str:

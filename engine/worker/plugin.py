@@ -127,12 +127,13 @@ class PainterPlugin(WorkerPlugin):
         from PIL import Image
 
         from engine.images.codec import Picture
-        from engine.painting.loop import paint
+        from engine.painting.methods import method
         from engine.vgg.vgg19 import load_cached
 
         grey = Picture(Image.new("RGB", (SMALLEST_SIZE, SMALLEST_SIZE), "grey"))
         network = load_cached(self.settings.weights, compute.device, compute.dtype)
-        for _ in paint(grey, [grey], Recipe(size=SMALLEST_SIZE, steps=1), network):
+        recipe = Recipe(size=SMALLEST_SIZE, steps=1)
+        for _ in method(recipe)(grey, [grey], recipe, network):
             pass
 
     def pause(self, channel: str) -> bool:

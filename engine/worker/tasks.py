@@ -74,12 +74,14 @@ def _plugin() -> PainterPlugin:
 
 def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: StopToken) -> Result:
     from engine.images import decoder
-    from engine.painting.loop import Pace, paint
+    from engine.painting.loop import Pace
+    from engine.painting.methods import method
     from engine.vgg.vgg19 import load_cached
 
     blobs = Blobs(plugin.settings.blobs)
     decode = decoder.load_cached(plugin.settings.limits).decode
     compute = plugin.compute(order.recipe.precision)
+    paint = method(order.recipe)
     painting = paint(
         decode(blobs.get(order.content), longer_side=order.recipe.size),
         [decode(blobs.get(style), longer_side=order.recipe.longest_style) for style in order.styles],

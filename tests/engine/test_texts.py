@@ -28,6 +28,7 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.StorageFull(): ("no room", "Try again"),
     errors.BlobLost("0123"): ("gone", "Send"),
     errors.StorageFailed("secret"): ("can't be reached", "Try again"),
+    errors.UnknownMethod("strotss"): ("no method strotss", "It has: gatys."),
     errors.VersionMismatch("atelier-2", "atelier-1"): ("another version, atelier-1.", "Install", "atelier-2"),
     errors.WeightsUnavailable("Do this."): ("Do this.",),
     errors.DeviceUnavailable("Use that."): ("Use that.",),

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from engine import progress
-from engine.painting import loop
+from engine.painting.loop import Pace
+from engine.painting.methods import METHODS
 from engine.recipe import Recipe
 from tests.engine.cli.conftest import COMMAND, HERE, ROOT, SMALL, opened, run
 
@@ -31,7 +32,7 @@ from tests.engine.cli.conftest import COMMAND, HERE, ROOT, SMALL, opened, run
 def test_a_place_that_can_not_be_written_to_is_told_before_the_painting(
     option: str, place: str, code: int, why: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "paint", None)
+    monkeypatch.setitem(METHODS, "gatys", None)
     (folder / "folder.png").mkdir()
     (folder / "folder").mkdir()
     done = run("photo.png", "style.jpg", *(("-o", "out.png") if option == "--save-recipe" else ()), option, place)
@@ -92,13 +93,13 @@ def test_what_can_not_be_written_in_the_end_is_kept_elsewhere(
 def test_a_folder_of_previews_that_vanishes_does_not_end_the_painting(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = loop.paint
+    real = METHODS["gatys"]
 
     def vanishing(*arguments: Any, **options: Any) -> Generator[progress.Progress, None, progress.Result]:
         (folder / "previews").rmdir()
-        return (yield from real(*arguments, **{**options, "pace": loop.Pace(preview=0, first_preview=0)}))
+        return (yield from real(*arguments, **{**options, "pace": Pace(preview=0, first_preview=0)}))
 
-    monkeypatch.setattr(loop, "paint", vanishing)
+    monkeypatch.setitem(METHODS, "gatys", vanishing)
     done = run("photo.png", "style.jpg", "-o", "out.png", "--previews", "previews", *SMALL)
     assert done.exit_code == 0, done.output
     assert done.stderr.count("No such file or directory. No more previews are written.") == 1

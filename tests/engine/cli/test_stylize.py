@@ -10,6 +10,7 @@ from PIL import Image
 
 from engine import progress
 from engine.images.codec import Picture
+from engine.painting.methods import METHODS
 from engine.recipe import Recipe
 from engine.vgg.vgg19 import VGG19
 from tests.engine.cli.conftest import HERE, SMALL, opened, run
@@ -189,7 +190,7 @@ def studio(monkeypatch: pytest.MonkeyPatch, network: VGG19) -> Callable[[progres
             yield from ()
             return result
 
-        monkeypatch.setattr("engine.painting.loop.paint", painting)
+        monkeypatch.setitem(METHODS, "gatys", painting)
         return given
 
     return paint
@@ -287,6 +288,7 @@ def test_a_narrow_picture_keeps_its_aspect_at_the_smallest_size(folder: Path) ->
         (["--recipe", "text.json"], "text.json is no JSON"),
         (["--recipe", "list.json"], "list.json holds no recipe"),
         (["--recipe", "wrong.json"], "strength: Input should be less than or equal to 100"),
+        (["--recipe", "wrong.json"], "method: Input should be 'gatys'"),
         (["--recipe", "wrong.json"], "brushes: Extra inputs are not permitted"),
     ],
 )
@@ -294,7 +296,7 @@ def test_a_wrong_value_is_told_with_its_field(arguments: list[str], said: str, f
     (folder / "shares.json").write_text('{"style_shares": [1, 2]}')
     (folder / "text.json").write_text("strength: 70")
     (folder / "list.json").write_text("[70]")
-    (folder / "wrong.json").write_text('{"strength": 101, "brushes": 3}')
+    (folder / "wrong.json").write_text('{"strength": 101, "method": "strotss", "brushes": 3}')
     done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "out.json", *arguments)
     assert done.exit_code == 2
     assert said in done.stderr

