@@ -123,13 +123,13 @@ def test_each_picture_of_a_batch_has_its_own_gram_matrix_and_gradient(
 ) -> None:
     features = (rand(3, 5, *size) * torch.tensor([1.0, 2.0, 3.0])[:, None, None, None]).to(dtype)
     slope = rand(3, 5, 5, seed=9) - 0.5
-    batch = features.contiguous(memory_format=layout).requires_grad_()
+    batch = features.clone(memory_format=layout).requires_grad_()
     found = gram_matrix(batch)
     found.backward(slope)
     assert found.shape == (3, 5, 5)
     assert batch.grad is not None
     for index in range(3):
-        one = features[index : index + 1].contiguous(memory_format=layout).requires_grad_()
+        one = features[index : index + 1].clone(memory_format=layout).requires_grad_()
         expected = gram_matrix(one)
         expected.backward(slope[index : index + 1])
         assert one.grad is not None
