@@ -1,6 +1,6 @@
-"""Bytes under the name of their own hash: inputs, checkpoints and results, on disk or wherever fsspec reaches.
+"""The blob store: inputs, checkpoints and results, named by their SHA-256, on disk or in any store of fsspec.
 
-Bots and workers open the same place, so that pictures travel as names, and a worker's checkpoint goes straight to disk.
+Bots and workers use the same store. So messages contain only names, and workers write checkpoints directly to it.
 """
 
 import asyncio
@@ -22,55 +22,55 @@ from engine import private
 from engine.errors import AtelierError, BlobLost, StorageFailed, StorageFull, StorageUnavailable, StorageUnsafe
 
 PART = ".part"
-"""The suffix of a file that is being written, or whose writer died."""
+"""The suffix of a temporary file, which remains if its writer dies."""
 _NAME = re.compile(rf"[0-9a-f]{{64}}(\.[0-9a-f]{{8}}{re.escape(PART)})?")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DETAIL = 500
-"""Characters of what a library says; some quote whole web pages."""
+"""The longest text of a library's error, in characters. Some contain whole web pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """What is known of kept bytes without reading them."""
+    """A stored blob's metadata."""
 
     name: str
     bytes: int
     modified: datetime
-    """When it was last put."""
+    """When it was last written or touched by :meth:`Blobs.put`."""
 
 
 @contextlib.contextmanager
 def reaching() -> Iterator[None]:
-    """Raise each error of a store as one of ours.
+    """Translate a store's errors.
 
-    The libraries behind fsspec share no base class: there are ``OSError``, aiohttp's and botocore's ``ClientError``,
-    ``TimeoutError`` and more. Each may be temporary.
+    The libraries behind fsspec share no base class: they raise ``OSError``, aiohttp's and botocore's ``ClientError``,
+    ``TimeoutError`` and others. Each may be temporary.
 
     Raises:
-        StorageFull: there is no room.
-        StorageFailed: anything else.
+        StorageFull: the store is full.
+        StorageFailed: any other error.
     """
     try:
         yield
     except AtelierError:
         raise
-    except (Exception, asyncio.CancelledError) as error:  # here, only a library's own task can be cancelled
+    except (Exception, asyncio.CancelledError) as error:  # only a task of the library can be cancelled here
         if isinstance(error, OSError) and error.errno in _FULL:
             raise StorageFull from error
         raise StorageFailed(f"{type(error).__name__}: {error}"[:_DETAIL]) from error
 
 
 def name_of(data: bytes) -> str:
-    """The name that these bytes are kept under: the SHA-256 in hexadecimal digits."""
+    """The name of a blob: the SHA-256 of its bytes in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def one_place(url: str) -> str:
-    """``url``, where it names one place.
+    """Check that ``url`` names one place, and return it.
 
     Raises:
-        StorageUnsafe: it is empty, or a chain of places (``::``). The parts of a chain read each other's files as
-            directories, templates and archives, so that what is kept at one decides what is opened next.
+        StorageUnsafe: it is empty or a chain of URLs (``::``). In a chain, one file system interprets files of the next
+            one, as archives or references, so the contents of a blob could decide which file is opened.
     """
     if not url or "::" in url:
         raise StorageUnsafe(f"BLOBS_URL is {url!r}: set it to a folder or to the URL of one place, without '::'.")
@@ -78,18 +78,18 @@ def one_place(url: str) -> str:
 
 
 class Blobs:
-    """Every call blocks for I/O: from an event loop, call it in a thread. Safe to use from several threads.
+    """A blob store. Thread-safe. Every method blocks, so an event loop must call it in a thread.
 
-    Every call may raise :class:`StorageFailed`: the place can't be used now, perhaps later.
+    Every method may raise :class:`StorageFailed`. A retry may then succeed.
     """
 
     def __init__(self, url: str) -> None:
-        """``url`` is a folder or any URL that fsspec opens (``s3://bucket/atelier``); it need not be there yet.
+        """``url`` is a folder or a URL for fsspec, such as ``s3://bucket/atelier``. The folder need not exist.
 
         Raises:
             StorageUnsafe: see :func:`one_place`.
-            StorageUnavailable: fsspec does not know the scheme, needs a package for it, or can't make sense of the URL.
-            StorageFailed: opening the place connects to it (``ftp://``), and it does not answer.
+            StorageUnavailable: fsspec does not know the scheme, needs a package for it, or can't parse the URL.
+            StorageFailed: opening the store connects to a server (``ftp://``), which does not answer.
         """
         self.url = one_place(url)
         with reaching():
@@ -97,7 +97,7 @@ class Blobs:
                 self._files, self._root = fsspec.core.url_to_fs(url)
             except OSError:
                 raise
-            except Exception as error:  # each scheme raises what it likes
+            except Exception as error:  # each scheme raises other errors
                 why = f"{error}"[:_DETAIL].rstrip(".")
                 raise StorageUnavailable(
                     f"BLOBS_URL is {url!r}, which can't be opened: {why}. Correct it, or install what it needs."
@@ -105,14 +105,14 @@ class Blobs:
 
     @property
     def folder(self) -> Path | None:
-        """Where the bytes lie on this machine; None where they lie elsewhere."""
-        # A subclass may do more than call the operating system.
+        """The local folder; None for any other store."""
+        # Not isinstance: a subclass may do more than call the operating system.
         return Path(self._root) if type(self._files) is LocalFileSystem else None
 
     def make_private(self) -> None:
-        """Make the folder, if it is one, for its owner alone, also where others had rights on it before.
+        """Restrict a local folder to its owner, even if it exists. Does nothing for other stores.
 
-        Raises ``OSError``. Blobs that are put later are private in any case.
+        Raises ``OSError``. New blobs are private in any case.
         """
         if self.folder:
             private.make_folder(self.folder, contents="[0-9a-f]{2}")
@@ -120,26 +120,26 @@ class Blobs:
                 private.close(folder)
 
     def put(self, data: bytes) -> str:
-        """Keep ``data`` durably, whole or not at all; its name. Bytes that are there already get a new date.
+        """Store ``data`` durably and atomically. Returns its name. An existing blob gets a new date.
 
         Raises:
-            StorageFull: there is no room.
+            StorageFull: the store is full.
         """
         name = name_of(data)
         with reaching():
             if self.folder:
                 _write_durably(Path(self._path(name)), data)
-            elif self._files.async_impl:  # object stores show whole objects alone
+            elif self._files.async_impl:  # object stores write atomically
                 self._write_in_place(self._path(name), data)
             elif not self._touched(name):
                 self._write(self._path(name), data)
         return name
 
     def get(self, name: str) -> bytes:
-        """The bytes of that name.
+        """Read a blob.
 
         Raises:
-            BlobLost: they are not there, or no longer what they were.
+            BlobLost: it is missing or damaged.
         """
         with reaching():
             try:
@@ -151,15 +151,15 @@ class Blobs:
         return data
 
     def remove(self, name: str) -> None:
-        """Forget the bytes of that name; harmless when they are not there."""
+        """Remove a blob. Idempotent."""
         with reaching(), contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._path(name))
 
     def modified(self, name: str) -> datetime:
-        """When the bytes of that name were last put, by :meth:`clock`.
+        """When a blob was last put, by the store's :meth:`clock`.
 
         Raises:
-            BlobLost: they are not there.
+            BlobLost: it is missing.
         """
         with reaching():
             try:
@@ -169,16 +169,16 @@ class Blobs:
                 raise BlobLost(name) from error
 
     def __iter__(self) -> Iterator[Blob]:
-        """Everything kept, in no order, with what was left half written. Whatever else lies there is not ours."""
+        """All blobs and temporary files, in no order. Other files are ignored."""
         with reaching():
             found = list(_on_disk(self.folder) if self.folder else self._elsewhere())
         return iter(found)
 
     def clock(self) -> datetime:
-        """What time it is where the bytes lie, by the date of a file that is put there and removed again.
+        """The store's time: the date of a temporary file that is created and removed.
 
         Raises:
-            StorageFull: there is no room for it.
+            StorageFull: the store is full.
         """
         path = self._path(f"{name_of(b'')}.{secrets.token_hex(4)}{PART}")
         with reaching():
@@ -194,7 +194,7 @@ class Blobs:
                     self._files.rm_file(path)
 
     def _touched(self, name: str) -> bool:
-        """Whether the bytes are there already; if so, their date is new."""
+        """Update the date of an existing blob. Returns whether it exists."""
         try:
             self.get(name)
             self._files.touch(self._path(name), truncate=False)
@@ -203,12 +203,12 @@ class Blobs:
         return True
 
     def _write(self, path: str, data: bytes) -> None:
-        """Write a file that appears whole, also where another thread or process writes the same one."""
+        """Write a file atomically, even if another thread or process writes the same one."""
         part = f"{path}.{secrets.token_hex(4)}{PART}"
         try:
             self._write_in_place(part, data)
             self._files.mv(part, path)
-        except FileExistsError:  # SMB moves no file onto another
+        except FileExistsError:  # SMB does not replace a file by a move
             self._write_in_place(path, data)
         finally:
             with contextlib.suppress(Exception, asyncio.CancelledError):
@@ -218,7 +218,7 @@ class Blobs:
         try:
             self._files.pipe_file(path, data)
         except FileNotFoundError:
-            if self._files.async_impl:  # an object store has no folders: the bucket is missing, and is not ours to make
+            if self._files.async_impl:  # an object store has no folders: the bucket is missing
                 raise
             self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
             self._files.pipe_file(path, data)
@@ -227,35 +227,35 @@ class Blobs:
         self._files.invalidate_cache()
         try:
             listed = self._files.find(self._root, detail=True)
-        except FileNotFoundError:  # nothing was put yet
+        except FileNotFoundError:  # nothing was stored yet
             return
         for path, info in listed.items():
             name = path.rsplit("/", 1)[-1]
             if not _NAME.fullmatch(name) or path != self._path(name) or info.get("type") != "file":
                 continue
-            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+            with contextlib.suppress(FileNotFoundError):  # removed in the meantime
                 yield Blob(name, int(info["size"]), _aware(self._files.modified(path)))
 
     def _path(self, name: str) -> str:
-        if not _NAME.fullmatch(name):  # names come from workers, too: none may lead out of the root
+        if not _NAME.fullmatch(name):  # a worker may send any name: none may lead out of the root
             raise BlobLost(name)
         return f"{self._root}/{name[:2]}/{name}"
 
 
 def _aware(moment: datetime) -> datetime:
-    """Some file systems give no time zone. Only differences of dates matter here."""
+    """Add a time zone where a file system gives none. Only differences between dates matter."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _on_disk(root: Path) -> Iterator[Blob]:
-    """Plain files in the folders that :meth:`Blobs.put` makes: no link is followed, and no other folder is entered."""
+    """The files of :meth:`Blobs.put`. Follows no links and enters no other folders."""
     for folder in _scan(root):
         if not (re.fullmatch("[0-9a-f]{2}", folder.name) and folder.is_dir(follow_symlinks=False)):
             continue
         for file in _scan(folder):
             if not (_NAME.fullmatch(file.name) and file.name.startswith(folder.name)):
                 continue
-            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+            with contextlib.suppress(FileNotFoundError):  # removed in the meantime
                 if file.is_file(follow_symlinks=False):
                     known = file.stat(follow_symlinks=False)
                     yield Blob(file.name, known.st_size, datetime.fromtimestamp(known.st_mtime, UTC))
@@ -265,7 +265,7 @@ def _scan(folder: "Path | os.DirEntry[str]") -> "list[os.DirEntry[str]]":
     try:
         with os.scandir(folder) as entries:
             return list(entries)
-    except FileNotFoundError:  # nothing was put yet, or it was removed meanwhile
+    except FileNotFoundError:  # nothing was stored yet, or it was removed in the meantime
         return []
 
 

@@ -1,9 +1,8 @@
-"""The one error hierarchy of Atelier.
+"""The error hierarchy of Atelier.
 
-Everything that can go wrong with a picture, a painting or a worker is a subclass of
-:class:`AtelierError` and carries data, not sentences: ``engine.texts`` and, for a member, ``bot.texts``
-turn it into words. All of them survive pickling, because they travel from a
-worker process to the bot: each passes its fields, in order, to ``Exception.__init__``.
+Errors carry data, not sentences: ``engine.texts`` and ``bot.texts`` turn them into texts. Only an
+:class:`OperatorError` may carry its text. Workers send errors to the bot, so each can be pickled: it passes its fields,
+in order, to ``Exception.__init__``.
 """
 
 import errno
@@ -11,19 +10,19 @@ from typing import Final, Literal
 
 
 class AtelierError(Exception):
-    """Base of every error that Atelier raises on purpose."""
+    """Base class of all errors that Atelier raises on purpose."""
 
 
 class OperatorError(AtelierError):
-    """The operator has to mend something; the message is for them, and says what to do."""
+    """The operator must correct something. The message tells them what to do."""
 
 
 class PictureError(AtelierError):
-    """A picture from outside can't be used."""
+    """An untrusted picture can't be used."""
 
 
 class NotAPicture(PictureError):
-    """The first bytes are of no accepted format. ``kind`` names the format that they are of, if it is known."""
+    """The first bytes belong to no accepted format. ``kind`` names their format; empty if it is unknown."""
 
     def __init__(self, kind: str = "") -> None:
         super().__init__(kind)
@@ -31,9 +30,9 @@ class NotAPicture(PictureError):
 
 
 class PictureTooLarge(PictureError):
-    """A picture is over a limit, found before any pixel was decoded.
+    """A picture exceeds a limit. This is detected before any pixel is decoded.
 
-    ``measure`` says which limit: ``bytes`` of the file, ``pixels`` in all, or the longer ``side`` in pixels.
+    ``measure`` names the limit: ``bytes`` of the file, ``pixels`` in total, or pixels of the longer ``side``.
     """
 
     def __init__(self, measure: Literal["bytes", "pixels", "side"], value: int, limit: int) -> None:
@@ -44,7 +43,7 @@ class PictureTooLarge(PictureError):
 
 
 class PictureTooSmall(PictureError):
-    """A side, in pixels, is shorter than the network can look at."""
+    """A side is shorter than the network's minimum of ``least`` pixels."""
 
     def __init__(self, width: int, height: int, least: int) -> None:
         super().__init__(width, height, least)
@@ -64,7 +63,7 @@ class PictureTooNarrow(PictureError):
 
 
 class PictureDamaged(PictureError):
-    """The file has the mark of an accepted format, but its pixels can't be decoded. ``detail`` is for the log."""
+    """The file starts like an accepted format, but its pixels can't be decoded. ``detail`` is for the log."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -72,7 +71,7 @@ class PictureDamaged(PictureError):
 
 
 class PictureTruncated(PictureError):
-    """The file ends so early that only a share of ``shown`` (0 to 1) of the picture is in it."""
+    """The file ends so early that it contains only a share ``shown`` (0 to 1) of the picture."""
 
     def __init__(self, shown: float) -> None:
         super().__init__(shown)
@@ -80,19 +79,19 @@ class PictureTruncated(PictureError):
 
 
 class PictureTransparent(PictureError):
-    """No pixel can be seen."""
+    """All pixels are fully transparent."""
 
 
 class PaintingCancelled(AtelierError):
-    """The painting was stopped because somebody asked for it."""
+    """The painting was cancelled."""
 
 
 class PaintingPaused(AtelierError):
-    """The painting was stopped to go on later or elsewhere; its last checkpoint is of that very step."""
+    """The painting stopped in order to resume later or on another worker."""
 
 
 class OutOfMemory(AtelierError):
-    """A worker could not get the memory for a painting of ``size`` pixels on the longer side."""
+    """A worker had too little memory for a painting of ``size`` pixels on the longer side."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
@@ -100,7 +99,7 @@ class OutOfMemory(AtelierError):
 
 
 class WorkerLost(AtelierError):
-    """The worker process died under the painting, ``times`` times in a row."""
+    """``times`` workers in a row died, or sent invalid data, while they painted or checked a picture."""
 
     def __init__(self, times: int) -> None:
         super().__init__(times)
@@ -108,15 +107,15 @@ class WorkerLost(AtelierError):
 
 
 class NoWorkers(AtelierError):
-    """No worker has joined, or all have left."""
+    """There is no worker."""
 
 
 class StorageFull(AtelierError):
-    """There is no room to keep more bytes."""
+    """The storage is full."""
 
 
 class BlobLost(AtelierError):
-    """Bytes that were kept under ``name`` are gone or damaged."""
+    """The blob ``name`` is missing or damaged."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -124,7 +123,7 @@ class BlobLost(AtelierError):
 
 
 class StorageFailed(AtelierError):
-    """The place of kept bytes can't be used now, whatever the reason; it may be later. ``detail`` is for the log."""
+    """The storage can't be used now, for any reason. A retry may succeed. ``detail`` is for the log."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -132,15 +131,15 @@ class StorageFailed(AtelierError):
 
 
 class StorageUnsafe(OperatorError):
-    """The place of kept bytes may not be opened; the message says what to do."""
+    """The storage must not be used, for security. The message says what to do."""
 
 
 class StorageUnavailable(OperatorError):
-    """The place of kept bytes can't be opened with what is installed here; the message says why and what to do."""
+    """The storage can't be opened with the installed packages. The message says why and what to do."""
 
 
 class VersionMismatch(OperatorError):
-    """A worker of version ``found`` refused what a bot of version ``wanted`` asked for: it would paint differently."""
+    """A worker of version ``found`` refused an order of version ``wanted``, because it would paint differently."""
 
     def __init__(self, wanted: str, found: str) -> None:
         super().__init__(wanted, found)
@@ -157,33 +156,33 @@ class UnknownMethod(OperatorError):
 
 
 class WeightsUnavailable(OperatorError):
-    """VGG19's weights could not be found or read; the message says what to do."""
+    """VGG19's weights could not be found or read. The message says what to do."""
 
 
 class DeviceUnavailable(OperatorError):
-    """The device or precision that was asked for does not exist here; the message says which do."""
+    """The requested device or precision does not exist on this machine. The message says which do."""
 
 
 class CertificatesUnavailable(OperatorError):
-    """Certificates for a cluster can't be made; the message says why and what to do."""
+    """Certificates for a cluster can't be made. The message says why and what to do."""
 
 
 class ClusterUnsafe(OperatorError):
-    """A scheduler or a worker would be reached without both sides proving who they are; the message says what to do."""
+    """A connection would lack mutual authentication. The message says what to do."""
 
 
 class MachineTooSmall(OperatorError):
-    """The machine, or a limit that was set for the process, has too little of something; the message says of what."""
+    """The machine or a limit of the process has too little of a resource. The message says which."""
 
 
 ENOUGH_FILES: Final = 64
-"""How many files a bot with an embedded worker opens."""
+"""The number of files that a bot with an embedded worker opens."""
 ENOUGH_MEMORY: Final = 4_000_000 * 1024
 """Bytes of address space that an embedded worker needs."""
 
 
 def ours(error: BaseException) -> AtelierError | None:
-    """The error of ours that caused ``error``, or one for the shortage that did; None for any other cause."""
+    """The AtelierError that caused ``error``, or one for the lack of a resource; None for any other cause."""
     chain = [error]
     while (cause := chain[-1].__cause__) is not None:
         chain.append(cause)
@@ -198,19 +197,19 @@ def _shortage(error: BaseException) -> MachineTooSmall | None:
 
     number = error.errno if isinstance(error, OSError) else None
     memory, _ = resource.getrlimit(resource.RLIMIT_AS)
-    # Dask does not report why a process failed to start. The process itself may lack the memory to report it.
+    # Dask does not report why a process failed to start, and the process may lack the memory to report it.
     no_process = "failed to start" in str(error)
     no_thread = number == errno.EAGAIN or "can't start new thread" in str(error)
     if (
         isinstance(error, MemoryError)
         or number == errno.ENOMEM
-        # The texts of the loader and of torch, which raise errors of other kinds.
+        # Texts of the dynamic loader and of torch, which raise errors of other types.
         or any(words in str(error) for words in ("failed to map segment", "allocate memory"))
-        or (no_thread and memory != resource.RLIM_INFINITY)  # a thread needs room for its stack
+        or (no_thread and memory != resource.RLIM_INFINITY)  # a thread needs memory for its stack
         or (no_process and memory != resource.RLIM_INFINITY and memory < ENOUGH_MEMORY)
     ):
         if memory == resource.RLIM_INFINITY:
-            return MachineTooSmall("There is too little memory on this machine.")
+            return MachineTooSmall("This machine has too little memory.")
         return MachineTooSmall(
             f"The limit of {memory // 2**20:,} MB for the memory of a process is too low: "
             "an embedded worker needs 4,000 MB (ulimit -v 4000000), or set no limit (ulimit -v unlimited)."

@@ -1,4 +1,4 @@
-"""Files and folders for their owner only: modes 0600 and 0700, with any umask, and also if they exist already."""
+"""Files and folders that only their owner can access: modes 0600 and 0700, with any umask."""
 
 import os
 import re
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def make_folder(folder: Path, contents: str = ".*") -> bool:
-    """Make ``folder`` and its missing parents with mode 0700. Return whether others have no rights on it.
+    """Make ``folder`` and its missing parents with mode 0700. Returns whether only the owner has access.
 
-    An existing folder is closed to others only if it is this user's and each name in it matches ``contents``, a regular
-    expression. One that holds anything else, as ``/srv`` does, is shared on purpose.
+    The mode of an existing folder changes only if it belongs to this user and each name in it matches ``contents``, a
+    regular expression. A folder with other contents, such as ``/srv``, is shared on purpose.
 
     Raises ``OSError``.
     """
@@ -25,9 +25,9 @@ def make_folder(folder: Path, contents: str = ".*") -> bool:
 
 
 def close(path: Path) -> None:
-    """Remove the rights of others on a file or folder, if it exists and is this user's.
+    """Remove the rights of others on a file or folder, if it exists and belongs to this user.
 
-    A folder with the sticky bit, as ``/tmp``, stays open. Raises ``OSError``.
+    A folder with the sticky bit, such as ``/tmp``, is not changed. Raises ``OSError``.
     """
     try:
         status = path.stat()

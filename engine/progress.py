@@ -1,4 +1,4 @@
-"""What a painting tells while it is made, what it ends as, and how it is stopped."""
+"""The progress and the result of a painting, and the token that stops it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from engine.recipe import Recipe
 
 def _printable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("a text with characters that can not be printed")
+        raise ValueError("the text contains unprintable characters")
     return text
 
 
-# The receiver validates these: another machine may send anything.
+# The receiver validates these, because another machine may send anything.
 Name = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -27,27 +27,27 @@ class Progress:
     """One event of a running painting."""
 
     step: Positive
-    """Steps done, 1 to ``steps``, over all scales. Goes back only where a worker died and another took over."""
+    """Steps done over all scales, 1 to ``steps``. Decreases only when another worker continues after a death."""
     steps: Positive
     scale: Positive
-    """The longer side, in pixels, that is worked on now."""
+    """The longer side of the current scale, in pixels."""
     loss: float
     content_loss: float
     style_loss: float
-    """The losses at this step, each relative to its target (see :mod:`engine.losses.objective`); ``loss`` is what
-    Adam sees."""
+    """The losses at this step, relative to their targets (see :mod:`engine.losses.objective`). The optimiser minimises
+    ``loss``."""
     elapsed: Seconds
-    """Seconds since the painting began, those before a resumed checkpoint included."""
+    """Seconds of painting, including those before a resumed checkpoint."""
     remaining: Seconds
     """Predicted seconds to the end."""
     preview: bytes | None = None
-    """The picture so far as JPEG, of the size that the result will have."""
+    """The present picture as JPEG, in the size of the result."""
     checkpoint: str | None = None
-    """The name under which enough was kept to go on from this step: see :mod:`engine.painting.checkpoint`."""
+    """The name of a stored checkpoint of this step: see :mod:`engine.painting.checkpoint`."""
     device: Name = ""
-    """What people call the device that paints."""
+    """The name of the device that paints, for people."""
     step_seconds: Seconds | None = None
-    """The median of the last steps at this scale; None before the first."""
+    """The median duration of the last steps at this scale; None before the first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,46 +60,46 @@ class Result:
     width: int
     height: int
     recipe: Recipe
-    """What was painted: the order's recipe, but for a smaller ``size`` where the device had too little memory."""
+    """The ordered recipe, with a smaller ``size`` if the device had too little memory."""
     steps: int
-    """Steps done: fewer than the recipe's where ``ending`` is not ``finished``, none where the style has no weight."""
+    """Steps done: fewer than the recipe's if ``ending`` is not ``finished``, and 0 if the style has no weight."""
     seconds: float
     ending: Literal["finished", "settled", "stopped"]
-    """All steps were done; the picture had stopped changing (see ``Recipe.tolerance``); it ended early, because
-    somebody asked for that or the device had too little memory to go on.
+    """``finished``: all steps were done. ``settled``: the picture stopped changing (see ``Recipe.tolerance``).
+    ``stopped``: it was asked to finish early, or the device had too little memory for the next scale.
     """
     shown: tuple[float | None, ...] = ()
-    """How much of each picture was in its file, the content's first: see :attr:`engine.images.codec.Picture.shown`.
-    Empty where all were whole.
+    """The share of each picture that was in its file, the content's first: see
+    :attr:`engine.images.codec.Picture.shown`. Empty if all files were complete.
     """
 
 
 class StopToken:
-    """A token that a painting looks at on each step, and between the layers within a step.
+    """A painting checks this token at each step, and between the layers within a step.
 
-    Safe to use from another thread or from a signal handler.
+    Its methods can be called from another thread or from a signal handler.
     """
 
     def __init__(self, cancelled: Callable[[], bool] = lambda: False) -> None:
-        """``cancelled`` is asked too, cheaply and often: for example whether the scheduler still wants the result."""
+        """``cancelled`` is another condition for cancellation. It is called often, so it must be fast."""
         self._also_cancelled = cancelled
         self._cancelled = False
         self.finishing = False
         self.pausing = False
 
     def pause(self) -> None:
-        """Stop after the step in hand with a checkpoint of it: the painting raises :class:`PaintingPaused`."""
+        """Stop after the current step, with a checkpoint of it. The painting raises :class:`PaintingPaused`."""
         self.pausing = True
 
     def cancel(self) -> None:
-        """Abandon the painting: it raises :class:`PaintingCancelled` within a fraction of a step."""
+        """Cancel the painting. It raises :class:`PaintingCancelled` within a fraction of a step."""
         self._cancelled = True
 
     def finish(self) -> None:
-        """End the painting after the step in hand and keep the picture so far as its result."""
+        """End the painting after the current step. Its present picture becomes the result."""
         self.finishing = True
 
     def check(self) -> None:
-        """Raise :class:`PaintingCancelled` if somebody cancelled."""
+        """Raise :class:`PaintingCancelled` if the painting was cancelled."""
         if self._cancelled or self._also_cancelled():
             raise PaintingCancelled

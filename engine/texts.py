@@ -1,4 +1,4 @@
-"""Turns the engine's errors into words for whoever gave the pictures: short, plain, and with a way forward."""
+"""English texts for the engine's errors and results, for members and for the command line."""
 
 from typing import get_args
 
@@ -29,7 +29,7 @@ MEBIBYTE = 2**20
 
 
 def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return for each error is the clearest form
-    """What is wrong, and what to do about it. Errors that the operator has to mend give their own message."""
+    """What is wrong and what to do about it. The message of an :class:`engine.errors.OperatorError` stays as it is."""
     match error:
         case NotAPicture(kind=kind):
             return _instead_of(kind)
@@ -44,7 +44,7 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
         case PictureTooNarrow(limit=limit):
             return f"The picture is too narrow. Crop it so that its long side is at most {limit} times the short one."
         case PictureTruncated():
-            return "The file is cut off, and too much of the picture is missing. Send the whole file."
+            return "The file is incomplete, and too much of the picture is missing. Send the whole file."
         case PictureTransparent():
             return "The picture is completely transparent. Send one that shows something."
         case PictureDamaged():
@@ -52,23 +52,23 @@ def explain(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return 
         case PaintingCancelled():
             return "Cancelled."
         case PaintingPaused():
-            return "Paused. It goes on by itself."
+            return "Paused. It continues automatically."
         case OutOfMemory(size=size):
             return f"There was not enough memory to paint at {size} px. Try again with a smaller size or quality."
         case WorkerLost():
-            return "The painter stopped several times on this picture. Try a lower quality, or another picture."
+            return "Painting this picture failed several times. Try a lower quality, or another picture."
         case NoWorkers():
-            return "No painter is there right now. Try again in a minute."
+            return "Painting is not available right now. Try again in a minute."
         case StorageFull():
-            return "There is no room left for more pictures right now. Try again later."
+            return "The storage for pictures is full right now. Try again later."
         case BlobLost():
-            return "The pictures of this job are gone from our disk. Send the command again."
+            return "The pictures of this job were lost. Send the command again."
         case StorageFailed():
-            return "The place where pictures are kept can't be reached right now. Try again later."
+            return "The storage for pictures is not available right now. Try again later."
         case UnknownMethod(method=method):
             return f"This version of Atelier has no method {method}. It has: {', '.join(get_args(Method))}."
         case VersionMismatch(wanted=wanted, found=found):
-            return f"The worker is of another version, {found}. Install the same as the bot's, {wanted}."
+            return f"The worker has version {found}, but the bot has {wanted}. Install the same version on both."
         case _:
             return str(error)
 
@@ -82,23 +82,25 @@ def _instead_of(kind: str) -> str:
                 "a new photo. iPhone: Settings → Camera → Formats → Most Compatible. Android: turn high efficiency off."
             )
         case "video":
-            return "That is a video. Send one picture of it, such as a screenshot."
+            return "That is a video. Send a screenshot of it."
         case "web page":
             return "That is a web page, not a picture. Open the picture itself, save it, and send that."
         case "":
-            return "That file is not a picture I know. Send a PNG, JPEG, WebP, AVIF, GIF or BMP."
+            return "That file is not a picture that I can read. Send a PNG, JPEG, WebP, AVIF, GIF or BMP."
         case _:
             article = "an" if kind[0] in "ESi" else "a"
             return f"That is {article} {kind} file, which I can't read. Export it as PNG or JPEG, and send that."
 
 
 def truncated(shown: float) -> str:
-    """Of a picture that is painted although its file ends early: ``shown`` is
-    :attr:`engine.images.codec.Picture.shown`.
+    """A note about a painted picture whose file ends early.
+
+    Args:
+        shown: the share of the picture that is in the file: see :attr:`engine.images.codec.Picture.shown`.
     """
     if shown == 1:
-        return "The file is cut off, but only fine detail is missing."
-    return f"The file is cut off: {max(1, round(100 * (1 - shown)))} % of the picture is missing."
+        return "The file is incomplete, but only fine detail is missing."
+    return f"The file is incomplete: {max(1, round(100 * (1 - shown)))} % of the picture is missing."
 
 
 def ending(result: Result) -> str:
@@ -106,22 +108,22 @@ def ending(result: Result) -> str:
     of_all = f"after {result.steps:,} of {result.recipe.steps:,} steps"
     match result.ending:
         case "settled":
-            return f"The picture had stopped changing {of_all}."
+            return f"The picture stopped changing {of_all}."
         case "stopped":
-            return f"Ended early {of_all}."
+            return f"Stopped early {of_all}."
         case "finished":
             return f"Finished after {result.steps:,} {'step' if result.steps == 1 else 'steps'}."
 
 
 def painted(result: Result, ordered: Recipe) -> str:
-    """All that there is to say of a painting, in a line."""
+    """A summary of a painting in one line."""
     size = f"{result.width} × {result.height} px in {result.seconds:.1f} s, recipe {result.recipe.id}."
     return " ".join(filter(None, (size, ending(result), reduced(result, ordered))))
 
 
 def reduced(result: Result, ordered: Recipe) -> str | None:
-    """Why a painting is smaller than it was ordered; None where it isn't."""
+    """Why a painting is smaller than ordered; None if it is not."""
     size = result.recipe.size
     if size >= ordered.size:
         return None
-    return f"Painted at {size:,} px: {ordered.size:,} px did not fit into the painter's memory."
+    return f"Painted at {size:,} px, because there was not enough memory for {ordered.size:,} px."

@@ -1,1 +1,1 @@
-"""The machine: device, precision, allocator, threads, and which workers paint the same picture."""
+"""The machine: device, precision, allocator, threads, and the version of a worker."""

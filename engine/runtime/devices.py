@@ -1,4 +1,4 @@
-"""Where the network computes, and in which precision."""
+"""The device and precision of the network."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Compute:
 
     @property
     def name(self) -> str:
-        """What people call the device."""
+        """The device's name for people."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         return f"CPU with {torch.get_num_threads()} threads"
@@ -33,14 +33,14 @@ def choose(device: str = "auto", precision: Precision = "auto") -> Compute:
     """Resolve the names of a device (``auto``, ``cpu``, ``cuda``, ``cuda:1`` …) and of a precision.
 
     Raises:
-        DeviceUnavailable: this machine or this build of torch has no such device.
+        DeviceUnavailable: this machine or this build of torch does not have the device.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise DeviceUnavailable(f"{device!r} is no device; use auto, cpu, cuda or cuda:N.") from error
+        raise DeviceUnavailable(f"{device!r} is not a device; use auto, cpu, cuda or cuda:N.") from error
     if chosen.type not in {"cpu", "cuda"}:
         raise DeviceUnavailable(f"Painting on {chosen.type!r} is not supported; use auto, cpu, cuda or cuda:N.")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
@@ -59,5 +59,5 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 
 def set_threads(threads: int | None) -> None:
-    """Let torch use ``threads`` cores, or all that affinity and container limits grant."""
+    """Let torch use ``threads`` cores; None for all that CPU affinity and container limits allow."""
     torch.set_num_threads(threads or CPU_COUNT)

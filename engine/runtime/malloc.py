@@ -1,8 +1,8 @@
-"""What the C library does with memory that is freed: two processes with opposite needs.
+"""Settings of glibc's allocator for freed memory. Workers and the bot need opposite ones.
 
-glibc gives large blocks back to the system, and takes them again page by page, zeroed, at the next allocation. A
-painting allocates the same gigabyte at every step, so its worker keeps them until it ends; the bot handles megabytes
-now and then, so it returns them. Elsewhere than on glibc these functions do nothing. See mallopt(3), malloc_trim(3).
+By default, glibc returns large blocks to the system, and the next allocation gets them back page by page, zeroed. A
+painting allocates the same gigabyte at every step, so a worker keeps freed blocks. The bot seldom allocates more than a
+few megabytes, so it returns them. Without glibc, these functions do nothing. See mallopt(3) and malloc_trim(3).
 """
 
 import contextlib
@@ -16,21 +16,20 @@ _M_ARENA_MAX: Final = -8
 
 
 def keep_large_blocks() -> None:
-    """Keep what is freed for the next allocation, for a process that paints."""
+    """Keep freed memory for the next allocation. For workers."""
     _set({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_ARENA_MAX: 1})
 
 
 def return_large_blocks() -> None:
-    """Return blocks over 256 KB as soon as they are freed.
+    """Return blocks over 256 KiB as soon as they are freed. For the bot.
 
-    Left alone, glibc raises that threshold with each block that it frees, and pictures of megabytes leave the heap in
-    holes.
+    By default, glibc raises that threshold when it frees a larger block. Large pictures then fragment the heap.
     """
     _set({_M_MMAP_THRESHOLD: 256 * 1024})
 
 
 def trim() -> None:
-    """Return all that is free now, after a painting."""
+    """Return all memory that is free now."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 

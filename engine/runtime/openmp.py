@@ -1,7 +1,7 @@
-"""How OpenMP's threads, which torch computes with on a CPU, wait for each other.
+"""How OpenMP threads, which torch uses on a CPU, wait for each other.
 
-By default a thread spins for milliseconds before it sleeps. Beside another busy process it then spins on the core
-that the thread it waits for needs. Threads that sleep at once have to be woken at each of thousands of short loops.
+By default, a waiting thread spins for milliseconds before it sleeps. Next to another busy process, it then occupies the
+core that the awaited thread needs. Threads that sleep at once must be woken at each of thousands of short loops.
 """
 
 import os
@@ -15,10 +15,10 @@ _OPERATORS_OWN: Final = frozenset({"OMP_WAIT_POLICY", *_WAITING})
 
 
 def spin_briefly() -> None:
-    """Let threads that wait spin for microseconds, then sleep. For this process and those that it starts.
+    """Let waiting threads spin for microseconds, then sleep, in this process and its children.
 
-    Call it before torch is imported: OpenMP reads its environment once, when it is loaded. Where the environment
-    says how threads wait, that stays.
+    Call it before torch is imported: OpenMP reads its environment once, when it is loaded. Settings that the operator
+    made in the environment take precedence.
     """
     if not _OPERATORS_OWN & os.environ.keys():
         os.environ.update(_WAITING)

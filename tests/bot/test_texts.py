@@ -286,11 +286,11 @@ def test_a_caption_says_why_a_picture_is_smaller_or_was_ready_early_and_the_reci
     result = Result(b"", "png", 724, 543, painted, 63, 75.2, "settled")
     assert texts.caption(result, ordered).splitlines() == [
         f"Painted in 1 min 15 s · 724 × 543 · recipe `{painted.id}`",
-        "The picture had stopped changing after 63 of 1,200 steps.",
-        "Painted at 724 px: 1,024 px did not fit into the painter's memory.",
+        "The picture stopped changing after 63 of 1,200 steps.",
+        "Painted at 724 px, because there was not enough memory for 1,024 px.",
     ]
     stopped = Result(b"", "png", 1024, 768, ordered, 1001, 75.2, "stopped")
-    assert texts.caption(stopped, ordered).splitlines()[1:] == ["Ended early after 1,001 of 1,200 steps."]
+    assert texts.caption(stopped, ordered).splitlines()[1:] == ["Stopped early after 1,001 of 1,200 steps."]
 
 
 def test_a_caption_says_which_pictures_were_truncated() -> None:
@@ -298,8 +298,8 @@ def test_a_caption_says_which_pictures_were_truncated() -> None:
     cut = replace(whole, shown=(0.75, None, 1.0))
     assert texts.caption(cut, Recipe()).splitlines() == [
         texts.caption(whole, Recipe()),
-        "**Content:** The file is cut off: 25 % of the picture is missing.",
-        "**Style 2:** The file is cut off, but only fine detail is missing.",
+        "**Content:** The file is incomplete: 25 % of the picture is missing.",
+        "**Style 2:** The file is incomplete, but only fine detail is missing.",
     ]
 
 

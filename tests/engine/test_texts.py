@@ -1,4 +1,4 @@
-"""What whoever gave the pictures reads: what is wrong, and a way forward."""
+"""Texts for members and the command line: what is wrong, and what to do."""
 
 import re
 from typing import Literal
@@ -18,18 +18,18 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.PictureTooSmall(20, 31, 32): ("too small", "20 × 31 px", "Send", "at least 32 px"),
     errors.PictureTooNarrow(900, 100, 8): ("too narrow", "Crop", "8 times"),
     errors.PictureDamaged("PNG: OSError: secret"): ("damaged", "save it again"),
-    errors.PictureTruncated(0.4): ("cut off", "missing", "Send the whole file"),
+    errors.PictureTruncated(0.4): ("incomplete", "missing", "Send the whole file"),
     errors.PictureTransparent(): ("transparent", "Send one"),
     errors.PaintingCancelled(): ("Cancelled",),
     errors.OutOfMemory(2048): ("not enough memory", "2048 px", "Try again"),
-    errors.WorkerLost(3): ("stopped several times", "Try"),
-    errors.PaintingPaused(): ("Paused", "goes on"),
-    errors.NoWorkers(): ("No painter", "Try again"),
-    errors.StorageFull(): ("no room", "Try again"),
-    errors.BlobLost("0123"): ("gone", "Send"),
-    errors.StorageFailed("secret"): ("can't be reached", "Try again"),
+    errors.WorkerLost(3): ("failed several times", "Try"),
+    errors.PaintingPaused(): ("Paused", "continues"),
+    errors.NoWorkers(): ("not available", "Try again"),
+    errors.StorageFull(): ("full", "Try again"),
+    errors.BlobLost("0123"): ("lost", "Send"),
+    errors.StorageFailed("secret"): ("not available", "Try again"),
+    errors.VersionMismatch("atelier-2", "atelier-1"): ("version atelier-1", "bot has atelier-2", "Install"),
     errors.UnknownMethod("strotss"): ("no method strotss", "It has: gatys."),
-    errors.VersionMismatch("atelier-2", "atelier-1"): ("another version, atelier-1.", "Install", "atelier-2"),
     errors.WeightsUnavailable("Do this."): ("Do this.",),
     errors.DeviceUnavailable("Use that."): ("Use that.",),
     errors.MachineTooSmall("Raise the limit."): ("Raise the limit.",),
@@ -72,8 +72,8 @@ def test_a_file_of_another_kind_is_called_what_it_is(kind: str, parts: tuple[str
 
 
 def test_a_truncated_picture_that_is_painted_is_told() -> None:
-    assert texts.truncated(0.876) == "The file is cut off: 12 % of the picture is missing."
-    assert texts.truncated(0.999) == "The file is cut off: 1 % of the picture is missing."
+    assert texts.truncated(0.876) == "The file is incomplete: 12 % of the picture is missing."
+    assert texts.truncated(0.999) == "The file is incomplete: 1 % of the picture is missing."
     assert "only fine detail" in texts.truncated(1.0)
 
 
@@ -93,8 +93,8 @@ def test_what_is_for_the_log_is_not_said() -> None:
         ("finished", 5000, "Finished after 5,000 steps."),
         ("finished", 1, "Finished after 1 step."),
         ("finished", 0, "Finished after 0 steps."),
-        ("settled", 63, "The picture had stopped changing after 63 of 5,000 steps."),
-        ("stopped", 1, "Ended early after 1 of 5,000 steps."),
+        ("settled", 63, "The picture stopped changing after 63 of 5,000 steps."),
+        ("stopped", 1, "Stopped early after 1 of 5,000 steps."),
     ],
 )
 def test_an_ending_is_told_with_its_steps(

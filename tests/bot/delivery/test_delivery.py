@@ -57,7 +57,7 @@ class TestAPainting:
         assert await deliver(ordered, smaller) == "token"
         first, *more = the_one(discord.channel_messages).content.splitlines()
         assert first.endswith(f"recipe `{Recipe(size=96).id}`")
-        assert more == ["Painted at 96 px: 1,024 px did not fit into the painter's memory."]
+        assert more == ["Painted at 96 px, because there was not enough memory for 1,024 px."]
 
     async def test_is_edited_in_by_the_bot_once_the_token_has_died(
         self, discord: LocalDiscord, job: Job, deliver: Deliver

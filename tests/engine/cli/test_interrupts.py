@@ -39,7 +39,7 @@ def test_ctrl_c_ends_the_painting_and_keeps_it(interrupted: Callable[[int], None
     interrupted(1)
     done = run("photo.png", "style.jpg", "-o", "out.png", *SMALL, "--steps", "5000")
     assert done.exit_code == 0, done.output
-    assert "Ended early after 3 of 5,000 steps." in done.stderr
+    assert "Stopped early after 3 of 5,000 steps." in done.stderr
     assert opened(folder / "out.png").size == (64, 43)
 
 
@@ -73,7 +73,7 @@ def test_a_real_process_keeps_its_previews_and_its_picture_when_interrupted(fold
         finally:
             process.kill()
     assert process.returncode == 0, said
-    assert "Ended early after" in said
+    assert "Stopped early after" in said
     assert opened(folder / "out.png").size == (64, 43)
     preview = min((folder / "previews").iterdir())
     assert opened(preview).size == (64, 43)

@@ -208,8 +208,8 @@ def test_the_last_line_says_what_was_painted_and_why_it_ended(
     assert done.exit_code == 0, done.output
     assert done.stderr.splitlines()[-1] == (
         f"out.png: 724 × 543 px in 75.2 s, recipe {painted.id}."
-        f" The picture had stopped changing after 63 of {painted.steps} steps."
-        " Painted at 724 px: 1,024 px did not fit into the painter's memory."
+        f" The picture stopped changing after 63 of {painted.steps} steps."
+        " Painted at 724 px, because there was not enough memory for 1,024 px."
     )
     assert Recipe.model_validate_json((folder / "out.json").read_text()) == painted
 
@@ -237,7 +237,7 @@ def test_a_truncated_picture_is_painted_with_a_warning(
     shown = given[0].shown
     assert shown is not None
     assert done.stderr.startswith(
-        f"cut.png: The file is cut off: {100 - round(100 * shown)} % of the picture is missing."
+        f"cut.png: The file is incomplete: {100 - round(100 * shown)} % of the picture is missing."
     )
     assert "style.jpg: The file" not in done.stderr
 

@@ -159,15 +159,15 @@ class TestAPainting:
         again = await shown(discord, await listed(discord), kept.id)
         assert again.content.splitlines() == [
             f"Painted in 8 s · 96 × 72 · strength 70 · recipe `{Recipe(size=96, steps=120, strength=70).id}`",
-            "The picture had stopped changing after 63 of 120 steps.",
-            "Painted at 96 px: 1,024 px did not fit into the painter's memory.",
+            "The picture stopped changing after 63 of 120 steps.",
+            "Painted at 96 px, because there was not enough memory for 1,024 px.",
         ]
 
     @pytest.mark.parametrize(
         ("refusal", "words"),
         [
             (None, "already finished, cancelled or deleted"),
-            (BlobLost("77"), "gone from our disk"),
+            (BlobLost("77"), "were lost"),
             (RuntimeError("a fault of ours"), "Something went wrong"),
         ],
         ids=repr,

@@ -141,8 +141,8 @@ class TestAPainting:
         files = {"content": Upload("town.png", cut), "style": Upload("strokes.png", without_end)}
         final = await (await stylize(discord, **files)).wait_until(is_final, TIMEOUT)
         _, content, style = final.content.splitlines()
-        assert re.fullmatch(r"\*\*Content:\*\* The file is cut off: \d+ % of the picture is missing\.", content)
-        assert style == "**Style:** The file is cut off, but only fine detail is missing."
+        assert re.fullmatch(r"\*\*Content:\*\* The file is incomplete: \d+ % of the picture is missing\.", content)
+        assert style == "**Style:** The file is incomplete, but only fine detail is missing."
         alpha = opened(final).getchannel("A")
         assert (alpha.getpixel((50, 5)), alpha.getpixel((50, 71))) == (255, 0)
 
@@ -188,12 +188,12 @@ def plain(size: tuple[int, int]) -> bytes:
 
 
 BAD = {
-    "no picture": (b"hello", "not a picture I know"),
+    "no picture": (b"hello", "not a picture that I can read"),
     "page": (b"<html>hello</html>", "a web page"),
     "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "Most Compatible"),
     "transparent": (clear(), "transparent"),
-    "empty": (b"", "not a picture I know"),
-    "truncated": (photo()[:400], "cut off"),
+    "empty": (b"", "not a picture that I can read"),
+    "truncated": (photo()[:400], "incomplete"),
     "bomb": (bomb(), "too large"),
     "one pixel": (plain((1, 1)), "too small"),
     "thread": (plain((600, 40)), "too narrow"),
