@@ -87,7 +87,7 @@ def worker(
     device: Annotated[
         str, typer.Option(envvar="DEVICE", help="auto (every GPU, else the CPU), cpu, cuda or cuda:N.")
     ] = "auto",
-    beside: Annotated[bool, typer.Option("--cpu-too", help="A CPU worker beside the GPUs'.")] = False,
+    with_cpu: Annotated[bool, typer.Option("--cpu-too", help="A CPU worker in addition to the GPU workers'.")] = False,
     precision: Annotated[Precision, typer.Option(envvar="PRECISION", help="Of the network's activations.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(envvar="THREADS", help="Cores for each worker.", min=1, show_default="all")
@@ -144,7 +144,7 @@ def worker(
             limits=Limits(bytes=max_picture_mb * 2**20, pixels=max_picture_megapixels * 1_000_000),
             blobs=place,
         )
-        plan = WorkersPlan(scheduler, settings, _tls(tls_ca, tls_certificate, tls_key), host, port, beside)
+        plan = WorkersPlan(scheduler, settings, _tls(tls_ca, tls_certificate, tls_key), host, port, with_cpu)
         return await keep(plan, partial(logs.configure, log_level, log_format))
 
     logs.configure(log_level, log_format)

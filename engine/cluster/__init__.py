@@ -1,1 +1,1 @@
-"""Painting on several machines: certificates, a scheduler and workers that take nothing but paintings."""
+"""Painting on several machines: certificates, and a scheduler and workers that accept only paintings."""

@@ -1,8 +1,8 @@
-"""A certificate authority for one cluster, and a certificate for each part of it: scheduler, workers, bot.
+"""The certificate authority of a cluster, and a certificate for each of its parts: scheduler, workers, bot.
 
-Each part gets a folder with all that its machine needs (:data:`FILES`); the authority's key stays where it was made.
-Dask trusts whoever has a certificate of the authority and looks at no name in it, so one authority is for one cluster
-alone. There is no list of revoked certificates: to shut somebody out, make a new authority.
+Each part has a folder with the files that its machine needs (:data:`FILES`). The authority's key stays where it was
+made. Dask trusts every certificate of the authority and ignores the names in it, so each cluster needs its own
+authority. There is no revocation: to exclude a certificate, make a new authority.
 """
 
 import ipaddress
@@ -24,27 +24,27 @@ from engine import private
 from engine.errors import CertificatesUnavailable
 
 PARTS: Final = ("scheduler", "worker", "bot")
-"""What a cluster is made of; each part has a certificate of its own."""
+"""The parts of a cluster. Each has its own certificate."""
 FILES: Final = ("ca.pem", "certificate.pem", "key.pem")
-"""What a part's folder holds: whom to trust, who it is, and the key that proves it (readable by its owner alone)."""
+"""The files in a part's folder: the authority's certificate, its own one, and its key. Only the owner can read them."""
 AUTHORITY_DAYS: Final = 3650
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 _SKEW: Final = timedelta(minutes=5)
-"""How far another machine's clock may be behind."""
+"""The tolerated lag of another machine's clock."""
 _NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Who signs."""
+    """A certificate authority."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
     @classmethod
     def make(cls) -> "Authority":
-        """A new one, valid for :data:`AUTHORITY_DAYS`."""
+        """Make a new authority, valid for :data:`AUTHORITY_DAYS`."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = _named(f"Atelier cluster {secrets.token_hex(4)}")
         certificate = (
@@ -57,10 +57,10 @@ class Authority:
 
     @classmethod
     def load(cls, folder: Path) -> "Authority":
-        """The one that :meth:`save` kept in ``folder``.
+        """Read the authority that :meth:`save` wrote to ``folder``.
 
         Raises:
-            CertificatesUnavailable: a file is missing, or is no certificate or key of ours.
+            CertificatesUnavailable: a file is missing or invalid.
         """
         try:
             certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
@@ -68,31 +68,29 @@ class Authority:
             certificate.verify_directly_issued_by(certificate)
         except OSError as error:
             raise CertificatesUnavailable(
-                f"{error.filename}: {error.strerror}. It must be there to sign with."
+                f"{error.filename}: {error.strerror}. It is needed to sign certificates."
             ) from error
         except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
-            raise CertificatesUnavailable(
-                f"{folder} holds no certificate authority that can be read: {error}"
-            ) from error
+            raise CertificatesUnavailable(f"{folder} contains no readable certificate authority: {error}") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
             raise CertificatesUnavailable(f"{folder}: ca-key.pem is not the key of ca.pem.")
         return cls(certificate, key)
 
     def save(self, folder: Path) -> None:
-        """Write ``ca.pem`` and ``ca-key.pem``."""
+        """Write ``ca.pem`` and ``ca-key.pem`` to ``folder``."""
         private.make_folder(folder)
         _write(folder / "ca-key.pem", _private(self.key))
         _write(folder / "ca.pem", _public(self.certificate))
 
     def issue(self, name: str, hosts: Iterable[str], days: int, folder: Path) -> None:
-        """Make a certificate for ``name`` on ``hosts`` (names or addresses), valid for ``days``, into ``folder``."""
+        """Make a certificate for ``name`` on ``hosts`` (names or addresses), valid for ``days``, in ``folder``."""
         key = ec.generate_private_key(ec.SECP256R1())
         authority = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         certificate = (
             _builder(_named(name), self.certificate.subject, key.public_key(), days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs=False), critical=True)
-            # A worker and a scheduler both listen and call; a bot only calls, but Dask treats all three alike.
+            # Workers and schedulers are servers and clients. A bot is only a client, but Dask treats all three alike.
             .add_extension(
                 x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
                 critical=False,
@@ -118,13 +116,20 @@ def make(
 ) -> list[Path]:
     """Make a folder of certificates for each of ``names`` in ``folder``, signed by the authority in ``folder/ca``.
 
-    The authority is made where there is none. ``hosts`` are names or addresses of the machines, besides :data:`LOCAL`.
-    ``force`` makes anew what is there, but not the authority, so that whoever trusts it goes on to; ``keep`` leaves
-    what is there and makes what is missing. Gives the folders that were written.
+    Args:
+        folder: where to write. The authority is made if there is none.
+        names: the parts.
+        hosts: names or addresses of the machines, in addition to :data:`LOCAL`.
+        days: how long the certificates are valid.
+        force: replace existing certificates. The authority stays, so existing trust stays valid.
+        keep: make only what is missing.
+
+    Returns:
+        The folders that were written.
 
     Raises:
-        CertificatesUnavailable: something is there already (and neither ``force`` nor ``keep``), a name is no name, or
-            the authority can't be read.
+        CertificatesUnavailable: a certificate exists (without ``force`` and ``keep``), a name is invalid, or the
+            authority can't be read.
         OSError: the folder can't be written to.
     """
     for name in names:
@@ -134,7 +139,7 @@ def make(
     there = [name for name in names if any((folder / name / file).exists() for file in FILES)]
     if there and not force and not keep:
         raise CertificatesUnavailable(
-            f"{folder / there[0]} has a certificate already. --force makes it anew, --keep leaves what is there."
+            f"{folder / there[0]} already has a certificate. --force replaces it, --keep makes only what is missing."
         )
     if keep:
         names = [name for name in names if not all((folder / name / file).exists() for file in FILES)]
@@ -207,7 +212,7 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Replace ``path`` whole; nobody else can read it at any moment."""
+    """Write ``path`` atomically. Other users can't read it at any time."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with os.fdopen(private.create(part), "wb") as file:

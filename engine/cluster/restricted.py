@@ -1,20 +1,21 @@
-"""A Dask scheduler and a Dask worker that do nothing for others but paint.
+"""A Dask scheduler and a Dask worker that others can only use for painting.
 
-Whoever holds a certificate of the cluster may, and may only:
+The holder of a certificate of the cluster can do only this:
 
-- have pictures checked and painted (:data:`engine.cluster.safe_pickle.TASKS`), with whatever arguments: the names of
-  the blobs are among them, their place is not;
-- ask who is there and what runs, and fetch a result whose key they know;
-- cancel, by its key, what somebody else has asked for;
-- join as a worker, and be given other people's pictures to paint.
+- have pictures checked and painted (:data:`engine.cluster.safe_pickle.TASKS`) with any arguments. These contain the
+  names of blobs, but not the place of the blob store;
+- list workers and tasks, and read a result if they know its key;
+- cancel anybody's task if they know its key;
+- join as a worker, and receive other people's pictures to paint.
 
-They can't run functions of their own on a scheduler, a worker or a bot, upload files, add plugins, make actors, scatter
-data, write to topics, restart or shut down anything: operations and messages that paintings don't need are refused, a
-message names no Python objects but those of :mod:`engine.cluster.safe_pickle`, a task brings no annotation that could
-be called, and a worker looks at each task once more before it calls it. What remains goes with Dask: all certificates
-are equal, messages are not limited in size or number, so that a holder can stop the cluster's work, and a pickle of
-allowed parts put together in a hostile way can make the process that reads it fail. So give certificates to machines
-that you trust.
+They can't run their own functions on a scheduler, a worker or a bot, upload files, add plugins, make actors, scatter
+data, write to topics, or restart or shut down anything. Operations and messages that paintings don't need are refused.
+A message can refer only to the Python objects of :mod:`engine.cluster.safe_pickle`. A task can have no annotation that
+Dask would call. A worker checks each task again before it runs it.
+
+Some risks remain with Dask. All certificates have the same rights. Messages are not limited in size or number, so a
+holder can stall the cluster. A malicious pickle of allowed parts can crash the process that reads it. So give
+certificates only to machines that you trust.
 """
 
 import logging
@@ -44,12 +45,12 @@ SCHEDULER_OPERATIONS: Final = frozenset({
     "register-client", "identity", "gather", "who_has", "has_what", "ncores", "ncores_running", "processing",
     # A worker
     "register-worker", "heartbeat_worker", "unregister", "retire_workers",
-    # Has a worker pause a painting
+    # Pauses a painting
     "broadcast",
     # Progress, from a worker to a bot
     "queue_create", "queue_put", "queue_get", "queue_qsize",
 })  # fmt: skip
-"""What the scheduler answers."""
+"""The operations that the scheduler accepts."""
 
 SCHEDULER_MESSAGES: Final = frozenset({
     # A bot
@@ -59,15 +60,15 @@ SCHEDULER_MESSAGES: Final = frozenset({
     "task-finished", "task-erred", "release-worker-data", "add-keys", "long-running", "reschedule", "keep-alive",
     "worker-status-change", "request-refresh-who-has",
 })  # fmt: skip
-"""What the scheduler listens to from those that are connected."""
+"""The messages that the scheduler accepts on an open connection."""
 
 IGNORED: Final = frozenset({"subscribe-topic", "unsubscribe-topic", "log-event"})
-"""What Dask's clients and workers send and the scheduler ignores: topics would carry anybody's text to each subscriber.
-Dask's client prints the topic ``print``.
+"""Messages of Dask's clients and workers that the scheduler ignores. Topics would send anybody's text to each
+subscriber, and Dask's client prints the topic ``print``.
 """
 
 ANNOTATIONS: Final = frozenset({"workers", "resources", "priority"})
-"""What a task may say about where and when it wants to run."""
+"""The annotations that a task may have: where and when to run."""
 
 WORKER_OPERATIONS: Final = frozenset({"identity", "ping", "get_data"})
 """The operations that a worker accepts from any certificate, besides those of
@@ -75,7 +76,7 @@ WORKER_OPERATIONS: Final = frozenset({"identity", "ping", "get_data"})
 """
 
 FORGETTING: Final = {
-    # A log of messages, too: a thousand, with a picture each.
+    # By default it also logs a thousand messages, each with a picture.
     "distributed.admin.low-level-log-length": 1,
     "distributed.admin.log-length": 1,
     "distributed.diagnostics.computations.max-history": 1,
@@ -83,18 +84,18 @@ FORGETTING: Final = {
     # It samples the call stack a hundred times a second.
     "distributed.worker.profile.enabled": False,
 }
-"""Dask's settings that make it keep next to no messages, log lines, tasks and profiles."""
+"""Dask's settings that minimise its history of messages, log lines, tasks and profiles."""
 
 
 class QuietScheduler(Scheduler):
-    """A scheduler for paintings that keeps nothing of a task that has ended, and answers no HTTP by itself."""
+    """A scheduler for paintings that keeps nothing of a task that has ended, and serves HTTP only for a dashboard."""
 
     def __init__(self, *, dashboard: bool = False, **options: Any) -> None:
         self._answers_http = dashboard
         super().__init__(
-            # Dask would start a painting over; the executor resumes it from its last checkpoint.
+            # Dask would restart a painting; the executor resumes it from its last checkpoint.
             allowed_failures=0,
-            # Not among them: spans, of which one is kept for each task, and stealing, which no painting allows.
+            # Without spans, which would be kept for each task, and stealing, which paintings don't allow.
             extensions={"amm": ActiveMemoryManagerExtension, "queues": QueueExtension},
             dashboard=dashboard,
             **options,
@@ -102,14 +103,14 @@ class QuietScheduler(Scheduler):
         _take_off_path(self)
 
     def start_http_server(self, *arguments: Any, **options: Any) -> None:
-        """Called by Dask with or without a dashboard. Every user of this machine could connect."""
+        """Called by Dask with or without a dashboard. Any user of this machine could connect."""
         if self._answers_http:
             super().start_http_server(*arguments, **options)  # type: ignore[no-untyped-call]
 
     def heartbeat_worker(self, *, extensions: object = None, **options: Any) -> dict[str, Any]:
-        """Take a worker's heartbeat, without its report of spans.
+        """Accept a worker's heartbeat without its report of spans.
 
-        It is also the time to clear Dask's cache of task names: a hundred thousand, 600 bytes each.
+        Also clears Dask's cache of task names, which would grow to 100,000 entries of 600 bytes.
         """
         key_split.cache_clear()
         answer: dict[str, Any] = super().heartbeat_worker(**options)
@@ -117,8 +118,9 @@ class QuietScheduler(Scheduler):
 
 
 class PaintingScheduler(QuietScheduler):
-    """A scheduler that takes the operations and messages above alone. :func:`engine.cluster.safe_pickle.restrict` must
-    have been called in its process.
+    """A scheduler that accepts only the operations and messages above.
+
+    Call :func:`engine.cluster.safe_pickle.restrict` first in its process.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -137,7 +139,7 @@ class PaintingScheduler(QuietScheduler):
         annotations: dict[str, Any] | None = None,
         **_others: Any,
     ) -> None:
-        """Take a bot's tasks, without what else Dask's client sends: its code, for the dashboard, and its actors."""
+        """Accept a bot's tasks. Drop the rest of Dask's message: source code for the dashboard, and actors."""
         await super().update_graph(
             client=client,
             expr_ser=expr_ser,
@@ -151,10 +153,10 @@ class PaintingScheduler(QuietScheduler):
     def _apply_annotations(
         self, tasks: Any, annotations_by_type: Any, global_annotations: dict[str, Any] | None = None
     ) -> set[Key]:
-        """Check annotations: Dask calls those that it can.
+        """Check annotations, because Dask calls those that are callable.
 
         Raises:
-            Refused: one of them is not what a bot sends.
+            Refused: a bot does not send this annotation.
         """
         if annotations_by_type:
             raise Refused("annotations of single tasks are not part of a painting")
@@ -167,10 +169,10 @@ class PaintingScheduler(QuietScheduler):
     async def broadcast(  # type: ignore[override]
         self, *, msg: dict[str, Any], workers: Collection[str], **_others: Any
     ) -> dict[str, Any]:
-        """Have workers pause a painting.
+        """Send workers the message that pauses a painting.
 
         Raises:
-            Refused: it is another message, or for somebody who hasn't joined.
+            Refused: it is another message, or one of ``workers`` has not joined.
         """
         if msg.keys() != {"op", "channel"} or msg["op"] != PAUSE or not set(workers) <= self.workers.keys():
             log.warning("refused a message to workers")
@@ -181,12 +183,12 @@ class PaintingScheduler(QuietScheduler):
     async def retire_workers(  # type: ignore[override]
         self, workers: list[str], *, stimulus_id: str | None = None, **_options: Any
     ) -> dict[str, Any]:
-        """Let ``workers`` leave; no other choice of workers, which could be given as a pickled function."""
+        """Retire the named workers. Dask also accepts a pickled function here; this method does not."""
         return await super().retire_workers(workers, close_workers=False, remove=True, stimulus_id=stimulus_id)
 
 
 class QuietWorker(Worker):
-    """A worker for paintings that answers no HTTP, and tells nothing about spans."""
+    """A worker for paintings that serves no HTTP and reports no spans."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options, extensions={})
@@ -196,14 +198,15 @@ class QuietWorker(Worker):
         """Called by Dask."""
 
     async def heartbeat(self) -> None:
-        """Called by Dask once or twice a second, or less often among many."""
+        """Called by Dask twice a second, or less often in a large cluster."""
         key_split.cache_clear()
         await super().heartbeat()
 
 
 class PaintingWorker(QuietWorker):
-    """A worker that takes the operations above alone. :func:`engine.cluster.safe_pickle.restrict` must have been called
-    in its process.
+    """A worker that accepts only the operations above.
+
+    Call :func:`engine.cluster.safe_pickle.restrict` first in its process.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -211,12 +214,12 @@ class PaintingWorker(QuietWorker):
         _block(self, WORKER_OPERATIONS)
 
     async def close(self, *, reason: str = "worker-close", **_options: Any) -> str | None:  # type: ignore[override]
-        """Leave the scheduler, without waiting for a painting: its process ends, or has paused it before."""
+        """Leave the scheduler without waiting for a painting. It has paused before, or ends with the process."""
         closed: str | None = await super().close(executor_wait=False, nanny=False, reason=reason)
         return closed
 
     async def execute(self, key: Key, *, stimulus_id: str) -> StateMachineEvent:
-        """Called by Dask for each task that is to run."""
+        """Called by Dask to run a task."""
         task = self.state.tasks[key]
         if is_painting(task.run_spec) and not (task.annotations or {}).get("executor"):
             return await super().execute(key, stimulus_id=stimulus_id)
@@ -238,7 +241,7 @@ def is_painting(task: object) -> bool:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether ``value`` is numbers and texts alone, in collections or not."""
+    """Whether ``value`` consists only of numbers, strings and collections of them."""
     match value:
         case dict():
             return type(value) is dict and _is_plain([*value, *value.values()])
@@ -249,18 +252,18 @@ def _is_plain(value: object) -> bool:
 
 
 def _ignore(**_message: Any) -> None:
-    """Take a message and do nothing."""
+    """Ignore a message."""
 
 
 def _take_off_path(server: Server) -> None:
-    """Dask has Python look for modules in a folder of ``server`` first, for files that somebody uploads."""
+    """Remove the folder for uploaded files, which Dask puts first on Python's path."""
     if server.local_directory in sys.path:
         sys.path.remove(server.local_directory)
     server._updated_sys_path = False
 
 
 def _block(server: Server, allowed: Collection[str]) -> None:
-    """Refuse every other operation that ``server`` has now; what is added to it later is ours."""
+    """Refuse all other present operations of ``server``. Operations that are added later are ours."""
     for name in server.handlers.keys() - allowed:
         server.handlers[name] = _refusing(name)
 

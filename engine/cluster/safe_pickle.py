@@ -1,14 +1,14 @@
-"""What a scheduler, a worker and a bot take out of a message: the values that a painting is made of, and nothing else.
+"""Restricts what schedulers, workers and bots deserialise to the values that paintings need.
 
-Dask's messages name Python objects in two ways, and each of them reaches whatever can be imported:
+Dask's messages refer to Python objects in two ways. By default, both can reach any importable object:
 
-- A pickle may name and call anything. Here it may only name what is in :data:`ALLOWED`: our recipes, results and
-  errors, the two functions of a worker, Dask's wrapping of a task, and Python's own exceptions. It makes values of
-  them. It calls no function of ours, and changes no class.
-- MessagePack's hook for enumerations gives any attribute of any module of ``dask`` and ``distributed``. Here it gives
-  the members of the one enumeration that Dask sends, :class:`distributed.core.Status`.
+- A pickle can refer to anything and call it. Here it can refer only to :data:`ALLOWED`: our recipes, results and
+  errors, the two functions of a worker, Dask's wrapper of a task, and Python's exceptions. It can construct values of
+  these types. It can't call a function of ours or change a class.
+- MessagePack's hook for enumerations returns any attribute of any module of ``dask`` and ``distributed``. Here it
+  returns only members of :class:`distributed.core.Status`, the one enumeration that Dask sends.
 
-:func:`restrict` puts that into Dask, which has no setting for it, and looks whether it took.
+Dask has no setting for this. :func:`restrict` patches Dask, and verifies that the patch works.
 """
 
 import builtins
@@ -39,7 +39,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 TASKS: Final = (check_picture, paint_picture)
-"""The functions that a worker calls for others."""
+"""The functions that a worker calls for bots."""
 
 ALLOWED: Final = {
     *(("engine.worker.tasks", task.__name__) for task in TASKS),
@@ -49,13 +49,13 @@ ALLOWED: Final = {
     ("engine.progress", "Progress"),
     ("engine.progress", "Result"),
     ("engine.recipe", "Recipe"),
-    # How Dask wraps a call on its way from client to scheduler to worker.
+    # Dask's wrappers of a call between client, scheduler and worker.
     ("dask._expr", "Expr._reconstruct"),
     ("dask._expr", "LLGExpr"),
     ("dask._task_spec", "Task"),
     # The type of an error in a message: a pickle in bytes.
     ("builtins", "bytes"),
-    # What the scheduler tells a client about a worker that died.
+    # The scheduler's report to a client about a worker that died.
     ("builtins", "int"),
     ("collections", "defaultdict"),
     ("collections", "deque"),
@@ -66,26 +66,26 @@ ALLOWED: Final = {
     *(
         ("builtins", name)
         for name, each in vars(builtins).items()
-        # SystemExit and its like would end the process in which somebody asks for the result of a task.
+        # SystemExit and its like would end the process that reads the result of a task.
         if isinstance(each, type) and issubclass(each, Exception)
     ),
 }
-"""Modules and names that a pickle may refer to."""
+"""The modules and names that a pickle may refer to."""
 
 
 class Refused(pickle.UnpicklingError):
-    """A pickle names something that has no business in a painting."""
+    """A message refers to something that is not part of a painting."""
 
 
 _Base: Any = pickle._Unpickler
-"""Python's own, written in Python: of the one written in C, only the look-up of names can be overridden."""
+"""The pure Python unpickler. The one in C allows only the look-up of names to be overridden."""
 
 
 class _Unpickler(_Base):  # type: ignore[misc]
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_Base.dispatch)
 
     def find_class(self, module: str, name: str, /) -> Any:
-        """Only what is allowed, found by exactly that name."""
+        """Return the allowed object of exactly that name."""
         if (module, name) in ALLOWED:
             return super().find_class(module, name)
         if (module, name) in _REPLACED:
@@ -94,7 +94,7 @@ class _Unpickler(_Base):  # type: ignore[misc]
         raise Refused(f"{module}.{name} is not part of a painting")
 
     def load_reduce(self) -> None:
-        """Call a class, or one of the functions that make values."""
+        """Call a class or an allowed function, which constructs a value."""
         _refuse_call(self.stack[-2])
         super().load_reduce()
 
@@ -105,7 +105,7 @@ class _Unpickler(_Base):  # type: ignore[misc]
         super()._instantiate(made, arguments)
 
     def load_build(self) -> None:
-        """Give a value its state, and nothing that outlives the value."""
+        """Set the state of a new value, never of a class, a function or an enumeration member."""
         if isinstance(self.stack[-2], type | FunctionType | Enum):
             raise Refused("a change of what is there is not part of a painting")
         super().load_build()
@@ -114,15 +114,15 @@ class _Unpickler(_Base):  # type: ignore[misc]
 
 
 def restrict() -> None:
-    """Let Dask unpickle nothing else in this process, from now on.
+    """Permanently restrict what Dask deserialises in this process.
 
     Raises:
-        ClusterUnsafe: this version of Dask unpickles in a way that is not known here.
+        ClusterUnsafe: the installed version of Dask deserialises in an unknown way.
     """
     dask_pickle.loads = loads
-    # These took the function by name when they were imported.
+    # These imported the function by name.
     distributed.client.loads = distributed.scheduler.loads = loads  # type: ignore[attr-defined]
-    # These use Python's own for a few messages.
+    # These use the standard module for a few messages.
     own: Any = SimpleNamespace(loads=loads, dumps=pickle.dumps)
     distributed.client.pickle = distributed.scheduler.pickle = own  # type: ignore[attr-defined]
     core.msgpack_decode_default = decoded  # type: ignore[attr-defined]
@@ -140,16 +140,16 @@ def loads(data: bytes, *, buffers: Iterable[Any] = ()) -> Any:
     """Unpickle ``data``.
 
     Raises:
-        Refused: it names something that is not in :data:`ALLOWED`.
+        Refused: it refers to something that is not in :data:`ALLOWED`.
     """
     return _Unpickler(io.BytesIO(data), buffers=buffers).load()
 
 
 def decoded(value: dict[Any, Any]) -> Any:
-    """What a map of MessagePack stands for.
+    """Decode a map of MessagePack.
 
     Raises:
-        Refused: an enumeration that Dask doesn't send.
+        Refused: it is an enumeration that Dask doesn't send.
     """
     if "__Enum__" not in value:
         return msgpack_decode_default(value)
@@ -184,7 +184,7 @@ def _error_with_attributes(kind: object, attributes: object, *_origin: object) -
 
 
 def _no_traceback(*_frames: object) -> None:
-    """Read a traceback as none."""
+    """Replace a traceback by None."""
 
 
 def _kind_of_error(kind: object) -> type[Exception]:
@@ -200,19 +200,19 @@ def _of_type(wanted: type[T], value: object) -> T:
 
 
 _REPLACED: Final[Mapping[tuple[str, str], Any]] = {
-    # How pickle writes type(None).
+    # Pickle's form of type(None).
     ("builtins", "type"): _type_of_none,
-    # How Dask writes an error and its traceback, by way of tblib, in each answer that is an error.
+    # Dask's form of an error and its traceback, made by tblib, in each answer that is an error.
     ("tblib.pickling_support", "unpickle_exception"): _error_with_arguments,
     ("tblib.pickling_support", "unpickle_exception_with_attrs"): _error_with_attributes,
     ("tblib.pickling_support", "unpickle_traceback"): _no_traceback,
     **{("tblib", name): SimpleNamespace for name in ("Code", "Frame", "Traceback")},
 }
-"""Modules and names that a pickle may refer to, and what it gets instead of them."""
+"""Further modules and names that a pickle may refer to, and their replacements."""
 
 
 def _try(forbidden: object) -> None:
-    """Send ``forbidden`` along each way that Dask has."""
+    """Check that each of Dask's ways to deserialise refuses ``forbidden``."""
     message = core.dumps({"op": "anything", "spec": ToPickle(forbidden)})
     frames = serialize(forbidden, serializers=["pickle"])
     named = {"__Enum__": True, "__module__": "distributed.utils", "__name__": "os", "name": "getpid"}
@@ -228,5 +228,5 @@ def _try(forbidden: object) -> None:
             continue
         raise ClusterUnsafe(
             f"distributed {version('distributed')} can't be kept from running other code than paintings. Install the "
-            "version that this one was tested with."
+            "version that Atelier was tested with."
         )

@@ -1,4 +1,4 @@
-"""A scheduler process: the one address that bots and workers connect to."""
+"""The scheduler process, to which bots and workers connect."""
 
 import asyncio
 import logging
@@ -20,12 +20,12 @@ class SchedulerPlan:
     """Where a scheduler listens."""
 
     host: str | None = None
-    """A name or an address of this machine; None for all of its addresses with TLS, and for loopback without."""
+    """A name or address of this machine. None means all addresses with TLS, and loopback without."""
     port: int = 8786
-    """0 for any free one."""
+    """0 for any free port."""
     tls: TLS | None = None
     dashboard: int | None = None
-    """A port on loopback for Dask's dashboard, which asks nobody who they are; None for no HTTP at all."""
+    """A port on loopback for Dask's dashboard, which has no authentication; None for no HTTP."""
 
 
 async def serve(plan: SchedulerPlan) -> None:
@@ -33,7 +33,7 @@ async def serve(plan: SchedulerPlan) -> None:
 
     Raises:
         ClusterUnsafe: others could connect without a certificate.
-        OSError: the address is taken, or not this machine's.
+        OSError: the address is in use, or does not belong to this machine.
     """
     host = plan.host or ("" if plan.tls else "127.0.0.1")
     security = listening_security(host, plan.tls)
@@ -49,7 +49,7 @@ async def serve(plan: SchedulerPlan) -> None:
             dashboard_address=f"127.0.0.1:{plan.dashboard or 0}",
             local_directory=scratch,
         ) as scheduler:
-            log.info("the scheduler is at %s", scheduler.address)
+            log.info("the scheduler listens at %s", scheduler.address)
             ended = asyncio.create_task(scheduler.finished())
             left = asyncio.create_task(leaving.wait())
             await asyncio.wait((ended, left), return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: leave at the first, end at the second; and what process 1 does for the others."""
+"""Shutdown on SIGTERM and SIGINT: the first signal asks for it, the second forces it. Also the duties of process 1."""
 
 import asyncio
 import contextlib
@@ -12,19 +12,19 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def end_on_signals() -> None:
-    """End with code 0 at a signal, for a process that has not begun anything yet.
+    """Exit with code 0 at a signal, for a process that still loads its modules.
 
-    Loading takes seconds, and process 1 would miss a signal that it has no handler for.
+    Loading takes seconds, and the kernel discards signals for which process 1 has no handler.
     """
     for number in SIGNALS:
         signal.signal(number, lambda *_: os._exit(0))
 
 
 def leaving_on_signals(within: float | None = None) -> asyncio.Event:
-    """An event that the first SIGTERM or SIGINT sets; the second one ends the process at once.
+    """Return an event that the first SIGTERM or SIGINT sets. The second signal ends the process at once.
 
     Args:
-        within: seconds after which the process ends with code 1, whatever hangs; None for as long as it takes.
+        within: seconds after the first signal until the process exits with code 1, even if it hangs; None for no limit.
     """
     leaving = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -32,7 +32,7 @@ def leaving_on_signals(within: float | None = None) -> asyncio.Event:
     def asked() -> None:
         leaving.set()
         for number in SIGNALS:
-            # Not by way of the event loop, which may hang.
+            # Not through the event loop, which may hang.
             signal.signal(number, lambda number, _: os._exit(128 + number))
         if within is not None:
             # A thread, because the event loop may hang or be closed.
@@ -47,10 +47,10 @@ def leaving_on_signals(within: float | None = None) -> asyncio.Event:
 
 @contextlib.contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT in this thread, and for good in the processes and threads that it starts meanwhile.
+    """Block SIGINT in this thread, and permanently in the processes and threads that it starts in this context.
 
-    A terminal sends SIGINT to all processes in it. It is meant for the first, which ends the others in good order; a
-    Python that is still starting would end with a traceback, before any handler of ours is there.
+    A terminal sends SIGINT to all of its processes. Only the first should handle it, because it shuts the others down.
+    A Python process that is still starting would print a traceback before our handler is installed.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -60,10 +60,10 @@ def interrupts_blocked() -> Iterator[None]:
 
 
 def reap_as_process_1() -> None:
-    """As process 1 (of a container), go on in a child; this process passes signals to it and ends with its exit code.
+    """As process 1 of a container, fork. The child returns; the parent forwards signals and exits with its code.
 
-    The kernel gives process 1 all processes whose parents have died. They stay as zombies until it waits for them, and
-    a program that waits for its own children only would not.
+    The kernel makes process 1 the parent of all orphans. They remain as zombies until it waits for them. A program that
+    waits only for its own children would not do that.
     """
     if os.getpid() != 1:
         return

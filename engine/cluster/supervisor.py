@@ -1,4 +1,4 @@
-"""The workers of one machine: a process for each GPU, kept alive until they are asked to leave."""
+"""Runs the workers of one machine: one process for each GPU, restarted when it ends."""
 
 import asyncio
 import logging
@@ -16,46 +16,46 @@ from typing import Final
 from engine.blobs import Blobs
 from engine.cluster.signals import interrupts_blocked, leaving_on_signals
 from engine.cluster.tls import TLS, listening_security, scheduler_security
-from engine.cluster.worker_process import LEAVE_SECONDS, LOST, NEVER, WorkerPlan, work
+from engine.cluster.worker_process import CANNOT_PAINT, LEAVE_SECONDS, SCHEDULER_LOST, WorkerPlan, work
 from engine.worker.protocol import WorkerSettings
 
 log = logging.getLogger(__name__)
 
 KILL_SECONDS: Final = LEAVE_SECONDS + 0.5
-"""After which a process that was asked to leave is killed."""
+"""Seconds after SIGTERM until a process is killed."""
 BACK_OFF: Final = (1.0, 30.0)
-"""The first and the longest pause, in seconds, before a process that ended is started again."""
+"""The first and the longest back-off, in seconds, before a process is restarted. It doubles each time."""
 STEADY_SECONDS: Final = 60.0
-"""A process that lived as long, or whose scheduler is gone, is started again after the first pause."""
+"""The back-off is reset after a process that ran longer than this, or that lost its scheduler."""
 
 _processes: Final = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkersPlan:
-    """What a machine gives to a cluster."""
+    """The workers of a machine."""
 
     scheduler: str
     settings: WorkerSettings
-    """Its device may be ``auto``: every CUDA device, or the CPU where there is none."""
+    """The device ``auto`` means every CUDA device, or the CPU if there is none."""
     tls: TLS | None = None
     host: str | None = None
     port: int = 0
-    """The first worker's; the next ones take the next. 0 for any free ones."""
-    beside: bool = False
-    """Whether a CPU worker joins beside the GPUs'."""
+    """The first worker's port; the others use the following ones. 0 for any free ports."""
+    with_cpu: bool = False
+    """Whether to run a CPU worker in addition to the GPU workers."""
 
 
 async def keep(plan: WorkersPlan, configure: Callable[[], None]) -> int:
-    """Run the workers until SIGTERM or SIGINT; the exit code.
+    """Run the workers until SIGTERM or SIGINT. Returns the exit code.
 
     Args:
         plan: what to run.
-        configure: sets up logging in each process; it must survive pickling.
+        configure: configures logging in each process. It must be picklable.
 
     Raises:
-        ClusterUnsafe: they would speak or listen without certificates beyond this machine.
-        StorageUnsafe, StorageUnavailable: the place of their blobs is none that may or can be opened.
+        ClusterUnsafe: they would communicate with other machines without certificates.
+        StorageUnsafe, StorageUnavailable: see :class:`engine.blobs.Blobs`.
     """
     security = scheduler_security(plan.scheduler, plan.tls)
     if plan.host:
@@ -85,23 +85,23 @@ async def _devices(plan: WorkersPlan) -> list[str]:
     if wanted != "auto":
         found = [wanted]
     else:
-        with ProcessPoolExecutor(1, mp_context=_processes) as pool:  # so that torch takes no memory here
+        with ProcessPoolExecutor(1, mp_context=_processes) as pool:  # keeps torch out of this process
             count = await asyncio.get_running_loop().run_in_executor(pool, cuda_devices)
         found = [f"cuda:{index}" for index in range(count)] or ["cpu"]
-    if plan.beside and "cpu" not in found:
+    if plan.with_cpu and "cpu" not in found:
         found.append("cpu")
     return found
 
 
 def cuda_devices() -> int:
-    """How many torch sees."""
+    """The number of CUDA devices that torch sees."""
     import torch
 
     return torch.cuda.device_count()
 
 
 async def _keep(plan: WorkerPlan, configure: Callable[[], None], leaving: asyncio.Event) -> int:
-    """Run one process, and another when it ends, until asked to leave; the last one's exit code."""
+    """Run one worker process, and restart it when it ends, until ``leaving`` is set. Returns the exit code."""
     pause, longest = BACK_OFF
     while not leaving.is_set():
         began = time.monotonic()
@@ -112,12 +112,12 @@ async def _keep(plan: WorkerPlan, configure: Callable[[], None], leaving: asynci
         code = await _ended(process, leaving)
         if leaving.is_set():
             return 0
-        if code == NEVER:
+        if code == CANNOT_PAINT:
             leaving.set()
             return code
-        if code == LOST or time.monotonic() - began > STEADY_SECONDS:
+        if code == SCHEDULER_LOST or time.monotonic() - began > STEADY_SECONDS:
             pause = BACK_OFF[0]
-        log.warning("the worker %s ended (code %s), starting another in %d s", named.name, code, pause)
+        log.warning("the worker %s ended with code %s, restarting it in %d s", named.name, code, pause)
         try:
             async with asyncio.timeout(pause):
                 await leaving.wait()
@@ -127,7 +127,7 @@ async def _keep(plan: WorkerPlan, configure: Callable[[], None], leaving: asynci
 
 
 async def _ended(process: SpawnProcess, leaving: asyncio.Event) -> int | None:
-    """Wait for the end of ``process``, and ask it to leave when it is time; its exit code."""
+    """Wait for the end of ``process``. Send SIGTERM when ``leaving`` is set. Returns its exit code."""
     loop = asyncio.get_running_loop()
     gone = asyncio.Event()
     loop.add_reader(process.sentinel, gone.set)

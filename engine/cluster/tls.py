@@ -1,4 +1,4 @@
-"""Who may speak to whom: mutual TLS, and nothing without it beyond this machine."""
+"""Mutual TLS between scheduler, workers and bots. Without it, connections stay on this machine."""
 
 import ipaddress
 import socket
@@ -16,7 +16,7 @@ from engine.errors import ClusterUnsafe
 
 @dataclass(frozen=True, slots=True)
 class TLS:
-    """The three files of a part's folder, as :mod:`engine.cluster.certificates` makes them."""
+    """The files of one part of the cluster: see :mod:`engine.cluster.certificates`."""
 
     ca: Path
     certificate: Path
@@ -24,10 +24,10 @@ class TLS:
 
     @classmethod
     def given(cls, ca: Path | None, certificate: Path | None, key: Path | None) -> "TLS | None":
-        """All three, or None where none is given.
+        """All three files, or None if none is given.
 
         Raises:
-            ClusterUnsafe: only some are given.
+            ClusterUnsafe: only one or two are given.
         """
         if ca and certificate and key:
             return cls(ca, certificate, key)
@@ -37,14 +37,14 @@ class TLS:
 
     @classmethod
     def folder(cls, path: Path) -> "TLS":
-        """Those in a part's folder."""
+        """The files in a part's folder."""
         return cls(path / "ca.pem", path / "certificate.pem", path / "key.pem")
 
     def security(self) -> Security:
-        """What Dask needs: nothing unencrypted, TLS 1.3, both sides show a certificate of the same authority.
+        """Dask's settings: encryption with TLS 1.3, and certificates of the same authority on both sides.
 
         Raises:
-            ClusterUnsafe: a file is missing, is not what it should be, or the certificate has expired.
+            ClusterUnsafe: a file is missing or invalid, or the certificate has expired.
         """
         try:
             certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
@@ -57,7 +57,7 @@ class TLS:
         if certificate.not_valid_after_utc < datetime.now(UTC):
             raise ClusterUnsafe(
                 f"{self.certificate} expired on {certificate.not_valid_after_utc:%Y-%m-%d}. "
-                "`atelier cluster certs --force` makes it anew."
+                "`atelier cluster certs --force` renews it."
             )
         parts = ("client", "scheduler", "worker")
         return Security(
@@ -70,7 +70,7 @@ class TLS:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host``, a name or an address, is this machine alone; a name that can't be looked up is not."""
+    """Whether ``host``, a name or an address, is only reachable on this machine. False for an unknown name."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -83,10 +83,10 @@ def is_loopback(host: str) -> bool:
 
 
 def scheduler_security(address: str, tls: TLS | None) -> Security | None:
-    """How to speak to the scheduler at ``address`` (``tls://host:port``; ``tcp://…`` on this machine alone).
+    """Dask's settings for a connection to ``address``: ``tls://host:port``, or ``tcp://…`` on this machine.
 
     Raises:
-        ClusterUnsafe: it could be overheard or be somebody else, or the files can't be used.
+        ClusterUnsafe: the connection would lack encryption or authentication, or the files can't be used.
     """
     url = urlsplit(address if "://" in address else f"tcp://{address}")
     if url.scheme == "tls":
@@ -97,17 +97,17 @@ def scheduler_security(address: str, tls: TLS | None) -> Security | None:
             )
         return tls.security()
     if url.scheme != "tcp":
-        raise ClusterUnsafe(f"{address} is no scheduler's address: use tls://HOST:PORT.")
+        raise ClusterUnsafe(f"{address} is not the address of a scheduler: use tls://HOST:PORT.")
     if not is_loopback(url.hostname or ""):
         raise ClusterUnsafe(
-            f"{address} is beyond this machine and not encrypted: use tls://, with certificates from `atelier cluster "
-            "certs`."
+            f"{address} is another machine, and the connection is not encrypted: use tls://, with certificates from "
+            "`atelier cluster certs`."
         )
     return None
 
 
 def listening_security(host: str, tls: TLS | None) -> Security | None:
-    """How to listen on ``host``.
+    """Dask's settings for listening on ``host``.
 
     Raises:
         ClusterUnsafe: others could connect without a certificate, or the files can't be used.
@@ -116,8 +116,8 @@ def listening_security(host: str, tls: TLS | None) -> Security | None:
         return tls.security()
     if not is_loopback(host):
         raise ClusterUnsafe(
-            f"Without TLS nothing listens on {host or 'all addresses'}: whoever connects could run code here. Make "
-            "certificates with `atelier cluster certs` and set TLS_CA, TLS_CERTIFICATE and TLS_KEY, or listen on "
+            f"Listening on {host or 'all addresses'} needs TLS: otherwise anybody who connects could run code here. "
+            "Make certificates with `atelier cluster certs` and set TLS_CA, TLS_CERTIFICATE and TLS_KEY, or listen on "
             "127.0.0.1."
         )
     return None

@@ -1,4 +1,4 @@
-"""One worker process: it joins a scheduler, paints one picture at a time, and leaves politely."""
+"""One worker process: it joins a scheduler, paints one picture at a time, and shuts down without losing work."""
 
 import asyncio
 import contextlib
@@ -25,18 +25,18 @@ from engine.worker.protocol import WorkerSettings
 log = logging.getLogger(__name__)
 
 LEAVE_SECONDS: Final = LEAVE_TIMEOUT + 0.5
-"""How long a worker may take to pause what it paints and to say goodbye."""
-NEVER: Final = 2
+"""Seconds that a worker may take to pause its painting and to unregister."""
+CANNOT_PAINT: Final = 2
 """The exit code of a process that would fail again."""
-LOST: Final = 3
-"""The exit code of a process whose scheduler is gone."""
+SCHEDULER_LOST: Final = 3
+"""The exit code of a process that lost its scheduler."""
 BACK_OFF: Final = wait_random_exponential(multiplier=1, min=0.25, max=5)
 """Seconds between attempts to reach a scheduler, at random: below 1, 2, 4 and 5."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """What one worker process is to do."""
+    """The settings of one worker process."""
 
     scheduler: str
     security: Security | None
@@ -44,27 +44,26 @@ class WorkerPlan:
     name: str
     """Unique in the cluster."""
     scratch: str
-    """A folder that nobody else may use: Dask's own is one that any user of the machine may have made."""
+    """A private folder. Any user of the machine may have created Dask's default folder."""
     host: str | None = None
-    """The address that others reach it at; None for the one from which the scheduler is reached."""
+    """The address at which others reach the worker; None for the one from which it reaches the scheduler."""
     port: int = 0
-    """0 for any free one."""
+    """0 for any free port."""
 
 
 def work(plan: WorkerPlan, configure: Callable[[], None]) -> None:
-    """The whole life of the process; ends it with code 0 when asked to leave, and with another when the scheduler is
-    gone (:data:`LOST`) or it can't paint (:data:`NEVER`).
+    """Run the worker and exit: with code 0 after SIGTERM, with :data:`SCHEDULER_LOST`, or with :data:`CANNOT_PAINT`.
 
-    The parent process tells it to leave by SIGTERM; it ends at once when the parent does.
+    The process exits at once when its parent dies.
     """
     configure()
     for handler in logging.getLogger().handlers:
-        handler.addFilter(_in_a_line)
+        handler.addFilter(_shorten)
     raise SystemExit(asyncio.run(_work(plan)))
 
 
-def _in_a_line(record: logging.LogRecord) -> bool:
-    """A broken connection is no reason for a traceback."""
+def _shorten(record: logging.LogRecord) -> bool:
+    """Replace the traceback of a broken connection by one line."""
     if record.exc_info and isinstance(record.exc_info[1], OSError):
         record.msg, record.args = f"{record.getMessage()} ({record.exc_info[1]})", ()
         record.exc_info = None
@@ -72,7 +71,7 @@ def _in_a_line(record: logging.LogRecord) -> bool:
 
 
 async def _work(plan: WorkerPlan) -> int:
-    """Comes back only where the process never was a worker."""
+    """Returns an exit code only if the worker never joined. Otherwise it exits the process."""
     restrict()
     dask.config.set(FORGETTING)
     leaving = asyncio.Event()
@@ -84,7 +83,7 @@ async def _work(plan: WorkerPlan) -> int:
     joining = asyncio.create_task(_join(plan))
     await asyncio.wait((asked, joining), return_when=asyncio.FIRST_COMPLETED)
     if not joining.done():
-        os._exit(0)  # torch may be loading in a thread, which nothing can interrupt
+        os._exit(0)  # a thread that loads torch can't be interrupted
     try:
         worker = joining.result()
     except Exception as error:
@@ -92,13 +91,13 @@ async def _work(plan: WorkerPlan) -> int:
         if known is None:
             raise
         log.critical("%s", known)
-        return NEVER
+        return CANNOT_PAINT
     log.info("%s paints for %s", plan.name, plan.scheduler)
     gone = asyncio.create_task(worker.finished())  # type: ignore[no-untyped-call]
     await asyncio.wait((asked, gone), return_when=asyncio.FIRST_COMPLETED)
     if gone.done():
         log.warning("%s lost its scheduler", plan.name)
-        os._exit(0 if leaving.is_set() else LOST)  # not held up by a thread that still paints
+        os._exit(0 if leaving.is_set() else SCHEDULER_LOST)  # does not wait for a thread that still paints
     log.info("%s leaves", plan.name)
     try:
         async with asyncio.timeout(LEAVE_SECONDS):
@@ -131,7 +130,7 @@ async def reachable(scheduler: str, security: Security | None) -> None:
         root = error and _root(error)
         reason = (isinstance(root, OSError) and str(root)) or "it does not answer"
         if reason not in logged:
-            log.warning("%s can't be reached, trying on: %s", scheduler, reason)
+            log.warning("%s can't be reached, retrying: %s", scheduler, reason)
             logged.add(reason)
 
     retrying = AsyncRetrying(wait=BACK_OFF, retry=retry_if_exception_type(OSError), before_sleep=log_once)

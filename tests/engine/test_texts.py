@@ -107,5 +107,5 @@ def test_an_ending_is_told_with_its_steps(
 def test_only_what_is_smaller_than_ordered_is_told_as_such(size: int, told: bool) -> None:
     result = Result(b"", "png", size, 48, Recipe(size=size), 1, 1.0, "finished")
     said = texts.reduced(result, Recipe(size=1024))
-    expected = f"Painted at {size:,} px: 1,024 px did not fit into the painter's memory."
+    expected = f"Painted at {size:,} px, because there was not enough memory for 1,024 px."
     assert said == (expected if told else None)

@@ -85,7 +85,7 @@ async def there(
     """The worker was there first, and waited for its scheduler, beside the ``lonely`` ones."""
     async with cluster(certificates, tmp_path_factory.mktemp("machines")) as made:
         worker = await made.worker()
-        await worker.says("can't be reached, trying on")
+        await worker.says("can't be reached, retrying")
         scheduler = await made.scheduler()
         await made.joined(worker)
         yield There(made, scheduler, worker)
@@ -299,14 +299,14 @@ class TestComingAndGoing:
 
     async def test_a_worker_whose_scheduler_never_comes_leaves_when_asked(self, lonely: list[Machine]) -> None:
         worker = lonely.pop()
-        await worker.says("can't be reached, trying on")
+        await worker.says("can't be reached, retrying")
         assert await worker.leave() == 0
         reasons = worker.logged().split("can't be reached, ")[1:]
         assert len({reason.splitlines()[0] for reason in reasons}) == len(reasons)
 
     async def test_a_second_signal_ends_a_worker_at_once(self, lonely: list[Machine]) -> None:
         worker = lonely.pop()
-        await worker.says("can't be reached, trying on")
+        await worker.says("can't be reached, retrying")
         worker.painter().suspend()  # so that its end takes time
         worker.process.terminate()
         await asyncio.sleep(0.5)
@@ -317,7 +317,7 @@ class TestComingAndGoing:
 
     async def test_no_worker_outlives_its_command(self, lonely: list[Machine]) -> None:
         worker = lonely.pop()
-        await worker.says("can't be reached, trying on")
+        await worker.says("can't be reached, retrying")
         family = psutil.Process(worker.process.pid).children(recursive=True)
         assert family
         worker.process.kill()
