@@ -1,4 +1,4 @@
-"""Waiting for what a painting tells, here or in a worker."""
+"""Waiting for the progress or the end of a painting."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
@@ -8,7 +8,7 @@ from engine.progress import Progress, Result
 
 
 async def first(painting: PaintingHandle, wanted: Callable[[Progress], object] = bool) -> Progress:
-    """The first progress of that kind; fails with the painting's own error if there is none."""
+    """The first ``wanted`` progress. Raises the painting's error if there is none."""
     async with asyncio.timeout(90):
         async for event in painting:
             if wanted(event):
@@ -17,9 +17,9 @@ async def first(painting: PaintingHandle, wanted: Callable[[Progress], object] =
 
 
 async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
-    """Wait until it is so."""
+    """Wait until ``condition`` returns a true value."""
     async with asyncio.timeout(90):
-        while not await condition():  # noqa: ASYNC110 - another process tells by answering, not by an event
+        while not await condition():  # noqa: ASYNC110 - another process answers, but sends no event
             await asyncio.sleep(0.05)
 
 

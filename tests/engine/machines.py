@@ -1,4 +1,4 @@
-"""Schedulers and workers as processes of their own, as on several machines."""
+"""Schedulers and workers in separate processes."""
 
 import asyncio
 import contextlib
@@ -17,16 +17,16 @@ from tests.forks import started
 
 
 def scheduler(port: int) -> contextlib.AbstractContextManager[ForkServerProcess]:
-    """A scheduler as Dask makes it, at that port."""
+    """Dask's scheduler at that port."""
     return started(_Scheduler(port))
 
 
 def worker(
     port: int, more: Mapping[str, Any] | None = None, **settings: Any
 ) -> contextlib.AbstractContextManager[ForkServerProcess]:
-    """A worker of these settings that joins the scheduler at that port, again and again; SIGTERM has it leave.
+    """A worker with these settings at the scheduler at that port. It joins again when it loses the scheduler.
 
-    ``more`` are keyword arguments of Dask's worker.
+    SIGTERM shuts it down. ``more`` are keyword arguments of Dask's worker.
     """
     chosen: dict[str, Any] = {"device": "cpu", "precision": "float32", "threads": 1} | settings
     return started(_Worker(f"tcp://127.0.0.1:{port}", WorkerSettings(**chosen), more or {}))

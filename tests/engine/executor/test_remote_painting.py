@@ -1,4 +1,4 @@
-"""One painting with a real worker: how it fails, is cancelled, pauses, and goes on after a death."""
+"""One painting on a real worker: failure, cancellation, pause, and continuation after a death."""
 
 import asyncio
 import contextlib
@@ -41,10 +41,10 @@ from tests.engine.following import ended, eventually, first
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("free")]
 
 
-# --- What goes wrong in a painting ---
+# --- Failures ---
 
 
-async def test_what_the_painting_raises_arrives_as_it_was(embedded: DaskExecutor, blobs: Blobs) -> None:
+async def test_an_error_of_the_painting_arrives(embedded: DaskExecutor, blobs: Blobs) -> None:
     painting = begin(embedded, ENDLESS, CONTENT_NAME, [blobs.put(b"no picture")])
     assert [event async for event in painting] == []
     with pytest.raises(NotAPicture):
@@ -85,7 +85,7 @@ async def test_a_cancelled_painting_says_so_and_can_be_cancelled_again(embedded:
         with pytest.raises(PaintingCancelled):
             await painting.result()
         await painting.cancel()
-    async for _ in painting:  # whatever was told before; the end comes
+    async for _ in painting:  # there may be progress from before; then it ends
         pass
 
 
@@ -107,7 +107,7 @@ async def test_cancelling_after_the_end_changes_nothing(embedded: DaskExecutor) 
     assert await painting.result() == result
 
 
-async def test_who_waits_for_the_result_can_give_up_without_ending_the_painting(embedded: DaskExecutor) -> None:
+async def test_a_wait_for_the_result_can_be_cancelled_without_the_painting(embedded: DaskExecutor) -> None:
     painting = begin(embedded)
     waiter = asyncio.ensure_future(painting.result())
     await first(painting)
@@ -121,7 +121,7 @@ async def test_who_waits_for_the_result_can_give_up_without_ending_the_painting(
 # --- Pausing ---
 
 
-async def test_a_paused_painting_tells_a_checkpoint_of_its_last_step_and_goes_on_from_it(
+async def test_a_paused_painting_resumes_from_a_checkpoint_of_its_last_step(
     embedded: DaskExecutor, network: VGG19
 ) -> None:
     recipe = Recipe(size=64, steps=40)
@@ -140,7 +140,7 @@ async def test_a_paused_painting_tells_a_checkpoint_of_its_last_step_and_goes_on
     assert (await rest.result()).picture == ended(here).picture
 
 
-async def test_a_painting_that_waits_pauses_at_once_and_leaves_the_one_that_runs(embedded: DaskExecutor) -> None:
+async def test_a_waiting_painting_pauses_at_once_and_the_running_one_continues(embedded: DaskExecutor) -> None:
     running = begin(embedded)
     await first(running)
     waiting = begin(embedded)
@@ -174,7 +174,7 @@ async def test_a_step_that_takes_too_long_is_not_waited_for(
         await painting.result()
 
 
-# --- Bytes that are not there ---
+# --- Missing blobs ---
 
 
 async def test_a_lost_picture_ends_the_painting(embedded: DaskExecutor) -> None:
@@ -184,7 +184,7 @@ async def test_a_lost_picture_ends_the_painting(embedded: DaskExecutor) -> None:
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-async def test_a_lost_or_damaged_checkpoint_begins_the_painting_anew(
+async def test_a_lost_or_damaged_checkpoint_restarts_the_painting(
     embedded: DaskExecutor, blobs: Blobs, damaged: bool
 ) -> None:
     name = blobs.put(b"no checkpoint") if damaged else "0" * 64
@@ -193,20 +193,20 @@ async def test_a_lost_or_damaged_checkpoint_begins_the_painting_anew(
     assert (await painting.result()).steps == 3
 
 
-async def test_pictures_that_can_not_be_reached_are_tried_for_again_before_the_painting_ends(
+async def test_unreadable_pictures_are_retried_before_the_painting_fails(
     embedded: DaskExecutor, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_painting, "MAX_FAILURES", 2)
     monkeypatch.setattr(remote_painting, "RETRY_PAUSE", 0.1)
     folder = Path(blobs.url) / "ab" / ("ab" * 32)
-    folder.mkdir(parents=True)  # a folder in the place of a file
+    folder.mkdir(parents=True)  # a folder instead of a file
     with pytest.raises(StorageFailed):
         await begin(embedded, ENDLESS, "ab" * 32, [STYLE_NAME]).result()
 
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A place with room for the pictures and little more."""
+    """A file system that is full soon after the pictures."""
     mount, unmount = shutil.which("mount"), shutil.which("umount")
     small = ("-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path)
     if not mount or not unmount or subprocess.run([mount, *small], check=False).returncode:
@@ -217,7 +217,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run([unmount, tmp_path], check=True)
 
 
-async def test_a_full_disk_costs_checkpoints_but_not_the_painting(
+async def test_a_full_disk_loses_checkpoints_but_not_the_painting(
     monkeypatch: pytest.MonkeyPatch, tiny_disk: Path
 ) -> None:
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
@@ -236,10 +236,10 @@ async def test_a_full_disk_costs_checkpoints_but_not_the_painting(
 # --- Workers that die ---
 
 
-async def test_a_painting_goes_on_from_its_checkpoint_when_its_worker_is_killed(
+async def test_a_painting_continues_from_its_checkpoint_when_its_worker_is_killed(
     embedded: DaskExecutor, network: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each progress brings a checkpoint here, so not one step is done again, and the picture is the same."""
+    """Each progress contains a checkpoint, so no step is repeated. The picture is the same."""
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
     recipe = Recipe(size=64, steps=60)
     painting = begin(embedded, recipe)
@@ -255,7 +255,7 @@ async def test_a_painting_goes_on_from_its_checkpoint_when_its_worker_is_killed(
     assert result.picture == ended(here).picture
 
 
-async def test_a_painting_goes_on_from_a_checkpoint_that_outlived_the_bot(
+async def test_a_new_painting_resumes_from_a_checkpoint(
     embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
@@ -269,13 +269,13 @@ async def test_a_painting_goes_on_from_a_checkpoint_that_outlived_the_bot(
     assert (await rest.result()).steps == 30
 
 
-async def test_a_painting_under_which_workers_die_again_and_again_is_given_up(
+async def test_a_painting_that_kills_several_workers_fails(
     embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_painting, "MAX_FAILURES", 2)
     painting = begin(embedded)
     for _ in range(2):
-        await first(painting, lambda event: event.step == 1)  # no checkpoint yet, so each begins anew
+        await first(painting, lambda event: event.step == 1)  # no checkpoint yet, so each attempt starts at step 1
         os.kill(await process(embedded), signal.SIGKILL)
     with pytest.raises(WorkerLost) as lost:
         await painting.result()
@@ -283,25 +283,25 @@ async def test_a_painting_under_which_workers_die_again_and_again_is_given_up(
     assert (await begin(embedded, Recipe(size=64, steps=1)).result()).steps == 1
 
 
-async def test_deaths_count_in_a_row_and_a_checkpoint_begins_anew(
+async def test_a_checkpoint_resets_the_number_of_deaths(
     embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_painting, "MAX_FAILURES", 2)
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
     painting = begin(embedded)
-    for step in (1, 40):  # far apart, so that what was told before a death is none of the next ones
+    for step in (1, 40):  # far apart, so that no progress from before a death counts
         await first(painting, lambda event, step=step: event.checkpoint and event.step > step)  # type: ignore[misc]
         os.kill(await process(embedded), signal.SIGKILL)
     assert (await first(painting, lambda event: event.step > 80)).checkpoint
     await painting.cancel()
 
 
-def senseless(channel: str, order: PaintingOrder, told: object, given: object) -> object:
-    """A worker of somebody hostile."""
+def hostile(channel: str, order: PaintingOrder, sent: object, returned: object) -> object:
+    """What a hostile worker does."""
     queue = Queue(channel)
-    queue.put(told)
+    queue.put(sent)
     queue.close()
-    return given
+    return returned
 
 
 GOOD = Progress(1, 10, 64, 1.0, 0.5, 0.5, 0.1, 0.9)
@@ -309,7 +309,7 @@ RESULT = Result(b"picture", "png", 4, 3, Recipe(), 5, 1.5, "finished")
 
 
 @pytest.mark.parametrize(
-    ("told", "given"),
+    ("sent", "returned"),
     [
         ({"step": "many"}, None),
         ([], None),
@@ -324,10 +324,10 @@ RESULT = Result(b"picture", "png", 4, 3, Recipe(), 5, 1.5, "finished")
     ],
     ids=repr,
 )
-async def test_what_makes_no_sense_of_a_worker_is_no_picture(
-    embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch, told: object, given: object
+async def test_invalid_data_of_a_worker_is_rejected(
+    embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch, sent: object, returned: object
 ) -> None:
     monkeypatch.setattr(remote_painting, "MAX_FAILURES", 2)
-    monkeypatch.setattr(tasks, "paint_picture", partial(senseless, told=told, given=given))
+    monkeypatch.setattr(tasks, "paint_picture", partial(hostile, sent=sent, returned=returned))
     with pytest.raises(WorkerLost):
         await begin(embedded).result()
