@@ -191,7 +191,7 @@ class TestNoSecretGetsAroundTheLog:
     """In a process of its own, as it is when an error ends it."""
 
     CONFIGURE = (
-        "import logging, sys, threading; from bot import logs; logs.configure('INFO', 'json', 'the secret word')\n"
+        "import logging, sys, threading; from bot.telemetry import logs; logs.configure('INFO', 'json', 'the secret word')\n"
     )
 
     def said(self, code: str, **environment: str) -> tuple[str, str]:
