@@ -73,6 +73,7 @@ def test_the_peak_of_memory_is_of_what_came_after_it_was_forgotten() -> None:
     assert peak_memory() > calm + 90 * MEGABYTE
 
 
+@pytest.mark.slow
 def test_a_small_run_writes_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "cost.json"
 

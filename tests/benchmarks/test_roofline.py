@@ -155,6 +155,7 @@ def test_so_many_steps_are_ordered_that_enough_are_at_the_full_size(size: int) -
     assert scales(size, steps_for(size, 7))[-1].steps == 7
 
 
+@pytest.mark.slow
 def test_a_small_run_writes_what_it_found(tmp_path: Path) -> None:
     """In a process of its own: it tells the C library what to do with freed memory."""
     out = tmp_path / "roofline.json"

@@ -253,6 +253,7 @@ def printed(report: Report) -> str:
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_everybody_leaves_a_curve_on_the_yardstick(report: Report) -> None:
     curves = report.curves["pastiche"]
     assert list(curves) == ["pastiche", "adam for pastiche", "default"]
@@ -263,6 +264,7 @@ def test_everybody_leaves_a_curve_on_the_yardstick(report: Report) -> None:
         assert curve[-1].value < curve[0].value
 
 
+@pytest.mark.slow
 def test_the_peer_reaches_its_own_end_and_is_the_measure(report: Report) -> None:
     curve = report.curves["pastiche"]["pastiche"]
     assert report.target("pastiche") == curve[-1].value
@@ -270,7 +272,8 @@ def test_the_peer_reaches_its_own_end_and_is_the_measure(report: Report) -> None
     assert report.ratio("pastiche", "pastiche") == 1
 
 
-def test_the_report_says_what_the_issue_asks_for(report: Report) -> None:
+@pytest.mark.slow
+def test_the_report_has_the_ratios_as_data(report: Report) -> None:
     found = json.loads(json.dumps(report.data()))
     assert found["pastiche"]["target"] == report.target("pastiche")
     assert found["pastiche"]["adam_ratio"] == report.ratio("pastiche", "adam for pastiche")
@@ -304,6 +307,7 @@ def test_a_ratio_is_how_many_times_sooner() -> None:
     assert (data["soonest"], data["ratio"], data["ours_seconds"]) == ("lbfgs", pytest.approx(15), pytest.approx(2))
 
 
+@pytest.mark.slow
 def test_a_later_run_can_go_by_the_peers_of_an_earlier_one(report: Report, tmp_path: Path) -> None:
     earlier = json.loads(json.dumps(report.data()))
     assert same_conditions(report, earlier, ["pastiche"])
@@ -315,6 +319,7 @@ def test_a_later_run_can_go_by_the_peers_of_an_earlier_one(report: Report, tmp_p
     assert found.contestants["pastiche"] == report.contestants["pastiche"]
 
 
+@pytest.mark.slow
 def test_without_time_our_paintings_are_left_out_and_named(tmp_path: Path) -> None:
     found = held(tmp_path, deadline=0)
     assert found.left_out == ["adam for pastiche", "default"]
@@ -322,6 +327,7 @@ def test_without_time_our_paintings_are_left_out_and_named(tmp_path: Path) -> No
     assert "adam for pastiche, default" in printed(found)
 
 
+@pytest.mark.slow
 def test_the_table_says_who_was_how_soon(report: Report) -> None:
     text = printed(report)
     assert "By pastiche's objective, 64 × 48 px" in text
@@ -329,6 +335,7 @@ def test_the_table_says_who_was_how_soon(report: Report) -> None:
     assert f"{report.contestants['pastiche']['peak_mb']:.0f} MB" in row
 
 
+@pytest.mark.slow
 def test_the_plot_is_a_picture(report: Report, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     plot(report, tmp_path / "plot.png")

@@ -41,6 +41,12 @@ def small_efforts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def quick_edits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edit replies more often than in production, and within the rate limit of the local Discord."""
+    monkeypatch.setattr("bot.delivery.reply.EDIT_EVERY", 0.5)
+
+
+@pytest.fixture(autouse=True)
 def logging_as_an_operator() -> None:
     """Log in the product's own way, so that what it shows is what an operator would see."""
     logs.configure("INFO", "console")

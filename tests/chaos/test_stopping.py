@@ -67,6 +67,7 @@ def step(message: Message) -> int:
     return int(found[1]) if found else 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_reaches_a_checkpoint_lets_go_and_goes_on_with_the_next_start(tmp_path: Path) -> None:
     data = tmp_path / "data"
@@ -98,6 +99,7 @@ async def test_reaches_a_checkpoint_lets_go_and_goes_on_with_the_next_start(tmp_
         assert [message for message in invocation.history if is_private_answer(message)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_killed_before_an_order_is_a_job_has_its_successor_tell_the_member_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

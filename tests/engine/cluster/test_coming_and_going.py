@@ -46,6 +46,7 @@ async def busy(there: Cluster, machines: list[Machine]) -> Machine:
     return machine
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # four starts of torch
 async def test_workers_come_and_go_under_a_painting(
     certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -51,6 +51,7 @@ async def test_an_error_of_the_painting_arrives(embedded: DaskExecutor, blobs: B
         await painting.result()
 
 
+@pytest.mark.slow
 async def test_a_painting_too_large_for_the_memory_is_smaller_and_its_worker_paints_on(embedded: DaskExecutor) -> None:
     before = await process(embedded)
     result = await begin(embedded, Recipe(size=2048, steps=1)).result()

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from PIL import Image
 
+from bot.delivery.reply import EDIT_EVERY
 from bot.jobs.service import JobService
 from bot.sandbox import Invocation, LocalDiscord, Message, Upload
 from bot.telemetry import logs
@@ -90,7 +91,10 @@ class TestAPainting:
         assert opened(second).format == "JPEG"
         await cancel(discord, second)
 
-    async def test_is_edited_at_most_every_two_seconds(self, discord: LocalDiscord) -> None:
+    async def test_is_edited_at_most_every_two_seconds(
+        self, discord: LocalDiscord, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bot.delivery.reply.EDIT_EVERY", EDIT_EVERY)
         invocation = await stylize(discord, quality="fine")
 
         def edits() -> list[float]:
@@ -98,6 +102,7 @@ class TestAPainting:
 
         third = await invocation.wait_until(lambda _: len(edits()) >= 3, TIMEOUT)
         await cancel(discord, third)
+        assert EDIT_EVERY == 2
         assert all(later - earlier > 1.9 for earlier, later in pairwise(edits()))
 
     async def test_fits_what_the_server_lets_through(self, discord: LocalDiscord) -> None:
