@@ -91,5 +91,5 @@ class TestDoctor:
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "secret.key").write_text("s3cret")
         told = await atelier(tmp_path, "doctor", DEVICE="nowhere")
-        assert "data/secret.key holds no key" in told.out.replace(" data", "data")
+        assert "data/secret.keyholdsnokey" in told.out.replace(" ", "")  # lines break anywhere in a path
         assert "s3cret" not in told.out

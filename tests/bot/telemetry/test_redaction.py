@@ -190,7 +190,11 @@ def test_time_grows_with_the_text_and_no_faster() -> None:
 class TestNoSecretGetsAroundTheLog:
     """In a process of its own, as it is when an error ends it."""
 
-    CONFIGURE = "import logging, sys, threading; from bot.telemetry import logs; logs.configure('INFO', 'json', 'the secret word')\n"
+    CONFIGURE = """
+import logging, sys, threading
+from bot.telemetry import logs
+logs.configure("INFO", "json", "the secret word")
+"""
 
     def said(self, code: str, **environment: str) -> tuple[str, str]:
         done = subprocess.run(
