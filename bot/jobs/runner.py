@@ -60,19 +60,19 @@ class JobRunner:
         """How often their pictures could not be read, by the jobs' ids."""
         self._delivering = asyncio.Semaphore(DELIVERED_AT_ONCE)
 
-    async def begin(self, job_id: str) -> None:
+    async def begin(self, job_id: str, *, idle_first: bool) -> None:
         """Take a job out of the line, if it is still there, and see it to its end."""
         begun = False
         with failures_logged("a job could not be begun"):
             begun = await self._store.begin(job_id, self._process, self._executor.cluster_id)
         if begun:
             # Not in a variable, which would keep the result in memory.
-            await self.deliver(job_id, await self._paint_and_keep(job_id))
+            await self.deliver(job_id, await self._paint_and_keep(job_id, idle_first))
 
-    async def _paint_and_keep(self, job_id: str) -> Result | None:
+    async def _paint_and_keep(self, job_id: str, idle_first: bool) -> Result | None:
         """From ``running`` to ``delivering``, or back into the line if the painting is paused. The result, if any."""
         try:
-            result = await self._paint(job_id)
+            result = await self._paint(job_id, idle_first)
         except PaintingPaused:
             await self._retry.change(lambda: self._store.requeue(job_id, self._process))
         except PaintingCancelled:
@@ -93,7 +93,7 @@ class JobRunner:
             return result
         return None
 
-    async def _paint(self, job_id: str) -> Result:
+    async def _paint(self, job_id: str, idle_first: bool) -> Result:
         job = await self._store.get(job_id)
         if job is None or job.state not in OPEN:
             raise JobEnded
@@ -101,7 +101,12 @@ class JobRunner:
             raise job.cause
         self._replies.of(job)
         painting = self._executor.submit(
-            job.recipe, job.inputs.content, job.inputs.styles, resume=job.checkpoint, max_bytes=job.max_bytes
+            job.recipe,
+            job.inputs.content,
+            job.inputs.styles,
+            resume=job.checkpoint,
+            max_bytes=job.max_bytes,
+            idle_first=idle_first,
         )
         self.paintings[job_id] = painting
         try:

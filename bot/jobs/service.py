@@ -62,6 +62,15 @@ AHEAD: Final = 0.1
 """Share of the slots for which jobs are begun early, so that no worker waits for a process to look."""
 
 
+def saturated(number: int, jobs: int, slots: int) -> bool:
+    """Whether the job that begins as the ``number``-th of so many takes an idle worker even if a busy one is faster.
+
+    While jobs wait for a slot, an idle worker is a loss for them. With fewer jobs than slots, each may wait for the
+    worker that finishes it soonest.
+    """
+    return number >= slots and jobs > slots
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What the operator decides about jobs."""
@@ -353,6 +362,7 @@ class JobService:
         queue = await self._store.queue(self.process, self._executor.cluster_id)
         slots = await self._executor.slots()
         free = slots + int(slots * AHEAD) - queue.running
+        jobs = queue.running + (queue.waiting[-1].position if queue.waiting else 0)
         begun, positions = 0, dict[str, int]()
         for waiting in queue.waiting:
             if waiting.id in self._runner.resting:
@@ -361,7 +371,8 @@ class JobService:
                 if waiting.position > free:
                     positions[waiting.id] = waiting.position - begun
                     continue
-                self._start(group, waiting.id, self._runner.begin(waiting.id))
+                idle_first = saturated(queue.running + waiting.position, jobs, slots)
+                self._start(group, waiting.id, self._runner.begin(waiting.id, idle_first=idle_first))
             begun += 1
         await self._show_positions(positions)
 

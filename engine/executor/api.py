@@ -68,6 +68,7 @@ class Executor(Protocol):
         *,
         resume: str | None = None,
         max_bytes: int | None = None,
+        idle_first: bool = False,
     ) -> PaintingHandle:
         """Have a worker paint.
 
@@ -79,6 +80,8 @@ class Executor(Protocol):
             styles: the names of the style pictures' blobs, one for each of the recipe's weights.
             resume: the name of a checkpoint. A painting without one, or whose checkpoint is lost, starts at step 1.
             max_bytes: the largest encoded result; None for no limit.
+            idle_first: prefer an idle worker to a busy one that would finish sooner, so that none is idle while jobs
+                wait.
         """
         ...
 

@@ -143,10 +143,11 @@ class DaskExecutor:
         *,
         resume: str | None = None,
         max_bytes: int | None = None,
+        idle_first: bool = False,
     ) -> RemotePainting:
         """See :class:`engine.executor.api.Executor`."""
         order = PaintingOrder(self._version, recipe, content, tuple(styles), resume, max_bytes, CHECKPOINT_EVERY)
-        painting = RemotePainting(order, self._connection, self._assignments)
+        painting = RemotePainting(order, self._connection, self._assignments, idle_first=idle_first)
         self._paintings.add(painting)
         return painting
 

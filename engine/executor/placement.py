@@ -50,11 +50,14 @@ def pixels(recipe: Recipe, done: int = 0) -> float:
     return left
 
 
-def choose(loads: Collection[WorkerLoad], left: float) -> WorkerLoad | None:
+def choose(loads: Collection[WorkerLoad], left: float, *, idle_first: bool = False) -> WorkerLoad | None:
     """The worker on which a painting of ``left`` pixels ends soonest; None where there is no worker.
 
-    Workers that are busy for more than :data:`LONGEST_WAIT` count only if all are.
+    Workers that are busy for more than :data:`LONGEST_WAIT` count only if all are. With ``idle_first``, busy workers
+    count only if all are.
     """
+    if idle_first:
+        loads = [load for load in loads if not load.busy] or loads
     near = [load for load in loads if load.busy <= LONGEST_WAIT] or loads
     return min(near, key=lambda load: (load.ends(left), load.worker), default=None)
 

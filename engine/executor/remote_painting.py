@@ -68,11 +68,15 @@ _RESULT: Final = TypeAdapter(Result)
 class RemotePainting:
     """A painting on the workers of a Dask cluster. See :class:`engine.executor.api.PaintingHandle`."""
 
-    def __init__(self, order: PaintingOrder, connection: SchedulerConnection, assignments: Assignments) -> None:
+    def __init__(
+        self, order: PaintingOrder, connection: SchedulerConnection, assignments: Assignments, *, idle_first: bool
+    ) -> None:
         """``order`` contains the checkpoint to resume from, if there is one."""
         self._order = order
         self._connection = connection
         self._assignments = assignments
+        self._idle_first = idle_first
+        """For the first attempt. Later ones move to where the painting ends soonest."""
         self._events: asyncio.Queue[Progress | None] = asyncio.Queue()
         self._done = 0
         self._failures = 0
@@ -155,7 +159,8 @@ class RemotePainting:
         """Have one worker paint, and publish its progress. Returns the worker's exception instead of raising it."""
         client = await self._connection.client()
         left = placement.pixels(self._order.recipe, self._done)
-        load = await self._connection.until(lambda: placement.choose(self._loads(), left))
+        load = await self._connection.until(lambda: placement.choose(self._loads(), left, idle_first=self._idle_first))
+        self._idle_first = False
         incarnation = load.worker, self._connection.workers[load.worker].process
         channel = self._assignments.assign(load, left)
         self._begun = False

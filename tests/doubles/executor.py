@@ -24,6 +24,8 @@ class FakePainting:
         styles: Sequence[bytes] = (),
         resume: bytes | None = None,
         max_bytes: int | None = None,
+        *,
+        idle_first: bool = False,
     ) -> None:
         """``blobs`` is for checkpoints. Without it, the painting has none."""
         self.recipe = recipe
@@ -31,6 +33,7 @@ class FakePainting:
         self.styles = list(styles)
         self.resume = resume
         self.max_bytes = max_bytes
+        self.idle_first = idle_first
         self.cancelled = False
         self.paused = False
         self.end: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
@@ -121,11 +124,13 @@ class FakeExecutor:
         *,
         resume: str | None = None,
         max_bytes: int | None = None,
+        idle_first: bool = False,
     ) -> FakePainting:
         """See :class:`engine.executor.api.Executor`."""
         get = self.blobs.get
         checkpoint = None if resume is None else get(resume)
-        painting = FakePainting(recipe, self.blobs, get(content), [get(each) for each in styles], checkpoint, max_bytes)
+        pictures = get(content), [get(each) for each in styles]
+        painting = FakePainting(recipe, self.blobs, *pictures, checkpoint, max_bytes, idle_first=idle_first)
         self.paintings.append(painting)
         self._submitted.set()
         return painting

@@ -68,7 +68,7 @@ def of_placing(cases: Sequence[placing.Case]) -> tuple[list[dict[str, Any]], Tab
 def placing_cases(bots: int) -> list[placing.Case]:
     """Mixed workers, and the same ones throughout with paintings of 8.64 s."""
     policies: list[tuple[placing.Policy, int]] = [("first free", 1)]
-    policies += [(policy, many) for policy in ("soonest", "soonest, none idle") for many in sorted({1, bots})]
+    policies += [(policy, many) for policy in ("soonest", "soonest, idle first") for many in sorted({1, bots})]
     loads = (0.5, 0.8, 0.95, None)
     mixed = [placing.Case(policy, load, bots=many) for load in loads for policy, many in policies]
     heavy = [case for case in mixed if case.load is None or case.load > 0.9]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from statistics import mean
 from typing import Final, Literal
 
-from bot.jobs.service import AHEAD
+from bot.jobs.service import AHEAD, saturated
 from engine.executor.connection import POLL_INTERVAL
 from engine.executor.placement import Assignments, WorkerLoad, choose, pixels, worth_moving
 from engine.presets import PRESETS
@@ -19,9 +19,10 @@ from engine.recipe import Recipe
 from engine.worker.protocol import WorkerInfo
 from tests.benchmarks.service import percentile
 
-Policy = Literal["first free", "soonest", "soonest, none idle"]
-"""``first free`` gives the first job to the worker that has been free for longest. ``soonest`` is the real one.
-``none idle`` is the real one where the service hands over more than there are slots while its bot sees an idle worker.
+Policy = Literal["first free", "soonest", "soonest, idle first"]
+"""``first free`` gives the next job to the worker that has been idle for longest. ``soonest`` gives it to the worker
+that finishes it soonest. The bot's policy is ``idle first``: the same until there are more jobs than slots, and then
+the soonest of the idle workers, if any is idle.
 """
 CPU: Final = 3e-6
 """Seconds a pixel."""
@@ -155,18 +156,16 @@ class Simulation:
                     return
                 self._put(self._line.popleft(), self._free.popleft())
                 continue
-            if slots + int(slots * AHEAD) <= len(self._open) and not self._sees_idle(self._line[0]):
+            if slots + int(slots * AHEAD) <= len(self._open):
                 return
-            self._place(self._line.popleft())
+            full = saturated(len(self._open) + 1, len(self._open) + len(self._line), slots)
+            self._place(self._line.popleft(), full and self.case.policy == "soonest, idle first")
 
     def _loads(self, job: _Job) -> list[WorkerLoad]:
         return self._assignments[job.bot].loads(self._seen, apart_from=job.channel)
 
-    def _sees_idle(self, job: _Job) -> bool:
-        return self.case.policy == "soonest, none idle" and any(not load.busy for load in self._loads(job))
-
-    def _place(self, job: _Job) -> None:
-        load = choose(self._loads(job), job.left)
+    def _place(self, job: _Job, idle_first: bool = False) -> None:
+        load = choose(self._loads(job), job.left, idle_first=idle_first)
         assert load is not None
         job.channel = self._assignments[job.bot].assign(load, job.left)
         self._put(job, self._workers[load.worker])

@@ -159,3 +159,16 @@ class TestTheLine:
                 (await workshop.executor.painting(number)).finish()
             for job in jobs:
                 await workshop.until(job, "delivered")
+
+
+async def test_a_job_takes_an_idle_worker_while_more_jobs_wait_than_there_are_slots(workshop: Workshop) -> None:
+    """With fewer jobs, it may wait for a busy worker that finishes it sooner."""
+    workshop.executor.slots_now = 2
+    for owner in range(4):
+        await workshop.accept(owner)
+    async with workshop.running():
+        for number in range(2):
+            await workshop.executor.painting(number + 2)
+            workshop.executor.paintings[number].finish()
+        await workshop.executor.painting(4)
+    assert [painting.idle_first for painting in workshop.executor.paintings] == [False, True, True, False]

@@ -96,6 +96,12 @@ def test_no_worker_that_is_free_in_time_would_end_sooner(loads: list[WorkerLoad]
 
 
 @given(LOADS, WORK)
+def test_an_idle_worker_comes_first_where_none_may_be_idle(loads: list[WorkerLoad], left: float) -> None:
+    idle = [load for load in loads if not load.busy]
+    assert choose(loads, left, idle_first=True) == choose(idle or loads, left)
+
+
+@given(LOADS, WORK)
 def test_the_order_of_workers_does_not_matter(loads: list[WorkerLoad], left: float) -> None:
     assert choose(loads, left) == choose(loads[::-1], left)
 
