@@ -17,6 +17,7 @@ from pathlib import Path
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractFileSystem
 
 from engine import private
 from engine.errors import AtelierError, BlobLost, StorageFailed, StorageFull, StorageUnavailable, StorageUnsafe
@@ -132,7 +133,10 @@ class Blobs:
             elif self._files.async_impl:  # object stores write atomically
                 self._write_in_place(self._path(name), data)
             elif not self._touched(name):
-                self._write(self._path(name), data)
+                # fsspec's default way to move a file is a copy, which may show half of it as well.
+                moves = type(self._files).mv is not AbstractFileSystem.mv
+                write = self._write if moves else self._write_in_place
+                write(self._path(name), data)
         return name
 
     def get(self, name: str) -> bytes:
