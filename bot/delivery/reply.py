@@ -217,13 +217,15 @@ class DiscordReply:
             edit, self._pending = self._pending, None
             self._idle.clear()
             try:
-                if self._may_edit():
-                    await self._edit(edit)
+                answered = self._may_edit() and await self._edit(edit)
             finally:
                 self._idle.set()
+            if not answered and not self._stopped:
+                self._pending = self._pending or edit
             await asyncio.sleep(self._pause)
 
-    async def _edit(self, edit: _Edit) -> None:
+    async def _edit(self, edit: _Edit) -> bool:
+        """Return whether Discord answered. If not, the same edit may succeed later."""
         preview: Payload | None = None
         if edit.preview is not None and edit.preview is not self._shown:
             preview = Payload(edit.text, edit.preview, "preview.jpg", self._job.description)
@@ -231,18 +233,19 @@ class DiscordReply:
             async with asyncio.timeout(EDIT_TIMEOUT):
                 rejection = await self._channels.show(edit.text, preview, self._view(self._job.id))
         except (DeliveryDelayed, TimeoutError) as error:
-            # A later edit shows more, and the job doesn't depend on its edits.
             metrics.EDITS.labels("failed").inc()
-            log.warning("an edit failed", job=self._job.id, reason=repr(error))
-            return
+            self._pause = min(2 * self._pause, MAX_BACKOFF)
+            log.warning("an edit failed", job=self._job.id, reason=repr(error), again_in=self._pause)
+            return False
         self._shown = edit.preview  # also after a rejection: Discord would reject the same preview again
         if rejection is None:
             metrics.EDITS.labels("done").inc()
             self._pause = EDIT_EVERY
-            return
+            return True
         metrics.EDITS.labels("failed").inc()
         self._pause = min(2 * self._pause, MAX_BACKOFF)
         if rejection is Rejection.GONE:
             self._stopped = True
             self._pending = None
         log.info("an edit was rejected", job=self._job.id, reason=rejection.value)
+        return True

@@ -124,6 +124,42 @@ class TestWhatIsShownMeanwhile:
         reply.progressed(progress(2))
         assert "step 2 of" in (await invocation.wait_until(is_painting, 5)).content
 
+    @pytest.mark.parametrize("status", [500, 429])
+    async def test_comes_again_when_it_did_not_arrive(
+        self,
+        discord: LocalDiscord,
+        job: Job,
+        invocation: Invocation,
+        reply_to: ReplyTo,
+        monkeypatch: pytest.MonkeyPatch,
+        status: int,
+    ) -> None:
+        """Nothing newer follows while a job keeps its position."""
+        monkeypatch.setattr("bot.delivery.reply.EDIT_TIMEOUT", 0.2)
+        if status == 429:
+            discord.rate_limit_next(BY_TOKEN, 3600)
+        else:
+            discord.fail_next(BY_TOKEN, status, times=5)
+        reply_to(job).queued(1)
+        await invocation.wait_until(lambda message: "Next in line" in message.content, 20)
+
+    async def test_comes_once_the_process_is_sure_of_the_job(
+        self, client: Atelier, job: Job, invocation: Invocation
+    ) -> None:
+        sure = False
+        asked = asyncio.Event()
+
+        def may_edit() -> bool:
+            asked.set()
+            return sure
+
+        reply = DiscordReply(client, job, cancel_view, may_edit)
+        reply.queued(1)
+        await asked.wait()
+        sure = True
+        await invocation.wait_until(lambda message: "Next in line" in message.content, 5)
+        await reply.close()
+
     @pytest.mark.parametrize(
         ("status", "code", "html"),
         [(413, 40005, None), (413, 0, HTML_413), (400, 50035, None), (403, 50013, None)],
