@@ -102,8 +102,7 @@ class JobRunner:
         self._replies.of(job)
         painting = self._executor.submit(
             job.recipe,
-            job.inputs.content,
-            job.inputs.styles,
+            job.inputs,
             resume=job.checkpoint,
             max_bytes=job.max_bytes,
             idle_first=idle_first,

@@ -48,6 +48,7 @@ ALLOWED: Final = {
     ("engine.images.limits", "Limits"),
     ("engine.progress", "Progress"),
     ("engine.progress", "Result"),
+    ("engine.recipe", "Inputs"),
     ("engine.recipe", "Recipe"),
     # Dask's wrappers of a call between client, scheduler and worker.
     ("dask._expr", "Expr._reconstruct"),

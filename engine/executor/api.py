@@ -1,11 +1,11 @@
 """What the bot needs from an executor, as Protocols. :class:`engine.executor.executor.DaskExecutor` implements them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from engine.presets import Tier
 from engine.progress import Progress, Result
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.worker.protocol import WorkerInfo
 
 
@@ -63,8 +63,7 @@ class Executor(Protocol):
     def submit(
         self,
         recipe: Recipe,
-        content: str,
-        styles: Sequence[str],
+        inputs: Inputs[str],
         *,
         resume: str | None = None,
         max_bytes: int | None = None,
@@ -76,8 +75,7 @@ class Executor(Protocol):
 
         Args:
             recipe: what to paint.
-            content: the name of the photo's blob.
-            styles: the names of the style pictures' blobs, one for each of the recipe's weights.
+            inputs: the names of the pictures' blobs, with one style for each of the recipe's weights.
             resume: the name of a checkpoint. A painting without one, or whose checkpoint is lost, starts at step 1.
             max_bytes: the largest encoded result; None for no limit.
             idle_first: prefer an idle worker to a busy one that would finish sooner, so that none is idle while jobs

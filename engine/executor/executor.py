@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -27,7 +27,7 @@ from engine.executor.connection import SchedulerConnection
 from engine.executor.placement import Assignments
 from engine.executor.remote_painting import End, RemotePainting, absent, answer, forget, validated_error
 from engine.presets import PRESETS, Tier, tier
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.runtime.compatibility import version
 from engine.worker import tasks
 from engine.worker.plugin import worker_options
@@ -138,15 +138,14 @@ class DaskExecutor:
     def submit(
         self,
         recipe: Recipe,
-        content: str,
-        styles: Sequence[str],
+        inputs: Inputs[str],
         *,
         resume: str | None = None,
         max_bytes: int | None = None,
         idle_first: bool = False,
     ) -> RemotePainting:
         """See :class:`engine.executor.api.Executor`."""
-        order = PaintingOrder(self._version, recipe, content, tuple(styles), resume, max_bytes, CHECKPOINT_EVERY)
+        order = PaintingOrder(self._version, recipe, inputs, resume, max_bytes, CHECKPOINT_EVERY)
         painting = RemotePainting(order, self._connection, self._assignments, idle_first=idle_first)
         self._paintings.add(painting)
         return painting

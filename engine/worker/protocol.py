@@ -1,12 +1,11 @@
 """What a bot and a worker exchange: values and the names of messages. Imports neither torch nor Dask."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from engine.images.limits import Limits
 from engine.progress import Name, Seconds
-from engine.recipe import Precision, Recipe
+from engine.recipe import Inputs, Precision, Recipe
 
 PLUGIN: Final = "atelier"
 """The name of the plugin in a Dask worker, and of its :class:`WorkerInfo` in the metrics of each heartbeat."""
@@ -64,8 +63,7 @@ class PaintingOrder:
 
     version: str
     recipe: Recipe
-    content: str
-    styles: Sequence[str]
+    inputs: Inputs[str]
     resume: str | None
     max_bytes: int | None
     checkpoint_every: float

@@ -83,8 +83,8 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
     compute = plugin.compute(order.recipe.precision)
     paint = method(order.recipe)
     painting = paint(
-        decode(blobs.get(order.content), longer_side=order.recipe.size),
-        [decode(blobs.get(style), longer_side=order.recipe.longest_style) for style in order.styles],
+        decode(blobs.get(order.inputs.content), longer_side=order.recipe.size),
+        [decode(blobs.get(style), longer_side=order.recipe.longest_style) for style in order.inputs.styles],
         order.recipe,
         load_cached(plugin.settings.weights, compute.device, compute.dtype),
         stop,

@@ -17,7 +17,7 @@ from rich.table import Table
 from bot.demo.show import drawn
 from engine.blobs import Blobs
 from engine.executor.executor import DaskExecutor
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.worker.protocol import WorkerSettings
 
 REPEATS = 5
@@ -25,13 +25,13 @@ REPEATS = 5
 
 async def freed_after(executor: DaskExecutor, content: str, style: str, size: int) -> float:
     """Seconds from asking for the cancellation of a painting of ``size`` to the next painting's first step."""
-    painting = executor.submit(Recipe(size=size, steps=2000), content, [style])
+    painting = executor.submit(Recipe(size=size, steps=2000), Inputs(content, (style,)))
     async for progress in painting:
         if progress.scale == size or progress.elapsed > 3:
             break
     began = time.perf_counter()
     await painting.cancel()
-    following = executor.submit(Recipe(size=64, steps=1), content, [style])
+    following = executor.submit(Recipe(size=64, steps=1), Inputs(content, (style,)))
     await anext(aiter(following))
     seconds = time.perf_counter() - began
     await following.result()
@@ -40,7 +40,7 @@ async def freed_after(executor: DaskExecutor, content: str, style: str, size: in
 
 async def paused_after(executor: DaskExecutor, content: str, style: str, size: int) -> float:
     """Seconds from asking for a pause of a painting of ``size`` to its end, its checkpoint kept."""
-    painting = executor.submit(Recipe(size=size, steps=2000), content, [style])
+    painting = executor.submit(Recipe(size=size, steps=2000), Inputs(content, (style,)))
     async for progress in painting:
         if progress.scale == size or progress.elapsed > 3:
             break
@@ -54,7 +54,7 @@ async def paused_after(executor: DaskExecutor, content: str, style: str, size: i
 
 async def resumed_after(executor: DaskExecutor, content: str, style: str) -> tuple[float, int, int]:
     """Seconds from the death of a painting's worker to its next step, and the steps before and after."""
-    painting = executor.submit(Recipe(size=256, steps=5000), content, [style])
+    painting = executor.submit(Recipe(size=256, steps=5000), Inputs(content, (style,)))
     events = aiter(painting)
     progress = await anext(events)
     while not progress.checkpoint:

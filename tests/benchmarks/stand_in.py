@@ -7,7 +7,7 @@ begins before the file ``STAND_IN_GATE`` exists, so that the queue can be checke
 import asyncio
 import io
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Self
@@ -16,7 +16,7 @@ from PIL import Image
 
 from engine.blobs import Blobs
 from engine.progress import Progress
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.worker.protocol import WorkerSettings
 from tests.doubles.executor import FakeExecutor, FakePainting
 
@@ -48,7 +48,7 @@ class StandIn(FakeExecutor):
         """Start nothing."""
         yield cls(Blobs(settings.blobs))
 
-    def submit(self, recipe: Recipe, content: str, styles: Sequence[str], **_: Any) -> FakePainting:
+    def submit(self, recipe: Recipe, inputs: Inputs[str], **_: Any) -> FakePainting:
         """Make a painting that finishes after a pause. It is not kept, so that the bot's memory can be measured."""
         painting = FakePainting(recipe)
         task = asyncio.create_task(_paint(painting))

@@ -9,7 +9,7 @@ from engine.blobs import Blobs
 from engine.errors import AtelierError, PaintingCancelled, PaintingPaused
 from engine.presets import Tier
 from engine.progress import Progress, Result
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.worker.protocol import WorkerInfo
 
 
@@ -119,8 +119,7 @@ class FakeExecutor:
     def submit(
         self,
         recipe: Recipe,
-        content: str,
-        styles: Sequence[str],
+        inputs: Inputs[str],
         *,
         resume: str | None = None,
         max_bytes: int | None = None,
@@ -129,7 +128,7 @@ class FakeExecutor:
         """See :class:`engine.executor.api.Executor`."""
         get = self.blobs.get
         checkpoint = None if resume is None else get(resume)
-        pictures = get(content), [get(each) for each in styles]
+        pictures = get(inputs.content), [get(each) for each in inputs.styles]
         painting = FakePainting(recipe, self.blobs, *pictures, checkpoint, max_bytes, idle_first=idle_first)
         self.paintings.append(painting)
         self._submitted.set()

@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 
 from engine.blobs import Blobs
 from engine.progress import Progress, Result
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from tests.doubles.executor import FakeExecutor, FakePainting
 
 PREVIEW = bytes(2000)
@@ -133,12 +132,12 @@ class SimulatedExecutor(FakeExecutor):
         self._begun = 0
         self._listening = asyncio.create_task(self._listen(reader))
 
-    def submit(self, recipe: Recipe, content: str, styles: Sequence[str], **_: Any) -> FakePainting:
+    def submit(self, recipe: Recipe, inputs: Inputs[str], **_: Any) -> FakePainting:
         """Send a painting to the workers."""
         self._begun += 1
         painting = self._open[self._begun] = FakePainting(recipe)
         painting.end.add_done_callback(partial(self._ended, self._begun))
-        self._send(paint=self._begun, content=content)
+        self._send(paint=self._begun, content=inputs.content)
         return painting
 
     def _ended(self, number: int, end: asyncio.Future[Result]) -> None:

@@ -12,7 +12,7 @@ from engine.executor import executor as executor_module
 from engine.executor.executor import DaskExecutor
 from engine.executor.remote_painting import RemotePainting
 from engine.progress import Progress
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.worker.protocol import WorkerSettings
 from tests.engine.cluster.machines import Cluster, Machine, cluster
 from tests.engine.images import corpus
@@ -59,7 +59,7 @@ async def test_workers_come_and_go_under_a_painting(
         machines = [await there.worker()]
         await there.joined(*machines)
         async with DaskExecutor.open(SETTINGS, there.address, there.tls.security()) as executor:
-            painting = executor.submit(Recipe(size=64, steps=10_000), content, [style])
+            painting = executor.submit(Recipe(size=64, steps=10_000), Inputs(content, (style,)))
             seen: list[Progress] = []
             following = asyncio.create_task(follow(painting, seen))
             await until(seen, painting, 0)
@@ -90,5 +90,5 @@ async def test_workers_come_and_go_under_a_painting(
                 await painting.result()
             await following
 
-            result = await executor.submit(Recipe(size=64, steps=5), content, [style]).result()
+            result = await executor.submit(Recipe(size=64, steps=5), Inputs(content, (style,))).result()
             assert (result.steps, result.ending) == (5, "finished")

@@ -25,7 +25,7 @@ from engine.cluster.status import members
 from engine.cluster.tls import TLS
 from engine.errors import NotAPicture
 from engine.executor.executor import DaskExecutor
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.worker.plugin import PainterPlugin
 from engine.worker.protocol import WorkerSettings
 from engine.worker.tasks import check_picture
@@ -157,7 +157,7 @@ class TestWithACertificate:
         security = there.cluster.tls.security()
         async with DaskExecutor.open(SETTINGS, there.cluster.address, security) as executor:
             assert await executor.slots() == 1
-            painting = executor.submit(Recipe(size=64, steps=10), content, [content])
+            painting = executor.submit(Recipe(size=64, steps=10), Inputs(content, (content,)))
             steps = [event.step async for event in painting]
             assert steps[-1] == 10
             assert (await painting.result()).picture.startswith(b"\x89PNG")
@@ -282,7 +282,7 @@ class TestComingAndGoing:
         before = there.worker.logged()
         content = Blobs(str(there.cluster.blobs)).put(PICTURE)
         async with DaskExecutor.open(SETTINGS, there.cluster.address, there.cluster.tls.security()) as executor:
-            painting = executor.submit(Recipe(size=64, steps=10_000), content, [content])
+            painting = executor.submit(Recipe(size=64, steps=10_000), Inputs(content, (content,)))
             await first(painting)
             there.scheduler.die()
             await there.scheduler.process.wait()

@@ -12,7 +12,7 @@ from engine.blobs import Blobs
 from engine.executor.executor import DaskExecutor
 from engine.executor.remote_painting import RemotePainting
 from engine.images.limits import Limits
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.worker.protocol import WorkerSettings
 from tests.engine.following import eventually
 from tests.engine.images import corpus
@@ -59,7 +59,7 @@ def begin(
     styles: Sequence[str] = (STYLE_NAME,),
     **options: Any,
 ) -> RemotePainting:
-    BEGUN.append(executor.submit(recipe, content, styles, **options))
+    BEGUN.append(executor.submit(recipe, Inputs(content, tuple(styles)), **options))
     return BEGUN[-1]
 
 

@@ -27,7 +27,7 @@ from engine.executor.executor import DaskExecutor
 from engine.executor.remote_painting import RemotePainting
 from engine.images.codec import decode
 from engine.painting.loop import paint
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.runtime.compatibility import version
 from engine.vgg.vgg19 import VGG19
 from engine.worker.plugin import resources
@@ -53,7 +53,7 @@ def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def begin(executor: DaskExecutor, blobs: Blobs, recipe: Recipe) -> RemotePainting:
-    return executor.submit(recipe, blobs.put(CONTENT), [blobs.put(STYLE)])
+    return executor.submit(recipe, Inputs(blobs.put(CONTENT), (blobs.put(STYLE),)))
 
 
 def painted_here(recipe: Recipe, network: VGG19) -> bytes:

@@ -44,7 +44,7 @@ from engine.executor.executor import MAX_DEATHS, DaskExecutor
 from engine.executor.remote_painting import End
 from engine.images.codec import decode
 from engine.painting.loop import paint
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.runtime.compatibility import version
 from engine.vgg.vgg19 import VGG19
 from engine.worker import tasks
@@ -343,7 +343,7 @@ async def test_nothing_is_kept_of_ended_tasks(scheduler: str, blobs: Blobs) -> N
 
 async def test_a_worker_refuses_an_order_of_another_version(scheduler: str, blobs: Blobs) -> None:
     """Our own bots never send one."""
-    order = PaintingOrder("another", Recipe(size=64, steps=1), CONTENT_NAME, [STYLE_NAME], None, None, 10.0)
+    order = PaintingOrder("another", Recipe(size=64, steps=1), Inputs(CONTENT_NAME, (STYLE_NAME,)), None, None, 10.0)
     async with Client(scheduler, asynchronous=True, set_as_default=False) as client:
         refused = await client.submit(paint_picture, "a channel", order, pure=False)
     assert isinstance(refused, VersionMismatch)
@@ -365,7 +365,7 @@ async def main():
     async with DaskExecutor.open(WorkerSettings(), scheduler) as executor:
         await executor.workers()
         await executor.check(Blobs(folder).get(content))
-        async for event in executor.submit(Recipe(size=64, steps=10_000), content, [style]):
+        async for event in executor.submit(Recipe(size=64, steps=10_000), Inputs(content, (style,))):
             print("torch" if "torch" in sys.modules else "painting", flush=True)
 
 
