@@ -356,7 +356,7 @@ import asyncio, sys
 from engine.blobs import Blobs
 from engine.executor.executor import MAX_DEATHS, DaskExecutor
 from engine.executor.remote_painting import End
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.worker.protocol import WorkerSettings
 
 
