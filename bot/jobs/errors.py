@@ -1,4 +1,4 @@
-"""What can go wrong with a job, besides what the engine raises."""
+"""Errors of jobs. They extend the hierarchy in :mod:`engine.errors`."""
 
 import json
 from typing import get_type_hints
@@ -8,11 +8,11 @@ from pydantic import ConfigDict, TypeAdapter
 from engine.errors import AtelierError, OperatorError, PictureError
 
 Role = str
-"""What a picture of an order is: ``content``, ``style``, and where there are more of them ``style 2`` and so on."""
+"""The role of a picture in an order: ``content``, ``style``, ``style 2`` …"""
 
 
 def style_role(index: int) -> Role:
-    """Of the style picture at that place, from 0."""
+    """The role of the style picture with this index, from 0."""
     return f"style {index + 1}" if index else "style"
 
 
@@ -26,7 +26,7 @@ class PictureRejected(AtelierError):
 
 
 class DownloadFailed(AtelierError):
-    """A picture could not be fetched from where the member put it. ``detail`` is for the log."""
+    """A picture could not be downloaded. ``detail`` is for the log."""
 
     def __init__(self, role: Role, detail: str) -> None:
         super().__init__(role, detail)
@@ -35,7 +35,7 @@ class DownloadFailed(AtelierError):
 
 
 class MixUnusable(AtelierError):
-    """What should say how much of each of ``styles`` style pictures is taken does not."""
+    """The member's mix does not give a share for each of ``styles`` style pictures."""
 
     def __init__(self, styles: int) -> None:
         super().__init__(styles)
@@ -43,7 +43,7 @@ class MixUnusable(AtelierError):
 
 
 class TooManyJobs(AtelierError):
-    """The member already has as many open jobs as the operator allows."""
+    """The member has the maximum number of open jobs."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
@@ -51,19 +51,19 @@ class TooManyJobs(AtelierError):
 
 
 class NotYourJob(AtelierError):
-    """Somebody other than the job's owner tried to act on it."""
+    """A member other than the job's owner tried to act on the job."""
 
 
 class JobEnded(AtelierError):
-    """There is nothing left to act on: the job has ended, or was never here."""
+    """The job has ended, or does not exist."""
 
 
 class AlreadyAccepted(AtelierError):
-    """The same order arrived twice, at this process or at another, and is a job."""
+    """The order is a job already: it arrived twice, at one process or at two."""
 
 
 class JobExpired(AtelierError):
-    """The job did not end within the operator's ``hours``."""
+    """The job did not end within ``hours``, the operator's limit."""
 
     def __init__(self, hours: float) -> None:
         super().__init__(hours)
@@ -71,11 +71,11 @@ class JobExpired(AtelierError):
 
 
 class Closing(AtelierError):
-    """The bot is going down and takes no new jobs; what it has goes on with its next start."""
+    """The bot is shutting down. It accepts no new jobs, and its next start continues the open ones."""
 
 
 class DeliveryDelayed(AtelierError):
-    """Discord could not be reached or would not take it now: deliver again later. ``detail`` is for the log."""
+    """Discord is unreachable or rejects the delivery for now. Retry later. ``detail`` is for the log."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -83,23 +83,23 @@ class DeliveryDelayed(AtelierError):
 
 
 class AddressUnreadable(AtelierError):
-    """None of the operator's keys decrypts where the job's reply is: it can't be told there how the job ended."""
+    """None of the operator's keys decrypts the address of the job's reply."""
 
 
 class OrderInterrupted(AtelierError):
-    """The process that acknowledged the order ended before it stored the order as a job."""
+    """The process that acknowledged the order died before it stored the order as a job."""
 
 
 class JobUnreadable(AtelierError):
-    """The job's row is damaged, or another version of the program wrote it."""
+    """The job's row is damaged, or was written by another version of the program."""
 
 
 class SecretKeyUnusable(OperatorError):
-    """The file that holds the key holds none; the message says what to do."""
+    """The key file holds no key. The message says what to do."""
 
 
 class UnexpectedError(AtelierError):
-    """A fault of ours: the log has the job's id and the traceback, the member gets the id."""
+    """A bug. The log has the traceback with the job's id, which is the member's ``reference``."""
 
     def __init__(self, reference: str) -> None:
         super().__init__(reference)
@@ -107,22 +107,25 @@ class UnexpectedError(AtelierError):
 
 
 def dump(error: AtelierError) -> str:
-    """As JSON: the name of its class and its fields. Raises ``TypeError`` for fields that are no plain values."""
+    """Encode an error as JSON: the name of its class and its fields.
+
+    Raises ``TypeError`` if a field is not a string or a number.
+    """
     return json.dumps([type(error).__name__, *error.args])
 
 
 def load(text: str) -> AtelierError:
-    """Undo :func:`dump`. An error that this version doesn't know is an :class:`AtelierError` of the same text.
+    """Decode the JSON of :func:`dump`. An unknown class becomes :class:`AtelierError` with the same fields.
 
-    Raises ``ValueError`` or ``TypeError`` for what :func:`dump` doesn't write.
+    Raises ``ValueError`` or ``TypeError`` for other text.
     """
     name, *fields = TypeAdapter(list[str | int | float | None]).validate_json(text)
     classes = [AtelierError]
-    for each in classes:  # grows while it is gone through: subclasses of subclasses
+    for each in classes:  # the list grows during the loop, by subclasses of subclasses
         classes += each.__subclasses__()
     found = {each.__name__: each for each in classes}.get(str(name), AtelierError)
     hints = [hint for parameter, hint in get_type_hints(found.__init__).items() if parameter != "return"]
     for field, hint in zip(fields, hints, strict=False):
-        # A field of a wrong type would fail later, when the error is put into words.
+        # A field of a wrong type would fail later, in the error's text.
         TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(field, strict=True)
     return found(*fields)

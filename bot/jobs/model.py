@@ -1,4 +1,4 @@
-"""A job: a recipe, its pictures, who asked, where to answer, a state, and how it ended."""
+"""Orders and jobs: a recipe, its pictures, the owner, where to reply, the state, and the ending."""
 
 import secrets
 from collections.abc import Callable
@@ -15,10 +15,10 @@ from engine.recipe import Inputs, Recipe
 
 
 class State(StrEnum):
-    """Where a job is in its life: the first three are open, the others are ends.
+    """The state of a job. The first three are open states, the others are final.
 
-    ``queued → running → delivering →`` one of the ends. Whatever the end is, it is told while the job is delivering: a
-    process that dies in between leaves a job that another one tells, and no end is told twice.
+    ``queued → running → delivering →`` a final state. Every ending, with a picture or without, is delivered in the
+    state ``delivering``. If the process dies meanwhile, another one delivers it, and no ending is delivered twice.
     """
 
     QUEUED = "queued"
@@ -33,10 +33,11 @@ class State(StrEnum):
 OPEN: Final = frozenset({State.QUEUED, State.RUNNING, State.DELIVERING})
 
 DeliveredBy = Literal["token", "edit", "post", "direct", "kept"]
-"""How an end reached its member: an edit of the reply by the interaction's token or by the bot's own, a new message in
-the channel, a direct message, or none of them: then it is kept for ``/jobs``.
+"""How an ending reached its member: by an edit of the reply with the interaction's token or with the bot's token, by a
+new message in the channel, by a direct message, or not at all. In the last case, ``/jobs`` shows it.
 """
 Ending = Result | AtelierError
+"""A result, or the reason why there is none."""
 
 
 NO_INPUTS: Final = Inputs("", ())
@@ -45,10 +46,10 @@ NO_INPUTS: Final = Inputs("", ())
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What somebody asks for, before it is accepted."""
+    """A member's request, before it is accepted."""
 
     id: str
-    """Sixteen hexadecimal digits, the same whenever the same order arrives again: it is accepted once."""
+    """16 hexadecimal digits. An order that arrives twice has the same id, and is accepted once."""
     owner: int
     """The member's id."""
     guild_id: int | None
@@ -56,16 +57,16 @@ class Order:
     recipe: Recipe
     inputs: Inputs[bytes]
     address: str
-    """Where to answer: opaque here, understood by whoever makes the replies; a secret."""
+    """Where to reply. A secret, and opaque to this package: :data:`bot.jobs.replies.ReplyTo` reads it."""
     description: str
-    """The picture in a sentence, for those who can't see it."""
+    """The picture in one sentence, as its alternative text."""
     max_bytes: int
-    """Of the encoded result."""
+    """The largest size of the encoded result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """A :class:`engine.progress.Result` whose picture lies in the blobs."""
+    """A :class:`engine.progress.Result` whose picture is in the blob store."""
 
     picture: str
     format: Literal["png", "jpeg"]
@@ -75,34 +76,32 @@ class Painted:
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     ending: Literal["finished", "settled", "stopped"]
     size: int | None = None
-    """The recipe's that was painted, which may be smaller than ordered. None in rows that were written before it could
-    be: as ordered.
-    """
+    """The recipe's size as painted, which may be smaller than ordered. None in old rows: the size is as ordered."""
     shown: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
-        """Make a tuple of the list that JSON holds."""
+        """Convert the list from JSON to a tuple."""
         object.__setattr__(self, "shown", tuple(self.shown))
 
     @classmethod
     def of(cls, result: Result, picture: str) -> Self:
-        """A result, whose picture was kept under that name."""
+        """Describe a result whose picture is the blob ``picture``."""
         same = {each.name: getattr(result, each.name) for each in fields(cls) if each.name != "size"}
         return cls(**same | {"picture": picture, "size": result.recipe.size})
 
     def result(self, ordered: Recipe, picture: bytes) -> Result:
-        """Undo :meth:`of`."""
+        """Undo :meth:`of`, given the picture's bytes."""
         same = {name: value for name, value in asdict(self).items() if name != "size"}
         return Result(**same | {"recipe": self.recipe(ordered), "picture": picture})
 
     def recipe(self, ordered: Recipe) -> Recipe:
-        """What was painted of what was ordered."""
+        """The recipe as it was painted, given the ordered one."""
         return ordered if self.size is None else ordered.model_copy(update={"size": self.size})
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An accepted order. Pictures are names of :class:`engine.blobs.Blobs`."""
+    """An accepted order. Its pictures and checkpoints are names in :class:`engine.blobs.Blobs`."""
 
     id: str
     owner: int
@@ -113,57 +112,57 @@ class Job:
     """As ordered."""
     inputs: Inputs[str]
     address: str
-    """Empty once the job has ended."""
+    """As in the order. Empty after the end of the job."""
     description: str
     max_bytes: int
     state: State
     created_at: datetime
     accepted: float = field(default=0.0, compare=False)
-    """When it was stored, by :func:`bot.jobs.database.tables.service_time`."""
+    """The time when it was stored, in seconds of :func:`bot.jobs.database.tables.service_time`."""
     process: str = ""
-    """The bot process that looks after the job."""
+    """The id of the bot process that owns the job."""
     checkpoint: str | None = None
-    """From which an interrupted painting goes on."""
+    """The checkpoint from which an interrupted painting continues."""
     final_state: str | None = None
-    """The state of the finished painting, from which another painting can go on. Retention may remove it early."""
+    """The state of the finished painting, from which another one can continue. Retention may remove it early."""
     painted: Painted | None = None
-    """The result, from the moment that it is there until retention removes it."""
+    """The result, until retention removes the job."""
     cause: AtelierError | None = None
-    """Why there is no result."""
+    """The reason why there is no result."""
     delivered_by: DeliveredBy | None = None
 
     @property
     def painted_recipe(self) -> Recipe:
-        """What was painted; as ordered, where nothing is yet."""
+        """The recipe as it was painted, or as ordered if nothing is painted yet."""
         return self.recipe if self.painted is None else self.painted.recipe(self.recipe)
 
 
 Observer = Callable[[Job, Progress], None]
-"""Gets the progress of each job that this process paints. Returns at once."""
+"""A callback for the progress of every running job of this process. It returns at once."""
 
 
 class Reply(Protocol):
-    """What a member sees of a job."""
+    """The message that shows a job to its member."""
 
     @property
     def bucket(self) -> str:
-        """Edits of replies with the same bucket share a rate limit of Discord's."""
+        """The rate-limit bucket. Edits of replies with the same bucket share one of Discord's rate limits."""
 
     def queued(self, position: int) -> None:
-        """The job waits; ``position`` 1 is next. Returns at once: what is shown may lag and skip."""
+        """Show the position in the queue, from 1. Returns at once: the display may lag and skip values."""
 
     def progressed(self, progress: Progress) -> None:
-        """The job is painted. Returns at once, as :meth:`queued`."""
+        """Show the progress. Returns at once, as :meth:`queued`."""
 
     async def deliver(self, ending: Ending) -> DeliveredBy:
-        """Tell how the job ended, in the first way that works; the same again, after a crash, changes nothing.
+        """Deliver the ending in the first way that works. Idempotent: it may be repeated after a crash.
 
         Raises:
-            DeliveryDelayed: no way works now, but one may later.
+            DeliveryDelayed: every way fails for now.
         """
 
     async def close(self) -> None:
-        """Stop editing, showing nothing more; what is on its way is abandoned."""
+        """Stop all edits. A pending edit is abandoned."""
 
 
 def new_id() -> str:

@@ -1,10 +1,10 @@
-"""Which waiting members see a new position in line now.
+"""Limits how often waiting members see their new position in the queue.
 
-A long line must neither use up Discord's limits nor keep the event loop busy.
+A long queue must neither exhaust Discord's rate limits nor keep the event loop busy.
 
-Discord's documentation ("Rate Limits", "Receiving and Responding to Interactions"): a bot may send 50 requests a
-second. An interaction's token has limits of its own, as long as it lives; later edits share those of their channel,
-which Discord tells in its answers: 5 in 5 s.
+Discord's documentation ("Rate Limits", "Receiving and Responding to Interactions"): a bot may send 50 requests per
+second. Edits with an interaction's token have rate limits of their own while the token lives. Later edits share the
+limit of their channel. Discord's responses state it: 5 requests in 5 s.
 """
 
 import time
@@ -12,56 +12,56 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 NEAR: Final = 5
-"""Places at the front of the line. These members see every change."""
+"""Positions at the front of the queue. Their members see every change."""
 FAR_EVERY: Final = 15.0
-"""Least seconds between two updates of the same member further behind."""
+"""Minimum seconds between two updates for the same job behind the front."""
 FAR_A_SECOND: Final = 5.0
-"""Updates a second for all members further behind together: a tenth of what Discord grants."""
+"""Updates per second for all jobs behind the front together: a tenth of what Discord allows."""
 BUCKET_EVERY: Final = 2.0
-"""Seconds between two edits that share a limit: half of what Discord grants stays for progress and ends."""
+"""Minimum seconds between two edits in one bucket. Half of Discord's limit remains for progress and endings."""
 
 
 class QueuePositions:
-    """The position that each waiting member saw last, and who is next. Times are of the monotonic clock."""
+    """The last position shown for each waiting job. Times are of the monotonic clock."""
 
     def __init__(self) -> None:
-        self._told: dict[str, tuple[int, float]] = {}
-        """Place and time, by the jobs' ids."""
+        self._shown: dict[str, tuple[int, float]] = {}
+        """The last position and its time, by the job's id."""
         self._buckets: dict[str, float] = {}
-        """When each was used last."""
+        """The last use of each bucket."""
         self._allowance = FAR_A_SECOND
-        """The tokens of a token bucket for updates further behind, and when they were counted."""
+        """The tokens of a token bucket for updates behind the front, and when they were counted."""
         self._counted = time.monotonic()
 
     def due(self, positions: Mapping[str, int], fresh: Collection[str]) -> list[str]:
-        """The jobs of ``positions`` to update now. Those in ``fresh`` show no position yet and don't have to wait."""
+        """The jobs of ``positions`` to update now. Jobs in ``fresh`` show no position yet and are updated at once."""
         now = time.monotonic()
-        self._told = {job: told for job, told in self._told.items() if job in positions}
+        self._shown = {job: shown for job, shown in self._shown.items() if job in positions}
         self._buckets = {bucket: at for bucket, at in self._buckets.items() if now - at < BUCKET_EVERY}
         self._allowance = min(FAR_A_SECOND, self._allowance + FAR_A_SECOND * (now - self._counted))
         self._counted = now
         due: list[str] = []
         far: list[tuple[float, str]] = []
         for job, position in positions.items():
-            told, at = self._told.get(job, (None, -FAR_EVERY))
-            if told == position:
+            shown, at = self._shown.get(job, (None, -FAR_EVERY))
+            if shown == position:
                 continue
-            if position <= NEAR or (told is None and job in fresh):
+            if position <= NEAR or (shown is None and job in fresh):
                 due.append(job)
-            elif told is None or now - at >= FAR_EVERY:
+            elif shown is None or now - at >= FAR_EVERY:
                 far.append((at, job))
         chosen = sorted(far, key=lambda each: each[0])[: int(self._allowance)]
         self._allowance -= len(chosen)
         return due + [job for _, job in chosen]
 
     def take(self, job: str, position: int, bucket: str) -> bool:
-        """Note that a reply shows its position now. False if its bucket was used a moment ago: then it has to wait."""
+        """Record that a reply shows its position now. False if its bucket was used too recently: retry later."""
         now = time.monotonic()
         if now - self._buckets.get(bucket, -BUCKET_EVERY) < BUCKET_EVERY:
             if position > NEAR:
                 # Others go first.
-                self._told[job] = (0, now)
+                self._shown[job] = (0, now)
             return False
         self._buckets[bucket] = now
-        self._told[job] = (position, now)
+        self._shown[job] = (position, now)
         return True

@@ -1,4 +1,4 @@
-"""The replies of the jobs that this process looks after: one for each, made when there is something to show."""
+"""The replies of this process's jobs: one for each job, made when there is something to show."""
 
 from collections.abc import Callable, Collection
 
@@ -10,14 +10,14 @@ from engine.progress import Progress
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 ReplyTo = Callable[[Job, Callable[[], bool]], Reply]
-"""Makes a job's reply. The second argument tells whether this process may still edit it.
+"""Makes a job's reply. The second argument returns whether this process may still edit it.
 
-It raises ``ValueError`` for an address that it doesn't understand.
+Raises ``ValueError`` for an invalid address.
 """
 
 
 class Replies:
-    """By the jobs' ids."""
+    """The open replies, by the jobs' ids."""
 
     def __init__(self, reply_to: ReplyTo, may_edit: Callable[[], bool]) -> None:
         self._reply_to = reply_to
@@ -25,13 +25,13 @@ class Replies:
         self._replies: dict[str, Reply] = {}
 
     def of(self, job: Job) -> Reply:
-        """The one reply of a job."""
+        """The reply of a job. It is made on the first call."""
         if job.id not in self._replies:
             self._replies[job.id] = self.apart(job)
         return self._replies[job.id]
 
     def get(self, job_id: str) -> Reply | None:
-        """The reply, if it was made."""
+        """The reply of a job, if it was made."""
         return self._replies.get(job_id)
 
     def progressed(self, job: Job, progress: Progress) -> None:
@@ -40,26 +40,26 @@ class Replies:
             reply.progressed(progress)
 
     def drop(self, job_id: str) -> None:
-        """The job has ended."""
+        """Forget the reply of a job that has ended."""
         self._replies.pop(job_id, None)
 
     async def keep(self, jobs: Collection[str]) -> None:
-        """Close those of all other jobs: they are no longer in this process's care."""
+        """Close the replies of all other jobs, which this process no longer owns."""
         for job_id in self._replies.keys() - jobs:
-            if reply := self._replies.pop(job_id, None):  # it may have ended meanwhile
+            if reply := self._replies.pop(job_id, None):  # else the job has ended meanwhile
                 await reply.close()
 
     def apart(self, job: Job) -> Reply:
-        """A new reply, which is not kept here."""
+        """Make a reply without storing it here."""
         try:
             return self._reply_to(job, self._may_edit) if job.address else NullReply()
         except ValueError as error:
-            log.warning("a job's address is not understood", job=job.id, reason=type(error).__name__)
+            log.warning("the address of a job is invalid", job=job.id, reason=type(error).__name__)
             return NullReply()
 
 
 class NullReply:
-    """The reply of a job whose address can't be read, for another key or for damage. ``/jobs`` shows the result."""
+    """A reply that shows nothing, for a job whose address can't be read. ``/jobs`` shows its result."""
 
     bucket = "silent"
 

@@ -21,18 +21,15 @@ BACK_OFF: Final = wait_random_exponential(multiplier=2, min=0.5, max=60)
 
 
 class Retry:
-    """Retries of one process. When it closes, a wait ends at once."""
+    """The retries of one process. Its shutdown ends every wait at once."""
 
     def __init__(self, closing: asyncio.Event, back_off: wait_base = BACK_OFF) -> None:
         self.closing = closing
-        """Set when the process closes."""
+        """Set when the process shuts down."""
         self._back_off = back_off
 
     async def change(self, change: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a change until the database takes it. Its guard makes it idempotent.
-
-        When the process closes, the next attempt follows at once.
-        """
+        """Repeat an idempotent change until the database accepts it. A shutdown triggers the next attempt at once."""
 
         async def attempt() -> T:
             return await change()
@@ -54,7 +51,7 @@ class Retry:
         """Repeat an action until it succeeds. Log each failure as ``what``.
 
         Raises:
-            Closing: the process closes during a wait, or the action raises this.
+            Closing: the process shuts down during a wait, or ``act`` raises it.
         """
 
         async def attempt() -> T:
@@ -72,19 +69,19 @@ class Retry:
         )(attempt)
 
     def pause(self, attempt: int) -> float:
-        """Seconds to wait after that attempt, from 1, where the caller schedules the next one."""
+        """Seconds to wait after this attempt, counted from 1, if the caller schedules the next one."""
         state = RetryCallState(AsyncRetrying(), None, (), {})
         state.attempt_number = attempt
         return self._back_off(state)
 
     async def closes_within(self, seconds: float) -> bool:
-        """Wait that long, or until the process closes. Whether it closes."""
+        """Wait this long or until the process shuts down. Returns whether it shuts down."""
         await first_of(seconds, self.closing)
         return self.closing.is_set()
 
 
 async def first_of(seconds: float, *events: asyncio.Event) -> None:
-    """Wait until the first of the events is set, for at most ``seconds``."""
+    """Wait until one of the events is set, at most ``seconds``."""
     waiting = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""The work on one job: it is painted, its result kept, and its end told for as long as that takes."""
+"""Runs jobs: paints them, stores their results, and delivers their endings with retries."""
 
 import asyncio
 from collections import Counter
@@ -25,13 +25,13 @@ from engine.recipe import Recipe
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 DELIVERED_AT_ONCE: Final = 8
-"""Ends that are read and sent at a time. A process may take over thousands, and each may need a picture in memory."""
+"""Concurrent deliveries. A process may adopt thousands of jobs, and each delivery may need a picture in memory."""
 
 
 class JobRunner:
-    """What a process does for the jobs in its care, each in a task of its own.
+    """Runs the jobs of one process. Each method call is one task for one job.
 
-    The database decides: if another process or task changed the job first, a task makes no change and ends.
+    If another process or task has changed the job first, the guarded change in the database fails and the task ends.
     """
 
     def __init__(
@@ -53,30 +53,30 @@ class JobRunner:
         self._retry = retry
         self.observers: list[Observer] = [replies.progressed, lambda _, progress: metrics.observe_step(progress)]
         self.paintings: dict[str, PaintingHandle] = {}
-        """What is painted now, by the jobs' ids."""
-        self.resting: dict[str, asyncio.Event] = {}
-        """Jobs that back off because their pictures can't be read, and the events that wake them."""
+        """The running paintings, by the jobs' ids."""
+        self.backing_off: dict[str, asyncio.Event] = {}
+        """Jobs that back off because their pictures can't be read, with the events that end the back-off."""
         self._unreadable: Counter[str] = Counter()
-        """How often their pictures could not be read, by the jobs' ids."""
+        """How often the pictures of a job could not be read, by its id."""
         self._delivering = asyncio.Semaphore(DELIVERED_AT_ONCE)
 
     async def begin(self, job_id: str, *, idle_first: bool) -> None:
-        """Take a job out of the line, if it is still there, and see it to its end."""
+        """Begin a job, if it is still queued, and run it until it has ended."""
         begun = False
         with failures_logged("a job could not be begun"):
             begun = await self._store.begin(job_id, self._process, self._executor.cluster_id)
         if begun:
-            # Not in a variable, which would keep the result in memory.
+            # No variable: it would keep the result in memory.
             await self.deliver(job_id, await self._paint_and_keep(job_id, idle_first))
 
     async def _paint_and_keep(self, job_id: str, idle_first: bool) -> Result | None:
-        """From ``running`` to ``delivering``, or back into the line if the painting is paused. The result, if any."""
+        """Paint: from ``running`` to ``delivering``, or back to ``queued`` if paused. Returns the result, if any."""
         try:
             result = await self._paint(job_id, idle_first)
         except PaintingPaused:
             await self._retry.change(lambda: self._store.requeue(job_id, self._process))
         except PaintingCancelled:
-            pass  # the store has it already
+            pass  # the database has this ending already
         except StorageFailed as error:
             await self._wait_for_store(job_id, error)
         except AtelierError as error:
@@ -97,7 +97,7 @@ class JobRunner:
         job = await self._store.get(job_id)
         if job is None or job.state not in OPEN:
             raise JobEnded
-        if job.cause is not None:  # its row can't be read
+        if job.cause is not None:  # the row can't be read
             raise job.cause
         self._replies.of(job)
         painting = self._executor.submit(
@@ -130,43 +130,45 @@ class JobRunner:
                 await self._storage.drop(last)
 
     async def _wait_for_store(self, job_id: str, error: StorageFailed) -> None:
-        """Put a job whose pictures can't be read at the end of the line, with a back-off that grows each time."""
+        """Move a job whose pictures can't be read to the end of the queue, and back off exponentially."""
         self._unreadable[job_id] += 1
         pause = self._retry.pause(self._unreadable[job_id])
         log.warning("the pictures of a job can't be read", reason=error.detail, again_in=round(pause, 1))
         await self._retry.change(lambda: self._store.requeue(job_id, self._process, last=True))
-        self.resting[job_id] = woken = asyncio.Event()
+        self.backing_off[job_id] = woken = asyncio.Event()
         try:
             await first_of(pause, self._retry.closing, woken)
         finally:
-            del self.resting[job_id]
+            del self.backing_off[job_id]
 
     async def _keep(self, result: Result) -> Painted | None:
-        """Keep a result before it is delivered; None where that fails: then it is delivered from memory."""
+        """Store a result before its delivery. Returns None if that fails: it is then delivered from memory."""
         try:
             name = await self._storage.put(result.picture)
         except (StorageFull, StorageFailed, SQLAlchemyError) as error:
-            log.warning("a result could not be kept", reason=repr(error))
+            log.warning("a result could not be stored", reason=repr(error))
             return None
         return Painted.of(result, name)
 
     async def _keep_later(self, job_id: str, result: Result) -> None:
-        """Retry to keep a result, also after its delivery, for ``/jobs``.
+        """Retry to store a result for ``/jobs``, also after its delivery.
 
         Raises:
-            Closing: the bot goes down first.
+            Closing: the bot shuts down first.
         """
-        name = await self._retry.until_closing("a result could not be kept", lambda: self._storage.put(result.picture))
+        name = await self._retry.until_closing(
+            "a result could not be stored", lambda: self._storage.put(result.picture)
+        )
         await self._retry.change(lambda: self._store.set_painted(job_id, self._process, Painted.of(result, name)))
 
     async def _give_up(self, job_id: str, error: AtelierError) -> None:
         await self._retry.change(lambda: self._store.give_up(job_id, error, self._process))
 
     async def deliver(self, job_id: str, result: Result | None = None) -> None:
-        """Deliver a job's end, with retries, and end the job. ``result`` saves reading the picture again.
+        """Deliver a job's ending with retries, and end the job. ``result`` saves a read of the picture.
 
         Raises:
-            Closing: the bot goes down first. The next process delivers it.
+            Closing: the bot shuts down first. The next process delivers the ending.
         """
         async with self._delivery_slot(result):
             job = await self._retry.change(lambda: self._store.get(job_id))
@@ -187,7 +189,7 @@ class JobRunner:
                     return await self._deliver_once(job, reply, result, keeping)
                 finally:
                     if job.painted is not None:
-                        result = None  # free its memory: the next attempt reads it from the blobs
+                        result = None  # free the memory: the next attempt reads the blob
 
         try:
             await self._conclude(job, *await self._retry.until_closing("delivery failed", attempt))
@@ -208,7 +210,7 @@ class JobRunner:
             await self._storage.drop(job.checkpoint)
 
     async def apologise(self, order: Acknowledged) -> None:
-        """Ask the member of an interrupted order to send the command again, and remove the order's note."""
+        """Ask the member of an interrupted order to send the command again, and remove the order's record."""
         job = Job(
             id=order.id,
             owner=order.owner,
@@ -218,7 +220,7 @@ class JobRunner:
             address=order.address,
             description=order.description,
             max_bytes=0,
-            state=State.DELIVERING,  # another process may have told the member and ended before it removed the note
+            state=State.DELIVERING,  # another process may have replied and died before it removed the record
             created_at=datetime.now(UTC),
         )
         reply = self._replies.apart(job)
@@ -235,14 +237,14 @@ class JobRunner:
     async def _deliver_once(
         self, job: Job, reply: Reply, result: Result | None, keeping: asyncio.Task[None] | None
     ) -> tuple[State, str, DeliveredBy]:
-        """Try to deliver the end. Returns the state, the cause if there is no picture, and how it was delivered.
+        """Try once to deliver the ending. Returns the final state, the cause if there is no picture, and how.
 
-        An expired job is given up: its result is kept for ``/jobs``. While the task ``keeping`` runs, the result is
-        only in memory, so the delivery can't be given up.
+        The delivery of an expired job is given up, and ``/jobs`` shows the result. While the task ``keeping`` runs,
+        the result is only in memory, so the delivery continues.
 
         Raises:
-            StorageFailed: the result can't be read now.
-            DeliveryDelayed: Discord does not take it now.
+            StorageFailed: the result can't be read for now.
+            DeliveryDelayed: Discord rejects it for now.
         """
         try:
             ending = job.cause or result or await self._result(job)
@@ -260,7 +262,7 @@ class JobRunner:
             return end, cause, "kept"
 
     async def _result(self, job: Job) -> Ending:
-        """The result from the blobs, or why there is none. Raises StorageFailed if it can't be read now."""
+        """Read the result, or return why there is none. Raises StorageFailed if it can't be read for now."""
         if job.painted is None:
             return UnexpectedError(job.id)
         try:
@@ -269,7 +271,7 @@ class JobRunner:
             return error
 
     def _delivery_slot(self, result: Result | None) -> AbstractAsyncContextManager[object]:
-        """Limits how many ends are read at a time. A result that is in memory already doesn't wait."""
+        """A slot of :data:`DELIVERED_AT_ONCE`. A result that is in memory already needs none."""
         return self._delivering if result is None else nullcontext()
 
     def _expired(self, job: Job) -> bool:

@@ -1,4 +1,4 @@
-"""Room for blobs: what may come in, what is removed after its time, and a bound on all of it."""
+"""Storage of blobs: admission, removal after the retention time, and an upper bound."""
 
 import asyncio
 import contextlib
@@ -20,76 +20,76 @@ from engine.errors import AtelierError, BlobLost, StorageFailed, StorageFull
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 UNCLAIMED_FOR: Final = timedelta(hours=1)
-"""A younger blob may belong to a job that is being accepted, or be a checkpoint that its bot has not noted yet."""
+"""A younger blob may belong to a job in acceptance, or be a checkpoint that is not recorded yet."""
 RESERVE: Final = 0.1
-"""Share of the room that a sweep keeps free for what comes in before the next one."""
+"""The share of the bound that a sweep frees for new blobs until the next sweep."""
 REMOVE_WITHIN: Final = 30.0
-"""Seconds after which an announced removal is no longer begun."""
+"""Seconds within which an announced removal must begin."""
 REMOVED_WITHIN: Final = 120.0
-"""Seconds for which the announcement counts. If its process dies, a writer of the same bytes waits as long."""
-LOOK_EVERY: Final = 0.05
-"""Seconds between two checks whether a removal has ended."""
+"""Seconds until the announcement expires. If its process dies, a writer of the same bytes waits this long."""
+POLL_EVERY: Final = 0.05
+"""Seconds between two checks for the end of a removal."""
 _BATCH: Final = 500
 _REMOVED_AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class StoragePolicy:
-    """The operator's bounds."""
+    """The operator's limits for storage."""
 
     keep: timedelta = timedelta(days=7)
-    """How long an ended job's pictures stay."""
+    """The retention time of an ended job."""
     max_bytes: int = 10 * 2**30
-    """Bytes of all blobs."""
+    """The largest total size of all blobs."""
     min_free_bytes: int = 256 * 2**20
-    """Bytes that must stay free on the disk; only where the blobs are in a folder."""
+    """Minimum free bytes on the disk, if the blobs are in a folder."""
 
 
 class Storage:
-    """Keeps bytes for jobs. One of these in each bot process; what others keep is seen at the next sweep."""
+    """Stores blobs for jobs. Each bot process has one. It sees the blobs of other processes at the next sweep."""
 
     def __init__(self, blobs: Blobs, store: Store, policy: StoragePolicy) -> None:
         self.blobs = blobs
         self._store = store
         self._policy = policy
         self._sizes: dict[str, int] = {}
-        """Bytes of each blob that the last sweep found or that was put since."""
+        """The bytes of each blob, from the last sweep and later puts."""
         self._put: dict[str, int] = {}
-        """Bytes of each blob that was put since the last sweep began to list them."""
+        """The bytes of each blob that was put since the last sweep began to list them."""
 
     @property
     def used(self) -> int:
-        """Bytes, by the last sweep and what was put since."""
+        """The total size of all blobs in bytes, from the last sweep and later puts."""
         return sum(self._sizes.values())
 
     def free(self) -> int | None:
-        """Bytes free on the disk; None where the blobs aren't in a folder. Blocks for I/O.
+        """Free bytes on the disk, or None if the blobs are not in a folder. Blocks for I/O.
 
         Raises:
-            StorageFailed: the disk can't be looked at.
+            StorageFailed: the disk can't be read.
         """
         folder = self.blobs.folder
         if folder is None:
             return None
         with reaching():
-            there = next(path for path in (folder, *folder.parents) if path.exists())
-            return shutil.disk_usage(there).free
+            existing = next(path for path in (folder, *folder.parents) if path.exists())
+            return shutil.disk_usage(existing).free
 
     async def check_space(self, more: int) -> None:
-        """Raise :class:`StorageFull` unless ``more`` bytes may come in."""
-        free = await asyncio.to_thread(self.free)  # the folder may be on another machine
+        """Raise :class:`StorageFull` unless ``more`` bytes can be stored."""
+        free = await asyncio.to_thread(self.free)  # the folder may be on a network drive
         if self.used + more > self._policy.max_bytes or (
             free is not None and free - more < self._policy.min_free_bytes
         ):
             raise StorageFull
 
     async def put(self, data: bytes) -> str:
-        """Keep ``data`` until a job claims it; its name. See :meth:`put_all`."""
+        """Store one blob. See :meth:`put_all`."""
         (name,) = await self.put_all([data])
         return name
 
     async def put_all(self, pictures: Sequence[bytes]) -> list[str]:
-        """Keep pictures until a job claims them, for :data:`UNCLAIMED_FOR`; their names.
+        """Store pictures and return their names. They are protected for :data:`UNCLAIMED_FOR`, until a job claims them.
 
         Raises:
             StorageFull, StorageFailed: see :meth:`engine.blobs.Blobs.put`.
@@ -100,14 +100,14 @@ class Storage:
         began = time.monotonic()
         while removed := await self._store.removed(names):
             if time.monotonic() - began > REMOVED_WITHIN:
-                raise StorageFailed(f"{removed} are about to be removed, and still are not")
-            await asyncio.sleep(LOOK_EVERY)
+                raise StorageFailed(f"the removal of {removed} does not end")
+            await asyncio.sleep(POLL_EVERY)
         try:
             for name, data in zip(names, pictures, strict=True):
                 await asyncio.to_thread(self.blobs.put, data)
                 self._sizes[name] = self._put[name] = len(data)
         except AtelierError:
-            await self._store.let_go(holds)
+            await self._store.release_holds(holds)
             raise
         metrics.STORAGE_USED.set(self.used)
         await self._store.written(holds)
@@ -118,9 +118,9 @@ class Storage:
         return await asyncio.to_thread(self.blobs.get, name)
 
     async def drop(self, checkpoint: str) -> None:
-        """Remove a checkpoint that its job no longer needs. Never raises: the next sweep tries again.
+        """Remove a checkpoint that its job no longer needs. Never raises: the next sweep removes it otherwise.
 
-        No two checkpoints are the same, so no other process writes it again meanwhile.
+        Needs no hold: checkpoints are unique, so no other process writes the same bytes.
         """
         try:
             if not await self._store.claimed([checkpoint]):
@@ -130,13 +130,13 @@ class Storage:
             log.warning("a blob could not be removed", blob=checkpoint, reason=repr(error))
 
     async def sweep(self) -> None:
-        """Forget jobs that ended long ago, then remove every blob that no job claims; earlier when room runs out."""
+        """Remove jobs after the retention time and unclaimed blobs. Remove more if storage exceeds its bound."""
         now = datetime.now(UTC)
         while await self._store.forget(now - self._policy.keep, _BATCH):
             pass
         self._put = {}
         found = {blob.name: blob for blob in await asyncio.to_thread(list, self.blobs)}
-        # Read after the list of blobs: a process stores its hold before it writes a blob.
+        # Read claims after the list of blobs: a process stores its hold before it writes a blob.
         claimed = set[str]()
         for some in _batches(list(found), _BATCH):
             claimed |= await self._store.claimed(some)
@@ -163,34 +163,34 @@ class Storage:
         elif freed.states:
             log.info("final states are removed before their time", states=freed.states, **figures)
         else:
-            log.warning("nothing can be removed that would make room", used=used, most=most)
+            log.warning("no removal would free enough storage", used=used, most=most)
 
     async def _clock(self) -> datetime:
         try:
             return await asyncio.to_thread(self.blobs.clock)
-        except StorageFull:  # even then old blobs have to go
+        except StorageFull:  # old blobs must be removed even then
             return datetime.now(UTC)
 
     async def _remove(self, names: list[str], before: datetime | None) -> set[str]:
-        """Remove those that are still unclaimed and, if ``before`` is given, were last put by then. Returns them.
+        """Remove the blobs that are still unclaimed and, if ``before`` is given, were last put by then. Returns them.
 
-        A failed removal doesn't prevent the others.
+        A failed removal does not stop the others.
 
         Raises:
-            StorageFailed: none of a batch could be removed.
+            StorageFailed: every removal of a batch failed.
         """
         gone = set[str]()
-        random.shuffle(names)  # so that the next sweep begins with others
+        random.shuffle(names)  # so that failures do not hit the same blobs first each time
         for some in _batches(names, _REMOVED_AT_ONCE):
             began = time.monotonic()
-            whole = [name for name in some if not name.endswith(PART)]  # unfinished ones are never written again
+            whole = [name for name in some if not name.endswith(PART)]  # a partial file is never written again
             holds, free = await self._store.begin_removal(whole, REMOVED_WITHIN, young=before is None)
             going = [name for name in some if name in free or name not in whole]
-            # After a cancellation the holds stay, because the threads may go on.
+            # After a cancellation the holds stay, because the threads may continue.
             ends = await asyncio.gather(
                 *(asyncio.to_thread(self._remove_one, name, before, began) for name in going), return_exceptions=True
             )
-            await self._store.let_go(holds)
+            await self._store.release_holds(holds)
             gone |= {name for name, end in zip(going, ends, strict=True) if end is True}
             if failures := [end for end in ends if isinstance(end, BaseException)]:
                 if len(failures) == len(going):

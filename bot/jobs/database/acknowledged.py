@@ -1,4 +1,4 @@
-"""Orders that are acknowledged but not stored as jobs yet. A note of each makes sure of an answer."""
+"""Records of orders that are acknowledged but not stored as jobs yet, so that each gets an answer."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,23 +17,23 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """An order whose member sees "thinking …". The fields are those of :class:`bot.jobs.model.Order`."""
+    """An order whose member sees "thinking …". Its fields are those of :class:`bot.jobs.model.Order`."""
 
     id: str
     owner: int
     address: str
     description: str
     expires_at: datetime
-    """From when on the interaction takes no answer, by this machine's clock."""
+    """The time when the interaction's token expires, by this machine's clock."""
 
 
 class Acknowledgements(Transactions):
-    """A part of :class:`bot.jobs.database.store.Store`. Storing an order as a job removes its note."""
+    """A part of :class:`bot.jobs.database.store.Store`. To store an order as a job removes its record."""
 
     _cipher: Cipher
 
     async def note(self, order: Acknowledged, process: str) -> None:
-        """Note that a process has acknowledged an order."""
+        """Record that a process has acknowledged an order."""
         async with self._changing() as connection:
             await connection.execute(
                 insert(AcknowledgedRow).values(
@@ -48,20 +48,20 @@ class Acknowledgements(Transactions):
             )
 
     async def is_noted(self, order: str, process: str) -> bool:
-        """Whether that process still has to answer an order."""
+        """Whether ``process`` still has to answer an order."""
         row = AcknowledgedRow
         query = select(row.id).where(row.id == order, row.process == process)
         async with self._engine.connect() as connection:
             return (await connection.execute(query)).one_or_none() is not None
 
     async def answered(self, order: str, process: str) -> None:
-        """Remove the note of an order that ``process`` has answered without making it a job."""
+        """Remove the record of an order that ``process`` has rejected with an answer."""
         row = AcknowledgedRow
         async with self._changing() as connection:
             await connection.execute(delete(row).where(row.id == order, row.process == process))
 
     async def interrupted(self, process: str) -> list[Acknowledged]:
-        """Take over the orders of dead processes. Return all that ``process`` has taken over and not answered yet."""
+        """Adopt the orders of dead processes. Returns all adopted orders that ``process`` has not answered yet."""
         row = AcknowledgedRow
         async with self._changing() as connection:
             await connection.execute(delete(row).where(row.expires_at < datetime.now(UTC)))

@@ -1,4 +1,4 @@
-"""Addresses at rest: a job's row holds where to answer, and with it an interaction's token, only encrypted."""
+"""Encryption of addresses at rest. An address contains an interaction's token."""
 
 import os
 import secrets
@@ -12,28 +12,29 @@ from bot.jobs.errors import AddressUnreadable, SecretKeyUnusable
 from engine import private
 
 FILE: Final = "secret.key"
-"""In the data directory: the key of those who set none."""
+"""The file in the data directory that holds the key if ``SECRET_KEY`` is not set."""
 
 
 class Cipher:
-    """The first key encrypts, each of them decrypts: a new key goes in front, and the last one goes when its jobs have.
+    """Encrypts with the first key and decrypts with any.
 
-    The encryption is Fernet's: AES-128-CBC with an HMAC-SHA256, so what was changed in the database is refused as well.
+    To rotate keys, put a new one in front, and remove the old one when its jobs have ended. The encryption is Fernet's:
+    AES-128-CBC with an HMAC-SHA256, which also rejects texts that were changed in the database.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        """``keys`` are at least one, each 32 bytes in URL-safe base64; raises ``ValueError`` for others."""
+        """``keys``: one or more, each 32 bytes in URL-safe base64. Raises ``ValueError`` for other keys."""
         self._fernet = MultiFernet([Fernet(key) for key in keys])
 
     @classmethod
     def open(cls, keys: Sequence[str], directory: Path) -> Self:
-        """With ``keys``, or where there are none with the one kept in ``directory``, made now if it is the first time.
+        """Use ``keys``. Without any, use the key file in ``directory``, which is created if it does not exist.
 
         Blocks for I/O.
 
         Raises:
-            SecretKeyUnusable: the file there holds no key.
-            OSError: it can't be read or made.
+            SecretKeyUnusable: the key file holds no key.
+            OSError: the key file can't be read or created.
         """
         if keys:
             return cls(keys)
@@ -41,19 +42,19 @@ class Cipher:
         try:
             return cls([_kept_key(path)])
         except ValueError as error:
-            # Not told what it holds: it may be most of a key.
+            # The message does not quote the file: it may hold most of a key.
             sentence = f"{path.resolve()} holds no key. Put it back from your backup, or remove it for a new one."
             raise SecretKeyUnusable(sentence) from error
 
     def encrypt(self, text: str) -> str:
-        """``text``, unreadable without a key; never the same twice."""
+        """Encrypt ``text``. The result differs each time."""
         return self._fernet.encrypt(text.encode()).decode("ascii")
 
     def decrypt(self, text: str) -> str:
-        """What :meth:`encrypt` was given.
+        """Undo :meth:`encrypt`.
 
         Raises:
-            AddressUnreadable: no key fits, or ``text`` was changed.
+            AddressUnreadable: no key decrypts ``text``, or it was changed.
         """
         try:
             return self._fernet.decrypt(text.encode()).decode()
@@ -62,12 +63,12 @@ class Cipher:
 
 
 def new_key() -> str:
-    """A key for the setting ``SECRET_KEY``."""
+    """Make a key for the setting ``SECRET_KEY``."""
     return Fernet.generate_key().decode("ascii")
 
 
 def _kept_key(path: Path) -> str:
-    """The key in the file, which is made if it is not there: for its owner alone, and whole or not at all."""
+    """Read the key file. If it does not exist, create it atomically and readable for its owner only."""
     try:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
@@ -78,7 +79,7 @@ def _kept_key(path: Path) -> str:
             file.write(f"{new_key()}\n")
             file.flush()
             os.fsync(file.fileno())
-        # A link, unlike a move, fails where another process was first: then its key is everybody's.
+        # Unlike a rename, a link fails if another process was first. Then all use that key.
         path.hardlink_to(draft)
     except FileExistsError:
         pass

@@ -1,4 +1,4 @@
-"""Connecting to SQLite (WAL) or PostgreSQL, with the tables up to date."""
+"""Connects to SQLite (in WAL mode) or PostgreSQL, and migrates the tables."""
 
 import asyncio
 import contextlib
@@ -20,16 +20,16 @@ from sqlalchemy.util import await_only
 from engine import private
 
 REVISION: Final = "0005"
-"""The newest of ``bot/jobs/database/migrations``."""
+"""The newest revision in ``bot/jobs/database/migrations``."""
 _MIGRATING: Final = 7_421_863
-"""Of PostgreSQL's advisory lock: any number that nobody else uses."""
+"""The key of PostgreSQL's advisory lock: any number that has no other use."""
 
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[AsyncEngine]:
-    """Connect, bring the tables up to date, close on leaving. Raises SQLAlchemy's or the driver's error."""
+    """Connect and migrate the tables; close on exit. Raises SQLAlchemy's or the driver's error."""
     is_sqlite = make_url(url).get_backend_name() == "sqlite"
-    # Parameters hold what members sent.
+    # Parameters contain members' data, which errors must not show.
     engine = create_async_engine(url, hide_parameters=True)
     if is_sqlite:
         await asyncio.to_thread(_keep_private, engine.url.database)
@@ -39,7 +39,7 @@ async def connected(url: str) -> AsyncIterator[AsyncEngine]:
     try:
         async with engine.begin() as connection:
             if is_sqlite:
-                # Its driver begins no transaction for tables: two processes would create them at a time.
+                # The driver begins no transaction for DDL: two processes could migrate at the same time.
                 await connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 await connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
@@ -50,7 +50,7 @@ async def connected(url: str) -> AsyncIterator[AsyncEngine]:
 
 
 def is_full(error: SQLAlchemyError) -> bool:
-    """Whether the database has no room left on its disk."""
+    """Whether the database's disk is full."""
     cause = getattr(error, "orig", None)
     # https://www.sqlite.org/rescode.html#full, https://www.postgresql.org/docs/current/errcodes-appendix.html
     return (
@@ -59,16 +59,16 @@ def is_full(error: SQLAlchemyError) -> bool:
 
 
 def _notice_closed(connection: Any, _record: object, _proxy: object) -> None:
-    """Have a connection that PostgreSQL closed made anew. Asking PostgreSQL takes three messages and answers."""
+    """Replace a connection that PostgreSQL has closed. A ping would take three round trips."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
 
 
 def _keep_private(database: str | None) -> None:
-    """Make the file and its companions private to their owner. SQLite gives new companions the same mode."""
+    """Make the database's files private to their owner. SQLite gives the same mode to files that it creates later."""
     if not database or database == ":memory:" or database.startswith("file:"):
         return
-    # If this fails, SQLite fails as well and says why.
+    # If this fails, SQLite fails as well, with a reason.
     with contextlib.suppress(OSError):
         os.close(private.create(Path(database), exist_ok=True))
         for suffix in ("", "-wal", "-shm", "-journal"):
@@ -76,18 +76,18 @@ def _keep_private(database: str | None) -> None:
 
 
 def _use_wal(connection: Any, _record: object) -> None:
-    # Replace text that is not UTF-8: an error of the driver would hide the other rows of the query, too.
+    # Replace invalid UTF-8: an error of the driver would hide the other rows of the query.
     connection.driver_connection.text_factory = partial(str, encoding="utf-8", errors="replace")
-    # For DatabaseTime. Processes that share a file share a machine, and so its monotonic clock.
+    # For DatabaseTime. Processes that share a file are on one machine, and share its monotonic clock.
     connection.create_function("monotonic_seconds", 0, time.monotonic)
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout=20000")
-    for patience in range(100, -1, -1):
+    for attempts_left in range(100, -1, -1):
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError:
-            # SQLite doesn't wait here, whatever the time-out, while another process makes the same change.
-            if not patience:
+            # SQLite ignores the busy time-out here while another process makes the same change.
+            if not attempts_left:
                 raise
             await_only(asyncio.sleep(0.05))
         else:
@@ -100,7 +100,7 @@ def _migrate(connection: Connection) -> None:
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
         if found == REVISION:
             return
-    # Alembic takes 10 MB that the bot would never use again; `atelier sync` has mostly brought the tables up to date.
+    # Imported late: Alembic takes 10 MB of memory, and `atelier sync` has usually migrated the tables already.
     from alembic import command
     from alembic.config import Config
 

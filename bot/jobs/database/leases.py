@@ -1,4 +1,4 @@
-"""Bot processes that share a database, and the jobs that each of them looks after."""
+"""Leases: which bot processes are alive, and which jobs each of them owns."""
 
 import time
 from dataclasses import dataclass
@@ -15,42 +15,42 @@ from bot.jobs.errors import JobUnreadable
 from bot.jobs.model import OPEN, State
 
 LEASE = 10.0
-"""Seconds without a sign of life after which others take over what a process looks after."""
+"""Seconds after the last renewal. Then other processes adopt the process's jobs."""
 MOST_DRIFT: Final = 2.0
-"""Seconds by which slow answers may make the database's clock seem to differ from ours."""
+"""Seconds by which slow responses may make the database's clock seem to differ from ours."""
 
 
 def alive() -> ColumnElement[bool]:
-    """Whether a process has renewed its lease in time. One in the future is from before the clock was set back."""
+    """Whether a process's lease is valid. A renewal in the future dates from before the clock was set back."""
     return ProcessRow.seen.between(DatabaseTime() - LEASE, DatabaseTime() + LEASE)
 
 
 def orphaned(process: ColumnElement[str] | InstrumentedAttribute[str] = JobRow.process) -> ColumnElement[bool]:
-    """Whether the process that looks after a job is gone."""
+    """Whether the owner of a row has no valid lease."""
     return ~select(ProcessRow.id).where(ProcessRow.id == process, alive()).exists()
 
 
 @dataclass(frozen=True, slots=True)
 class _Renewed:
-    """The last renewal."""
+    """The last renewal of this process's lease."""
 
     began: float
-    """By our monotonic clock."""
+    """Its time by our monotonic clock."""
     seen: float
     seconds: float
 
 
 class Leases(Transactions):
-    """A part of :class:`bot.jobs.database.store.Store`: who is there, and who looks after what."""
+    """A part of :class:`bot.jobs.database.store.Store`: live processes and the owners of jobs."""
 
     _renewed: _Renewed | None = None
 
     async def renew(self, process: str) -> bool:
-        """Say that a process is alive; see :data:`LEASE`.
+        """Renew the lease of a process; see :data:`LEASE`.
 
         Returns:
-            Whether the database's clock and ours agree on the time since the last renewal. If not, it was set, and live
-            processes may seem dead until they renew.
+            Whether the database's clock and ours agree on the time since the last renewal. If not, the database's clock
+            was set, and live processes may seem dead until their next renewal.
         """
         began = time.monotonic()
         async with self._changing() as connection:
@@ -59,7 +59,7 @@ class Leases(Transactions):
             if seen is None:
                 new = insert(ProcessRow).values(id=process, seen=DatabaseTime()).returning(ProcessRow.seen)
                 seen = (await connection.execute(new)).scalar_one()
-            # Each expression reads the server's clock again: so the step is taken between stored values.
+            # Each expression reads the server's clock again. So the step is computed from stored values.
             moved = await connection.execute(update(ClockRow).values(seconds=service_time(), moved=seen))
             if moved.rowcount == 0:
                 await connection.execute(insert(ClockRow).values(id=1, seconds=0.0, moved=seen))
@@ -75,7 +75,7 @@ class Leases(Transactions):
         return 0.0 if self._renewed is None else self._renewed.seconds + time.monotonic() - self._renewed.began
 
     async def move(self, process: str, cluster_id: str) -> None:
-        """Have everything that a process looks after wait for these workers: its scheduler may have started anew."""
+        """Move all open jobs of a process to this cluster: its scheduler may have been replaced."""
         async with self._changing() as connection:
             await connection.execute(
                 update(JobRow)
@@ -84,7 +84,7 @@ class Leases(Transactions):
             )
 
     async def leave(self, process: str) -> None:
-        """Let go of everything that a process looks after, for the others or for its successor."""
+        """Release all jobs of a process and its lease, so that another process can adopt them at once."""
         async with self._changing() as connection:
             held = JobRow.process == process
             await connection.execute(
@@ -96,26 +96,28 @@ class Leases(Transactions):
             await connection.execute(delete(ProcessRow).where(ProcessRow.id == process))
 
     async def adopt(self, process: str, cluster_id: str) -> list[tuple[str, State]]:
-        """Take every open job that nobody looks after; what was painted waits again, in its old turn.
+        """Adopt every open job without a live owner. Running jobs are queued again, in their old turn.
 
-        A job whose state is unknown to this version fails: it is ``delivering`` with that cause.
+        A job whose state is unknown to this version fails: it becomes ``delivering`` with that cause.
 
         Returns:
-            The jobs and their states: queued or delivering.
+            The jobs and their new states: queued or delivering.
         """
-        # A job is delivered from its result or from its cause; one that has neither lost its result with its process.
-        untold = (JobRow.state == State.DELIVERING) & (JobRow.painted == "") & (JobRow.cause == "")
-        strange = JobRow.state.not_in(State)
+        # A job without result and cause has lost its result with its process.
+        resultless = (JobRow.state == State.DELIVERING) & (JobRow.painted == "") & (JobRow.cause == "")
+        unknown = JobRow.state.not_in(State)
         state = case(
-            (strange, State.DELIVERING), (untold | (JobRow.state == State.RUNNING), State.QUEUED), else_=JobRow.state
+            (unknown, State.DELIVERING),
+            (resultless | (JobRow.state == State.RUNNING), State.QUEUED),
+            else_=JobRow.state,
         )
-        cause = case((strange, errors.dump(JobUnreadable())), else_=JobRow.cause)
+        cause = case((unknown, errors.dump(JobUnreadable())), else_=JobRow.cause)
         async with self._changing() as connection:
             taken = await connection.execute(
                 update(JobRow)
                 .where(
                     JobRow.state.in_(OPEN) & (JobRow.process != process) & orphaned()
-                    | strange & ((JobRow.process == process) | orphaned())
+                    | unknown & ((JobRow.process == process) | orphaned())
                 )
                 .values(process=process, cluster_id=cluster_id, state=state, cause=cause)
                 .returning(JobRow.id, JobRow.state)
@@ -126,14 +128,14 @@ class Leases(Transactions):
                 await connection.execute(delete(ProcessRow).where(func.abs(ProcessRow.seen - DatabaseTime()) > 86400))
         return found
 
-    async def in_care(self, process: str) -> dict[str, State]:
-        """The open jobs that a process looks after."""
+    async def owned(self, process: str) -> dict[str, State]:
+        """The open jobs of a process, with their states."""
         query = select(JobRow.id, JobRow.state).where(JobRow.process == process, JobRow.state.in_(OPEN))
         async with self._engine.connect() as connection:
             return {row.id: State(row.state) for row in await connection.execute(query)}
 
     async def overdue(self, process: str, seconds: float) -> list[str]:
-        """Jobs in a process's care, without a result, that were accepted over ``seconds`` of service time ago."""
+        """Jobs of a process without a result that were accepted more than ``seconds`` of service time ago."""
         query = select(JobRow.id).where(
             JobRow.process == process,
             JobRow.state.in_({State.QUEUED, State.RUNNING}),
@@ -143,7 +145,7 @@ class Leases(Transactions):
             return list((await connection.execute(query)).scalars())
 
     async def processes(self) -> int:
-        """How many bot processes are alive."""
+        """The number of live bot processes."""
         query = select(func.count()).where(alive())
         async with self._engine.connect() as connection:
             return (await connection.execute(query)).scalar_one()

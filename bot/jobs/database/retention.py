@@ -1,10 +1,10 @@
-"""Which ended jobs are kept, and which blobs may be removed.
+"""Retention: which ended jobs are kept, and which blobs may be removed.
 
 A sweep may remove an unclaimed blob while a bot writes the same bytes again and claims them. Neither can check and act
-in one transaction, because the bytes lie outside the database. So each first announces in a hold what it is about to
-do, and then reads the holds of the others (Dekker's algorithm; Dijkstra, "Cooperating sequential processes", 1965).
-Either the writer sees the removal and waits for its end, or the sweep sees the writer's hold and leaves the blob alone.
-Until a job claims the blob, it is protected by its age, or by its hold from a sweep that ignores the age.
+in one transaction, because the blobs are outside the database. So each first stores a hold that announces its action,
+and then reads the holds of the others (Dekker's algorithm; Dijkstra, "Cooperating sequential processes", 1965). Either
+the writer sees the removal and waits for its end, or the sweep sees the writer's hold and skips the blob. Until an
+owner claims the blob, its age protects it; if the sweep ignores the age, its hold does.
 """
 
 from collections import Counter
@@ -24,11 +24,11 @@ from bot.jobs.model import OPEN, State, new_id
 K = TypeVar("K")
 
 _FORGETTING: Final = 7_421_864
-"""Of PostgreSQL's advisory lock: any number that nobody else uses."""
+"""The key of PostgreSQL's advisory lock: any number that has no other use."""
 _AT_ONCE: Final = 500
-"""Values in one statement, and rows read at a time. Databases limit the former."""
+"""The number of values in one statement, which databases limit, and of rows in one batch."""
 _LONGEST_HOLD: Final = 7200.0
-"""Seconds; longer than any hold."""
+"""Seconds. No hold lasts longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ class Freed:
 
 
 class Retention(Transactions):
-    """A part of :class:`bot.jobs.database.store.Store`: forgetting, and what may not be forgotten."""
+    """A part of :class:`bot.jobs.database.store.Store`: removal of jobs, claims and holds."""
 
     async def forget(self, ended_before: datetime, limit: int) -> int:
-        """Remove up to ``limit`` jobs that ended before then, oldest first, and their claims on blobs; how many."""
+        """Remove up to ``limit`` jobs that ended before then, oldest first, with their claims. Returns how many."""
         ended = (
             select(JobRow.id)
             .where(JobRow.state.not_in(OPEN), JobRow.changed_at < ended_before)
@@ -60,16 +60,16 @@ class Retention(Transactions):
         return len(ids)
 
     async def make_room(self, sizes: Mapping[str, int], loose: int, goals: Iterable[float]) -> Freed:
-        """Free only as much as needed to reach the first of ``goals`` that can be reached.
+        """Free only as much as needed to reach the first goal that can be reached.
 
-        The final states of ended paintings go first, then ended jobs; in both cases the oldest first, and those whose
-        results wait for their member in ``/jobs`` last. See :func:`enough`. Several processes may call this at a time:
-        each takes into account what the others have freed. Claims of other owners than jobs stay.
+        The final states of ended paintings go first, then ended jobs. Both go oldest first, but jobs whose results wait
+        in ``/jobs`` go last. See :func:`enough`. Concurrent calls take each other's changes into account. Claims of
+        styles and members stay.
 
         Args:
-            sizes: bytes of each blob that was claimed at the last look.
-            loose: bytes of all others.
-            goals: bytes of all blobs that stay, the lowest first.
+            sizes: the bytes of each blob that was claimed when the sweep listed the blobs.
+            loose: the bytes of all other blobs.
+            goals: the bytes of all blobs that may remain, the lowest first.
         """
         waits = (JobRow.state == State.DELIVERED) & (JobRow.delivered_by == "kept")
         query = (
@@ -78,14 +78,14 @@ class Retention(Transactions):
             .order_by(waits, JobRow.changed_at, JobRow.id)
         )
         async with self._changing() as connection:
-            # In SQLite, a transaction begins and keeps other writers out with the first change.
+            # In SQLite, the first change begins the transaction and locks out other writers.
             await connection.execute(delete(HoldRow).where(~_lasts()))
             if self._engine.dialect.name == "postgresql":
                 await connection.execute(select(func.pg_advisory_xact_lock(_FORGETTING)))
             needed = Counter((await connection.execute(_held(None, "put", "kept"))).scalars())
             states: dict[tuple[str, bool], set[str]] = {}
             rest: dict[tuple[str, bool], set[str]] = {}
-            # In parts, so that the event loop goes on meanwhile.
+            # In batches, so that the event loop is not blocked.
             async for rows in (await connection.stream(query)).partitions(_AT_ONCE):
                 for row in rows:
                     if row.state in {None, *OPEN}:  # None: no job owns this claim
@@ -110,39 +110,42 @@ class Retention(Transactions):
         return Freed()
 
     async def claimed(self, names: Collection[str]) -> set[str]:
-        """Which of these blobs a job claims or a process is writing."""
+        """Which of these blobs an owner claims or a process is writing."""
         async with self._engine.connect() as connection:
             return await _claimed(connection, names, "put")
 
     async def hold(self, names: Collection[str], seconds: float) -> list[str]:
-        """Announce that blobs are written and claimed by a job within that time. Returns ids for :meth:`written`."""
+        """Announce that blobs will be written and claimed within this time. Returns the holds' ids."""
         return await self._hold(names, "put", seconds)
 
     async def removed(self, names: Collection[str]) -> set[str]:
-        """Which of these blobs a sweep is about to remove. A process that holds them waits before it writes them."""
+        """Which of these blobs a sweep is about to remove. Their writer must wait until there are none."""
         async with self._engine.connect() as connection:
             return set((await connection.execute(_held(names, "removed"))).scalars())
 
     async def written(self, holds: Collection[str]) -> None:
-        """Note that blobs are written, and wait to be claimed."""
+        """Record that the held blobs are written and will be claimed."""
         async with self._changing() as connection:
             await connection.execute(update(HoldRow).where(HoldRow.id.in_(holds)).values(act="kept"))
 
     async def begin_removal(self, names: Collection[str], seconds: float, *, young: bool) -> tuple[list[str], set[str]]:
-        """Announce that blobs are removed within that time. Returns ids for :meth:`let_go`, and which may be removed.
+        """Announce that blobs will be removed within this time. Returns the holds' ids, and which may be removed.
 
-        A blob that is written but not claimed yet may be removed only if ``young`` is false: then the caller looks at
-        its age.
+        Names have up to 64 characters. Pass few at a time: a writer of one of them waits until all are removed.
 
-        Names have up to 64 characters. Give few at a time: a process that writes one waits until all are removed.
+        Args:
+            names: the blobs.
+            seconds: the duration of the holds.
+            young: whether young blobs may be removed. If so, blobs that are written but not claimed yet are excluded.
+                Otherwise the caller checks their age.
         """
         ids = await self._hold(names, "removed", seconds)
         async with self._engine.connect() as connection:
             claimed = await _claimed(connection, names, *(("put", "kept") if young else ("put",)))
         return ids, set(names) - claimed
 
-    async def let_go(self, holds: Collection[str]) -> None:
-        """End the holds: what they announced is done or given up."""
+    async def release_holds(self, holds: Collection[str]) -> None:
+        """End holds whose action is done or given up."""
         async with self._changing() as connection:
             await connection.execute(delete(HoldRow).where(HoldRow.id.in_(holds)))
 
@@ -154,8 +157,8 @@ class Retention(Transactions):
         return [hold["id"] for hold in holds]
 
 
-async def release(connection: AsyncConnection, names: Iterable[str]) -> None:
-    """End one hold for each of ``names``, which a job claims now. Others may hold the same blobs for other jobs."""
+async def end_holds(connection: AsyncConnection, names: Iterable[str]) -> None:
+    """End one hold for each of ``names``, which an owner claims now. Other holds of the same blobs stay."""
     wanted = Counter(names)
     query = select(HoldRow.id, HoldRow.name).where(HoldRow.name.in_(wanted), HoldRow.act == "kept")
     ended = []
@@ -203,12 +206,12 @@ def _freed(blobs: Iterable[str], left: Mapping[str, int], sizes: Mapping[str, in
 
 
 def _lasts() -> ColumnElement[bool]:
-    """Whether a hold still counts. One that would last very long is from before the clock was set back or restarted."""
+    """Whether a hold is valid. One that ends far in the future dates from before the clock was set back."""
     return HoldRow.until.between(DatabaseTime(), DatabaseTime() + _LONGEST_HOLD)
 
 
 def _held(names: Collection[str] | None, *acts: str) -> Select[str]:
-    """The names of blobs, of ``names`` or of all, with a hold of one of these acts."""
+    """The names of all blobs, or of those in ``names``, with a hold of one of these acts."""
     query = select(HoldRow.name).where(HoldRow.act.in_(acts), _lasts())
     return query if names is None else query.where(HoldRow.name.in_(names))
 

@@ -1,4 +1,4 @@
-"""Jobs in a database. Each change is one transaction with a guard, so that no two processes make the same one."""
+"""The store of jobs. Each change is one guarded transaction, so that it happens once, whichever processes try it."""
 
 import json
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -20,7 +20,7 @@ from bot.jobs.database.claims import Owner, claim, claimed_by, unclaim
 from bot.jobs.database.connect import connected
 from bot.jobs.database.fair_queue import QUEUE_ORDER, next_turn, waits_for
 from bot.jobs.database.leases import Leases, orphaned
-from bot.jobs.database.retention import Retention, release
+from bot.jobs.database.retention import Retention, end_holds
 from bot.jobs.database.tables import AcknowledgedRow, JobRow, SyncRow, service_time
 from bot.jobs.errors import AddressUnreadable, JobUnreadable, TooManyJobs
 from bot.jobs.model import NO_INPUTS, OPEN, DeliveredBy, Job, Painted, State
@@ -32,25 +32,25 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job in line."""
+    """A queued job."""
 
     id: str
     position: int
-    """From 1, among all that wait for the same workers."""
+    """From 1, among all jobs that are queued for the same cluster."""
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What a process has to know in order to begin jobs and to tell positions."""
+    """The queue of a cluster, as one process needs it to begin jobs and to show positions."""
 
     waiting: Sequence[QueuedJob]
-    """The jobs that it looks after, in their order."""
+    """The queued jobs of the process, in their order."""
     running: int
-    """How many jobs its workers have now, whoever looks after them."""
+    """The number of running jobs of the cluster, of all processes."""
 
 
 class Store(Leases, Retention, Acknowledgements):
-    """Every method is one transaction, committed when it returns. Raises SQLAlchemy's errors."""
+    """Each method is one transaction, committed when it returns. All raise SQLAlchemy's errors."""
 
     def __init__(self, engine: AsyncEngine, cipher: Cipher) -> None:
         super().__init__(engine)
@@ -59,15 +59,16 @@ class Store(Leases, Retention, Acknowledgements):
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str, cipher: Cipher) -> AsyncIterator[Self]:
-        """Connect, bring the tables up to date, close on leaving. Raises SQLAlchemy's or the driver's error."""
+        """See :func:`bot.jobs.database.connect.connected`."""
         async with connected(url) as engine:
             yield cls(engine, cipher)
 
     async def add(self, job: Job, process: str, cluster_id: str, limit: int) -> None:
-        """Store a new job, at the place in line that is its owner's turn.
+        """Store a new job in the queue.
 
         Raises:
             TooManyJobs: the owner has ``limit`` open jobs.
+            IntegrityError: the job is stored already.
         """
         now = job.created_at
         row: dict[str, Any] = {
@@ -94,7 +95,7 @@ class Store(Leases, Retention, Acknowledgements):
         roles |= {f"style-{index}": name for index, name in enumerate(job.inputs.styles)}
         async with self._changing() as connection:
             if self._engine.dialect.name == "postgresql":
-                # SQLite has one writer at a time; here two orders of a member would not see each other.
+                # SQLite has one writer at a time. Here, two concurrent orders of a member would not see each other.
                 await connection.execute(select(func.pg_advisory_xact_lock(job.owner)))
             added = await connection.execute(
                 insert(JobRow).from_select(
@@ -108,10 +109,10 @@ class Store(Leases, Retention, Acknowledgements):
                 raise TooManyJobs(limit)
             await connection.execute(delete(AcknowledgedRow).where(AcknowledgedRow.id == job.id))
             await claim(connection, Owner("job", job.id), roles)
-            await release(connection, roles.values())
+            await end_holds(connection, roles.values())
 
     async def queue(self, process: str, cluster_id: str) -> Queue:
-        """What waits and what runs, as ``process`` sees it."""
+        """The queue of a cluster, with the positions of the jobs of ``process``."""
         positions = (
             select(JobRow.id, JobRow.process, func.row_number().over(order_by=QUEUE_ORDER).label("position"))
             .where(waits_for(cluster_id))
@@ -128,7 +129,7 @@ class Store(Leases, Retention, Acknowledgements):
             return Queue(waiting, (await connection.execute(running)).scalar_one())
 
     async def begin(self, job: str, process: str, cluster_id: str) -> bool:
-        """Begin a queued job that ``process`` or nobody looks after; whether this call did it."""
+        """Begin a queued job that ``process`` owns or that has no live owner. Returns whether this call did."""
         return await self._change(
             job,
             State.RUNNING,
@@ -139,7 +140,7 @@ class Store(Leases, Retention, Acknowledgements):
         )
 
     async def requeue(self, job: str, process: str, *, last: bool = False) -> bool:
-        """Put a running job back into its place in line, or behind all that wait for the same workers."""
+        """Put a running job back into its position in the queue, or at the end of its cluster's queue."""
         others = aliased(JobRow)
         behind = (
             select(func.coalesce(func.max(others.turn), 0) + 1)
@@ -150,9 +151,9 @@ class Store(Leases, Retention, Acknowledgements):
         return await self._change(job, State.QUEUED, {State.RUNNING}, JobRow.process == process, **turn)
 
     async def set_checkpoint(self, job: str, process: str, name: str) -> str | None:
-        """Go on from here if need be; the name of the checkpoint that may be removed: the last, or this one.
+        """Store a job's new checkpoint. Returns the checkpoint that may be removed: the previous one, if any.
 
-        The latter when the job is no longer running for ``process``.
+        If ``process`` no longer runs the job, the new checkpoint is not stored, and may be removed.
         """
         running = select(JobRow.id).where(
             JobRow.id == job, JobRow.process == process, JobRow.state == State.RUNNING
@@ -176,13 +177,13 @@ class Store(Leases, Retention, Acknowledgements):
             )  # fmt: skip
             if done and painted:
                 await claim(connection, Owner("job", job), {"painted": painted.picture})
-                await release(connection, [painted.picture])
+                await end_holds(connection, [painted.picture])
             if done and (state := state or (await claimed_by(connection, "job", [job]))[job].get("checkpoint")):
                 await claim(connection, Owner("job", job), {"state": state})
         return done
 
     async def set_painted(self, job: str, process: str, painted: Painted) -> None:
-        """Note where a result is that could be kept only later. Does nothing if the job no longer needs it."""
+        """Store a result that could not be stored by :meth:`finish`. Has no effect if the job no longer needs it."""
         unkept = (JobRow.painted == "") & (JobRow.cause == "") & (JobRow.process == process)
         async with self._changing() as connection:
             changed = await connection.execute(
@@ -192,19 +193,19 @@ class Store(Leases, Retention, Acknowledgements):
             )
             if changed.rowcount:
                 await claim(connection, Owner("job", job), {"painted": painted.picture})
-            await release(connection, [painted.picture])
+            await end_holds(connection, [painted.picture])
 
     async def give_up(self, job: str, cause: AtelierError, process: str | None = None) -> State | None:
-        """There will be no result: ``queued`` or ``running → delivering``; from which state, None from neither.
+        """End a job without a result: ``queued`` or ``running → delivering``. Returns the old state, None if no other.
 
-        Where ``process`` is given, only if it looks after the job.
+        If ``process`` is given, it must own the job.
         """
         guard: ColumnElement[bool] = literal(True) if process is None else JobRow.process == process
         change = {"cause": errors.dump(cause)}
         async with self._changing() as connection:
             row = (await connection.execute(select(JobRow.owner, JobRow.turn).where(JobRow.id == job))).one_or_none()
             if await self._change_in(connection, job, State.DELIVERING, {State.QUEUED}, guard, **change) and row:
-                # Its owner's later jobs move up.
+                # The later jobs of its owner move up.
                 await connection.execute(
                     update(JobRow)
                     .where(JobRow.owner == row.owner, JobRow.state == State.QUEUED, JobRow.turn > row.turn)
@@ -216,9 +217,9 @@ class Store(Leases, Retention, Acknowledgements):
         return None
 
     async def conclude(self, job: str, process: str, end: State, delivered_by: DeliveredBy) -> bool:
-        """It is told: ``delivering →`` an end. Forgets the address and the checkpoint.
+        """Record that the ending is delivered: ``delivering →`` a final state.
 
-        The final state stays with a job that has a result.
+        Removes the address and the checkpoint. A delivered painting keeps its final state.
         """
         async with self._changing() as connection:
             ended = await self._change_in(
@@ -235,20 +236,20 @@ class Store(Leases, Retention, Acknowledgements):
                 await unclaim(connection, Owner("job", job), roles)
         return ended
 
-    # Looking
+    # Queries
 
     async def ping(self) -> None:
-        """Raise if the database does not take changes; makes none."""
+        """Raise an error if the database accepts no changes. Changes nothing."""
         async with self._changing() as connection:
             await connection.execute(update(JobRow).where(JobRow.id == "").values(address=""))
 
     async def get(self, job: str) -> Job | None:
-        """The job of that id."""
+        """The job with this id."""
         found = await self._jobs(JobRow.id == job)
         return found[0] if found else None
 
     async def jobs(self, ids: Sequence[str]) -> list[Job]:
-        """The jobs of these ids, in any order."""
+        """The jobs with these ids, in any order."""
         return await self._jobs(JobRow.id.in_(ids)) if ids else []
 
     async def recent(self, owner: int, limit: int) -> list[Job]:
@@ -260,7 +261,7 @@ class Store(Leases, Retention, Acknowledgements):
         return await self._jobs((JobRow.owner == owner) & JobRow.state.in_(OPEN))
 
     async def count_open(self, owner: int | None = None) -> int:
-        """How many jobs, of one member or of all, have not ended."""
+        """The number of open jobs of one member, or of all."""
         query = select(func.count()).where(JobRow.state.in_(OPEN))
         if owner is not None:
             query = query.where(JobRow.owner == owner)
@@ -268,7 +269,7 @@ class Store(Leases, Retention, Acknowledgements):
             return (await connection.execute(query)).scalar_one()
 
     async def queue_stats(self) -> tuple[int, float]:
-        """How many jobs wait, and for how many seconds the oldest of them has."""
+        """The number of queued jobs, and the age of the oldest of them in seconds."""
         query = select(func.count(), func.min(JobRow.created_at)).where(JobRow.state == State.QUEUED)
         async with self._engine.connect() as connection:
             count, oldest = (await connection.execute(query)).one()
@@ -277,13 +278,13 @@ class Store(Leases, Retention, Acknowledgements):
     # Commands
 
     async def synced(self, scope: str) -> str | None:
-        """The fingerprint given to :meth:`set_synced`."""
+        """The fingerprint that :meth:`set_synced` stored."""
         async with self._engine.connect() as connection:
             query = select(SyncRow.fingerprint).where(SyncRow.scope == scope)
             return (await connection.execute(query)).scalar_one_or_none()
 
     async def set_synced(self, scope: str, fingerprint: str) -> None:
-        """Remember what was registered with Discord for ``scope``."""
+        """Store the fingerprint of the commands that were registered with Discord for ``scope``."""
         async with self._changing() as connection:
             values = {"fingerprint": fingerprint}
             found = await connection.execute(update(SyncRow).where(SyncRow.scope == scope).values(**values))
@@ -327,7 +328,7 @@ class Store(Leases, Retention, Acknowledgements):
         return [self._job(row, blobs[row.id]) for row in rows]
 
     def _job(self, row: Any, blobs: dict[str, str]) -> Job:
-        """The job. If its row is damaged or of another version: JobUnreadable as the cause, and default fields."""
+        """The job of a row. An unreadable row gives default fields, with JobUnreadable as the cause."""
         address = self._address(row)
         try:
             return _Row.model_validate(row).job(address, blobs)
@@ -355,7 +356,7 @@ _STATES: Final = frozenset(State)
 
 
 class _Row(BaseModel):
-    """A valid row of the table of jobs. SQLite stores values of any type in any column."""
+    """A valid row of the table of jobs. SQLite accepts values of any type in any column."""
 
     model_config = ConfigDict(from_attributes=True, strict=True)
 
@@ -375,7 +376,7 @@ class _Row(BaseModel):
     accepted: float
 
     def job(self, address: str, blobs: dict[str, str]) -> Job:
-        """The job. Raises ``LookupError``, ``TypeError`` or ``ValueError`` where something can't be read."""
+        """The job of this row. Raises ``LookupError``, ``TypeError`` or ``ValueError`` if a value can't be read."""
         blobs = TypeAdapter(dict[str, str]).validate_python(blobs, strict=True)
         styles = sum(role.startswith("style-") for role in blobs)
         return Job(

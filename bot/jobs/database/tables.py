@@ -1,4 +1,4 @@
-"""The database's tables; changes go through ``bot/jobs/database/migrations``."""
+"""The tables. Every change needs a migration in ``bot/jobs/database/migrations``."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ class Base(DeclarativeBase):
 
 
 class Moment(TypeDecorator[datetime]):
-    """A time in UTC; None if it can't be read, because an error would hide the other rows of the query, too."""
+    """A time in UTC. An invalid value reads as None, because an error would hide the other rows of the query."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -44,7 +44,7 @@ class Moment(TypeDecorator[datetime]):
                 found: datetime | None = value if read is None else read(value)
             except (TypeError, ValueError):
                 return None
-            # SQLite forgets the time zone.
+            # SQLite does not store the time zone.
             return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
 
         return moment
@@ -60,25 +60,25 @@ class JobRow(Base):
     guild_id: Mapped[int | None] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(16))
     process: Mapped[str] = mapped_column(String(16))
-    """The bot process that looks after the job; empty where the last one let it go."""
+    """The id of the bot process that owns the job. Empty after the owner released it."""
     cluster_id: Mapped[str] = mapped_column(String(64))
-    """The workers that paint it: :attr:`engine.executor.api.Executor.cluster_id`."""
+    """The cluster that paints it: :attr:`engine.executor.api.Executor.cluster_id`."""
     turn: Mapped[int] = mapped_column(Integer)
     """See :mod:`bot.jobs.database.fair_queue`."""
     recipe: Mapped[str] = mapped_column(Text)
     address: Mapped[str] = mapped_column(Text)
-    """Encrypted, and emptied when the job ends: it holds an interaction token."""
+    """Encrypted, because it contains an interaction's token. Empty after the end of the job."""
     description: Mapped[str] = mapped_column(Text)
     max_bytes: Mapped[int] = mapped_column(Integer)
     painted: Mapped[str] = mapped_column(Text)
-    """JSON of :class:`bot.jobs.model.Painted`; empty without a result."""
+    """JSON of :class:`bot.jobs.model.Painted`. Empty without a result."""
     cause: Mapped[str] = mapped_column(Text)
-    """Why there is no result: an error as :func:`bot.jobs.errors.dump` writes it, or empty."""
+    """The reason why there is no result, encoded by :func:`bot.jobs.errors.dump`, or empty."""
     delivered_by: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(Moment)
     changed_at: Mapped[datetime] = mapped_column(Moment)
     accepted: Mapped[float] = mapped_column(Double, server_default="0")
-    """When, by :func:`service_time`."""
+    """The time of acceptance, by :func:`service_time`."""
 
     __table_args__ = (Index("ix_jobs_state", "state", "turn"), Index("ix_jobs_changed_at", "changed_at"))
 
@@ -97,26 +97,26 @@ class ClaimRow(Base):
 
 
 class HoldRow(Base):
-    """The announcement that a blob is written or removed: see :mod:`bot.jobs.database.retention`."""
+    """Announces that a blob will be written or removed: see :mod:`bot.jobs.database.retention`."""
 
     __tablename__ = "holds"
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     name: Mapped[str] = mapped_column(String(64), index=True)
     act: Mapped[str] = mapped_column(String(16))
-    """``put`` before and while the blob is written, ``kept`` from then until an owner claims it, or ``removed``."""
+    """``put`` until the blob is written, then ``kept`` until an owner claims it; or ``removed``."""
     until: Mapped[float] = mapped_column(Double)
-    """By :class:`DatabaseTime`. Later the hold no longer counts: its process died."""
+    """By :class:`DatabaseTime`. Then the hold expires, because its process must have died."""
 
 
 class ProcessRow(Base):
-    """A bot process that is alive, as long as it keeps saying so."""
+    """The lease of a bot process: see :mod:`bot.jobs.database.leases`."""
 
     __tablename__ = "processes"
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     seen: Mapped[float] = mapped_column(Double)
-    """When it last said so, by :class:`DatabaseTime`."""
+    """The time of the last renewal, by :class:`DatabaseTime`."""
 
 
 class ClockRow(Base):
@@ -127,7 +127,7 @@ class ClockRow(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     seconds: Mapped[float] = mapped_column(Double)
     moved: Mapped[float] = mapped_column(Double)
-    """When ``seconds`` was true, by :class:`DatabaseTime`."""
+    """The time when ``seconds`` was set, by :class:`DatabaseTime`."""
 
 
 class AcknowledgedRow(Base):
@@ -138,9 +138,9 @@ class AcknowledgedRow(Base):
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     owner: Mapped[int] = mapped_column(BigInteger)
     process: Mapped[str] = mapped_column(String(16))
-    """The bot process that has to answer."""
+    """The id of the bot process that has to answer."""
     interrupted: Mapped[bool] = mapped_column(Boolean)
-    """Whether it was taken over from a dead process."""
+    """Whether it was adopted from a dead process."""
     address: Mapped[str] = mapped_column(Text)
     """Encrypted."""
     description: Mapped[str] = mapped_column(Text)
@@ -148,7 +148,7 @@ class AcknowledgedRow(Base):
 
 
 class SyncRow(Base):
-    """What was last registered with Discord: ``scope`` is ``global`` or a server's id."""
+    """The commands last registered with Discord. ``scope`` is ``global`` or a server's id."""
 
     __tablename__ = "synced_commands"
 
@@ -157,9 +157,9 @@ class SyncRow(Base):
 
 
 class DatabaseTime(FunctionElement[float]):
-    """Seconds by a clock that all processes share: the server's, or with SQLite the monotonic clock of the machine.
+    """Seconds by a clock that all processes share: PostgreSQL's clock, or with SQLite the machine's monotonic clock.
 
-    The former can be set back, and the latter restarts with the machine: so a stored time in the future is an old one.
+    The former can be set back, and the latter restarts with the machine. So a stored time in the future is outdated.
     """
 
     type = Double()
@@ -168,7 +168,7 @@ class DatabaseTime(FunctionElement[float]):
 
 @compiles(DatabaseTime, "sqlite")
 def _sqlite_time(_element: Any, _compiler: Any, **_options: Any) -> str:
-    return "monotonic_seconds()"  # of :mod:`bot.jobs.database.connect`
+    return "monotonic_seconds()"  # defined in :mod:`bot.jobs.database.connect`
 
 
 @compiles(DatabaseTime, "postgresql")
@@ -177,14 +177,14 @@ def _postgresql_time(_element: Any, _compiler: Any, **_options: Any) -> str:
 
 
 LONGEST_STEP: Final = 10.0
-"""Seconds. Processes renew more often."""
+"""Seconds. Processes renew their leases more often."""
 
 
 def service_time() -> ColumnElement[float]:
-    """Seconds during which a bot process was alive. It never goes back, and setting a clock doesn't change it.
+    """The service time: seconds during which at least one bot process was alive. Monotonic, whatever clocks are set.
 
-    Each renewal of a process advances it. A step longer than :data:`LONGEST_STEP` counts as 0: either no process was
-    alive, or the clock was set.
+    Each renewal of a lease advances it. A step longer than :data:`LONGEST_STEP` counts as 0: either no process was
+    alive, or the database's clock was set.
     """
     step = DatabaseTime() - ClockRow.moved
     seconds = select(ClockRow.seconds + case((step.between(0.0, LONGEST_STEP), step), else_=0.0)).scalar_subquery()

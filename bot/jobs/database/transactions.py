@@ -1,4 +1,4 @@
-"""What all that is asked of the database begins with."""
+"""Transactions."""
 
 import asyncio
 import contextlib
@@ -9,15 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 
 class Transactions:
-    """Transactions that look use the engine's connections; those that change something wait for their turn."""
+    """The base of all parts of the store. Reads use the engine directly, writes use :meth:`_changing`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        # SQLite has one writer at a time, and those who wait for it inside the driver are served in no order, if ever.
-        self._turn = asyncio.Lock() if engine.dialect.name == "sqlite" else contextlib.nullcontext()
+        # SQLite has one writer at a time, and its driver queues the others unfairly: some may starve.
+        self._lock = asyncio.Lock() if engine.dialect.name == "sqlite" else contextlib.nullcontext()
 
     @asynccontextmanager
     async def _changing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that changes something."""
-        async with self._turn, self._engine.begin() as connection:
+        """Begin a transaction that writes."""
+        async with self._lock, self._engine.begin() as connection:
             yield connection

@@ -213,7 +213,7 @@ async def store(url: str) -> AsyncIterator[Store]:
 @pytest.fixture
 def workshop(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """A service that does not run yet, and looks around more often than it would."""
-    monkeypatch.setattr("bot.jobs.service.LOOK_EVERY", 0.05)
-    monkeypatch.setattr("bot.jobs.service.ALIVE_EVERY", 0.1)
+    monkeypatch.setattr("bot.jobs.service.POLL_EVERY", 0.05)
+    monkeypatch.setattr("bot.jobs.service.RENEW_EVERY", 0.1)
     blobs = Blobs(str(tmp_path / "blobs"))
     return Workshop(blobs, store, FakeExecutor(blobs), FakeReplies())

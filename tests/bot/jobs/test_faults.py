@@ -142,7 +142,7 @@ class TestAFailure:
         assert (await workshop.found(job)).delivered_by == "kept"
         assert (await workshop.jobs.picture(job.id, ANN))[1] == b"a long night's work"
 
-    @pytest.mark.parametrize("name", ["finish", "conclude", "set_checkpoint", "queue", "in_care", "begin", "give_up"])
+    @pytest.mark.parametrize("name", ["finish", "conclude", "set_checkpoint", "queue", "owned", "begin", "give_up"])
     @pytest.mark.usefixtures("no_pauses")
     async def test_of_the_database_for_a_while_loses_nothing(self, workshop: Workshop, name: str) -> None:
         workshop.store = FlakyStore(workshop.store, name)
@@ -162,7 +162,7 @@ class TestAFailure:
 
 class TestMaintenance:
     @pytest.mark.parametrize(
-        "name", ["renew", "move", "adopt", "interrupted", "overdue", "forget", "claimed", "in_care", "queue"]
+        "name", ["renew", "move", "adopt", "interrupted", "overdue", "forget", "claimed", "owned", "queue"]
     )
     async def test_outlives_a_fault_of_ours_in_each_of_its_tasks(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, name: str

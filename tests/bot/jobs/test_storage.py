@@ -189,7 +189,7 @@ async def test_no_order_of_steps_removes_what_a_job_claims(
 
     One makes some steps, then the other some, and so on to the end: at every place where it may matter.
     """
-    monkeypatch.setattr(module, "LOOK_EVERY", 0)
+    monkeypatch.setattr(module, "POLL_EVERY", 0)
     turns = Turns()
     for first, steps, others in RACES:
         blobs = Blobs(str(tmp_path / f"{first} {steps} {others}"))

@@ -144,7 +144,7 @@ async def test_a_hold_ends_with_the_claim_that_it_was_for(store: Store) -> None:
         holds, free = await store.begin_removal(["c" * 64], 60, young=True)
         assert free == set()
         assert await store.removed(["c" * 64]) == {"c" * 64}
-        await store.let_go(holds)
+        await store.release_holds(holds)
         assert await store.removed(["c" * 64]) == set()
         if claimed:
             await stored_end(store, made)

@@ -195,16 +195,16 @@ class TestProcesses:
         (stored,) = await added(store, job())
         await store.renew(OTHER)
         assert await store.adopt(OTHER, CLUSTER) == []
-        assert await store.in_care(ME) == {stored.id: State.QUEUED}
+        assert await store.owned(ME) == {stored.id: State.QUEUED}
 
-    async def test_that_leave_let_go_of_their_jobs_at_once(self, store: Store) -> None:
+    async def test_that_leave_release_holds_of_their_jobs_at_once(self, store: Store) -> None:
         queued, running, delivering = await added(store, job(), job(), job())
         for each in (running, delivering):
             await store.begin(each.id, ME, CLUSTER)
         await store.set_checkpoint(running.id, ME, "1" * 64)
         await store.finish(delivering.id, ME, PAINTED)
         await store.leave(ME)
-        assert await store.in_care(ME) == {}
+        assert await store.owned(ME) == {}
         await store.renew(OTHER)
         assert sorted(await store.adopt(OTHER, CLUSTER)) == sorted(
             [(queued.id, State.QUEUED), (running.id, State.QUEUED), (delivering.id, State.DELIVERING)]

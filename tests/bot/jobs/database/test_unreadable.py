@@ -91,7 +91,7 @@ class TestARowThatCantBeRead:
             (await workshop.executor.painting()).finish()
             await workshop.until(sound, "delivered")
             await eventually(lambda: all(workshop.replies.endings(job) for job in jobs.values()))
-            await eventually(lambda: not workshop.jobs._working)
+            await eventually(lambda: not workshop.jobs._tasks)
         assert len(workshop.executor.paintings) == 1
         for name, job in jobs.items():
             assert [type(ending) for ending in workshop.replies.endings(job)] == [JobUnreadable], name

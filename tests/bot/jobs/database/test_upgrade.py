@@ -109,8 +109,8 @@ async def before(url: str) -> AsyncIterator[AsyncEngine]:
 async def test_jobs_in_flight_are_finished_and_nothing_is_lost(
     before: AsyncEngine, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.jobs.service.LOOK_EVERY", 0.05)
-    monkeypatch.setattr("bot.jobs.service.ALIVE_EVERY", 0.1)
+    monkeypatch.setattr("bot.jobs.service.POLL_EVERY", 0.05)
+    monkeypatch.setattr("bot.jobs.service.RENEW_EVERY", 0.1)
     monkeypatch.setattr("bot.jobs.database.leases.LEASE", LEASE)
     blobs = Blobs(str(tmp_path / "blobs"))
     left = Left(blobs)
