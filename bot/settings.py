@@ -1,6 +1,6 @@
-"""The operator's settings: environment variables and a ``.env`` file, each documented in ``.env.example``.
+"""The operator's settings: environment variables and a ``.env`` file. ``.env.example`` documents each of them.
 
-Secrets may also lie in files: whatever ``NAME`` is a :data:`Secret`, ``NAME_FILE`` is the path of a file that holds it.
+A secret can be in a file: if ``NAME`` is a :data:`Secret`, ``NAME_FILE`` is the path of a file that contains it.
 """
 
 import os
@@ -19,7 +19,7 @@ from engine.worker.protocol import WorkerSettings
 
 MEBIBYTE: Final = 2**20
 OWN_FILES: Final = r"atelier\.db.*|secret\.key.*|blobs|lost\+found"
-"""A regular expression of the names that are the bot's in its data directory."""
+"""A regular expression for the names of the bot's own files in its data directory."""
 DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
 
 
@@ -28,7 +28,7 @@ def _without_slash(url: str) -> str:
 
 
 def _from_file(value: Any, setting: ValidationInfo) -> Any:
-    """What the file holds, without the line's end, where ``NAME_FILE`` is set: it comes before ``NAME``."""
+    """If ``NAME_FILE`` is set, the content of that file without its final line break. Else the value itself."""
     path: Path | None = setting.data.get(f"{setting.field_name}_file")
     if path is None:
         return value
@@ -41,14 +41,14 @@ def _from_file(value: Any, setting: ValidationInfo) -> Any:
         why = error.strerror or type(error).__name__
         raise _wrong("{name} is {path}, which can't be read: {why}", name=name, path=str(path), why=why) from error
     except ValueError:
-        text = ""  # what can't be decoded is told nothing of
+        text = ""  # the error must not quote the file
     if not text:
         raise _wrong("{name} is {path}, which holds no text", name=name, path=str(path))
     return text
 
 
 def _known_database(value: SecretStr | None) -> SecretStr | None:
-    """Refuse here what else would end in a traceback, in words that show nothing of the URL."""
+    """Reject an unusable URL with an error that does not quote it."""
     if value is None:
         return None
     from sqlalchemy.engine import make_url
@@ -59,14 +59,14 @@ def _known_database(value: SecretStr | None) -> SecretStr | None:
     except (ArgumentError, ValueError):
         driver = ""
     if driver not in DRIVERS:
-        raise _wrong("this is no URL that begins with {drivers}", drivers="://… or ".join(DRIVERS) + "://…")
+        raise _wrong("expected a URL that begins with {drivers}", drivers="://… or ".join(DRIVERS) + "://…")
     if not find_spec(driver.partition("+")[2]):
         raise _wrong("this database needs: pip install 'atelier[postgresql]'")
     return value
 
 
 def _one_place(value: str | None) -> str | None:
-    """Refuse a chain of URLs, which neither bot nor worker opens."""
+    """Reject chained URLs, which neither bot nor worker opens."""
     if value is None:
         return None
     from engine.blobs import one_place
@@ -75,11 +75,11 @@ def _one_place(value: str | None) -> str | None:
     try:
         return one_place(value)
     except StorageUnsafe as error:
-        raise _wrong("set a folder or the URL of one place, without '::'") from error
+        raise _wrong("expected a folder or the URL of one place, without '::'") from error
 
 
 def _usable_keys(value: SecretStr | None) -> SecretStr | None:
-    """Refuse what no address could be encrypted with."""
+    """Reject a value without a valid key."""
     if value is None:
         return None
     from cryptography.fernet import Fernet
@@ -91,7 +91,7 @@ def _usable_keys(value: SecretStr | None) -> SecretStr | None:
     except ValueError:
         keys = ()
     if not keys:
-        raise _wrong("keys, separated by commas, are expected here: atelier key makes one")
+        raise _wrong("expected one or more keys, separated by commas; `atelier key` makes one")
     return value
 
 
@@ -105,11 +105,11 @@ def _wrong(sentence: Any, **values: str) -> PydanticCustomError:
 
 Url = Annotated[str, AfterValidator(_without_slash)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_from_file), Field(validate_default=True)]
-"""Neither shown nor logged. The field before it is ``…_file``, of type ``Path | None``."""
+"""A secret, which is neither shown nor logged. The field ``…_file`` of type ``Path | None`` comes before it."""
 
 
 class Settings(BaseSettings):
-    """Read once at start; raises ``pydantic.ValidationError`` naming what is wrong, without the value."""
+    """Read once at start. Raises ``pydantic.ValidationError``, which names a wrong setting but not its value."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
@@ -163,24 +163,24 @@ class Settings(BaseSettings):
 
     @property
     def database(self) -> str:
-        """SQLAlchemy's URL of the database, SQLite under the data directory unless set: may hold a password."""
+        """SQLAlchemy's URL of the database. It may contain a password. Default: SQLite in the data directory."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite+aiosqlite:///{self.data_directory.resolve() / 'atelier.db'}"
 
     @property
     def blobs(self) -> str:
-        """Folder or URL of pictures and checkpoints: under the data directory unless set."""
+        """The folder or URL of the blob store. Default: a folder in the data directory."""
         return self.blobs_url or str(self.data_directory.resolve() / "blobs")
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
-        """What addresses are encrypted with, the newest key first; empty for the one kept in the data directory."""
+        """The keys for addresses, the newest first. Empty if the key is in the data directory."""
         return _parted(self.secret_key) if self.secret_key else ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every text that no log may show."""
+        """All secrets, which no log may show."""
         texts = list(self.secret_keys)
         if self.discord_token is not None:
             texts.append(self.discord_token.get_secret_value())
@@ -190,19 +190,19 @@ class Settings(BaseSettings):
 
     @staticmethod
     def forget_environment() -> None:
-        """Take secrets out of this process's environment, which every process that it starts would inherit."""
+        """Remove the secrets from this process's environment, which its child processes inherit."""
         secrets = {name for name, field in Settings.model_fields.items() if field.annotation == SecretStr | None}
         for name in [name for name in os.environ if name.lower() in secrets]:
             del os.environ[name]
 
     @property
     def limits(self) -> Limits:
-        """What a picture from a member may measure."""
+        """The limits for members' pictures."""
         return Limits(bytes=self.max_picture_mb * MEBIBYTE, pixels=self.max_picture_megapixels * 1_000_000)
 
     @property
     def worker(self) -> WorkerSettings:
-        """What every worker is told."""
+        """The settings for every worker."""
         return WorkerSettings(
             weights=self.vgg19_weights,
             device=self.device,
