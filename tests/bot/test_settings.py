@@ -1,4 +1,4 @@
-"""The operator's settings: what they may say, where they are read, and that each is documented."""
+"""The operator's settings: sources, validation, secrets, and their documentation."""
 
 import os
 import re
@@ -23,7 +23,7 @@ VALUES = {
     "DATABASE_URL": "postgresql+asyncpg://atelier:s3cret-password@localhost/atelier",
     "SECRET_KEY": KEY,
 }
-"""One of each secret."""
+"""A value for each secret."""
 URLS = ["DISCORD_API_URL", "DISCORD_GATEWAY_URL", "DISCORD_CDN_URL"]
 
 
@@ -46,7 +46,7 @@ def documented(pattern: str) -> list[tuple[str, str]]:
     return re.findall(pattern, EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def test_nothing_needs_to_be_set() -> None:
+def test_all_settings_are_optional() -> None:
     settings = Settings()
     assert settings.discord_token is None
     assert settings.scheduler is None
@@ -67,7 +67,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("shards", [{"SHARD_ID": "0"}, {"SHARD_COUNT": "2"}, {"SHARD_ID": "2", "SHARD_COUNT": "2"}])
-def test_half_a_shard_and_one_too_many_are_refused(shards: dict[str, str]) -> None:
+def test_an_incomplete_or_invalid_shard_is_rejected(shards: dict[str, str]) -> None:
     written(*(f"{name}={value}" for name, value in shards.items()))
     with pytest.raises(ValidationError, match="SHARD_"):
         Settings()
@@ -86,7 +86,7 @@ def test_the_environment_wins_over_dotenv(monkeypatch: pytest.MonkeyPatch) -> No
     assert (Settings().device, Settings().precision) == ("cpu", "float32")
 
 
-def test_what_others_set_in_dotenv_does_not_matter() -> None:
+def test_unknown_names_in_dotenv_are_ignored() -> None:
     written("COMPOSE_PROJECT_NAME=atelier", "DEVICE=cpu")
     assert Settings().device == "cpu"
 
@@ -132,7 +132,7 @@ def test_an_empty_value_is_the_default(name: str, monkeypatch: pytest.MonkeyPatc
     ],
 )
 @pytest.mark.parametrize("place", ["environment", "dotenv"])
-def test_a_bad_value_is_refused_by_the_name_of_its_variable(
+def test_the_error_for_an_invalid_value_names_its_variable(
     name: str, value: str, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if place == "environment":
@@ -145,7 +145,7 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(
     assert ".".join(map(str, problem["loc"])).upper() == name
 
 
-def test_every_bad_value_is_named_at_once() -> None:
+def test_the_error_names_all_invalid_values() -> None:
     written("THREADS=none", "LOG_FORMAT=xml")
     with pytest.raises(ValidationError) as refused:
         Settings()
@@ -153,7 +153,7 @@ def test_every_bad_value_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize("name", URLS)
-def test_a_slash_at_the_end_of_an_address_is_no_other_address(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_final_slash_of_a_url_is_removed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "https://proxy.example/discord//")
     assert getattr(Settings(), name.lower()) == "https://proxy.example/discord"
 
@@ -161,26 +161,26 @@ def test_a_slash_at_the_end_of_an_address_is_no_other_address(name: str, monkeyp
 class TestASecret:
     @pytest.fixture(params=SECRETS)
     def name(self, request: pytest.FixtureRequest) -> str:
-        """A setting that is one."""
+        """The name of each secret setting."""
         name: str = request.param
         return name
 
     @staticmethod
     def of(settings: Settings, name: str) -> str | None:
-        """Its value."""
+        """A valid value of the secret."""
         secret: SecretStr | None = getattr(settings, name.lower())
         return secret.get_secret_value() if secret else None
 
     @staticmethod
     def refused(name: str) -> str:
-        """What is told instead of a start."""
+        """The error at the start."""
         with pytest.raises(ValidationError) as refused:
             Settings()
         (problem,) = refused.value.errors(include_input=False)
         assert problem["loc"] == (name.lower(),)
         return problem["msg"]
 
-    def test_is_every_setting_that_is_hidden(self) -> None:
+    def test_is_the_type_of_every_hidden_setting(self) -> None:
         hidden = {name for name in NAMES if "SecretStr" in str(Settings.model_fields[name.lower()].annotation)}
         assert set(SECRETS) == hidden == set(VALUES)
 
@@ -210,13 +210,15 @@ class TestASecret:
             written(f"{name}_FILE='{file}'")
         assert self.of(Settings(), name) == VALUES[name]
 
-    def test_is_not_read_from_an_empty_name(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_not_read_from_a_file_with_an_empty_name(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"{name}_FILE", "")
         written(f"{name}={VALUES[name]}")
         assert self.of(Settings(), name) == VALUES[name]
 
     @pytest.mark.parametrize("places", ["both in the environment", "apart"])
-    def test_is_set_once(self, name: str, places: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_can_not_be_set_twice(
+        self, name: str, places: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         (tmp_path / "secret").write_text(VALUES[name])
         monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "secret"))
         if places == "apart":
@@ -229,7 +231,7 @@ class TestASecret:
         ("content", "why"),
         [(None, "No such file"), ("directory", "Is a directory"), (b"\n", "no text"), (b"\xff", "text")],
     )
-    def test_in_a_file_that_can_not_be_read_is_told_of(
+    def test_in_an_unreadable_file_raises_an_error_with_its_path(
         self, name: str, content: bytes | str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         file = tmp_path / "secret"
@@ -243,14 +245,14 @@ class TestASecret:
         assert f"{name}_FILE" in told
         assert str(file) in told
 
-    def test_in_a_file_is_looked_at_as_any_other(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_in_a_file_is_validated(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "secret").write_text("s3cret-password")
         for name in ("DATABASE_URL", "SECRET_KEY"):
             with monkeypatch.context() as patch:
                 patch.setenv(f"{name}_FILE", str(tmp_path / "secret"))
                 assert self.refused(name)
 
-    def test_does_not_stand_in_an_error(self) -> None:
+    def test_is_not_in_an_error(self) -> None:
         written(
             "DISCORD_TOKEN=s3cret-token",
             "DATABASE_URL=postgresql+asyncpg://atelier:s3cret-password@localhost:port/atelier",
@@ -265,38 +267,38 @@ class TestASecret:
 
 
 @pytest.mark.parametrize("text", ["{new},{old}", " {new} , {old},", "{new}\n{old}\n"])
-def test_keys_are_taken_apart(text: str) -> None:
+def test_keys_are_split(text: str) -> None:
     new, old = KEY, Fernet.generate_key().decode()
     assert Settings(secret_key=SecretStr(text.format(new=new, old=old))).secret_keys == (new, old)
     assert Settings().secret_keys == ()
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_frozen() -> None:
     settings = Settings()
     with pytest.raises(ValidationError):
         settings.threads = 3  # type: ignore[misc]
 
 
-def test_the_database_lies_in_the_data_directory(tmp_path: Path) -> None:
+def test_the_default_database_is_in_the_data_directory(tmp_path: Path) -> None:
     settings = Settings(data_directory=Path("my data"))
     url = make_url(settings.database)
     assert url.drivername == "sqlite+aiosqlite"
     assert url.database == str(tmp_path / "my data" / "atelier.db")
 
 
-def test_another_database_is_taken_as_it_is() -> None:
+def test_a_database_url_is_used_unchanged() -> None:
     url = "postgresql+asyncpg://atelier:p@localhost/atelier"
     assert Settings(database_url=SecretStr(url)).database == url
 
 
-def test_blobs_lie_in_the_data_directory_or_elsewhere(tmp_path: Path) -> None:
+def test_blobs_are_in_the_data_directory_by_default(tmp_path: Path) -> None:
     assert Settings(data_directory=Path("my data")).blobs == str(tmp_path / "my data" / "blobs")
     assert Settings(blobs_url="s3://bucket/atelier").blobs == "s3://bucket/atelier"
     with pytest.raises(ValidationError, match="one place"):
         Settings(blobs_url="simplecache::s3://bucket/atelier")
 
 
-def test_workers_are_told_what_concerns_them() -> None:
+def test_the_settings_of_workers() -> None:
     settings = Settings(
         vgg19_weights="torchvision", device="cpu", precision="float32", threads=2, worker_memory_mb=3072
     )
@@ -311,7 +313,7 @@ class TestTheExample:
         names = [name for name, _ in documented(r"^#?([A-Z][A-Z0-9_]*)=(.*)$")]
         assert sorted(names) == sorted(NAMES)
 
-    def test_says_something_of_each(self) -> None:
+    def test_describes_each_setting(self) -> None:
         lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
         is_setting = re.compile(r"#?[A-Z][A-Z0-9_]*=")
         for number, line in enumerate(lines):
@@ -330,7 +332,7 @@ class TestTheExample:
         assert {name for name, value in shown.items() if value} == {name.upper() for name in defaults}
 
 
-def test_what_the_bot_starts_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_processes_inherit_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DISCORD_TOKEN", "database_url", "SECRET_KEY", "LOG_LEVEL"):
         monkeypatch.setenv(name, "anything")
     Settings.forget_environment()

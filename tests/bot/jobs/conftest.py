@@ -32,7 +32,7 @@ SECRET = '{"token":"aW50ZXJhY3Rpb24"}'
 
 
 async def eventually(check: Callable[[], bool | Awaitable[bool]], what: str = "") -> None:
-    """Wait until `check` is true; fail when it isn't for very long."""
+    """Wait until `check` is true. Fail after 20 seconds."""
     try:
         async with asyncio.timeout(20):
             while True:
@@ -45,7 +45,7 @@ async def eventually(check: Callable[[], bool | Awaitable[bool]], what: str = ""
 
 
 def order(owner: int = 1, content: bytes = b"content", *styles: bytes, recipe: Recipe | None = None) -> Order:
-    """What a member asks for."""
+    """A member's order."""
     return Order(
         id=new_id(),
         owner=owner,
@@ -60,7 +60,7 @@ def order(owner: int = 1, content: bytes = b"content", *styles: bytes, recipe: R
 
 @dataclass
 class Workshop:
-    """A service of jobs with everything around it; `limit` counts a member's jobs."""
+    """A service of jobs with all its parts. `limit` is the maximum number of a member's open jobs."""
 
     blobs: Blobs
     store: Store
@@ -72,15 +72,15 @@ class Workshop:
     storage_policy: StoragePolicy = field(default_factory=lambda: StoragePolicy(min_free_bytes=0))
 
     def __post_init__(self) -> None:
-        self.open_anew()
+        self.restart()
 
     def use(self, blobs: Blobs) -> None:
-        """Keep pictures there."""
+        """Use this blob store."""
         self.blobs = self.executor.blobs = blobs
-        self.open_anew()
+        self.restart()
 
-    def open_anew(self) -> None:
-        """A new service on what the last one left in the database and on disk."""
+    def restart(self) -> None:
+        """Make a new service on the same database and blob store."""
         self.storage = Storage(self.blobs, self.store, self.storage_policy)
         self.jobs = JobService(
             self.store,
@@ -92,7 +92,7 @@ class Workshop:
 
     @asynccontextmanager
     async def running(self, *, killed: bool = False) -> AsyncIterator[None]:
-        """Let the service run; when left, it goes down in good order, or as if it were killed."""
+        """Run the service. At the exit it shuts down, or dies as if it were killed."""
         before = asyncio.all_tasks()
         run = asyncio.create_task(self.jobs.run())
         try:
@@ -104,12 +104,12 @@ class Workshop:
             run.cancel()
             await asyncio.wait([run], timeout=20)
         assert run.cancelled(), "the service did not stop"
-        # SQLAlchemy closes a connection whose query was cancelled in a task of its own.
+        # SQLAlchemy closes a connection with a cancelled query in a task of its own.
         await eventually(lambda: asyncio.all_tasks() <= before, "the end of all its tasks")
         assert self.executor.running == []
 
     def expire_now(self) -> None:
-        """Let every job be too old."""
+        """Make every job expired."""
         self.jobs._policy = replace(self.jobs._policy, expire_after=timedelta(0))
         self.jobs._runner._expire_after = timedelta(0)
 
@@ -120,22 +120,22 @@ class Workshop:
             return await self.jobs.accept(asked)
 
     async def accept_and_paint(self, owner: int = 1, content: bytes = b"content") -> tuple[Job, FakePainting]:
-        """Accept an order and wait until it is painted."""
+        """Accept an order and wait until its painting is submitted."""
         begun = len(self.executor.paintings)
         return await self.accept(owner, content), await self.executor.painting(begun + 1)
 
     async def found(self, job: Job) -> Job:
-        """What the database says of a job."""
+        """A job as it is in the database."""
         found = await self.store.get(job.id)
         assert found is not None
         return found
 
     async def state(self, job: Job) -> str:
-        """Its state."""
+        """The state of a job in the database."""
         return (await self.found(job)).state.value
 
     async def until(self, job: Job, state: str) -> None:
-        """Wait for a state."""
+        """Wait until a job has this state."""
 
         async def is_there() -> bool:
             return await self.state(job) == state
@@ -143,13 +143,13 @@ class Workshop:
         await eventually(is_there, f"job {state}")
 
     def kept(self) -> set[bytes]:
-        """All bytes that are kept."""
+        """The bytes of all blobs."""
         return {self.blobs.get(blob.name) for blob in self.blobs}
 
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Store]:
-    """A store on that database."""
+    """A store on this database."""
     async with Store.open(url, Cipher([KEY])) as store:
         yield store
 
@@ -162,7 +162,7 @@ def job(
     styles: tuple[str, ...] = ("5" * 64,),
     **fields: Any,
 ) -> Job:
-    """A job as it is accepted."""
+    """A new job."""
     plain = Job(
         id=new_id(),
         owner=owner,
@@ -180,7 +180,7 @@ def job(
 
 @pytest.fixture(scope="session")
 def postgresql_with_tables(postgresql: Server) -> Iterator[str]:
-    """The URL of one database for all tests that use :func:`url`: making one takes longer than most of them."""
+    """The URL of one database for all tests that use :func:`url`. A new one takes longer than most tests."""
 
     async def migrate(url: str) -> None:
         async with connected(url):
@@ -193,7 +193,7 @@ def postgresql_with_tables(postgresql: Server) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of each kind. For one alone: ``parametrize("url", ["sqlite"], indirect=True)``."""
+    """An empty database of each kind. For only one: ``parametrize("url", ["sqlite"], indirect=True)``."""
     if request.param == "sqlite":
         yield f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}"
         return
@@ -212,7 +212,7 @@ async def store(url: str) -> AsyncIterator[Store]:
 
 @pytest.fixture
 def workshop(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    """A service that does not run yet, and looks around more often than it would."""
+    """A service that does not run yet, with short intervals between its polls."""
     monkeypatch.setattr("bot.jobs.service.POLL_EVERY", 0.05)
     monkeypatch.setattr("bot.jobs.service.RENEW_EVERY", 0.1)
     blobs = Blobs(str(tmp_path / "blobs"))

@@ -1,4 +1,4 @@
-"""Whose orders are accepted, how many, and why others are refused."""
+"""Acceptance of orders: the limit for each member, and rejections."""
 
 import asyncio
 from typing import Any
@@ -14,9 +14,9 @@ from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually, order
 
 
 class TestTheLimit:
-    async def test_refuses_one_job_too_many(self, workshop: Workshop) -> None:
+    async def test_rejects_a_job_above_the_limit(self, workshop: Workshop) -> None:
         workshop.limit = 2
-        workshop.open_anew()
+        workshop.restart()
         for _ in range(2):
             await workshop.accept(ANN)
         with pytest.raises(TooManyJobs) as refused:
@@ -25,9 +25,9 @@ class TestTheLimit:
         await workshop.accept(BOB)
         assert (await workshop.store.count_open(ANN), await workshop.store.count_open()) == (2, 3)
 
-    async def test_counts_what_is_painted_and_frees_what_ended(self, workshop: Workshop) -> None:
+    async def test_counts_running_jobs_and_not_ended_ones(self, workshop: Workshop) -> None:
         workshop.limit = 1
-        workshop.open_anew()
+        workshop.restart()
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             with pytest.raises(TooManyJobs):
@@ -36,16 +36,16 @@ class TestTheLimit:
             await workshop.until(job, "delivered")
             await workshop.accept(ANN)
 
-    async def test_holds_for_orders_that_come_at_once(self, workshop: Workshop) -> None:
+    async def test_holds_for_concurrent_orders(self, workshop: Workshop) -> None:
         workshop.limit = 2
-        workshop.open_anew()
+        workshop.restart()
         outcomes = await asyncio.gather(*(workshop.accept(ANN) for _ in range(6)), return_exceptions=True)
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Job"] * 2 + ["TooManyJobs"] * 4
         assert await workshop.store.count_open(ANN) == 2
 
-    async def test_lets_no_more_pictures_be_looked_at_than_it_may_accept(self, workshop: Workshop) -> None:
+    async def test_checks_no_pictures_of_orders_above_the_limit(self, workshop: Workshop) -> None:
         workshop.limit = 2
-        workshop.open_anew()
+        workshop.restart()
         workshop.executor.may_check.clear()
         flood = [asyncio.create_task(workshop.accept(ANN)) for _ in range(20)]
         await eventually(lambda: sum(task.done() for task in flood) == 18)
@@ -55,9 +55,9 @@ class TestTheLimit:
         assert await workshop.store.count_open(ANN) == 2
 
     async def test_counts_an_order_once_while_it_is_stored(self, workshop: Workshop) -> None:
-        """Another order of its member comes when the first is committed and has not returned yet."""
+        """Another order of its member arrives after the commit of the first, but before its acceptance returns."""
         workshop.limit = 2
-        workshop.open_anew()
+        workshop.restart()
         add, committed, may_return = workshop.store.add, asyncio.Event(), asyncio.Event()
 
         async def slowly(*arguments: Any) -> None:
@@ -76,12 +76,12 @@ class TestTheLimit:
         assert {(await first).id, (await second).id} == {job.id for job in await workshop.store.open_jobs(ANN)}
 
     @pytest.mark.parametrize("stored", [True, False])
-    async def test_counts_an_order_that_ends_its_way_while_the_database_is_read(
+    async def test_counts_an_order_correctly_whose_acceptance_ends_during_the_read_of_the_database(
         self, workshop: Workshop, stored: bool
     ) -> None:
-        """If it is stored, the look at the database was too early for it; if it is refused, it never counts."""
+        """If it was stored, the read of the database was too early to see it. If it was rejected, it never counts."""
         workshop.limit = 1
-        workshop.open_anew()
+        workshop.restart()
         workshop.executor.refused[b"bad"] = NotAPicture()
         open_jobs, seen, may_return = workshop.store.open_jobs, asyncio.Event(), asyncio.Event()
 
@@ -109,9 +109,9 @@ class TestTheLimit:
             await second
         assert await workshop.store.count_open(ANN) == 1
 
-    async def test_does_not_count_what_can_not_be_read(self, workshop: Workshop) -> None:
+    async def test_does_not_count_unreadable_jobs(self, workshop: Workshop) -> None:
         workshop.limit = 1
-        workshop.open_anew()
+        workshop.restart()
         damaged = await workshop.accept(ANN)
         async with workshop.store._engine.begin() as connection:
             await connection.execute(text("UPDATE jobs SET recipe = '{'"))
@@ -122,9 +122,9 @@ class TestTheLimit:
             await workshop.until(damaged, "failed")
             await workshop.accept(ANN)
 
-    async def test_is_not_used_up_by_orders_that_were_refused(self, workshop: Workshop) -> None:
+    async def test_does_not_count_rejected_orders(self, workshop: Workshop) -> None:
         workshop.limit = 1
-        workshop.open_anew()
+        workshop.restart()
         workshop.executor.refused[b"bad"] = NotAPicture()
         for _ in range(2):
             with pytest.raises(PictureRejected):
@@ -132,7 +132,7 @@ class TestTheLimit:
         await workshop.accept(ANN)
 
 
-class TestARefusedOrder:
+class TestARejectedOrder:
     async def test_that_arrives_twice_is_one_job(self, workshop: Workshop) -> None:
         once = order(ANN)
         await workshop.jobs.accept(once)
@@ -143,7 +143,7 @@ class TestARefusedOrder:
     @pytest.mark.parametrize(
         ("content", "styles", "role"), [(b"bad", b"good", "content"), (b"good", b"bad", "style 2")]
     )
-    async def test_says_which_picture_and_why(
+    async def test_names_the_picture_and_the_reason(
         self, workshop: Workshop, content: bytes, styles: bytes, role: str
     ) -> None:
         reason = workshop.executor.refused[b"bad"] = NotAPicture()
@@ -153,7 +153,7 @@ class TestARefusedOrder:
         assert await workshop.store.count_open() == 0
         assert (workshop.kept(), workshop.replies.made) == (set(), [])
 
-    async def test_by_a_worker_that_died_looking_is_told_as_such(self, workshop: Workshop) -> None:
+    async def test_whose_check_killed_the_worker_raises_worker_lost(self, workshop: Workshop) -> None:
         workshop.executor.refused[b"bomb"] = WorkerLost(1)
         with pytest.raises(WorkerLost):
             await workshop.accept(ANN, b"bomb")
@@ -161,14 +161,14 @@ class TestARefusedOrder:
     @pytest.mark.parametrize(
         "policy", [StoragePolicy(max_bytes=1000, min_free_bytes=0), StoragePolicy(min_free_bytes=2**62)]
     )
-    async def test_for_want_of_room_leaves_what_is_there_alone(self, workshop: Workshop, policy: StoragePolicy) -> None:
+    async def test_for_full_storage_stores_nothing(self, workshop: Workshop, policy: StoragePolicy) -> None:
         workshop.storage_policy = policy
-        workshop.open_anew()
+        workshop.restart()
         with pytest.raises(StorageFull):
             await workshop.accept(ANN, bytes(2000))
         assert await workshop.store.count_open() == 0
 
-    async def test_because_the_bot_goes_down_is_refused_at_once(self, workshop: Workshop) -> None:
+    async def test_during_a_shutdown_is_rejected_at_once(self, workshop: Workshop) -> None:
         async with workshop.running():
             pass
         with pytest.raises(Closing):

@@ -1,4 +1,4 @@
-"""A failed painting, an unreachable Discord or database, and faults of our own."""
+"""Failures: of a painting, of Discord or the database for a while, and bugs."""
 
 import os
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,13 +22,13 @@ from tests.shaky import ClientError, Shaky, new_place
 
 @pytest.fixture
 def logged() -> Iterator[list[Any]]:
-    """What is logged, with what is bound to the context."""
+    """The log entries, with their context."""
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as entries:
         yield entries
 
 
 def entry(logged: list[Any], event: str) -> dict[str, Any]:
-    """The one log entry of this name."""
+    """The only log entry of this name."""
     (found,) = [each for each in logged if each["event"] == event]
     assert isinstance(found, dict)
     return found
@@ -36,13 +36,13 @@ def entry(logged: list[Any], event: str) -> dict[str, Any]:
 
 @pytest.fixture
 def no_pauses(workshop: Workshop) -> None:
-    """Try again at once."""
+    """Retry without back-off."""
     workshop.back_off = wait_none()
-    workshop.open_anew()
+    workshop.restart()
 
 
 class FlakyStore(Store):
-    """A real store, one call of which fails three times."""
+    """A real store, one method of which fails three times."""
 
     def __init__(self, store: Store, name: str, trouble: Exception | None = None) -> None:
         super().__init__(store._engine, store._cipher)
@@ -59,7 +59,7 @@ class FlakyStore(Store):
 
 
 class TestAFailure:
-    async def test_of_painting_is_told_once_and_the_next_job_is_painted(
+    async def test_of_a_painting_is_delivered_once_and_the_next_job_runs(
         self, workshop: Workshop, logged: list[Any]
     ) -> None:
         async with workshop.running():
@@ -75,7 +75,7 @@ class TestAFailure:
         failed = entry(logged, "job failed")
         assert (failed["job"], failed["error"]) == (job.id, "OutOfMemory(512)")
 
-    async def test_that_nobody_expected_gets_a_reference_that_is_in_the_log(
+    async def test_by_a_bug_gives_the_member_a_reference_to_the_log(
         self, workshop: Workshop, logged: list[Any]
     ) -> None:
         async with workshop.running():
@@ -89,7 +89,7 @@ class TestAFailure:
         unexpected = entry(logged, "job failed unexpectedly")
         assert (unexpected["job"], unexpected["exc_info"]) == (job.id, True)
 
-    async def test_of_the_disk_ends_one_job_alone(self, workshop: Workshop) -> None:
+    async def test_by_a_lost_blob_ends_only_its_job(self, workshop: Workshop) -> None:
         job = await workshop.accept(ANN, b"ann")
         workshop.blobs.remove(job.inputs.content)
         other = await workshop.accept(BOB, b"bob")
@@ -99,7 +99,7 @@ class TestAFailure:
             await workshop.until(other, "delivered")
         assert isinstance(workshop.replies.endings(job)[0], BlobLost)
 
-    async def test_to_keep_the_result_still_delivers_it(
+    async def test_to_store_the_result_still_delivers_it(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def full(_: bytes) -> str:
@@ -115,7 +115,7 @@ class TestAFailure:
             await workshop.jobs.picture(job.id, ANN)
 
     @pytest.mark.usefixtures("no_pauses")
-    async def test_to_deliver_is_tried_until_it_works(self, workshop: Workshop) -> None:
+    async def test_to_deliver_is_retried_until_it_works(self, workshop: Workshop) -> None:
         troubles: list[Exception] = [DeliveryDelayed("502"), RuntimeError("a bug"), DeliveryDelayed("reset")]
 
         async def deliver(_: Ending) -> DeliveredBy:
@@ -146,7 +146,7 @@ class TestAFailure:
     @pytest.mark.usefixtures("no_pauses")
     async def test_of_the_database_for_a_while_loses_nothing(self, workshop: Workshop, name: str) -> None:
         workshop.store = FlakyStore(workshop.store, name)
-        workshop.open_anew()
+        workshop.restart()
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             painting.show(5, checkpoint=b"checkpoint")
@@ -164,13 +164,13 @@ class TestMaintenance:
     @pytest.mark.parametrize(
         "name", ["renew", "move", "adopt", "interrupted", "overdue", "forget", "claimed", "owned", "queue"]
     )
-    async def test_outlives_a_fault_of_ours_in_each_of_its_tasks(
+    async def test_survives_a_bug_in_each_of_its_tasks(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
         monkeypatch.setattr("bot.jobs.service.SWEEP_EVERY", 0.05)
         await workshop.accept(BOB)
         flaky = workshop.store = FlakyStore(workshop.store, name, ValueError("a row that nobody can read"))
-        workshop.open_anew()
+        workshop.restart()
         async with workshop.running():
             await eventually(lambda: flaky.failed == 3)
             job = await workshop.accept(ANN)
@@ -178,9 +178,7 @@ class TestMaintenance:
                 (await workshop.executor.painting(number)).finish()
             await workshop.until(job, "delivered")
 
-    async def test_outlives_a_store_that_is_out_of_order(
-        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_survives_a_failing_blob_store(self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("bot.jobs.service.SWEEP_EVERY", 0.05)
         monkeypatch.setattr("bot.jobs.storage.UNCLAIMED_FOR", timedelta(seconds=-1))
         workshop.use(Blobs(new_place()))
@@ -193,7 +191,7 @@ class TestMaintenance:
                 Shaky.trouble = None
                 await eventually(lambda: list(workshop.blobs) == [])
 
-    async def test_outlives_what_others_put_beside_the_pictures(
+    async def test_ignores_foreign_files_beside_the_blobs(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder = workshop.blobs.folder

@@ -1,4 +1,4 @@
-"""The line as members see it: whose turn it is, and which places they are told."""
+"""The queue as members see it: the order of jobs and the positions that are shown."""
 
 from types import SimpleNamespace
 
@@ -9,8 +9,8 @@ from bot.jobs.queue_positions import BUCKET_EVERY, FAR_A_SECOND, FAR_EVERY, NEAR
 from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, eventually
 
 
-class TestTheLine:
-    async def test_is_told_place_by_place_and_each_once(self, workshop: Workshop) -> None:
+class TestTheQueue:
+    async def test_shows_each_position_once(self, workshop: Workshop) -> None:
         async with workshop.running():
             _, painting = await workshop.accept_and_paint(ANN)
             bob, cid = await workshop.accept(BOB), await workshop.accept(CID)
@@ -35,7 +35,7 @@ class TestTheLine:
             contents = [each.content for each in workshop.executor.paintings]
             assert contents == [b"cid", b"ann 1", b"bob 1", b"ann 2", b"ann 3"]
 
-    async def test_moves_up_when_somebody_ahead_cancels(self, workshop: Workshop) -> None:
+    async def test_moves_up_when_a_job_ahead_is_cancelled(self, workshop: Workshop) -> None:
         async with workshop.running():
             await workshop.accept_and_paint(ANN)
             bob, cid = await workshop.accept(BOB), await workshop.accept(CID)
@@ -43,17 +43,17 @@ class TestTheLine:
             await workshop.jobs.cancel(bob.id, BOB)
             await eventually(lambda: workshop.replies.of(cid).positions[-1:] == [1])
 
-    async def test_that_is_long_costs_few_edits_and_statements(
+    async def test_needs_few_edits_and_statements_if_it_is_long(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The line that another process left: near the front each change is told, further behind a few in a second."""
+        """After a restart with a long queue: jobs at the front show each change, the others a few per second."""
         workshop.executor.slots_now = 0
         jobs = [await workshop.accept(owner) for owner in range(60)]
         await workshop.store.leave(workshop.jobs.process)
         now = 1000.0
         monkeypatch.setattr("bot.jobs.queue_positions.time", SimpleNamespace(monotonic=lambda: now))
         workshop.replies.made.clear()
-        workshop.open_anew()
+        workshop.restart()
         statements: list[str] = []
         engine = workshop.store._engine.sync_engine
         listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
@@ -62,7 +62,7 @@ class TestTheLine:
             return sum(len(reply.positions) for reply in workshop.replies.made)
 
         async def look() -> int:
-            """How many statements read whole jobs until the next two looks are over."""
+            """The number of statements that read whole jobs during the next two polls."""
             since = len(statements)
             lines = sum("row_number" in each for each in statements)
             await eventually(lambda: sum("row_number" in each for each in statements) >= lines + 3)
@@ -76,7 +76,7 @@ class TestTheLine:
             now += BUCKET_EVERY
             assert await look() == 1
             assert told() == NEAR + 2 * FAR_A_SECOND
-            # One leaves at the front: of those that read a place, only the near ones read the next at once.
+            # A job at the front is cancelled: of those with a shown position, only the front shows the next at once.
             await workshop.jobs.cancel(jobs[0].id, 0)
             await workshop.until(jobs[0], "cancelled")
             await look()
@@ -91,12 +91,12 @@ class TestTheLine:
             now += FAR_EVERY
             await look()
             assert told() == NEAR + 3 * FAR_A_SECOND + NEAR
-            # Those who wait for their first place are before those who read one.
+            # Jobs without a shown position come first.
             assert [len(workshop.replies.of(job).positions) for job in jobs[6:20]] == [1] * 14
             new = await workshop.accept(1000)
             await eventually(lambda: workshop.replies.of(new).positions == [60])
 
-    async def test_shares_the_limit_of_a_channel_with_others(
+    async def test_shares_the_rate_limit_of_a_channel(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now = 1000.0
@@ -110,7 +110,7 @@ class TestTheLine:
             now += BUCKET_EVERY
             await eventually(lambda: [workshop.replies.of(job).positions for job in jobs] == [[1], [2], [3]])
 
-    async def test_is_painted_side_by_side_where_there_are_workers(self, workshop: Workshop) -> None:
+    async def test_begins_as_many_jobs_as_there_are_workers(self, workshop: Workshop) -> None:
         workshop.executor.slots_now = 3
         async with workshop.running():
             jobs = [await workshop.accept(owner) for owner in range(4)]
@@ -120,9 +120,9 @@ class TestTheLine:
             await workshop.executor.painting(4)
             assert len(workshop.executor.running) == 3
 
-    async def test_is_begun_a_little_early_where_there_are_many_workers(self, workshop: Workshop) -> None:
+    async def test_begins_jobs_early_if_there_are_many_workers(self, workshop: Workshop) -> None:
         workshop.executor.slots_now, workshop.limit = 10, 20
-        workshop.open_anew()
+        workshop.restart()
         async with workshop.running():
             for _ in range(13):
                 await workshop.accept(ANN)
@@ -130,7 +130,7 @@ class TestTheLine:
             queue = await workshop.store.queue(workshop.jobs.process, workshop.executor.cluster_id)
             assert (queue.running, len(queue.waiting)) == (11, 2)
 
-    async def test_is_painted_one_by_one_with_one_worker(self, workshop: Workshop) -> None:
+    async def test_begins_one_job_at_a_time_with_one_worker(self, workshop: Workshop) -> None:
         async with workshop.running():
             jobs = [await workshop.accept(owner) for owner in range(5)]
             for number in range(1, 6):
@@ -139,7 +139,7 @@ class TestTheLine:
                 painting.finish()
             await workshop.until(jobs[-1], "delivered")
 
-    async def test_goes_on_when_the_scheduler_starts_anew(self, workshop: Workshop) -> None:
+    async def test_continues_after_the_scheduler_is_replaced(self, workshop: Workshop) -> None:
         workshop.executor.slots_now = 0
         async with workshop.running():
             job = await workshop.accept(ANN)

@@ -1,4 +1,4 @@
-"""A process goes down or is killed, and the next one goes on."""
+"""A process shuts down or is killed, and the next one continues its jobs."""
 
 import asyncio
 
@@ -13,8 +13,8 @@ from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually
 from tests.doubles.reply import discord_is_gone
 
 
-class TestGoingDown:
-    async def test_brings_paintings_to_a_checkpoint_and_lets_go_of_all_jobs(self, workshop: Workshop) -> None:
+class TestAShutdown:
+    async def test_pauses_paintings_and_releases_all_jobs(self, workshop: Workshop) -> None:
         async with workshop.running():
             painted, painting = await workshop.accept_and_paint(ANN)
             waiting = await workshop.accept(BOB)
@@ -28,21 +28,21 @@ class TestGoingDown:
         assert [workshop.replies.endings(job) for job in (painted, waiting)] == [[], []]
 
     @pytest.mark.parametrize("patience", range(4))
-    async def test_is_not_missed_when_a_job_comes_at_that_moment(self, workshop: Workshop, patience: int) -> None:
+    async def test_pauses_a_painting_that_begins_at_that_moment(self, workshop: Workshop, patience: int) -> None:
         async with workshop.running():
             await workshop.accept_and_paint(ANN)
             for _ in range(patience):
                 await asyncio.sleep(0)
             await workshop.accept(BOB)
 
-    async def test_does_not_wait_for_a_discord_that_is_gone(self, workshop: Workshop) -> None:
+    async def test_does_not_wait_for_an_unreachable_discord(self, workshop: Workshop) -> None:
         workshop.replies.deliver = discord_is_gone
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             painting.finish()
             await workshop.until(job, "delivering")
         workshop.replies.deliver = None
-        workshop.open_anew()
+        workshop.restart()
         async with workshop.running():
             await workshop.until(job, "delivered")
         assert len(workshop.executor.paintings) == 1
@@ -50,14 +50,14 @@ class TestGoingDown:
 
 @pytest.fixture(params=["stopped", "killed"])
 def killed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether the first process dies without a word; then its lease runs out at once."""
+    """Whether the first process is killed. Its lease expires at once."""
     if request.param == "killed":
         monkeypatch.setattr("bot.jobs.database.leases.LEASE", -1.0)
     return bool(request.param == "killed")
 
 
 class TestARestart:
-    async def test_goes_on_from_the_last_checkpoint_with_each_job_once(self, workshop: Workshop, killed: bool) -> None:
+    async def test_continues_each_job_once_from_its_last_checkpoint(self, workshop: Workshop, killed: bool) -> None:
         async with workshop.running(killed=killed):
             painted, painting = await workshop.accept_and_paint(ANN, b"ann")
             waiting = await workshop.accept(BOB, b"bob")
@@ -65,7 +65,7 @@ class TestARestart:
             painting.show(2, checkpoint=b"second")
             await eventually(lambda: workshop.replies.of(painted).names.count("progressed") == 2)
         workshop.executor.paintings.clear()
-        workshop.open_anew()
+        workshop.restart()
         async with workshop.running():
             first = await workshop.executor.painting(1)
             assert (first.content, first.resume) == (b"ann", b"second" if killed else b"paused at 2")
@@ -78,10 +78,8 @@ class TestARestart:
         assert len(workshop.executor.paintings) == 2
         assert workshop.replies.of(painted).job.address == "the secret address of 1"
 
-    async def test_delivers_what_it_was_about_to_deliver_without_painting_anew(
-        self, workshop: Workshop, killed: bool
-    ) -> None:
-        """With all that can be said of it: so also that memory was short, and the picture is smaller than ordered."""
+    async def test_delivers_a_stored_result_without_repainting(self, workshop: Workshop, killed: bool) -> None:
+        """With all fields of the result, also if memory was short and the picture is smaller than ordered."""
 
         async def hang(_: Ending) -> DeliveredBy:
             await asyncio.Event().wait()
@@ -96,13 +94,13 @@ class TestARestart:
         if not killed:
             await workshop.store.leave(workshop.jobs.process)
         workshop.replies.deliver = None
-        workshop.open_anew()
+        workshop.restart()
         async with workshop.running():
             await workshop.until(job, "delivered")
         assert workshop.replies.endings(job) == [result]
         assert len(workshop.executor.paintings) == 1
 
-    async def test_has_few_pictures_in_memory_and_lets_none_that_is_delayed_hold_up_the_others(
+    async def test_limits_pictures_in_memory_and_a_delayed_delivery_blocks_no_other(
         self, workshop: Workshop, killed: bool
     ) -> None:
         workshop.replies.deliver = discord_is_gone
@@ -128,7 +126,7 @@ class TestARestart:
             return "token"
 
         workshop.replies.deliver = deliver
-        workshop.open_anew()
+        workshop.restart()
         async with workshop.running():
             await eventually(lambda: sending == runner.DELIVERED_AT_ONCE)
             may_arrive.set()
@@ -142,7 +140,7 @@ class TestARestart:
         assert [len(workshop.replies.endings(job)) for job in jobs] == [1] * len(jobs)
 
     @pytest.mark.parametrize("cancelled", [True, False], ids=["cancelled", "failed"])
-    async def test_tells_what_ended_without_a_picture_and_does_not_paint_it_again(
+    async def test_delivers_an_ending_without_a_picture_and_does_not_repaint(
         self, workshop: Workshop, killed: bool, cancelled: bool
     ) -> None:
         workshop.replies.deliver = discord_is_gone
@@ -155,14 +153,14 @@ class TestARestart:
                 painting.fail(OutOfMemory(512))
             await workshop.until(job, "delivering")
         workshop.replies.deliver = None
-        workshop.open_anew()
+        workshop.restart()
         async with workshop.running():
             await workshop.until(job, "cancelled" if cancelled else "failed")
         (ending,) = workshop.replies.endings(job)
         assert isinstance(ending, PaintingCancelled if cancelled else OutOfMemory)
         assert len(workshop.executor.paintings) == 1
 
-    async def test_leaves_alone_what_has_ended(self, workshop: Workshop, killed: bool) -> None:
+    async def test_changes_no_ended_job(self, workshop: Workshop, killed: bool) -> None:
         async with workshop.running(killed=killed):
             failed, painting = await workshop.accept_and_paint(ANN)
             painting.fail(OutOfMemory(512))
@@ -174,27 +172,27 @@ class TestARestart:
             await workshop.jobs.cancel(cancelled.id, ANN)
             await workshop.until(cancelled, "cancelled")
         before = len(workshop.replies.made)
-        workshop.open_anew()
+        workshop.restart()
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(BOB, b"bob")
             assert painting.content == b"bob"
             await eventually(lambda: len(workshop.replies.made) > before)
         assert {reply.job.id for reply in workshop.replies.made[before:]} == {job.id}
 
-    async def test_keeps_the_order_of_the_line(self, workshop: Workshop, killed: bool) -> None:
+    async def test_keeps_the_order_of_the_queue(self, workshop: Workshop, killed: bool) -> None:
         workshop.executor.slots_now = 0
         contents = [f"job {number}".encode() for number in range(4)]
         async with workshop.running(killed=killed):
             jobs = [await workshop.accept(owner, content) for owner, content in enumerate(contents)]
         workshop.executor.slots_now = 1
-        workshop.open_anew()
+        workshop.restart()
         async with workshop.running():
             for number in range(1, 5):
                 (await workshop.executor.painting(number)).finish()
             await workshop.until(jobs[-1], "delivered")
         assert [painting.content for painting in workshop.executor.paintings] == contents
 
-    async def test_repaints_what_was_finished_but_could_not_be_kept(
+    async def test_repaints_a_job_whose_result_was_not_stored(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def full(_: bytes) -> str:
@@ -208,7 +206,7 @@ class TestARestart:
             painting.finish()
             await workshop.until(job, "delivering")
         workshop.replies.deliver = None
-        workshop.open_anew()
+        workshop.restart()
         async with workshop.running():
             painting = await workshop.executor.painting(2)
             assert painting.resume == b"nearly"
@@ -217,7 +215,7 @@ class TestARestart:
         assert len(workshop.replies.endings(job)) == 1
 
     @pytest.mark.parametrize("back", [True, False])
-    async def test_tells_what_was_finished_once_it_can_be_read_again(
+    async def test_delivers_a_result_once_it_can_be_read(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, back: bool
     ) -> None:
         workshop.replies.deliver = discord_is_gone
@@ -226,7 +224,7 @@ class TestARestart:
             result = painting.finish()
             await workshop.until(job, "delivering")
         workshop.replies.deliver = None
-        workshop.open_anew()
+        workshop.restart()
         attempts = 0
 
         async def away(name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The service of jobs: each job gets its turn, its one end, and its owner alone acts on it."""
+"""The service of jobs: each job gets its turn and one ending, and only its owner acts on it."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ class TestAJob:
             ("delivered", result),
         ]
 
-    async def test_reaches_the_painter_as_it_was_ordered(self, workshop: Workshop) -> None:
+    async def test_reaches_the_executor_as_it_was_ordered(self, workshop: Workshop) -> None:
         recipe = Recipe(size=777, strength=12, seed=5)
         async with workshop.running():
             await workshop.jobs.accept(order(ANN, b"photo", b"style 1", b"style 2", recipe=recipe))
@@ -86,7 +86,7 @@ class TestAJob:
         assert seen == [(job.id, 1), (job.id, 5)]
         assert workshop.replies.of(job).calls == [*(("progressed", each) for each in shown), ("delivered", result)]
 
-    async def test_keeps_its_last_checkpoint_alone(self, workshop: Workshop) -> None:
+    async def test_keeps_only_its_last_checkpoint(self, workshop: Workshop) -> None:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint()
             painting.show(1, checkpoint=b"first")
@@ -109,7 +109,7 @@ class TestCancelling:
         assert [type(ending) for ending in workshop.replies.endings(job)] == [PaintingCancelled]
         assert len(workshop.executor.paintings) == 1
 
-    async def test_while_painted_frees_the_worker_for_the_next(self, workshop: Workshop) -> None:
+    async def test_while_running_frees_the_worker_for_the_next_job(self, workshop: Workshop) -> None:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             other = await workshop.accept(BOB)
@@ -145,7 +145,7 @@ class TestCancelling:
         here = workshop.jobs
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
-            workshop.open_anew()
+            workshop.restart()
             await workshop.jobs.cancel(job.id, ANN)
             workshop.jobs = here
             await eventually(lambda: painting.cancelled)
@@ -165,7 +165,7 @@ class TestCancelling:
         assert workshop.replies.endings(job) == [result]
 
     @pytest.mark.parametrize("painted", [False, True])
-    async def test_twice_says_that_it_has_ended(self, workshop: Workshop, painted: bool) -> None:
+    async def test_twice_raises_job_ended(self, workshop: Workshop, painted: bool) -> None:
         async with workshop.running():
             job, _ = await workshop.accept_and_paint(ANN)
             if not painted:
@@ -179,7 +179,7 @@ class TestCancelling:
                 await workshop.jobs.cancel(job.id, ANN)
         assert len(workshop.replies.endings(job)) == 1
 
-    async def test_by_somebody_else_changes_nothing(self, workshop: Workshop) -> None:
+    async def test_by_another_member_changes_nothing(self, workshop: Workshop) -> None:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             waiting = await workshop.accept(ANN)
@@ -189,7 +189,7 @@ class TestCancelling:
             assert not painting.cancelled
             assert [await workshop.state(each) for each in (job, waiting)] == ["running", "queued"]
 
-    async def test_what_was_delivered_or_never_there_says_that_it_has_ended(self, workshop: Workshop) -> None:
+    async def test_an_ended_or_unknown_job_raises_job_ended(self, workshop: Workshop) -> None:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             painting.finish()
@@ -199,7 +199,7 @@ class TestCancelling:
                     await workshop.jobs.cancel(gone, ANN)
 
     @pytest.mark.parametrize("patience", range(6))
-    async def test_at_the_moment_it_finishes_ends_one_way_or_the_other(self, workshop: Workshop, patience: int) -> None:
+    async def test_at_the_moment_of_its_end_has_one_ending(self, workshop: Workshop, patience: int) -> None:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             painting.finish()
@@ -216,7 +216,7 @@ class TestCancelling:
 
 
 class TestExpiry:
-    async def test_ends_what_waits_too_long(self, workshop: Workshop) -> None:
+    async def test_ends_a_job_that_waits_too_long(self, workshop: Workshop) -> None:
         workshop.executor.slots_now = 0
         async with workshop.running():
             job = await workshop.accept(ANN)
@@ -226,7 +226,7 @@ class TestExpiry:
         (ending,) = workshop.replies.endings(job)
         assert isinstance(ending, JobExpired)
 
-    async def test_stops_what_is_painted_for_too_long(self, workshop: Workshop) -> None:
+    async def test_stops_a_job_that_runs_too_long(self, workshop: Workshop) -> None:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             workshop.expire_now()
@@ -235,12 +235,12 @@ class TestExpiry:
 
 
 class TestTwoProcesses:
-    async def test_share_the_workers_and_each_job_is_painted_once(self, workshop: Workshop) -> None:
+    async def test_share_the_workers_and_paint_each_job_once(self, workshop: Workshop) -> None:
         workshop.executor.slots_now, workshop.limit = 2, 50
         services = []
         async with asyncio.TaskGroup() as group:
             for _ in range(2):
-                workshop.open_anew()
+                workshop.restart()
                 services.append((workshop.jobs, group.create_task(workshop.jobs.run())))
             jobs = [await services[number % 2][0].accept(order(number)) for number in range(8)]
             for number in range(1, 9):
@@ -255,13 +255,13 @@ class TestTwoProcesses:
         assert len(workshop.executor.paintings) == 8
         assert [len(workshop.replies.endings(job)) for job in jobs] == [1] * 8
 
-    async def test_one_that_was_silent_for_too_long_stays_silent(self, workshop: Workshop) -> None:
+    async def test_one_without_a_lease_edits_no_replies(self, workshop: Workshop) -> None:
         stopped = workshop.jobs
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             reply = workshop.replies.of(job)
             assert reply.may_edit()
-            workshop.open_anew()
+            workshop.restart()
             await workshop.store.renew(workshop.jobs.process)
             async with workshop.store._changing() as connection:  # as adopted after the lease, which is seconds
                 await connection.execute(update(JobRow).values(process=workshop.jobs.process, state=State.QUEUED))

@@ -1,4 +1,4 @@
-"""Room for blobs: nothing that a job needs goes, everything else does, and there is an end to it."""
+"""Storage of blobs: it keeps what jobs claim, removes the rest, and stays within its bound."""
 
 import contextlib
 import os
@@ -23,13 +23,13 @@ from tests.shaky import new_place
 
 @pytest.fixture
 def blobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
-    """An empty place, in which nothing is too young to be removed."""
+    """An empty blob store, in which no blob is too young for removal."""
     monkeypatch.setattr(module, "UNCLAIMED_FOR", timedelta(seconds=-1))
     return Blobs(str(tmp_path / "blobs"))
 
 
 async def ended(store: Store, storage: Storage, owner: int, picture: bytes) -> None:
-    """A job that was cancelled, with its pictures."""
+    """A cancelled job with its pictures."""
     stored = job(owner, content=await storage.put(picture), styles=(await storage.put(b"a common style"),))
     await store.add(stored, "me", "cluster", 100)
     await store.give_up(stored.id, PaintingCancelled())
@@ -40,7 +40,7 @@ def kept(blobs: Blobs) -> set[bytes]:
     return {blobs.get(blob.name) for blob in blobs}
 
 
-async def test_keeps_what_open_and_recent_jobs_need_and_removes_the_rest(store: Store, blobs: Blobs) -> None:
+async def test_sweep_keeps_the_blobs_of_open_and_recent_jobs_only(store: Store, blobs: Blobs) -> None:
     storage = Storage(blobs, store, StoragePolicy(keep=timedelta(days=1)))
     await store.add(job(content=await storage.put(b"open")), "me", "cluster", 3)
     await ended(store, storage, 2, b"recent")
@@ -50,7 +50,7 @@ async def test_keeps_what_open_and_recent_jobs_need_and_removes_the_rest(store: 
     assert storage.used == sum(map(len, kept(blobs)))
 
 
-async def test_forgets_what_ended_long_ago_but_not_what_others_share(store: Store, blobs: Blobs) -> None:
+async def test_sweep_removes_old_jobs_but_not_shared_blobs(store: Store, blobs: Blobs) -> None:
     storage = Storage(blobs, store, StoragePolicy(keep=timedelta(seconds=-1)))
     await ended(store, storage, 1, b"old")
     await store.add(job(owner=2, content=await storage.put(b"a common style")), "me", "cluster", 3)
@@ -58,9 +58,7 @@ async def test_forgets_what_ended_long_ago_but_not_what_others_share(store: Stor
     assert kept(blobs) == {b"a common style"}
 
 
-async def test_leaves_alone_what_may_belong_to_a_job_that_is_just_accepted(
-    store: Store, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_sweep_keeps_young_unclaimed_blobs(store: Store, blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "UNCLAIMED_FOR", timedelta(hours=1))
     storage = Storage(blobs, store, StoragePolicy())
     young, old = await storage.put(b"young"), await storage.put(b"old")
@@ -74,7 +72,7 @@ async def test_leaves_alone_what_may_belong_to_a_job_that_is_just_accepted(
     assert kept(blobs) == {b"young"}
 
 
-async def test_makes_room_at_the_cost_of_ended_jobs_alone(store: Store, blobs: Blobs) -> None:
+async def test_sweep_removes_only_ended_jobs_for_space(store: Store, blobs: Blobs) -> None:
     storage = Storage(blobs, store, StoragePolicy(max_bytes=10_000))
     await store.add(job(content=await storage.put(bytes(6000))), "me", "cluster", 3)
     await ended(store, storage, 2, bytes(7000))
@@ -87,8 +85,8 @@ async def test_makes_room_at_the_cost_of_ended_jobs_alone(store: Store, blobs: B
         await storage.check_space(4001)
 
 
-async def test_makes_no_more_room_than_is_needed(store: Store, blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also of what was put just now, once no job claims it."""
+async def test_sweep_frees_no_more_than_needed(store: Store, blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Young blobs count too, once no job claims them."""
     storage = Storage(blobs, store, StoragePolicy(max_bytes=10_000))
     await store.add(job(content=await storage.put(b"open")), "me", "cluster", 3)
     pictures = [bytes([number]) * 1000 for number in range(10)]
@@ -102,7 +100,7 @@ async def test_makes_no_more_room_than_is_needed(store: Store, blobs: Blobs, mon
     await storage.check_space(1500)
 
 
-async def test_forgets_nobody_where_that_makes_no_room(store: Store, blobs: Blobs) -> None:
+async def test_sweep_removes_no_job_if_that_frees_nothing(store: Store, blobs: Blobs) -> None:
     storage = Storage(blobs, store, StoragePolicy(max_bytes=10_000))
     await store.add(job(content=await storage.put(bytes(9200))), "me", "cluster", 3)
     for owner, picture in enumerate((b"ann's", b"bob's")):
@@ -111,7 +109,7 @@ async def test_forgets_nobody_where_that_makes_no_room(store: Store, blobs: Blob
     assert kept(blobs) == {bytes(9200), b"ann's", b"bob's", b"a common style"}
 
 
-async def test_counts_the_same_bytes_once(store: Store, blobs: Blobs) -> None:
+async def test_equal_bytes_count_once(store: Store, blobs: Blobs) -> None:
     storage = Storage(blobs, store, StoragePolicy())
     for number in range(5):
         await storage.put_all([b"the same", b"the same", f"another {number}".encode()])
@@ -125,8 +123,8 @@ async def test_counts_the_same_bytes_once(store: Store, blobs: Blobs) -> None:
     assert storage.used == 8
 
 
-async def test_goes_by_the_clock_of_the_place(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its clock is two hours behind ours: what a worker put just now is not old."""
+async def test_uses_the_clock_of_the_blob_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clock is two hours behind ours. A new blob is not old."""
     blobs = Blobs(new_place())
     now = MemoryFileSystem.modified
     monkeypatch.setattr(MemoryFileSystem, "modified", lambda *place: now(*place) - timedelta(hours=2))
@@ -135,7 +133,7 @@ async def test_goes_by_the_clock_of_the_place(store: Store, monkeypatch: pytest.
     assert kept(blobs) == {b"a checkpoint that is not noted yet"}
 
 
-async def test_one_blob_that_can_not_be_removed_keeps_none_of_the_others(store: Store, tmp_path: Path) -> None:
+async def test_a_failed_removal_does_not_stop_the_others(store: Store, tmp_path: Path) -> None:
     class Stuck(Blobs):
         def remove(self, name: str) -> None:
             if name == stuck:
@@ -147,7 +145,7 @@ async def test_one_blob_that_can_not_be_removed_keeps_none_of_the_others(store: 
     stuck, *_ = [blobs.put(f"{number}".encode()) for number in range(40)]
     for blob in blobs:
         os.utime(tmp_path / blob.name[:2] / blob.name, (0, 0))
-    for _ in range(40):  # in another order each time; one alone is a trouble that is told
+    for _ in range(40):  # the order is random; a single failed removal raises
         with contextlib.suppress(StorageFailed):
             await storage.sweep()
         if len(list(blobs)) == 1:
@@ -155,7 +153,7 @@ async def test_one_blob_that_can_not_be_removed_keeps_none_of_the_others(store: 
     assert [blob.name for blob in blobs] == [stuck]
 
 
-async def test_refuses_what_would_leave_too_little_free(store: Store, blobs: Blobs) -> None:
+async def test_rejects_blobs_that_leave_too_little_free_space(store: Store, blobs: Blobs) -> None:
     free = Storage(blobs, store, StoragePolicy()).free()
     assert free is not None
     await Storage(blobs, store, StoragePolicy(min_free_bytes=free // 2)).check_space(1000)
@@ -163,13 +161,13 @@ async def test_refuses_what_would_leave_too_little_free(store: Store, blobs: Blo
         await Storage(blobs, store, StoragePolicy(min_free_bytes=free * 2)).check_space(1000)
 
 
-async def test_knows_no_disk_where_the_blobs_are_elsewhere(store: Store) -> None:
+async def test_ignores_the_disk_if_the_blobs_are_elsewhere(store: Store) -> None:
     storage = Storage(Blobs("memory://elsewhere"), store, StoragePolicy(min_free_bytes=2**62))
     assert storage.free() is None
     await storage.check_space(1000)
 
 
-async def test_drops_what_one_job_needed_alone(store: Store, blobs: Blobs) -> None:
+async def test_drop_removes_only_unclaimed_blobs(store: Store, blobs: Blobs) -> None:
     storage = Storage(blobs, store, StoragePolicy())
     shared, own = await storage.put(b"shared"), await storage.put(b"own")
     await store.add(job(content=shared), "me", "cluster", 3)
@@ -182,7 +180,7 @@ RACES = [("sweep", steps, others) for steps in range(2, 17) for others in (4, 6,
 RACES += [("order", steps, others) for steps in (2, 3, 4, 5, 7) for others in (5, 7, 13, 15)]
 
 
-async def test_no_order_of_steps_removes_what_a_job_claims(
+async def test_no_interleaving_removes_a_claimed_blob(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A member sends pictures that were here before, to one process, while another one sweeps.
@@ -194,7 +192,7 @@ async def test_no_order_of_steps_removes_what_a_job_claims(
     for first, steps, others in RACES:
         blobs = Blobs(str(tmp_path / f"{first} {steps} {others}"))
         pictures = [f"{kind} {blobs.url}".encode() * 50 for kind in ("an ended job's", "nobody's")]
-        most = int(len(pictures[1]) / 0.9) + 1  # the ended job has to go
+        most = int(len(pictures[1]) / 0.9) + 1  # the ended job must be removed
         await ended(store, Storage(blobs, store, StoragePolicy()), 1, pictures[0])
         nobodys = blobs.put(pictures[1])
         os.utime(f"{blobs.url}/{nobodys[:2]}/{nobodys}", (0, 0))

@@ -1,4 +1,4 @@
-"""Lets a test choose who acts next: everybody waits for a turn before each step in the database or at the blobs."""
+"""Deterministic interleaving: each actor waits for its turn before each step in the database or blob store."""
 
 import asyncio
 import contextlib
@@ -14,30 +14,30 @@ from bot.jobs.database.store import Store
 from engine.blobs import Blob, Blobs
 
 LONGEST_RUN = 40
-"""Steps: whoever waits for another may not do so for ever."""
+"""The maximum number of steps, so that no actor waits for ever."""
 _ACTOR: ContextVar[str] = ContextVar("actor", default="")
 
 
 class Turns:
-    """One test's."""
+    """The turns of one test."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
 
     async def turn(self) -> None:
-        """Wait for it, in an actor's task."""
+        """Wait for the turn in an actor's task."""
         if actor := _ACTOR.get():
             turn = self._loop.create_future()
             self._waiting.setdefault(actor, []).append(turn)
             await turn
 
     def turn_in_thread(self) -> None:
-        """Wait for it, in a thread of an actor's."""
+        """Wait for the turn in a thread of an actor."""
         asyncio.run_coroutine_threadsafe(self.turn(), self._loop).result()
 
     async def play(self, actors: Mapping[str, Coroutine[Any, Any, Any]], runs: Iterable[int]) -> None:
-        """Let all act to their end, one step at a time.
+        """Run all actors to their end, one step at a time.
 
         Always the first goes on until it has ended or made as many steps as the next of ``runs`` says, and then is the
         last of them. Faults of interleaving mostly need few changes of the actor, at the right places (Burckhardt et
@@ -64,7 +64,7 @@ class Turns:
 
 
 class SteppingStore(Store):
-    """The store of an actor."""
+    """An actor's store."""
 
     def __init__(self, store: Store, turns: Turns) -> None:
         super().__init__(store._engine, store._cipher)
@@ -87,7 +87,7 @@ class SteppingStore(Store):
 
 
 class SteppingBlobs(Blobs):
-    """The blobs of an actor."""
+    """An actor's blob store."""
 
     def __init__(self, url: str, turns: Turns) -> None:
         super().__init__(url)

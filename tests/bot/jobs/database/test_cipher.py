@@ -1,4 +1,4 @@
-"""Where to answer, encrypted: readable with a key alone, whichever process made it and however often keys change."""
+"""Encryption of addresses, rotation of keys, and the key file."""
 
 import asyncio
 import base64
@@ -20,11 +20,11 @@ CIPHER = Cipher([new_key()])
 
 
 @given(st.text())
-def test_everything_comes_back(text: str) -> None:
+def test_encryption_can_be_undone(text: str) -> None:
     assert CIPHER.decrypt(CIPHER.encrypt(text)) == text
 
 
-def test_shows_nothing_of_the_address() -> None:
+def test_ciphertext_does_not_contain_the_address() -> None:
     first, second = CIPHER.encrypt(ADDRESS), CIPHER.encrypt(ADDRESS)
     assert first != second
     assert "aW50ZXJhY3Rpb246" not in first
@@ -32,35 +32,35 @@ def test_shows_nothing_of_the_address() -> None:
 
 
 class TestKeys:
-    def test_a_new_one_in_front_leaves_old_addresses_readable(self) -> None:
+    def test_old_addresses_stay_readable_behind_a_new_key(self) -> None:
         old, new = new_key(), new_key()
         before = Cipher([old]).encrypt(ADDRESS)
         both = Cipher([new, old])
         assert both.decrypt(before) == ADDRESS
         assert Cipher([new]).decrypt(both.encrypt(ADDRESS)) == ADDRESS
 
-    def test_a_strange_one_does_not_fit(self) -> None:
+    def test_another_key_does_not_decrypt(self) -> None:
         with pytest.raises(AddressUnreadable):
             Cipher([new_key()]).decrypt(CIPHER.encrypt(ADDRESS))
 
     @pytest.mark.parametrize("key", ["", "short", "x" * 44, "é" * 44, pytest.param(new_key()[:-2], id="cut off")])
-    def test_what_is_none_is_refused(self, key: str) -> None:
+    def test_an_invalid_key_is_rejected(self, key: str) -> None:
         with pytest.raises(ValueError, match=r"Fernet key|base64|padding|ASCII|ascii"):
             Cipher([key])
 
-    def test_none_at_all_is_refused(self) -> None:
+    def test_no_key_is_rejected(self) -> None:
         with pytest.raises(ValueError, match="at least one"):
             Cipher([])
 
 
 @given(st.text())
-def test_what_was_never_encrypted_is_refused(text: str) -> None:
+def test_a_text_that_was_not_encrypted_is_rejected(text: str) -> None:
     with pytest.raises(AddressUnreadable):
         CIPHER.decrypt(text)
 
 
 @given(st.integers(min_value=0), st.integers(1, 255))
-def test_what_was_changed_is_refused(at: int, change: int) -> None:
+def test_a_changed_text_is_rejected(at: int, change: int) -> None:
     kept = bytearray(base64.urlsafe_b64decode(CIPHER.encrypt(ADDRESS)))
     kept[at % len(kept)] ^= change
     with pytest.raises(AddressUnreadable):
@@ -68,7 +68,7 @@ def test_what_was_changed_is_refused(at: int, change: int) -> None:
 
 
 class TestTheKeyFile:
-    def test_is_made_once_for_its_owner_alone(self, tmp_path: Path) -> None:
+    def test_is_created_once_and_private(self, tmp_path: Path) -> None:
         directory = tmp_path / "not yet" / "there"
         kept = Cipher.open([], directory).encrypt(ADDRESS)
         assert Cipher.open([], directory).decrypt(kept) == ADDRESS
@@ -77,19 +77,19 @@ class TestTheKeyFile:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert {stat.S_IMODE(path.stat().st_mode) for path in (directory, directory.parent)} == {0o700}
 
-    def test_holds_what_the_setting_takes(self, tmp_path: Path) -> None:
+    def test_holds_a_valid_key_for_the_setting(self, tmp_path: Path) -> None:
         kept = Cipher.open([], tmp_path).encrypt(ADDRESS)
         key = (tmp_path / FILE).read_text().strip()
         assert Cipher.open([new_key(), key], tmp_path).decrypt(kept) == ADDRESS
 
-    def test_is_not_made_where_keys_are_set(self, tmp_path: Path) -> None:
+    def test_is_not_created_if_keys_are_set(self, tmp_path: Path) -> None:
         Cipher.open([new_key()], tmp_path)
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize(
         "content", [b"", b"\n", b"half a key", b"\xff\xfe", pytest.param(new_key()[:20].encode(), id="cut off")]
     )
-    def test_that_holds_none_is_told_in_a_sentence_that_does_not_show_it(self, tmp_path: Path, content: bytes) -> None:
+    def test_without_a_key_raises_an_error_that_does_not_quote_it(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / FILE).write_bytes(content)
         with pytest.raises(SecretKeyUnusable) as refused:
             Cipher.open([], tmp_path)
@@ -98,7 +98,7 @@ class TestTheKeyFile:
         assert not text or text not in str(refused.value)
         assert (tmp_path / FILE).read_bytes() == content
 
-    async def test_is_the_same_for_all_that_start_at_once(self, tmp_path: Path) -> None:
+    async def test_is_the_same_for_processes_that_start_together(self, tmp_path: Path) -> None:
         script = (
             "import sys\n"
             "from pathlib import Path\n"

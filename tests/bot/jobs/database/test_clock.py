@@ -1,4 +1,4 @@
-"""Clocks that are set while jobs wait: a real one, moved for real processes by a library that is preloaded."""
+"""Clocks that are set while jobs wait. A preloaded library shifts the clock of real processes."""
 
 import asyncio
 import os
@@ -53,11 +53,11 @@ class Clock:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What they need."""
+        """The environment variables."""
         return {"LD_PRELOAD": str(self.folder / "clock.so"), "CLOCK_SHIFT": str(self.folder / "shift")}
 
     def shift(self, seconds: int) -> None:
-        """Set it so far from the true time."""
+        """Shift it by so many seconds from the true time."""
         draft = self.folder / "draft"
         draft.write_text(f"{seconds}\n")
         draft.replace(self.folder / "shift")
@@ -110,13 +110,13 @@ def test_of_the_server_jobs_are_adopted_and_not_expired(clock: Clock) -> None:
             await one.add(stored, "one", CLUSTER, 3)
             assert await other.renew("other")
             clock.shift(DAY)
-            # A process that is alive seems to be gone until it says anew that it isn't: others have to wait for it.
+            # A live process seems dead until it renews its lease: the others must wait for that.
             assert not await other.renew("other")
             assert not await one.renew("one")
             assert await other.adopt("other", CLUSTER) == []
             assert await one.overdue("one", 60) == []
             assert await one.renew("one"), "it goes as it should"
-            # Its last sign of life is in the future now.
+            # Its last renewal is in the future now.
             clock.shift(-HOUR)
             assert not await other.renew("other")
             assert await other.renew("other")

@@ -1,4 +1,4 @@
-"""The database itself: opened by several at once, brought up to date, durable."""
+"""The connection to a database, its concurrency and durability, and its migrations."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ asyncio.run(open_it())
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database without tables, of each kind."""
+    """A database of each kind, without tables."""
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}"
     url: str = request.getfixturevalue("postgresql_url")
@@ -67,7 +67,7 @@ def alembic(connection: Connection) -> Config:
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Of what is in it."""
+    """The modes of the files in ``folder``."""
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
 
 
@@ -78,7 +78,7 @@ def open_to_others(folder: Path) -> None:
 
 
 @sqlite_alone
-async def test_the_files_are_their_owners_alone(url: str, tmp_path: Path) -> None:
+async def test_the_files_are_private(url: str, tmp_path: Path) -> None:
     private = dict.fromkeys(("atelier.db", "atelier.db-shm", "atelier.db-wal"), 0o600)
     before = os.umask(0)
     try:
@@ -91,7 +91,7 @@ async def test_the_files_are_their_owners_alone(url: str, tmp_path: Path) -> Non
         os.umask(before)
 
 
-async def test_keeps_everything_when_it_is_opened_again(url: str) -> None:
+async def test_keeps_everything_when_it_is_reopened(url: str) -> None:
     stored = job()
     async with opened(url) as store:
         await store.add(stored, "me", "cluster", 3)
@@ -103,7 +103,7 @@ async def test_keeps_everything_when_it_is_opened_again(url: str) -> None:
         assert await store.synced("global") == "a"
 
 
-async def test_can_be_opened_first_by_several_processes_at_once(url: str) -> None:
+async def test_can_be_created_by_several_processes_at_once(url: str) -> None:
     pipe = asyncio.subprocess.PIPE
     processes = [
         await asyncio.create_subprocess_exec(
@@ -118,7 +118,7 @@ async def test_can_be_opened_first_by_several_processes_at_once(url: str) -> Non
     assert [(out, error.decode()) for out, error in told] == [(b"0\n", "")] * 2
 
 
-async def test_takes_orders_of_one_member_from_several_processes_up_to_the_limit(url: str) -> None:
+async def test_accepts_orders_of_one_member_from_several_processes_up_to_the_limit(url: str) -> None:
     async with opened(url) as one, opened(url) as other:
         adding = [each.add(job(), "me", "cluster", 7) for each in (one, other) for _ in range(10)]
         outcomes = await asyncio.gather(*adding, return_exceptions=True)
@@ -135,7 +135,7 @@ async def test_shows_no_parameters_in_its_errors(url: str) -> None:
 
 @sqlite_alone
 class TestSqlite:
-    async def test_says_when_its_disk_is_full(self, store: Store) -> None:
+    async def test_reports_a_full_disk(self, store: Store) -> None:
         async with store._engine.connect() as connection:
             await connection.exec_driver_sql("PRAGMA max_page_count=1")
             with pytest.raises(SQLAlchemyError) as full:
@@ -146,7 +146,7 @@ class TestSqlite:
             assert not is_full(wrong.value)
             await connection.exec_driver_sql("PRAGMA max_page_count=4294967294")
 
-    async def test_has_a_job_on_disk_as_soon_as_it_is_acknowledged(self, store: Store, tmp_path: Path) -> None:
+    async def test_has_a_job_on_disk_once_it_is_committed(self, store: Store, tmp_path: Path) -> None:
         stored = job()
         await store.add(stored, "me", "cluster", 3)
         other = sqlite3.connect(tmp_path / "atelier.db")
@@ -185,7 +185,7 @@ class TestSqlite:
         other.close()
         assert await change
 
-    async def test_is_refused_where_the_file_is_something_else(self, url: str, tmp_path: Path) -> None:
+    async def test_does_not_open_a_file_that_is_no_database(self, url: str, tmp_path: Path) -> None:
         (tmp_path / "atelier.db").write_text("my diary, which is rather long and no database at all. " * 20)
         with pytest.raises(SQLAlchemyError):
             async with connected(url):
@@ -193,7 +193,7 @@ class TestSqlite:
         assert (tmp_path / "atelier.db").read_text().startswith("my diary")
 
 
-async def test_a_connection_that_postgresql_closed_is_made_anew(postgresql: Server) -> None:
+async def test_a_connection_that_postgresql_closed_is_replaced(postgresql: Server) -> None:
     with postgresql.database() as url:
         async with connected(url) as engine:
 
@@ -211,7 +211,7 @@ async def test_a_connection_that_postgresql_closed_is_made_anew(postgresql: Serv
 class TestMigrations:
     @pytest.fixture
     async def check(self, url: str) -> AsyncIterator[Check]:
-        """Runs something with a plain connection to a database that was just made."""
+        """Runs a function with a plain connection to a new database."""
         async with connected(url) as engine, engine.begin() as connection:
             yield connection.run_sync
 
@@ -219,22 +219,22 @@ class TestMigrations:
         options = {"compare_type": True, "compare_server_default": True}
         assert await check(lambda c: compare_metadata(MigrationContext.configure(c, opts=options), Base.metadata)) == []
 
-    async def test_would_be_missed(self, check: Check) -> None:
+    async def test_are_checked_against_the_code(self, check: Check) -> None:
         def differences(connection: Connection) -> object:
             connection.exec_driver_sql("DROP INDEX ix_jobs_owner")
             return compare_metadata(MigrationContext.configure(connection), Base.metadata)
 
         assert await check(differences) != []
 
-    async def test_form_one_line(self, check: Check) -> None:
+    async def test_have_one_head(self, check: Check) -> None:
         def heads(connection: Connection) -> object:
             (head,) = ScriptDirectory.from_config(alembic(connection)).get_heads()
             return head, MigrationContext.configure(connection).get_current_heads()
 
         assert await check(heads) == (REVISION, (REVISION,))
 
-    async def test_carry_jobs_in_flight_over_from_the_version_before(self, tmp_path: Path, url: str) -> None:
-        """As a bot of revision 0002 left them when it was killed: nothing is lost, expired or out of its turn."""
+    async def test_carry_over_the_jobs_of_revision_0002(self, tmp_path: Path, url: str) -> None:
+        """A bot of that revision was killed. No job is lost, expired or out of turn."""
         engine = create_async_engine(url)
         before = {
             "process": "killed", "pool": "old", "address": Cipher([KEY]).encrypt(SECRET), "description": "A town",
@@ -285,7 +285,7 @@ class TestMigrations:
             assert found[3]
             assert found[3].painted == Painted("9" * 64, "png", 512, 384, 90, 41.5, "finished", 512)
 
-    async def test_can_be_taken_back_and_made_again(self, check: Check) -> None:
+    async def test_can_be_downgraded_and_upgraded_again(self, check: Check) -> None:
         def there_and_back(connection: Connection) -> object:
             command.downgrade(alembic(connection), "base")
             assert set(inspect(connection).get_table_names()) <= {"alembic_version"}

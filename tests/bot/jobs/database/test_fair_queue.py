@@ -1,4 +1,4 @@
-"""The line: whatever members do, in whatever order, they take turns and nobody starves."""
+"""The fair queue: members take turns and nobody starves, in any sequence of actions."""
 
 import asyncio
 import itertools
@@ -26,7 +26,7 @@ acts = st.lists(
 
 
 class Members:
-    """Members at a line of their own, in a database that others use too."""
+    """Members with a queue of their own, in a database with other queues."""
 
     def __init__(self, store: Store) -> None:
         number = next(numbers)
@@ -41,7 +41,7 @@ class Members:
         return [each.id for each in (await self.store.queue(ME, self.cluster_id)).waiting]
 
     async def owners(self) -> list[int]:
-        """Whose turn it is, from the next on."""
+        """The owners of the queued jobs, in order."""
         return [self.jobs[each].owner - self.first_owner for each in await self.waiting()]
 
     async def arrive(self, owner: int) -> str:
@@ -87,7 +87,7 @@ async def play(store: Store, acts: list[Act]) -> None:
                 open_before = Counter(members.jobs[each].owner for each in (*before, *members.running))
                 arrived = await members.arrive(number)
                 after = await members.waiting()
-                # Nobody who waits is passed by a newcomer.
+                # No newcomer passes a queued job.
                 assert [each for each in after if each != arrived] == before
                 if not open_before[members.jobs[arrived].owner]:
                     ahead = Counter(members.jobs[each].owner for each in after[: after.index(arrived)])
@@ -105,7 +105,7 @@ async def play(store: Store, acts: list[Act]) -> None:
                 gone = await members.cancel(number)
                 after = await members.waiting()
                 others = [each for each in before if gone and members.jobs[each].owner != members.jobs[gone].owner]
-                # It costs nobody else's order, and its owner's own order stays.
+                # The order of the other members and of the owner's jobs stays.
                 assert [each for each in after if each in others] == others
                 assert sorted(after) == sorted(each for each in before if each != gone)
     started = [members.jobs[each] for each in begun]
@@ -117,7 +117,7 @@ async def play(store: Store, acts: list[Act]) -> None:
 @given(acts=acts)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_members_take_turns_whatever_they_do(url: str, acts: list[Act]) -> None:
+def test_members_take_turns(url: str, acts: list[Act]) -> None:
     async def run() -> None:
         async with opened(url) as store:
             await store.renew(ME)
@@ -129,7 +129,7 @@ def test_members_take_turns_whatever_they_do(url: str, acts: list[Act]) -> None:
 @given(owners=st.lists(st.integers(0, 3), max_size=20), limit=st.integers(1, 4))
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_nobody_has_more_open_jobs_than_allowed_whoever_comes_at_once(url: str, owners: list[int], limit: int) -> None:
+def test_concurrent_orders_do_not_exceed_the_limit(url: str, owners: list[int], limit: int) -> None:
     async def run() -> None:
         async with opened(url) as store:
             first = next(numbers) * 1000
@@ -146,7 +146,7 @@ def test_nobody_has_more_open_jobs_than_allowed_whoever_comes_at_once(url: str, 
     asyncio.run(run())
 
 
-async def test_lets_everybody_go_once_before_anybody_goes_twice(store: Store) -> None:
+async def test_serves_each_member_once_before_any_member_twice(store: Store) -> None:
     await store.renew(ME)
     members = Members(store)
     await members.arrive(0)
@@ -156,7 +156,7 @@ async def test_lets_everybody_go_once_before_anybody_goes_twice(store: Store) ->
     assert await members.owners() == [1, 2, 3, 1, 0, 3, 1, 0]
 
 
-async def test_moves_the_later_jobs_of_one_who_cancels_up(store: Store) -> None:
+async def test_moves_up_the_later_jobs_of_a_member_who_cancels(store: Store) -> None:
     await store.renew(ME)
     members = Members(store)
     for owner in (1, 1, 1, 2, 2):
@@ -166,7 +166,7 @@ async def test_moves_the_later_jobs_of_one_who_cancels_up(store: Store) -> None:
     assert await members.owners() == [1, 2, 1, 2]
 
 
-async def test_gives_no_advantage_to_one_who_cancels_and_asks_anew(store: Store) -> None:
+async def test_gives_no_advantage_to_a_member_who_cancels_and_orders_again(store: Store) -> None:
     await store.renew(ME)
     members = Members(store)
     for owner in (1, 2, 3):
@@ -176,7 +176,7 @@ async def test_gives_no_advantage_to_one_who_cancels_and_asks_anew(store: Store)
     assert await members.owners() == [2, 3, 1]
 
 
-async def test_takes_a_job_that_goes_on_before_those_that_came_later(store: Store) -> None:
+async def test_serves_a_requeued_job_before_later_ones(store: Store) -> None:
     await store.renew(ME)
     members = Members(store)
     first = await members.arrive(1)
@@ -191,8 +191,8 @@ async def test_takes_a_job_that_goes_on_before_those_that_came_later(store: Stor
     ("one", "then"),
     [("waits", [2, 3, 1]), ("was begun", [2, 3, 1]), ("has ended", [2, 1, 3]), ("was cancelled", [2, 1, 3])],
 )
-async def test_gives_the_turn_after_ones_own_open_jobs(store: Store, one: str, then: list[int]) -> None:
-    """Ann's only job is open, or no longer, when she asks for another: 2 waits already, and 3 comes after her."""
+async def test_gives_the_turn_after_the_owners_open_jobs(store: Store, one: str, then: list[int]) -> None:
+    """Ann's only job is open or ended when she orders another. Member 2 waits already, and member 3 comes later."""
     await store.renew(ME)
     members = Members(store)
     await members.arrive(1)

@@ -1,4 +1,4 @@
-"""Which jobs are forgotten for want of room, against a model that counts bytes from sets alone."""
+"""The choice of jobs to remove, checked against a model that computes bytes from sets; claims and holds."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -18,14 +18,14 @@ blobs = st.frozensets(st.sampled_from(sorted(SIZES)), max_size=3)
 
 
 def freed(forgotten: Collection[str], ended: Mapping[str, frozenset[str]], needed: frozenset[str]) -> int:
-    """Bytes of all that is claimed by those that are forgotten, and by nobody else."""
+    """The bytes of the blobs that only the forgotten jobs claim."""
     stays = needed.union(*(names for job, names in ended.items() if job not in forgotten))
     goes = frozenset[str]().union(*(ended[job] for job in forgotten)) - stays
     return sum(SIZES[name] for name in goes)
 
 
 @given(jobs=st.lists(blobs, max_size=8), needed=st.lists(blobs, max_size=3), need=st.integers(1, 90))
-def test_only_as_much_is_freed_as_needed_and_oldest_first(
+def test_frees_only_as_much_as_needed_oldest_first(
     jobs: list[frozenset[str]], needed: list[frozenset[str]], need: int
 ) -> None:
     ended = {str(number): names for number, names in enumerate(jobs)}
@@ -44,7 +44,7 @@ def test_only_as_much_is_freed_as_needed_and_oldest_first(
         assert freed([other for other in chosen if other != each], ended, open_jobs) < need, "it is not needed"
 
 
-def test_a_member_s_bulk_costs_the_others_nothing() -> None:
+def test_one_large_job_is_removed_before_many_small_ones() -> None:
     """86 jobs of 2 MB in all, and one of 92 MB that ended after them: 4 MB too much."""
     ended = {str(number): {str(number)} for number in range(87)}
     sizes = {str(number): 2_000_000 // 86 for number in range(86)} | {"86": 92_000_000}
@@ -57,7 +57,7 @@ def test_a_member_s_bulk_costs_the_others_nothing() -> None:
 async def stored(
     store: Store, number: int, state: State, *, delivered_by: DeliveredBy = "token", final_state: str | None = None
 ) -> Job:
-    """A job in that state, whose content is its own and whose style is shared."""
+    """A job in this state with its own content and a shared style."""
     made = job(number, content=f"{number:064}", styles=("5" * 64,))
     await store.add(made, "me", "cluster", 100)
     if state is State.QUEUED:
@@ -68,7 +68,7 @@ async def stored(
     return made
 
 
-async def test_room_is_made_of_what_nobody_else_claims(store: Store) -> None:
+async def test_frees_blobs_without_other_claims(store: Store) -> None:
     """Each job has 100 bytes of its own; the 1,000 bytes of the style are in use."""
     waits = await stored(store, 0, State.DELIVERED, delivered_by="kept")
     ended = [await stored(store, number, State.DELIVERED) for number in range(1, 6)]
@@ -92,7 +92,7 @@ async def test_room_is_made_of_what_nobody_else_claims(store: Store) -> None:
     assert await left() == [painted.id], "the one that waits is the last to go"
 
 
-async def test_final_states_make_room_before_any_job(store: Store) -> None:
+async def test_frees_final_states_before_any_job(store: Store) -> None:
     ended = [await stored(store, number, State.DELIVERED, final_state=f"{number:063}e") for number in range(3)]
     sizes = {f"{number:063}e": 100 for number in range(3)} | {f"{number:064}": 10 for number in range(3)}
 
@@ -109,7 +109,7 @@ async def test_final_states_make_room_before_any_job(store: Store) -> None:
 
 
 @pytest.mark.parametrize("owner", [Owner("style", "7"), Owner("member", str(2**64 - 1))])
-async def test_what_a_style_or_a_member_claims_stays(store: Store, owner: Owner) -> None:
+async def test_keeps_the_blobs_of_styles_and_members(store: Store, owner: Owner) -> None:
     ended = await stored(store, 1, State.DELIVERED)
     async with store._changing() as connection:
         await claim(connection, owner, {"picture": ended.inputs.content})
@@ -124,7 +124,7 @@ async def test_what_a_style_or_a_member_claims_stays(store: Store, owner: Owner)
     assert await store.claimed(sizes) == {"d" * 64}
 
 
-async def test_what_is_put_just_now_makes_no_room(store: Store) -> None:
+async def test_frees_no_blob_with_a_hold(store: Store) -> None:
     ended = await stored(store, 1, State.DELIVERED)
     holds = await store.hold([ended.inputs.content], 60)
     for _ in range(2):
@@ -134,8 +134,8 @@ async def test_what_is_put_just_now_makes_no_room(store: Store) -> None:
     assert await store.make_room({ended.inputs.content: 100}, 0, (50,)) == Freed()
 
 
-async def test_a_hold_ends_with_the_claim_that_it_was_for(store: Store) -> None:
-    """Two orders put the same picture; the first is stored, ends and is forgotten before the second is stored."""
+async def test_a_claim_ends_one_hold(store: Store) -> None:
+    """Two orders put the same picture. The first is stored, ends and is removed before the second is stored."""
     made = job(content="c" * 64)
     for _ in range(2):
         await store.written(await store.hold(["c" * 64], 60))
@@ -151,7 +151,7 @@ async def test_a_hold_ends_with_the_claim_that_it_was_for(store: Store) -> None:
     await store.add(job(content="c" * 64), "me", "cluster", 100)
 
 
-async def test_a_hold_of_a_process_that_died_ends_by_itself(store: Store) -> None:
+async def test_a_hold_of_a_dead_process_expires(store: Store) -> None:
     await store.hold(["c" * 64], -1)
     await store.begin_removal(["d" * 64], -1, young=True)
     assert await store.removed(["d" * 64]) == set()
@@ -159,7 +159,7 @@ async def test_a_hold_of_a_process_that_died_ends_by_itself(store: Store) -> Non
 
 
 async def stored_end(store: Store, made: Job) -> None:
-    """End a job, and forget it."""
+    """End a job and remove it."""
     await store.begin(made.id, "me", "cluster")
     await store.finish(made.id, "me", None)
     await store.conclude(made.id, "me", State.FAILED, "token")

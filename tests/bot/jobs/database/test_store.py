@@ -1,4 +1,4 @@
-"""Jobs in a real database: what is acknowledged stays, each change happens once, and secrets go when a job ends."""
+"""Jobs in a real database: they are durable, each change happens once, and secrets are removed at the end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -44,7 +44,7 @@ class TestAJob:
         (stored,) = await added(store, job(owner=2**63 - 1, styles=styles, process=ME))
         assert await store.get(stored.id) == stored
 
-    async def test_that_was_never_there_is_none(self, store: Store) -> None:
+    async def test_that_does_not_exist_is_none(self, store: Store) -> None:
         assert await store.get(new_id()) is None
 
     async def test_is_stored_once(self, store: Store) -> None:
@@ -53,7 +53,7 @@ class TestAJob:
             await store.add(stored, ME, CLUSTER, 3)
         assert await store.count_open(1) == 1
 
-    async def test_is_refused_when_its_owner_has_as_many_as_allowed(self, store: Store) -> None:
+    async def test_is_rejected_above_its_owners_limit(self, store: Store) -> None:
         await added(store, job(), job(), job(owner=2))
         with pytest.raises(TooManyJobs):
             await store.add(job(), ME, CLUSTER, 2)
@@ -99,7 +99,7 @@ class TestAJob:
         assert isinstance(found.cause, OutOfMemory)
         assert found.cause.size == 768
 
-    async def test_of_an_earlier_checkpoint_gives_back_what_may_be_removed(self, store: Store) -> None:
+    async def test_returns_the_checkpoint_that_may_be_removed(self, store: Store) -> None:
         (stored,) = await added(store, job())
         assert await store.set_checkpoint(stored.id, ME, "1" * 64) == "1" * 64, "it is not painted"
         await store.begin(stored.id, ME, CLUSTER)
@@ -109,7 +109,7 @@ class TestAJob:
 
 
 class TestAChange:
-    """Every change from every state: it happens from the right ones, for the right process, and once."""
+    """Each change from each state: it happens once, only from its source states, and only for the owner."""
 
     async def put(self, store: Store, state: State) -> Job:
         (stored,) = await added(store, job())
@@ -124,7 +124,7 @@ class TestAChange:
         return stored
 
     @pytest.mark.parametrize("since", list(State))
-    async def test_happens_only_from_the_states_it_is_meant_for(self, store: Store, since: State) -> None:
+    async def test_happens_only_from_its_source_states(self, store: Store, since: State) -> None:
         async def changed(name: str) -> bool:
             each = (await self.put(store, since)).id
             changes: dict[str, Callable[[], Awaitable[object]]] = {
@@ -145,7 +145,7 @@ class TestAChange:
         }.get(since, set())
 
     @pytest.mark.parametrize("since", sorted(OPEN))
-    async def test_is_for_the_process_that_looks_after_the_job(self, store: Store, since: State) -> None:
+    async def test_is_possible_only_for_the_owner_of_the_job(self, store: Store, since: State) -> None:
         await store.renew(OTHER)
         each = (await self.put(store, since)).id
         assert not await store.begin(each, OTHER, CLUSTER)
@@ -154,7 +154,7 @@ class TestAChange:
         assert await store.give_up(each, PaintingCancelled(), OTHER) is None
         assert not await store.conclude(each, OTHER, State.FAILED, "kept")
 
-    async def test_that_several_processes_want_at_once_happens_once(self, store: Store, url: str) -> None:
+    async def test_that_several_processes_try_at_once_happens_once(self, store: Store, url: str) -> None:
         (stored,) = await added(store, job())
         async with AsyncExitStack() as stack:
             stores = [await stack.enter_async_context(opened(url)) for _ in range(4)]
@@ -163,7 +163,7 @@ class TestAChange:
             )
         assert [outcome for outcome in outcomes if outcome] == [State.QUEUED]
 
-    async def test_notes_when(self, store: Store) -> None:
+    async def test_records_its_time(self, store: Store) -> None:
         (stored,) = await added(store, job(created_at=datetime.now(UTC) - timedelta(days=1)))
         await store.begin(stored.id, ME, CLUSTER)
         async with store._engine.connect() as connection:
@@ -171,7 +171,7 @@ class TestAChange:
         assert row[0]
 
 
-async def test_eight_claimers_take_fifty_jobs_once_each(store: Store, url: str) -> None:
+async def test_eight_processes_begin_each_of_fifty_jobs_once(store: Store, url: str) -> None:
     jobs = await added(store, *(job(owner=number % 10) for number in range(50)))
     await store.leave(ME)
     claimed: list[tuple[str, str]] = []
@@ -197,7 +197,7 @@ class TestProcesses:
         assert await store.adopt(OTHER, CLUSTER) == []
         assert await store.owned(ME) == {stored.id: State.QUEUED}
 
-    async def test_that_leave_release_holds_of_their_jobs_at_once(self, store: Store) -> None:
+    async def test_that_leave_release_their_jobs_at_once(self, store: Store) -> None:
         queued, running, delivering = await added(store, job(), job(), job())
         for each in (running, delivering):
             await store.begin(each.id, ME, CLUSTER)
@@ -213,9 +213,7 @@ class TestProcesses:
         assert found is not None
         assert (found.checkpoint, found.process) == ("1" * 64, OTHER)
 
-    async def test_that_fall_silent_lose_their_jobs_after_the_lease(
-        self, store: Store, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_lose_their_jobs_when_the_lease_expires(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         (stored,) = await added(store, job())
         await store.begin(stored.id, ME, CLUSTER)
         monkeypatch.setattr(leases, "LEASE", 0.2)
@@ -230,7 +228,7 @@ class TestProcesses:
         await eventually(adopted)
         assert not await store.finish(stored.id, ME, PAINTED), "the silent one may no longer change it"
 
-    async def test_paint_anew_what_was_done_but_not_kept(self, store: Store) -> None:
+    async def test_repaint_a_job_whose_result_was_not_stored(self, store: Store) -> None:
         (stored,) = await added(store, job())
         await store.begin(stored.id, ME, CLUSTER)
         await store.finish(stored.id, ME, None)
@@ -250,7 +248,7 @@ class TestAnAcknowledgedOrder:
     def order(self, *, seconds: float = 900) -> Acknowledged:
         return Acknowledged(new_id(), 7, SECRET, "A town", later(seconds))
 
-    async def test_is_taken_over_once_when_its_process_is_gone(self, store: Store, url: str) -> None:
+    async def test_is_adopted_once_when_its_process_is_dead(self, store: Store, url: str) -> None:
         order = self.order()
         await store.renew(ME)
         await store.note(order, ME)
@@ -272,7 +270,7 @@ class TestAnAcknowledgedOrder:
         await store.answered(order.id, name)
         assert await store.interrupted(name) == []
 
-    async def test_is_noted_no_longer_when_it_is_a_job(self, store: Store) -> None:
+    async def test_has_no_record_once_it_is_a_job(self, store: Store) -> None:
         stored = job(owner=7)
         await store.note(Acknowledged(stored.id, 7, SECRET, "A town", later(900)), ME)
         with pytest.raises(TooManyJobs):
@@ -287,9 +285,9 @@ class TestAnAcknowledgedOrder:
             assert SECRET not in str((await connection.execute(text("SELECT * FROM acknowledged"))).all())
 
 
-class TestLooking:
-    async def test_at_the_line_sees_places_among_all_and_jobs_of_ones_own(self, store: Store) -> None:
-        """In the order in which they came, though this machine's clock was set back meanwhile."""
+class TestQueries:
+    async def test_the_queue_has_positions_among_all_jobs_and_only_the_processs_own_jobs(self, store: Store) -> None:
+        """In the order of acceptance, although this machine's clock was set back meanwhile."""
         (first,) = await added(store, job(owner=1))
         (second,) = await added(store, job(owner=2, created_at=later(-3600)), process=OTHER)
         (third,) = await added(store, job(owner=3, created_at=later(-7200)))
@@ -300,7 +298,7 @@ class TestLooking:
         await store.begin(first.id, ME, CLUSTER)
         assert (await store.queue(OTHER, CLUSTER)).running == 1
 
-    async def test_finds_what_should_have_ended(self, store: Store) -> None:
+    async def test_overdue_finds_expired_jobs(self, store: Store) -> None:
         old, delivering, _ = await added(store, job(), job(), job(created_at=later(-1e6)))
         await store.begin(delivering.id, ME, CLUSTER)
         await store.finish(delivering.id, ME, PAINTED)
@@ -310,7 +308,7 @@ class TestLooking:
         assert await store.overdue(ME, 50) == [old.id]
         assert await store.overdue(OTHER, 50) == []
 
-    async def test_tells_how_long_the_oldest_waits(self, store: Store) -> None:
+    async def test_queue_stats_have_the_age_of_the_oldest_job(self, store: Store) -> None:
         assert await store.queue_stats() == (0, 0.0)
         await added(store, job(created_at=later(-100)), job())
         count, age = await store.queue_stats()
@@ -323,7 +321,7 @@ def later(seconds: float) -> datetime:
 
 
 class TestForgetting:
-    async def test_removes_what_ended_before_then_and_its_claims_on_blobs(self, store: Store) -> None:
+    async def test_removes_old_jobs_and_their_claims(self, store: Store) -> None:
         jobs = await added(store, *(job(content=f"{number}" * 64) for number in range(3)))
         for each in jobs[:2]:
             await store.give_up(each.id, UnexpectedError(each.id))
@@ -338,7 +336,7 @@ class TestForgetting:
 
 
 class TestSync:
-    async def test_is_remembered_for_each_scope(self, store: Store) -> None:
+    async def test_is_stored_for_each_scope(self, store: Store) -> None:
         await store.set_synced("global", "a")
         await store.set_synced("42", "b")
         await store.set_synced("global", "c")

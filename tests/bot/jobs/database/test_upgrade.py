@@ -1,4 +1,4 @@
-"""A database that a bot of the version before left, with jobs in flight: this version finishes them."""
+"""An upgrade: this version finishes the jobs in flight of the previous version."""
 
 import json
 import os
@@ -35,7 +35,7 @@ LONG_AGO = datetime(2026, 11, 1, tzinfo=UTC)
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database without tables, of each kind."""
+    """A database of each kind, without tables."""
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}"
     url: str = request.getfixturevalue("postgresql_url")
@@ -43,7 +43,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 class Left:
-    """What the bot of the version before left: the rows of revision 0004, and the blobs that they name."""
+    """What a bot of the previous version left behind: rows of revision 0004, and their blobs."""
 
     def __init__(self, blobs: Blobs) -> None:
         self.jobs: list[dict[str, Any]] = []
@@ -53,14 +53,14 @@ class Left:
         self.style = self.put(b"style")
 
     def put(self, data: bytes) -> str:
-        """Keep bytes that are too old to be protected by their age."""
+        """Store a blob that is too old to be protected by its age."""
         name, folder = self._blobs.put(data), self._blobs.folder
         assert folder is not None
         os.utime(folder / name[:2] / name, (0, 0))
         return name
 
     def job(self, number: int, state: str, *, checkpoint: bytes = b"", picture: bytes = b"", **columns: Any) -> None:
-        """A job of the member of that number, which is in this state."""
+        """Add a job in this state, of the member with this number."""
         name = f"{number:016x}"
         roles = {"content": self.put(f"photo {number}".encode()), "style-0": self.style}
         if checkpoint:
@@ -82,7 +82,7 @@ class Left:
         )  # fmt: skip
 
     async def store(self, engine: AsyncEngine, more: Mapping[str, list[dict[str, Any]]]) -> None:
-        """Make the tables of revision 0004, and fill them."""
+        """Create the tables of revision 0004 and insert the rows."""
         async with engine.begin() as connection:
             await connection.run_sync(_make_tables)
             tables = MetaData()
@@ -100,7 +100,7 @@ def _make_tables(connection: Connection) -> None:
 
 @pytest.fixture
 async def before(url: str) -> AsyncIterator[AsyncEngine]:
-    """The connections of the bot of the version before."""
+    """The connections of the bot of the previous version."""
     engine = create_async_engine(url)
     yield engine
     await engine.dispose()
@@ -119,7 +119,7 @@ async def test_jobs_in_flight_are_finished_and_nothing_is_lost(
     left.job(3, "queued")
     left.job(4, "delivering", checkpoint=b"done", picture=b"painting 4")
     left.job(5, "delivering", cause=dump(OutOfMemory(384)))
-    left.job(6, "delivering", checkpoint=b"nearly done")  # its result was in the memory of the process alone
+    left.job(6, "delivering", checkpoint=b"nearly done")  # its result was only in memory
     left.job(7, "delivered", picture=b"painting 7", way="kept", address="", process="")
     now = time.monotonic() if url.startswith("sqlite") else time.time()
     written, orphan = left.put(b"of an order that is being stored"), left.put(b"an orphan")
@@ -138,7 +138,7 @@ async def test_jobs_in_flight_are_finished_and_nothing_is_lost(
         },
     )  # fmt: skip
     async with opened(url) as store:
-        # The bot of the version before may still run: it can neither sweep nor change jobs any more.
+        # If the old bot still runs, it can neither sweep blobs nor change jobs.
         for statement in ("SELECT name FROM blobs", "UPDATE jobs SET pool = 'x', way = 'edit'"):
             async with before.connect() as connection:
                 with pytest.raises(DBAPIError):
@@ -160,7 +160,7 @@ async def test_jobs_in_flight_are_finished_and_nothing_is_lost(
                 await workshop.until(jobs[number], "delivered")
             await workshop.until(jobs[5], "failed")
             await eventually(lambda: len(replies.made) >= 7, "the apology")
-        # In their turns: those that ran go on first, from their checkpoints.
+        # In the order of their turns, interrupted ones from their checkpoints.
         assert [(each.content, each.resume) for each in executor.paintings] == [
             (b"photo 2", b"half done"), (b"photo 3", None), (b"photo 6", b"nearly done"), (b"photo 1", None),
         ]  # fmt: skip

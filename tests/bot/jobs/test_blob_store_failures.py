@@ -1,4 +1,4 @@
-"""Pictures can neither be kept nor read for a while."""
+"""A blob store that fails for a while: jobs wait for it."""
 
 import pytest
 from tenacity.wait import wait_fixed
@@ -11,21 +11,21 @@ from tests.doubles.reply import discord_is_gone
 from tests.shaky import ClientError, Shaky, new_place
 
 
-class TestAStoreOutOfOrder:
-    """Whatever its library raises, jobs wait for it."""
+class TestAFailingBlobStore:
+    """Its library raises an error of its own."""
 
     @pytest.fixture(autouse=True)
     def short_pauses(self, workshop: Workshop) -> None:
         workshop.back_off = wait_fixed(0.02)
         workshop.use(Blobs(new_place()))
 
-    async def test_refuses_an_order_in_words(self, workshop: Workshop) -> None:
+    async def test_rejects_an_order(self, workshop: Workshop) -> None:
         with Shaky.troubled(ClientError(), "put"), pytest.raises(StorageFailed):
             await workshop.accept(ANN)
         assert Shaky.raised == 1
         assert await workshop.store.count_open() == 0
 
-    async def test_has_what_is_finished_told_from_memory_and_kept_when_it_is_back(self, workshop: Workshop) -> None:
+    async def test_delivers_a_result_from_memory_and_stores_it_later(self, workshop: Workshop) -> None:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             with Shaky.troubled(ClientError(), "put"):
@@ -43,7 +43,7 @@ class TestAStoreOutOfOrder:
         assert workshop.replies.endings(job) == [result]
         assert len(workshop.executor.paintings) == 1
 
-    async def test_does_not_lose_what_can_not_be_told_either(self, workshop: Workshop) -> None:
+    async def test_loses_no_result_that_can_not_be_delivered_either(self, workshop: Workshop) -> None:
         workshop.replies.deliver = discord_is_gone
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
@@ -58,7 +58,7 @@ class TestAStoreOutOfOrder:
         assert (await workshop.jobs.picture(job.id, ANN))[1] == b"the picture"
         assert len(workshop.executor.paintings) == 1
 
-    async def test_has_its_jobs_tried_again_behind_the_others(self, workshop: Workshop) -> None:
+    async def test_moves_its_jobs_to_the_end_of_the_queue(self, workshop: Workshop) -> None:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN, b"ann")
             other = await workshop.accept(BOB, b"bob")
@@ -77,14 +77,14 @@ class TestAStoreOutOfOrder:
         assert workshop.replies.endings(job) == [result]
 
     @pytest.mark.parametrize("end", ["cancelled", "expired"])
-    async def test_keeps_nobody_from_cancelling_and_nothing_from_expiring(self, workshop: Workshop, end: str) -> None:
+    async def test_jobs_can_be_cancelled_and_expire(self, workshop: Workshop, end: str) -> None:
         workshop.back_off = wait_fixed(3600)
-        workshop.open_anew()
+        workshop.restart()
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             painting.fail(StorageFailed("ClientError"))
             await workshop.until(job, "queued")
-            other, painting = await workshop.accept_and_paint(BOB)  # need not wait for it
+            other, painting = await workshop.accept_and_paint(BOB)  # does not wait for the first job
             if end == "cancelled":
                 await workshop.jobs.cancel(job.id, ANN)
             else:

@@ -1,4 +1,4 @@
-"""Rows that are damaged, or that another version of the program wrote."""
+"""Rows that are damaged, or were written by another version of the program."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ RECIPE_OF_VERSION_1 = (
     '"style_layers":{"relu1_1":1.0,"relu2_1":1.0,"relu3_1":1.0,"relu4_1":1.0,"relu5_1":1.0},'
     '"style_shares":[],"colours":"content","noise":0.03,"seed":7,"precision":"auto"}'
 )
-"""As the first version of the program wrote it."""
+"""Written by the first version of the program."""
 
 PAINTED_OF_VERSION_1 = (
     '{"picture": "PICTURE", "format": "png", "width": 384, "height": 288, "steps": 50, "seconds": 9.5, '
@@ -60,8 +60,8 @@ ONLY_IN_SQLITE: dict[str, tuple[str, object]] = {
 
 
 class TestARowThatCantBeRead:
-    async def test_ends_as_failed_in_words_and_all_else_goes_on(self, workshop: Workshop, url: str) -> None:
-        """Each damage to a job that waits and to one that is about to be sent, each of another member."""
+    async def test_fails_its_job_with_a_text_and_affects_no_other(self, workshop: Workshop, url: str) -> None:
+        """Each kind of damage to a queued job and to one that is about to be delivered, for different members."""
         in_sqlite = url.startswith("sqlite")
         damages = DAMAGES | (ONLY_IN_SQLITE if in_sqlite else {})
         statements = {
@@ -106,8 +106,8 @@ class TestARowThatCantBeRead:
                 assert texts.listed(listed).count("failed (My record of this picture is damaged") == 2, name
         assert await workshop.store.count_open() == 0
 
-    async def test_keeps_to_itself_where_its_address_is_damaged(self, workshop: Workshop) -> None:
-        """Decrypted, it is no address: the painting is kept."""
+    async def test_with_an_invalid_address_affects_only_its_own_delivery(self, workshop: Workshop) -> None:
+        """The decrypted text is no address. The painting is kept for ``/jobs``."""
 
         def confused(job: Job, may_edit: Callable[[], bool]) -> FakeReply:
             if job.owner == ANN:
@@ -125,10 +125,10 @@ class TestARowThatCantBeRead:
         assert [(await workshop.found(job)).delivered_by for job in jobs] == ["kept", "token"]
 
 
-async def test_a_job_whose_address_no_key_reads_is_kept_for_its_member(workshop: Workshop) -> None:
+async def test_a_job_whose_address_no_key_decrypts_is_kept_for_its_member(workshop: Workshop) -> None:
     job = await workshop.accept(ANN)
     workshop.store = Store(workshop.store._engine, Cipher([new_key()]))
-    workshop.open_anew()
+    workshop.restart()
     async with workshop.running():
         (await workshop.executor.painting()).finish(b"painting")
         await workshop.until(job, "delivered")
@@ -141,7 +141,7 @@ async def test_jobs_from_before_an_upgrade_are_painted_and_shown_after_it(worksh
         ended, painting = await workshop.accept_and_paint(ANN)
         painting.finish(b"an old painting")
         await workshop.until(ended, "delivered")
-    workshop.open_anew()
+    workshop.restart()
     waiting = await workshop.accept(ANN)
     found = await workshop.found(ended)
     assert found.painted is not None
