@@ -44,7 +44,7 @@ class Retry:
             sleep=sleep,
             wait=self._back_off,
             retry=retry_if_exception_type((SQLAlchemyError, OSError)),
-            before_sleep=logging("the database does not answer"),
+            before_sleep=logs_retries("the database does not answer"),
         )(attempt)
 
     async def until_closing(self, what: str, act: Callable[[], Awaitable[T]]) -> T:
@@ -65,7 +65,7 @@ class Retry:
             sleep=sleep,
             wait=self._back_off,
             retry=retry_if_exception(lambda error: isinstance(error, Exception) and not isinstance(error, Closing)),
-            before_sleep=logging(what),
+            before_sleep=logs_retries(what),
         )(attempt)
 
     def pause(self, attempt: int) -> float:
@@ -90,7 +90,7 @@ async def first_of(seconds: float, *events: asyncio.Event) -> None:
             task.cancel()
 
 
-def logging(what: str) -> Callable[[RetryCallState], None]:
+def logs_retries(what: str) -> Callable[[RetryCallState], None]:
     """Make a ``before_sleep`` for tenacity: it logs the failure as ``what``, a bug with its traceback."""
 
     def log_failure(state: RetryCallState) -> None:

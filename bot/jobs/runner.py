@@ -123,7 +123,7 @@ class JobRunner:
             await painting.cancel()
 
     async def _checkpoint(self, job_id: str, name: str) -> None:
-        with failures_logged("a checkpoint could not be noted"):
+        with failures_logged("a checkpoint could not be recorded"):
             last = await self._store.set_checkpoint(job_id, self._process, name)
             metrics.CHECKPOINTS.inc()
             if last:
