@@ -1,9 +1,9 @@
-"""``atelier run``: the rooms put together, from settings to shutdown."""
+"""``atelier run``: the composition root. Builds every service from the settings, and runs the bot until it ends."""
 
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
@@ -23,6 +23,7 @@ from bot.delivery.reply import DiscordReply
 from bot.features.my_jobs.cancel import cancel_view
 from bot.jobs.database.cipher import FILE, Cipher
 from bot.jobs.database.store import Store
+from bot.jobs.model import Job
 from bot.jobs.retry import BACK_OFF
 from bot.jobs.service import JobService, Policy
 from bot.jobs.storage import Storage, StoragePolicy
@@ -37,23 +38,23 @@ from engine.cluster.tls import TLS, scheduler_security
 from engine.executor.executor import DaskExecutor
 from engine.runtime.malloc import return_large_blocks
 
-DOWN_WITHIN: Final = 9.5
-"""Seconds; containers are killed ten after they are asked to stop."""
-SIGNAL_WITHIN: Final = 0.5
-"""Seconds to wait for a signal after the start failed: one to the whole process group may end the worker first."""
+STOP_TIMEOUT: Final = 9.5
+"""Seconds. Container runtimes kill a process 10 s after they ask it to stop."""
+SIGNAL_TIMEOUT: Final = 0.5
+"""Seconds to wait for a signal after a failed start. A signal to the process group may reach the worker first."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
-    """The database with its key.
+    """Open the database and the key that encrypts parts of it.
 
     Raises:
-        SecretKeyUnusable: the key in the data directory is none.
-        OSError, SQLAlchemyError: data directory or database can't be used.
+        SecretKeyUnusable: the key file in the data directory holds no key.
+        OSError, SQLAlchemyError: the data directory or the database can't be used.
     """
-    # Members' pictures and the key are there.
+    # The data directory holds members' pictures and the key.
     if not await asyncio.to_thread(private.make_folder, settings.data_directory, OWN_FILES):
         log.warning("other users can read the data directory", directory=str(settings.data_directory.resolve()))
     await asyncio.to_thread(private.close, settings.data_directory / FILE)
@@ -63,10 +64,10 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
 
 
 def security(settings: Settings) -> Security | None:
-    """How to speak to the scheduler; None for an embedded one, or for one on this machine without TLS.
+    """TLS for the connection to the scheduler. None for an embedded scheduler, or one on this machine without TLS.
 
     Raises:
-        ClusterUnsafe: it could be overheard or be somebody else, or the certificates can't be used.
+        ClusterUnsafe: the connection could be overheard or impersonated, or the certificates can't be used.
     """
     if settings.scheduler is None:
         return None
@@ -76,17 +77,17 @@ def security(settings: Settings) -> Security | None:
 
 @asynccontextmanager
 async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Log in, open the database, start or find workers, connect, take up what was left open.
+    """Check the token, open the database, start or find workers, connect to Discord, and resume open jobs.
 
-    Yields the tasks that run until something ends them. Leaving stops everything; jobs that were painted go on with
-    the next start.
+    Yields the tasks that run until one of them ends. Leaving the context stops everything. The next start resumes the
+    paintings.
 
     Raises:
-        discord.LoginFailure: Discord refuses the token.
-        AtelierError, OSError, SQLAlchemyError: a room could not be opened.
+        discord.LoginFailure: Discord rejects the token.
+        AtelierError, OSError, SQLAlchemyError: a service could not be opened.
     """
     async with contextlib.AsyncExitStack() as stack:
-        # A bad token ends the start before anything is opened. The bot's own client needs services, so it comes last.
+        # An invalid token ends the start before anything is opened. The bot's client needs the services, so it is last.
         async with Atelier(settings) as probe:
             await _log_in(probe, token)
         store = await stack.enter_async_context(open_store(settings))
@@ -98,18 +99,22 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         blobs = Blobs(settings.blobs)
         try:
             await asyncio.to_thread(blobs.make_private)
-        except OSError as error:  # each picture is made private in any case
-            log.warning("the folder of pictures can't be made private", folder=blobs.url, error=str(error))
+        except OSError as error:  # each picture is made private anyway
+            log.warning("the folder of pictures could not be made private", folder=blobs.url, error=str(error))
         storage_policy = StoragePolicy(
             keep=timedelta(days=settings.keep_days),
             max_bytes=settings.max_storage_mb * MEBIBYTE,
             min_free_bytes=settings.min_free_mb * MEBIBYTE,
         )
+
+        def reply_to(job: Job, may_edit: Callable[[], bool]) -> DiscordReply:
+            return DiscordReply(client, job, cancel_view, may_edit)  # called only after the client is made, below
+
         jobs = JobService(
             store,
             Storage(blobs, store, storage_policy),
             executor,
-            lambda job, may_edit: DiscordReply(client, job, cancel_view, may_edit),  # called once the jobs run, below
+            reply_to,
             Policy(settings.max_jobs_per_member, timedelta(hours=settings.max_job_hours)),
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -117,7 +122,7 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         client = await stack.enter_async_context(Atelier(settings, Services(jobs, executor, attachments)))
         features.load(client)
         await _log_in(client, token)
-        health = Health(client, executor, store, settings.data_directory, least_free=storage_policy.min_free_bytes)
+        health = Health(client, executor, store, settings.data_directory, min_free_bytes=storage_policy.min_free_bytes)
         await stack.enter_async_context(
             serve(settings.health_host, settings.health_port, health, lambda: not jobs.closing)
         )
@@ -138,9 +143,9 @@ async def _log_in(client: Atelier, token: str) -> None:
     """Log in. Retry with back-off while Discord can't be reached or is overloaded.
 
     Raises:
-        discord.LoginFailure: Discord refuses the token.
-        discord.HTTPException: it refuses for another reason.
-        aiohttp.InvalidURL: the address is not a URL.
+        discord.LoginFailure: Discord rejects the token.
+        discord.HTTPException: Discord rejects the login for another reason.
+        aiohttp.InvalidURL: ``DISCORD_API_URL`` is not a URL.
     """
 
     def passes(error: BaseException) -> bool:
@@ -157,7 +162,7 @@ async def _log_in(client: Atelier, token: str) -> None:
         # The text of an HTTP error may be a whole web page.
         reason = f"status {error.status}" if isinstance(error, discord.HTTPException) else str(error)
         log.warning("logging in to Discord failed", reason=reason, again_in=round(state.upcoming_sleep, 1))
-        # discord.py makes a new session for each attempt, and can't use an old connector again.
+        # discord.py makes a new session for each attempt, and can't reuse a closed connector.
         await client.http.close()
         client.http.connector = discord.utils.MISSING
 
@@ -168,7 +173,7 @@ async def _connect(client: Atelier, url: str) -> None:
     """Stay connected to the gateway. Retry with back-off until it is reached for the first time."""
 
     def never_connected(error: BaseException) -> bool:
-        # discord.py reconnects only after it was connected once. Before, it fails on its own missing socket.
+        # discord.py reconnects only if it was connected before. Otherwise it fails because its socket is missing.
         return isinstance(error, AttributeError) and getattr(client, "ws", None) is None
 
     def failed(state: RetryCallState) -> None:
@@ -179,23 +184,23 @@ async def _connect(client: Atelier, url: str) -> None:
 
 
 async def run(settings: Settings, token: str) -> None:
-    """Run until SIGINT or SIGTERM, or until something ends the bot for good, which is raised.
+    """Run until SIGINT or SIGTERM, or until an error ends the bot. That error is raised.
 
-    The first signal ends the start, or later the bot: it takes no more jobs, running ones reach a checkpoint, and
-    everything is down within :data:`DOWN_WITHIN` seconds. A second signal ends the process at once.
+    At the first signal the bot accepts no more jobs, brings paintings to a checkpoint, and ends within
+    :data:`STOP_TIMEOUT` seconds. A second signal ends the process at once.
     """
     return_large_blocks()
-    # The objects of the modules live as long as the process. A full collection would traverse them each time, and block
-    # the event loop for up to 0.2 s.
+    # Modules' objects live as long as the process. Without this, each full garbage collection would traverse them and
+    # block the event loop for up to 0.2 s.
     gc.collect()
     gc.freeze()
     if settings.scheduler is not None:
-        restrict()  # a worker elsewhere gets no more from the bot than the bot from it
-    # A supervisor must not wait for something that hangs: the next start resumes from what is stored.
-    leaving = leaving_on_signals(DOWN_WITHIN)
+        restrict()  # workers may send the bot only what the bot may send them
+    # The process must end even if something hangs. The next start resumes from what is stored.
+    leaving = leaving_on_signals(STOP_TIMEOUT)
     started = asyncio.Event()
 
-    async def live() -> None:
+    async def run_until_ended() -> None:
         async with running(settings, token) as tasks:
             started.set()
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -203,21 +208,21 @@ async def run(settings: Settings, token: str) -> None:
             for task in done:
                 task.result()
 
-    living, asked = asyncio.create_task(live()), asyncio.create_task(leaving.wait())
-    await asyncio.wait((living, asked), return_when=asyncio.FIRST_COMPLETED)
+    running_bot, signalled = asyncio.create_task(run_until_ended()), asyncio.create_task(leaving.wait())
+    await asyncio.wait((running_bot, signalled), return_when=asyncio.FIRST_COMPLETED)
     if not started.is_set():
-        await asyncio.wait((asked,), timeout=SIGNAL_WITHIN)
-    asked.cancel()
+        await asyncio.wait((signalled,), timeout=SIGNAL_TIMEOUT)
+    signalled.cancel()
     if not leaving.is_set():
-        return living.result()
+        return running_bot.result()
     log.info("stopping")
     if not started.is_set():
-        # What Dask was starting fails in tasks that nothing awaits.
+        # The interrupted start of Dask fails in tasks that nothing awaits.
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: log.debug("the start was interrupted", reason=repr(context)))
-    living.cancel()
+    running_bot.cancel()
     try:
-        await living
+        await running_bot
     except asyncio.CancelledError:
         pass
     except Exception as error:

@@ -1,4 +1,4 @@
-"""``atelier``: every command of the command line. Rooms are imported when a command needs them, not before."""
+"""The command line ``atelier``. Each command imports what it needs when it runs, so that ``--help`` is fast."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -41,13 +41,13 @@ def main() -> None:
 
         if (known := ours(error)) is None:
             raise
-        _tell(explain(known))
+        _print_error(explain(known))
         raise SystemExit(1) from None
 
 
 @app.command()
 def run() -> None:
-    """Run the bot until Ctrl-C or SIGTERM. Settings come from the environment and .env: see .env.example."""
+    """Run the bot until Ctrl-C or SIGTERM. The environment and .env hold its settings: see .env.example."""
     end_on_signals()
 
     async def start(settings: "Settings", token: str) -> None:
@@ -60,10 +60,10 @@ def run() -> None:
 
 @app.command()
 def sync(
-    guild: Annotated[int | None, typer.Option(help="Register for this server only, by id; instant.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Register even if nothing changed.")] = False,
+    guild: Annotated[int | None, typer.Option(help="Register only for the server with this id.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Register even if no command changed.")] = False,
 ) -> None:
-    """Register the commands with Discord, if they changed since the last time."""
+    """Register the commands with Discord if they changed."""
 
     async def register(settings: "Settings", token: str) -> None:
         from bot import features
@@ -82,22 +82,22 @@ def sync(
 
 @app.command()
 def doctor() -> None:
-    """Say what works on this machine, and what to do about what doesn't. Exit code 1 if something doesn't."""
+    """Check what works on this machine, and say how to fix what doesn't. Exit code 1 if something doesn't work."""
     settings = _settings()
     from bot.cli.doctor import examine
     from bot.telemetry.logs import escaped
 
     console = Console()
 
-    async def look() -> bool:
-        well = True
-        async for finding in examine(settings):
-            console.print("[green]✓[/]" if finding.works else "[red]✗[/]", f"[bold]{finding.subject}[/]:", end=" ")
-            console.print(escaped(finding.detail), markup=False, highlight=False)
-            well = well and finding.works
-        return well
+    async def print_checks() -> bool:
+        all_work = True
+        async for check in examine(settings):
+            console.print("[green]✓[/]" if check.works else "[red]✗[/]", f"[bold]{check.subject}[/]:", end=" ")
+            console.print(escaped(check.detail), markup=False, highlight=False)
+            all_work = all_work and check.works
+        return all_work
 
-    raise typer.Exit(0 if asyncio.run(look()) else 1)
+    raise typer.Exit(0 if asyncio.run(print_checks()) else 1)
 
 
 @app.command()
@@ -110,16 +110,16 @@ def key() -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where pictures and transcript go.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="The folder for pictures and transcript.")] = Path("demo"),
     content: Annotated[
-        Path | None, typer.Option(help="A photo of yours.", show_default="a drawn one", exists=True, dir_okay=False)
+        Path | None, typer.Option(help="Your own photo.", show_default="a drawn one", exists=True, dir_okay=False)
     ] = None,
     style: Annotated[
-        Path | None, typer.Option(help="A style of yours.", show_default="a drawn one", exists=True, dir_okay=False)
+        Path | None, typer.Option(help="Your own style.", show_default="a drawn one", exists=True, dir_okay=False)
     ] = None,
-    quality: Annotated[Quality, typer.Option(help="How large and how well; better takes longer.")] = "standard",
+    quality: Annotated[Quality, typer.Option(help="Size and quality; a better one takes longer.")] = "standard",
 ) -> None:
-    """Run everything once without Discord: a local Discord, the real bot, a worker, a member who asks for a picture."""
+    """Paint one picture without Discord: with a local Discord, the real bot, a worker, and a simulated member."""
     from bot.demo.show import show
 
     raise typer.Exit(show(out, content, style, quality))
@@ -137,12 +137,12 @@ def _settings() -> "Settings":
 
 
 def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -> None:
-    """Run ``act`` with settings and token; what an operator can mend ends in a sentence, not in a traceback."""
+    """Run ``act`` with settings and token. An error that an operator can fix ends in a sentence, not in a traceback."""
     settings = _settings()
     if settings.discord_token is None:
-        _end("There is no token: put DISCORD_TOKEN into the environment or into .env (atelier demo needs none).", 2)
+        _end("No token: set DISCORD_TOKEN in the environment or in .env. (atelier demo needs no token.)", 2)
 
-    # After what most often ends it: they take a second.
+    # These imports take a second, so the most frequent error above comes first.
     import aiohttp
     import discord
     import structlog
@@ -157,44 +157,44 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     settings.forget_environment()
     logs.configure(settings.log_level, settings.log_format, *settings.secrets)
 
-    def told(sentence: str) -> str:
-        return redacted(sentence, *settings.secrets)
+    def end(sentence: str, code: int) -> NoReturn:
+        _end(redacted(sentence, *settings.secrets), code)
 
     try:
         asyncio.run(act(settings, token))
     except discord.LoginFailure:
-        _end("Discord refuses the token: copy it again from the Developer Portal, page Bot, into DISCORD_TOKEN.", 2)
+        _end("Discord rejects the token: copy it again from the Developer Portal, page Bot, into DISCORD_TOKEN.", 2)
     except (aiohttp.ClientError, discord.GatewayNotFound) as error:
-        _end(told(f"Discord can't be reached at {settings.discord_api_url}: {error}"), 1)
+        end(f"Discord can't be reached at {settings.discord_api_url}: {error}", 1)
     except discord.HTTPException as error:
-        _end(told(f"Discord answers with an error: {error}."), 1)
+        end(f"Discord answers with an error: {error}.", 1)
     except SQLAlchemyError as error:
-        _end(told(f"The database can't be used: {error}. Look at DATABASE_URL, or run atelier doctor."), 1)
+        end(f"The database can't be used: {error}. Check DATABASE_URL, or run atelier doctor.", 1)
     except discord.ConnectionClosed as error:
         _end(f"Discord closed the connection for good, with code {error.code}: {_closed(error.code)}.", 1)
     except Exception as error:
         known = ours(error)
         if known is not None or isinstance(error, OSError):
             sentence = explain(known) if known is not None else f"{error}."
-            _end(told(f"{sentence} Run atelier doctor to see what works."), 1)
-        # Through the log, which shows no secret: what Python prints by itself might.
-        structlog.get_logger(__name__).exception("stopped by a fault of ours")
+            end(f"{sentence} Run atelier doctor to see what works.", 1)
+        # The log redacts secrets. A traceback printed by Python could show them.
+        structlog.get_logger(__name__).exception("stopped by an unexpected error")
         raise typer.Exit(1) from error
 
 
 def _closed(code: int) -> str:
-    """What a close code of the gateway means (Discord's documentation: Gateway Close Event Codes)."""
+    """The meaning of a close code. Source: Discord's documentation, "Gateway Close Event Codes"."""
     return {
-        4004: "it refuses the token",
+        4004: "it rejects the token",
         4010: "SHARD_ID and SHARD_COUNT are not valid",
         4011: "the bot is in too many servers for one process; set SHARD_ID and SHARD_COUNT",
     }.get(code, "see Gateway Close Event Codes in Discord's documentation")
 
 
 def _end(sentence: str, code: int) -> NoReturn:
-    _tell(sentence)
+    _print_error(sentence)
     raise typer.Exit(code)
 
 
-def _tell(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     errors.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)

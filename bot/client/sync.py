@@ -1,6 +1,6 @@
-"""``atelier sync``: registers the commands with Discord, only when they changed.
+"""``atelier sync``: registers the commands with Discord if they changed.
 
-Discord allows 200 creations a day for each server, and a start of the bot must cost none of them.
+Discord allows 200 creations of commands a day for each server.
 """
 
 import hashlib
@@ -16,12 +16,13 @@ Outcome = Literal["registered", "unchanged"]
 
 
 async def sync(client: Atelier, store: Store, guild: int | None = None, *, force: bool = False) -> Outcome:
-    """Register every command for all servers, or for one; ``client`` is logged in.
+    """Register every command of a logged-in client, for all servers or for one.
 
-    What counts as changed: our commands differ from what we last registered, or what Discord has is no longer that.
+    Commands count as changed if they differ from those last registered, or if Discord's differ from those. ``force``
+    registers them anyway.
 
     Raises:
-        discord.HTTPException: Discord refuses.
+        discord.HTTPException: Discord rejects them.
     """
     server = discord.Object(guild) if guild else None
     if server:
@@ -36,7 +37,7 @@ async def sync(client: Atelier, store: Store, guild: int | None = None, *, force
 
 
 async def _registered(client: Atelier, guild: int | None) -> list[Any]:
-    """What Discord has, by id and version: Discord gives a command a new version at each change."""
+    """The ids and versions of the commands at Discord, which gives a command a new version at each change."""
     application = client.application_id or 0
     found = (
         await client.http.get_guild_commands(application, guild)

@@ -1,4 +1,4 @@
-"""Whether the bot can serve members right now, part by part, never waiting long for any of them."""
+"""Whether the bot can serve members now, part by part. No part is waited for longer than a time-out."""
 
 import asyncio
 import math
@@ -18,61 +18,59 @@ from engine.executor.api import Executor
 
 PARTS: Final = ("gateway", "workers", "database", "disk")
 
-PATIENCE: Final = 2.0
-"""Seconds that a part may take to answer before it counts as not well; who asks mostly waits 5."""
-
-
-GIVE_UP: Final = 30.0
-"""Seconds after which a part that still hasn't answered is asked anew: the first question may have been lost."""
+CHECK_TIMEOUT: Final = 2.0
+"""Seconds. A part that takes longer counts as unhealthy. Health checks of container runtimes often wait 5 s."""
+STUCK_AFTER: Final = 30.0
+"""Seconds after which a check that still runs is cancelled and replaced, in case its request was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How one part is. ``detail`` is for the operator and free of anything secret."""
+    """The health of one part. ``detail`` is for the operator, and contains no secrets."""
 
-    well: bool
+    healthy: bool
     detail: str
 
 
 class Health:
-    """Looks at the parts, all at once. What it finds goes into the metrics, too."""
+    """Checks all parts concurrently, and updates the metrics."""
 
     def __init__(
-        self, client: discord.Client, executor: Executor, store: Store, directory: Path, *, least_free: int
+        self, client: discord.Client, executor: Executor, store: Store, directory: Path, *, min_free_bytes: int
     ) -> None:
-        """``least_free`` is in bytes, at ``directory``."""
+        """``min_free_bytes`` applies to the disk of ``directory``."""
         self._client = client
         self._executor = executor
         self._store = store
         self._directory = directory
-        self._least_free = least_free
-        self._looks = {
-            "gateway": _Look(self._gateway, metrics.GATEWAY_LATENCY),
-            "workers": _Look(self._workers, metrics.SLOTS),
-            "database": _Look(self._database),
-            "disk": _Look(self._disk, metrics.STORAGE_FREE),
-            "queue": _Look(self._queue, metrics.QUEUED, metrics.OLDEST, metrics.PROCESSES),
+        self._min_free_bytes = min_free_bytes
+        self._checks = {
+            "gateway": _SharedCheck(self._gateway, metrics.GATEWAY_LATENCY),
+            "workers": _SharedCheck(self._workers, metrics.SLOTS),
+            "database": _SharedCheck(self._database),
+            "disk": _SharedCheck(self._disk, metrics.STORAGE_FREE),
+            "queue": _SharedCheck(self._queue, metrics.QUEUED, metrics.OLDEST, metrics.PROCESSES),
         }
 
     async def examine(self) -> dict[str, Finding]:
-        """The finding for each of :data:`PARTS`, within little more than :data:`PATIENCE`."""
-        findings = dict(zip(PARTS, await asyncio.gather(*(self._looks[part]() for part in PARTS)), strict=True))
+        """Check each of :data:`PARTS`, within little more than :data:`CHECK_TIMEOUT` seconds."""
+        findings = dict(zip(PARTS, await asyncio.gather(*(self._checks[part]() for part in PARTS)), strict=True))
         for part, finding in findings.items():
-            metrics.HEALTHY.labels(part=part).set(finding.well)
+            metrics.HEALTHY.labels(part=part).set(finding.healthy)
         return findings
 
     async def measure(self) -> None:
-        """Bring up to date the metrics that somebody has to be asked for, as long as :meth:`examine` takes."""
-        await asyncio.gather(self.examine(), self._looks["queue"]())
+        """Update the metrics that need a check. Takes as long as :meth:`examine`."""
+        await asyncio.gather(self.examine(), self._checks["queue"]())
 
     async def close(self) -> None:
-        """Give up what has not answered yet."""
-        await asyncio.gather(*(look.close() for look in self._looks.values()))
+        """Wait briefly for checks that still run."""
+        await asyncio.gather(*(check.close() for check in self._checks.values()))
 
     async def _gateway(self) -> Finding:
         latency = self._client.latency
         metrics.GATEWAY_LATENCY.set(latency if math.isfinite(latency) else math.nan)
-        # A client that was ready stays so for discord.py while it reconnects.
+        # discord.py still reports a client as ready while it reconnects.
         if not (self._client.is_ready() and self._client.ws.open):
             metrics.GATEWAY_LATENCY.set(math.nan)
             return Finding(False, "not connected")
@@ -81,16 +79,18 @@ class Health:
     async def _workers(self) -> Finding:
         slots = await self._executor.slots()
         metrics.SLOTS.set(slots)
-        return Finding(slots > 0, f"{slots} at a time" if slots else "none has joined")
+        return Finding(slots > 0, f"{slots} paintings at a time" if slots else "no worker has joined")
 
     async def _database(self) -> Finding:
         await self._store.ping()
-        return Finding(True, "takes changes")
+        return Finding(True, "writable")
 
     async def _disk(self) -> Finding:
         free = (await asyncio.to_thread(shutil.disk_usage, self._directory)).free
         metrics.STORAGE_FREE.set(free)
-        return Finding(free >= self._least_free, f"{free // MEBIBYTE} MB free, at least {self._least_free // MEBIBYTE}")
+        return Finding(
+            free >= self._min_free_bytes, f"{free // MEBIBYTE} MB free, at least {self._min_free_bytes // MEBIBYTE}"
+        )
 
     async def _queue(self) -> Finding:
         waiting, oldest = await self._store.queue_stats()
@@ -100,11 +100,11 @@ class Health:
         return Finding(True, f"{waiting} waiting")
 
 
-class _Look:
-    """One look at a time: what hangs is joined by whoever asks next, and doesn't pile up with each request."""
+class _SharedCheck:
+    """Runs one check at a time. Requests share a check that still runs, so that slow checks don't pile up."""
 
-    def __init__(self, look: Callable[[], Awaitable[Finding]], *gauges: Gauge) -> None:
-        self._look = look
+    def __init__(self, check: Callable[[], Awaitable[Finding]], *gauges: Gauge) -> None:
+        self._check = check
         self._gauges = gauges
         self._tasks: set[asyncio.Task[Finding]] = set()
         self._newest: asyncio.Task[Finding] | None = None
@@ -112,24 +112,24 @@ class _Look:
 
     async def __call__(self) -> Finding:
         task = self._join_or_begin()
-        # Not a time-out around it: cancelling costs a connection to the database, and some code ignores it.
-        await asyncio.wait([task], timeout=PATIENCE)
+        # No time-out that cancels: cancelling costs a database connection, and some code ignores it.
+        await asyncio.wait([task], timeout=CHECK_TIMEOUT)
         if task.done() and not task.cancelled():
             return task.result()
         self._forget()
-        return Finding(False, f"no answer within {PATIENCE:g} s")
+        return Finding(False, f"no answer within {CHECK_TIMEOUT:g} s")
 
     async def close(self) -> None:
-        """Let what is under way come to its end, if it does so soon."""
+        """Wait briefly for the check that still runs."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=PATIENCE / 2)
+            await asyncio.wait(self._tasks, timeout=CHECK_TIMEOUT / 2)
 
     def _join_or_begin(self) -> asyncio.Task[Finding]:
         now = asyncio.get_running_loop().time()
         if self._newest is not None and not self._newest.done():
-            if now < self._begun + GIVE_UP:
+            if now < self._begun + STUCK_AFTER:
                 return self._newest
-            # Once only: SQLite's driver, cancelled while it is closing, never ends.
+            # Cancel it only once: SQLite's driver never ends if it is cancelled while it closes.
             self._newest.cancel()
         self._begun = now
         self._newest = asyncio.create_task(self._caught())
@@ -139,13 +139,13 @@ class _Look:
 
     async def _caught(self) -> Finding:
         try:
-            return await self._look()
-        except Exception as error:  # whatever it is, this part is not well, and the others still have to be told
+            return await self._check()
+        except Exception as error:  # whatever it is: this part is unhealthy, and the others must still be reported
             self._forget()
-            # Its message may hold the database's address and more.
+            # The error's text may contain the database's URL and other secrets.
             return Finding(False, type(error).__name__)
 
     def _forget(self) -> None:
-        """Show no number rather than an old one."""
+        """Show NaN instead of an outdated number."""
         for gauge in self._gauges:
             gauge.set(math.nan)

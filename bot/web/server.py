@@ -1,4 +1,4 @@
-"""The operator's endpoints: ``/healthz``, ``/readyz`` and ``/metrics``, on loopback unless told otherwise."""
+"""The operator's HTTP endpoints: ``/healthz``, ``/readyz`` and ``/metrics``. On loopback by default."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -12,14 +12,14 @@ from bot.telemetry import metrics
 from bot.web.health import Finding, Health
 
 LAG_EVERY: Final = 0.25
-"""Seconds between two looks at how late the event loop is."""
+"""Seconds between two measurements of the event loop's lag."""
 
 
 @asynccontextmanager
-async def serve(host: str, port: int | None, health: Health, takes_jobs: Callable[[], bool]) -> AsyncIterator[None]:
-    """Listen on ``host:port`` while inside; without a port, do nothing.
+async def serve(host: str, port: int | None, health: Health, accepts_jobs: Callable[[], bool]) -> AsyncIterator[None]:
+    """Listen on ``host:port`` within the context. Without a port, do nothing.
 
-    ``takes_jobs`` says whether the bot would accept a job: it doesn't any more once it goes down.
+    ``accepts_jobs`` returns whether the bot accepts jobs. It does not while it shuts down.
 
     Raises:
         OSError: the port is in use.
@@ -28,7 +28,7 @@ async def serve(host: str, port: int | None, health: Health, takes_jobs: Callabl
         yield
         return
     lag = asyncio.create_task(_watch_lag())
-    runner = web.AppRunner(_application(health, takes_jobs), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(_application(health, accepts_jobs), access_log=None, shutdown_timeout=1.0)
     try:
         await runner.setup()
         await web.TCPSite(runner, host, port).start()
@@ -40,16 +40,16 @@ async def serve(host: str, port: int | None, health: Health, takes_jobs: Callabl
         await health.close()
 
 
-def _application(health: Health, takes_jobs: Callable[[], bool]) -> web.Application:
+def _application(health: Health, accepts_jobs: Callable[[], bool]) -> web.Application:
     exposition = make_aiohttp_handler(metrics.REGISTRY)
 
     async def healthz(_request: web.Request) -> web.Response:
-        return _told(await health.examine())
+        return _response(await health.examine())
 
     async def readyz(_request: web.Request) -> web.Response:
         findings: dict[str, Finding] = {**await health.examine()}
-        findings["intake"] = Finding(True, "open") if takes_jobs() else Finding(False, "closed: going down")
-        return _told(findings)
+        findings["intake"] = Finding(True, "open") if accepts_jobs() else Finding(False, "closed: shutting down")
+        return _response(findings)
 
     async def scrape(request: web.Request) -> web.StreamResponse:
         await health.measure()
@@ -62,13 +62,13 @@ def _application(health: Health, takes_jobs: Callable[[], bool]) -> web.Applicat
     return app
 
 
-def _told(findings: Mapping[str, Finding]) -> web.Response:
+def _response(findings: Mapping[str, Finding]) -> web.Response:
     answer = {
-        **{part: finding.well for part, finding in findings.items()},
+        **{part: finding.healthy for part, finding in findings.items()},
         "detail": {part: finding.detail for part, finding in findings.items()},
     }
-    well = all(finding.well for finding in findings.values())
-    return web.json_response(answer, status=200 if well else 503, headers={"Cache-Control": "no-store"})
+    healthy = all(finding.healthy for finding in findings.values())
+    return web.json_response(answer, status=200 if healthy else 503, headers={"Cache-Control": "no-store"})
 
 
 async def _watch_lag() -> None:

@@ -91,7 +91,7 @@ class TestRun:
                 told = await ended(process)
             assert (told.code, told.out) == (0, "")
             assert "Traceback" not in told.error
-            assert "fault of ours" not in told.error
+            assert "unexpected error" not in told.error
             assert psutil.wait_procs(family, timeout=5)[1] == []
 
     async def test_a_second_signal_ends_it_at_once(self, tmp_path: Path, local: LocalDiscord) -> None:

@@ -7,7 +7,7 @@ from discord import app_commands
 
 from bot import texts
 from bot.client.client import Atelier
-from bot.features.stylize.mix import LONGEST
+from bot.features.stylize.mix import MAX_LENGTH
 from bot.features.stylize.order import DEFAULTS, StylizeRequest, place
 from engine.presets import Quality
 from engine.recipe import Colours
@@ -41,7 +41,7 @@ async def stylize(
     colours: Colours = DEFAULTS.colours,
     style2: discord.Attachment | None = None,
     style3: discord.Attachment | None = None,
-    mix: app_commands.Range[str, 1, LONGEST] | None = None,
+    mix: app_commands.Range[str, 1, MAX_LENGTH] | None = None,
     stroke: texts.Stroke = "medium",
     detail: app_commands.Range[int, 0, 100] = _DETAIL,
 ) -> None:

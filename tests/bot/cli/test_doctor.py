@@ -60,7 +60,7 @@ class TestDoctor:
             ("scheduler", "SCHEDULER"),
         ]:
             assert setting in findings[subject]
-        assert "refuses the token" in findings["Discord"]
+        assert "rejects the token" in findings["Discord"]
         assert "abc.def.ghi" not in wrong.out
 
     async def test_tells_of_secrets_without_showing_them(self, tmp_path: Path, unused_tcp_port: int) -> None:

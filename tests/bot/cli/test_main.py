@@ -59,7 +59,7 @@ class TestWithoutDiscord:
         for told in await both(tmp_path, DISCORD_TOKEN=""):
             assert (told.code, told.out) == (2, "")
             assert is_sentence(told.error)
-            assert told.error.startswith("There is no token")
+            assert told.error.startswith("No token")
             assert "DISCORD_TOKEN" in told.error
         assert names_in(tmp_path) == set()
 
@@ -68,7 +68,7 @@ class TestWithoutDiscord:
         for told in await both(tmp_path, **at(local, DISCORD_TOKEN=wrong)):
             assert (told.code, told.out) == (2, "")
             assert is_sentence(told.error)
-            assert told.error.startswith("Discord refuses the token")
+            assert told.error.startswith("Discord rejects the token")
             assert wrong not in told.error
 
     async def test_a_discord_that_does_not_answer_is_told_in_a_sentence(

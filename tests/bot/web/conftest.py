@@ -61,7 +61,7 @@ class Operated:
     executor: Executor | None = None
     """Used instead of ``workers``."""
     intake: bool = True
-    least_free: int = 0
+    min_free_bytes: int = 0
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Atelier]:
@@ -70,7 +70,7 @@ class Operated:
             # discord.py waits this long for further servers before it is ready; here there is one.
             client._connection.guild_ready_timeout = 0.05
             health = Health(
-                client, self.executor or self.workers, self.store, self.directory, least_free=self.least_free
+                client, self.executor or self.workers, self.store, self.directory, min_free_bytes=self.min_free_bytes
             )
             here = self.settings.health_host, self.settings.health_port
             async with serve(*here, health, lambda: self.intake):

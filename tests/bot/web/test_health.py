@@ -28,7 +28,7 @@ WELL = {"gateway": True, "workers": True, "database": True, "disk": True}
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What hangs is given up soon."""
-    monkeypatch.setattr("bot.web.health.PATIENCE", 0.3)
+    monkeypatch.setattr("bot.web.health.CHECK_TIMEOUT", 0.3)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ class TestHealth:
             assert await operated.get() == (503, {**WELL, "workers": False})
             operated.workers.slots_now = 3
             assert await operated.get() == (200, WELL)
-            assert await operated.detail("workers") == "3 at a time"
+            assert await operated.detail("workers") == "3 paintings at a time"
 
     async def test_says_what_kind_of_error_it_met_and_no_more(self, operated: Operated) -> None:
         async with operated.connected():
@@ -118,10 +118,10 @@ class TestHealth:
             return found
 
         monkeypatch.setattr(operated.workers, "slots", slots)
-        monkeypatch.setattr("bot.web.health.GIVE_UP", 0.0)
+        monkeypatch.setattr("bot.web.health.STUCK_AFTER", 0.0)
         async with operated.connected():
             assert await operated.detail("workers") == "no answer within 0.3 s"
-            assert await operated.detail("workers") == "2 at a time"
+            assert await operated.detail("workers") == "2 paintings at a time"
         assert lost.cancelled()
 
     async def test_is_answered_while_the_scheduler_is_frozen_or_gone(
@@ -131,7 +131,7 @@ class TestHealth:
         async with DaskExecutor.open(operated.settings.worker, address) as executor:
             operated.executor = executor
             async with operated.connected():
-                assert await operated.detail("workers") == "none has joined"
+                assert await operated.detail("workers") == "no worker has joined"
                 for number in (signal.SIGSTOP, signal.SIGKILL):
                     os.kill(process.pid, number)
                     assert await operated.get() == (503, {**WELL, "workers": False})
@@ -156,7 +156,7 @@ class TestHealth:
             assert await operated.detail("database") == "OperationalError"
 
     async def test_wants_room_on_the_disk(self, operated: Operated) -> None:
-        operated.least_free = 1 << 60
+        operated.min_free_bytes = 1 << 60
         async with operated.connected():
             assert await operated.get() == (503, {**WELL, "disk": False})
             assert f"at least {1 << 40}" in await operated.detail("disk")
@@ -186,7 +186,7 @@ class TestReadiness:
         async with operated.connected():
             operated.intake = False
             assert await operated.get("/readyz") == (503, self.READY | {"intake": False})
-            assert "going down" in await operated.detail("intake", "/readyz")
+            assert "shutting down" in await operated.detail("intake", "/readyz")
 
     async def test_needs_each_part(self, operated: Operated) -> None:
         async with operated.connected():
