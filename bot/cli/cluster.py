@@ -1,6 +1,6 @@
-"""``atelier scheduler``, ``atelier worker`` and ``atelier cluster``: several machines.
+"""``atelier scheduler``, ``atelier worker`` and ``atelier cluster``: commands for several machines.
 
-They read the environment, not ``.env``: a worker's machine has no business with the bot's secrets.
+They read the environment, but not ``.env``, because a worker's machine should not have the bot's secrets.
 """
 
 import asyncio
@@ -19,31 +19,50 @@ from engine.recipe import Precision
 if TYPE_CHECKING:
     from engine.cluster.tls import TLS
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Certificates for several machines, and a look.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="Make certificates for a cluster, and list its workers."
+)
 _errors = Console(stderr=True)
 
 Scheduler = Annotated[
-    str, typer.Option(envvar="SCHEDULER", help="tls://HOST:PORT, or tcp:// on this machine.", show_default=False)
+    str,
+    typer.Option(
+        envvar="SCHEDULER",
+        help="The scheduler's address: tls://HOST:PORT, or tcp:// on this machine.",
+        show_default=False,
+    ),
 ]
 Authority = Annotated[
-    Path | None, typer.Option("--tls-ca", envvar="TLS_CA", help="Whom to trust: ca.pem.", show_default="no TLS")
+    Path | None,
+    typer.Option(
+        "--tls-ca", envvar="TLS_CA", help="The certificate authority to trust: ca.pem.", show_default="no TLS"
+    ),
 ]
 Certificate = Annotated[
     Path | None,
-    typer.Option("--tls-certificate", envvar="TLS_CERTIFICATE", help="certificate.pem.", show_default="no TLS"),
+    typer.Option(
+        "--tls-certificate",
+        envvar="TLS_CERTIFICATE",
+        help="This machine's certificate: certificate.pem.",
+        show_default="no TLS",
+    ),
 ]
-Key = Annotated[Path | None, typer.Option("--tls-key", envvar="TLS_KEY", help="key.pem.", show_default="no TLS")]
+Key = Annotated[
+    Path | None,
+    typer.Option("--tls-key", envvar="TLS_KEY", help="The certificate's private key: key.pem.", show_default="no TLS"),
+]
 Level = Annotated[
-    Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option(envvar="LOG_LEVEL", help="What is logged.")
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+    typer.Option(envvar="LOG_LEVEL", help="The least level that is logged."),
 ]
-Format = Annotated[Literal["console", "json"], typer.Option(envvar="LOG_FORMAT", help="How it is logged.")]
+Format = Annotated[Literal["console", "json"], typer.Option(envvar="LOG_FORMAT", help="The format of the log.")]
 
 
 def scheduler(
     host: Annotated[
-        str | None, typer.Option(help="Where to listen.", show_default="all addresses with TLS, loopback without")
+        str | None, typer.Option(help="The address to listen on.", show_default="all with TLS, loopback without")
     ] = None,
-    port: Annotated[int, typer.Option(help="0 for any free one.", min=0, max=65535)] = 8786,
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 for any free one.", min=0, max=65535)] = 8786,
     tls_ca: Authority = None,
     tls_certificate: Certificate = None,
     tls_key: Key = None,
@@ -53,11 +72,13 @@ def scheduler(
     log_level: Level = "INFO",
     log_format: Format = "console",
 ) -> None:
-    """Run the scheduler: the one address that the bot and the workers of a cluster connect to.
+    """Run a cluster's scheduler, to which its bots and workers connect.
 
-    It listens beyond this machine only with certificates: see [bold]atelier cluster certs[/].
+    It accepts connections from other machines only with certificates: see [bold]atelier cluster certs[/].
 
-    It does nothing for those who connect but hand out paintings. When it ends, workers and bots wait for the next.
+    It only distributes paintings, and runs no other code for its clients.
+
+    When it ends, workers and bots wait for a new one.
     """
     end_on_signals()
     from bot.telemetry import logs
@@ -75,11 +96,15 @@ def worker(
     scheduler: Scheduler,
     host: Annotated[
         str | None,
-        typer.Option(help="The address that others reach it at.", show_default="the one towards the scheduler"),
+        typer.Option(help="The address at which others reach it.", show_default="the one towards the scheduler"),
     ] = None,
     port: Annotated[
         int,
-        typer.Option(help="The first worker's; the next ones take the next. 0 for any free ones.", min=0, max=65535),
+        typer.Option(
+            help="The first worker's port; further workers use the ones after it. 0 for any free ports.",
+            min=0,
+            max=65535,
+        ),
     ] = 0,
     tls_ca: Authority = None,
     tls_certificate: Certificate = None,
@@ -87,10 +112,14 @@ def worker(
     device: Annotated[
         str, typer.Option(envvar="DEVICE", help="auto (every GPU, else the CPU), cpu, cuda or cuda:N.")
     ] = "auto",
-    with_cpu: Annotated[bool, typer.Option("--cpu-too", help="A CPU worker in addition to the GPU workers'.")] = False,
-    precision: Annotated[Precision, typer.Option(envvar="PRECISION", help="Of the network's activations.")] = "auto",
+    with_cpu: Annotated[
+        bool, typer.Option("--cpu-too", help="Start a CPU worker, too, beside those of the GPUs.")
+    ] = False,
+    precision: Annotated[
+        Precision, typer.Option(envvar="PRECISION", help="The number format of the network's activations.")
+    ] = "auto",
     threads: Annotated[
-        int | None, typer.Option(envvar="THREADS", help="Cores for each worker.", min=1, show_default="all")
+        int | None, typer.Option(envvar="THREADS", help="CPU cores for each worker.", min=1, show_default="all")
     ] = None,
     blobs: Annotated[
         str,
@@ -101,29 +130,37 @@ def worker(
         ),
     ] = "",
     data_directory: Annotated[
-        Path, typer.Option(envvar="DATA_DIRECTORY", help="The bot's, where it runs on this machine.")
+        Path, typer.Option(envvar="DATA_DIRECTORY", help="The bot's data directory, if it runs on this machine.")
     ] = Path("data"),
-    weights: Annotated[str, typer.Option(envvar="VGG19_WEIGHTS", help="embedded, torchvision or a file.")] = "embedded",
+    weights: Annotated[
+        str,
+        typer.Option(envvar="VGG19_WEIGHTS", help="The source of VGG19's weights: embedded, torchvision or a file."),
+    ] = "embedded",
     memory: Annotated[
         int | None,
-        typer.Option(envvar="WORKER_MEMORY_MB", help="For a CPU worker, in MB.", min=2048, show_default="no limit"),
+        typer.Option(
+            envvar="WORKER_MEMORY_MB", help="A CPU worker's memory limit, in MB.", min=2048, show_default="no limit"
+        ),
     ] = None,
     max_picture_mb: Annotated[
-        int, typer.Option(envvar="MAX_PICTURE_MB", help="The largest file that it decodes.", min=1, max=500)
+        int, typer.Option(envvar="MAX_PICTURE_MB", help="The largest file that it decodes, in MB.", min=1, max=500)
     ] = 16,
     max_picture_megapixels: Annotated[
-        int, typer.Option(envvar="MAX_PICTURE_MEGAPIXELS", help="The largest picture.", min=1, max=500)
+        int,
+        typer.Option(
+            envvar="MAX_PICTURE_MEGAPIXELS", help="The largest picture that it decodes, in megapixels.", min=1, max=500
+        ),
     ] = 64,
     log_level: Level = "INFO",
     log_format: Format = "console",
 ) -> None:
-    """Paint for a scheduler: one process for each GPU, or one for the CPU, each one picture at a time.
+    """Run workers for a scheduler: one process for each GPU, or one for the CPU. Each paints one picture at a time.
 
-    It waits for a scheduler that isn't there yet, joins again when it was lost, and replaces a process that died.
+    The command waits until the scheduler is there, reconnects after a loss, and replaces processes that die.
 
-    At the first SIGTERM or Ctrl-C paintings keep a checkpoint and go on elsewhere, and it ends within 10 seconds.
+    At the first SIGTERM or Ctrl-C it ends within 10 s. Other workers resume its paintings from their last checkpoint.
 
-    A second one ends it at once. It runs nothing but this program's own paintings.
+    A second signal ends it at once. Workers run no code except this program's.
     """
     end_on_signals()
     from bot.telemetry import logs
@@ -131,7 +168,7 @@ def worker(
     from engine.images.limits import Limits
     from engine.worker.protocol import WorkerSettings
 
-    # A scheduler without TLS is on this machine, and so is its bot.
+    # A scheduler without TLS is on this machine, and so is the bot.
     place = blobs if blobs or scheduler.startswith("tls://") else str(data_directory.resolve() / "blobs")
 
     async def run() -> int:
@@ -153,25 +190,30 @@ def worker(
 
 @app.command()
 def certs(
-    out: Annotated[Path, typer.Option(help="Where the folders go.")] = Path("certificates"),
+    out: Annotated[Path, typer.Option(help="The folder for the certificates.")] = Path("certificates"),
     host: Annotated[
-        list[str] | None, typer.Option(help="A machine's name or address, besides localhost; repeatable.")
+        list[str] | None, typer.Option(help="A machine's name or address, in addition to localhost. Repeatable.")
     ] = None,
     add: Annotated[
         list[str] | None,
-        typer.Option(help="Only a certificate of this name, from the authority there; repeatable.", show_default=False),
+        typer.Option(
+            help="Make only a certificate of this name, signed by the existing authority. Repeatable.",
+            show_default=False,
+        ),
     ] = None,
-    days: Annotated[int, typer.Option(help="How long they are valid.", min=1, max=3650)] = 365,
-    force: Annotated[bool, typer.Option("--force", help="Make anew what is there, but not the authority.")] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave what is there, make what is missing.")] = False,
+    days: Annotated[int, typer.Option(help="Days for which they are valid.", min=1, max=3650)] = 365,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace existing certificates, but not the authority.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep existing certificates, and make missing ones.")] = False,
 ) -> None:
     """Make a certificate authority for one cluster, and certificates for its scheduler, workers and bot.
 
-    Each gets a folder with three files to copy to its machine, for TLS_CA, TLS_CERTIFICATE and TLS_KEY.
+    Each has a folder with three files to copy to its machine, for TLS_CA, TLS_CERTIFICATE and TLS_KEY.
 
-    The folder [bold]ca[/] signs further certificates: keep it off the cluster, and use it for nothing else.
+    The folder [bold]ca[/] signs further certificates. Keep it off the cluster, and use it only for this.
 
-    Whoever has one of these certificates is let in, whatever its name.
+    Any of these certificates gives access to the cluster, whatever its name.
     """
     from engine.cluster.certificates import FILES, PARTS, make
 
@@ -182,18 +224,18 @@ def certs(
     for folder in made:
         typer.echo(f"{folder}: {', '.join(FILES)}, valid for {days} days")
     if not made:
-        typer.echo(f"{out}: all there already")
+        typer.echo(f"{out}: nothing to make, all certificates exist")
 
 
 @app.command()
 def status(
     scheduler: Scheduler,
-    here: Annotated[bool, typer.Option("--here", help="Fail if no worker of this machine has joined.")] = False,
+    here: Annotated[bool, typer.Option("--here", help="Exit with 1 if no worker of this machine has joined.")] = False,
     tls_ca: Authority = None,
     tls_certificate: Certificate = None,
     tls_key: Key = None,
 ) -> None:
-    """Say which workers have joined. Exit code 1 if the scheduler doesn't answer: good for a health check."""
+    """List the workers that have joined. Exit code 1 if the scheduler doesn't answer, as a health check needs."""
     from bot.telemetry.logs import escaped
     from engine.cluster.status import members
 

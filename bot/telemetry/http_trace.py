@@ -1,4 +1,4 @@
-"""Counts what goes to Discord and how it is answered, seen from below discord.py: its own repetitions included."""
+"""Counts the requests to Discord and their answers below discord.py, so that its retries count, too."""
 
 import re
 import time
@@ -21,34 +21,34 @@ _KINDS: Final = (
     (re.compile(r"^/?$"), "gateway"),
 )
 _CALLBACK: Final = re.compile(r"/interactions/(\d+)/[^/]+/callback$")
-_REMEMBERED: Final = 4096
-"""Interactions that may be on their way to an answer; those that get none must not pile up."""
+_MAX_PENDING: Final = 4096
+"""Interactions without an answer yet. Those that never get one must not use more and more memory."""
 
 
 class Traffic:
-    """One client's requests, interactions and their answers.
+    """Metrics of one client's requests, and of the time until it answers an interaction.
 
-    Give :meth:`trace` to ``discord.Client(http_trace=…)``: commands, replies by webhook and the gateway's connection go
-    through that session alike. Call :meth:`received` from ``on_interaction``.
+    Give :meth:`trace` to ``discord.Client(http_trace=…)``: the client uses that session for commands, webhooks and the
+    gateway. Call :meth:`received` from ``on_interaction``.
     """
 
     def __init__(self) -> None:
         self._received: OrderedDict[int, float] = OrderedDict()
 
     def received(self, interaction: int) -> None:
-        """An interaction of that id has come in."""
+        """Note the time at which the interaction of that id arrived."""
         self._received[interaction] = time.perf_counter()
-        while len(self._received) > _REMEMBERED:
+        while len(self._received) > _MAX_PENDING:
             self._received.popitem(last=False)
 
     def trace(self) -> aiohttp.TraceConfig:
-        """What a session needs in order to be counted."""
+        """The trace that counts a session's requests."""
         trace = aiohttp.TraceConfig()
-        trace.on_request_end.append(self._answered)
-        trace.on_request_exception.append(_unanswered)
+        trace.on_request_end.append(self._request_ended)
+        trace.on_request_exception.append(_request_failed)
         return trace
 
-    async def _answered(
+    async def _request_ended(
         self, _session: aiohttp.ClientSession, _context: SimpleNamespace, end: aiohttp.TraceRequestEndParams
     ) -> None:
         route = _kind(end.url.path)
@@ -68,7 +68,7 @@ class Traffic:
             metrics.ACKNOWLEDGEMENT.labels(since="received").observe(time.perf_counter() - received)
 
 
-async def _unanswered(
+async def _request_failed(
     _session: aiohttp.ClientSession, _context: SimpleNamespace, failure: aiohttp.TraceRequestExceptionParams
 ) -> None:
     metrics.REQUESTS.labels(route=_kind(failure.url.path), status="error").inc()

@@ -1,4 +1,4 @@
-"""Structured logs, on standard error: no secret leaves through them, and no value from outside forges a line."""
+"""Structured logs on standard error. Secrets are redacted, and values from outside can't forge a line."""
 
 import json
 import logging
@@ -15,13 +15,13 @@ from bot.telemetry.redaction import redactor
 Form = Literal["console", "json"]
 
 _BELOW: Final[tuple[str, ...]] = ("exception", "stack")
-"""What structlog prints below the line, over several lines."""
+"""The keys of an entry that structlog prints below its line, over several lines."""
 _MARGIN: Final = "    "
-"""Before each further line of an entry, so that none of them looks like an entry of its own."""
+"""Indentation of each further line of an entry, so that none of them looks like an entry."""
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
-    """Goes over the finished line, traceback and all, so that no way of logging gets around it."""
+    """Redacts the finished line, including tracebacks, so that no call to a logger bypasses it."""
 
     def __init__(self, form: Form, secrets: tuple[str, ...], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -33,24 +33,24 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
         try:
             line = super().format(record)
         except Exception as error:
-            # Left alone, logging prints the call's arguments as they are.
+            # Otherwise logging would print the arguments of the call without redaction.
             place = f"{record.pathname}:{record.lineno}"
-            told = f"a line from {place} could not be written: {type(error).__name__}"
-            line = super().format(logging.LogRecord(record.name, record.levelno, place, 0, told, None, None))
+            message = f"a line from {place} could not be written: {type(error).__name__}"
+            line = super().format(logging.LogRecord(record.name, record.levelno, place, 0, message, None, None))
         return self._redacted(_json_escaped(line) if self._form == "json" else line)
 
 
 class _Handler(logging.StreamHandler[Any]):
-    """Writes to standard error, or else nothing."""
+    """Writes to standard error. Prints nothing if that fails."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Called by logging when a line can't be written; its own way prints the call's arguments as they are."""
+        """Called by logging when a line can't be written. The default prints the arguments without redaction."""
 
 
 def configure(level: str, form: Form, *secrets: str) -> None:
-    """Send everything that this process logs, ours and libraries', through one formatter.
+    """Send all log lines of this process, ours and the libraries', through one formatter.
 
-    So are errors that end the process or a thread. ``secrets`` are taken out by value, others by their shape.
+    So are errors that end the process or a thread. ``secrets`` are redacted by value, other secrets by their shape.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -115,21 +115,21 @@ def _log_end_of_thread(end: threading.ExceptHookArgs) -> None:
 
 
 def _log_warning(message: Warning | str, category: type[Warning], *_place: object, **_file: object) -> None:
-    """Log a warning: its text may come from outside, such as from a scheduler."""
+    """Log a warning, because its text may come from outside, such as from a scheduler."""
     logging.getLogger("py.warnings").warning("%s: %s", category.__name__, message)
 
 
 def _name_stack(_logger: object, _method: str, entry: dict[str, Any]) -> dict[str, Any]:
-    """Call the stack that logging has rendered what structlog calls it."""
+    """Rename the stack that logging has rendered to structlog's key."""
     if stack := entry.pop("stack_info", None):
         entry["stack"] = stack
     return entry
 
 
 def _escape(_logger: object, _method: str, entry: dict[str, Any]) -> dict[str, Any]:
-    """Keep an entry on its line: what moves the cursor, colours, or turns the direction of writing is shown as a code.
+    """Escape characters that break lines, move the cursor, set colours, or change the writing direction.
 
-    Names of files and people come from outside, and stand in our values as in libraries' messages and errors.
+    Names of files and members come from outside. They occur in our values, and in libraries' messages and errors.
     """
     below = {key: _indented(entry.pop(key)) for key in _BELOW if key in entry}
     event = entry.pop("event", "")
@@ -141,7 +141,7 @@ def _escape(_logger: object, _method: str, entry: dict[str, Any]) -> dict[str, A
 
 
 def _shown(value: object) -> object:
-    """A value as the console shows it: ConsoleRenderer quotes a text where it could be taken for several values."""
+    """A value for the console. ConsoleRenderer quotes a text that could look like several values."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
@@ -150,7 +150,7 @@ def _shown(value: object) -> object:
 
 
 class _Shown:
-    """What is shown as it stands here."""
+    """A value that the console shows without quotes."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -160,7 +160,7 @@ class _Shown:
 
 
 def escaped(text: str) -> str:
-    """``text`` with everything that is not printable as Python writes it: ``\\n``, ``\\x1b``, ``\\u202e``."""
+    """Escape every unprintable character as Python does: ``\\n``, ``\\x1b``, ``\\u202e``."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
@@ -171,7 +171,7 @@ def _indented(text: str) -> str:
 
 
 def _json_escaped(line: str) -> str:
-    """The same for a line of JSON, where whatever is not printable stands within a string."""
+    """The same for a line of JSON, whose unprintable characters are all within strings."""
     if line.isprintable():
         return line
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)

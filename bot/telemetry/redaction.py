@@ -1,4 +1,4 @@
-"""Takes secrets out of text on its way to a log: those we know by value, and whatever has the shape of one."""
+"""Redacts secrets in text for a log: known secrets by value, others by their shape."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 _COLOUR: Final = r"(?:\x1b\[[\d;]*m)*"
 _QUOTE: Final = r"(?:\\*['\"])?"
-"""Within JSON, within JSON …, a quote stands behind backslashes."""
+"""A quote. In nested JSON, backslashes precede it."""
 _NUMBER: Final = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[,}\]])"
 _IS: Final = rf"{_QUOTE}{_COLOUR}\s*[:=]\s*{_COLOUR}{_QUOTE}"
 _EQUALS: Final = r"(?:=|%3D)"
@@ -20,29 +20,29 @@ _SIGNATURES: Final = (
 
 
 def _without_password(found: re.Match[str]) -> str:
-    """For the pattern below: an address has a password only if an ``@`` ends it."""
+    """The replacement for the pattern below. A URL has a password only if an ``@`` follows it."""
     before, password, end = found.groups()
     return f"{before}…@" if end else f"{before}{password}"
 
 
-# None of these may ask for a boundary before a secret: the n of an escaped line break may stand there. Each takes time
-# linear in the text, which members may have written: what an attempt reads without a match, no other attempt reads.
+# No pattern may require a word boundary before a secret, because the n of an escaped line break may precede it. Each
+# pattern takes linear time, because members may have written the text: no two attempts to match read the same part.
 _SHAPES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
-    # Interaction and webhook tokens stand in paths of Discord's API; and all of Discord's begin alike.
+    # Interaction and webhook tokens in paths of Discord's API. Interaction tokens also have a common prefix.
     (re.compile(r"(/(?:webhooks|interactions)/\d+/)[^/\s?'\"\\\x1b]+"), r"\1…"),
     (re.compile(r"aW50ZXJhY3Rpb246[\w+/=-]{16,}"), "…"),
-    # Links to the CDN and to object stores are signed, also where they stand within another link.
+    # Signatures in links to the CDN and to object stores, also in links within links.
     (
         re.compile(rf"(?i)((?:[?&;]|%3F|%26)(?:{_SIGNATURES}){_EQUALS})[^&\s'\"\\\x1b]+?(?=[&\s'\"\\\x1b]|%26|$)"),
         r"\1…",
     ),
-    # A bot's token: its user's number, a time and a signature, in Base64.
+    # A bot's token: its user's id, a time and a signature, in Base64.
     (re.compile(r"[MNO][\w-]{22,27}\.[\w-]{6,7}\.[\w-]{27,}"), "…"),
     (re.compile(r"(?i)((?:Bot|Bearer|Basic) )[\w.~+/-]{20,}=*"), r"\1…"),
-    # Passwords in the addresses of databases and object stores; what follows a host's name is its port. A match without
-    # an @ changes nothing, but is not read again.
+    # Passwords in URLs of databases and object stores. What follows a host's name is its port. A match without an @ is
+    # left as it is, but no other attempt reads it again.
     (re.compile(rf"(://[^\s:/?#@'\"\\]*:)(?!{_PORT})((?:[^@\s\"\\]|\\[^\s])++)(@?)"), _without_password),
-    # Fernet's keys, and what they have encrypted.
+    # Fernet keys, and text that is encrypted with them.
     (re.compile(r"[\w-]{43}(?:=|%3D)(?![\w=-])"), "…"),
     (re.compile(r"gAAAAA[\w-]{20,}={0,2}"), "…"),
     (re.compile(rf"(?i)(token{_IS})(?!{_NUMBER})[\w.-]{{8,}}"), r"\1…"),
@@ -55,14 +55,14 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]
     ),
 )
 _SHORTEST: Final = 8
-"""Characters; a shorter secret might be part of any word, and is found by its shape alone."""
+"""Characters. A shorter secret could be part of any word, so only its shape is redacted."""
 
 
 def redactor(*secrets: str) -> Callable[[str], str]:
-    """What takes these secrets, however they are written, and everything of a secret's shape out of a text."""
+    """Make a function that redacts these secrets, in every encoding, and everything that has the shape of a secret."""
     known_secrets = {*secrets, *(password for secret in secrets for password in _passwords(secret))}
     forms = {form for secret in known_secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
-    # The longest first, so that no form leaves the rest of a longer one behind.
+    # The longest first, so that no form leaves a rest of a longer one.
     known = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))) if forms else None
 
     def without_secrets(text: str) -> str:
@@ -81,7 +81,7 @@ def redacted(text: str, *secrets: str) -> str:
 
 
 def _passwords(secret: str) -> set[str]:
-    """Those in an address that is secret as a whole: drivers are given them alone."""
+    """The passwords in a secret URL. Drivers get a password alone, and may show it alone."""
     try:
         password = urlsplit(secret).password or ""
     except ValueError:
