@@ -235,7 +235,7 @@ def status(
     tls_certificate: Certificate = None,
     tls_key: Key = None,
 ) -> None:
-    """List the workers that have joined. Exit code 1 if the scheduler doesn't answer, as a health check needs."""
+    """List the workers that have joined. Exit code 1 if the scheduler doesn't answer."""
     from bot.telemetry.logs import escaped
     from engine.cluster.status import members
 
