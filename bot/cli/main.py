@@ -140,7 +140,7 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     """Run ``act`` with settings and token. An error that an operator can fix ends in a sentence, not in a traceback."""
     settings = _settings()
     if settings.discord_token is None:
-        _end("No token: set DISCORD_TOKEN in the environment or in .env. (atelier demo needs no token.)", 2)
+        _end("No token: set DISCORD_TOKEN in the environment or in .env (atelier demo needs none).", 2)
 
     # These imports take a second, so the most frequent error above comes first.
     import aiohttp

@@ -31,7 +31,7 @@ Bot = Callable[[], AbstractAsyncContextManager[list[asyncio.Task[None]]]]
 
 @pytest.fixture(autouse=True)
 def small_efforts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paint thumbnails: `quick` in a second, `standard` in two, `fine` for as long as a test could want."""
+    """Paint thumbnails: `quick` takes a second, `standard` two, `fine` longer than any test."""
     small: dict[presets.Quality, presets.Preset] = {
         "quick": presets.Preset(96, 10),
         "standard": presets.Preset(128, 30),
@@ -48,16 +48,13 @@ def quick_edits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def logging_as_an_operator() -> None:
-    """Log in the product's own way, so that what it shows is what an operator would see."""
+    """Configure the log as the product does, so that tests see what an operator sees."""
     logs.configure("INFO", "console")
 
 
 @pytest.fixture
 async def discord() -> AsyncIterator[LocalDiscord]:
-    """A local Discord that in the end has understood everything, and found nothing that the real one would refuse.
-
-    All answers that a test has ordered were given.
-    """
+    """A local Discord. At the end, check that no request was invalid, and that each ordered failure has happened."""
     async with LocalDiscord() as local:
         yield local
     assert local.refusals == []
@@ -68,7 +65,7 @@ async def discord() -> AsyncIterator[LocalDiscord]:
 
 @pytest.fixture
 async def local() -> AsyncIterator[LocalDiscord]:
-    """A local Discord without a bot, which is expected to refuse."""
+    """A local Discord without a bot. Its requests may be invalid."""
     async with LocalDiscord() as server:
         yield server
 
@@ -108,7 +105,7 @@ def start(discord: LocalDiscord, settings: Settings) -> Bot:
 
 @pytest.fixture
 async def bot(start: Bot) -> AsyncIterator[None]:
-    """The bot, running; in the end nothing of it has stopped by itself."""
+    """The running bot. At the end, check that none of its tasks has ended."""
     async with start() as tasks:
         yield
         assert not any(task.done() for task in tasks)
@@ -172,12 +169,12 @@ STYLE = Upload("strokes.png", photo((100, 100), hue=2))
 
 
 def is_painting(message: Message) -> bool:
-    """Whether a message says that the job is painted."""
+    """Whether a message says that the job is being painted."""
     return message.content.startswith("Painting")
 
 
 def has_preview(message: Message) -> bool:
-    """Whether a message shows a picture on the way."""
+    """Whether a message shows a preview."""
     return any(attachment.filename == "preview.jpg" for attachment in message.attachments)
 
 
@@ -187,5 +184,5 @@ def is_final(message: Message) -> bool:
 
 
 def is_private_answer(message: Message) -> bool:
-    """Whether a message speaks to its reader alone."""
+    """Whether a message is an ephemeral answer with text."""
     return message.ephemeral and not message.deleted and bool(message.content)

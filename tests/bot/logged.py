@@ -1,4 +1,4 @@
-"""Everything that can be said to a log, and what stands on standard error then."""
+"""Every way to log something, and what standard error then shows."""
 
 import io
 import json
@@ -21,7 +21,7 @@ TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GhIjKl.aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789-_"
 
 
 class Terminal(io.StringIO):
-    """Standard error as a person looks at it: with colours."""
+    """Standard error as a terminal, so that the log uses colours."""
 
     def isatty(self) -> bool:
         return True
@@ -29,7 +29,7 @@ class Terminal(io.StringIO):
 
 @contextmanager
 def listening(*, terminal: bool = False) -> Iterator[io.StringIO]:
-    """Standard error, and in the end logging as it was before: it belongs to the whole process."""
+    """Capture standard error. At the end, restore the configuration of logging, which is global."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in ("alembic", "distributed", "asyncio")}
@@ -53,7 +53,7 @@ def listening(*, terminal: bool = False) -> Iterator[io.StringIO]:
 def logged(
     form: Form, log: Callable[[], object], *, terminal: bool = False, level: str = "DEBUG", also: str = ""
 ) -> str:
-    """What stands on standard error after `log`."""
+    """What `log` writes to standard error."""
     with listening(terminal=terminal) as stream:
         logs.configure(level, form, TOKEN, also)
         log()
@@ -61,7 +61,7 @@ def logged(
 
 
 def parsed(output: str) -> list[dict[str, Any]]:
-    """The lines as whoever collects the log reads them."""
+    """The lines as a log collector parses them."""
     return [json.loads(line) for line in output.splitlines()]
 
 
@@ -84,7 +84,7 @@ def raised(error: Exception) -> Exception:
 
 
 class Wrapped:
-    """Shows what it holds as a library's object does."""
+    """An object whose representation shows its value, as a library's may."""
 
     def __init__(self, text: str) -> None:
         self.text = text

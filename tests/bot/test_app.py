@@ -8,31 +8,42 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
+import discord
 import psutil
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from bot.app import running
 from bot.jobs.database.cipher import new_key
 from bot.sandbox import LocalDiscord
+from bot.settings import Settings
 from tests.bot.processes import at, atelier, ended, names_in, started
 
 ME = "GET /users/@me"
 
 
 def seen_by_others(folder: Path) -> list[Path]:
-    """What others have a right on, of it and all below."""
+    """The paths in a folder that other users have a permission for, including the folder."""
     return [path for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o077]
 
 
 async def worker_of(process: asyncio.subprocess.Process) -> list[psutil.Process]:
     """All children, once a worker is among them."""
     while True:
-        with contextlib.suppress(psutil.NoSuchProcess):  # one that ended meanwhile
+        with contextlib.suppress(psutil.NoSuchProcess):  # a child may have ended
             family = psutil.Process(process.pid).children(recursive=True)
             if any("spawn_main" in " ".join(each.cmdline()) for each in family):
                 return family
         await asyncio.sleep(0.05)
+
+
+async def test_a_rejected_token_ends_the_start_before_anything_is_opened(tmp_path: Path, local: LocalDiscord) -> None:
+    settings = Settings(_env_file=None, discord_api_url=local.api_url, data_directory=tmp_path / "data")
+    with pytest.raises(discord.LoginFailure):
+        async with running(settings, "abc.def.ghi"):
+            pass
+    assert not settings.data_directory.exists()
 
 
 class TestRun:
@@ -56,11 +67,11 @@ class TestRun:
             family = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(15):
-                told = await ended(process)
-        assert told.code == 0
-        assert '"event": "stopping"' in told.error
-        assert "Traceback" not in told.error
-        assert local.token not in told.error
+                result = await ended(process)
+        assert result.code == 0
+        assert '"event": "stopping"' in result.error
+        assert "Traceback" not in result.error
+        assert local.token not in result.error
         assert "atelier.db" in names_in(tmp_path / "data")
         assert family
         assert psutil.wait_procs(family, timeout=15)[1] == []
@@ -78,7 +89,7 @@ class TestRun:
     async def test_a_signal_ends_it_well(
         self, tmp_path: Path, local: LocalDiscord, moment: str, send: Callable[[int, int], None], number: int
     ) -> None:
-        """A container's runtime sends it to the process, a service manager and a terminal to the whole group."""
+        """A container runtime signals the process. A service manager and a terminal signal the whole group."""
         if moment == "login":
             local.fail_next(ME, 503, times=9)
         asked = asyncio.Event()
@@ -88,24 +99,24 @@ class TestRun:
             family = await worker_of(process) if moment == "worker" else []
             send(process.pid, number)
             async with asyncio.timeout(9):
-                told = await ended(process)
-            assert (told.code, told.out) == (0, "")
-            assert "Traceback" not in told.error
-            assert "unexpected error" not in told.error
+                result = await ended(process)
+            assert (result.code, result.out) == (0, "")
+            assert "Traceback" not in result.error
+            assert "unexpected error" not in result.error
             assert psutil.wait_procs(family, timeout=5)[1] == []
 
     async def test_a_second_signal_ends_it_at_once(self, tmp_path: Path, local: LocalDiscord) -> None:
         async with started(tmp_path, "run", **at(local, LOG_LEVEL="INFO")) as process, asyncio.timeout(90):
             await local.wait_for_bot(90)
             for each in psutil.Process(process.pid).children(True):
-                each.suspend()  # so that its end takes time
+                each.suspend()  # so that stopping takes time
             process.terminate()
             assert process.stderr is not None
             while b"stopping" not in await process.stderr.readline():
                 pass
             process.terminate()
             async with asyncio.timeout(2):
-                # Not wait(): that is also for the pipes, which the suspended ones hold.
+                # Not wait(), which also waits for the pipes that the suspended processes hold.
                 while process.returncode is None:  # noqa: ASYNC110 - another process ends
                     await asyncio.sleep(0.02)
             assert process.returncode == 128 + signal.SIGTERM
@@ -117,11 +128,11 @@ class TestRun:
             await local.wait_for_bot(60)
             process.terminate()
             async with asyncio.timeout(15):
-                told = await ended(process)
+                result = await ended(process)
         assert local.unmet == []
-        assert told.code == 0
-        assert told.error.count("logging in to Discord failed") == 2
-        assert "Traceback" not in told.error
+        assert result.code == 0
+        assert result.error.count("logging in to Discord failed") == 2
+        assert "Traceback" not in result.error
 
     @pytest.mark.parametrize("setting", ["DISCORD_API_URL", "DISCORD_GATEWAY_URL"])
     async def test_a_discord_that_does_not_answer_is_asked_again(
@@ -152,9 +163,9 @@ class TestRun:
         gateway.router.add_get("/", refuse)
         async with TestServer(gateway) as server:
             environment = at(local, SCHEDULER=scheduler) | {"DISCORD_GATEWAY_URL": f"ws://127.0.0.1:{server.port}/"}
-            told = await atelier(tmp_path, "run", **environment)
-        assert (told.code, told.out) == (1, "")
-        assert told.error == (
+            result = await atelier(tmp_path, "run", **environment)
+        assert (result.code, result.out) == (1, "")
+        assert result.error == (
             "Discord closed the connection for good, with code 4011: the bot is in too many servers for one process; "
             "set SHARD_ID and SHARD_COUNT."
         )
@@ -163,8 +174,8 @@ class TestRun:
     async def test_a_limit_that_is_too_low_is_told_in_a_sentence(
         self, tmp_path: Path, local: LocalDiscord, limit: str
     ) -> None:
-        told = await atelier(tmp_path, "run", limit=limit, **at(local))
-        assert (told.code, told.out) == (1, "")
-        assert limit.rpartition(" ")[0] in told.error
-        assert "too low" in told.error
-        assert "Traceback" not in told.error
+        result = await atelier(tmp_path, "run", limit=limit, **at(local))
+        assert (result.code, result.out) == (1, "")
+        assert limit.rpartition(" ")[0] in result.error
+        assert "too low" in result.error
+        assert "Traceback" not in result.error

@@ -1,4 +1,4 @@
-"""Where a command was given decides how its picture can arrive once the interaction's token has died."""
+"""How a picture is delivered after the interaction's token has expired, by the place of the command."""
 
 import asyncio
 import dataclasses
@@ -21,14 +21,14 @@ RESULT = Result(photo((96, 72)), "png", 96, 72, Recipe(), 60, 8.0, "finished")
 
 @dataclasses.dataclass
 class Setting:
-    """A bot, and what members ask it for."""
+    """A bot, and the jobs that members order from it."""
 
     discord: LocalDiscord
     client: Atelier
     fake_jobs: FakeJobs
 
     async def asked(self, place: Place) -> Job:
-        """A job of Ada's from that place, whose token has died."""
+        """Ada's job from that place, whose token has expired."""
         invocation = await self.discord.member("Ada").at(place).invoke("stylize", content=CONTENT, style=STYLE)
         async with asyncio.timeout(10):
             await self.fake_jobs.accepted.wait()
@@ -37,14 +37,14 @@ class Setting:
         return dataclasses.replace(job, state=State.RUNNING)
 
     async def delivered(self, job: Job) -> str:
-        """The way that the picture took, twice."""
+        """Deliver the picture twice. Return the channel, which must be the same."""
         delivered_by = await DiscordReply(self.client, job, cancel_view).deliver(RESULT)
         again = DiscordReply(self.client, dataclasses.replace(job, state=State.DELIVERING), cancel_view)
         assert await again.deliver(RESULT) == delivered_by
         return delivered_by
 
     def pictures(self, place: Place) -> int:
-        """How many messages with a picture are there."""
+        """The number of messages with a picture in a place."""
         return sum(bool(message.attachments) for message in self.discord.messages(place))
 
 

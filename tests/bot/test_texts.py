@@ -1,4 +1,4 @@
-"""What a member reads: whole sentences in plain words, whatever went wrong and whatever a file is called."""
+"""Texts for members: whole, plain sentences for every error and every name of a file."""
 
 import re
 from dataclasses import replace
@@ -118,11 +118,11 @@ ERRORS: list[AtelierError] = [
     UnexpectedError("5f420c727cca59b4"),
 ]
 BASES = {OperatorError.__name__, PictureError.__name__}
-"""Never raised themselves."""
+"""Base classes, which are never raised."""
 
 
 def errors_in_the_source() -> set[str]:
-    """The names of all that derive from the base of all errors, without importing every module."""
+    """The names of all subclasses of ``AtelierError`` in the source. Imports no module."""
     bases: dict[str, str] = {}
     for package in (bot, engine):
         for path in Path(package.__path__[0]).rglob("*.py"):
@@ -165,9 +165,9 @@ class TestAnError:
 
 
 def test_different_errors_are_told_differently() -> None:
-    told = {texts.error_message(error) for error in ERRORS}
-    by_operator = [error for error in ERRORS if isinstance(error, OperatorError)]  # all alike for a member
-    assert len(told) == len(ERRORS) - len(by_operator) + 1
+    messages = {texts.error_message(error) for error in ERRORS}
+    by_operator = [error for error in ERRORS if isinstance(error, OperatorError)]  # all have the same message
+    assert len(messages) == len(ERRORS) - len(by_operator) + 1
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_an_error_says_what_one_needs_to_know(error: AtelierError, needed: list[
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [
         (-3, "1 s"),
         (0, "1 s"),
@@ -212,21 +212,21 @@ def test_an_error_says_what_one_needs_to_know(error: AtelierError, needed: list[
         (3600, "60 min"),
     ],
 )
-def test_durations_are_told_as_people_do(seconds: float, told: str) -> None:
-    assert texts.duration(seconds) == told
+def test_durations_are_told_as_people_do(seconds: float, text: str) -> None:
+    assert texts.duration(seconds) == text
 
 
 @given(st.floats(min_value=0, max_value=1e6))
 def test_durations_are_about_right(seconds: float) -> None:
-    told = texts.duration(seconds)
-    parts = [(int(number), unit) for number, unit in re.findall(r"(\d+) (min|s)", told)]
-    assert " ".join(f"{number} {unit}" for number, unit in parts) == told
+    text = texts.duration(seconds)
+    parts = [(int(number), unit) for number, unit in re.findall(r"(\d+) (min|s)", text)]
+    assert " ".join(f"{number} {unit}" for number, unit in parts) == text
     assert abs(sum(number * (60 if unit == "min" else 1) for number, unit in parts) - seconds) <= max(1, seconds / 10)
 
 
-@pytest.mark.parametrize(("place", "told"), [(1, "Next"), (2, "**1** before"), (17, "**16** before")])
-def test_places_are_told_as_people_count(place: int, told: str) -> None:
-    assert told in texts.queued(place)
+@pytest.mark.parametrize(("place", "text"), [(1, "Next"), (2, "**1** before"), (17, "**16** before")])
+def test_places_are_told_as_people_count(place: int, text: str) -> None:
+    assert text in texts.queued(place)
 
 
 @given(st.data())
@@ -245,7 +245,7 @@ def test_the_bar_shows_how_far_a_painting_is(step: int, filled: int) -> None:
 
 
 def progress(step: int, steps: int, remaining: float = 80) -> Progress:
-    """A moment of a painting."""
+    """A progress of a painting."""
     return Progress(step, steps, 512, 1.0, 0.5, 0.5, 1.0, remaining)
 
 
@@ -260,7 +260,7 @@ def test_a_caption_says_time_size_and_recipe() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "told"),
+    ("wish", "text"),
     [
         ({"strength": 70}, "strength 70"),
         ({"strength": 33.5}, "strength 33.5"),
@@ -274,10 +274,10 @@ def test_a_caption_says_time_size_and_recipe() -> None:
         ({"strength": 0, "detail": 100, "stroke": 2}, "strength 0 · broad strokes · detail 100"),
     ],
 )
-def test_a_caption_says_what_was_asked_for(wish: dict[str, Any], told: str) -> None:
+def test_a_caption_says_what_was_asked_for(wish: dict[str, Any], text: str) -> None:
     recipe = Recipe(**wish)
     result = Result(b"", "png", 512, 384, recipe, 60, 75.2, "finished")
-    assert texts.caption(result, recipe) == f"Painted in 1 min 15 s · 512 × 384 · {told} · recipe `{recipe.id}`"
+    assert texts.caption(result, recipe) == f"Painted in 1 min 15 s · 512 × 384 · {text} · recipe `{recipe.id}`"
 
 
 def test_a_caption_says_why_a_picture_is_smaller_or_was_ready_early_and_the_recipe_that_was_painted() -> None:
@@ -372,7 +372,7 @@ def test_alt_text_names_every_style() -> None:
 
 
 def job(description: str, **changes: Any) -> Job:
-    """A job of that description."""
+    """A job with that description."""
     values: dict[str, Any] = {
         "id": "0123456789abcdef",
         "owner": 2**63,

@@ -1,4 +1,4 @@
-"""The commands for several machines, and how the bot speaks to them."""
+"""The commands for several machines, and the bot's connection to them."""
 
 import asyncio
 import re
@@ -16,17 +16,17 @@ from engine.errors import ClusterUnsafe
 
 
 def said(*arguments: str) -> tuple[int, str]:
-    """What ``atelier`` answers, in one line."""
+    """The exit code and output of ``atelier``, in one line."""
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
     return result.exit_code, re.sub(r"\s+", " ", result.output)
 
 
 class TestCertificates:
     def test_are_made_and_named(self, tmp_path: Path) -> None:
-        code, told = said("cluster", "certs", "--out", str(tmp_path), "--host", "gpu-1", "--days", "30")
+        code, output = said("cluster", "certs", "--out", str(tmp_path), "--host", "gpu-1", "--days", "30")
         assert code == 0
-        assert all(str(tmp_path / part) in told for part in PARTS)
-        assert "valid for 30 days" in told
+        assert all(str(tmp_path / part) in output for part in PARTS)
+        assert "valid for 30 days" in output
         assert {path.name for path in (tmp_path / "worker").iterdir()} == set(FILES)
 
     def test_of_another_host_are_added(self, tmp_path: Path) -> None:
@@ -37,45 +37,45 @@ class TestCertificates:
 
     def test_that_are_there_stay(self, tmp_path: Path) -> None:
         said("cluster", "certs", "--out", str(tmp_path))
-        code, told = said("cluster", "certs", "--out", str(tmp_path))
+        code, output = said("cluster", "certs", "--out", str(tmp_path))
         assert code == 1
-        assert "--force" in told
+        assert "--force" in output
         assert said("cluster", "certs", "--out", str(tmp_path), "--keep")[0] == 0
 
     def test_that_cannot_be_written_are_told(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("in the way")
-        code, told = said("cluster", "certs", "--out", str(tmp_path / "file"))
+        code, output = said("cluster", "certs", "--out", str(tmp_path / "file"))
         assert code == 1
-        assert "Traceback" not in told
+        assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(
     "command", [["scheduler"], ["worker"], ["cluster"], ["cluster", "certs"], ["cluster", "status"]]
 )
 def test_each_command_explains_itself(command: list[str]) -> None:
-    code, told = said(*command, "--help")
+    code, output = said(*command, "--help")
     assert code == 0
-    assert len(told) > 200
+    assert len(output) > 200
 
 
 @pytest.mark.parametrize("place", [[], ["--blobs", "simplecache::s3://bucket/atelier"]])
 def test_a_worker_of_another_machine_is_told_where_the_pictures_are(place: list[str], tmp_path: Path) -> None:
     said("cluster", "certs", "--out", str(tmp_path))
     files = [f"--tls-{name}={tmp_path / 'worker' / name}.pem" for name in ("ca", "certificate", "key")]
-    code, told = said("worker", "--scheduler", "tls://127.0.0.1:9", *files, *place)
+    code, output = said("worker", "--scheduler", "tls://127.0.0.1:9", *files, *place)
     assert code == 1
-    assert "BLOBS_URL" in told
-    assert "one place" in told
+    assert "BLOBS_URL" in output
+    assert "one place" in output
 
 
 async def test_the_name_of_a_worker_moves_no_cursor() -> None:
-    """It is whatever somebody who joins says."""
+    """A worker chooses its own name, so it may contain anything."""
     async with (
         QuietScheduler(host="127.0.0.1", port=0) as scheduler,
         QuietWorker(scheduler.address, name="\x1b[2Jowned\nforged"),
     ):
-        code, told = await asyncio.to_thread(said, "cluster", "status", "--scheduler", scheduler.address)
-    assert (code, told) == (0, "\\x1b[2Jowned\\nforged ")
+        code, output = await asyncio.to_thread(said, "cluster", "status", "--scheduler", scheduler.address)
+    assert (code, output) == (0, "\\x1b[2Jowned\\nforged ")
 
 
 class TestTheBot:

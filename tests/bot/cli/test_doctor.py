@@ -1,4 +1,4 @@
-"""``atelier doctor``: what works is said, and what doesn't is named with the setting that mends it."""
+"""``atelier doctor`` reports what works, and names the setting that fixes what doesn't."""
 
 import asyncio
 from pathlib import Path
@@ -11,8 +11,8 @@ from tests.bot.processes import Ended, at, atelier
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
-    """What it says without a token, with everything in place, and with everything wrong: each takes seconds."""
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """The output without a token, with everything in place, and with everything wrong. Each run takes seconds."""
     bare, well, wrong = (tmp_path_factory.mktemp(name) for name in ("bare", "well", "wrong"))
     (wrong / "data").write_text("not a directory")
 
@@ -30,24 +30,24 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
 
 
 class TestDoctor:
-    def test_without_a_token_finds_everything_else_well(self, told: dict[str, Ended]) -> None:
-        bare = told["bare"]
+    def test_without_a_token_finds_everything_else_well(self, outputs: dict[str, Ended]) -> None:
+        bare = outputs["bare"]
         assert (bare.code, bare.error) == (1, "")
         assert bare.out.count("✗") == 1
         assert "✗ Discord: no token" in bare.out
         for subject in ("device", "weights", "decoder", "disk", "pictures", "key", "database", "scheduler"):
             assert f"✓ {subject}: " in bare.out
 
-    def test_with_everything_in_place_finds_all_well(self, told: dict[str, Ended]) -> None:
-        well = told["well"]
+    def test_with_everything_in_place_finds_all_well(self, outputs: dict[str, Ended]) -> None:
+        well = outputs["well"]
         assert (well.code, well.error) == (0, "")
         assert well.out.count("✓") == 9
         assert "✓ decoder: decoded a picture, confined by " in well.out
         assert "✗" not in well.out
         assert "logged in as Atelier" in well.out
 
-    def test_names_what_is_wrong_and_the_setting_that_mends_it(self, told: dict[str, Ended]) -> None:
-        wrong = told["wrong"]
+    def test_names_what_is_wrong_and_the_setting_that_mends_it(self, outputs: dict[str, Ended]) -> None:
+        wrong = outputs["wrong"]
         assert (wrong.code, wrong.error) == (1, "")
         findings = dict(part.split(": ", 1) for part in wrong.out.split("✗ ")[1:])
         assert sorted(findings) == ["Discord", "database", "disk", "pictures", "scheduler", "weights"]
@@ -69,7 +69,7 @@ class TestDoctor:
         (tmp_path / "data" / "secret.key").write_text(f"{new_key()}\n")
         (tmp_path / "data" / "secret.key").chmod(0o640)
         url = f"postgresql+asyncpg://atelier:s3cret/pass@word@127.0.0.1:{unused_tcp_port}/atelier"
-        told = await atelier(
+        result = await atelier(
             tmp_path,
             "doctor",
             DEVICE="cuda:77",
@@ -77,19 +77,19 @@ class TestDoctor:
             DISCORD_TOKEN_FILE="token",
             DISCORD_API_URL=f"http://127.0.0.1:{unused_tcp_port}",
         )
-        assert (told.code, told.error) == (1, "")
-        findings = dict(part.split(": ", 1) for part in told.out.replace("✓ ", "✗ ").split("✗ ")[1:])
+        assert (result.code, result.error) == (1, "")
+        findings = dict(part.split(": ", 1) for part in result.out.replace("✓ ", "✗ ").split("✗ ")[1:])
         assert "chmod 600" in findings["key"]
         assert "DATABASE_URL" in findings["database"]
         assert "cuda:77" in findings["device"]
         for subject in ("device", "weights"):
             assert "DEVICE" in findings[subject]
             assert "VGG19_WEIGHTS" not in findings[subject]
-        assert "s3cret" not in told.out
+        assert "s3cret" not in result.out
 
     async def test_names_a_file_that_holds_no_key(self, tmp_path: Path) -> None:
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "secret.key").write_text("s3cret")
-        told = await atelier(tmp_path, "doctor", DEVICE="nowhere")
-        assert "data/secret.keyholdsnokey" in told.out.replace(" ", "")  # lines break anywhere in a path
-        assert "s3cret" not in told.out
+        result = await atelier(tmp_path, "doctor", DEVICE="nowhere")
+        assert "data/secret.keyholdsnokey" in result.out.replace(" ", "")  # lines break anywhere in a path
+        assert "s3cret" not in result.out

@@ -1,4 +1,4 @@
-"""One interaction, one answer: whatever breaks, and whatever runs beside this process, before a job is accepted."""
+"""Each interaction gets one answer, even if connections break or another process runs, until its job is accepted."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -30,7 +30,7 @@ async def stylize(discord: LocalDiscord, style: Upload = STYLE) -> Invocation:
 
 
 def lose_one(discord: LocalDiscord, fault: str) -> None:
-    """Have the connection break once, before or after the first answer has arrived."""
+    """Break the connection once, before or after the first answer has arrived."""
     discord.inject(LOST[fault])
     discord.on_request(lambda _: discord.inject(None))
 

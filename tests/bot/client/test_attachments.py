@@ -1,4 +1,4 @@
-"""Fetching what members attached, from a real server: from the CDN alone, never more than the limit."""
+"""Downloads of attachments from a real server: only from the CDN, and never more than the limit."""
 
 import asyncio
 import gzip
@@ -22,20 +22,20 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
-    """A file store that answers as the test wants, and counts what it was asked."""
+    """A file server that answers as the test wants, and records the paths of requests."""
 
     def __init__(self) -> None:
         self.answer: Handler = self.picture
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.gone = asyncio.Event()
-        """Set when a client left in the middle of an answer."""
+        """Set when a client closed the connection during an answer."""
         self.origin = ""
 
     async def picture(self, _request: web.Request) -> web.StreamResponse:
         return web.Response(body=PICTURE)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(request.path)
+        self.requested.append(request.path)
         return await self.answer(request)
 
 
@@ -57,7 +57,7 @@ elsewhere = pytest.fixture(serving, name="elsewhere")
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """What the bot downloads with."""
+    """The session for downloads."""
     async with aiohttp.ClientSession() as opened:
         yield opened
 
@@ -125,7 +125,7 @@ async def test_a_stream_without_end_is_left_at_the_limit(session: aiohttp.Client
         await fetched(session, cdn, f"{cdn.origin}/a.png")
     async with asyncio.timeout(20):
         await cdn.gone.wait()
-    # What the limit lets in, and what the sockets hold on the way.
+    # The limit, and what the sockets buffer.
     assert sent < LIMIT + 20_000_000
 
 
@@ -179,21 +179,21 @@ async def test_other_places_are_not_asked(session: aiohttp.ClientSession, cdn: S
         f"http://127.0.0.1:{port}\\@{elsewhere.origin.removeprefix('http://')}/a.png",
         f"http://127.0.0.1:{port}\\.example.com/a.png",
         f"http://127.0.0.1:{port}%2f@example.com/a.png",
-        f"http://\uff11\uff12\uff17.0.0.1:{port}/a.png",  # digits that some fold to ours
-        f"http://127.0.0.1\u3002example.com:{port}/a.png",  # a full stop that some take for a dot
+        f"http://\uff11\uff12\uff17.0.0.1:{port}/a.png",  # digits that some parsers convert to ASCII
+        f"http://127.0.0.1\u3002example.com:{port}/a.png",  # a full stop that some parsers convert to a dot
         f"http://127.1:{port}/a.png",
         f"http://2130706433:{port}/a.png",
         f"http://127.0.0.1:{port}\t@example.com/a.png",
         f"http://[::ffff:127.0.0.1]:{port}/a.png",
         f"http://[127.0.0.1:{port}/a.png",
-        "http://127.0.0.1/a.png",  # the scheme's own port
+        "http://127.0.0.1/a.png",  # the scheme's default port
         "file:///etc/passwd",
         "",
     ):
         with pytest.raises(DownloadFailed) as failed:
             await fetched(session, cdn, url, role="content")
         assert failed.value.role == "content"
-    assert cdn.asked == elsewhere.asked == []
+    assert cdn.requested == elsewhere.requested == []
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -206,7 +206,7 @@ async def test_the_cdn_can_not_send_the_bot_elsewhere(
     cdn.answer = redirect
     with pytest.raises(DownloadFailed, match=str(status)):
         await fetched(session, cdn, f"{cdn.origin}/a.png")
-    assert elsewhere.asked == []
+    assert elsewhere.requested == []
 
 
 @pytest.mark.parametrize("status", [204, 206, 403, 404, 500])

@@ -1,4 +1,4 @@
-"""A reply to a command of Ada's, and what she sees of it."""
+"""A reply to Ada's command, and what she sees of it."""
 
 import asyncio
 import dataclasses
@@ -42,7 +42,7 @@ Deliver = Callable[[Job, Ending], Awaitable[DeliveredBy]]
 
 @pytest.fixture
 async def invocation(discord: LocalDiscord, client: Atelier) -> Invocation:
-    """A command of Ada's, accepted."""
+    """Ada's command, accepted."""
     invocation = await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)
     await invocation.acknowledged()
     return invocation
@@ -50,7 +50,7 @@ async def invocation(discord: LocalDiscord, client: Atelier) -> Invocation:
 
 @pytest.fixture
 async def job(invocation: Invocation, fake_jobs: FakeJobs) -> Job:
-    """The job that it became, running."""
+    """Its job, running."""
     async with asyncio.timeout(10):
         await fake_jobs.accepted.wait()
     (job,) = fake_jobs.jobs.values()
@@ -59,7 +59,7 @@ async def job(invocation: Invocation, fake_jobs: FakeJobs) -> Job:
 
 @pytest.fixture
 async def reply_to(client: Atelier) -> AsyncIterator[ReplyTo]:
-    """Makes replies, and closes them in the end."""
+    """Makes replies, and closes them at the end."""
     replies: list[DiscordReply] = []
 
     def make(job: Job) -> DiscordReply:
@@ -73,8 +73,8 @@ async def reply_to(client: Atelier) -> AsyncIterator[ReplyTo]:
 
 @pytest.fixture
 def deliver(reply_to: ReplyTo) -> Deliver:
-    """Delivers, and then does so again as a process would that took over after a crash: with what is to be seen the
-    same, and the same way.
+    """Deliver twice, the second time as a process does that adopts the job after a crash. Both must use the same
+    channel.
     """
 
     async def twice(job: Job, ending: Ending) -> DeliveredBy:

@@ -1,4 +1,4 @@
-"""How a job's end reaches its member, whatever became of the token, the reply, the channel and the direct messages."""
+"""How a job's end reaches its member, in every state of the token, the reply, the channel and direct messages."""
 
 import dataclasses
 import re
@@ -132,7 +132,7 @@ class TestAPainting:
     async def test_is_looked_for_no_further_than_its_reply(
         self, discord: LocalDiscord, client: Atelier, job: Job, reply_to: ReplyTo
     ) -> None:
-        """What lies before is of other jobs, however much it is."""
+        """Messages before the reply belong to other jobs, so the bot does not search them."""
         for number in range(101):
             await discord.member("Bob").say(f"message {number}")
         reply = await client.get_partial_messageable(discord.channel_id).send("Painting …")
@@ -304,7 +304,7 @@ class TestTrouble:
     async def test_in_sending_leads_to_no_second_message(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
-        """The edit is refused once, the post arrives but its answer is lost; then the edit would work."""
+        """The edit is rejected once, and the answer to the post is lost. Afterwards the edit would work."""
         token_dies(discord)
         reply = reply_to(job)
         discord.fail_next(BY_BOT, 403, code=50013)
@@ -321,7 +321,7 @@ class TestTrouble:
     async def test_that_hides_whether_an_edit_arrived_leads_to_no_second_answer(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
-        """Where the app came along with a member nobody can look, once the token is dead."""
+        """If only the member has installed the app, the bot can't read the reply after the token has expired."""
         away = moved(job, place="elsewhere")
         assert await reply_to(away).deliver(result()) == "token"
         token_dies(discord)

@@ -32,7 +32,7 @@ JPEG = b"\xff\xd8\xff\xe0 a preview"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Edit more often than anybody could read."""
+    """Shorten the pause between edits."""
     monkeypatch.setattr("bot.delivery.reply.EDIT_EVERY", 0.02)
 
 
@@ -96,7 +96,7 @@ class TestWhatIsShownMeanwhile:
     async def test_leaves_the_way_free_when_the_tokens_allowance_is_used_up(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """discord.py sleeps after such an edit, with the token's lock in its hands; the end interrupts that."""
+        """discord.py sleeps after such an edit while it holds the token's lock. The delivery cancels that sleep."""
         monkeypatch.setattr("bot.delivery.reply.SETTLE_TIMEOUT", 0.0)
         reply = reply_to(job)
         answered: asyncio.Queue[int] = asyncio.Queue()
@@ -206,7 +206,7 @@ class TestWhatIsShownMeanwhile:
     async def test_is_tried_less_and_less_often_where_the_bot_may_not(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
-        """And again as ever, once it may."""
+        """Edits resume once the process may edit again."""
         refusals = asyncio.Semaphore(0)
         shown = asyncio.Event()
         discord.on_request(lambda request: refusals.release() if request.status == 403 else None)

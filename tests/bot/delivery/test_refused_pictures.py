@@ -1,4 +1,4 @@
-"""What reaches a member whose picture Discord refuses: a smaller file, or words."""
+"""What a member gets if Discord rejects the picture: a smaller file, or text."""
 
 import io
 
@@ -28,7 +28,7 @@ from tests.bot.delivery.conftest import (
 
 
 def noise(size: tuple[int, int]) -> bytes:
-    """A picture, as PNG, that no encoding makes much smaller."""
+    """A PNG picture that no encoding makes much smaller."""
     width, height = size
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     buffer = io.BytesIO()
@@ -68,7 +68,7 @@ class TestTooLarge:
     async def test_is_sent_within_what_discord_grants_everywhere_first(
         self, discord: LocalDiscord, job: Job, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A member's own limit may be over it; the bot's is not, once the token has died."""
+        """A member's limit may be above the bot's limit, which applies after the token has expired."""
         token_dies(discord)
         limit = len(NOISE) * 7 // 8
         monkeypatch.setattr("bot.delivery.channels.FILE_SIZE", limit)

@@ -1,4 +1,4 @@
-"""What an operator finds in the log: everything that happened, each on a line that no value breaks or forges."""
+"""The log: everything that happened, each on a line that no value can break or forge."""
 
 import asyncio
 import io
@@ -19,7 +19,7 @@ from tests.bot.logged import FORMS, TOKEN, WAYS, Form, handling, listening, logg
 
 @pytest.fixture(autouse=True)
 def as_it_was() -> Iterator[None]:
-    """Undo what is configured here."""
+    """Restore the configuration of logging."""
     with listening():
         yield
 
@@ -44,7 +44,7 @@ ENTRY = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z \[\w+ *\] ")
 
 
 def forged(output: str) -> list[str]:
-    """Lines but the first that look as if they began an entry."""
+    """Lines after the first that look like the start of an entry."""
     return [line for line in output.splitlines()[1:] if line and not line.startswith("    ")]
 
 
@@ -131,7 +131,7 @@ class TestTheJobInHand:
         async def begin() -> None:
             with structlog.contextvars.bound_contextvars(job=job):
                 task = asyncio.create_task(work())
-            # Whoever began it has gone on by now.
+            # The task that started it has continued.
             await task
             ours.info("something else")
 

@@ -1,4 +1,4 @@
-"""No secret leaves through the log: neither those we know, nor what comes and goes."""
+"""The log shows no secret: neither known ones nor those that only have the shape of one."""
 
 import base64
 import json
@@ -158,13 +158,13 @@ class TestWhatIsKnownByValue:
 
 
 def prefixes(text: str) -> Iterator[str]:
-    """Up to the middle and the end of each word, and of each sign between words."""
+    """The positions in the middle and at the end of each word and of each separator."""
     for part in re.finditer(r"\w+|\W", text):
         yield from {text[: (part.start() + part.end() + 1) // 2], text[: part.end()]}
 
 
 def test_time_grows_with_the_text_and_no_faster() -> None:
-    """Members write what is logged. Repeated beginnings of secrets are what patterns try again and again."""
+    """Members write text that is logged. Repeated prefixes of secrets are the worst case for the patterns."""
     clean = redactor(PASSWORD, SECRET_KEY, TOKEN)
     texts = [shape("x" * 40) for shape in SHAPES.values()] + [text for text, _ in SHAPED.values()]
     beginnings = {
@@ -182,13 +182,13 @@ def test_time_grows_with_the_text_and_no_faster() -> None:
 
     for sign in signs:
         for begin in sorted(beginnings):
-            if seconds(begin, sign, 6_000) > 0.05:  # where most take 1 ms: it is slow, or the machine is busy
+            if seconds(begin, sign, 6_000) > 0.05:  # most take 1 ms: this pattern is slow, or the machine is busy
                 short, long = (min(seconds(begin, sign, length) for _ in range(3)) for length in (6_000, 24_000))
                 assert long < 8 * short, f"{begin!r} and {sign!r}: {short:.3f} s, then {long:.3f} s for four times that"
 
 
 class TestNoSecretGetsAroundTheLog:
-    """In a process of its own, as it is when an error ends it."""
+    """In a separate process, which the error ends."""
 
     CONFIGURE = """
 import logging, sys, threading

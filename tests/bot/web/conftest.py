@@ -37,13 +37,13 @@ class Workers(FakeExecutor):
         self.answers.set()
 
     async def slots(self) -> int:
-        """The number, once it may answer."""
+        """Return the number of slots, after the executor is allowed to answer."""
         self.asked += 1
         while not self.answers.is_set():
             try:
                 await self.answers.wait()
             except asyncio.CancelledError:
-                continue  # as what waits for a connection may do
+                continue  # as code that waits for a connection may do
         if self.lost:
             raise OSError("the scheduler at tcp://secret:8786 is gone")
         return self.slots_now
@@ -51,7 +51,7 @@ class Workers(FakeExecutor):
 
 @dataclass
 class Operated:
-    """What an operator has: settings, and a door."""
+    """An operator's settings and endpoints."""
 
     settings: Settings
     local: LocalDiscord
@@ -67,7 +67,7 @@ class Operated:
     async def serving(self) -> AsyncIterator[Atelier]:
         """The endpoints of a client that has not logged in yet."""
         async with Atelier(self.settings) as client:
-            # discord.py waits this long for further servers before it is ready; here there is one.
+            # discord.py waits this long for further servers before it is ready. Here there is only one.
             client._connection.guild_ready_timeout = 0.05
             health = Health(
                 client, self.executor or self.workers, self.store, self.directory, min_free_bytes=self.min_free_bytes
@@ -78,7 +78,7 @@ class Operated:
 
     @asynccontextmanager
     async def connecting(self) -> AsyncIterator[Atelier]:
-        """The same on its way to Discord."""
+        """The same, with a client that connects to Discord."""
         async with self.serving() as client:
             await client.login(self.local.token)
             connection = asyncio.create_task(client.connect())
@@ -88,13 +88,13 @@ class Operated:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Atelier]:
-        """The same once it is there."""
+        """The same, with a connected client."""
         async with self.connecting() as client:
             await client.wait_until_ready()
             yield client
 
     async def get(self, path: str = "/healthz", *, host: str = "127.0.0.1", **headers: str) -> tuple[int, Any]:
-        """Status, and JSON or text without the details."""
+        """The status of a response, and its JSON without details, or its text."""
         async with (
             aiohttp.ClientSession() as session,
             session.get(f"http://{host}:{self.settings.health_port}{path}", headers=headers) as response,
@@ -105,7 +105,7 @@ class Operated:
             return response.status, {part: well for part, well in answer.items() if part != DETAILS}
 
     async def detail(self, part: str, path: str = "/healthz") -> str:
-        """What is said of one part."""
+        """The detail of one part."""
         async with (
             aiohttp.ClientSession() as session,
             session.get(f"http://127.0.0.1:{self.settings.health_port}{path}") as response,
@@ -116,7 +116,7 @@ class Operated:
 
 @pytest.fixture(autouse=True)
 def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client points discord.py elsewhere, for the whole process."""
+    """Restore discord.py's addresses, which the client changes for the whole process."""
     monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
     gateway = discord.gateway.DiscordWebSocket
     monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", yarl.URL(str(gateway.DEFAULT_GATEWAY)))
@@ -142,6 +142,6 @@ def settings(local: LocalDiscord, unused_tcp_port: int) -> Settings:
 
 @pytest.fixture
 async def operated(settings: Settings, local: LocalDiscord, tmp_path: Path) -> AsyncIterator[Operated]:
-    """Everything at hand, one worker, nothing served yet."""
+    """Everything that the endpoints need, with one worker. Nothing listens yet."""
     async with Store.open(f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}", Cipher([new_key()])) as store:
         yield Operated(settings, local, store, tmp_path, Workers(Blobs(str(tmp_path / "blobs"))))

@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz` as a supervisor sees them: part by part, and always answered."""
+"""`/healthz` and `/readyz` as a supervisor uses them: part by part, and never without an answer."""
 
 import asyncio
 import json
@@ -27,13 +27,13 @@ WELL = {"gateway": True, "workers": True, "database": True, "disk": True}
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What hangs is given up soon."""
+    """Shorten the time-out of checks."""
     monkeypatch.setattr("bot.web.health.CHECK_TIMEOUT", 0.3)
 
 
 @pytest.fixture
 def scheduler_process(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A scheduler that a test may freeze and kill, as an operator starts one, and its address."""
+    """A scheduler process that a test may suspend and kill, and its address."""
     file = tmp_path / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""`/metrics` as Prometheus reads it, and the dashboard that is made of it."""
+"""`/metrics` as Prometheus reads it, and the dashboard."""
 
 import asyncio
 import json
@@ -30,14 +30,14 @@ DASHBOARD = Path(bot.web.__file__).parent / "grafana.json"
 
 
 async def scraped(operated: Operated) -> dict[str, Metric]:
-    """What is served, by name."""
+    """The metrics that are served, by name."""
     status, text = await operated.get("/metrics")
     assert status == 200
     return {family.name: family for family in text_string_to_metric_families(text)}
 
 
 async def sample(operated: Operated, family: str, suffix: str = "", **labels: str) -> float:
-    """One number of what is served; 0 if it is not there yet."""
+    """The value of one metric, or 0 if it is missing."""
     found = (await scraped(operated))[family].samples
     return next(
         (each.value for each in found if each.name == family + suffix and labels.items() <= each.labels.items()), 0.0
@@ -45,7 +45,7 @@ async def sample(operated: Operated, family: str, suffix: str = "", **labels: st
 
 
 def progress(scale: int, seconds: float | None, device: str = "A fast card") -> Progress:
-    """An event of a painting."""
+    """A progress of a painting."""
     return Progress(1, 10, scale, 1.0, 0.5, 0.5, 1.0, 9.0, device=device, step_seconds=seconds)
 
 
@@ -151,7 +151,7 @@ class TestSteps:
         monkeypatch.setattr(metrics, "_devices", set())
 
     def test_of_many_devices_are_few_labels(self) -> None:
-        """Workers name theirs as they like."""
+        """Workers choose the names of their devices."""
         for number in range(100):
             metrics.observe_step(progress(512, 0.1, device=f"Worker's own {number}"))
         labels = {each.labels["device"] for each in next(iter(metrics.STEP.collect())).samples}
@@ -185,7 +185,7 @@ class TestSteps:
 
 
 def channel(operated: Operated, client: Atelier) -> discord.PartialMessageable:
-    """Where the bot may say something."""
+    """A channel that the bot may write to."""
     return client.get_partial_messageable(operated.local.channel_id)
 
 
@@ -257,12 +257,12 @@ class TestTraffic:
 
 
 def panels() -> list[dict[str, Any]]:
-    """Those of the dashboard that show something."""
+    """The panels of the dashboard, without rows."""
     return [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"]
 
 
 def expressions() -> list[str]:
-    """All that the dashboard asks Prometheus."""
+    """All queries of the dashboard."""
     return [target["expr"] for panel in panels() for target in panel["targets"]]
 
 
@@ -270,7 +270,7 @@ class TestTheDashboard:
     NAME = re.compile(r"\b(?:atelier|process)_[a-z0-9_]+")
 
     def served(self) -> dict[str, set[str]]:
-        """Each name that Prometheus will know, by the metric that it belongs to."""
+        """The names that Prometheus knows, by metric."""
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
         return {
             family.name: {family.name + suffix for suffix in suffixes[family.type]}
@@ -289,13 +289,13 @@ class TestTheDashboard:
 
     def test_is_not_alone_in_telling_of_them(self) -> None:
         section = OPERATING.read_text(encoding="utf-8").split("## Health and metrics")[1].split("\n## ")[0]
-        told = set(re.findall(r"`([a-z_]+)`", section))
+        named = set(re.findall(r"`([a-z_]+)`", section))
         expected = {
             name.removeprefix("atelier_") + ("_total" if f"{name}_total" in names else "")
             for name, names in self.served().items()
             if name.startswith("atelier_")
         }
-        assert expected - told == set()
+        assert expected - named == set()
 
     def test_uses_labels_that_are_there(self) -> None:
         known = {"le", "instance", "job"}

@@ -1,4 +1,4 @@
-"""The button under a reply in the works, pressed at the wrong time, by the wrong member, or while all is slow."""
+"""The cancel button, pressed at the wrong time, by the wrong member, or while the database is slow."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ CALLBACK = "POST /interactions/{interaction_id}/{interaction_token}/callback"
 
 @pytest.fixture
 async def job(discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs) -> Job:
-    """A job of Ada's, accepted."""
+    """Ada's accepted job."""
     await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)
     async with asyncio.timeout(10):
         await fake_jobs.accepted.wait()

@@ -1,4 +1,4 @@
-"""`/jobs` from a member's side."""
+"""`/jobs` as a member uses it."""
 
 import dataclasses
 from collections.abc import Callable
@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 @pytest.fixture
 async def ada(discord: LocalDiscord, client: Atelier) -> int:
-    """Ada's id, with the bot there."""
+    """Ada's id. The bot is connected."""
     return discord.member("Ada").id
 
 
@@ -121,7 +121,7 @@ class TestTheList:
         assert fake_jobs.jobs[waiting.id].state is State.CANCELLED
         again = await discord.member("Ada").press(message, "Cancel 3")
         assert "already finished" in (await again.wait_until(says_new(message), 5)).content
-        # The answer to a later press comes after all that the earlier one does: the list keeps its buttons.
+        # The answer to a later press comes after everything that an earlier one does. The list keeps its buttons.
         last = await discord.member("Ada").press(message, "Cancel 1")
         assert (await last.wait_until(says_new(message), 5)).content == "Cancelled."
         assert [shown for shown in again.history if shown.id == message.id and not shown.buttons] == []

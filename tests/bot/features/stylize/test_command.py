@@ -1,4 +1,4 @@
-"""`/stylize` from a member's side: what they read and see, over real sockets, painted by a real worker."""
+"""`/stylize` as a member uses it, over real sockets, painted by a real worker."""
 
 import asyncio
 import io
@@ -25,13 +25,13 @@ EDIT = "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"
 async def stylize(
     discord: LocalDiscord, member: str = "Ada", /, **options: str | int | float | bool | Upload
 ) -> Invocation:
-    """Ask for a thumbnail of a town, unless `options` say otherwise."""
+    """Order a thumbnail of a town, unless `options` change it."""
     defaults: dict[str, str | int | float | bool | Upload] = {"content": CONTENT, "style": STYLE, "quality": "quick"}
     return await discord.member(member).invoke("stylize", **(defaults | options))
 
 
 async def cancel(discord: LocalDiscord, message: Message, member: str = "Ada") -> str:
-    """Press the button; what the one who pressed reads."""
+    """Press the button. Return the answer that the member reads."""
     press = await discord.member(member).press(message, "Cancel")
     return (await press.wait_until(is_private_answer, 5)).content
 
@@ -164,7 +164,7 @@ def distance(one: Image.Image, other: Image.Image) -> float:
 
 
 def chroma(image: Image.Image) -> Image.Image:
-    """What is left without lightness, by JPEG's definition of it."""
+    """The picture without lightness, as JPEG defines it."""
     _, blue, red = image.convert("YCbCr").split()
     return Image.merge("LA", (blue, red))
 

@@ -1,4 +1,4 @@
-"""What a member says with `/stylize` is what is ordered."""
+"""The options of `/stylize` become the order's recipe."""
 
 import asyncio
 from typing import Any
@@ -17,7 +17,7 @@ LARGE = Upload("large.png", bytes(2 * 2**20))
 
 
 async def ordered(discord: LocalDiscord, fake_jobs: FakeJobs, **options: Any) -> Order:
-    """What becomes of a command with these options besides photo and style."""
+    """Give a command with these options, a photo and a style. Return its order."""
     fake_jobs.accepted.clear()
     await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE, **options)
     async with asyncio.timeout(10):
@@ -26,7 +26,7 @@ async def ordered(discord: LocalDiscord, fake_jobs: FakeJobs, **options: Any) ->
 
 
 async def refused(discord: LocalDiscord, **options: Any) -> str:
-    """What the member alone reads."""
+    """The ephemeral answer to a command with these options."""
     invocation = await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE, **options)
     message = await invocation.wait_until(is_private_answer, 5)
     assert discord.channel_messages == []
