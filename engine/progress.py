@@ -72,6 +72,10 @@ class Result:
     """The share of each picture that was in its file, the content's first: see
     :attr:`engine.images.codec.Picture.shown`. Empty if all files were complete.
     """
+    checkpoint: str | None = None
+    """The name under which the final state was saved, for another painting to start from: see
+    :class:`engine.painting.checkpoint.FinalState`. None where it was not saved, or where the style has no weight.
+    """
 
 
 class StopToken:

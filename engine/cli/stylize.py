@@ -225,8 +225,8 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
         from PIL import Image
 
         from engine.images.codec import encode
-        from engine.painting.loop import Pace
         from engine.painting.methods import method
+        from engine.painting.reporter import Pace
         from engine.runtime.devices import choose, set_threads
         from engine.vgg.vgg19 import load_cached
 

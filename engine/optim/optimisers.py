@@ -1,4 +1,4 @@
-"""What moves the pixels: Adam by default, L-BFGS by choice. Both carry their image from one scale to the next."""
+"""The optimisers of an image: Adam and L-BFGS. Both carry the image from one scale to the next."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
@@ -13,49 +13,49 @@ from engine.optim.preconditioning import filtered, spectral_filter
 from engine.recipe import Optimiser as Name
 
 Evaluate = Callable[[Tensor], Losses]
-"""The losses of an image; :attr:`Losses.total` has a gradient."""
+"""Computes the losses of an image; :attr:`Losses.total` has a gradient."""
 
 BETAS: Final = (0.85, 0.85)
-"""Of Adam. Shorter memories than the usual 0.9 and 0.999 reach a lower loss in so few steps."""
+"""Adam's decay rates. In a few hundred steps they reach a lower loss than the usual 0.9 and 0.999."""
 ADAM_EPSILON: Final = 0.5
-"""Adam's epsilon, in root mean squares of the gradient. Next to nothing, as is usual, lets every pixel go equally far,
-however little it matters: what is seen of that is coloured grain.
+"""Adam's epsilon, for a gradient of root mean square 1. With the usual 1e-8 every pixel moves equally far, also where
+its gradient is mostly noise. That leaves coloured grain.
 """
 GRADIENT_SPECTRAL_POWER: Final = 0.4
-"""The power by which Adam's gradient falls with frequency: see :mod:`engine.optim.preconditioning`."""
+"""The exponent p of the weights frequency^-p on the spectrum of Adam's gradient."""
 IMAGE_SPECTRAL_POWER: Final = 0.25
-"""Likewise of the image that L-BFGS sees: about half, because the gradient there falls with its square."""
+"""The same for the variable of L-BFGS. About half as large, since its gradient is weighted twice."""
 HISTORY: Final = 20
-"""Steps that L-BFGS remembers, each with two images."""
+"""The number of steps in the history of L-BFGS. Each takes the memory of two images."""
 _TINY: Final = 1e-30
 FIRST_STEP: Final = 0.01
-"""The mean length of L-BFGS's first step, before it knows the curvature, in units of the pixels' range."""
+"""The mean change of a pixel in the first step of L-BFGS, which has no curvature yet; for pixels in [0, 1]."""
 
 
 class Optimiser(Protocol):
-    """An image on its way down."""
+    """An image that is being optimised."""
 
     image: Tensor
     """Shape (1, 3, height, width), float32, in [0, 1]."""
 
     def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
-        """Bring the image to ``size`` (width, height), and go down ``evaluate`` from now on."""
+        """Resize the image to ``size`` (width, height), and minimise ``evaluate`` from now on."""
 
-    def rest(self) -> None:
-        """Free what is kept for further steps at this size; the image, and what is carried to the next size, stay."""
+    def release(self) -> None:
+        """Free the memory for steps at this size. The image stays, with the state for the next size."""
 
     def step(self, rate: float) -> Losses:
-        """Take one step; ``rate`` is the learning rate in units of the pixels' range. The losses are those before."""
+        """Take one step with the learning rate ``rate``, for pixels in [0, 1]. Returns the losses before the step."""
 
     def state(self) -> dict[str, Tensor]:
-        """What is needed besides the image to go on in another process: on the CPU."""
+        """The tensors, on the CPU, that another process needs besides the image to go on."""
 
 
 def optimiser(name: Name, image: Tensor, state: Mapping[str, Tensor] | None = None) -> Optimiser:
-    """The optimiser of that name at ``image``.
+    """The optimiser of a name, at ``image`` of shape (1, 3, height, width) and with the ``state`` of an earlier one.
 
     Raises:
-        ValueError: ``state`` is not one that such an optimiser tells for such an image.
+        ValueError: ``state`` is not the :meth:`Optimiser.state` of such an optimiser for such an image.
     """
     if name == "lbfgs":
         if state:
@@ -65,17 +65,17 @@ def optimiser(name: Name, image: Tensor, state: Mapping[str, Tensor] | None = No
 
 
 def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """An image of shape (1, 3, height, width) at ``size`` (width, height), within [0, 1]."""
+    """Resize an image of shape (1, 3, height, width) to ``size`` (width, height), clamped to [0, 1]."""
     if image.shape[-2:] == (size[1], size[0]):
         return image
     return F.interpolate(image, (size[1], size[0]), mode="bicubic", antialias=True).clamp(0, 1)
 
 
 def _gradient(loss: Tensor, variable: Tensor) -> Tensor:
-    """The gradient of ``loss``, or what a node of its graph raises.
+    """The gradient of ``loss``. Raises what a node of its graph raises.
 
-    When a node fails, torch leaves the nodes that were to follow in a queue of this thread. They keep the graph and
-    its activations, up to a gigabyte, until the thread's next backward pass. So the smallest one follows at once.
+    When a node fails, torch leaves the remaining nodes in a queue of this thread. They hold the graph and its
+    activations, up to a gigabyte, until the thread's next backward pass. So a minimal one follows at once.
     """
     try:
         (gradient,) = torch.autograd.grad(loss, variable)
@@ -113,7 +113,7 @@ class Adam:
 
     @torch.no_grad()
     def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
-        """Bring image and moments to ``size``."""
+        """Resize the image and the moments to ``size``."""
         state = self._optimiser.state[self.image]
         if self.image.shape[-2:] != (size[1], size[0]):
             self._take(resized(self.image, size))
@@ -138,28 +138,28 @@ class Adam:
 
         self._once = replayed(once, self._tensors, self.image.device)
 
-    def rest(self) -> None:
-        """Forget what it goes down."""
+    def release(self) -> None:
+        """Drop the function that is minimised, and a recorded step."""
         vars(self).pop("_once", None)
 
     def _tensors(self) -> list[Tensor]:
         return [self.image.detach(), *self._optimiser.state[self.image].values()]
 
     def step(self, rate: float) -> Losses:
-        """Go down the gradient, and clamp."""
+        """Take a step along the preconditioned gradient, and clamp the image to [0, 1]."""
         self._rate.fill_(rate)
         return self._once()
 
     def state(self) -> dict[str, Tensor]:
-        """Both moments and the count of steps over all scales, for the correction of their bias."""
+        """Both moments, and the number of steps over all scales for the correction of their bias."""
         return {name: each.cpu() for name, each in self._optimiser.state[self.image].items()}
 
 
 class LBFGS:
     """Limited-memory BFGS (Liu and Nocedal, Mathematical Programming 1989), without a line search.
 
-    One evaluation a step. It begins anew at each scale, where its memory of the curvature no longer holds, and knows
-    no learning rate.
+    Each step takes one evaluation. The history is cleared at each scale, since the curvature changes with it. The
+    learning rate is ignored.
     """
 
     def __init__(self, image: Tensor) -> None:
@@ -167,7 +167,7 @@ class LBFGS:
 
     @torch.no_grad()
     def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
-        """Bring the image to ``size`` and forget the past."""
+        """Resize the image to ``size`` and clear the history."""
         self.image = resized(self.image.detach(), size).contiguous()
         self._evaluate = evaluate
         self._weights = spectral_filter(self.image, IMAGE_SPECTRAL_POWER)
@@ -176,8 +176,8 @@ class LBFGS:
         self._variable = self._as_variable().requires_grad_()
         self._optimiser = torch.optim.LBFGS([self._variable], lr=1, max_iter=1, history_size=HISTORY)
 
-    def rest(self) -> None:
-        """Forget what it goes down, and the past."""
+    def release(self) -> None:
+        """Drop the function that is minimised, and the history."""
         for name in ("_evaluate", "_weights", "_variable", "_optimiser"):
             vars(self).pop(name, None)
 
@@ -188,7 +188,7 @@ class LBFGS:
         return filtered(self._variable, self._weights) * self._unit
 
     def step(self, rate: float) -> Losses:
-        """Go to the minimum of the parabola that the past steps tell of; ``rate`` says nothing to it."""
+        """Take a quasi-Newton step of length 1, and clamp the image to [0, 1]. Ignores ``rate``."""
         found: list[Losses] = []
 
         def closure() -> Tensor:
@@ -201,17 +201,17 @@ class LBFGS:
         before = self._variable.detach().clone()
         self._optimiser.step(closure)
         with torch.no_grad():
-            # At each step: colours that no picture has would hide from the loss until the end.
+            # Clamped at each step, so that the loss is always that of a picture which can be shown.
             self.image = self._as_image().clamp(0, 1)
             self._variable.copy_(self._as_variable())
         state = self._optimiser.state[self._variable]
         if "t" in state:
-            # What is remembered is the step that was taken, not the one that the clamp cut off: the curvature along
-            # that one would be wrong, and wrong for good.
+            # The history needs the step that was taken, not the one before the clamp. The gradients would not match
+            # that one, and the estimate of the curvature would stay wrong.
             state["d"] = ((self._variable.detach() - before) / state["t"]).flatten()
         (losses,) = found
         return losses.detached()
 
     def state(self) -> dict[str, Tensor]:
-        """Nothing: see :class:`engine.painting.checkpoint.Checkpoint`."""
+        """Empty: see :class:`engine.painting.checkpoint.Checkpoint`."""
         return {}

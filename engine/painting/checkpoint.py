@@ -1,4 +1,4 @@
-"""Enough of a painting to go on from where it was: the image, the optimiser's state, the scale and the step."""
+"""The states of a painting that are saved: one between two steps, to resume it, and the final one, to build on it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,36 +7,114 @@ from io import BytesIO
 import torch
 from torch import Tensor
 
+from engine.images.codec import fitted
+from engine.optim.optimisers import optimiser
+from engine.painting.pyramid import scales
+from engine.recipe import LARGEST_SIZE, SMALLEST_SIZE, Recipe
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A painting between two steps. Restored on the same device, it ends in the same bytes as without a break.
+    """A painting between two steps. Resumed on the same device, it ends in the same bytes as without a break.
 
-    With L-BFGS it does not: its history, twenty images, would make each checkpoint twenty times as large.
+    With L-BFGS it does not: a checkpoint lacks its history, which is twenty times as large as the image. Takes 48 bytes
+    per pixel with Adam, 24 with L-BFGS.
     """
 
+    recipe: str
+    """The :attr:`engine.recipe.Recipe.id` of the painting's recipe."""
+    coarsest: int
+    """The ``coarsest`` of the painting's :func:`engine.painting.pyramid.scales`."""
     size: int
-    """The longer side of the painting, in pixels: smaller than ordered where the memory was too little."""
+    """The longer side of the painting, in pixels: less than the recipe's where the memory was too small."""
     scale: int
-    """Index of the scale that was worked on."""
+    """Index of the scale."""
     step: int
     """Steps done within that scale."""
     elapsed: float
     """Seconds of work so far."""
     image: Tensor
-    """Shape (1, 3, height, width), float32."""
+    """Shape (1, 3, height, width), float32, in [0, 1]."""
     before: Tensor
-    """The image some steps ago, to see whether it still changes; of the same shape."""
+    """The image up to ten steps ago, to detect that it no longer changes. Same shape."""
     state: Mapping[str, Tensor]
-    """The optimiser's: see :mod:`engine.optim.optimisers`."""
+    """The optimiser's, see :meth:`engine.optim.optimisers.Optimiser.state`."""
 
-    def to_bytes(self) -> bytes:
-        """Serialise; 48 bytes a pixel with Adam's state."""
-        buffer = BytesIO()
-        torch.save({name: getattr(self, name) for name in self.__slots__}, buffer)
-        return buffer.getvalue()
+    def validate(self, recipe: Recipe, content: tuple[int, int]) -> None:
+        """Check that the painting of ``recipe`` and of a content of (width, height) pixels can resume from here.
+
+        Raises:
+            ValueError: it can't.
+            Exception: a field has another type than above.
+        """
+        if self.recipe != recipe.id:
+            raise ValueError(f"recipe {self.recipe}, not {recipe.id}")
+        pyramid = scales(recipe.size, recipe.steps, self.coarsest)
+        if not 0 <= self.scale < len(pyramid):
+            raise ValueError(f"scale {self.scale} of {len(pyramid)}")
+        if not SMALLEST_SIZE <= self.size <= recipe.size:
+            raise ValueError(f"{self.size} px of {recipe.size}")
+        shrunk = self.size < recipe.size
+        left = pyramid[self.scale :] if shrunk else pyramid[self.scale : self.scale + 1]
+        if not 0 < self.step <= sum(scale.steps for scale in left):
+            raise ValueError(f"step {self.step} of a scale")
+        if not self.elapsed >= 0:
+            raise ValueError(f"{self.elapsed} s")
+        for tensor in (self.image, self.before):
+            _validate_image(tensor, torch.float32, content, self.size if shrunk else pyramid[self.scale].size)
+            if not tensor.isfinite().all():
+                raise ValueError("an image with values that are not finite")
+        optimiser(recipe.optimiser, self.image, dict(self.state))
+
+
+@dataclass(frozen=True, slots=True)
+class FinalState:
+    """The image at the end of a painting, from which another painting can start. Takes 3 bytes per pixel.
+
+    8 bits per channel are enough: the first steps of the next painting change each pixel by several grey levels. The
+    moments of Adam are left out. They would take 24 bytes per pixel, and forget their past within ten steps.
+    """
+
+    size: int
+    """The longer side in pixels."""
+    image: Tensor
+    """Shape (1, 3, height, width), uint8. The optimiser's image, before colours are taken from the content."""
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Checkpoint":
-        """Undo :meth:`to_bytes`. Reads tensors and numbers alone (``weights_only``), so the bytes can't run code."""
-        return cls(**torch.load(BytesIO(data), weights_only=True))
+    def of(cls, size: int, image: Tensor) -> "FinalState":
+        """The state for an ``image``, shape (1, 3, height, width) in [0, 1], with a longer side of ``size`` pixels."""
+        return cls(size, image.mul(255).round().to(torch.uint8).cpu())
+
+    def validate(self, content: tuple[int, int]) -> None:
+        """Check that a painting of a content of (width, height) pixels can start from here.
+
+        Raises:
+            ValueError: the aspect ratio differs.
+            Exception: a field has another type than above.
+        """
+        if not SMALLEST_SIZE <= self.size <= LARGEST_SIZE:
+            raise ValueError(f"{self.size} px")
+        _validate_image(self.image, torch.uint8, content, self.size)
+
+
+def to_bytes(state: Checkpoint | FinalState) -> bytes:
+    """Serialise a state."""
+    buffer = BytesIO()
+    torch.save({name: getattr(state, name) for name in state.__slots__}, buffer)
+    return buffer.getvalue()
+
+
+def from_bytes(data: bytes) -> Checkpoint | FinalState:
+    """Undo :func:`to_bytes`. Reads only tensors and numbers (``weights_only``), so the bytes can't run code.
+
+    Raises:
+        Exception: whatever torch's unpickler and reader of zip files raise for other bytes.
+    """
+    fields = torch.load(BytesIO(data), weights_only=True)
+    return (FinalState if fields.keys() == {*FinalState.__slots__} else Checkpoint)(**fields)
+
+
+def _validate_image(image: Tensor, dtype: torch.dtype, content: tuple[int, int], size: int) -> None:
+    width, height = fitted(content, size)
+    if image.shape != (1, 3, height, width) or image.dtype != dtype:
+        raise ValueError(f"{image.dtype} of {tuple(image.shape)} for {width} × {height} px")

@@ -6,7 +6,8 @@ from typing import Final, Protocol
 from engine.errors import UnknownMethod
 from engine.images.codec import Picture
 from engine.painting import loop
-from engine.painting.loop import Pace, Save
+from engine.painting.loop import Save
+from engine.painting.reporter import Pace
 from engine.progress import Progress, Result, StopToken
 from engine.recipe import Method, Recipe
 from engine.vgg.vgg19 import VGG19

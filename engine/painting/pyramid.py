@@ -23,18 +23,19 @@ class Scale:
     """The factor on the style's weight, in (0, 1]."""
 
 
-def scales(size: int, steps: int) -> tuple[Scale, ...]:
+def scales(size: int, steps: int, coarsest: int = 0) -> tuple[Scale, ...]:
     """The scales of a painting, coarse to fine.
 
-    Each size is half of the next one, and at least :data:`COARSEST`. The scales share the steps equally, and the
-    coarsest one takes the remainder. With fewer steps than scales, the coarsest scales are left out.
+    Each size is half of the next one, and at least ``coarsest`` and :data:`COARSEST`. The scales share the steps
+    equally, and the coarsest one takes the remainder. With fewer steps than scales, the coarsest ones are left out.
 
     Args:
         size: the longer side of the painting in pixels.
         steps: of all scales together, at least 1.
+        coarsest: the least size of a coarse scale in pixels.
     """
     sizes = [size]
-    while sizes[0] // 2 >= COARSEST and len(sizes) < steps:
+    while sizes[0] // 2 >= max(coarsest, COARSEST) and len(sizes) < steps:
         sizes.insert(0, sizes[0] // 2)
     each, rest = divmod(steps, len(sizes))
     finest = len(sizes) - 1

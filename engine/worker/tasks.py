@@ -74,8 +74,8 @@ def _plugin() -> PainterPlugin:
 
 def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: StopToken) -> Result:
     from engine.images import decoder
-    from engine.painting.loop import Pace
     from engine.painting.methods import method
+    from engine.painting.reporter import Pace
     from engine.vgg.vgg19 import load_cached
 
     blobs = Blobs(plugin.settings.blobs)

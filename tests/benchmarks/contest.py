@@ -21,8 +21,9 @@ from torchvision.transforms.functional import pil_to_tensor
 from engine.images.codec import decode, fitted
 from engine.losses.gram import gram_matrix
 from engine.losses.terms import target
-from engine.painting.checkpoint import Checkpoint
-from engine.painting.loop import Pace, paint
+from engine.painting.checkpoint import Checkpoint, FinalState, from_bytes, to_bytes
+from engine.painting.loop import paint
+from engine.painting.reporter import Pace
 from engine.painting.strength import style_weight
 from engine.progress import Progress, Result
 from engine.recipe import Layer, Recipe
@@ -146,15 +147,13 @@ def run_ours(order: Order, recipe: Recipe, name: str) -> Run:
         times[progress.step] = clock.seconds()
         with clock.paused():
             if progress.checkpoint and keeper.wants(progress.step):
-                keeper.keep(progress.step, times[progress.step], Checkpoint.from_bytes(saved[0]).image)
+                keeper.keep(progress.step, times[progress.step], from_bytes(saved[0]).image)
 
-    to_bytes = Checkpoint.to_bytes
-
-    def unclocked(checkpoint: Checkpoint) -> bytes:
+    def unclocked(state: Checkpoint | FinalState) -> bytes:
         with clock.paused():
-            return to_bytes(checkpoint)
+            return to_bytes(state)
 
-    with mock.patch.object(Checkpoint, "to_bytes", unclocked):
+    with mock.patch("engine.painting.loop.to_bytes", unclocked):
         pace = Pace(progress=0, preview=None, checkpoint=0)
         result = _followed(paint(content, [style], recipe, network, pace=pace, save=save), keep)
     if compute.device.type == "cuda":

@@ -29,7 +29,8 @@ from engine.executor.executor import CHECKPOINT_EVERY
 from engine.images import decoder
 from engine.images.codec import Picture
 from engine.images.limits import Limits
-from engine.painting.loop import Pace, paint
+from engine.painting.loop import paint
+from engine.painting.reporter import Pace
 from engine.progress import Progress, Result
 from engine.recipe import SMALLEST_SIZE, Recipe
 from engine.runtime.malloc import keep_large_blocks, trim

@@ -14,7 +14,8 @@ from PIL import Image
 from rich.console import Console
 
 from engine.images.codec import Picture
-from engine.painting.loop import Pace, paint
+from engine.painting.loop import paint
+from engine.painting.reporter import Pace
 from engine.progress import Result
 from engine.recipe import Recipe
 from engine.runtime.devices import choose, set_threads

@@ -22,8 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.images.codec import decode, fitted
-from engine.painting.loop import Pace, paint
+from engine.painting.loop import paint
 from engine.painting.pyramid import scales
+from engine.painting.reporter import Pace
 from engine.progress import Progress, Result
 from engine.recipe import SMALLEST_SIZE, Recipe
 from engine.runtime.devices import Compute

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from engine.images.codec import Picture, fitted
-from engine.painting.checkpoint import Checkpoint
-from engine.painting.loop import PREVIEW_QUALITY, Pace, Save, paint
+from engine.painting.checkpoint import Checkpoint, from_bytes, to_bytes
+from engine.painting.loop import PREVIEW_QUALITY, Save, paint
+from engine.painting.reporter import Pace
 from engine.progress import Progress, Result, StopToken
 from engine.recipe import Layer, Recipe
 from engine.vgg.vgg19 import VGG19
@@ -95,7 +96,7 @@ def images(network: VGG19, steps: int, **fields: Any) -> list[Tensor]:
     for _ in range(steps):
         next(painting)
     painting.close()
-    return [Checkpoint.from_bytes(each).image for each in shelf.values()]
+    return [read(each).image for each in shelf.values()]
 
 
 def saved_after(steps: int, network: VGG19, recipe: Recipe, content: Picture = CONTENT) -> bytes:
@@ -108,8 +109,15 @@ def saved_after(steps: int, network: VGG19, recipe: Recipe, content: Picture = C
     return shelf.last
 
 
+def read(data: bytes) -> Checkpoint:
+    """A state that was saved between two steps."""
+    state = from_bytes(data)
+    assert isinstance(state, Checkpoint)
+    return state
+
+
 def remade(checkpoint: bytes, **fields: Any) -> bytes:
-    return replace(Checkpoint.from_bytes(checkpoint), **fields).to_bytes()
+    return to_bytes(replace(read(checkpoint), **fields))
 
 
 # --- What there is to say about a picture ---

@@ -16,7 +16,8 @@ from PIL import Image
 from torchvision.transforms.functional import to_pil_image
 
 from engine.images.codec import fitted
-from engine.painting.loop import Pace, paint
+from engine.painting.loop import paint
+from engine.painting.reporter import Pace
 from engine.recipe import Recipe
 from engine.runtime.devices import choose
 from engine.vgg import weights

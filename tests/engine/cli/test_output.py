@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from engine import progress
-from engine.painting.loop import Pace
 from engine.painting.methods import METHODS
+from engine.painting.reporter import Pace
 from engine.recipe import Recipe
 from tests.engine.cli.conftest import COMMAND, HERE, ROOT, SMALL, opened, run
 

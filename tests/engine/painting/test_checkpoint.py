@@ -1,4 +1,4 @@
-"""A painting between two steps, as bytes."""
+"""The saved states of a painting, as bytes."""
 
 import os
 import pickle
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.painting.checkpoint import Checkpoint
+from engine.painting.checkpoint import Checkpoint, FinalState, from_bytes, to_bytes
 
 
 class Evil:
@@ -27,12 +27,24 @@ def checkpoint(height: int = 20, width: int = 30) -> Checkpoint:
     generator = torch.Generator().manual_seed(6)
     image, before, first, second = (torch.randn(1, 3, height, width, generator=generator) for _ in range(4))
     state = {"step": torch.tensor(19.0), "exp_avg": first, "exp_avg_sq": second}
-    return Checkpoint(size=64, scale=1, step=7, elapsed=3.25, image=image, before=before, state=state)
+    return Checkpoint(
+        recipe="5f420c72",
+        coarsest=0,
+        size=64,
+        scale=1,
+        step=7,
+        elapsed=3.25,
+        image=image,
+        before=before,
+        state=state,
+    )
 
 
 def test_nothing_is_lost_on_the_way_through_bytes() -> None:
     before = checkpoint()
-    after = Checkpoint.from_bytes(before.to_bytes())
+    after = from_bytes(to_bytes(before))
+    assert isinstance(after, Checkpoint)
+    assert (after.recipe, after.coarsest) == ("5f420c72", 0)
     assert (after.size, after.scale, after.step, after.elapsed) == (64, 1, 7, 3.25)
     assert list(after.state) == ["step", "exp_avg", "exp_avg_sq"]
     pairs = [(after.image, before.image), (after.before, before.before)]
@@ -42,15 +54,26 @@ def test_nothing_is_lost_on_the_way_through_bytes() -> None:
 
 
 def test_an_optimiser_without_a_state_is_kept_as_such() -> None:
-    stateless = replace(checkpoint(), state={})
-    assert Checkpoint.from_bytes(stateless.to_bytes()).state == {}
+    after = from_bytes(to_bytes(replace(checkpoint(), state={})))
+    assert isinstance(after, Checkpoint)
+    assert after.state == {}
+
+
+def test_a_final_state_is_its_image_in_8_bits_and_takes_3_bytes_a_pixel() -> None:
+    image = torch.rand(1, 3, 512, 384, generator=torch.Generator().manual_seed(6))
+    data = to_bytes(FinalState.of(512, image))
+    after = from_bytes(data)
+    assert isinstance(after, FinalState)
+    assert after.size == 512
+    assert (after.image / 255 - image).abs().max() <= 0.5001 / 255
+    assert 3 * 512 * 384 < len(data) < 3 * 512 * 384 + 4096
 
 
 def test_its_size_is_48_bytes_a_pixel_with_the_state_of_adam_and_24_without() -> None:
     small, large = (checkpoint(side, side) for side in (64, 128))
     pixels = 128**2 - 64**2
-    assert len(large.to_bytes()) - len(small.to_bytes()) == pytest.approx(48 * pixels, rel=0.01)
-    bare = [len(replace(each, state={}).to_bytes()) for each in (small, large)]
+    assert len(to_bytes(large)) - len(to_bytes(small)) == pytest.approx(48 * pixels, rel=0.01)
+    bare = [len(to_bytes(replace(each, state={}))) for each in (small, large)]
     assert bare[1] - bare[0] == pytest.approx(24 * pixels, rel=0.01)
 
 
@@ -59,5 +82,5 @@ def test_bytes_that_would_run_code_are_refused_and_do_not(tmp_path: Path) -> Non
     buffer = BytesIO()
     torch.save({"scale": Evil(f"touch {trace}")}, buffer)
     with pytest.raises(pickle.UnpicklingError):
-        Checkpoint.from_bytes(buffer.getvalue())
+        from_bytes(buffer.getvalue())
     assert not trace.exists()

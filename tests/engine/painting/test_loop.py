@@ -18,7 +18,8 @@ from PIL import Image, ImageChops, ImageOps
 from engine.errors import OutOfMemory, PaintingCancelled, PaintingPaused
 from engine.images.codec import Picture, decode, fitted
 from engine.painting import pyramid
-from engine.painting.loop import Pace, paint
+from engine.painting.loop import paint
+from engine.painting.reporter import Pace
 from engine.progress import StopToken
 from engine.recipe import Recipe
 from engine.vgg.vgg19 import VGG19, load_cached
@@ -236,7 +237,7 @@ def test_a_checkpoint_that_can_not_be_used_begins_the_painting_anew(
     anew = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=spoil(usable)))
     assert anew.events[0].step == 1
     assert anew.result.picture == painted(network, steps=6).result.picture
-    assert "begins anew" in caplog.text
+    assert "starts over" in caplog.text
 
 
 def test_a_checkpoint_of_another_painting_is_not_gone_on_with(network: VGG19) -> None:

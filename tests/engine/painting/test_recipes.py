@@ -18,9 +18,7 @@ from engine.images.colour import oklab
 from engine.losses.objective import Objective
 from engine.losses.structure import self_similarity
 from engine.losses.terms import ContentTerm
-from engine.painting import loop as painting_module
-from engine.painting import pyramid
-from engine.painting.checkpoint import Checkpoint
+from engine.painting import pyramid, reporter
 from engine.painting.loop import paint
 from engine.painting.pyramid import Scale
 from engine.painting.targets import Targets
@@ -39,6 +37,7 @@ from tests.engine.painted import (
     layer_distances,
     levels,
     painted,
+    read,
     shown,
     style_distance,
     tensor,
@@ -273,7 +272,7 @@ def test_the_time_left_is_that_of_the_steps_to_come(network: VGG19, monkeypatch:
             return super().features(image, *arguments, **options)
 
     monkeypatch.setattr(pyramid, "COARSEST", 32)
-    monkeypatch.setattr(painting_module, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(reporter, "time", SimpleNamespace(monotonic=lambda: now))
     ticking: Any = Ticking(network)
     told = [event.remaining for event in painted(ticking, steps=6).events]
     fine = 1e-4 * 64 * 43
@@ -374,7 +373,7 @@ def test_a_painting_that_can_not_go_on_ends_with_the_picture_of_the_scale_before
     assert rest.events == []
     assert (rest.result.recipe.size, rest.result.width, rest.result.height) == (64, 64, 43)
     assert (rest.result.ending, rest.result.steps) == ("stopped", 4)
-    image = Checkpoint.from_bytes(shelf.last).image[0].permute(1, 2, 0).numpy()
+    image = read(list(shelf.values())[3]).image[0].permute(1, 2, 0).numpy()
     assert np.abs(rest.pixels / 255 - image).mean() < 0.02  # it was enlarged for the sizes that were tried
 
 
