@@ -1,1 +1,1 @@
-"""What moves the pixels."""
+"""Optimisers of an image."""

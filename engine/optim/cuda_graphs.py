@@ -1,4 +1,4 @@
-"""CUDA graphs: a step whose shapes don't change is recorded once and replayed, without Python between its kernels."""
+"""CUDA graphs: record a step of constant shapes once, and replay it without Python between its kernels."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -12,19 +12,20 @@ log = logging.getLogger(__name__)
 Outcome = TypeVar("Outcome")
 
 WARM_UP: Final = 3
-"""Runs before the recording, in which cuDNN chooses its algorithms and the allocator finds its blocks."""
+"""The number of runs before the recording. cuDNN chooses its algorithms in them, and the allocator its blocks."""
 
 
 def replayed(
     step: Callable[[], Outcome], state: Callable[[], Sequence[Tensor]], device: torch.device
 ) -> Callable[[], Outcome]:
-    """Give back what does the same as ``step``: on a GPU its recording, made at the first call, elsewhere itself.
+    """On a GPU, a function that replays a recording of ``step``, made at the first call; elsewhere ``step``.
 
     Args:
-        step: works in place on tensors that stay where they are, reads no number back from the device, and returns
-            tensors: each replay writes over the ones that the recording gave.
-        state: the tensors that ``step`` changes, in an order of their own; more after a first run than before.
-        device: where all of it happens.
+        step: works in place on tensors that keep their addresses, copies no value to the host, and returns tensors.
+            Each replay overwrites the tensors that the recording returned.
+        state: gives the tensors that ``step`` changes, always in the same order. Called after the first run, which may
+            create some of them.
+        device: the device of all tensors.
     """
     if device.type != "cuda":
         return step
@@ -32,11 +33,11 @@ def replayed(
 
     def first_or_replay() -> Outcome:
         if not recorded:
-            outcome = step()  # an honest step: it makes the state that recording and warming up must not change
+            outcome = step()  # not recorded: it creates the state that warm-up and recording must not change
             try:
                 recorded.append(_recorded(step, state()))
             except RuntimeError as error:
-                log.warning("a step can't be recorded as a CUDA graph, it runs without: %s", error)
+                log.warning("a step can't be recorded as a CUDA graph, it runs without one: %s", error)
                 recorded.append(step)
             return outcome
         return recorded[0]()

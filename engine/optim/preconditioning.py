@@ -1,18 +1,18 @@
-"""Low frequencies first: an image's spectrum with the weights by which its optimisation is better conditioned."""
+"""Preconditioning: weights on an image's spectrum that let low frequencies converge as fast as high ones."""
 
 import torch
 from torch import Tensor
 
 
 def spectral_filter(image: Tensor, power: float) -> Tensor:
-    """What multiplies each frequency's amplitude by frequency^-``power``, by 1 on average.
+    """The weight frequency^-``power`` of each frequency, divided by the mean of the weights.
 
-    Natural pictures have most of their energy in low frequencies, and a gradient on the pixels serves the high ones
-    first. Olah, Mordvintsev and Schubert, "Feature Visualization" (Distill 2017), section on preconditioning.
+    Natural pictures have most of their energy in low frequencies, but a gradient on the pixels changes high frequencies
+    most. Olah, Mordvintsev and Schubert, "Feature Visualization" (Distill 2017), section on preconditioning.
 
     Args:
-        image: of shape (1, 3, height, width); nothing but its shape and device count.
-        power: 0 leaves everything as it is; a negative one undoes a positive one but for a factor.
+        image: shape (1, 3, height, width). Only its shape and device are read.
+        power: 0 changes nothing. A negative power inverts a positive one, up to a factor.
 
     Returns:
         Shape (height, width // 2 + 1), for :func:`filtered`.
@@ -27,6 +27,6 @@ def spectral_filter(image: Tensor, power: float) -> Tensor:
 
 
 def filtered(image: Tensor, weights: Tensor) -> Tensor:
-    """Multiply the amplitudes of an image, shape (1, 3, height, width), by ``weights``."""
+    """Multiply the spectrum of an image, shape (1, 3, height, width), by ``weights`` of :func:`spectral_filter`."""
     passed: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * weights, s=image.shape[-2:])
     return passed
