@@ -32,7 +32,7 @@ from bot.jobs.errors import (
     TooManyJobs,
     UnexpectedError,
 )
-from bot.jobs.model import Job, Painted, State
+from bot.jobs.model import NO_INPUTS, Job, Painted, State
 from engine.errors import (
     AtelierError,
     BlobLost,
@@ -377,8 +377,7 @@ def job(description: str, **changes: Any) -> Job:
         "id": "0123456789abcdef",
         "owner": 2**63,
         "recipe": Recipe(),
-        "content": "",
-        "styles": (),
+        "inputs": NO_INPUTS,
         "address": "",
         "max_bytes": 1,
         "state": State.FAILED,

@@ -38,7 +38,7 @@ class _Scheduler:
 
     async def __call__(self, ready: Callable[[], None]) -> None:
         _warnings_alone()
-        async with Scheduler(host="127.0.0.1", port=self.port, dashboard=False) as scheduler:
+        async with Scheduler(host="127.0.0.1", port=self.port, dashboard=False, dashboard_address=":0") as scheduler:
             ready()
             await scheduler.finished()
 

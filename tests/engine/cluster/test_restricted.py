@@ -419,7 +419,7 @@ async def hostile_scheduler() -> AsyncIterator[Scheduler]:
 @asynccontextmanager
 async def ordinary_scheduler() -> AsyncIterator[Scheduler]:
     """As Dask makes it."""
-    async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
+    async with Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address=":0") as scheduler:
         yield scheduler
 
 
