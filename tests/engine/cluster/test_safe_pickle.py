@@ -28,7 +28,8 @@ from engine.cluster.safe_pickle import ALLOWED, Refused, loads
 from engine.errors import NotAPicture, PictureTooLarge
 from engine.images.limits import Limits
 from engine.progress import Result
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
+from engine.worker.protocol import PaintingOrder
 from engine.worker.tasks import check_picture, paint_picture
 
 ROOT = Path(__file__).parents[3]
@@ -41,6 +42,7 @@ RESULT = Result(b"picture", "png", 4, 3, Recipe(), 5, 1.5, "finished")
         None,
         {"a": [1, 2.5, b"x", {"y"}], "b": (True, frozenset({1}))},
         Recipe(size=64, steps=3),
+        PaintingOrder("version", Recipe(), Inputs("c", ("s",)), None, None, 10.0),
         Limits(),
         RESULT,
         PictureTooLarge("bytes", 2, 1),
