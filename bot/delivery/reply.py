@@ -60,7 +60,7 @@ class DiscordReply:
     """The reply to one interaction. Implements :class:`bot.jobs.model.Reply`.
 
     The latest edit wins: only the newest of the edits that wait is sent, and at most one every :data:`EDIT_EVERY`
-    seconds. Rejected edits back off. Edits stop with the delivery, or when the reply is deleted.
+    seconds. Edits that fail or are rejected back off. Edits stop with the delivery, or when the reply is deleted.
     """
 
     def __init__(
