@@ -25,35 +25,18 @@ app = typer.Typer(
 _errors = Console(stderr=True)
 
 Scheduler = Annotated[
-    str,
-    typer.Option(
-        envvar="SCHEDULER",
-        help="The scheduler's address: tls://HOST:PORT, or tcp:// on this machine.",
-        show_default=False,
-    ),
+    str, typer.Option(envvar="SCHEDULER", help="tls://HOST:PORT, or tcp:// on this machine.", show_default=False)
 ]
 Authority = Annotated[
-    Path | None,
-    typer.Option(
-        "--tls-ca", envvar="TLS_CA", help="The certificate authority to trust: ca.pem.", show_default="no TLS"
-    ),
+    Path | None, typer.Option("--tls-ca", envvar="TLS_CA", help="The authority: ca.pem.", show_default="no TLS")
 ]
 Certificate = Annotated[
     Path | None,
-    typer.Option(
-        "--tls-certificate",
-        envvar="TLS_CERTIFICATE",
-        help="This machine's certificate: certificate.pem.",
-        show_default="no TLS",
-    ),
+    typer.Option("--tls-certificate", envvar="TLS_CERTIFICATE", help="certificate.pem.", show_default="no TLS"),
 ]
-Key = Annotated[
-    Path | None,
-    typer.Option("--tls-key", envvar="TLS_KEY", help="The certificate's private key: key.pem.", show_default="no TLS"),
-]
+Key = Annotated[Path | None, typer.Option("--tls-key", envvar="TLS_KEY", help="key.pem.", show_default="no TLS")]
 Level = Annotated[
-    Literal["DEBUG", "INFO", "WARNING", "ERROR"],
-    typer.Option(envvar="LOG_LEVEL", help="The least level that is logged."),
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option(envvar="LOG_LEVEL", help="The least level to log.")
 ]
 Format = Annotated[Literal["console", "json"], typer.Option(envvar="LOG_FORMAT", help="The format of the log.")]
 
@@ -101,7 +84,7 @@ def worker(
     port: Annotated[
         int,
         typer.Option(
-            help="The first worker's port; further workers use the ones after it. 0 for any free ports.",
+            help="The first worker's port; the others use the next ones. 0 for any free ports.",
             min=0,
             max=65535,
         ),
@@ -112,12 +95,8 @@ def worker(
     device: Annotated[
         str, typer.Option(envvar="DEVICE", help="auto (every GPU, else the CPU), cpu, cuda or cuda:N.")
     ] = "auto",
-    with_cpu: Annotated[
-        bool, typer.Option("--cpu-too", help="Start a CPU worker, too, beside those of the GPUs.")
-    ] = False,
-    precision: Annotated[
-        Precision, typer.Option(envvar="PRECISION", help="The number format of the network's activations.")
-    ] = "auto",
+    with_cpu: Annotated[bool, typer.Option("--cpu-too", help="Start a CPU worker in addition.")] = False,
+    precision: Annotated[Precision, typer.Option(envvar="PRECISION", help="Of the network's activations.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(envvar="THREADS", help="CPU cores for each worker.", min=1, show_default="all")
     ] = None,
@@ -132,24 +111,16 @@ def worker(
     data_directory: Annotated[
         Path, typer.Option(envvar="DATA_DIRECTORY", help="The bot's data directory, if it runs on this machine.")
     ] = Path("data"),
-    weights: Annotated[
-        str,
-        typer.Option(envvar="VGG19_WEIGHTS", help="The source of VGG19's weights: embedded, torchvision or a file."),
-    ] = "embedded",
+    weights: Annotated[str, typer.Option(envvar="VGG19_WEIGHTS", help="embedded, torchvision or a file.")] = "embedded",
     memory: Annotated[
         int | None,
-        typer.Option(
-            envvar="WORKER_MEMORY_MB", help="A CPU worker's memory limit, in MB.", min=2048, show_default="no limit"
-        ),
+        typer.Option(envvar="WORKER_MEMORY_MB", help="Of a CPU worker, in MB.", min=2048, show_default="no limit"),
     ] = None,
     max_picture_mb: Annotated[
-        int, typer.Option(envvar="MAX_PICTURE_MB", help="The largest file that it decodes, in MB.", min=1, max=500)
+        int, typer.Option(envvar="MAX_PICTURE_MB", help="The largest file that it decodes.", min=1, max=500)
     ] = 16,
     max_picture_megapixels: Annotated[
-        int,
-        typer.Option(
-            envvar="MAX_PICTURE_MEGAPIXELS", help="The largest picture that it decodes, in megapixels.", min=1, max=500
-        ),
+        int, typer.Option(envvar="MAX_PICTURE_MEGAPIXELS", help="The largest picture that it decodes.", min=1, max=500)
     ] = 64,
     log_level: Level = "INFO",
     log_format: Format = "console",
@@ -163,6 +134,7 @@ def worker(
     A second signal ends it at once. Workers run no code except this program's.
     """
     end_on_signals()
+    from bot.settings import MEBIBYTE
     from bot.telemetry import logs
     from engine.cluster.supervisor import WorkersPlan, keep
     from engine.images.limits import Limits
@@ -177,8 +149,8 @@ def worker(
             device=device,
             precision=precision,
             threads=threads,
-            memory=memory and memory * 2**20,
-            limits=Limits(bytes=max_picture_mb * 2**20, pixels=max_picture_megapixels * 1_000_000),
+            memory=memory and memory * MEBIBYTE,
+            limits=Limits(bytes=max_picture_mb * MEBIBYTE, pixels=max_picture_megapixels * 1_000_000),
             blobs=place,
         )
         plan = WorkersPlan(scheduler, settings, _tls(tls_ca, tls_certificate, tls_key), host, port, with_cpu)
@@ -197,14 +169,12 @@ def certs(
     add: Annotated[
         list[str] | None,
         typer.Option(
-            help="Make only a certificate of this name, signed by the existing authority. Repeatable.",
+            help="Make only a certificate of this name, with the existing authority. Repeatable.",
             show_default=False,
         ),
     ] = None,
     days: Annotated[int, typer.Option(help="Days for which they are valid.", min=1, max=3650)] = 365,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace existing certificates, but not the authority.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the certificates, but not the authority.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep existing certificates, and make missing ones.")] = False,
 ) -> None:
     """Make a certificate authority for one cluster, and certificates for its scheduler, workers and bot.
