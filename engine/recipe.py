@@ -1,4 +1,4 @@
-"""What determines a painting apart from the bytes of its pictures, and what it gives back."""
+"""The recipe: everything that determines a painting except the bytes of its pictures."""
 
 import hashlib
 import json
@@ -53,17 +53,17 @@ class Inputs(Generic[P]):
 
 
 class Recipe(BaseModel):
-    """A painting's whole description. The same recipe on the same pictures and device gives the same picture.
+    """The parameters of a painting. The same recipe on the same pictures and device gives the same bytes.
 
-    Frozen and validated; JSON both ways by ``model_dump_json`` and ``model_validate_json``. Raises
-    ``pydantic.ValidationError`` for a value out of range.
+    Frozen. ``model_dump_json`` and ``model_validate_json`` convert it to JSON and back. A value out of range raises
+    ``pydantic.ValidationError``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[3] = 3
-    """Of the meaning of these fields: it grows when the same fields would paint another picture. A recipe of an older
-    version is read as one of this version, so that a job which waited through an upgrade is painted.
+    """The version of the fields' meaning. It increases when the same fields give another picture. A recipe of an older
+    version is read as one of this version, so that a job that waited during an upgrade is painted.
     """
 
     method: Method = "gatys"
@@ -75,64 +75,64 @@ class Recipe(BaseModel):
     """The longer side of the painting, in pixels."""
 
     steps: int = Field(default=120, ge=1, le=10_000)
-    """Steps of the optimiser in all, over all scales."""
+    """Steps of the optimiser, over all scales together."""
 
     optimiser: Optimiser = "adam"
     """Adam (Kingma and Ba, ICLR 2015), or L-BFGS (Liu and Nocedal, Mathematical Programming 1989)."""
 
     start: Start = "content"
-    """The first image: the content, the content in the styles' colours, or noise."""
+    """The image to start from: the content, the content in the styles' palette, or noise."""
 
     tolerance: Weight = 0.1
-    """The painting ends early when ten steps at its full size changed it by less than this, on average, of 255 grey
-    levels. 0: never.
+    """The painting ends early when ten steps at its full size change it by less than this, in grey levels of 255 and on
+    average over the pixels. 0 disables this.
     """
 
     strength: float = Field(default=50, ge=0, le=100)
-    """0 gives the content back, 100 is nearly all style. See :func:`engine.painting.strength.style_weight`."""
+    """0 returns the content, 100 is nearly pure style. See :func:`engine.painting.strength.style_weight`."""
 
     detail: float = Field(default=0, ge=0, le=100)
-    """How much edges and the relations between places are held to the content's, beyond ``content_layers``: Laplacians
-    (Li et al., ACM MM 2017) and self-similarity (Kolkin et al., CVPR 2019).
+    """The weight of edges (Laplacians, Li et al., ACM MM 2017) and self-similarity (Kolkin et al., CVPR 2019), which
+    keep the content's structure in addition to ``content_layers``. See :func:`engine.painting.strength.detail_weight`.
     """
 
     stroke: float = Field(default=1, ge=0.25, le=4)
-    """The size of strokes: the style pictures' longer side, in longer sides of the painting, whatever its size."""
+    """The size of strokes: the longer side of the style pictures divided by that of the painting."""
 
     content_weight: Weight = 1.0
     style_weight: Weight = 1.0
-    """Factors on the two losses, on top of what ``strength`` says."""
+    """Factors on the two losses, in addition to ``strength``."""
 
     content_layers: Mapping[Layer, Weight] = DEFAULT_CONTENT_LAYERS
     style_layers: Mapping[Layer, Weight] = DEFAULT_STYLE_LAYERS
-    """Features that are compared, each with its weight within its loss."""
+    """The layers of each loss, with their weights."""
 
     balance: Balance = "fixed"
-    """Whether the style layers' weights stay as they are, or are shifted on the way to the layers that lag behind."""
+    """``dynamic`` shifts the style layers' weights at each step to the layers that are farthest from their target."""
 
     style_shares: tuple[Weight, ...] = ()
-    """A weight for each style picture, in their order; empty for equal shares. Blended in the statistics."""
+    """A weight for each style picture, in their order; empty for equal weights. Their Gram matrices are averaged."""
 
     colours: Colours = "style"
-    """``style``: the styles' own. ``matched``: the styles are recoloured to the content's palette before they are
-    looked at (Gatys et al., "Controlling Perceptual Factors", CVPR 2017). ``content``: each place keeps its own; only
-    the lightness of the painting is taken (in Oklab).
+    """``style``: the styles' own. ``matched``: the styles are recoloured to the content's palette first (Gatys et al.,
+    "Controlling Perceptual Factors", CVPR 2017). ``content``: each pixel keeps the content's hue and chroma, and takes
+    the painting's lightness (in Oklab).
     """
 
     total_variation: Weight = 0.0
-    """Weight of the total variation, which smooths."""
+    """The weight of the total variation, which smooths the picture."""
 
     pooling: Pooling = "max"
-    """Of VGG19. It was trained with ``max``; ``average`` gives smoother pictures (Gatys et al., CVPR 2016)."""
+    """The pooling of VGG19, which was trained with ``max``. ``average`` is smoother (Gatys et al., CVPR 2016)."""
 
     noise: float = Field(default=0.01, ge=0, le=1)
-    """Standard deviation (pixels go from 0 to 1) of the noise on the first image: it lets flat areas take strokes."""
+    """The standard deviation, for pixels in [0, 1], of noise on the first image. Strokes in flat areas grow from it."""
 
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Of that noise, and of the noise that ``start`` may ask for."""
+    """The seed of that noise, and of ``start="noise"``."""
 
     precision: Precision = "auto"
-    """Of the network's activations. ``auto``: bfloat16 where the device computes in it, else float32."""
+    """The precision of the activations. ``auto``: bfloat16 where the device computes in it, else float32."""
 
     @model_validator(mode="before")
     @classmethod
@@ -151,10 +151,10 @@ class Recipe(BaseModel):
 
     @property
     def longest_style(self) -> int:
-        """Pixels that are enough for the longer side of a style picture."""
+        """The longer side, in pixels, at which a style picture has to be decoded at most."""
         return min(LARGEST_SIZE, round(self.size * max(1.0, self.stroke)))
 
     @property
     def id(self) -> str:
-        """Eight hexadecimal digits that name this recipe to people."""
+        """Eight hexadecimal digits that identify this recipe."""
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:8]

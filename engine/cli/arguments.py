@@ -1,4 +1,4 @@
-"""What is typed at ``atelier stylize``, read: styles and layers with their weights, and recipes in files."""
+"""Parsing the arguments of ``atelier stylize``: styles and layers with weights, and recipe files."""
 
 import json
 import re
@@ -16,17 +16,17 @@ _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """A style picture, and its weight where one was given."""
+    """A style picture, and its weight if one was given."""
 
     path: Path
     weight: float | None = None
 
 
 def style(given: str) -> Style:
-    """``PATH`` or ``PATH:WEIGHT``: a weight is a number after the last colon, unless there is a file of the whole name.
+    """Parse ``PATH`` or ``PATH:WEIGHT``. A file whose name is the whole argument takes precedence.
 
     Raises:
-        typer.BadParameter: there is only a file without what follows the colon, and that is no number.
+        typer.BadParameter: the text after the last colon is not a number, and the file is the text before it.
     """
     path, colon, weight = given.rpartition(":")
     if not path or not colon or Path(given).exists():
@@ -39,19 +39,19 @@ def style(given: str) -> Style:
 
 
 def layers(given: Sequence[str]) -> dict[str, float | str]:
-    """``relu4_2:0.5`` and ``relu4_2`` to weights; what is no layer or no number is left to the recipe to refuse."""
+    """Parse ``relu4_2:0.5`` and ``relu4_2`` into weights by layer. The recipe validates both."""
     return {layer: weight or 1.0 for layer, _, weight in (each.partition(":") for each in given)}
 
 
-def recipe(file: Path | None, said: Mapping[str, Any], styles: Sequence[Style]) -> Recipe:
-    """The recipe in a file, or the default one, but for the fields that were ``said`` and the weights of the styles.
+def recipe(file: Path | None, given: Mapping[str, Any], styles: Sequence[Style]) -> Recipe:
+    """The recipe in ``file``, or the default one, with the ``given`` fields and the weights of the styles instead.
 
     Raises:
-        typer.BadParameter: the file holds no recipe, or one for another number of styles.
+        typer.BadParameter: the file does not contain a recipe, or one for another number of styles.
         pydantic.ValidationError: a field is out of range.
         OSError: the file can't be read.
     """
-    fields = (_fields(file) if file else {}) | dict(said)
+    fields = (_fields(file) if file else {}) | dict(given)
     if any(each.weight is not None for each in styles):
         fields["style_shares"] = [1.0 if each.weight is None else each.weight for each in styles]
     made = Recipe.model_validate(fields)

@@ -1,4 +1,4 @@
-"""Where ``atelier stylize`` writes. Check it before the painting: a failure afterwards would lose finished work."""
+"""The output files of ``atelier stylize``. They are checked before the painting, so that no finished work is lost."""
 
 import os
 import tempfile
@@ -25,10 +25,10 @@ class Output:
 
 
 def format_of(painting: Path) -> Format:
-    """The format that the name ends in.
+    """The format that belongs to the suffix of the name.
 
     Raises:
-        typer.BadParameter: it ends in none.
+        typer.BadParameter: the suffix is unknown.
     """
     format = _FORMATS.get(painting.suffix.lower())
     if format is None:
@@ -37,15 +37,15 @@ def format_of(painting: Path) -> Format:
 
 
 def check(output: Output, size: int) -> None:
-    """Make the folders, and find out whether the files can be written: there is permission and enough room.
+    """Create the folders, and check that the files can be written: the permission and the free space suffice.
 
     Args:
-        output: what is to be written.
+        output: the files to check.
         size: pixels of the painting's longer side.
 
     Raises:
         typer.BadParameter: two of the files are the same.
-        OSError: a place can't be written to; with the file's name.
+        OSError: a file can't be written; with its name.
     """
     if output.recipe and output.recipe.resolve() == output.painting.resolve():
         raise typer.BadParameter("this is also the file of the painting", param_hint="--save-recipe")
@@ -58,7 +58,7 @@ def check(output: Output, size: int) -> None:
         try:
             if not file.exists() or file.is_file():
                 with tempfile.TemporaryFile(dir=file.parent) as probe:
-                    probe.write(os.urandom(room))  # a file system may store zeros without taking room
+                    probe.write(os.urandom(room))  # not zeros, which a file system may store without space
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(file)) from error
     if output.previews:
@@ -66,7 +66,7 @@ def check(output: Output, size: int) -> None:
 
 
 def write_preview(folder: Path, step: int, data: bytes, console: Console) -> bool:
-    """Write the preview of a step. Where that fails, say so, and return False: the painting goes on without more."""
+    """Write the preview of a step. If that fails, print why and return False, so that no more are written."""
     try:
         (folder / f"preview-{step:04}.jpg").write_bytes(data)
     except OSError as error:
@@ -76,7 +76,7 @@ def write_preview(folder: Path, step: int, data: bytes, console: Console) -> boo
 
 
 def write(file: Path, data: bytes, console: Console) -> bool:
-    """Write a result. Where that fails, save it elsewhere, say where, and return False."""
+    """Write a result. If that fails, write it to another folder, print where, and return False."""
     try:
         file.write_bytes(data)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""``atelier stylize``: the engine alone, at the command line."""
+"""``atelier stylize``: paint a picture without the bot."""
 
 import signal
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ _output: Final = partial(typer.Option, rich_help_panel="Output")
 
 @dataclass(frozen=True, slots=True)
 class _Where:
-    """What computes."""
+    """The device, its threads and the weights."""
 
     device: str
     threads: int | None
@@ -61,7 +61,7 @@ def stylize(
         list[str],
         typer.Argument(
             metavar="STYLE[:WEIGHT]",
-            help="The picture whose style to take. Several are blended, by their weights: 1 where none is given.",
+            help="The style picture. Several are blended by their weights, which default to 1.",
             show_default=False,
         ),
     ],
@@ -76,28 +76,28 @@ def stylize(
         ),
     ],
     strength: Annotated[
-        float, _looks(metavar="0-100", help="0 gives the photo back, 100 is nearly all style.")
+        float, _looks(metavar="0-100", help="0 returns the photo, 100 is nearly pure style.")
     ] = _DEFAULTS.strength,
     detail: Annotated[
         float,
-        _looks(
-            metavar="0-100", help="How closely edges, and how places relate to each other, are held to the photo's."
-        ),
+        _looks(metavar="0-100", help="How closely edges and self-similarity follow the photo."),
     ] = _DEFAULTS.detail,
     stroke: Annotated[
         float,
-        _looks(metavar="0.25-4", help="Size of the strokes, whatever the painting's: below 1 finer, above 1 broader."),
+        _looks(metavar="0.25-4", help="Size of the strokes: below 1 finer, above 1 broader."),
     ] = _DEFAULTS.stroke,
     colours: Annotated[
         Colours,
-        _looks(help="The styles' own; the styles', matched to the photo's palette; or the photo's, place by place."),
+        _looks(
+            help="Colours of the style; of the style, matched to the photo's palette; or of each pixel of the photo."
+        ),
     ] = _DEFAULTS.colours,
     style_layers: Annotated[
         list[str] | None,
         _looks(
             "--style-layer",
             metavar="LAYER[:WEIGHT]",
-            help="A layer of VGG19 whose statistics are the style's, convX_Y or reluX_Y; repeatable.",
+            help="A layer of VGG19 for the style loss, convX_Y or reluX_Y; repeatable.",
             show_default=" ".join(_DEFAULTS.style_layers),
         ),
     ] = None,
@@ -106,7 +106,7 @@ def stylize(
         _looks(
             "--content-layer",
             metavar="LAYER[:WEIGHT]",
-            help="A layer whose features stay the photo's; repeatable.",
+            help="A layer of VGG19 for the content loss; repeatable.",
             show_default=" ".join(_DEFAULTS.content_layers),
         ),
     ] = None,
@@ -118,66 +118,66 @@ def stylize(
         float, _looks(help="Weight of the total variation: smooths.")
     ] = _DEFAULTS.total_variation,
     pooling: Annotated[
-        Pooling, _looks(help="How VGG19 pools: max, as it was trained, or average, which smooths.")
+        Pooling, _looks(help="Pooling of VGG19: max, as it was trained, or average, which smooths.")
     ] = _DEFAULTS.pooling,
     recipe_file: Annotated[
         Path | None,
         _looks(
             "--recipe",
-            help="A recipe to begin from, in JSON as --save-recipe writes it. Options beside it override it.",
+            help="A recipe file, as --save-recipe writes it. Other options override it.",
             show_default=False,
         ),
     ] = None,
-    steps: Annotated[int, _optimised(help="Steps of the optimiser in all, over all scales.")] = _DEFAULTS.steps,
+    steps: Annotated[int, _optimised(help="Steps of the optimiser, over all scales.")] = _DEFAULTS.steps,
     optimiser: Annotated[Optimiser, _optimised(help="Adam or L-BFGS.")] = _DEFAULTS.optimiser,
     tolerance: Annotated[
         float,
         _optimised(
-            help="End early when ten steps changed the picture by less than so many of 255 grey levels; 0: never."
+            help="End early when ten steps change the picture by less than this many of 255 grey levels; 0: never."
         ),
     ] = _DEFAULTS.tolerance,
     balance: Annotated[
-        Balance, _optimised(help="The style layers' weights: fixed, or shifted on the way to those that lag behind.")
+        Balance, _optimised(help="The style layers' weights: fixed, or shifted to the layers farthest from the style.")
     ] = _DEFAULTS.balance,
     start: Annotated[
-        Start, _optimised(help="The first image: the photo, the photo in the styles' colours, or noise.")
+        Start, _optimised(help="The first image: the photo, the photo in the style's palette, or noise.")
     ] = _DEFAULTS.start,
     noise: Annotated[
-        float, _optimised(metavar="0-1", help="Noise on the first image, which lets flat areas take strokes.")
+        float, _optimised(metavar="0-1", help="Noise on the first image, from which strokes grow in flat areas.")
     ] = _DEFAULTS.noise,
-    seed: Annotated[int, _optimised(help="Of all noise.")] = _DEFAULTS.seed,
+    seed: Annotated[int, _optimised(help="The seed of all noise.")] = _DEFAULTS.seed,
     device: Annotated[str, _runs(help="auto, cpu, cuda or cuda:N.", envvar="DEVICE")] = "auto",
     precision: Annotated[
         Precision,
-        _runs(help="Of the network's activations. auto: bfloat16 where the device computes in it.", envvar="PRECISION"),
+        _runs(help="Precision of the activations. auto: bfloat16 where the device computes in it.", envvar="PRECISION"),
     ] = _DEFAULTS.precision,
     threads: Annotated[
-        int | None, _runs(help="Cores to use.", envvar="THREADS", min=1, show_default="all that are granted")
+        int | None, _runs(help="Cores to use.", envvar="THREADS", min=1, show_default="all available")
     ] = None,
     weights: Annotated[
-        str, _runs(help="Of VGG19: embedded, torchvision or a file.", envvar="VGG19_WEIGHTS")
+        str, _runs(help="Weights of VGG19: embedded, torchvision or a file.", envvar="VGG19_WEIGHTS")
     ] = "embedded",
     size: Annotated[
         int, _output(metavar=f"{SMALLEST_SIZE}-{LARGEST_SIZE}", help="Longer side of the painting, in pixels.")
     ] = _DEFAULTS.size,
     previews: Annotated[
-        Path | None, _output(help="A folder for pictures on the way.", file_okay=False, show_default=False)
+        Path | None, _output(help="A folder for previews.", file_okay=False, show_default=False)
     ] = None,
     save_recipe: Annotated[
         Path | None,
-        _output(help="Where to write the recipe that was painted, in JSON.", dir_okay=False, show_default=False),
+        _output(help="Where to write the recipe, in JSON.", dir_okay=False, show_default=False),
     ] = None,
 ) -> None:
-    """Paint CONTENT in the manner of one STYLE, or of several: starry.jpg:0.7 scream.jpg:0.3
+    """Paint CONTENT in the style of one or more STYLEs: starry.jpg:0.7 scream.jpg:0.3
 
-    Ctrl-C ends it early and keeps the picture so far; a second Ctrl-C gives it up.
+    Ctrl-C ends the painting early and keeps the picture so far. A second Ctrl-C cancels it.
 
     The same recipe on the same pictures and device gives the same painting.
     """
     console = Console(stderr=True)
     try:
         chosen = [arguments.style(each) for each in styles]
-        recipe = arguments.recipe(recipe_file, _said(context, environment=recipe_file is None), chosen)
+        recipe = arguments.recipe(recipe_file, _given(context, environment=recipe_file is None), chosen)
         _paint(
             recipe,
             content,
@@ -199,18 +199,16 @@ def stylize(
         raise typer.Exit(1) from error
 
 
-def _said(context: typer.Context, *, environment: bool) -> dict[str, Any]:
-    """The fields of the recipe that were given as options, or where wanted by the environment: the parameters above
-    that are named as a field.
-    """
+def _given(context: typer.Context, *, environment: bool) -> dict[str, Any]:
+    """The fields of the recipe that were given as options or, with ``environment``, as environment variables."""
     sources = {"COMMANDLINE", "ENVIRONMENT"} if environment else {"COMMANDLINE"}
-    said: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for name in Recipe.model_fields.keys() & context.params.keys():
         source = context.get_parameter_source(name)
         if source is not None and source.name in sources:
             value = context.params[name]
-            said[name] = arguments.layers(value) if name in {"content_layers", "style_layers"} else value
-    return said
+            given[name] = arguments.layers(value) if name in {"content_layers", "style_layers"} else value
+    return given
 
 
 def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, output: Output, console: Console) -> None:
@@ -247,7 +245,7 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
                 result: Result = end.value
                 break
             if previews and progress.preview and not write_preview(previews, progress.step, progress.preview, console):
-                previews = None  # it said why
+                previews = None  # the reason is printed
             bar.update(
                 task,
                 completed=progress.step,
@@ -293,7 +291,7 @@ def _bar(console: Console) -> Progress:
 
 @contextmanager
 def _finish_on_interrupt(stop: StopToken) -> Iterator[None]:
-    """The first Ctrl-C ends the painting and keeps it, the second gives it up."""
+    """The first Ctrl-C ends the painting and keeps it, the second cancels it."""
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
         if stop.finishing:

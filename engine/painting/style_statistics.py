@@ -1,4 +1,4 @@
-"""What the optimisation needs to know of a style picture, kept from one painting to the next."""
+"""The statistics of style pictures, in a cache that paintings share."""
 
 import hashlib
 from collections import OrderedDict
@@ -15,17 +15,17 @@ from engine.recipe import Layer, Pooling
 from engine.vgg.vgg19 import VGG19
 
 KEPT: Final = 32
-"""Pictures at one size each whose statistics are kept: 2.4 MB each with the default layers."""
+"""The size of the cache. An entry is one picture at one size and takes 2.4 MB with the default layers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Of one picture at one size."""
+    """The statistics of one picture at one size."""
 
     grams: dict[Layer, Tensor]
-    """See :func:`engine.losses.gram.gram_matrix`."""
+    """See :func:`engine.losses.gram.gram_matrix`, shape (1, channels, channels)."""
     energies: dict[Layer, Tensor]
-    """Mean squares of the activations, scalars."""
+    """The mean squares of the activations, scalars."""
 
 
 _Key = tuple[VGG19, Pooling, frozenset[Layer], frozenset[Layer], tuple[int, ...], bytes]
@@ -43,9 +43,15 @@ def statistics(
     pooling: Pooling,
     check: Callable[[], None],
 ) -> Statistics:
-    """Compute the statistics of ``image``, shape (1, 3, height, width) in [0, 1], or remember them.
+    """The statistics of a picture: from the cache, or computed. Safe to call from several threads.
 
-    ``check`` may end the computation: see :meth:`engine.vgg.vgg19.VGG19.features`.
+    Args:
+        network: VGG19.
+        image: shape (1, 3, height, width), RGB in [0, 1].
+        grams: the layers whose Gram matrices are needed.
+        energies: the layers whose energies are needed.
+        pooling: of the network.
+        check: called between layers. What it raises ends the computation.
     """
     pixels = hashlib.sha256(image.cpu().contiguous().numpy().tobytes()).digest()
     key = (network, pooling, frozenset(grams), frozenset(energies), tuple(image.shape), pixels)

