@@ -1,1 +1,1 @@
-"""Untrusted bytes to pixels, and pixels to bytes."""
+"""Decoding untrusted pictures, and encoding pixels."""

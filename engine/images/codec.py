@@ -1,13 +1,13 @@
-"""Pictures from outside into sRGB pixels, and pixels back into files.
+"""Decodes pictures from outside into sRGB pixels, and encodes pixels into files.
 
-The bytes are untrusted. Their first bytes decide the format (a claimed name or type counts for nothing),
-:mod:`engine.images.headers` finds the size, what is over a limit is refused, and only then does Pillow see the file.
-Its format classes are used directly, because ``Image.open`` would add a bomb check that warns, and would trust a JPEG's
-index of further pictures (MPO). Whatever a decoder raises becomes a
-:class:`~engine.errors.PictureError`, except ``MemoryError``, which is about the machine.
+The bytes are untrusted. The first bytes decide the format; a name or a content type is ignored.
+:mod:`engine.images.headers` finds the size, and pictures over a limit are refused before Pillow reads the file.
+Pillow's format classes are used directly. ``Image.open`` would add a bomb check that only warns, and would trust a
+JPEG's index of further pictures (MPO). All errors of a decoder become a :class:`~engine.errors.PictureError`, except
+``MemoryError``, which is about the machine.
 
-A decoder that crashes or hangs takes its process along, so a worker decodes by way of :mod:`engine.images.decoder`,
-which calls :func:`decode` in another one.
+A crash or a hang of a decoder ends its process. So a worker uses :mod:`engine.images.decoder`, which calls
+:func:`decode` in another process.
 """
 
 import contextlib
@@ -48,10 +48,10 @@ from engine.images.limits import Limits
 from engine.images.raster import Box, Raster
 
 BACKGROUND = (255, 255, 255)
-"""What transparent content is painted on: white, as paper and as most viewers show it."""
+"""The colour behind transparent content: white, as in most viewers."""
 
 SHORTEST_SIDE = 16
-"""In pixels, that a picture may be scaled to: VGG19's relu5_1 halves four times."""
+"""The shortest side, in pixels, of a scaled picture: VGG19 halves it four times up to relu5_1."""
 
 _OPENERS: dict[headers.Format, type[ImageFile.ImageFile]] = {
     headers.Format.PNG: PngImagePlugin.PngImageFile,
@@ -163,7 +163,7 @@ def encode(
     alpha: Image.Image | None = None,
     quality: int = 92,
 ) -> bytes:
-    """The bytes of a file that holds the pixels and nothing else: no EXIF, no profile (it is sRGB), no text.
+    """Encode pixels as a file without metadata: no EXIF, no text, and no profile, as the colours are sRGB.
 
     :param alpha: mode ``L``, the image's size. PNG and WebP carry it; JPEG can't, so there the image is put on
         :data:`BACKGROUND`.
@@ -200,9 +200,9 @@ def encode(
 def encode_within(
     image: Image.Image, max_bytes: int | None, *, alpha: Image.Image | None
 ) -> tuple[bytes, Literal["png", "jpeg"]]:
-    """Encode as PNG, or, where that is over ``max_bytes``, as the best JPEG that is not.
+    """Encode as PNG or, if that is over ``max_bytes``, as the best JPEG that is not.
 
-    The alpha channel is given up with the PNG. A JPEG of the lowest quality is returned even if it is too large.
+    A JPEG has no alpha channel. A JPEG of the lowest quality is returned even if it is too large.
     """
     data = encode(image, "png", alpha=alpha)
     if max_bytes is None or len(data) <= max_bytes:

@@ -1,4 +1,4 @@
-"""What a picture's file says about its colours, read from its bytes without a decoder.
+"""Reads the colour tags of a picture's file without a decoder.
 
 The bytes are untrusted: every reader looks only where the file's own lengths lead. As browsers do, it ignores what is
 damaged, impossible or unknown. No tag is a reason to refuse a picture.

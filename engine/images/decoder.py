@@ -1,12 +1,11 @@
-"""Decodes pictures outside of this process, so that a picture can harm only its own decoding.
+"""Decodes pictures in another process, :mod:`engine.images.decoder_process`, so that none can harm a painting.
 
-A worker may be minutes into a painting, so untrusted bytes are decoded in another process,
-:mod:`engine.images.decoder_process`. A decoder that crashes, exceeds the deadline or needs more memory than it gets
-fails one picture as damaged. The process is started by ``subprocess`` (Dask's workers may not use
-``multiprocessing``), stays warm, and is replaced when it dies.
+If a decoder crashes, exceeds the deadline or needs more memory than its limit, one picture fails as damaged. The
+process is started by ``subprocess``, since Dask's workers may not use ``multiprocessing``. It stays warm, and is
+replaced when it dies.
 
-Its answers are untrusted like the pictures: numbers and raw pixels of a length that follows from the numbers, checked
-against what was asked for; nothing is unpickled, and no process's word is taken for a length in memory.
+Its answers are untrusted like the pictures. They are numbers, and raw pixels of a length that follows from the
+numbers. Both are checked against the request before memory is allocated, and nothing is unpickled.
 """
 
 import atexit
@@ -79,9 +78,9 @@ def memory_for(limits: Limits) -> int:
 
 
 class Decoder:
-    """Decodes pictures in processes of its own: one for each thread that decodes at the same time. Thread-safe.
+    """Decodes pictures in a pool of processes, one for each thread that decodes at the same time. Thread-safe.
 
-    :param deadline: seconds for one picture, counted from handing it over.
+    :param deadline: seconds for one picture, from the request.
     :param memory: bytes that a process may take for one picture; by default what ``limits`` need.
     """
 
@@ -90,18 +89,18 @@ class Decoder:
         self.deadline = deadline
         self.memory = memory_for(limits) if memory is None else memory
         self.restarts = 0
-        """How many processes had to be replaced so far."""
+        """The number of processes that were replaced."""
         self._lock = threading.Lock()
         self._idle: list[_Process] = []
         self._busy: set[_Process] = set()
         self._closed = False
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return the decoder."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Close."""
+        """Close the decoder."""
         self.close()
 
     def warm_up(self) -> None:
@@ -148,7 +147,7 @@ class Decoder:
             return [process.id for process in (*self._idle, *self._busy)]
 
     def close(self) -> None:
-        """End all processes. Pictures on the way fail; later ones raise ``RuntimeError``."""
+        """End all processes. Pictures that are being decoded fail; later ones raise ``RuntimeError``."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []

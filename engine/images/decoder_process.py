@@ -1,5 +1,6 @@
-"""The process in which :mod:`engine.images.decoder` has hostile bytes decoded: ``python -m
-engine.images.decoder_process``.
+"""The process that decodes untrusted bytes for :mod:`engine.images.decoder`.
+
+Started as ``python -m engine.images.decoder_process``.
 
 It reads a request and forks. The fork decodes that one picture, answers, and ends. So each picture gets a fresh heap,
 no picture is blamed for the crash of another, and no leak outlives its picture. If a fork ends without a whole answer,

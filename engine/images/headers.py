@@ -1,4 +1,4 @@
-"""What a picture's file says, read without a decoder: its format, its size, the layout of a JPEG, its orientation.
+"""Reads a picture's format, size and orientation, and the layout of a JPEG, without a decoder.
 
 The bytes are untrusted; every reader looks only where the file's own lengths lead and stops at its end. Each raises
 :class:`~engine.errors.PictureDamaged`, ``struct.error`` or ``IndexError`` where the bytes end too early.

@@ -1,4 +1,4 @@
-"""Recognises files that are not accepted, so that the refusal can say what to do about them."""
+"""Recognises files of other kinds than pictures, so that the error message can say what to do."""
 
 from typing import Final
 

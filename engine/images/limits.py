@@ -1,17 +1,19 @@
-"""What a picture from outside may measure. In a module of its own, so that the bot loads no decoder."""
+"""The limits for pictures from outside. In a module of its own, so that the bot loads no decoder."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a picture from outside may measure: ``bytes`` of its file, ``pixels`` in all, pixels of its longer
-    ``side``, ``least``, the pixels that its shorter side must have, and ``aspect``, how many times its shorter side
-    the longer one may be. Checked before any pixel is decoded.
-    """
+    """The limits for a picture from outside. They are checked before any pixel is decoded."""
 
     bytes: int = 16 * 2**20
+    """The largest file."""
     pixels: int = 64_000_000
+    """The largest width times height."""
     side: int = 16_384
+    """The longest side in pixels."""
     least: int = 32
+    """The shortest side in pixels."""
     aspect: int = 8
+    """The largest ratio of the longer side to the shorter one."""

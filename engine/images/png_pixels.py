@@ -1,4 +1,4 @@
-"""What Pillow leaves to do with the pixels of a PNG: the transparent colour, Apple's variant, the canvas and 16 bits.
+"""Processes the pixels of a PNG beyond Pillow: the transparent colour, Apple's variant, the canvas and 16 bits.
 
 Pillow keeps the upper eight of 16 bits, except in grey pictures. The lower eight need a second decoding.
 """

@@ -1,4 +1,4 @@
-"""The pixels of a file, some of which may be missing."""
+"""The decoded pixels of a file that may be truncated."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,4 +1,4 @@
-"""Decodes what a file holds of its picture, and finds out how much that is, which decoders don't report.
+"""Decodes truncated files, and finds the rows that they hold, which decoders don't report.
 
 A truncated file is decoded twice, each time with other data in the place of what is missing: other bytes at its end, or
 other pixels underneath. Rows that are equal both times were in the file. As in browsers, the others are transparent.
