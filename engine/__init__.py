@@ -1,4 +1,4 @@
-"""Everything about the picture: recipe, decoding, VGG19, losses, the optimisation loop, the executor.
+"""Painting: recipe, decoding, VGG19, losses, optimisation, and the executor that runs it on workers.
 
-Importing this package, its recipe or its executor never imports torch: only the modules that compute do.
+Importing this package, its recipe or its executor never imports torch. Only modules that compute import it.
 """

@@ -1,4 +1,4 @@
-"""Bytes under their own hash: on disk, and where fsspec reaches."""
+"""The blob store, on disk and in other file systems of fsspec."""
 
 import asyncio
 import base64
@@ -41,7 +41,7 @@ URLS: dict[str, Callable[[Path], str]] = {
 
 
 class Linked(LocalFileSystem):  # type: ignore[misc]
-    """Folders that fsspec alone knows how to reach."""
+    """A file system that only fsspec can access."""
 
     protocol = "linked"
 
@@ -150,7 +150,7 @@ def test_several_threads_put_and_get_at_the_same_time(blobs: Blobs) -> None:
 def test_a_file_that_is_being_put_again_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaces: bool
 ) -> None:
-    """Two threads that put the same bytes find nothing there, both; SMB moves no file onto another."""
+    """Two threads put the same bytes at the same time. SMB does not replace a file by a move."""
     blobs = Blobs(f"linked://{tmp_path}/blobs")
     name = blobs.put(b"picture")
     seen: list[bytes] = []
@@ -211,7 +211,7 @@ def test_a_store_without_room_is_told_apart(blobs: Blobs) -> None:
 
 
 def test_a_worker_that_reaches_no_store_loses_a_checkpoint_at_most() -> None:
-    """What it can't write costs nothing, and what it can't read is tried for again: it is not lost."""
+    """A checkpoint that can't be written is skipped. One that can't be read is not lost, and is retried."""
     blobs = Blobs(new_place())
     name = blobs.put(b"a checkpoint")
     for trouble in TROUBLES:
@@ -269,7 +269,7 @@ def test_what_is_not_ours_is_not_listed(tmp_path: Path, scheme: str) -> None:
 
 
 def test_putting_bytes_again_makes_them_young_again(disk: Blobs, tmp_path: Path) -> None:
-    """So that nobody sweeps away what was just put."""
+    """So that a sweep does not remove a new blob."""
     disk.put(b"old")
     (file,) = files(tmp_path)
     os.utime(file, (1_000_000_000, 1_000_000_000))
@@ -290,7 +290,7 @@ def test_bytes_that_are_no_longer_what_they_were_are_lost(damage: bytes, disk: B
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Of everything below."""
+    """The modes of all files and folders."""
     return {str(path.relative_to(folder)): stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
 
 
@@ -366,7 +366,7 @@ while True:
 
 
 def test_a_crash_in_the_midst_of_putting_leaves_no_half(tmp_path: Path) -> None:
-    """Whatever has a name is whole; and what was put is there, whatever comes."""
+    """Every named blob is complete, and every stored blob exists."""
     for killed_after in (0.0, 0.01, 0.03, 0.05):
         with subprocess.Popen(
             [sys.executable, "-c", PUTTING, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -405,7 +405,7 @@ class TestOnePlace:
             Blobs(url)
 
     def test_no_template_is_rendered(self, tmp_path: Path) -> None:
-        """As fsspec's references are where they are a document within the URL."""
+        """Like fsspec's references, which can be a document within the URL."""
         target = tmp_path / "owned"
         code = f"{{{{ cycler.__init__.__globals__.os.mkdir('{target}') }}}}"
         document = json.dumps({"version": 1, "gen": [{"key": code, "url": "a", "dimensions": {"i": {"stop": 1}}}]})

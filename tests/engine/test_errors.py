@@ -1,4 +1,4 @@
-"""Every error crosses from a worker process to the bot: found by walking the hierarchy, so that none is forgotten."""
+"""Every error of the hierarchy can be sent from a worker process to the bot."""
 
 import copy
 import inspect
@@ -12,7 +12,7 @@ from engine.errors import AtelierError
 
 
 def hierarchy(base: type[AtelierError] = AtelierError) -> Iterator[type[AtelierError]]:
-    """``base`` and every error of the engine under it."""
+    """``base`` and all of its subclasses in the engine."""
     yield base
     for each in base.__subclasses__():
         if each.__module__ == "engine.errors":
@@ -20,7 +20,7 @@ def hierarchy(base: type[AtelierError] = AtelierError) -> Iterator[type[AtelierE
 
 
 def example(kind: type[AtelierError]) -> AtelierError:
-    """One with a different value in each field."""
+    """An error with a different value in each field."""
     if "__init__" not in vars(kind):
         return kind("a sentence")
     fields = list(inspect.signature(kind).parameters)

@@ -1,4 +1,4 @@
-"""Files and folders for their owner only."""
+"""Files and folders that only their owner can access."""
 
 import os
 import stat

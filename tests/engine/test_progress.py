@@ -1,4 +1,4 @@
-"""How a painting is told to end."""
+"""The token that stops a painting."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""Certificates for all tests of this folder: making them is quick, but not that quick."""
+"""Certificates that all tests of this folder share, because making them takes time."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from engine.cluster.certificates import make
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folders of one cluster."""
+    """The folders of one cluster's certificates."""
     folder = tmp_path_factory.mktemp("certificates")
     make(folder)
     return folder

@@ -1,4 +1,4 @@
-"""A cluster as an operator starts it: ``atelier scheduler`` and ``atelier worker``, each a process of its own."""
+"""A cluster as an operator starts it: one process for each ``atelier scheduler`` and ``atelier worker``."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ PATIENCE = 90
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A running command, alone in its process group, and what it has logged."""
+    """A running command in its own process group, and its log."""
 
     process: asyncio.subprocess.Process
     log: Path
@@ -31,35 +31,35 @@ class Machine:
         return self.log.read_text(encoding="utf-8")
 
     def names(self) -> list[str]:
-        """What its workers have called themselves, the last one last."""
+        """The names of its workers, newest last."""
         return re.findall(r"(\S+) paints for", self.logged())
 
     async def says(self, words: str) -> None:
-        """Wait until it has logged ``words``."""
+        """Wait until it logs ``words``."""
         async with asyncio.timeout(PATIENCE):
             while words not in self.logged():
                 assert self.process.returncode is None, self.logged()
                 await asyncio.sleep(0.1)
 
     def painter(self) -> psutil.Process:
-        """The process of its one worker."""
+        """The process of its only worker."""
         children = psutil.Process(self.process.pid).children()
         (found,) = (each for each in children if "spawn_main" in " ".join(each.cmdline()))
         return found
 
     def die(self) -> None:
-        """As if the power went: every process of it at once."""
+        """Kill all of its processes at once, like a power failure."""
         os.killpg(self.process.pid, signal.SIGKILL)
 
     async def leave(self) -> int:
-        """Ask it to; its exit code."""
+        """Send SIGTERM. Returns the exit code."""
         self.process.terminate()
         async with asyncio.timeout(10):
             return await self.process.wait()
 
 
 class Cluster:
-    """Machines on loopback that speak TLS."""
+    """Machines on loopback with TLS."""
 
     def __init__(self, certificates: Path, logs: Path) -> None:
         self.certificates = certificates
@@ -75,7 +75,7 @@ class Cluster:
         return await self.start("scheduler", "--host", "127.0.0.1", "--port", port, part="scheduler")
 
     async def worker(self, *options: str) -> Machine:
-        # Fewer threads, so that several share this machine; and the precision that every machine has.
+        # One thread, because several workers share this machine, and the precision that every machine supports.
         quiet = ("--device", "cpu", "--precision", "float32", "--threads", "1")
         return await self.start("worker", "--scheduler", self.address, *quiet, *options, part="worker")
 
@@ -97,14 +97,14 @@ class Cluster:
         return Machine(process, log)
 
     async def joined(self, *machines: Machine) -> None:
-        """Wait until a worker of each of ``machines``, and of no other, is there."""
+        """Wait until exactly the workers of ``machines`` have joined."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 try:
-                    there = await members(self.address, self.tls)
+                    joined = await members(self.address, self.tls)
                 except OSError:  # the scheduler starts
-                    there = []
-                if len(there) == len(machines) and all(set(there) & set(each.names()) for each in machines):
+                    joined = []
+                if len(joined) == len(machines) and all(set(joined) & set(each.names()) for each in machines):
                     return
                 for each in machines:
                     assert each.process.returncode is None, each.logged()
@@ -118,13 +118,13 @@ FILES: Mapping[str, str] = {"TLS_CA": "ca.pem", "TLS_CERTIFICATE": "certificate.
 
 
 def clean() -> dict[str, str]:
-    """The environment without settings of a cluster."""
+    """The environment without the settings of a cluster."""
     return {name: value for name, value in os.environ.items() if name not in FILES and name != "SCHEDULER"}
 
 
 @asynccontextmanager
 async def cluster(certificates: Path, logs: Path) -> AsyncIterator[Cluster]:
-    """No machines yet; leaving ends all that were started."""
+    """A cluster without machines. All machines are killed at the end."""
     made = Cluster(certificates, logs)
     try:
         yield made

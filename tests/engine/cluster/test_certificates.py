@@ -1,4 +1,4 @@
-"""Certificates: who is let in, by real handshakes, and what is left on the disk."""
+"""Certificates: whom they admit, with real handshakes, and which files exist."""
 
 import ipaddress
 import os
@@ -29,7 +29,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 def expire(certificates: Path, part: Path, folder: Path) -> TLS:
-    """A certificate as ``part``'s by the same authority, which ended yesterday."""
+    """A certificate like ``part``'s by the same authority, which expired yesterday."""
     folder.mkdir()
     authority = Authority.load(certificates / "ca")
     now = datetime.now(UTC)
@@ -51,7 +51,7 @@ def expire(certificates: Path, part: Path, folder: Path) -> TLS:
 
 
 def context(tls: TLS, role: str) -> ssl.SSLContext:
-    """As Dask makes it from our security, for whoever listens (``worker``) or calls (``client``)."""
+    """Dask's SSL context from our settings, for a server (``worker``) or a client (``client``)."""
     security = tls.security()
     arguments = security.get_listen_args(role) if role == "scheduler" else security.get_connection_args(role)
     made = arguments["ssl_context"]
@@ -60,7 +60,7 @@ def context(tls: TLS, role: str) -> ssl.SSLContext:
 
 
 def greet(server: ssl.SSLContext, client: ssl.SSLContext) -> bytes:
-    """What a client reads from a server after both have shown who they are; raises OSError if either is refused."""
+    """What a client reads from a server after mutual authentication. Raises OSError if either refuses the other."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

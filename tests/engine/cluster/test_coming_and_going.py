@@ -1,4 +1,4 @@
-"""Workers join, leave politely and die while one painting is made, and the painting ends once and well."""
+"""Workers join, shut down and die during a painting, which ends once and correctly."""
 
 import asyncio
 from pathlib import Path
@@ -26,7 +26,7 @@ async def follow(painting: RemotePainting, seen: list[Progress]) -> None:
 
 
 async def until(seen: list[Progress], painting: RemotePainting, after: int, steps: int = 5) -> Progress:
-    """The first checkpoint that comes after ``steps`` more events than ``after``."""
+    """Wait for a checkpoint at least ``steps`` events after the event number ``after``."""
     async with asyncio.timeout(90):
         while True:
             for event in seen[after + steps :]:
@@ -36,7 +36,7 @@ async def until(seen: list[Progress], painting: RemotePainting, after: int, step
 
 
 async def busy(there: Cluster, machines: list[Machine]) -> Machine:
-    """The one that paints."""
+    """The machine that paints."""
     arguments = there.tls.security().get_connection_args("client")
     async with rpc(there.address, connection_args=arguments) as scheduler:
         tasks = await scheduler.processing()

@@ -1,4 +1,4 @@
-"""``atelier scheduler`` and ``atelier worker`` as processes over TLS, and what they do for whom."""
+"""``atelier scheduler`` and ``atelier worker`` as processes with TLS, and what they accept from whom."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ PICTURE = corpus.saved(corpus.scene(), "PNG")
 
 @dataclass
 class There:
-    """A scheduler and a worker that run."""
+    """A running scheduler and a running worker."""
 
     cluster: Cluster
     scheduler: Machine
@@ -49,7 +49,7 @@ class There:
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
-        """As a bot with a valid certificate, but not our bot."""
+        """A client with a valid certificate that is not our bot."""
         security = self.cluster.tls.security()
         async with Client(self.cluster.address, security=security, asynchronous=True, set_as_default=False) as client:
             yield client
@@ -61,11 +61,11 @@ class There:
         return str(address)
 
     def logged(self) -> tuple[str, str]:
-        """What scheduler and worker have said."""
+        """The logs of scheduler and worker."""
         return self.scheduler.logged(), self.worker.logged()
 
     async def check(self) -> None:
-        """Work gets done as ever."""
+        """Check that pictures are still checked."""
         async with self.client() as client:
             assert isinstance(await client.submit(check_picture, b"none", pure=False), NotAPicture)
             assert await client.submit(check_picture, PICTURE, pure=False) is None
@@ -73,7 +73,7 @@ class There:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lonely(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Machine]]:
-    """Three workers whose scheduler never comes, each for one test: it takes them seconds to say so."""
+    """Three workers without a scheduler, one for each test. They share the seconds of the start."""
     async with cluster(certificates, tmp_path_factory.mktemp("lonely")) as nowhere:
         yield [await nowhere.worker() for _ in range(3)]
 
@@ -82,7 +82,7 @@ async def lonely(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -
 async def there(
     certificates: Path, tmp_path_factory: pytest.TempPathFactory, lonely: list[Machine]
 ) -> AsyncIterator[There]:
-    """The worker was there first, and waited for its scheduler, beside the ``lonely`` ones."""
+    """The worker started first and waited for its scheduler, at the same time as the ``lonely`` ones."""
     async with cluster(certificates, tmp_path_factory.mktemp("machines")) as made:
         worker = await made.worker()
         await worker.says("can't be reached, retrying")
@@ -92,7 +92,7 @@ async def there(
 
 
 class Hostile:
-    """Unpickles to a call."""
+    """Its pickle makes a call."""
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -102,7 +102,7 @@ class Hostile:
 
 
 def attempts(target: str) -> dict[str, tuple[Callable[[Client], Awaitable[Any]], str]]:
-    """Each way that Dask's client has to run what somebody else wrote, or to do harm otherwise, and what refuses it."""
+    """Each way of Dask's client to run foreign code or to do other harm, and the log line of its refusal."""
 
     def write() -> None:
         Path(target).write_text("owned", encoding="utf-8")
@@ -171,7 +171,7 @@ class TestWithACertificate:
         try:
             async with there.client() as client, asyncio.timeout(20):
                 await attempt(client)
-        except Exception as error:  # what the client makes of a refusal is another matter: at times an assertion fails
+        except Exception as error:  # the client reacts in several ways to a refusal, sometimes with a failed assertion
             told = str(error)
         now = (after.removeprefix(once) for once, after in zip(before, there.logged(), strict=True))
         assert any(refusal in each for each in (told, *now))
@@ -214,7 +214,7 @@ class TestWithoutACertificate:
         await there.check()
 
     async def test_nothing_listens_but_by_tls(self, there: There) -> None:
-        """On loopback, too: Dask's own web server would answer everybody there."""
+        """On loopback too: Dask's web server would answer every user of the machine."""
         parent = psutil.Process(there.worker.process.pid)
         processes = [psutil.Process(there.scheduler.process.pid), parent, *parent.children(recursive=True)]
         listening = [
@@ -245,7 +245,7 @@ BEYOND_LOOPBACK = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ended() -> dict[str, tuple[int | None, bytes]]:
-    """Each command's exit code and what it said without certificates; they run side by side."""
+    """The exit code and output of each command without certificates. They run at the same time."""
 
     async def run(command: str) -> tuple[int | None, bytes]:
         process = await asyncio.create_subprocess_exec(
@@ -307,7 +307,7 @@ class TestComingAndGoing:
     async def test_a_second_signal_ends_a_worker_at_once(self, lonely: list[Machine]) -> None:
         worker = lonely.pop()
         await worker.says("can't be reached, retrying")
-        worker.painter().suspend()  # so that its end takes time
+        worker.painter().suspend()  # so that its shutdown takes time
         worker.process.terminate()
         await asyncio.sleep(0.5)
         assert worker.process.returncode is None

@@ -54,7 +54,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Idle(PainterPlugin):
-    """What is painted here takes no time: nothing is."""
+    """A plugin that prepares nothing, for workers that paint nothing."""
 
     def _prepare(self) -> None:
         self._about = {"device": "cpu", "name": "none", "precision": "float32", "process": os.getpid()}
@@ -88,7 +88,7 @@ class _Worker:
 
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
-    """Its address; a worker has joined."""
+    """The address of a scheduler with one worker."""
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     with ExitStack() as stack:
@@ -118,7 +118,7 @@ async def answer(address: str, message: dict[str, Any]) -> Any:
 
 
 def named(module: str, name: str, attribute: str) -> dict[str, Any]:
-    """What Dask's hook for MessagePack reads as that attribute."""
+    """A message that Dask's hook for MessagePack reads as that attribute."""
     return {"__Enum__": True, "__module__": module, "__name__": name, "name": attribute}
 
 
@@ -130,7 +130,7 @@ def graph(*tasks: Task) -> Serialized:
 
 
 class Bot:
-    """A client of the scheduler that says what it likes."""
+    """A client of the scheduler that can send any message."""
 
     def __init__(self, comm: Comm) -> None:
         self._comm = comm
@@ -153,7 +153,7 @@ class Bot:
         )
 
     async def told(self, op: str) -> dict[str, Any]:
-        """The next message, which is of that kind; fails where the scheduler hangs up."""
+        """Wait for the next message of that kind. Fails if the scheduler closes the connection."""
         async with asyncio.timeout(10):
             while not self._unread:
                 self._unread.extend(await self._comm.read())
@@ -164,7 +164,7 @@ class Bot:
 
 @asynccontextmanager
 async def registered(scheduler: str, name: str = "hostile") -> AsyncIterator[Bot]:
-    """A bot that is let in."""
+    """A bot with access."""
     comm = await connect(scheduler)
     try:
         await comm.write({"op": "register-client", "client": name, "reply": False, "versions": get_versions()})
@@ -183,7 +183,7 @@ async def bot(scheduler: str) -> AsyncIterator[Bot]:
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="module")
 async def unharmed(scheduler: str) -> AsyncIterator[None]:
-    """Whatever a test sends, work is done afterwards as before, by the worker that was there."""
+    """After each test, the same worker still does its work."""
     before = await worker_of(scheduler)
     yield
     async with Client(scheduler, asynchronous=True, set_as_default=False) as client:
@@ -193,7 +193,7 @@ async def unharmed(scheduler: str) -> AsyncIterator[None]:
 
 
 class TestNames:
-    """A message that names a Python object."""
+    """A message that refers to a Python object."""
 
     @pytest.mark.parametrize(
         "value",
@@ -247,7 +247,7 @@ class TestNames:
 
 class TestOperations:
     async def test_are_no_others_than_those_of_a_painting(self, scheduler: str) -> None:
-        """What is blocked says so; what Dask's extensions add is not there at all, and answers nothing."""
+        """Blocked operations return an error. Those of Dask's extensions don't exist and return nothing."""
         async with ordinary_scheduler() as other, Worker(other.address) as worker:
             dasks = {scheduler: set(other.handlers), await worker_of(scheduler): set(worker.handlers)}
             bare = set(QuietScheduler(host="127.0.0.1", port=0).handlers), set(QuietWorker(other.address).handlers)
@@ -292,12 +292,12 @@ async def test_no_module_is_looked_for_where_dask_keeps_its_files() -> None:
 
 
 async def test_nothing_is_kept_of_tasks_that_have_ended(caplog: pytest.LogCaptureFixture) -> None:
-    """By a scheduler, a worker and a client: no collection of theirs grows with the number of tasks."""
-    caplog.set_level(logging.WARNING, "distributed")  # and none of pytest's
+    """No collection of a scheduler, a worker or a client grows with the number of tasks."""
+    caplog.set_level(logging.WARNING, "distributed")  # pytest's log collection would grow
     tasks = 100
 
     def lengths() -> dict[int, int]:
-        """Of all collections that there are, by their identities."""
+        """The sizes of all collections, by their identities."""
         gc.collect()
         return {id(each): len(each) for each in gc.get_objects() if type(each) in {dict, list, set, deque, OrderedDict}}
 
@@ -314,7 +314,7 @@ async def test_nothing_is_kept_of_tasks_that_have_ended(caplog: pytest.LogCaptur
             QuietWorker(scheduler.address, plugins=[Idle(WorkerSettings())], memory_limit=None) as worker,
             Client(scheduler.address, asynchronous=True, set_as_default=False) as client,
         ):
-            # Other collections of this process may grow meanwhile, but none by so much in each round.
+            # Other collections of this process may grow too, but none by so much in each round.
             rounds = []
             for _ in range(4):
                 await look(client)
@@ -332,7 +332,7 @@ async def test_nothing_is_kept_of_tasks_that_have_ended(caplog: pytest.LogCaptur
             await eventually(idle)
             assert len(scheduler.task_prefixes) == 1
             await worker.heartbeat()
-            assert key_split.cache_info().currsize == 0  # what is cached in C is in none of those collections
+            assert key_split.cache_info().currsize == 0  # a cache in C is not among those collections
 
 
 class TestMessages:
@@ -364,7 +364,7 @@ class TestMessages:
 
 
 class TestAHostileScheduler:
-    """To a worker that joins it, and which unpickles, runs and takes along nothing but paintings all the same."""
+    """A worker that joins it still unpickles and runs only paintings."""
 
     async def test_has_a_worker_run_no_other_task(self, tmp_path: Path) -> None:
         target = tmp_path / "owned"
@@ -400,7 +400,7 @@ class TestAHostileScheduler:
 
 
 class Plugin(WorkerPlugin):
-    """A scheduler's own."""
+    """A scheduler's plugin."""
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -411,21 +411,21 @@ class Plugin(WorkerPlugin):
 
 @asynccontextmanager
 async def hostile_scheduler() -> AsyncIterator[Scheduler]:
-    """One that blocks nothing, refuses nothing and unpickles everything."""
+    """A scheduler without restrictions."""
     async with QuietScheduler(host="127.0.0.1", port=0) as scheduler:
         yield scheduler
 
 
 @asynccontextmanager
 async def ordinary_scheduler() -> AsyncIterator[Scheduler]:
-    """As Dask makes it."""
+    """Dask's scheduler."""
     async with Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address=":0") as scheduler:
         yield scheduler
 
 
 @asynccontextmanager
 async def worker_that_joins(scheduler: Scheduler, log: Path) -> AsyncIterator[None]:
-    """In a thread, so that the scheduler can answer it meanwhile."""
+    """Start it in a thread, so that the scheduler can answer it."""
     with ExitStack() as stack:
         await asyncio.to_thread(stack.enter_context, started(_Worker(scheduler.address, str(log))))
         yield

@@ -1,4 +1,4 @@
-"""What a scheduler and a worker take out of a pickle: values of a painting, whole, and nothing else."""
+"""What schedulers and workers unpickle: the values of a painting, and nothing else."""
 
 import ast
 import builtins
@@ -68,7 +68,7 @@ def test_a_task_arrives_as_dask_wraps_it() -> None:
 
 
 def test_news_of_a_death_arrives() -> None:
-    """The executor tells it from every other end."""
+    """The executor distinguishes it from other errors."""
     worker = WorkerState(
         address="tls://127.0.0.1:1",
         status=Status.running,
@@ -87,7 +87,7 @@ def test_news_of_a_death_arrives() -> None:
 
 
 class Calls:
-    """Unpickles to a call of ``function``."""
+    """Its pickle calls ``function``."""
 
     def __init__(self, function: Callable[..., object], *arguments: object) -> None:
         self.made = function, arguments
@@ -97,7 +97,7 @@ class Calls:
 
 
 def named(value: object) -> str:
-    """Begins as its text does, without the addresses in it: a test has the same name each time."""
+    """The start of its text, without addresses, so that a test has the same name in each run."""
     return re.sub(" at 0x[0-9a-f]+", "", str(getattr(value, "made", value)))[:60]
 
 
@@ -154,7 +154,7 @@ def test_no_way_leads_on_from_what_is_allowed(module: str, name: str) -> None:
 
 @pytest.mark.parametrize("value", [Limits, NotAPicture, Status.running, check_picture], ids=named)
 def test_nothing_is_changed_for_good(value: object) -> None:
-    """A pickle may name what all share, and give it a state: a limit, for one."""
+    """A pickle could refer to a shared object and set its state, for example a limit."""
     named = pickle.dumps(value, protocol=2)
     assert named.endswith(b".")
     state = pickle.dumps((None, {"pixels": 10**12}), protocol=2)
@@ -254,7 +254,7 @@ print("done")
 
 
 def test_every_way_of_dask_is_restricted_and_errors_still_arrive() -> None:
-    """In a process of its own: there is no way back."""
+    """In a separate process, because the restriction is permanent."""
     done = subprocess.run([sys.executable, "-c", RESTRICTED], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["done"]
     assert "tblib" not in done.stderr

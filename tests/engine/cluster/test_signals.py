@@ -1,4 +1,4 @@
-"""What process 1 of a container does for the others."""
+"""The duties of process 1 in a container."""
 
 import asyncio
 import sys
@@ -38,7 +38,7 @@ signal.pause()
 
 
 async def test_as_process_1_it_reaps_and_passes_signals_on() -> None:
-    """In a namespace of its own, as in a container."""
+    """In a new process namespace, as in a container."""
     process = await asyncio.create_subprocess_exec(
         *("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", sys.executable, "-c"),
         AS_PROCESS_1,

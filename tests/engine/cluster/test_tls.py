@@ -1,4 +1,4 @@
-"""Nothing speaks or listens beyond this machine without certificates."""
+"""Without certificates, nothing connects to or listens for other machines."""
 
 from itertools import product
 from pathlib import Path

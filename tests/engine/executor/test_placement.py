@@ -1,4 +1,4 @@
-"""Where a painting goes: always to where it ends soonest, whatever comes and goes."""
+"""Placement: a painting goes to the worker on which it ends soonest."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -63,7 +63,7 @@ def test_a_free_gpu_is_better_than_a_free_cpu() -> None:
     assert choose([cpu(), gpu()], LEFT) == gpu()
 
 
-def test_a_busy_gpu_is_waited_for_as_long_as_that_ends_sooner() -> None:
+def test_a_painting_waits_for_a_busy_gpu_if_it_ends_sooner_there() -> None:
     seconds = cpu().ends(LEFT)
     assert seconds > 30
     for busy in (1, seconds / 2):
@@ -71,16 +71,16 @@ def test_a_busy_gpu_is_waited_for_as_long_as_that_ends_sooner() -> None:
     assert choose([cpu(), gpu(busy=seconds)], LEFT) == cpu()
 
 
-def test_nobody_waits_for_long_while_another_worker_is_free() -> None:
+def test_a_painting_does_not_wait_long_while_a_worker_is_free() -> None:
     huge = pixels(Recipe(size=4096, steps=400))
     assert choose([cpu(), gpu(busy=LONGEST_WAIT + 1)], huge) == cpu()
 
 
-def test_where_all_are_busy_for_long_the_soonest_end_counts() -> None:
+def test_if_all_workers_are_busy_for_long_the_soonest_end_counts() -> None:
     assert choose([cpu(busy=500), gpu(busy=600)], pixels(Recipe(size=4096, steps=400))) == gpu(busy=600)
 
 
-def test_a_worker_that_was_measured_is_judged_by_that_and_a_new_one_by_its_kind() -> None:
+def test_a_measured_pace_counts_and_a_new_worker_has_the_prior_of_its_device() -> None:
     assert choose([cpu("new", pace=None), cpu("slow", pace=1e-5)], LEFT) == cpu("new", pace=None)
     assert choose([cpu("new", pace=None), cpu("fast", pace=1e-6)], LEFT) == cpu("fast", pace=1e-6)
 
@@ -121,7 +121,7 @@ def test_a_painting_that_moves_does_not_move_back(loads: list[WorkerLoad], left:
             assert not worth_moving(loads, best.worker, left)
 
 
-def test_a_painting_moves_to_a_worker_that_became_free_but_not_for_little() -> None:
+def test_a_painting_moves_to_a_free_worker_only_for_a_large_gain() -> None:
     assert worth_moving([cpu("here", busy=60), cpu("there")], "here", LEFT)
     assert not worth_moving([cpu("here", busy=5), cpu("there")], "here", LEFT)
     assert not worth_moving([cpu("here", busy=60)], "here", LEFT)
@@ -153,7 +153,7 @@ def test_a_fast_worker_gets_as_many_as_it_paints_in_the_same_time() -> None:
     assert placed.count("fast") == 8
 
 
-def test_what_a_painting_tells_replaces_what_was_guessed() -> None:
+def test_reported_progress_replaces_the_prediction() -> None:
     assignments, workers = Assignments(), {"a": info()}
     channel = assignments.assign(cpu("a"), LEFT)
     assignments.update(channel, 3.5)
@@ -176,7 +176,7 @@ def test_a_painting_does_not_wait_for_itself() -> None:
     assert load.busy == 0
 
 
-def test_a_worker_that_just_ended_our_painting_is_free_though_it_does_not_say_so_yet() -> None:
+def test_a_worker_is_free_after_our_painting_before_it_reports_that() -> None:
     assignments = Assignments()
     channel = assignments.assign(cpu("a"), LEFT)
     assignments.remove(channel)
@@ -188,7 +188,7 @@ def test_a_worker_that_just_ended_our_painting_is_free_though_it_does_not_say_so
     st.lists(st.tuples(st.sampled_from("abc"), WORK, st.booleans()), max_size=20),
     st.sets(st.sampled_from("abc")),
 )
-def test_workers_that_leave_take_their_paintings_off_the_books_and_nothing_else(
+def test_only_the_paintings_of_workers_that_left_are_removed(
     given: list[tuple[str, float, bool]], stay: set[str]
 ) -> None:
     assignments, expected = Assignments(), dict.fromkeys(stay, 0.0)
@@ -203,7 +203,7 @@ def test_workers_that_leave_take_their_paintings_off_the_books_and_nothing_else(
     assert {load.worker: load.busy for load in loads} == pytest.approx(expected)
 
 
-def test_channels_are_never_the_same_not_even_of_two_bots() -> None:
+def test_channels_are_unique_even_between_bots() -> None:
     one, other = placement.Assignments(), placement.Assignments()
     channels = [assignments.assign(cpu(), LEFT) for assignments in (one, other) for _ in range(3)]
     assert len(set(channels)) == 6

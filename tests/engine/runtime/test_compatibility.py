@@ -1,4 +1,4 @@
-"""Which workers paint the same picture."""
+"""The version of a worker."""
 
 import sys
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from engine.worker.protocol import WorkerSettings, resource_of
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    """Neither what others asked nor what is said under a false name is remembered: real executors ask afterwards."""
+    """Clears the cache before and after each test, because tests use false versions."""
     version.cache_clear()
     yield
     version.cache_clear()

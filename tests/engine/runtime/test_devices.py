@@ -1,4 +1,4 @@
-"""Where the network computes, and what is said when it can't there."""
+"""The device of the network, and the errors for a missing one."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What the C library does with freed memory, seen from the kernel: pages touched anew are counted as faults."""
+"""What the allocator does with freed memory. The kernel counts page faults."""
 
 import platform
 import subprocess

@@ -1,4 +1,4 @@
-"""How OpenMP's threads wait, as the library itself tells when it is loaded (``OMP_DISPLAY_ENV``)."""
+"""How OpenMP's threads wait, as the library reports when it is loaded (``OMP_DISPLAY_ENV``)."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ ctypes.CDLL(str(library))
 
 
 def told(folder: Path, *command: str, **environment: str) -> str:
-    """What OpenMP tells in a process that is started with none of the settings but ``environment``."""
+    """OpenMP's report in a process with no settings except ``environment``."""
     inherited = {name: value for name, value in os.environ.items() if name not in NAMES}
     done = subprocess.run(
         [sys.executable, *command],
@@ -74,7 +74,7 @@ def test_a_worker_spins_briefly(tmp_path: Path) -> None:
     [({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0"), ({"KMP_BLOCKTIME": "5"}, "300000")],
 )
 def test_the_operators_own_setting_stays(operators_own: dict[str, str], spins: str, tmp_path: Path) -> None:
-    """300,000 is the library's own default."""
+    """300,000 is the library's default."""
     assert f"GOMP_SPINCOUNT = '{spins}'" in told(tmp_path, "-c", LIBRARY, **operators_own)
 
 
