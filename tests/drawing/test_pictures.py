@@ -10,6 +10,8 @@ from PIL import Image, ImageChops, ImageFilter, ImageStat
 from engine.images.codec import decode
 from tests.drawing import brush, pictures
 
+pytestmark = pytest.mark.slow
+
 
 def shipped(path: Path) -> Image.Image:
     return decode(path.read_bytes()).rgb

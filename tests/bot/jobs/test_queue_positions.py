@@ -9,6 +9,7 @@ from bot.jobs.queue_positions import BUCKET_EVERY, FAR_A_SECOND, FAR_EVERY, NEAR
 from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, eventually
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 class TestTheQueue:
     async def test_shows_each_position_once(self, workshop: Workshop) -> None:
         async with workshop.running():
@@ -161,6 +162,7 @@ class TestTheQueue:
                 await workshop.until(job, "delivered")
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 async def test_a_job_takes_an_idle_worker_while_more_jobs_wait_than_there_are_slots(workshop: Workshop) -> None:
     """With fewer jobs, it may wait for a busy worker that finishes it sooner."""
     workshop.executor.slots_now = 2

@@ -15,6 +15,7 @@ from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, eventually, order
 from tests.doubles.executor import FakePainting
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 class TestAJob:
     async def test_is_queued_painted_shown_and_delivered_in_this_order(self, workshop: Workshop) -> None:
         async with workshop.running():
@@ -215,6 +216,7 @@ class TestCancelling:
         assert isinstance(ending, PaintingCancelled if end == "cancelled" else Result)
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 class TestExpiry:
     async def test_ends_a_job_that_waits_too_long(self, workshop: Workshop) -> None:
         workshop.executor.slots_now = 0
@@ -278,6 +280,7 @@ class TestTwoProcesses:
         assert reply.endings == []
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 async def test_members_see_their_own_jobs_newest_first(workshop: Workshop) -> None:
     mine: list[Job] = [await workshop.accept(ANN) for _ in range(3)]
     await workshop.accept(BOB)

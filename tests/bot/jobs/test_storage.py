@@ -180,6 +180,7 @@ RACES = [("sweep", steps, others) for steps in range(2, 17) for others in (4, 6,
 RACES += [("order", steps, others) for steps in (2, 3, 4, 5, 7) for others in (5, 7, 13, 15)]
 
 
+@pytest.mark.slow
 async def test_no_interleaving_removes_a_claimed_blob(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

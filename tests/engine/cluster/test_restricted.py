@@ -291,6 +291,7 @@ async def test_no_module_is_looked_for_where_dask_keeps_its_files() -> None:
         assert not {scheduler.local_directory, worker.local_directory} & set(sys.path)
 
 
+@pytest.mark.slow
 async def test_nothing_is_kept_of_tasks_that_have_ended(caplog: pytest.LogCaptureFixture) -> None:
     """No collection of a scheduler, a worker or a client grows with the number of tasks."""
     caplog.set_level(logging.WARNING, "distributed")  # pytest's log collection would grow

@@ -19,6 +19,7 @@ LIGHT = ("PNG, endless EXIF", "JPEG, 64 megapixels", "JPEG, only a header", "JPE
 """Bombs that are made and decoded within about a second. Other tests have those over the limits and in texts."""
 
 
+@pytest.mark.slow
 def test_hostile_files_hurt_neither_worker_nor_machine() -> None:
     made = (Input("bomb", name, bombs.made(name)) for name in LIGHT)
     # The test below has the other kinds. 17 and 100 have no common factor, so the cuts of the seeds differ.

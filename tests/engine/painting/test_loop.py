@@ -528,6 +528,7 @@ print(painted(64).recipe.size)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="Only Linux limits the data of a process.")
 def test_too_little_memory_makes_a_smaller_picture_and_the_process_goes_on() -> None:
     done = subprocess.run(
