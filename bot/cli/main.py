@@ -157,26 +157,26 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     settings.forget_environment()
     logs.configure(settings.log_level, settings.log_format, *settings.secrets)
 
-    def end(sentence: str, code: int) -> NoReturn:
-        _end(redacted(sentence, *settings.secrets), code)
+    def fail(sentence: str) -> NoReturn:
+        _end(redacted(sentence, *settings.secrets), 1)
 
     try:
         asyncio.run(act(settings, token))
     except discord.LoginFailure:
         _end("Discord rejects the token: copy it again from the Developer Portal, page Bot, into DISCORD_TOKEN.", 2)
     except (aiohttp.ClientError, discord.GatewayNotFound) as error:
-        end(f"Discord can't be reached at {settings.discord_api_url}: {error}", 1)
+        fail(f"Discord can't be reached at {settings.discord_api_url}: {error}")
     except discord.HTTPException as error:
-        end(f"Discord answers with an error: {error}.", 1)
+        fail(f"Discord answers with an error: {error}.")
     except SQLAlchemyError as error:
-        end(f"The database can't be used: {error}. Check DATABASE_URL, or run atelier doctor.", 1)
+        fail(f"The database can't be used: {error}. Check DATABASE_URL, or run atelier doctor.")
     except discord.ConnectionClosed as error:
         _end(f"Discord closed the connection for good, with code {error.code}: {_closed(error.code)}.", 1)
     except Exception as error:
         known = ours(error)
         if known is not None or isinstance(error, OSError):
             sentence = explain(known) if known is not None else f"{error}."
-            end(f"{sentence} Run atelier doctor to see what works.", 1)
+            fail(f"{sentence} Run atelier doctor to see what works.")
         # The log redacts secrets. A traceback printed by Python could show them.
         structlog.get_logger(__name__).exception("stopped by an unexpected error")
         raise typer.Exit(1) from error

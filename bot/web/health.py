@@ -79,7 +79,7 @@ class Health:
     async def _workers(self) -> Finding:
         slots = await self._executor.slots()
         metrics.SLOTS.set(slots)
-        return Finding(slots > 0, f"{slots} paintings at a time" if slots else "no worker has joined")
+        return Finding(slots > 0, f"slots: {slots}" if slots else "no worker has joined")
 
     async def _database(self) -> Finding:
         await self._store.ping()

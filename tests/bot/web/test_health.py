@@ -88,7 +88,7 @@ class TestHealth:
             assert await operated.get() == (503, {**WELL, "workers": False})
             operated.workers.slots_now = 3
             assert await operated.get() == (200, WELL)
-            assert await operated.detail("workers") == "3 paintings at a time"
+            assert await operated.detail("workers") == "slots: 3"
 
     async def test_says_what_kind_of_error_it_met_and_no_more(self, operated: Operated) -> None:
         async with operated.connected():
@@ -121,7 +121,7 @@ class TestHealth:
         monkeypatch.setattr("bot.web.health.STUCK_AFTER", 0.0)
         async with operated.connected():
             assert await operated.detail("workers") == "no answer within 0.3 s"
-            assert await operated.detail("workers") == "2 paintings at a time"
+            assert await operated.detail("workers") == "slots: 2"
         assert lost.cancelled()
 
     async def test_is_answered_while_the_scheduler_is_frozen_or_gone(
