@@ -1,4 +1,4 @@
-"""Small paintings, from decoded pictures to encoded bytes, and what there is to say about one from outside."""
+"""Small paintings, from decoded pictures to encoded bytes, and measures of a painting."""
 
 import io
 from collections.abc import Generator, Sequence
@@ -30,7 +30,7 @@ STYLE = Picture(corpus.stripes(96, 80))
 
 
 class Shelf(dict[str, bytes]):
-    """Keeps checkpoints under numbers."""
+    """Saves states under numbers, in memory."""
 
     def save(self, data: bytes) -> str:
         name = f"checkpoint {len(self)}"
@@ -44,7 +44,7 @@ class Shelf(dict[str, bytes]):
 
 @dataclass
 class Painted:
-    """A painting that ended, and what it told."""
+    """A painting that ended, and its events."""
 
     result: Result
     events: list[Progress] = field(default_factory=list)
@@ -120,7 +120,7 @@ def remade(checkpoint: bytes, **fields: Any) -> bytes:
     return to_bytes(replace(read(checkpoint), **fields))
 
 
-# --- What there is to say about a picture ---
+# --- Measures of a picture ---
 
 
 def shown(picture: Picture, size: int = 64) -> Image.Image:
@@ -137,7 +137,7 @@ def tensor(image: Image.Image) -> Tensor:
 
 
 HELD_OUT: tuple[Layer, ...] = ("relu2_2", "relu3_4", "relu4_4")
-"""Layers that no recipe of these tests goes by: they judge it from outside."""
+"""Layers that no recipe of these tests optimises."""
 
 
 def layer_distances(

@@ -95,7 +95,7 @@ def mean_square(value: Tensor) -> Tensor:
 
 
 IMAGE = rand(1, 3, 6, 8, seed=4)
-"""What an objective without a term on the pixels doesn't look at."""
+"""The pixels, which content and style terms do not read."""
 
 
 def values(losses: Losses) -> list[float]:
@@ -233,7 +233,7 @@ def test_black_is_a_loss_of_one() -> None:
     assert values(example.objective(black, IMAGE)) == pytest.approx([0.7 + 11, 1, 1])
 
 
-# --- Silent layers ---
+# --- Lower bounds of the energy ---
 
 
 def test_a_nearly_silent_target_is_measured_against_the_other_picture() -> None:

@@ -1,4 +1,4 @@
-"""Edges, self-similarity and total variation against their formulas, written down anew in numpy."""
+"""Edges, self-similarity and total variation against their formulas, written in numpy."""
 
 import numpy as np
 import pytest
@@ -177,7 +177,7 @@ def test_self_similarity_is_never_farther_than_one() -> None:
 
 
 def test_a_flat_content_counts_no_noise_as_edges() -> None:
-    """A distance divided by next to nothing would drown all others."""
+    """A division by nearly 0 would let this distance dominate all others."""
     flat, features = torch.full((1, 3, 32, 32), 0.5), rand(1, 4, 4, 4)
     grainy = (flat + (rand(1, 3, 32, 32) - 0.5) / 255).requires_grad_()
     found = structure(features, flat)({LAYER: features}, grainy)

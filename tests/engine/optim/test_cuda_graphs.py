@@ -89,7 +89,7 @@ def imitated(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
 
 
 class Walk:
-    """A step that works in place: speed grows by the rate, the place by the speed; both are told times ten."""
+    """A step that works in place: the speed grows by the rate, the place by the speed. Returns ten times both."""
 
     def __init__(self) -> None:
         self.place, self.speed, self.rate = torch.zeros(3), torch.ones(3), torch.zeros(())
@@ -109,7 +109,7 @@ RATES = (0.5, 0.25, 4.0, -2.0, 1.0, 0.0)
 
 
 def walked(walk: Walk, step: Callable[[], tuple[Tensor, Tensor]]) -> list[tuple[float, ...]]:
-    """What is told and held after each of some steps."""
+    """The returned tensors and the state after each step."""
     found = []
     for rate in RATES:
         walk.rate.fill_(rate)
@@ -232,7 +232,7 @@ def test_a_replayed_painting_is_the_painting(
 def test_a_replayed_painting_can_be_looked_at_on_the_way(
     imitated: list[Graph], network: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each event tells the numbers and the picture of its own step, though a replay writes over the last one's."""
+    """Each event has the losses and the preview of its own step, although a replay overwrites the tensors."""
     stepped, replayed = both(monkeypatch, network, steps=5, pace=ALL)
     assert [event.preview for event in replayed.events] == [event.preview for event in stepped.events]
     assert all(one.loss > other.loss for one, other in pairwise(replayed.events))

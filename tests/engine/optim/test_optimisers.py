@@ -1,4 +1,4 @@
-"""What moves the pixels, on valleys whose bottom is known, against the papers' formulas in numpy."""
+"""The optimisers on quadratics with a known minimum, against the papers' formulas in numpy."""
 
 import gc
 import weakref
@@ -102,7 +102,7 @@ def test_adam_takes_the_steps_of_the_paper_each_at_its_rate() -> None:
         np.testing.assert_allclose(array(adam.image), by_hand.image, atol=1e-6)
 
 
-def test_a_step_tells_the_losses_before_it() -> None:
+def test_a_step_returns_the_losses_before_it() -> None:
     start = rand(1, 3, 3, 4)
     for name in ("adam", "lbfgs"):
         moving = begun(name, start)
@@ -307,7 +307,7 @@ def test_lbfgs_stays_within_what_pixels_can_be_and_comes_near_the_lowest_point_t
     assert (moving.image - lowest).norm() < 0.15 * (start - lowest).norm()
 
 
-def test_lbfgs_begins_anew_at_each_size() -> None:
+def test_lbfgs_clears_its_history_at_each_size() -> None:
     """What it knew of another valley would lead it astray."""
     travelled, fresh = begun("lbfgs", rand(1, 3, 3, 4), flat(0.1)), None
     for _ in range(5):

@@ -165,7 +165,7 @@ def test_the_same_recipe_gives_the_same_bytes_and_another_seed_gives_others(prec
     assert first != other
 
 
-def test_how_often_a_painting_tells_does_not_change_it(network: VGG19) -> None:
+def test_the_pace_of_reports_does_not_change_the_picture(network: VGG19) -> None:
     assert painted(network, pace=ALL, save=Shelf().save).result.picture == painted(network, pace=Pace()).result.picture
 
 
@@ -227,16 +227,16 @@ def test_a_painting_can_be_interrupted_again_and_again(network: VGG19) -> None:
         lambda checkpoint: remade(checkpoint, size=20),
     ],
 )
-def test_a_checkpoint_that_can_not_be_used_begins_the_painting_anew(
+def test_after_an_unusable_checkpoint_the_painting_starts_over(
     spoil: Callable[[bytes], bytes], network: VGG19, caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe = Recipe(size=64, steps=6)
     usable = saved_after(2, network, recipe)
     assert drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=usable)).events[0].step == 3
     assert not caplog.records
-    anew = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=spoil(usable)))
-    assert anew.events[0].step == 1
-    assert anew.result.picture == painted(network, steps=6).result.picture
+    over = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=spoil(usable)))
+    assert over.events[0].step == 1
+    assert over.result.picture == painted(network, steps=6).result.picture
     assert "starts over" in caplog.text
 
 
@@ -251,7 +251,7 @@ def test_a_checkpoint_that_can_not_be_kept_stops_nothing(network: VGG19) -> None
     assert end.result.picture == painted(network, steps=4).result.picture
 
 
-# --- What it tells ---
+# --- What it reports ---
 
 
 @pytest.mark.usefixtures("two_scales")
@@ -266,7 +266,7 @@ def test_progress_counts_each_step_and_never_goes_back(network: VGG19) -> None:
     assert all(math.isfinite(event.loss) and event.loss > 0 for event in events)
 
 
-def test_a_hurried_painting_tells_its_first_and_its_last_step(network: VGG19) -> None:
+def test_a_short_painting_reports_its_first_and_its_last_step(network: VGG19) -> None:
     events = painted(network, steps=5, pace=Pace(progress=3600, checkpoint=3600), save=Shelf().save).events
     assert [event.step for event in events] == [1, 5]
     assert {event.checkpoint for event in events} == {None}
@@ -342,7 +342,7 @@ def test_a_result_over_the_limit_is_a_jpeg_within_it(network: VGG19) -> None:
 # --- How it is stopped ---
 
 
-def test_a_painting_that_is_told_to_finish_keeps_the_picture_so_far(network: VGG19) -> None:
+def test_a_painting_that_is_stopped_keeps_the_picture_so_far(network: VGG19) -> None:
     stop = StopToken()
     painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), network, stop, pace=ALL)
     events = [next(painting) for _ in range(4)]
@@ -365,7 +365,7 @@ def test_a_painting_that_finishes_at_a_coarse_scale_has_its_full_size(network: V
     assert end.image.size == (64, 43)
 
 
-def test_a_painting_that_is_told_to_finish_within_its_last_step_is_finished(network: VGG19) -> None:
+def test_a_painting_that_is_stopped_within_its_last_step_is_finished(network: VGG19) -> None:
     stop = StopToken()
     stop.finish()
     assert painted(network, steps=1, stop=stop).result.ending == "finished"
@@ -425,19 +425,19 @@ def test_a_pause_whose_checkpoint_can_not_be_kept_is_a_pause(network: VGG19) -> 
         next(painting)
 
 
-def test_another_thread_cancels_a_painting_that_tells_nothing(network: VGG19) -> None:
+def test_another_thread_cancels_a_painting_that_reports_nothing(network: VGG19) -> None:
     """By a step that has begun, and long before the next progress."""
     stop, begun = StopToken(), threading.Event()
     checks = 0
 
-    def asked() -> bool:
+    def cancelled() -> bool:
         nonlocal checks
         checks += 1
         if checks > 100:  # some steps on
             begun.set()
         return False
 
-    stop = StopToken(asked)
+    stop = StopToken(cancelled)
     ended: list[BaseException] = []
 
     def work() -> None:
@@ -460,13 +460,13 @@ def test_cancelling_ends_the_step_between_two_layers(check: int, network: VGG19)
     """Whether content or style are looked at, or the painting goes forwards or backwards."""
     checks = 0
 
-    def asked() -> bool:
+    def cancelled() -> bool:
         nonlocal checks
         checks += 1
         return checks >= check
 
     with pytest.raises(PaintingCancelled):
-        painted(network, steps=10_000, stop=StopToken(asked))
+        painted(network, steps=10_000, stop=StopToken(cancelled))
     assert checks == check
 
 
@@ -544,16 +544,16 @@ def test_too_little_memory_makes_a_smaller_picture_and_the_process_goes_on() -> 
 @pytest.mark.parametrize(
     "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")]
 )
-def test_the_memory_of_other_allocators_is_told_too(
+def test_the_errors_of_other_allocators_are_out_of_memory_too(
     error: Exception, network: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def features(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(network, "features", features)
-    with pytest.raises(OutOfMemory) as told:
+    with pytest.raises(OutOfMemory) as raised:
         painted(network)
-    assert told.value.size == 64
+    assert raised.value.size == 64
 
 
 def test_other_errors_of_torch_stay_what_they_are(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,7 @@ def test_larger_strokes_are_wider(network: VGG19) -> None:
 
 
 class Noted:
-    """A network that notes what it looks at."""
+    """A network that records the sizes of its inputs."""
 
     def __init__(self, network: VGG19) -> None:
         self._network = network
@@ -274,10 +274,10 @@ def test_the_time_left_is_that_of_the_steps_to_come(network: VGG19, monkeypatch:
     monkeypatch.setattr(pyramid, "COARSEST", 32)
     monkeypatch.setattr(reporter, "time", SimpleNamespace(monotonic=lambda: now))
     ticking: Any = Ticking(network)
-    told = [event.remaining for event in painted(ticking, steps=6).events]
+    predicted = [event.remaining for event in painted(ticking, steps=6).events]
     fine = 1e-4 * 64 * 43
     steps = [2 / 4 + 4, 1 / 4 + 4, 4, 2, 1, 0]
-    assert told == pytest.approx([fine * each for each in steps], rel=0.05)
+    assert predicted == pytest.approx([fine * each for each in steps], rel=0.05)
 
 
 # --- Too little memory ---

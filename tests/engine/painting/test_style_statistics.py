@@ -1,4 +1,4 @@
-"""What is kept of a style picture: computed once for all that asks for the same, and for nothing else."""
+"""The cache of style statistics: one entry for each network, picture, set of layers and pooling."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -21,14 +21,14 @@ LAST: tuple[Layer, ...] = ("relu4_2",)
 
 
 class Counted(VGG19):
-    """A network of its own, with the weights of another, that counts how often it looks at a picture."""
+    """A network with the weights of another one, which records the sizes of the pictures that it analyses."""
 
     def __init__(self, network: VGG19) -> None:
         vars(self).update(vars(network))
         self.sizes: list[tuple[int, int]] = []
 
     def features(self, image: Tensor, *arguments: Any, **options: Any) -> dict[Layer, Tensor]:
-        """What the other network sees; without a gradient, it's a look at a picture, else a step."""
+        """The same features. Without a gradient, it analyses a picture; with one, it is a step of a painting."""
         if not image.requires_grad:
             self.sizes.append((image.shape[3], image.shape[2]))
         return super().features(image, *arguments, **options)
@@ -44,7 +44,7 @@ def image() -> Tensor:
     return torch.rand(1, 3, 40, 48, generator=torch.Generator().manual_seed(3))
 
 
-def asked(
+def computed(
     network: VGG19,
     image: Tensor,
     grams: Collection[Layer] = GRAMS,
@@ -61,7 +61,7 @@ def equal(one: Statistics, other: Statistics) -> bool:
 
 
 def test_they_are_correlations_and_mean_squares_of_the_features(counted: Counted, image: Tensor) -> None:
-    found = asked(counted, image)
+    found = computed(counted, image)
     features = {layer: each.double() for layer, each in counted.features(image, [*GRAMS, *ENERGIES]).items()}
     assert found.grams.keys() == set(GRAMS)
     for layer, matrix in found.grams.items():
@@ -71,60 +71,60 @@ def test_they_are_correlations_and_mean_squares_of_the_features(counted: Counted
     assert not any(each.requires_grad for each in (*found.grams.values(), *found.energies.values()))
 
 
-def test_asked_again_they_are_remembered(counted: Counted, image: Tensor) -> None:
-    first = asked(counted, image)
-    assert equal(asked(counted, image), first)
+def test_a_second_time_they_come_from_the_cache(counted: Counted, image: Tensor) -> None:
+    first = computed(counted, image)
+    assert equal(computed(counted, image), first)
     assert len(counted.sizes) == 1
 
 
-def test_the_picture_counts_and_not_the_tensor_it_is_in(counted: Counted, image: Tensor) -> None:
-    first = asked(counted, image)
-    assert equal(asked(counted, image.clone()), first)
-    assert equal(asked(counted, image.contiguous(memory_format=torch.channels_last)), first)
-    assert equal(asked(counted, image, GRAMS[::-1]), first)  # the order of the layers neither
+def test_the_key_is_the_pixels_and_not_the_tensor(counted: Counted, image: Tensor) -> None:
+    first = computed(counted, image)
+    assert equal(computed(counted, image.clone()), first)
+    assert equal(computed(counted, image.contiguous(memory_format=torch.channels_last)), first)
+    assert equal(computed(counted, image, GRAMS[::-1]), first)  # nor does the order of the layers count
     assert len(counted.sizes) == 1
 
 
-def test_a_tensor_that_is_written_over_is_another_picture(counted: Counted, image: Tensor) -> None:
-    first = asked(counted, image)
+def test_a_tensor_that_is_overwritten_is_another_picture(counted: Counted, image: Tensor) -> None:
+    first = computed(counted, image)
     image.neg_().add_(1)
-    assert not equal(asked(counted, image), first)
+    assert not equal(computed(counted, image), first)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        lambda network, image: asked(network, image.flip(3)),
-        lambda network, image: asked(network, image.nextafter(torch.ones(()))),
-        lambda network, image: asked(network, image.reshape(1, 3, 48, 40)),
-        lambda network, image: asked(network, image[..., :32, :]),
-        lambda network, image: asked(network, image, pooling="average"),
-        lambda network, image: asked(network, image, FIRST),
-        lambda network, image: asked(network, image, BEFORE),
-        lambda network, image: asked(network, image, energies=SECOND),
-        lambda network, image: asked(network, image, ENERGIES, GRAMS),
-        lambda network, image: asked(load_cached("embedded", torch.device("cpu"), torch.bfloat16), image),
+        lambda network, image: computed(network, image.flip(3)),
+        lambda network, image: computed(network, image.nextafter(torch.ones(()))),
+        lambda network, image: computed(network, image.reshape(1, 3, 48, 40)),
+        lambda network, image: computed(network, image[..., :32, :]),
+        lambda network, image: computed(network, image, pooling="average"),
+        lambda network, image: computed(network, image, FIRST),
+        lambda network, image: computed(network, image, BEFORE),
+        lambda network, image: computed(network, image, energies=SECOND),
+        lambda network, image: computed(network, image, ENERGIES, GRAMS),
+        lambda network, image: computed(load_cached("embedded", torch.device("cpu"), torch.bfloat16), image),
     ],
     ids=["turned", "a bit lighter", "tall", "smaller", "pooling", "fewer", "others", "energies", "swapped", "network"],
 )
-def test_whatever_else_differs_is_computed_for_itself(
+def test_another_key_is_computed_separately(
     other: Callable[[VGG19, Tensor], Statistics], counted: Counted, network: VGG19, image: Tensor
 ) -> None:
-    first = asked(counted, image)
+    first = computed(counted, image)
     found = other(counted, image)
     assert not equal(found, first)
-    assert equal(asked(counted, image), first)
-    assert equal(other(Counted(network), image), found)  # what a network without memories gives
+    assert equal(computed(counted, image), first)
+    assert equal(other(Counted(network), image), found)  # with an empty cache
     assert len(counted.sizes) <= 2
 
 
-def test_the_one_that_nobody_asked_for_longest_is_forgotten(counted: Counted) -> None:
+def test_the_least_recently_used_entry_is_dropped(counted: Counted) -> None:
     def ask(number: int) -> None:
-        asked(counted, torch.full((1, 3, 16, 16), number / 255), FIRST, ())
+        computed(counted, torch.full((1, 3, 16, 16), number / 255), FIRST, ())
 
     for number in range(KEPT):
         ask(number)
-    ask(0)  # so that 1 is the oldest
+    ask(0)  # so that 1 is the least recently used
     assert len(counted.sizes) == KEPT
     ask(KEPT)
     for number in (0, *range(2, KEPT + 1)):
@@ -134,7 +134,7 @@ def test_the_one_that_nobody_asked_for_longest_is_forgotten(counted: Counted) ->
     assert len(counted.sizes) == KEPT + 2
 
 
-def test_a_look_that_is_cut_short_leaves_nothing_behind(counted: Counted, image: Tensor) -> None:
+def test_a_computation_that_is_cancelled_caches_nothing(counted: Counted, image: Tensor) -> None:
     class Cancelled(Exception):
         pass
 
@@ -142,8 +142,8 @@ def test_a_look_that_is_cut_short_leaves_nothing_behind(counted: Counted, image:
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        asked(counted, image, check=check)
-    assert asked(counted, image).grams.keys() == set(GRAMS)
+        computed(counted, image, check=check)
+    assert computed(counted, image).grams.keys() == set(GRAMS)
     assert len(counted.sizes) == 2
 
 
@@ -151,7 +151,7 @@ def test_a_look_that_is_cut_short_leaves_nothing_behind(counted: Counted, image:
 
 
 @pytest.mark.usefixtures("two_scales")
-def test_a_second_painting_in_a_style_looks_at_the_content_alone(counted: Counted) -> None:
+def test_a_second_painting_in_a_style_analyses_only_the_content(counted: Counted) -> None:
     first = painted(counted, steps=4)
     style = [(32, 27), (64, 53)]
     grain = (96, 96)  # once for each network
@@ -162,18 +162,18 @@ def test_a_second_painting_in_a_style_looks_at_the_content_alone(counted: Counte
     assert second.result.picture == first.result.picture
 
 
-def test_the_steps_of_a_painting_look_at_nothing_but_the_painting(counted: Counted) -> None:
+def test_the_steps_of_a_painting_analyse_no_other_picture(counted: Counted) -> None:
     painted(counted, steps=2)
     few = len(counted.sizes)
     painted(counted, styles=[CONTENT], steps=9)
     assert len(counted.sizes) - few == 2
 
 
-def test_what_is_remembered_is_not_what_a_painting_works_on(counted: Counted) -> None:
-    """Blending and painting leave it as it is."""
+def test_a_painting_does_not_change_the_cache(counted: Counted) -> None:
+    """Blending and painting work on copies."""
     image = tensor(shown(STYLE))
-    before = asked(counted, image, ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), LAST)
+    before = computed(counted, image, ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), LAST)
     kept = [each.clone() for each in before.grams.values()]
     painted(counted, styles=[STYLE, CONTENT], style_shares=(1, 3), steps=3)
-    assert (64, 53) not in counted.sizes[1:]  # it is the same that the painting went by
+    assert (64, 53) not in counted.sizes[1:]  # the painting found it in the cache
     assert all(torch.equal(one, other) for one, other in zip(before.grams.values(), kept, strict=True))
