@@ -52,6 +52,8 @@ def configure(level: str, form: Form, *secrets: str) -> None:
 
     So are errors that end the process or a thread. ``secrets`` are redacted by value, other secrets by their shape.
     """
+    import distributed  # noqa: F401 - its import changes levels and handlers of its loggers, so it comes first
+
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,

@@ -5,6 +5,8 @@ import io
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -278,3 +280,13 @@ class TestTheRestIsLogged:
         ours.info("event")
         out, error = capsys.readouterr()
         assert (out, len(parsed(error))) == ("", 1)
+
+
+def test_a_library_that_is_imported_later_stays_quiet() -> None:
+    """The import of Dask's distributed changes the levels and handlers of its loggers."""
+    code = (
+        "import logging; from bot.telemetry import logs; logs.configure('INFO', 'console');"
+        "import distributed; logging.getLogger('distributed.scheduler').info('Receive client connection')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
