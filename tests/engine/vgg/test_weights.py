@@ -206,7 +206,7 @@ def test_a_file_that_would_run_code_is_refused_and_does_not(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ([torch.zeros(3)], "no dictionary of weights but a list"),
+        ([torch.zeros(3)], "holds a list, not a dictionary of weights"),
         ({"conv1.weight": torch.zeros(64, 3, 7, 7)}, r"no features\.0\.weight of shape \(64, 3, 3, 3\)"),
         ({"features.0.weight": torch.zeros(64, 3, 7, 7)}, r"no features\.0\.weight of shape \(64, 3, 3, 3\)"),
         ({"features.0.weight": 3}, r"no features\.0\.weight of shape \(64, 3, 3, 3\)"),
