@@ -1,4 +1,4 @@
-"""Jobs, and what was registered with Discord."""
+"""Jobs, and the commands registered with Discord."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -30,6 +30,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the tables."""
     op.drop_table("synced_commands")
     op.drop_table("jobs")

@@ -1,6 +1,6 @@
 """Jobs that several processes share, their blobs, and the processes.
 
-No version with the tables of 0001 was released, and its jobs' pictures lay elsewhere: they are not taken along.
+No version with the tables of 0001 was released, and the pictures of its jobs were elsewhere. Its jobs are dropped.
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Make the table of jobs anew, and the two others."""
+    """Recreate the table of jobs, and create two tables."""
     op.drop_table("jobs")
     op.create_table(
         "jobs",
@@ -47,7 +47,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Make the table of 0001 anew, empty."""
+    """Recreate the table of 0001, empty."""
     op.drop_table("processes")
     op.drop_table("blobs")
     op.drop_table("jobs")

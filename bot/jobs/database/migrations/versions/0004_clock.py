@@ -29,7 +29,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the tables and the column."""
     op.drop_table("acknowledged")
     op.drop_table("clock")
     op.drop_column("jobs", "accepted")

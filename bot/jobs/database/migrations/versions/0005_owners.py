@@ -1,7 +1,7 @@
-"""Claims that jobs, styles and members may own; the server of a job; columns with the terms of the field.
+"""Claims that jobs, styles and members may own; the server of a job; clearer names of columns.
 
-The jobs in flight stay as they are, with their claims. A bot of the version before that still runs gets an error from
-each statement: it can neither change a job nor sweep blobs any more, and the others adopt its jobs with its lease.
+Jobs in flight keep their states and claims. If a bot of the previous version still runs, its statements fail: it can
+neither change jobs nor sweep blobs, and other bots adopt its jobs when its lease expires.
 """
 
 import sqlalchemy as sa
