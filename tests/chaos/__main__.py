@@ -36,7 +36,7 @@ def main() -> int:
         help="sqlite, postgresql (a server is started), or SQLAlchemy's URL of an empty database (sqlite)",
     )
     parser.add_argument("--kill-every", type=float, default=6.0, help="mean seconds between blows; 0 for none")
-    parser.add_argument("--fault-every", type=float, default=8.0, help="mean seconds between troubles; 0 for none")
+    parser.add_argument("--fault-every", type=float, default=8.0, help="mean seconds between larger faults; 0 for none")
     parser.add_argument("--folder", type=Path, help="an empty folder for data and logs, kept (a temporary one)")
     parser.add_argument("--json", type=Path, help="write the report here, too")
     arguments = parser.parse_args()
@@ -48,7 +48,7 @@ def main() -> int:
     report.show(Console())
     if arguments.json:
         arguments.json.write_text(json.dumps(report.as_json(), indent=2))
-    return 0 if report.well else 1
+    return 0 if report.passed else 1
 
 
 async def _until_told(scenario: Scenario, folder: Path) -> Report:

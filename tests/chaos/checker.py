@@ -6,10 +6,10 @@ from typing import Final, Literal
 
 from bot import texts
 from engine.errors import PaintingCancelled
-from tests.chaos.members import Ask, Book
+from tests.chaos.members import Request, RequestLog
+from tests.chaos.message_log import MessageLog, MessageState
 from tests.chaos.pictures import likeness
 from tests.chaos.watch import Row, Watch
-from tests.chaos.witness import Sight, Witness
 
 Kind = Literal["lost", "doubled", "stranger", "went back", "disagrees"]
 
@@ -31,15 +31,15 @@ class Finding:
 class Checker:
     """Compares what the members saw with what the database says."""
 
-    def __init__(self, book: Book, watch: Watch, witness: Witness) -> None:
+    def __init__(self, book: RequestLog, watch: Watch, message_log: MessageLog) -> None:
         self._book = book
         self._watch = watch
-        self._witness = witness
-        self._asks = {row.id: ask for ask in book.asks if (row := book.job(ask)) is not None}
-        self._named: dict[str, list[list[Sight]]] = {}
+        self._message_log = message_log
+        self._requests = {row.id: request for request in book.requests if (row := book.job(request)) is not None}
+        self._named: dict[str, list[list[MessageState]]] = {}
         self.most_work_lost = 0.0
         """The most seconds of work, as its member saw it, by which a painting went back; set by :meth:`findings`."""
-        for states in witness.messages():
+        for states in message_log.messages():
             for job in {job for sight in states for job in sight.jobs}:
                 self._named.setdefault(job, []).append(states)
 
@@ -47,51 +47,51 @@ class Checker:
         """Everything that is wrong, job by job."""
         found: list[Finding] = []
         for row in self._watch.rows.values():
-            ask = self._asks.get(row.id)
-            if ask is None:
+            request = self._requests.get(row.id)
+            if request is None:
                 found.append(Finding("disagrees", row.id, "nobody asked for it"))
             else:
-                found += self._check(ask, row)
+                found += self._check(request, row)
         return found
 
-    def _check(self, ask: Ask, row: Row) -> Iterable[Finding]:
-        messages = self._messages(ask, row)
+    def _check(self, request: Request, row: Row) -> Iterable[Finding]:
+        messages = self._messages(request, row)
         for states in messages:
             lost = _work_lost(states)
             self.most_work_lost = max(self.most_work_lost, lost)
             if lost > MOST_WORK_LOST:
                 yield Finding("went back", row.id, f"by {lost:.0f} s of work")
-        yield from self._owner(ask, row, messages)
-        yield from _count(row, messages, self._witness.states(ask.invocation.original_id))
-        if row.state != "cancelled" and self._told_cancelled(ask):
+        yield from self._owner(request, row, messages)
+        yield from _count(row, messages, self._message_log.states(request.invocation.original_id))
+        if row.state != "cancelled" and self._told_cancelled(request):
             yield Finding("disagrees", row.id, f"its member was told that it is cancelled, and it is {row.state}")
 
-    def _messages(self, ask: Ask, row: Row) -> list[list[Sight]]:
+    def _messages(self, request: Request, row: Row) -> list[list[MessageState]]:
         """Every message about a job: those of its interaction, and those that name it, but not what ``/jobs`` shows."""
-        own = [self._witness.states(message) for message in ask.invocation.message_ids]
+        own = [self._message_log.states(message) for message in request.invocation.message_ids]
         return own + [states for states in self._named.get(row.id, []) if states not in own and not states[0].ephemeral]
 
-    def _told_cancelled(self, ask: Ask) -> bool:
+    def _told_cancelled(self, request: Request) -> bool:
         told = texts.error_message(PaintingCancelled())
         return any(
             sight.content == told
-            for press in ask.presses
+            for press in request.presses
             for message in press.message_ids
-            for sight in self._witness.states(message)
+            for sight in self._message_log.states(message)
         )
 
-    def _owner(self, ask: Ask, row: Row, messages: list[list[Sight]]) -> Iterable[Finding]:
-        if row.owner != ask.member.id:
-            yield Finding("stranger", row.id, f"belongs to {row.owner}, asked for by {ask.member.id}")
+    def _owner(self, request: Request, row: Row, messages: list[list[MessageState]]) -> Iterable[Finding]:
+        if row.owner != request.member.id:
+            yield Finding("stranger", row.id, f"belongs to {row.owner}, asked for by {request.member.id}")
         for job, digest in {final for states in messages for sight in states for final in sight.finals}:
             if job and job != row.id:
                 yield Finding("stranger", row.id, f"its reply showed the painting of {job}")
-            alike = likeness(self._witness.pictures[digest], ask.number)
+            alike = likeness(self._message_log.pictures[digest], request.number)
             if alike < ALIKE:
                 yield Finding("stranger", row.id, f"its painting is like its content by {alike:.2f} only")
 
 
-def _count(row: Row, messages: list[list[Sight]], reply: list[Sight]) -> Iterable[Finding]:
+def _count(row: Row, messages: list[list[MessageState]], reply: list[MessageState]) -> Iterable[Finding]:
     """One answer, of the kind that the database says, and no other."""
     pictures = [states for states in messages if any(sight.finals for sight in states)]
     overwritten = [states for states in pictures if not states[-1].deleted and not states[-1].finals]
@@ -105,7 +105,9 @@ def _count(row: Row, messages: list[list[Sight]], reply: list[Sight]) -> Iterabl
     yield from _missing(row, shown, told, reply)
 
 
-def _missing(row: Row, shown: list[list[Sight]], told: list[list[Sight]], reply: list[Sight]) -> Iterable[Finding]:
+def _missing(
+    row: Row, shown: list[list[MessageState]], told: list[list[MessageState]], reply: list[MessageState]
+) -> Iterable[Finding]:
     """An end that its member can't know of, or one that was told otherwise than the database has it."""
     last = reply[-1].content if reply else "nothing"
     match row.state:
@@ -130,7 +132,7 @@ def _missing(row: Row, shown: list[list[Sight]], told: list[list[Sight]], reply:
             yield Finding("lost", row.id, f"still {row.state}; the reply says {last!r}")
 
 
-def _work_lost(states: list[Sight]) -> float:
+def _work_lost(states: list[MessageState]) -> float:
     """The most seconds of work by which the steps went back that a member read: since they read that step first."""
     most = 0.0
     rising: list[tuple[float, int]] = []

@@ -29,7 +29,7 @@ LASTS: Final = (2.0, 8.0)
 """Seconds for which a trouble of some length lasts."""
 
 
-class Troubles:
+class FaultInjector:
     """Lets Discord fail at random, and every now and then something larger for a while."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Troubles:
         self._places = places
         self._disk = disk
         self._seed = seed
-        self._rng = random.Random(f"troubles {seed}")
+        self._rng = random.Random(f"faults {seed}")
         self._disks: Counter[str] = Counter()
 
     @property
@@ -50,7 +50,7 @@ class Troubles:
         return dict(self._discord.faults + self._disks)
 
     async def run(self, pause: float) -> None:
-        """Go on until cancelled; ``pause`` is the mean number of seconds between two of the larger troubles."""
+        """Go on until cancelled; ``pause`` is the mean number of seconds between two of the larger faults."""
         kinds = [self._drop, self._forbid, self._refuse_direct, *([self._fill] if self._disk else [])]
         self._discord.inject(replace(FAULTS, seed=self._seed))
         try:

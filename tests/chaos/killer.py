@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final, Literal, get_args
 
+from tests.chaos.message_log import MessageLog
 from tests.chaos.processes import Child, Fleet, Role
 from tests.chaos.watch import Watch
-from tests.chaos.witness import Witness
 
 Victim = Literal["bot", "worker", "scheduler", "bot and worker"]
 Moment = Literal[
@@ -24,7 +24,7 @@ Moment = Literal[
     "cancelled",
     "random",
 ]
-Manner = Literal["kill", "ask", "freeze"]
+Manner = Literal["kill", "terminate", "freeze"]
 
 LEAST_PAUSE: Final = 1.0
 PATIENCE: Final = 20.0
@@ -34,7 +34,7 @@ FREEZE_FOR: Final = (11.0, 14.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
+class PlannedSignal:
     """One thing to do to somebody at some moment."""
 
     victim: Victim
@@ -43,40 +43,42 @@ class Strike:
 
 
 @dataclass(frozen=True, slots=True)
-class Blow:
-    """A strike that was dealt, and the jobs that were being painted then and had a checkpoint."""
+class SentSignal:
+    """A signal that was sent, with the jobs that were running then and had a checkpoint."""
 
     at: float
-    strike: Strike
+    planned: PlannedSignal
     running: frozenset[str]
     kept: frozenset[str]
 
 
 class Killer:
-    """Draws strike after strike from a shuffled deck of all combinations, waits for its moment, and deals it."""
+    """Takes one planned signal after another from a shuffled list of all combinations, and sends it at its moment."""
 
-    def __init__(self, fleet: Fleet, watch: Watch, witness: Witness, rng: random.Random, *, pause: float) -> None:
-        """``pause`` is the mean number of seconds between two strikes."""
-        self.blows: list[Blow] = []
+    def __init__(
+        self, fleet: Fleet, watch: Watch, message_log: MessageLog, rng: random.Random, *, pause: float
+    ) -> None:
+        """``pause`` is the mean number of seconds between two signals."""
+        self.sent: list[SentSignal] = []
         self.missed = 0
         """Moments that did not come within :data:`PATIENCE`."""
         self._fleet = fleet
         self._watch = watch
         self._rng = rng
         self._pause = pause
-        self._armed: Strike | None = None
-        self._dealt = asyncio.Event()
+        self._armed: PlannedSignal | None = None
+        self._done = asyncio.Event()
         self._freezing: set[asyncio.Task[bool]] = set()
         watch.on_moment(self._on_moment)
-        witness.on_moment(self._on_moment)
+        message_log.on_moment(self._on_moment)
 
     async def run(self) -> None:
-        """Strike until cancelled."""
+        """Send signals until cancelled."""
         try:
             while True:
-                for strike in self._deck():
+                for planned in self._shuffled_plan():
                     await asyncio.sleep(LEAST_PAUSE + self._rng.expovariate(1 / self._pause))
-                    await self._deal(strike)
+                    await self._send_at_moment(planned)
         finally:
             self._armed = None
             for task in self._freezing:
@@ -85,51 +87,53 @@ class Killer:
 
     def kills(self) -> Counter[str]:
         """SIGKILLs by victim."""
-        return Counter(blow.strike.victim for blow in self.blows if blow.strike.manner == "kill")
+        return Counter(signal.planned.victim for signal in self.sent if signal.planned.manner == "kill")
 
     def by_moment(self) -> Counter[str]:
-        """Every blow, as ``kill bot @ running``."""
+        """Every signal, as ``kill bot @ running``."""
         return Counter(
-            f"{blow.strike.manner} {blow.strike.victim} @ {blow.strike.moment}"
-            for blow in sorted(self.blows, key=lambda blow: str(blow.strike))
+            f"{signal.planned.manner} {signal.planned.victim} @ {signal.planned.moment}"
+            for signal in sorted(self.sent, key=lambda signal: str(signal.planned))
         )
 
-    def _deck(self) -> list[Strike]:
+    def _shuffled_plan(self) -> list[PlannedSignal]:
         victims = ("bot", "worker") if self._fleet.embedded else get_args(Victim)
-        deck = [Strike(victim, moment) for victim, moment in product(victims, get_args(Moment))]
-        deck += [Strike("bot", moment, "ask") for moment in ("queued", "checkpointed", "delivering", "random")]
+        deck = [PlannedSignal(victim, moment) for victim, moment in product(victims, get_args(Moment))]
+        deck += [
+            PlannedSignal("bot", moment, "terminate") for moment in ("queued", "checkpointed", "delivering", "random")
+        ]
         if len(self._fleet.of("bot")) > 1:
-            deck += [Strike("bot", moment, "freeze") for moment in ("checkpointed", "delivering", "random")]
+            deck += [PlannedSignal("bot", moment, "freeze") for moment in ("checkpointed", "delivering", "random")]
         self._rng.shuffle(deck)
         return deck
 
-    async def _deal(self, strike: Strike) -> None:
-        if strike.moment == "random":
-            self._strike(strike)
+    async def _send_at_moment(self, planned: PlannedSignal) -> None:
+        if planned.moment == "random":
+            self._send(planned)
             return
-        self._dealt.clear()
-        self._armed = strike
+        self._done.clear()
+        self._armed = planned
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._dealt.wait()
+                await self._done.wait()
         except TimeoutError:
             self._armed = None
             self.missed += 1
 
     def _on_moment(self, moment: str) -> None:
         if self._armed is not None and self._armed.moment == moment:
-            strike, self._armed = self._armed, None
-            self._strike(strike)
-            self._dealt.set()
+            planned, self._armed = self._armed, None
+            self._send(planned)
+            self._done.set()
 
-    def _strike(self, strike: Strike) -> None:
+    def _send(self, planned: PlannedSignal) -> None:
         running = [row for row in self._watch.open_rows() if row.state == "running"]
-        struck = [self._hit(strike, child) for child in self._victims(strike.victim)]
-        if any(struck):
-            self.blows.append(
-                Blow(
+        reached = [self._send_to(planned, child) for child in self._victims(planned.victim)]
+        if any(reached):
+            self.sent.append(
+                SentSignal(
                     time.monotonic(),
-                    strike,
+                    planned,
                     frozenset(row.id for row in running),
                     frozenset(row.id for row in running if row.checkpoint),
                 )
@@ -142,15 +146,15 @@ class Killer:
         alive = [child for child in self._fleet.of(within) if child.alive]
         return [self._rng.choice(alive)] if alive else []
 
-    def _hit(self, strike: Strike, child: Child) -> bool:
-        if strike.manner == "ask":
-            return child.ask()
-        if strike.manner == "freeze":
+    def _send_to(self, planned: PlannedSignal, child: Child) -> bool:
+        if planned.manner == "terminate":
+            return child.terminate()
+        if planned.manner == "freeze":
             task = asyncio.create_task(child.freeze(self._rng.uniform(*FREEZE_FOR)))
             self._freezing.add(task)
             task.add_done_callback(self._freezing.discard)
             return child.alive
-        if strike.victim == "worker" and child.role == "bot":
+        if planned.victim == "worker" and child.role == "bot":
             return child.kill_innermost()
         if child.role == "worker" and self._rng.random() < 0.4 and child.kill_innermost():
             return True

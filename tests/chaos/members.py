@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 from bot.sandbox import Invocation, InvocationRefused, LocalDiscord, Member, Message, Place, Upload
 from engine.presets import Quality
+from tests.chaos.message_log import MessageLog
 from tests.chaos.pictures import drawn
 from tests.chaos.watch import Row, Watch
-from tests.chaos.witness import Witness
 
 ACKNOWLEDGED_WITHIN: Final = 3.5
 """Seconds: Discord's three, and the way."""
@@ -37,7 +37,7 @@ class Plan:
 
 
 @dataclass(slots=True, eq=False)
-class Ask:
+class Request:
     """One ``/stylize`` of one member."""
 
     number: int
@@ -51,14 +51,14 @@ class Ask:
     """Whether the member has fetched the painting by ``/jobs``, because no way led to them."""
 
 
-class Book:
-    """Every ask, and how many more are wanted."""
+class RequestLog:
+    """Every request, and how many more are wanted."""
 
-    def __init__(self, wanted: int, watch: Watch, witness: Witness) -> None:
-        self.asks: list[Ask] = []
+    def __init__(self, wanted: int, watch: Watch, message_log: MessageLog) -> None:
+        self.requests: list[Request] = []
         self._wanted = wanted
         self._watch = watch
-        self._witness = witness
+        self._message_log = message_log
         self._undecided = 0
         self._numbers = 0
 
@@ -67,23 +67,23 @@ class Book:
         """How many jobs were accepted so far."""
         return len(self._watch.rows)
 
-    def job(self, ask: Ask) -> Row | None:
-        """What the database has of an ask."""
-        found = self._watch.by_content(ask.digest)
+    def job(self, request: Request) -> Row | None:
+        """What the database has of a request."""
+        found = self._watch.by_content(request.digest)
         if found is None:
-            found = self._watch.rows.get(self._witness.job_at(ask.invocation.original_id))
+            found = self._watch.rows.get(self._message_log.job_at(request.invocation.original_id))
         return found
 
-    def refusal(self, ask: Ask) -> str:
+    def refusal(self, request: Request) -> str:
         """The words by which an ask was refused or ended, if there were any."""
-        for message in ask.invocation.message_ids:
-            for sight in self._witness.states(message):
+        for message in request.invocation.message_ids:
+            for sight in self._message_log.states(message):
                 if sight.is_ending:
                     return sight.content
         return ""
 
     def take(self) -> int | None:
-        """The number of one more ask, or None while or because there are enough; :meth:`settle` must follow."""
+        """The number of one more request, or None while or because there are enough; :meth:`settle` must follow."""
         if self.accepted + self._undecided >= self._wanted:
             return None
         self._undecided += 1
@@ -101,7 +101,7 @@ class Book:
 
 
 class Places:
-    """Where members ask: two servers of different shards, one without the bot, and direct messages."""
+    """Where members order: two servers of different shards, one without the bot, and direct messages."""
 
     def __init__(self, discord: LocalDiscord) -> None:
         self.discord = discord
@@ -116,10 +116,10 @@ class Places:
         return rng.choices(places, (0.45, 0.25, 0.2, 0.1))[0]
 
 
-class Customer:
+class SimulatedMember:
     """One member with several hands: each hand follows one picture at a time."""
 
-    def __init__(self, member: Member, places: Places, book: Book, rng: random.Random, *, hands: int) -> None:
+    def __init__(self, member: Member, places: Places, book: RequestLog, rng: random.Random, *, hands: int) -> None:
         self.member = member
         self._places = places
         self._book = book
@@ -127,7 +127,7 @@ class Customer:
         self._hands = hands
 
     async def live(self) -> None:
-        """Ask until there are enough jobs and each of one's own has ended, or patience did."""
+        """Order until there are enough jobs and each own job has ended or timed out."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._hands):
                 group.create_task(self._hand())
@@ -140,17 +140,17 @@ class Customer:
                 await asyncio.sleep(1)
                 continue
             try:
-                ask = await self._invoke(number)
-                accepted = ask is not None and await self._accepted(ask)
+                request = await self._invoke(number)
+                accepted = request is not None and await self._accepted(request)
             finally:
                 self._book.settle()
-            if ask is None or not accepted:
+            if request is None or not accepted:
                 await asyncio.sleep(self._rng.uniform(0.5, 3))  # and the member tries again
                 continue
-            await self._follow(ask)
+            await self._follow(request)
             await asyncio.sleep(self._rng.expovariate(1 / 1.0))
 
-    async def _invoke(self, number: int) -> Ask | None:
+    async def _invoke(self, number: int) -> Request | None:
         picture = drawn(number)
         plan = self._plan()
         member = self.member.at(self._places.choose(self.member, self._rng))
@@ -162,77 +162,77 @@ class Customer:
             strength=10,
             colours="content",
         )
-        ask = Ask(number, member, plan, hashlib.sha256(picture).hexdigest(), invocation)
-        self._book.asks.append(ask)
+        request = Request(number, member, plan, hashlib.sha256(picture).hexdigest(), invocation)
+        self._book.requests.append(request)
         try:
             await invocation.acknowledged(ACKNOWLEDGED_WITHIN)
         except TimeoutError:
             return None
-        return ask
+        return request
 
     def _plan(self) -> Plan:
         quality: Quality = self._rng.choices(("quick", "standard", "fine"), (0.7, 0.2, 0.1))[0]
         cancel: Cancel = self._rng.choices(("never", "at once", "while painting"), (0.84, 0.08, 0.08))[0]
         return Plan(quality, cancel, self._rng.choice((1, 1, 2, 3)))
 
-    async def _accepted(self, ask: Ask) -> bool:
+    async def _accepted(self, request: Request) -> bool:
         """Whether a job came of it within a member's patience."""
-        await _until(lambda: self._book.job(ask) is not None or bool(self._book.refusal(ask)), THINKS_FOR)
-        return self._book.job(ask) is not None
+        await _until(lambda: self._book.job(request) is not None or bool(self._book.refusal(request)), THINKS_FOR)
+        return self._book.job(request) is not None
 
-    async def _follow(self, ask: Ask) -> None:
+    async def _follow(self, request: Request) -> None:
         def ended() -> bool:
-            row = self._book.job(ask)
+            row = self._book.job(request)
             return row is not None and not row.is_open
 
         def painting() -> bool:
-            row = self._book.job(ask)
+            row = self._book.job(request)
             return row is not None and row.state != "queued"
 
-        if ask.plan.cancel == "while painting":
+        if request.plan.cancel == "while painting":
             await _until(painting, WAITS_FOR)
-        if ask.plan.cancel != "never":
-            await self._cancel(ask, ended)
+        if request.plan.cancel != "never":
+            await self._cancel(request, ended)
         await _until(ended, WAITS_FOR)
-        row = self._book.job(ask)
+        row = self._book.job(request)
         if row is not None and (row.state, row.delivered_by) == ("delivered", "kept"):
-            await self._fetch(ask, row.id)
+            await self._fetch(request, row.id)
 
-    async def _fetch(self, ask: Ask, job: str) -> None:
+    async def _fetch(self, request: Request, job: str) -> None:
         """Look where the bot keeps what it could not bring."""
         for _ in range(5):
             try:
-                listed = await ask.member.invoke("jobs")
+                listed = await request.member.invoke("jobs")
                 menu = await listed.wait_until(lambda message: bool(message.components), 10)
-                chosen = await ask.member.choose(menu, "jobs:show", job)
+                chosen = await request.member.choose(menu, "jobs:show", job)
                 await chosen.wait_until(_shows(job), 10)
             except (TimeoutError, InvocationRefused):  # a bot that was killed; or the list is too short
                 await asyncio.sleep(2)
             else:
-                ask.fetched = True
+                request.fetched = True
                 return
 
-    async def _cancel(self, ask: Ask, ended: Callable[[], bool]) -> None:
+    async def _cancel(self, request: Request, ended: Callable[[], bool]) -> None:
         """Press Cancel as soon as it is there, again where nobody answered."""
         for _ in range(5):
-            await _until(lambda: ended() or _can_cancel(ask), 20)
-            reply = ask.invocation.original
-            if ended() or reply is None or not _can_cancel(ask):
+            await _until(lambda: ended() or _can_cancel(request), 20)
+            reply = request.invocation.original
+            if ended() or reply is None or not _can_cancel(request):
                 return
             presses = []
-            for _ in range(ask.plan.presses):
+            for _ in range(request.plan.presses):
                 try:
-                    presses.append(await ask.member.press(reply, "Cancel"))
+                    presses.append(await request.member.press(reply, "Cancel"))
                 except InvocationRefused:  # gone while the finger was on its way
                     return
-            ask.presses += presses
+            request.presses += presses
             await _until(lambda found=presses: any(press.acknowledged_after for press in found), ACKNOWLEDGED_WITHIN)  # type: ignore[misc]
             if any(press.acknowledged_after for press in presses):
                 return
 
 
-def _can_cancel(ask: Ask) -> bool:
-    reply = ask.invocation.original
+def _can_cancel(request: Request) -> bool:
+    reply = request.invocation.original
     return reply is not None and any(button.label == "Cancel" and not button.disabled for button in reply.buttons)
 
 
@@ -240,10 +240,10 @@ def _shows(job: str) -> Callable[[Message], bool]:
     return lambda message: any(job in attachment.filename for attachment in message.attachments)
 
 
-def customers(places: Places, book: Book, count: int, seed: int) -> list[Customer]:
+def simulated_members(places: Places, book: RequestLog, count: int, seed: int) -> list[SimulatedMember]:
     """``count`` members; every third wants more at a time than an operator's three."""
     return [
-        Customer(
+        SimulatedMember(
             places.discord.member(f"Member {number}"),
             places,
             book,

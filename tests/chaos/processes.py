@@ -34,9 +34,9 @@ class Child:
         self.name = name
         self.log = logs / f"{name}.log"
         """Where its standard output and error go, every start after the other."""
-        self.fell = 0
+        self.unexpected_exits = 0
         """How often it ended by itself."""
-        self.polite_seconds: list[float] = []
+        self.shutdown_seconds: list[float] = []
         """How long it took to end each time that it was asked to."""
         self._arguments = arguments
         self._environment = environment
@@ -54,9 +54,9 @@ class Child:
                 assert self._process is not None
                 await self._process.wait()
                 if self._asked_at is not None:
-                    self.polite_seconds.append(time.monotonic() - self._asked_at)
+                    self.shutdown_seconds.append(time.monotonic() - self._asked_at)
                 elif not self._struck:
-                    self.fell += 1
+                    self.unexpected_exits += 1
                     falls_in_a_row = falls_in_a_row + 1 if self.age < 10 else 1
                 else:
                     falls_in_a_row = 0
@@ -103,8 +103,8 @@ class Child:
             os.kill(max(victims)[1], signal.SIGKILL)
         return True
 
-    def ask(self) -> bool:
-        """Ask it to end (SIGTERM), as a supervisor does when the machine goes down."""
+    def terminate(self) -> bool:
+        """Send SIGTERM, as a supervisor does when the machine shuts down."""
         if self._process is None or not self.alive:
             return False
         self._struck = True
@@ -157,14 +157,14 @@ class Child:
     async def _stop(self) -> None:
         if self._process is not None and self._process.returncode is None:
             began = time.monotonic()
-            self.ask()
+            self.terminate()
             try:
                 async with asyncio.timeout(STOP_WITHIN):
                     await self._process.wait()
             except TimeoutError:
                 self._signal(signal.SIGKILL)
                 await self._process.wait()
-            self.polite_seconds.append(time.monotonic() - began)
+            self.shutdown_seconds.append(time.monotonic() - began)
         self._sweep()
 
 
@@ -176,7 +176,7 @@ class Fleet:
         self._ports = ports
         """Where each bot tells how it is."""
 
-    async def well(self, seconds: float) -> None:
+    async def wait_until_healthy(self, seconds: float) -> None:
         """Wait until every bot has all that it needs.
 
         Raises:
@@ -184,7 +184,7 @@ class Fleet:
         """
         async with asyncio.timeout(seconds), aiohttp.ClientSession() as session:
             for port in self._ports:
-                while not await _is_well(session, port):  # noqa: ASYNC110 - another process
+                while not await _is_healthy(session, port):  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.2)
 
     @property
@@ -196,13 +196,13 @@ class Fleet:
         """Those of one role."""
         return [child for child in self.children if child.role == role]
 
-    def fell(self) -> dict[str, int]:
+    def unexpected_exits(self) -> dict[str, int]:
         """How often those of each role ended by themselves."""
-        return {role: sum(child.fell for child in self.of(role)) for role in ("scheduler", "worker", "bot")}
+        return {role: sum(child.unexpected_exits for child in self.of(role)) for role in ("scheduler", "worker", "bot")}
 
-    def polite_seconds(self) -> list[float]:
+    def shutdown_seconds(self) -> list[float]:
         """How long bots took to end when asked."""
-        return [seconds for child in self.of("bot") for seconds in child.polite_seconds]
+        return [seconds for child in self.of("bot") for seconds in child.shutdown_seconds]
 
 
 @asynccontextmanager
@@ -243,7 +243,7 @@ def atelier(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "tests.chaos.child", *arguments]
 
 
-async def _is_well(session: aiohttp.ClientSession, port: int) -> bool:
+async def _is_healthy(session: aiohttp.ClientSession, port: int) -> bool:
     try:
         async with session.get(f"http://127.0.0.1:{port}/healthz") as response:
             return response.status == 200

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tests.chaos.checker import Finding
 from tests.chaos.killer import Killer
-from tests.chaos.members import Book
+from tests.chaos.members import RequestLog
 from tests.chaos.watch import Watch
 
 _NUMBERS: Final = re.compile(r"[0-9a-f-]{16,}")
@@ -28,11 +28,11 @@ class Report:
     jobs: int
     """Accepted: their rows are in the database."""
     states: dict[str, int]
-    ways: dict[str, int]
+    delivered_by: dict[str, int]
     causes: dict[str, int]
     kills: dict[str, int]
     """SIGKILLs by victim."""
-    blows: dict[str, int]
+    signals: dict[str, int]
     """Every SIGKILL, SIGTERM and SIGSTOP by victim and moment."""
     missed: int
     faults: dict[str, int]
@@ -49,9 +49,9 @@ class Report:
     """Asks that nobody answered within Discord's three seconds: Discord itself tells so."""
     only_acknowledged: int
     """Asks whose bot died between "thinking …" and the job: no promise was given."""
-    fell: dict[str, int]
+    unexpected_exits: dict[str, int]
     """How often processes ended by themselves; workers do when their scheduler is gone."""
-    polite_seconds: float
+    shutdown_seconds: float
     """The longest that a bot took to end when asked."""
     fetched: int
     """Paintings that were kept, and that their member fetched by ``/jobs``."""
@@ -64,7 +64,7 @@ class Report:
     findings: list[dict[str, str]]
 
     @property
-    def well(self) -> bool:
+    def passed(self) -> bool:
         """Whether nothing is wrong."""
         return not self.findings
 
@@ -74,7 +74,7 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Print it."""
-        table = Table("", "", show_header=False, title="lost nothing" if self.well else "[red]something is wrong[/]")
+        table = Table("", "", show_header=False, title="lost nothing" if self.passed else "[red]something is wrong[/]")
         for name, value in self.as_json().items():
             if name == "findings":
                 continue
@@ -85,16 +85,16 @@ class Report:
             console.print(f"[red]{finding['kind']}[/] {finding['job']}: {finding['detail']}", highlight=False)
 
 
-def outcomes(book: Book) -> tuple[Counter[str], int, int]:
+def outcomes(book: RequestLog) -> tuple[Counter[str], int, int]:
     """Of the asks that became no job: refused by which words, unacknowledged, acknowledged and no more."""
     refused: Counter[str] = Counter()
     unacknowledged = only_acknowledged = 0
-    for ask in book.asks:
-        if book.job(ask) is not None:
+    for request in book.requests:
+        if book.job(request) is not None:
             continue
-        if ask.invocation.acknowledged_after is None:
+        if request.invocation.acknowledged_after is None:
             unacknowledged += 1
-        elif told := book.refusal(ask):
+        elif told := book.refusal(request):
             refused[told.split("`")[0].split(".")[0][:60]] += 1
         else:
             only_acknowledged += 1
@@ -102,10 +102,10 @@ def outcomes(book: Book) -> tuple[Counter[str], int, int]:
 
 
 def survivors(watch: Watch, killer: Killer) -> tuple[int, int]:
-    """How many jobs went on from a checkpoint after a blow and were delivered; how many were painted then."""
+    """How many jobs went on from a checkpoint after a signal and were delivered; how many were painted then."""
     delivered = {row.id for row in watch.rows.values() if row.state == "delivered"}
-    kept = {job for blow in killer.blows for job in blow.kept}
-    running = {job for blow in killer.blows for job in blow.running}
+    kept = {job for signal in killer.sent for job in signal.kept}
+    running = {job for signal in killer.sent for job in signal.running}
     return len(kept & delivered), len(running & delivered)
 
 

@@ -16,13 +16,13 @@ from bot.demo.show import OPERATORS_OWN
 from bot.sandbox import LocalDiscord
 from tests.chaos.checker import Checker
 from tests.chaos.disk import small_disk
-from tests.chaos.faults import MIN_FREE_MB, Troubles
+from tests.chaos.faults import MIN_FREE_MB, FaultInjector
 from tests.chaos.killer import Killer
-from tests.chaos.members import Book, Customer, Places, customers
+from tests.chaos.members import Places, RequestLog, SimulatedMember, simulated_members
+from tests.chaos.message_log import MessageLog
 from tests.chaos.processes import fleet
 from tests.chaos.report import Report, as_dicts, logged_errors, outcomes, survivors
 from tests.chaos.watch import Watch
-from tests.chaos.witness import Witness
 
 START_WITHIN: Final = 120.0
 """Seconds until all processes are up for the first time."""
@@ -48,7 +48,7 @@ class Scenario:
     kill_every: float | None = 6.0
     """Mean seconds between two blows, beyond one; None for none."""
     fault_every: float | None = 8.0
-    """Mean seconds between two of the larger troubles; None for no faults at all."""
+    """Mean seconds between two of the larger faults; None for no faults at all."""
 
 
 async def run(scenario: Scenario, folder: Path) -> Report:
@@ -64,22 +64,24 @@ async def run(scenario: Scenario, folder: Path) -> Report:
     async with small_disk(data) as disk, LocalDiscord() as discord:
         database = scenario.database or f"sqlite+aiosqlite:///{data / 'atelier.db'}"
         environment = _environment(discord, data, scenario.database)
-        witness = Witness(discord)
+        message_log = MessageLog(discord)
         async with (
             fleet(environment, logs, bots=scenario.bots, workers=scenario.workers) as children,
             Watch.open(database) as watch,
         ):
-            await children.well(START_WITHIN)
+            await children.wait_until_healthy(START_WITHIN)
             places = Places(discord)
-            book = Book(scenario.jobs, watch, witness)
+            book = RequestLog(scenario.jobs, watch, message_log)
             killer = Killer(
-                children, watch, witness, random.Random(f"killer {scenario.seed}"), pause=scenario.kill_every or 1
+                children, watch, message_log, random.Random(f"killer {scenario.seed}"), pause=scenario.kill_every or 1
             )
-            crowd = customers(places, book, scenario.members, scenario.seed)
-            troubles = Troubles(discord, [customer.member for customer in crowd], places.joined, disk, scenario.seed)
+            crowd = simulated_members(places, book, scenario.members, scenario.seed)
+            injector = FaultInjector(
+                discord, [customer.member for customer in crowd], places.joined, disk, scenario.seed
+            )
             async with _going_on(
                 *([killer.run()] if scenario.kill_every else []),
-                *([troubles.run(scenario.fault_every)] if scenario.fault_every else []),
+                *([injector.run(scenario.fault_every)] if scenario.fault_every else []),
             ):
                 await _ask(crowd, scenario)
             with suppress(TimeoutError):
@@ -87,7 +89,7 @@ async def run(scenario: Scenario, folder: Path) -> Report:
                     await _settled(watch)
             await watch.read_all()
             claimed = await watch.claimed()
-            checker = Checker(book, watch, witness)
+            checker = Checker(book, watch, message_log)
             findings = checker.findings()
         rows = list(watch.rows.values())
         resumed, interrupted = survivors(watch, killer)
@@ -97,12 +99,12 @@ async def run(scenario: Scenario, folder: Path) -> Report:
             seconds=time.monotonic() - began,
             jobs=len(rows),
             states=Counter(row.state for row in rows),
-            ways=Counter(row.delivered_by for row in rows if row.delivered_by),
+            delivered_by=Counter(row.delivered_by for row in rows if row.delivered_by),
             causes=Counter(json.loads(row.cause)[0] for row in rows if row.cause),
             kills=killer.kills(),
-            blows=killer.by_moment(),
+            signals=killer.by_moment(),
             missed=killer.missed,
-            faults=troubles.counts,
+            faults=injector.counts,
             resumed=resumed,
             interrupted=interrupted,
             most_work_lost=checker.most_work_lost,
@@ -110,9 +112,9 @@ async def run(scenario: Scenario, folder: Path) -> Report:
             refused=refused,
             unacknowledged=unacknowledged,
             only_acknowledged=only_acknowledged,
-            fell=children.fell(),
-            polite_seconds=max(children.polite_seconds(), default=0.0),
-            fetched=sum(ask.fetched for ask in book.asks),
+            unexpected_exits=children.unexpected_exits(),
+            shutdown_seconds=max(children.shutdown_seconds(), default=0.0),
+            fetched=sum(request.fetched for request in book.requests),
             orphans=_orphans(data / "blobs", claimed),
             errors=logged_errors(child.log for child in children.of("bot")),
             lost=sum(finding.kind == "lost" for finding in findings),
@@ -152,7 +154,7 @@ async def _going_on(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
                 raise ended
 
 
-async def _ask(crowd: list[Customer], scenario: Scenario) -> None:
+async def _ask(crowd: list[SimulatedMember], scenario: Scenario) -> None:
     """Let the members live until they have what they want, or the time is over."""
     with suppress(TimeoutError):
         async with asyncio.timeout(scenario.minutes * 60), asyncio.TaskGroup() as group:

@@ -20,7 +20,7 @@ Moment = Literal["acknowledged", "told"]
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class MessageState:
     """One state of one message."""
 
     at: float
@@ -50,13 +50,13 @@ class Sight:
         return told and self.step is None and not self.button and not self.finals
 
 
-class Witness:
+class MessageLog:
     """Sees every message of the bot. ``on_moment`` is called at once, before the bot itself hears of its effect."""
 
     def __init__(self, discord: LocalDiscord) -> None:
         self.pictures: dict[str, bytes] = {}
         """Every finished painting that was shown, by SHA-256."""
-        self._states: defaultdict[int, list[Sight]] = defaultdict(list)
+        self._states: defaultdict[int, list[MessageState]] = defaultdict(list)
         self._listeners: list[Callable[[Moment], None]] = []
         discord.on_message(self._see)
 
@@ -64,11 +64,11 @@ class Witness:
         """Call this when an interaction has been acknowledged, and when a finished painting has been shown."""
         self._listeners.append(listener)
 
-    def states(self, message: int | None) -> list[Sight]:
+    def states(self, message: int | None) -> list[MessageState]:
         """All that was seen of a message, oldest first; nothing of one that there never was."""
         return self._states.get(message or 0, [])
 
-    def messages(self) -> Iterator[list[Sight]]:
+    def messages(self) -> Iterator[list[MessageState]]:
         """The states of each message, in the order in which the messages came."""
         yield from self._states.values()
 
@@ -88,7 +88,7 @@ class Witness:
         buttons = [found[1] for button in message.buttons if (found := _JOB.fullmatch(button.custom_id or ""))]
         named = [*buttons, *_NAMED.findall(message.content), *(job for job, _ in finals if job)]
         step = _STEP.search(message.content)
-        sight = Sight(
+        sight = MessageState(
             at=time.monotonic(),
             message=message.id,
             channel=message.channel_id,
