@@ -89,7 +89,7 @@ class JobRunner:
             await self._give_up(job_id, UnexpectedError(job_id))
         else:
             painted = await self._keep(result)
-            await self._retry.change(lambda: self._store.finish(job_id, self._process, painted))
+            await self._retry.change(lambda: self._store.finish(job_id, self._process, painted, result.checkpoint))
             return result
         return None
 

@@ -166,9 +166,9 @@ class Store(Leases, Retention, Acknowledgements):
         return None if last == name else last
 
     async def finish(self, job: str, process: str, painted: Painted | None, state: str | None = None) -> bool:
-        """The painting is done: ``running → delivering``. ``painted`` is None if the picture could not be kept.
+        """The painting is done: ``running → delivering``. ``painted`` is None if the picture could not be stored.
 
-        ``state`` is the blob of the painting's final state. Without one, the last checkpoint takes its place.
+        ``state`` is the blob of the painting's final state, if there is one.
         """
         async with self._changing() as connection:
             done = await self._change_in(
@@ -178,7 +178,7 @@ class Store(Leases, Retention, Acknowledgements):
             if done and painted:
                 await claim(connection, Owner("job", job), {"painted": painted.picture})
                 await end_holds(connection, [painted.picture])
-            if done and (state := state or (await claimed_by(connection, "job", [job]))[job].get("checkpoint")):
+            if done and state:
                 await claim(connection, Owner("job", job), {"state": state})
         return done
 

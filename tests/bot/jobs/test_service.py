@@ -61,8 +61,7 @@ class TestAJob:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN, b"photo")
             painting.show(5, checkpoint=b"checkpoint")
-            painting.show(9, checkpoint=b"final state")
-            painting.finish(b"painting")
+            painting.finish(b"painting", checkpoint=workshop.blobs.put(b"final state"))
             await workshop.until(job, "delivered")
             await eventually(lambda: workshop.kept() == {b"photo", b"style", b"painting", b"final state"})
         found = await workshop.found(job)
