@@ -114,11 +114,12 @@ class SchedulerConnection:
 
     async def refresh(self) -> None:
         """Poll now. Raises nothing: if the scheduler doesn't answer, the connection is dropped."""
-        if self._client is not None:
+        if (client := self._client) is not None:
             try:
-                await self._poll(self._client)
+                await self._poll(client)
             except Exception as error:
-                await self._drop(error)
+                if client is self._client:  # else this poll began before a reconnection
+                    await self._drop(error)
 
     async def ask(self, worker: str, operation: str, **fields: Any) -> Any:
         """Send a message to a worker and return its answer; None without one in :data:`CONNECT_TIMEOUT` seconds."""

@@ -377,6 +377,7 @@ def job(description: str, **changes: Any) -> Job:
         "id": "0123456789abcdef",
         "owner": 2**63,
         "recipe": Recipe(),
+        "guild_id": None,
         "inputs": NO_INPUTS,
         "address": "",
         "max_bytes": 1,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import Scheduler
+from distributed import Client, Scheduler
 from distributed.protocol.serialize import Serialized
 
 from engine.blobs import Blobs
@@ -237,6 +237,27 @@ async def hostile() -> AsyncIterator[Scheduler]:
     """A scheduler whose messages the test sends."""
     async with QuietScheduler(host="127.0.0.1", port=0) as scheduler:
         yield scheduler
+
+
+async def test_a_poll_that_fails_late_keeps_the_next_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    poll, may_fail = SchedulerConnection._poll, asyncio.Event()
+    async with hostile() as scheduler, SchedulerConnection.open(scheduler.address, "any") as connection:
+        before = await connection.client()
+
+        async def failing(self: SchedulerConnection, client: Client, *, new: bool = False) -> None:
+            if client is before:
+                await may_fail.wait()
+                raise ConnectionError("the connection broke")
+            await poll(self, client, new=new)
+
+        monkeypatch.setattr(SchedulerConnection, "_poll", failing)
+        late = asyncio.create_task(connection.refresh())
+        await asyncio.sleep(0)
+        await connection._drop()
+        after = await connection.client()
+        may_fail.set()
+        await late
+        assert not connection.lost(after)
 
 
 async def test_others_can_not_write_to_the_terminal_of_a_bot(capfd: pytest.CaptureFixture[str]) -> None:
