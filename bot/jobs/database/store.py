@@ -236,8 +236,6 @@ class Store(Leases, Retention, Acknowledgements):
                 await unclaim(connection, Owner("job", job), roles)
         return ended
 
-    # Queries
-
     async def ping(self) -> None:
         """Raise an error if the database accepts no changes. Changes nothing."""
         async with self._changing() as connection:
@@ -274,8 +272,6 @@ class Store(Leases, Retention, Acknowledgements):
         async with self._engine.connect() as connection:
             count, oldest = (await connection.execute(query)).one()
         return count, max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if oldest else 0.0
-
-    # Commands
 
     async def synced(self, scope: str) -> str | None:
         """The fingerprint that :meth:`set_synced` stored."""
