@@ -54,7 +54,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(demo.pid, signal.SIGKILL)  # the bot that it started holds these pipes as well
-    assert demo.returncode == 0, out + error
+    assert (demo.returncode, error) == (0, ""), out + error
     return here / "out", out
 
 
