@@ -139,7 +139,7 @@ class TestWhatIsShownMeanwhile:
         if status == 429:
             discord.rate_limit_next(BY_TOKEN, 3600)
         else:
-            discord.fail_next(BY_TOKEN, status, times=5)
+            discord.fail_next(BY_TOKEN, status, times=2)
         reply_to(job).queued(1)
         await invocation.wait_until(lambda message: "Next in line" in message.content, 20)
 

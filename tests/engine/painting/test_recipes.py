@@ -118,11 +118,11 @@ def width_of_strokes(pixels: Array) -> float:
 
 def test_larger_strokes_are_wider(network: VGG19) -> None:
     plain = Picture(Image.new("RGB", (64, 64), "grey"))
-    widths = [
+    finer, broader = (
         width_of_strokes(painted(network, plain, steps=40, strength=100, noise=0.2, stroke=stroke).pixels)
-        for stroke in (0.5, 1, 2)
-    ]
-    assert widths[0] < widths[2]
+        for stroke in (0.5, 2)
+    )
+    assert finer < broader
 
 
 class Noted:
