@@ -18,6 +18,11 @@ INVALID_WEBHOOK_TOKEN: Final = 50027
 TRANSIENT_CODES: Final = frozenset({20022, 20028, 20029, 40003, 40062, 130000})
 """Rate limits other than the ordinary one, and an overloaded Discord. The same request may succeed later."""
 
+# --- Names -----------------------------------------------------------------------------------------------------------
+
+SPOILER: Final = "SPOILER_"
+"""The beginning of the name of a file that is a spoiler."""
+
 # --- Times, in seconds -----------------------------------------------------------------------------------------------
 
 ACKNOWLEDGE_WITHIN: Final = 3.0
@@ -39,5 +44,6 @@ MENU_OPTIONS: Final = 25
 ROWS: Final = 5
 """Rows of components under a message. A menu takes a whole row."""
 ROW_BUTTONS: Final = 5
+GALLERY_ITEMS: Final = 10
 HISTORY_PAGE: Final = 100
 """Messages in one answer to a request for a channel's history."""

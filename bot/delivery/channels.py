@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import io
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, Literal, TypeVar
 
@@ -25,6 +25,7 @@ from bot.limits import (
     HISTORY_PAGE,
     INVALID_WEBHOOK_TOKEN,
     REQUEST_TOO_LARGE,
+    SPOILER,
     TRANSIENT_CODES,
     UNKNOWN_MESSAGE,
 )
@@ -55,25 +56,38 @@ class Rejection(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """An encoded picture, as a message shows it."""
+
+    data: bytes = field(repr=False)
+    filename: str
+    """Without Discord's prefix for spoilers."""
+    description: str
+    """Alt text. Cut at Discord's limit."""
+    spoiler: bool = False
+    """Whether it stays blurred until a member clicks on it."""
+
+    def file(self) -> discord.File:
+        """The picture as discord.py sends it. Each request needs a new file, because it closes it."""
+        description = self.description[:ALT_TEXT_LENGTH]
+        return discord.File(io.BytesIO(self.data), self.filename, description=description, spoiler=self.spoiler)
+
+
+@dataclass(frozen=True, slots=True)
 class Payload:
     """The content of a message: text, and perhaps a picture."""
 
     text: str
-    picture: bytes | None = None
-    filename: str = ""
-    description: str = ""
-    """Alt text. Cut at Discord's limit."""
+    picture: Picture | None = None
 
     @property
     def size(self) -> int:
         """Bytes of the picture; 0 without one."""
-        return len(self.picture or b"")
+        return 0 if self.picture is None else len(self.picture.data)
 
     def files(self) -> list[discord.File]:
-        """The picture as discord.py sends it. Each request needs new files, because it closes them."""
-        if self.picture is None:
-            return []
-        return [discord.File(io.BytesIO(self.picture), self.filename, description=self.description[:ALT_TEXT_LENGTH])]
+        """The picture as discord.py sends it, anew for each request."""
+        return [] if self.picture is None else [self.picture.file()]
 
     def shrunk(self, max_bytes: int) -> "Payload | None":
         """The same with a picture of at most ``max_bytes``, or the smallest possible. None if none is smaller.
@@ -87,8 +101,8 @@ class Payload:
         if self.picture is None:
             return None
         try:
-            with Decoder(Limits(bytes=len(self.picture), least=1)) as decoder:
-                decoded = decoder.decode(self.picture)
+            with Decoder(Limits(bytes=self.size, least=1)) as decoder:
+                decoded = decoder.decode(self.picture.data)
         except (PictureError, RuntimeError) as error:
             log.warning("a picture could not be made smaller", reason=repr(error))
             return None
@@ -96,8 +110,9 @@ class Payload:
         while max(image.size) >= MIN_SIDE:
             data, format = encode_within(image, max_bytes, alpha=alpha)
             if len(data) < self.size:
-                name = f"{self.filename.rpartition('.')[0]}.{format}"
-                best = replace(self, picture=data, filename=name, text=f"{self.text}\n{texts.shrunk()}")
+                name = f"{_stem(self.picture.filename)}.{format}"
+                picture = replace(self.picture, data=data, filename=name)
+                best = Payload(f"{self.text}\n{texts.shrunk()}", picture)
             if len(data) <= max_bytes:
                 break
             image, alpha = image.reduce(2), alpha and alpha.reduce(2)
@@ -221,7 +236,7 @@ class DeliveryChannels:
             return False if message is Rejection.GONE else None
         if payload.picture is None:
             return message.content == payload.text and not message.attachments
-        name = _stem(payload.filename)
+        name = _stem(payload.picture.filename)
         return any(_stem(each.filename) == name for each in message.attachments)
 
     async def post(self, payload: Payload) -> Literal["post"] | Rejection:
@@ -333,4 +348,4 @@ async def _page(
 
 
 def _stem(filename: str) -> str:
-    return filename.rpartition(".")[0]
+    return filename.removeprefix(SPOILER).rpartition(".")[0]

@@ -28,7 +28,7 @@ import discord
 import structlog
 
 from bot import texts
-from bot.delivery.channels import DeliveryChannels, Payload, Rejection, sent_within_limits
+from bot.delivery.channels import DeliveryChannels, Payload, Picture, Rejection, sent_within_limits
 from bot.delivery.target import ReplyTarget
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import DeliveredBy, Ending, Job, State
@@ -157,9 +157,7 @@ class DiscordReply:
         if isinstance(ending, Result):
             return Payload(
                 texts.caption(ending, self._job.recipe),
-                ending.picture,
-                f"painting-{self._job.id}.{ending.format}",
-                self._job.description,
+                Picture(ending.picture, f"painting-{self._job.id}.{ending.format}", self._job.description),
             )
         return Payload(texts.error_message(ending))
 
@@ -228,7 +226,7 @@ class DiscordReply:
         """Return whether Discord answered. If not, the same edit may succeed later."""
         preview: Payload | None = None
         if edit.preview is not None and edit.preview is not self._shown:
-            preview = Payload(edit.text, edit.preview, "preview.jpg", self._job.description)
+            preview = Payload(edit.text, Picture(edit.preview, "preview.jpg", self._job.description))
         try:
             async with asyncio.timeout(EDIT_TIMEOUT):
                 rejection = await self._channels.show(edit.text, preview, self._view(self._job.id))

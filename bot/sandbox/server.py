@@ -170,6 +170,18 @@ class LocalDiscord:
         self._rest.file_limit = self._interactions.attachment_size_limit = size
 
     @property
+    def refuses_gallery_edits(self) -> bool:
+        """Whether Discord answers 400 to an edit that uploads a file and shows it in a gallery.
+
+        See discord-api-docs, issue 7529.
+        """
+        return self._messages.refuses_gallery_edits
+
+    @refuses_gallery_edits.setter
+    def refuses_gallery_edits(self, refuses: bool) -> None:
+        self._messages.refuses_gallery_edits = refuses
+
+    @property
     def requests(self) -> list[RestRequest]:
         """Every request of the bot so far, once answered; downloads of files are not among them."""
         return self._ledger.requests

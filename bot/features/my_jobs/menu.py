@@ -11,7 +11,7 @@ from discord import ui
 from bot import texts
 from bot.client.client import Atelier
 from bot.client.components import JobComponent
-from bot.delivery.channels import Payload, Rejection, send_request, sent_within_limits
+from bot.delivery.channels import Payload, Picture, Rejection, send_request, sent_within_limits
 from bot.features.my_jobs.cancel import CancelButton
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import Job, State
@@ -55,7 +55,7 @@ async def _payload(interaction: discord.Interaction[Atelier], job_id: str) -> Pa
     text = texts.titled(job.description)
     if job.painted is not None:
         text = texts.caption(job.painted.result(job.recipe, picture), job.recipe)
-    return Payload(text, picture, f"painting-{job.id}.{kind}", job.description)
+    return Payload(text, Picture(picture, f"painting-{job.id}.{kind}", job.description))
 
 
 async def _send(interaction: discord.Interaction[Atelier], payload: Payload) -> discord.InteractionMessage | Rejection:

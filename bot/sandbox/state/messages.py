@@ -13,7 +13,13 @@ from bot.sandbox.protocol.body import MAXIMUM_FILES, UploadedFile
 from bot.sandbox.protocol.errors import JsonObject, NotUnderstood, empty_message, invalid, unknown_message
 from bot.sandbox.state.components import check_rules, walk
 from bot.sandbox.state.drafts import COMPONENTS_V2, EPHEMERAL, LOADING, SUPPRESS_EMBEDS, Draft
-from bot.sandbox.state.rendering import as_shown, as_taken_in, referenced_names
+from bot.sandbox.state.rendering import (
+    as_shown,
+    as_taken_in,
+    check_references,
+    refuse_in_galleries,
+    shown_attachments,
+)
 from bot.sandbox.state.world import User
 
 
@@ -114,6 +120,8 @@ class MessageStore:
         self._records: dict[int, Record] = {}
         self._by_channel: dict[int, list[int]] = {}
         self._listeners: list[Callable[[Change, Record], None]] = []
+        self.refuses_gallery_edits = False
+        """Whether an edit may show none of its uploads in a gallery (discord-api-docs, issue 7529)."""
 
     def on_change(self, listener: Callable[[Change, Record], None]) -> None:
         """Call this after each change of a message."""
@@ -210,6 +218,10 @@ class MessageStore:
             InvalidForm: the parts of the message do not go together; the message stays as it was.
             ApiError: nothing would be left in it.
         """
+        if self.refuses_gallery_edits:
+            refuse_in_galleries(
+                draft.raw.get("components") or [], {clean_filename(file.filename) for file in draft.files}
+            )
         edited = replace(record, edits=record.edits + 1)
         suppressed = draft.flags & SUPPRESS_EMBEDS if draft.gives("flags") else record.flags & SUPPRESS_EMBEDS
         # The second version of components can be switched on, never off.
@@ -251,7 +263,8 @@ class MessageStore:
                 f"The '{key}' field cannot be used when using MessageFlags.IS_COMPONENTS_V2",
             )
         check_rules(record.components, second_version=second_version, place=("components",))
-        self._check_references(record)
+        names = {attached.file.filename for attached in record.attached}
+        check_references(record.components, record.embeds, names)
         if not (record.content or record.embeds or record.components or record.attached):
             raise empty_message()
         kept = {attached.file.id for attached in record.attached}
@@ -290,20 +303,11 @@ class MessageStore:
         stored = StoredFile(self._snowflakes.next(), record.channel_id, name, guess_content_type(name), file.data)
         return _Attached(stored, description)
 
-    def _check_references(self, record: Record) -> None:
-        names = {attached.file.filename for attached in record.attached}
-        for name in referenced_names(record.components, record.embeds):
-            if name not in names:
-                raise invalid(
-                    ("components",) if record.components else ("embeds",),
-                    "UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND",
-                    f"The referenced attachment {name} was not found",
-                )
-
     def payload(self, record: Record, *, quotes: bool = False) -> JsonObject:
         """The message as Discord describes it; one that another `quotes` does not quote further."""
         attachments = [self._attachment_payload(record, attached) for attached in record.attached]
         components, embeds = as_shown(record.components, record.embeds, attachments)
+        shown = shown_attachments(components)
         quoted: JsonObject = {}
         if record.replies_to is not None and not quotes:
             original = self.find(record.replies_to)
@@ -316,7 +320,7 @@ class MessageStore:
             "content": record.content,
             "embeds": embeds,
             "components": components,
-            "attachments": attachments,
+            "attachments": [attachment for attachment in attachments if attachment["id"] not in shown],
             "mentions": [],
             "mention_roles": [],
             "mention_everyone": False,
@@ -356,10 +360,10 @@ class MessageStore:
                 attached.description,
                 attached.file.content_type,
                 len(attached.file.data),
-                shown["url"],
+                self._cdn.link(attached.file),
                 attached.file.data,
             )
-            for attached, shown in zip(record.attached, payload["attachments"], strict=True)
+            for attached in record.attached
         )
         buttons = tuple(
             Button(found.get("label"), found.get("custom_id"), bool(found.get("disabled")), found["style"])

@@ -1,13 +1,13 @@
-"""How Discord returns components and embeds (Discord documentation: Components, Reference)."""
+"""How Discord checks and returns the pictures of components and embeds (Discord: Components, Reference)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from copy import deepcopy
 from typing import Any
 
 from bot.sandbox.cdn import clean_filename
-from bot.sandbox.protocol.errors import JsonObject
+from bot.sandbox.protocol.errors import InvalidForm, JsonObject, invalid
 from bot.sandbox.state.components import walk
 
 _ATTACHMENT = "attachment://"
@@ -58,19 +58,56 @@ def as_shown(
             media.update({key: found[key] for key in ("url", "proxy_url", "content_type") if key in found})
         media.setdefault("proxy_url", media["url"])
     for media in _media(components, []):
-        found_id = next((one["id"] for one in attachments if one["url"] == media["url"]), None)
+        # A link is signed anew each time, and a bot may return an older one.
+        found_id = next((one["id"] for one in attachments if _path(one["url"]) == _path(media["url"])), None)
         media.setdefault("id", found_id or "0")
         if found_id is not None:
             media["attachment_id"] = found_id
     return components, embeds
 
 
-def referenced_names(components: list[JsonObject], embeds: list[JsonObject]) -> Iterator[str]:
-    """The names of the attachments that are shown by `attachment://`."""
+def check_references(components: list[JsonObject], embeds: list[JsonObject], names: Set[str]) -> None:
+    """Check that a message has each attachment that it shows by `attachment://`; `names` are those that it has.
+
+    Raises:
+        InvalidForm: it lacks one.
+    """
     for media in _media(components, embeds):
         name = _name(media)
-        if name is not None:
-            yield name
+        if name is not None and name not in names:
+            raise _not_found("components" if components else "embeds", name)
+
+
+def refuse_in_galleries(components: list[JsonObject], uploads: Set[str]) -> None:
+    """Refuse a gallery that shows one of these uploads, as Discord does with edits (discord-api-docs, issue 7529).
+
+    Raises:
+        InvalidForm: there is such a gallery.
+    """
+    for media in _media([part for part in walk(components) if part["type"] == 12], []):
+        name = _name(media)
+        if name in uploads:
+            raise _not_found("components", name)
+
+
+def _not_found(field: str, name: str | None) -> InvalidForm:
+    return invalid(
+        (field,),
+        "UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND",
+        f"The referenced attachment {name} was not found",
+    )
+
+
+def shown_attachments(components: list[JsonObject]) -> frozenset[str]:
+    """The ids of the attachments that components show, of components as :func:`as_shown` returns them.
+
+    Discord does not list these among the attachments of a message (discord-api-docs, issue 8277).
+    """
+    return frozenset(media["attachment_id"] for media in _media(components, []) if "attachment_id" in media)
+
+
+def _path(url: str) -> str:
+    return url.partition("?")[0]
 
 
 def _name(media: JsonObject) -> str | None:
