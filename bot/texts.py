@@ -8,6 +8,7 @@ import engine.texts
 from bot.jobs.errors import (
     AddressUnreadable,
     AlreadyAccepted,
+    CancelledByModerator,
     Closing,
     DeliveryDelayed,
     DownloadFailed,
@@ -66,6 +67,8 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one r
             return f"**Mix:** Enter one number for each of your {styles} styles, in their order. Example: `{example}`."
         case TooManyJobs(limit=limit):
             return f"You already have {counted(limit, 'picture')} in progress. Wait for one to finish, or cancel one."
+        case CancelledByModerator():
+            return "A moderator of this server cancelled this picture."
         case NotYourJob():
             return "Only the member who requested this picture can do that."
         case JobEnded():

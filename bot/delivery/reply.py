@@ -30,7 +30,7 @@ import structlog
 from bot import texts
 from bot.delivery.channels import DeliveryChannels, Payload, Picture, Rejection, sent_within_limits
 from bot.delivery.target import ReplyTarget
-from bot.jobs.errors import DeliveryDelayed
+from bot.jobs.errors import CancelledByModerator, DeliveryDelayed
 from bot.jobs.model import DeliveredBy, Ending, Job, State
 from bot.telemetry import metrics
 from engine.errors import PaintingCancelled
@@ -111,14 +111,15 @@ class DiscordReply:
     async def deliver(self, ending: Ending) -> DeliveredBy:
         """Deliver the end through the first channel that works.
 
-        The reply of a cancelled job is deleted. The member who cancelled got an answer when they did so.
+        The reply of a job is deleted if its owner cancelled it: they got an answer when they did so. If a moderator
+        did, the reply says so.
 
         Raises:
             DeliveryDelayed: Discord can't be reached or is overloaded, or another process may look after the job.
         """
         await self._settle()
         self._check_ownership()
-        if isinstance(ending, PaintingCancelled):
+        if isinstance(ending, PaintingCancelled) and not isinstance(ending, CancelledByModerator):
             outcome: DeliveredBy | Rejection = await self._channels.delete()
         else:
             outcome = await self._deliver(ending)

@@ -4,7 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from bot.jobs.database.acknowledged import Acknowledged
-from bot.jobs.model import Job, Order
+from bot.jobs.model import Actor, Job, Order
 
 
 class Jobs(Protocol):
@@ -45,11 +45,11 @@ class Jobs(Protocol):
         """
         ...
 
-    async def cancel(self, job_id: str, member: int) -> None:
+    async def cancel(self, job_id: str, actor: Actor) -> None:
         """Cancel an open job. Its worker is free within seconds.
 
         Raises:
-            NotYourJob: ``member`` is not its owner.
+            NotYourJob: the actor is neither its owner nor a moderator of its server.
             JobEnded: it has ended already.
         """
         ...

@@ -5,7 +5,7 @@ from typing import get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter
 
-from engine.errors import AtelierError, OperatorError, PictureError
+from engine.errors import AtelierError, OperatorError, PaintingCancelled, PictureError
 
 Role = str
 """The role of a picture in an order: ``content``, ``style``, ``style 2`` …"""
@@ -52,6 +52,10 @@ class TooManyJobs(AtelierError):
 
 class NotYourJob(AtelierError):
     """A member other than the job's owner tried to act on the job."""
+
+
+class CancelledByModerator(PaintingCancelled):
+    """A moderator of the server cancelled the member's job."""
 
 
 class JobEnded(AtelierError):

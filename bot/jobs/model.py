@@ -30,6 +30,22 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A member who acts on jobs, and where."""
+
+    id: int
+    """The member's id."""
+    guild_id: int | None = None
+    """The server in which they act. None in direct messages."""
+    moderates: bool = False
+    """Whether they may manage messages there, and so cancel and delete the jobs of that server."""
+
+    def moderates_job(self, job: "Job") -> bool:
+        """Whether the job is of the server in which they are a moderator."""
+        return self.moderates and self.guild_id is not None and job.guild_id == self.guild_id
+
+
 OPEN: Final = frozenset({State.QUEUED, State.RUNNING, State.DELIVERING})
 
 DeliveredBy = Literal["token", "edit", "post", "direct", "kept"]

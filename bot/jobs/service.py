@@ -25,6 +25,7 @@ from bot.jobs.database.leases import LEASE
 from bot.jobs.database.store import Store
 from bot.jobs.errors import (
     AlreadyAccepted,
+    CancelledByModerator,
     Closing,
     JobEnded,
     JobExpired,
@@ -35,7 +36,7 @@ from bot.jobs.errors import (
     TooManyJobs,
     style_role,
 )
-from bot.jobs.model import Job, Observer, Order, State, new_id
+from bot.jobs.model import Actor, Job, Observer, Order, State, new_id
 from bot.jobs.queue_positions import QueuePositions
 from bot.jobs.replies import Replies, ReplyTo
 from bot.jobs.retry import BACK_OFF, Retry, failures_logged, repeat_every
@@ -184,14 +185,11 @@ class JobService:
         self._changed.set()
         return job
 
-    async def cancel(self, job_id: str, member: int) -> None:
+    async def cancel(self, job_id: str, actor: Actor) -> None:
         """See :class:`bot.jobs.api.Jobs`."""
-        job = await self._store.get(job_id)
-        if job is None:
-            raise JobEnded
-        if job.owner != member:
-            raise NotYourJob
-        if await self._store.give_up(job_id, PaintingCancelled()) is None:
+        job = await self._job(job_id, actor, moderated=True)
+        cause = PaintingCancelled() if job.owner == actor.id else CancelledByModerator()
+        if await self._store.give_up(job_id, cause) is None:
             raise JobEnded
         log.info("job cancelled", job=job_id)
         if painting := self._runner.paintings.get(job_id):
@@ -208,11 +206,7 @@ class JobService:
 
     async def picture(self, job_id: str, member: int) -> tuple[Job, bytes]:
         """See :class:`bot.jobs.api.Jobs`."""
-        job = await self._store.get(job_id)
-        if job is None:
-            raise JobEnded
-        if job.owner != member:
-            raise NotYourJob
+        job = await self._job(job_id, Actor(member))
         if job.painted is None:
             raise JobEnded
         return job, await self._storage.get(job.painted.picture)
@@ -261,6 +255,20 @@ class JobService:
             else:
                 sound.add(job.id)
         return sound
+
+    async def _job(self, job_id: str, actor: Actor, *, moderated: bool = False) -> Job:
+        """The job, if the actor may act on it: its owner may, and with ``moderated`` the moderators of its server.
+
+        Raises:
+            NotYourJob: the actor may not.
+            JobEnded: it is not stored any more.
+        """
+        job = await self._store.get(job_id)
+        if job is None:
+            raise JobEnded
+        if job.owner != actor.id and not (moderated and actor.moderates_job(job)):
+            raise NotYourJob
+        return job
 
     async def _check(self, role: Role, picture: bytes) -> None:
         try:

@@ -18,6 +18,7 @@ from bot import texts
 from bot.jobs.errors import (
     AddressUnreadable,
     AlreadyAccepted,
+    CancelledByModerator,
     Closing,
     DeliveryDelayed,
     DownloadFailed,
@@ -110,6 +111,7 @@ ERRORS: list[AtelierError] = [
     TooManyJobs(1),
     TooManyJobs(3),
     NotYourJob(),
+    CancelledByModerator(),
     JobEnded(),
     JobExpired(24),
     JobExpired(0.5),

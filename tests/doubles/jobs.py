@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.errors import JobEnded, NotYourJob
-from bot.jobs.model import OPEN, Job, Order, State
+from bot.jobs.model import OPEN, Actor, Job, Order, State
 from engine.recipe import Inputs
 
 
@@ -68,10 +68,10 @@ class FakeJobs:
         self.jobs[job.id] = job
         return job
 
-    async def cancel(self, job_id: str, member: int) -> None:
+    async def cancel(self, job_id: str, actor: Actor) -> None:
         """See :class:`bot.jobs.api.Jobs`."""
         self._refuse()
-        job = self._owned(job_id, member)
+        job = self._owned(job_id, actor, moderated=True)
         if job.state not in OPEN:
             raise JobEnded
         self.hold(job, state=State.CANCELLED)
@@ -84,14 +84,15 @@ class FakeJobs:
     async def picture(self, job_id: str, member: int) -> tuple[Job, bytes]:
         """See :class:`bot.jobs.api.Jobs`."""
         self._refuse()
-        job = self._owned(job_id, member)
+        job = self._owned(job_id, Actor(member))
         if job_id not in self.pictures:
             raise JobEnded
         return job, self.pictures[job_id]
 
-    def _owned(self, job_id: str, member: int) -> Job:
-        if job_id not in self.jobs:
+    def _owned(self, job_id: str, actor: Actor, *, moderated: bool = False) -> Job:
+        job = self.jobs.get(job_id)
+        if job is None:
             raise JobEnded
-        if self.jobs[job_id].owner != member:
+        if job.owner != actor.id and not (moderated and actor.moderates_job(job)):
             raise NotYourJob
-        return self.jobs[job_id]
+        return job

@@ -7,6 +7,7 @@ import discord
 from discord import ui
 
 from bot import texts
+from bot.client.actor import actor_of
 from bot.client.client import Atelier
 from bot.client.components import JobComponent
 from bot.jobs.errors import JobEnded
@@ -14,7 +15,7 @@ from engine.errors import PaintingCancelled
 
 
 class CancelButton(JobComponent[ui.Button[ui.View]], template=r"cancel:(?P<job>[0-9a-f]{16})"):
-    """Cancels a queued or running job. Only the job's owner may press it."""
+    """Cancels a queued or running job. Only the job's owner and the moderators of its server may press it."""
 
     def __init__(self, job: str, label: str = "Cancel") -> None:
         super().__init__(ui.Button(label=label, style=discord.ButtonStyle.secondary, custom_id=f"cancel:{job}"))
@@ -29,7 +30,7 @@ class CancelButton(JobComponent[ui.Button[ui.View]], template=r"cancel:(?P<job>[
 
     async def act(self, interaction: discord.Interaction[Atelier]) -> str:
         """Cancel the job."""
-        await interaction.client.services.jobs.cancel(self.job, interaction.user.id)
+        await interaction.client.services.jobs.cancel(self.job, actor_of(interaction))
         return texts.error_message(PaintingCancelled())
 
     async def after_failure(self, interaction: discord.Interaction[Atelier], failure: Exception) -> None:

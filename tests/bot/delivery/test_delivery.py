@@ -8,7 +8,7 @@ import discord as library
 import pytest
 
 from bot.client.client import Atelier
-from bot.jobs.errors import DeliveryDelayed, JobExpired, UnexpectedError
+from bot.jobs.errors import CancelledByModerator, DeliveryDelayed, JobExpired, UnexpectedError
 from bot.jobs.model import Job, State
 from bot.sandbox import Invocation, LocalDiscord
 from engine.errors import OutOfMemory, PaintingCancelled
@@ -252,6 +252,13 @@ class TestAFailure:
 
 
 class TestACancelledJob:
+    async def test_tells_its_owner_that_a_moderator_cancelled_it(
+        self, deliver: Deliver, job: Job, discord: LocalDiscord
+    ) -> None:
+        assert await deliver(job, CancelledByModerator()) == "token"
+        (message,) = discord.channel_messages
+        assert (message.content, message.buttons) == ("A moderator of this server cancelled this picture.", ())
+
     async def test_leaves_nothing_behind(self, discord: LocalDiscord, job: Job, deliver: Deliver) -> None:
         assert await deliver(job, PaintingCancelled()) == "token"
         assert discord.channel_messages == []

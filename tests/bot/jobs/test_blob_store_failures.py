@@ -4,6 +4,7 @@ import pytest
 from tenacity.wait import wait_fixed
 
 from bot.jobs.errors import JobEnded
+from bot.jobs.model import Actor
 from engine.blobs import Blobs
 from engine.errors import StorageFailed
 from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually
@@ -86,7 +87,7 @@ class TestAFailingBlobStore:
             await workshop.until(job, "queued")
             other, painting = await workshop.accept_and_paint(BOB)  # does not wait for the first job
             if end == "cancelled":
-                await workshop.jobs.cancel(job.id, ANN)
+                await workshop.jobs.cancel(job.id, Actor(ANN))
             else:
                 painting.finish()
                 await workshop.until(other, "delivered")

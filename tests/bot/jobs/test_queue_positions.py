@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy.event import listen
 
+from bot.jobs.model import Actor
 from bot.jobs.queue_positions import BUCKET_EVERY, FAR_A_SECOND, FAR_EVERY, NEAR
 from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, eventually
 
@@ -41,7 +42,7 @@ class TestTheQueue:
             await workshop.accept_and_paint(ANN)
             bob, cid = await workshop.accept(BOB), await workshop.accept(CID)
             await eventually(lambda: workshop.replies.of(cid).positions == [2])
-            await workshop.jobs.cancel(bob.id, BOB)
+            await workshop.jobs.cancel(bob.id, Actor(BOB))
             await eventually(lambda: workshop.replies.of(cid).positions[-1:] == [1])
 
     async def test_needs_few_edits_and_statements_if_it_is_long(
@@ -78,7 +79,7 @@ class TestTheQueue:
             assert await look() == 1
             assert told() == NEAR + 2 * FAR_A_SECOND
             # A job at the front is cancelled: of those with a shown position, only the front shows the next at once.
-            await workshop.jobs.cancel(jobs[0].id, 0)
+            await workshop.jobs.cancel(jobs[0].id, Actor(0))
             await workshop.until(jobs[0], "cancelled")
             await look()
             assert [workshop.replies.of(job).positions for job in jobs[1:7]] == [

@@ -6,7 +6,7 @@ import pytest
 
 from bot.jobs import runner
 from bot.jobs.errors import DeliveryDelayed
-from bot.jobs.model import DeliveredBy, Ending, State
+from bot.jobs.model import Actor, DeliveredBy, Ending, State
 from engine.errors import OutOfMemory, PaintingCancelled, StorageFailed, StorageFull
 from engine.progress import Result
 from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually
@@ -148,7 +148,7 @@ class TestARestart:
             job, painting = await workshop.accept_and_paint(ANN)
             painting.show(3, checkpoint=b"checkpoint")
             if cancelled:
-                await workshop.jobs.cancel(job.id, ANN)
+                await workshop.jobs.cancel(job.id, Actor(ANN))
             else:
                 painting.fail(OutOfMemory(512))
             await workshop.until(job, "delivering")
@@ -169,7 +169,7 @@ class TestARestart:
             painting.finish()
             await workshop.until(delivered, "delivered")
             cancelled, _ = await workshop.accept_and_paint(ANN)
-            await workshop.jobs.cancel(cancelled.id, ANN)
+            await workshop.jobs.cancel(cancelled.id, Actor(ANN))
             await workshop.until(cancelled, "cancelled")
         before = len(workshop.replies.made)
         workshop.restart()

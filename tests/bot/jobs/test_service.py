@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import update
 
 from bot.jobs.database.tables import JobRow
-from bot.jobs.errors import JobEnded, JobExpired, NotYourJob
-from bot.jobs.model import Job, State, new_id
+from bot.jobs.errors import CancelledByModerator, JobEnded, JobExpired, NotYourJob
+from bot.jobs.model import Actor, Job, State, new_id
 from engine.errors import PaintingCancelled
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
@@ -102,7 +102,7 @@ class TestCancelling:
         async with workshop.running():
             first, painting = await workshop.accept_and_paint(ANN)
             job = await workshop.accept(BOB)
-            await workshop.jobs.cancel(job.id, BOB)
+            await workshop.jobs.cancel(job.id, Actor(BOB))
             await workshop.until(job, "cancelled")
             painting.finish()
             await workshop.until(first, "delivered")
@@ -115,7 +115,7 @@ class TestCancelling:
             other = await workshop.accept(BOB)
             painting.show(3, checkpoint=b"checkpoint")
             await eventually(lambda: "progressed" in workshop.replies.of(job).names)
-            await workshop.jobs.cancel(job.id, ANN)
+            await workshop.jobs.cancel(job.id, Actor(ANN))
             assert painting.cancelled
             await workshop.until(job, "cancelled")
             (await workshop.executor.painting(2)).finish()
@@ -146,7 +146,7 @@ class TestCancelling:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             workshop.restart()
-            await workshop.jobs.cancel(job.id, ANN)
+            await workshop.jobs.cancel(job.id, Actor(ANN))
             workshop.jobs = here
             await eventually(lambda: painting.cancelled)
             await workshop.until(job, "cancelled")
@@ -159,7 +159,7 @@ class TestCancelling:
             result = painting.finish()
             await workshop.until(job, "delivering")
             with pytest.raises(JobEnded):
-                await workshop.jobs.cancel(job.id, ANN)
+                await workshop.jobs.cancel(job.id, Actor(ANN))
             may_arrive.set()
             await workshop.until(job, "delivered")
         assert workshop.replies.endings(job) == [result]
@@ -171,12 +171,12 @@ class TestCancelling:
             if not painted:
                 job = await workshop.accept(ANN)
             outcomes = await asyncio.gather(
-                *(workshop.jobs.cancel(job.id, ANN) for _ in range(3)), return_exceptions=True
+                *(workshop.jobs.cancel(job.id, Actor(ANN)) for _ in range(3)), return_exceptions=True
             )
             assert sorted(str(type(outcome).__name__) for outcome in outcomes) == ["JobEnded", "JobEnded", "NoneType"]
             await workshop.until(job, "cancelled")
             with pytest.raises(JobEnded):
-                await workshop.jobs.cancel(job.id, ANN)
+                await workshop.jobs.cancel(job.id, Actor(ANN))
         assert len(workshop.replies.endings(job)) == 1
 
     async def test_by_another_member_changes_nothing(self, workshop: Workshop) -> None:
@@ -184,10 +184,18 @@ class TestCancelling:
             job, painting = await workshop.accept_and_paint(ANN)
             waiting = await workshop.accept(ANN)
             for each in (job, waiting):
-                with pytest.raises(NotYourJob):
-                    await workshop.jobs.cancel(each.id, BOB)
+                for other in (Actor(BOB), Actor(BOB, 7), Actor(BOB, 8, moderates=True), Actor(BOB, moderates=True)):
+                    with pytest.raises(NotYourJob):
+                        await workshop.jobs.cancel(each.id, other)
             assert not painting.cancelled
             assert [await workshop.state(each) for each in (job, waiting)] == ["running", "queued"]
+
+    async def test_by_a_moderator_of_its_server_tells_its_owner(self, workshop: Workshop) -> None:
+        async with workshop.running():
+            job, _ = await workshop.accept_and_paint(ANN)
+            await workshop.jobs.cancel(job.id, Actor(BOB, 7, moderates=True))
+            await workshop.until(job, "cancelled")
+        assert [type(ending) for ending in workshop.replies.endings(job)] == [CancelledByModerator]
 
     async def test_an_ended_or_unknown_job_raises_job_ended(self, workshop: Workshop) -> None:
         async with workshop.running():
@@ -196,7 +204,7 @@ class TestCancelling:
             await workshop.until(job, "delivered")
             for gone in (job.id, new_id()):
                 with pytest.raises(JobEnded):
-                    await workshop.jobs.cancel(gone, ANN)
+                    await workshop.jobs.cancel(gone, Actor(ANN))
 
     @pytest.mark.parametrize("patience", range(6))
     async def test_at_the_moment_of_its_end_has_one_ending(self, workshop: Workshop, patience: int) -> None:
@@ -206,7 +214,7 @@ class TestCancelling:
             for _ in range(patience):
                 await asyncio.sleep(0)
             try:
-                await workshop.jobs.cancel(job.id, ANN)
+                await workshop.jobs.cancel(job.id, Actor(ANN))
                 end = "cancelled"
             except JobEnded:
                 end = "delivered"

@@ -8,7 +8,7 @@ from bot.client.client import Atelier
 from bot.delivery.reply import DiscordReply
 from bot.features.my_jobs.cancel import cancel_view
 from bot.jobs.model import Job, State
-from bot.sandbox import Invocation, LocalDiscord, Message
+from bot.sandbox import Invocation, LocalDiscord, Message, Permission
 from tests.bot.conftest import CONTENT, STYLE, is_private_answer
 from tests.doubles.jobs import FakeJobs
 
@@ -58,6 +58,20 @@ async def test_it_is_for_the_owner_alone(
     assert fake_jobs.jobs[job.id].state is State.QUEUED
     (message,) = discord.channel_messages
     assert message.buttons
+
+
+async def test_it_is_for_moderators_of_the_jobs_server_too(
+    discord: LocalDiscord, fake_jobs: FakeJobs, job: Job, waiting: Message
+) -> None:
+    moderator = discord.member("Bob")
+    moderator.permissions |= Permission.MANAGE_MESSAGES
+    fake_jobs.hold(job, guild_id=(job.guild_id or 0) + 1)
+    answer = await (await moderator.press(waiting, "Cancel")).wait_until(is_private_answer, 5)
+    assert "Only the member who requested" in answer.content
+    fake_jobs.hold(job)
+    answer = await (await moderator.press(waiting, "Cancel")).wait_until(is_private_answer, 5)
+    assert answer.content == "Cancelled."
+    assert fake_jobs.jobs[job.id].state is State.CANCELLED
 
 
 async def test_pressed_after_the_end_it_says_so_and_goes_away(
