@@ -20,7 +20,7 @@ from bot.client.client import Atelier
 from bot.client.services import Services
 from bot.delivery.channels import is_transient
 from bot.delivery.reply import DiscordReply
-from bot.features.my_jobs.cancel import cancel_view
+from bot.features.results.views import views
 from bot.jobs.database.cipher import FILE, Cipher
 from bot.jobs.database.store import Store
 from bot.jobs.model import Job
@@ -108,7 +108,7 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         )
 
         def reply_to(job: Job, may_edit: Callable[[], bool]) -> DiscordReply:
-            return DiscordReply(client, job, cancel_view, may_edit)  # called only after the client is made, below
+            return DiscordReply(client, job, views(client), may_edit)  # called only after the client is made, below
 
         jobs = JobService(
             store,

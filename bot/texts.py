@@ -16,6 +16,7 @@ from bot.jobs.errors import (
     JobExpired,
     JobUnreadable,
     MixUnusable,
+    NotKept,
     NotYourJob,
     OrderInterrupted,
     PictureRejected,
@@ -73,6 +74,8 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one r
             return "Only the member who requested this picture can do that."
         case JobEnded():
             return "This picture is already finished, cancelled or deleted. `/jobs` shows your latest pictures."
+        case NotKept():
+            return "I no longer have the files of this picture. Send the command again."
         case AlreadyAccepted():
             return "This picture is already in progress. You can see it in `/jobs`."
         case JobExpired(hours=hours):

@@ -1,6 +1,5 @@
 """discord.py's client and command tree, configured for this bot. It knows no feature: see :mod:`bot.features`."""
 
-import contextlib
 import logging
 from typing import Any
 
@@ -11,8 +10,8 @@ import structlog
 import yarl
 from discord import app_commands
 
-from bot.client.acknowledge import order_id
-from bot.client.errors import is_for_another_process, report_error, undelivered_is_logged
+from bot.client.actions import ResultAction
+from bot.client.errors import answer_error
 from bot.client.services import Services
 from bot.settings import Settings
 from bot.telemetry.http_trace import Traffic
@@ -28,18 +27,7 @@ class CommandTree(app_commands.CommandTree["Atelier"]):
     ) -> None:
         """Called by discord.py. Only the member sees the answer."""
         cause: BaseException = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-        if is_for_another_process(interaction, cause):
-            return
-        text = report_error(interaction, cause)
-        with undelivered_is_logged(interaction):
-            if not interaction.response.is_done():
-                await interaction.response.send_message(text, ephemeral=True)
-                return
-            # A follow-up to a public "thinking …" would be public, too, so that message has to go first.
-            with contextlib.suppress(discord.NotFound):
-                await interaction.delete_original_response()
-            await interaction.followup.send(text, ephemeral=True)
-            await interaction.client.services.jobs.answered(order_id(interaction))
+        await answer_error(interaction, cause)
 
 
 class Atelier(discord.Client):
@@ -62,6 +50,8 @@ class Atelier(discord.Client):
         )
         self._services = services
         self.tree = CommandTree(self)
+        self.result_actions: dict[str, ResultAction] = {}
+        """The entries of the menu under a result, in their order, by names of up to 100 characters."""
 
     @property
     def services(self) -> Services:

@@ -1,4 +1,4 @@
-"""The base class of every persistent button and menu."""
+"""The base classes of every persistent button and menu, and of every modal."""
 
 from typing import ClassVar, TypeVar
 
@@ -6,7 +6,7 @@ import discord
 from discord import ui
 
 from bot.client.client import Atelier
-from bot.client.errors import report_error, undelivered_is_logged
+from bot.client.errors import answer_error, report_error, undelivered_is_logged
 
 ItemT = TypeVar("ItemT", bound=ui.Item[ui.View])
 
@@ -21,18 +21,28 @@ class JobComponent(ui.DynamicItem[ItemT], template=r"(?!)"):  # matches nothing:
     thinking: ClassVar[bool] = False
     """Show "thinking …" to the member until the answer is there. For acts that take seconds."""
 
+    def defers(self, interaction: discord.Interaction[Atelier]) -> bool:
+        """Whether the interaction is acknowledged before :meth:`act`. If not, :meth:`act` must do so within 3 s."""
+        return True
+
     async def callback(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]
         """Called by discord.py for each press or choice."""
         with undelivered_is_logged(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=self.thinking)
+            if self.defers(interaction):
+                await interaction.response.defer(ephemeral=True, thinking=self.thinking)
             failure: Exception | None = None
             try:
                 text = await self.act(interaction)
             except Exception as error:
+                if not self.defers(interaction):
+                    await answer_error(interaction, error)
+                    return
                 failure, text = error, report_error(interaction, error)
             if text is None:
                 return
-            if self.thinking:
+            if not interaction.response.is_done():
+                await interaction.response.send_message(text, ephemeral=True)
+            elif self.thinking:
                 await interaction.edit_original_response(content=text, attachments=[])
             else:
                 await interaction.followup.send(text, ephemeral=True)
@@ -48,3 +58,14 @@ class JobComponent(ui.DynamicItem[ItemT], template=r"(?!)"):  # matches nothing:
 
     async def after_failure(self, interaction: discord.Interaction[Atelier], failure: Exception) -> None:
         """Called after the member was told that :meth:`act` raised ``failure``."""
+
+
+class JobModal(ui.Modal):
+    """A modal whose errors the member reads. A subclass implements ``on_submit``.
+
+    It lives in the memory of the process that opened it: a restart of the bot loses it.
+    """
+
+    async def on_error(self, interaction: discord.Interaction[Atelier], error: Exception, /) -> None:  # type: ignore[override]
+        """Called by discord.py when ``on_submit`` raised."""
+        await answer_error(interaction, error)

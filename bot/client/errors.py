@@ -9,6 +9,7 @@ import discord
 import structlog
 
 from bot import texts
+from bot.client.acknowledge import order_id
 from bot.jobs.errors import AlreadyAccepted, UnexpectedError
 from bot.limits import ACKNOWLEDGE_WITHIN, ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
 from bot.telemetry import metrics
@@ -45,6 +46,25 @@ def report_error(interaction: discord.Interaction[Any], error: BaseException) ->
         return texts.error_message(error)
     log.error("an interaction failed unexpectedly", interaction=interaction.id, exc_info=error)
     return texts.error_message(UnexpectedError(str(interaction.id)))
+
+
+async def answer_error(interaction: discord.Interaction[Any], error: BaseException) -> None:
+    """Answer the member alone, in place of a public "thinking …" if there is one. Leave it to another process if one
+    answered.
+    """
+    if is_for_another_process(interaction, error):
+        return
+    text = report_error(interaction, error)
+    with undelivered_is_logged(interaction):
+        if not interaction.response.is_done():
+            await interaction.response.send_message(text, ephemeral=True)
+            return
+        if interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
+            # A follow-up to a public "thinking …" would be public, too, so that message has to go first.
+            with contextlib.suppress(discord.NotFound):
+                await interaction.delete_original_response()
+        await interaction.followup.send(text, ephemeral=True)
+        await interaction.client.services.jobs.answered(order_id(interaction))
 
 
 @contextlib.contextmanager

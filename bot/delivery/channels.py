@@ -9,7 +9,7 @@ import io
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import aiohttp
 import discord
@@ -75,10 +75,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The content of a message: text, and perhaps a picture."""
+    """The content of a message: text, perhaps a picture, perhaps components."""
 
     text: str
     picture: Picture | None = None
+    view: discord.ui.View | None = None
+    """The components under it. Can be sent several times."""
 
     @property
     def size(self) -> int:
@@ -192,7 +194,7 @@ class DeliveryChannels:
 
     async def edit(self, payload: Payload) -> Literal["token", "edit"] | Rejection:
         """Replace the reply's text, files and components. Idempotent."""
-        return await self._edit(payload.text, payload, None)
+        return await self._edit(payload.text, payload, payload.view)
 
     async def show(self, text: str, preview: Payload | None, view: discord.ui.View) -> Rejection | None:
         """Show progress in the reply. Without a preview, the reply keeps its picture."""
@@ -298,14 +300,16 @@ class DeliveryChannels:
         if payload.size > limit:
             return Rejection.TOO_LARGE
         files = payload.files()
+        view: Any = payload.view  # discord.py's overloads leave out that it may be None
         if reference is None:
             return await send_request(
-                channel.send(payload.text, files=files, nonce=self._job, allowed_mentions=NO_MENTIONS)
+                channel.send(payload.text, files=files, view=view, nonce=self._job, allowed_mentions=NO_MENTIONS)
             )
         return await send_request(
             channel.send(
                 payload.text,
                 files=files,
+                view=view,
                 nonce=self._job,
                 reference=reference,
                 mention_author=False,

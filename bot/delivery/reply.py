@@ -51,6 +51,16 @@ RETRIED_AFTER: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
+class Views:
+    """Makes the components under replies."""
+
+    open: Callable[[Job], discord.ui.View]
+    """Of a job that is not finished."""
+    result: Callable[[Job], discord.ui.View]
+    """Of a finished painting."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Edit:
     text: str
     preview: bytes | None
@@ -67,14 +77,12 @@ class DiscordReply:
         self,
         client: discord.Client,
         job: Job,
-        view: Callable[[str], discord.ui.View],
+        views: Views,
         may_edit: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``view`` makes the components of an open job's reply from the job's id. ``may_edit`` is called before each
-        edit, and returns false once another process may look after the job.
-        """
+        """``may_edit`` is called before each edit, and returns false once another process may look after the job."""
         self._job = job
-        self._view = view
+        self._views = views
         self._may_edit = may_edit
         self._target = ReplyTarget.model_validate_json(job.address)
         self._channels = DeliveryChannels(client, self._target, job.id, job.owner)
@@ -159,6 +167,7 @@ class DiscordReply:
             return Payload(
                 texts.caption(ending, self._job.recipe),
                 Picture(ending.picture, f"painting-{self._job.id}.{ending.format}", self._job.description),
+                self._views.result(self._job),
             )
         return Payload(texts.error_message(ending))
 
@@ -230,7 +239,7 @@ class DiscordReply:
             preview = Payload(edit.text, Picture(edit.preview, "preview.jpg", self._job.description))
         try:
             async with asyncio.timeout(EDIT_TIMEOUT):
-                rejection = await self._channels.show(edit.text, preview, self._view(self._job.id))
+                rejection = await self._channels.show(edit.text, preview, self._views.open(self._job))
         except (DeliveryDelayed, TimeoutError) as error:
             metrics.EDITS.labels("failed").inc()
             self._pause = min(2 * self._pause, MAX_BACKOFF)

@@ -54,6 +54,14 @@ class Jobs(Protocol):
         """
         ...
 
+    async def get(self, job_id: str) -> Job:
+        """A job, for any member who sees its reply: the caller checks that.
+
+        Raises:
+            NotKept: it is not stored any more.
+        """
+        ...
+
     async def recent(self, owner: int, limit: int = 10) -> list[Job]:
         """A member's open and ended jobs, newest first, as long as they are stored."""
         ...

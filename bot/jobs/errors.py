@@ -62,6 +62,10 @@ class JobEnded(AtelierError):
     """The job has ended, or does not exist."""
 
 
+class NotKept(AtelierError):
+    """The job is no longer stored, or some of its pictures are not."""
+
+
 class AlreadyAccepted(AtelierError):
     """The order is a job already: it arrived twice, at one process or at two."""
 

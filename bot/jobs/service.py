@@ -30,6 +30,7 @@ from bot.jobs.errors import (
     JobEnded,
     JobExpired,
     JobUnreadable,
+    NotKept,
     NotYourJob,
     PictureRejected,
     Role,
@@ -199,6 +200,12 @@ class JobService:
     def observe(self, observer: Observer) -> None:
         """Call ``observer`` with the progress of every running job of this process."""
         self._runner.observers.append(observer)
+
+    async def get(self, job_id: str) -> Job:
+        """See :class:`bot.jobs.api.Jobs`."""
+        if (job := await self._store.get(job_id)) is None:
+            raise NotKept
+        return job
 
     async def recent(self, owner: int, limit: int = 10) -> list[Job]:
         """See :class:`bot.jobs.api.Jobs`."""

@@ -8,7 +8,7 @@ import pytest
 from bot.client.client import Atelier
 from bot.delivery.reply import DiscordReply
 from bot.delivery.target import ReplyTarget
-from bot.features.my_jobs.cancel import cancel_view
+from bot.features.results.views import views
 from bot.jobs.model import Job, State
 from bot.sandbox import LocalDiscord, Permission, Place
 from engine.progress import Result
@@ -38,8 +38,8 @@ class Setting:
 
     async def delivered(self, job: Job) -> str:
         """Deliver the picture twice. Return the channel, which must be the same."""
-        delivered_by = await DiscordReply(self.client, job, cancel_view).deliver(RESULT)
-        again = DiscordReply(self.client, dataclasses.replace(job, state=State.DELIVERING), cancel_view)
+        delivered_by = await DiscordReply(self.client, job, views(self.client)).deliver(RESULT)
+        again = DiscordReply(self.client, dataclasses.replace(job, state=State.DELIVERING), views(self.client))
         assert await again.deliver(RESULT) == delivered_by
         return delivered_by
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.jobs.database.acknowledged import Acknowledged
-from bot.jobs.errors import JobEnded, NotYourJob
+from bot.jobs.errors import JobEnded, NotKept, NotYourJob
 from bot.jobs.model import OPEN, Actor, Job, Order, State
 from engine.recipe import Inputs
 
@@ -75,6 +75,13 @@ class FakeJobs:
         if job.state not in OPEN:
             raise JobEnded
         self.hold(job, state=State.CANCELLED)
+
+    async def get(self, job_id: str) -> Job:
+        """See :class:`bot.jobs.api.Jobs`."""
+        self._refuse()
+        if job_id not in self.jobs:
+            raise NotKept
+        return self.jobs[job_id]
 
     async def recent(self, owner: int, limit: int = 10) -> list[Job]:
         """See :class:`bot.jobs.api.Jobs`."""

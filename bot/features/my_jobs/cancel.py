@@ -41,10 +41,3 @@ class CancelButton(JobComponent[ui.Button[ui.View]], template=r"cancel:(?P<job>[
         message = interaction.message
         if isinstance(failure, JobEnded) and message is not None and not message.flags.ephemeral:
             await interaction.edit_original_response(view=None)
-
-
-def cancel_view(job: str) -> ui.View:
-    """A view with only the button."""
-    view = ui.View(timeout=None)
-    view.add_item(CancelButton(job))
-    return view

@@ -11,7 +11,7 @@ import pytest
 from bot.client.client import Atelier
 from bot.delivery.reply import DiscordReply
 from bot.delivery.target import ReplyTarget
-from bot.features.my_jobs.cancel import cancel_view
+from bot.features.results.views import views
 from bot.jobs.model import DeliveredBy, Ending, Job, State
 from bot.sandbox import Invocation, LocalDiscord, Message
 from engine.progress import Progress, Result
@@ -63,7 +63,7 @@ async def reply_to(client: Atelier) -> AsyncIterator[ReplyTo]:
     replies: list[DiscordReply] = []
 
     def make(job: Job) -> DiscordReply:
-        replies.append(DiscordReply(client, job, cancel_view))
+        replies.append(DiscordReply(client, job, views(client)))
         return replies[-1]
 
     yield make

@@ -8,7 +8,7 @@ import pytest
 
 from bot.client.client import Atelier
 from bot.delivery.reply import DiscordReply
-from bot.features.my_jobs.cancel import cancel_view
+from bot.features.results.views import views
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import Job
 from bot.sandbox import Invocation, LocalDiscord, Permission
@@ -39,7 +39,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_process_that_may_have_lost_the_job_says_nothing(
     discord: LocalDiscord, client: Atelier, job: Job
 ) -> None:
-    reply = DiscordReply(client, job, cancel_view, lambda: False)
+    reply = DiscordReply(client, job, views(client), lambda: False)
     reply.progressed(progress(1))
     await asyncio.sleep(0.1)
     with pytest.raises(DeliveryDelayed):
@@ -153,7 +153,7 @@ class TestWhatIsShownMeanwhile:
             asked.set()
             return sure
 
-        reply = DiscordReply(client, job, cancel_view, may_edit)
+        reply = DiscordReply(client, job, views(client), may_edit)
         reply.queued(1)
         await asked.wait()
         sure = True

@@ -6,7 +6,7 @@ import pytest
 
 from bot.client.client import Atelier
 from bot.delivery.reply import DiscordReply
-from bot.features.my_jobs.cancel import cancel_view
+from bot.features.results.views import views
 from bot.jobs.model import Job, State
 from bot.sandbox import Invocation, LocalDiscord, Message, Permission
 from tests.bot.conftest import CONTENT, STYLE, is_private_answer
@@ -30,7 +30,7 @@ async def waiting(discord: LocalDiscord, client: Atelier, job: Job) -> Message:
     """Its reply, with the button."""
     shown = asyncio.Event()
     discord.on_message(lambda message: shown.set() if message.buttons else None)
-    reply = DiscordReply(client, job, cancel_view)
+    reply = DiscordReply(client, job, views(client))
     reply.queued(1)
     await shown.wait()
     await reply.close()

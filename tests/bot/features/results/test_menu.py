@@ -1,0 +1,55 @@
+"""The menu under a result."""
+
+from typing import Any
+
+import discord as library
+
+from bot.client.actions import ResultAction
+from bot.client.client import Atelier
+from bot.jobs.model import State
+from bot.sandbox import LocalDiscord
+from engine.recipe import Recipe
+from tests.bot.conftest import is_private_answer
+from tests.bot.features.results.conftest import Delivered
+from tests.doubles.jobs import FakeJobs
+
+
+async def test_it_shows_the_recipe_to_whoever_asks_for_it(
+    discord: LocalDiscord, delivered: Delivered, fake_jobs: FakeJobs
+) -> None:
+    job, message = await delivered()
+    choice = await discord.member("Bob").choose(message, f"more:{job.id}", "recipe")
+    answer = await choice.wait_until(is_private_answer, 5)
+    first, _, *lines, _ = answer.content.splitlines()
+    assert first == f"Recipe `{job.recipe.id}`"
+    assert Recipe.model_validate_json("".join(lines)) == job.recipe
+    del fake_jobs.jobs[job.id]
+    choice = await discord.member("Bob").choose(message, f"more:{job.id}", "recipe")
+    assert "no longer have the files" in (await choice.wait_until(is_private_answer, 5)).content
+
+
+async def test_it_has_what_features_add_where_they_offer_it(
+    discord: LocalDiscord, client: Atelier, delivered: Delivered
+) -> None:
+    async def ask(interaction: library.Interaction[Any], job_id: str) -> None:
+        await interaction.response.send_modal(library.ui.Modal(title=job_id).add_item(library.ui.TextInput(label="?")))
+
+    async def fail(interaction: library.Interaction[Any], job_id: str) -> str:
+        await interaction.response.defer(thinking=True)
+        raise RuntimeError("a fault of ours")
+
+    client.result_actions["ask"] = ResultAction("Ask", ask, defers=False)
+    client.result_actions["fail"] = ResultAction("Fail", fail, defers=False)
+    client.result_actions["hidden"] = ResultAction("Hidden", ask, offered=lambda job: job.state is State.FAILED)
+    job, message = await delivered()
+    (row,) = (row for row in message.components if row["components"][0]["type"] == 3)
+    assert {"ask", "fail"} < {option["value"] for option in row["components"][0]["options"]}
+    assert "hidden" not in {option["value"] for option in row["components"][0]["options"]}
+    asked = await discord.member("Ada").choose(message, f"more:{job.id}", "ask")
+    await asked.acknowledged()
+    assert asked.modal is not None
+    assert asked.modal["title"] == job.id
+    failed = await discord.member("Ada").choose(message, f"more:{job.id}", "fail")
+    assert "Something went wrong" in (await failed.wait_until(is_private_answer, 5)).content
+    # Its public "thinking …" is gone.
+    assert [each.id for each in discord.channel_messages] == [message.id]
