@@ -25,7 +25,7 @@ from bot.jobs.errors import (
     style_role,
 )
 from bot.jobs.model import DeliveredBy, Job, State
-from bot.limits import MESSAGE_LENGTH, OPTION_LENGTH
+from bot.limits import MESSAGE_LENGTH, OPTION_LENGTH, SPOILER
 from bot.settings import MEBIBYTE
 from engine.errors import AtelierError, OperatorError
 from engine.progress import Progress, Result
@@ -262,5 +262,5 @@ def _state(job: Job) -> str:  # noqa: PLR0911 - one return for each state is the
 
 
 def _title(filename: str, limit: int) -> str:
-    parts = _NOT_IN_TITLES.sub(" ", filename.rsplit(".", 1)[0]).split()
+    parts = _NOT_IN_TITLES.sub(" ", filename.removeprefix(SPOILER).rsplit(".", 1)[0]).split()
     return " ".join(parts)[:limit].strip(" .") or "a picture"

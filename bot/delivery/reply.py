@@ -166,10 +166,13 @@ class DiscordReply:
         if isinstance(ending, Result):
             return Payload(
                 texts.caption(ending, self._job.recipe),
-                Picture(ending.picture, f"painting-{self._job.id}.{ending.format}", self._job.description),
+                self._picture(ending.picture, f"painting-{self._job.id}.{ending.format}"),
                 self._views.result(self._job),
             )
         return Payload(texts.error_message(ending))
+
+    def _picture(self, data: bytes, filename: str) -> Picture:
+        return Picture(data, filename, self._job.description, self._job.spoiler)
 
     async def _send(self, payload: Payload) -> DeliveredBy | Rejection:
         outcome: DeliveredBy | Rejection = await self._edit_finally(payload)
@@ -236,7 +239,7 @@ class DiscordReply:
         """Return whether Discord answered. If not, the same edit may succeed later."""
         preview: Payload | None = None
         if edit.preview is not None and edit.preview is not self._shown:
-            preview = Payload(edit.text, Picture(edit.preview, "preview.jpg", self._job.description))
+            preview = Payload(edit.text, self._picture(edit.preview, "preview.jpg"))
         try:
             async with asyncio.timeout(EDIT_TIMEOUT):
                 rejection = await self._channels.show(edit.text, preview, self._views.open(self._job))

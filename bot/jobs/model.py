@@ -78,6 +78,8 @@ class Order:
     """The picture in one sentence, as its alternative text."""
     max_bytes: int
     """The largest size of the encoded result."""
+    spoiler: bool = False
+    """Whether the result and its previews stay blurred until a member clicks on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,8 @@ class Job:
     max_bytes: int
     state: State
     created_at: datetime
+    spoiler: bool = False
+    """As in the order."""
     accepted: float = field(default=0.0, compare=False)
     """The time when it was stored, in seconds of :func:`bot.jobs.database.tables.service_time`."""
     process: str = ""

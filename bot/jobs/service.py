@@ -169,6 +169,7 @@ class JobService:
                 address=order.address,
                 description=order.description,
                 max_bytes=order.max_bytes,
+                spoiler=order.spoiler,
                 state=State.QUEUED,
                 created_at=datetime.now(UTC),
             )

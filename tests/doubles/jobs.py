@@ -57,6 +57,7 @@ class FakeJobs:
                 address=order.address,
                 description=order.description,
                 max_bytes=order.max_bytes,
+                spoiler=order.spoiler,
                 state=State.QUEUED,
                 created_at=datetime.now(UTC),
             )

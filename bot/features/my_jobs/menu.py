@@ -55,7 +55,7 @@ async def _payload(interaction: discord.Interaction[Atelier], job_id: str) -> Pa
     text = texts.titled(job.description)
     if job.painted is not None:
         text = texts.caption(job.painted.result(job.recipe, picture), job.recipe)
-    return Payload(text, Picture(picture, f"painting-{job.id}.{kind}", job.description))
+    return Payload(text, Picture(picture, f"painting-{job.id}.{kind}", job.description, job.spoiler))
 
 
 async def _send(interaction: discord.Interaction[Atelier], payload: Payload) -> discord.InteractionMessage | Rejection:

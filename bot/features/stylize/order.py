@@ -83,5 +83,6 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
                 address=address,
                 description=description,
                 max_bytes=interaction.filesize_limit,
+                spoiler=any(picture.is_spoiler() for picture in pictures.values()),
             )
         )

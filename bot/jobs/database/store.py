@@ -82,6 +82,7 @@ class Store(Leases, Retention, Acknowledgements):
             "address": self._cipher.encrypt(job.address),
             "description": job.description,
             "max_bytes": job.max_bytes,
+            "spoiler": job.spoiler,
             "painted": "",
             "cause": "",
             "delivered_by": "",
@@ -365,6 +366,7 @@ class _Row(BaseModel):
     recipe: str
     description: str
     max_bytes: Annotated[int, Field(gt=0)]
+    spoiler: bool
     painted: str
     cause: str
     delivered_by: str
@@ -384,6 +386,7 @@ class _Row(BaseModel):
             address=address,
             description=self.description,
             max_bytes=self.max_bytes,
+            spoiler=self.spoiler,
             state=self.state,
             created_at=self.created_at,
             accepted=self.accepted,

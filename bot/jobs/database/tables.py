@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     case,
+    false,
     func,
     select,
 )
@@ -70,6 +71,7 @@ class JobRow(Base):
     """Encrypted, because it contains an interaction's token. Empty after the end of the job."""
     description: Mapped[str] = mapped_column(Text)
     max_bytes: Mapped[int] = mapped_column(Integer)
+    spoiler: Mapped[bool] = mapped_column(Boolean, server_default=false())
     painted: Mapped[str] = mapped_column(Text)
     """JSON of :class:`bot.jobs.model.Painted`. Empty without a result."""
     cause: Mapped[str] = mapped_column(Text)

@@ -140,6 +140,24 @@ class TestAPainting:
         alpha = opened(await invocation.wait_until(is_final, TIMEOUT)).getchannel("A")
         assert (alpha.getpixel((10, 40)), alpha.getpixel((85, 40))) == (0, 255)
 
+    async def test_of_a_spoiler_is_a_spoiler_from_the_first_preview_on(self, discord: LocalDiscord) -> None:
+        style = Upload(f"SPOILER_{STYLE.filename}", STYLE.data)
+        invocation = await stylize(discord, style=style, quality="standard")
+        final = await invocation.wait_until(
+            lambda m: any("painting" in each.filename for each in m.attachments), TIMEOUT
+        )
+        shown = [attachment for message in invocation.history for attachment in message.attachments]
+        assert {"SPOILER_preview.jpg", final.attachments[0].filename} == {each.filename for each in shown}
+        assert final.attachments[0].filename.startswith("SPOILER_painting-")
+        assert {each.description for each in shown} == {"town, painted in the style of strokes"}
+        jobs = await (await discord.member("Ada").invoke("jobs")).wait_until(is_private_answer, 5)
+        (row, *_) = jobs.components
+        (option,) = row["components"][0]["options"]
+        again = await discord.member("Ada").choose(jobs, "jobs:show", option["value"])
+        shown_again = await again.wait_until(lambda m: m.ephemeral and bool(m.attachments), 5)
+        assert shown_again.attachments[0].filename == final.attachments[0].filename
+        assert shown_again.attachments[0].description == final.attachments[0].description
+
     async def test_of_a_truncated_file_is_made_and_says_so(self, discord: LocalDiscord) -> None:
         cut, without_end = CONTENT.data[: len(CONTENT.data) * 9 // 10], STYLE.data[:-12]
         assert without_end + b"\0\0\0\0IEND\xaeB`\x82" == STYLE.data

@@ -151,7 +151,7 @@ async def test_jobs_in_flight_are_finished_and_nothing_is_lost(
         jobs = {number: found for number in range(1, 8) if (found := await store.get(f"{number:016x}"))}
         assert len(jobs) == 7
         assert jobs[7].delivered_by == "kept"
-        assert {job.guild_id for job in jobs.values()} == {None}
+        assert {(job.guild_id, job.spoiler) for job in jobs.values()} == {(None, False)}
         async with workshop.running():
             for number in range(1, 5):
                 painting = await executor.painting(number)
