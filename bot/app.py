@@ -27,6 +27,7 @@ from bot.jobs.model import Job
 from bot.jobs.retry import BACK_OFF
 from bot.jobs.service import JobService, Policy
 from bot.jobs.storage import Storage, StoragePolicy
+from bot.library.library import LibraryPolicy, StyleLibrary
 from bot.settings import MEBIBYTE, OWN_FILES, Settings
 from bot.web.health import Health
 from bot.web.server import serve
@@ -110,16 +111,20 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         def reply_to(job: Job, may_edit: Callable[[], bool]) -> DiscordReply:
             return DiscordReply(client, job, views(client), may_edit)  # called only after the client is made, below
 
+        storage = Storage(blobs, store, storage_policy)
         jobs = JobService(
             store,
-            Storage(blobs, store, storage_policy),
+            storage,
             executor,
             reply_to,
             Policy(settings.max_jobs_per_member, timedelta(hours=settings.max_job_hours)),
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         attachments = AttachmentDownloader(session, settings.discord_cdn_url, settings.limits.bytes)
-        client = await stack.enter_async_context(Atelier(settings, Services(jobs, executor, attachments)))
+        library_policy = LibraryPolicy(settings.max_styles_per_member, settings.max_styles_per_server)
+        styles = StyleLibrary(store, storage, executor, library_policy)
+        services = Services(jobs, executor, attachments, styles)
+        client = await stack.enter_async_context(Atelier(settings, services))
         features.load(client)
         await _log_in(client, token)
         health = Health(client, executor, store, settings.data_directory, min_free_bytes=storage_policy.min_free_bytes)

@@ -41,6 +41,8 @@ ALT_TEXT_LENGTH: Final = 1024
 OPTION_LENGTH: Final = 100
 """Characters of the label of a menu's option."""
 MENU_OPTIONS: Final = 25
+SUGGESTIONS: Final = 25
+"""Suggested values of a command's option."""
 ROWS: Final = 5
 """Rows of components under a message. A menu takes a whole row."""
 ROW_BUTTONS: Final = 5

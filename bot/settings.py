@@ -146,6 +146,8 @@ class Settings(BaseSettings):
     max_picture_mb: int = Field(default=16, ge=1, le=500)
     max_picture_megapixels: int = Field(default=64, ge=1, le=500)
     max_jobs_per_member: int = Field(default=3, ge=1)
+    max_styles_per_member: int = Field(default=50, ge=0)
+    max_styles_per_server: int = Field(default=200, ge=0)
     max_job_hours: float = Field(default=24, gt=0, le=8760)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -15,12 +15,21 @@ from bot.jobs.errors import (
     JobEnded,
     JobExpired,
     JobUnreadable,
+    ManageServerNeeded,
     MixUnusable,
+    NoStyle,
+    NotInAServer,
     NotKept,
     NotYourJob,
     OrderInterrupted,
     PictureRejected,
+    StyleBuiltIn,
+    StyleGivenTwice,
+    StyleNameTaken,
+    StyleNameUnusable,
+    StyleNotFound,
     TooManyJobs,
+    TooManyStyles,
     UnexpectedError,
     style_role,
 )
@@ -66,6 +75,33 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one r
         case MixUnusable(styles=styles):
             example = " ".join(f"{share}" for share in (60, 30, 10, *[10] * styles)[:styles])
             return f"**Mix:** Enter one number for each of your {styles} styles, in their order. Example: `{example}`."
+        case NoStyle():
+            return "**Style:** Attach a picture as `style`, or choose a saved style as `saved_style`."
+        case StyleGivenTwice():
+            return (
+                "**Style:** Use either `style` or `saved_style`, not both. "
+                "To blend the two, attach the picture as `style2`."
+            )
+        case StyleNotFound(name=""):
+            return "This style doesn't exist any more. `/style list` shows your styles."
+        case StyleNotFound(name=name):
+            return f"I know no style named **{titled(name)}**. `/style list` shows your styles."
+        case StyleNameUnusable(limit=limit):
+            return f"A style's name needs 1 to {limit} characters."
+        case StyleNameTaken(name=name):
+            return (
+                f"There is already a style named **{titled(name)}**. Choose another name, or remove that style first."
+            )
+        case TooManyStyles(limit=limit, kind="server"):
+            return f"This server already has {counted(limit, 'style')}. Remove one with `/style remove` first."
+        case TooManyStyles(limit=limit):
+            return f"You already have {counted(limit, 'style')}. Remove one with `/style remove` first."
+        case StyleBuiltIn():
+            return "This is a built-in style. It can't be renamed or removed."
+        case NotInAServer():
+            return "A direct message has no server styles. Use this command in a server."
+        case ManageServerNeeded():
+            return "To change this server's styles you need the permission Manage Server."
         case TooManyJobs(limit=limit):
             return f"You already have {counted(limit, 'picture')} in progress. Wait for one to finish, or cancel one."
         case CancelledByModerator():

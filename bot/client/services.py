@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bot.client.attachments import AttachmentDownloader
 from bot.jobs.api import Jobs
+from bot.library.library import StyleLibrary
 from engine.executor.api import Executor
 
 
@@ -14,3 +15,4 @@ class Services:
     jobs: Jobs
     executor: Executor
     attachments: AttachmentDownloader
+    styles: StyleLibrary

@@ -42,6 +42,59 @@ class MixUnusable(AtelierError):
         self.styles = styles
 
 
+class NoStyle(AtelierError):
+    """The order has neither a style picture nor a saved style."""
+
+
+class StyleGivenTwice(AtelierError):
+    """The order has a picture and a saved style in the place of one style."""
+
+
+class StyleNotFound(AtelierError):
+    """The member has no access to a style of this name, or a chosen style was removed. Then the name is empty."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class StyleNameUnusable(AtelierError):
+    """The name of a style is empty or has more than ``limit`` characters."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+
+class StyleNameTaken(AtelierError):
+    """The library has another style of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class TooManyStyles(AtelierError):
+    """The library has the maximum number of styles. Its kind is ``member`` or ``server``."""
+
+    def __init__(self, limit: int, kind: str) -> None:
+        super().__init__(limit, kind)
+        self.limit = limit
+        self.kind = kind
+
+
+class StyleBuiltIn(AtelierError):
+    """A built-in style can't be renamed or removed."""
+
+
+class NotInAServer(AtelierError):
+    """The member asked for the server's styles in a direct message."""
+
+
+class ManageServerNeeded(AtelierError):
+    """The member lacks the permission Manage Server."""
+
+
 class TooManyJobs(AtelierError):
     """The member has the maximum number of open jobs."""
 

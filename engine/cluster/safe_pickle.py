@@ -3,7 +3,7 @@
 Dask's messages refer to Python objects in two ways. By default, both can reach any importable object:
 
 - A pickle can refer to anything and call it. Here it can refer only to :data:`ALLOWED`: our recipes, results and
-  errors, the two functions of a worker, Dask's wrapper of a task, and Python's exceptions. It can construct values of
+  errors, the functions of a worker, Dask's wrapper of a task, and Python's exceptions. It can construct values of
   these types. It can't call a function of ours or change a class.
 - MessagePack's hook for enumerations returns any attribute of any module of ``dask`` and ``distributed``. Here it
   returns only members of :class:`distributed.core.Status`, the one enumeration that Dask sends.
@@ -32,13 +32,13 @@ from distributed.protocol.serialize import ToPickle, deserialize, msgpack_decode
 
 from engine import errors
 from engine.errors import ClusterUnsafe
-from engine.worker.tasks import check_picture, paint_picture
+from engine.worker.tasks import check_picture, make_thumbnail, paint_picture
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-TASKS: Final = (check_picture, paint_picture)
+TASKS: Final = (check_picture, make_thumbnail, paint_picture)
 """The functions that a worker calls for bots."""
 
 ALLOWED: Final = {

@@ -60,6 +60,14 @@ class Executor(Protocol):
         """
         ...
 
+    async def thumbnail(self, picture: bytes, side: int) -> bytes:
+        """Have a worker check an untrusted picture, and make a JPEG of it. Its longer side has at most ``side`` pixels.
+
+        Raises:
+            PictureError, WorkerLost, NoWorkers: see :meth:`check`.
+        """
+        ...
+
     def submit(
         self,
         recipe: Recipe,

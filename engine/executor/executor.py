@@ -8,11 +8,12 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from tempfile import TemporaryDirectory
-from typing import Final, Self
+from types import NoneType
+from typing import Final, Self, TypeVar
 from weakref import WeakSet
 
 import dask
@@ -22,7 +23,7 @@ from distributed.process import AsyncProcess
 
 from engine.cluster.restricted import FORGETTING, QuietScheduler, QuietWorker
 from engine.cluster.signals import interrupts_blocked
-from engine.errors import NoWorkers, VersionMismatch, WorkerLost, ours
+from engine.errors import AtelierError, NoWorkers, VersionMismatch, WorkerLost, ours
 from engine.executor.connection import SchedulerConnection
 from engine.executor.placement import Assignments
 from engine.executor.remote_painting import End, RemotePainting, absent, answer, forget, validated_error
@@ -32,6 +33,8 @@ from engine.runtime.compatibility import version
 from engine.worker import tasks
 from engine.worker.plugin import worker_options
 from engine.worker.protocol import PaintingOrder, WorkerInfo, WorkerSettings
+
+T = TypeVar("T")
 
 CHECKPOINT_EVERY: Final = 10.0
 """Seconds between two checkpoints: the work that is lost when a worker dies."""
@@ -98,7 +101,15 @@ class DaskExecutor:
         return self._connection.id
 
     async def check(self, picture: bytes) -> None:
-        """See :class:`engine.executor.api.Executor`.
+        """See :class:`engine.executor.api.Executor`."""
+        await self._ask(NoneType, tasks.check_picture, picture)
+
+    async def thumbnail(self, picture: bytes, side: int) -> bytes:
+        """See :class:`engine.executor.api.Executor`."""
+        return await self._ask(bytes, tasks.make_thumbnail, picture, side)
+
+    async def _ask(self, kind: type[T], task: Callable[..., T | AtelierError], *arguments: object) -> T:
+        """Have a worker call a short ``task``, which returns a value of this kind or an error.
 
         Fails after the deaths of :data:`MAX_DEATHS` workers, or without a worker for :data:`WORKER_TIMEOUT` seconds.
         """
@@ -115,7 +126,7 @@ class DaskExecutor:
                 raise NoWorkers from None
             one = random.choice(list(alive))  # noqa: S311 - no secret depends on it
             try:
-                future = client.submit(tasks.check_picture, picture, pure=False, priority=1, workers=[one[0]])
+                future = client.submit(task, *arguments, pure=False, priority=1, workers=[one[0]])
                 try:
                     found = await answer(self._connection, future, partial(absent, self._connection, client, *one))
                 finally:
@@ -127,8 +138,8 @@ class DaskExecutor:
                 if self._connection.lost(client):
                     continue
                 raise
-            if found is None:
-                return
+            if isinstance(found, kind):
+                return found
             if isinstance(found, Exception) and isinstance(found := validated_error(found), Exception):
                 raise found
             if found is not End.LOST:

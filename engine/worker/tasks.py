@@ -1,11 +1,11 @@
-"""The two functions that bots submit to a worker. Both import torch late: the bot imports this module too.
+"""The functions that bots submit to a worker. They import torch late: the bot imports this module too.
 
 They return errors of ours instead of raising them, because Dask logs each exception as a failure of the worker.
 """
 
 import logging
 from dataclasses import asdict
-from typing import cast
+from typing import Final, cast
 
 from distributed import Queue, get_worker
 
@@ -19,6 +19,9 @@ from engine.worker.protocol import BEGUN, LEFT, PLUGIN, PaintingOrder
 
 log = logging.getLogger(__name__)
 
+THUMBNAIL_QUALITY: Final = 85
+"""Of a thumbnail's JPEG, 1 to 100."""
+
 
 def check_picture(data: bytes) -> AtelierError | None:
     """Decode untrusted bytes and discard the pixels. Returns a :class:`engine.errors.PictureError` if that fails."""
@@ -29,6 +32,20 @@ def check_picture(data: bytes) -> AtelierError | None:
     except AtelierError as error:
         return error
     return None
+
+
+def make_thumbnail(data: bytes, side: int) -> bytes | AtelierError:
+    """Decode untrusted bytes into a JPEG whose longer side has at most ``side`` pixels.
+
+    Returns a :class:`engine.errors.PictureError` if they can't be decoded.
+    """
+    from engine.images import codec, decoder
+
+    try:
+        picture = decoder.load_cached(_plugin().settings.limits).decode(data, longer_side=side)
+    except AtelierError as error:
+        return error
+    return codec.encode(picture.rgb, "jpeg", alpha=picture.alpha, quality=THUMBNAIL_QUALITY)
 
 
 def paint_picture(channel: str, order: PaintingOrder) -> Result | AtelierError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,11 @@ from bot.client.attachments import AttachmentDownloader
 from bot.client.client import Atelier
 from bot.client.services import Services
 from bot.client.sync import sync
+from bot.jobs.database.cipher import Cipher, new_key
+from bot.jobs.database.connect import connected
+from bot.jobs.database.store import Store
+from bot.jobs.storage import Storage, StoragePolicy
+from bot.library.library import LibraryPolicy, StyleLibrary
 from bot.sandbox import LocalDiscord, Message, Upload
 from bot.settings import MEBIBYTE, Settings
 from bot.telemetry import logs
@@ -117,6 +123,19 @@ def fake_jobs() -> FakeJobs:
     return FakeJobs()
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with tables, to copy. A migration takes longer than most tests."""
+    path = tmp_path_factory.mktemp("database") / "empty.db"
+
+    async def migrate() -> None:
+        async with connected(f"sqlite+aiosqlite:///{path}"):
+            pass
+
+    asyncio.run(migrate())
+    return path
+
+
 @pytest.fixture
 def client_settings(discord: LocalDiscord, tmp_path: Path) -> Settings:
     """The settings of :func:`client`."""
@@ -130,11 +149,22 @@ def client_settings(discord: LocalDiscord, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def services(discord: LocalDiscord, fake_jobs: FakeJobs, tmp_path: Path) -> AsyncIterator[Services]:
+async def services(
+    discord: LocalDiscord, fake_jobs: FakeJobs, empty_database: Path, tmp_path: Path
+) -> AsyncIterator[Services]:
     """The services of :func:`client`. They accept attachments of at most 1 MiB."""
-    async with aiohttp.ClientSession() as session:
+    blobs = Blobs(str(tmp_path / "blobs"))
+    executor = FakeExecutor(blobs)
+    database = tmp_path / "client.db"
+    await asyncio.to_thread(shutil.copyfile, empty_database, database)
+    async with (
+        Store.open(f"sqlite+aiosqlite:///{database}", Cipher([new_key()])) as store,
+        aiohttp.ClientSession() as session,
+    ):
         downloader = AttachmentDownloader(session, discord.cdn_url, MEBIBYTE)
-        yield Services(fake_jobs, FakeExecutor(Blobs(str(tmp_path / "blobs"))), downloader)
+        storage = Storage(blobs, store, StoragePolicy(min_free_bytes=0))
+        styles = StyleLibrary(store, storage, executor, LibraryPolicy(max_per_member=12, max_per_server=2))
+        yield Services(fake_jobs, executor, downloader, styles)
 
 
 @pytest.fixture

@@ -25,12 +25,22 @@ from bot.jobs.errors import (
     JobEnded,
     JobExpired,
     JobUnreadable,
+    ManageServerNeeded,
     MixUnusable,
+    NoStyle,
+    NotInAServer,
+    NotKept,
     NotYourJob,
     OrderInterrupted,
     PictureRejected,
     SecretKeyUnusable,
+    StyleBuiltIn,
+    StyleGivenTwice,
+    StyleNameTaken,
+    StyleNameUnusable,
+    StyleNotFound,
     TooManyJobs,
+    TooManyStyles,
     UnexpectedError,
 )
 from bot.jobs.model import NO_INPUTS, Job, Painted, State
@@ -116,6 +126,18 @@ ERRORS: list[AtelierError] = [
     JobExpired(24),
     JobExpired(0.5),
     Closing(),
+    NotKept(),
+    NoStyle(),
+    StyleGivenTwice(),
+    StyleNotFound(""),
+    StyleNotFound("waves"),
+    StyleNameUnusable(50),
+    StyleNameTaken("waves"),
+    TooManyStyles(50, "member"),
+    TooManyStyles(1, "server"),
+    StyleBuiltIn(),
+    NotInAServer(),
+    ManageServerNeeded(),
     DeliveryDelayed("ServerDisconnectedError(request_info=secret)"),
     UnexpectedError("5f420c727cca59b4"),
 ]
@@ -155,7 +177,7 @@ class TestAnError:
         text = texts.error_message(error)
         names = NAMES | {"Error", "Exception", "None", "object"}
         assert not [name for name in names if name in text]
-        prose = re.sub(r"(?<=[a-zI])'(?=[a-z])|`/jobs`", "", text)  # apostrophes within words
+        prose = re.sub(r"(?<=[a-zI])'(?=[a-z])|`/[a-z ]+`", "", text)  # apostrophes within words
         assert not re.search(r"[()<>{}\[\]'\\]|/", prose)
 
     def test_shows_nothing_of_the_machine(self, error: AtelierError) -> None:

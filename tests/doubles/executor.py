@@ -116,6 +116,11 @@ class FakeExecutor:
         if picture in self.refused:
             raise self.refused[picture]
 
+    async def thumbnail(self, picture: bytes, side: int) -> bytes:
+        """See :class:`engine.executor.api.Executor`. The thumbnail is the picture itself."""
+        await self.check(picture)
+        return picture
+
     def submit(
         self,
         recipe: Recipe,

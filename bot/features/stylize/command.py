@@ -7,8 +7,10 @@ from discord import app_commands
 
 from bot import texts
 from bot.client.client import Atelier
+from bot.features.styles.suggest import every_style
 from bot.features.stylize.mix import MAX_LENGTH
 from bot.features.stylize.order import DEFAULTS, StylizeRequest, place
+from bot.jobs.errors import NoStyle, StyleGivenTwice
 from engine.presets import Quality
 from engine.recipe import Colours
 
@@ -19,7 +21,8 @@ _DETAIL: Final = round(DEFAULTS.detail)
 @app_commands.command(description="Paint a photo in the style of one to three pictures")
 @app_commands.describe(
     content="The photo to paint: PNG, JPEG, WebP, AVIF, GIF or BMP",
-    style="The picture whose style to use",
+    style="The picture whose style to use. Or choose a saved_style",
+    saved_style="One of your saved styles, this server's or the built-in ones, in place of a picture as style",
     strength=f"How much style, from 0 (the photo stays as it is) to 100 (nearly all style). Default: {_STRENGTH}",
     quality="Size and quality of the painting; a better one takes longer. Default: standard",
     colours=f"Which colours the painting has. Default: {texts.COLOURS[DEFAULTS.colours]}",
@@ -30,12 +33,14 @@ _DETAIL: Final = round(DEFAULTS.detail)
     detail=f"How closely edges and shapes follow the photo, from 0 to 100. Default: {_DETAIL}",
 )
 @app_commands.choices(colours=[app_commands.Choice(name=name, value=value) for value, name in texts.COLOURS.items()])
+@app_commands.autocomplete(saved_style=every_style)
 @app_commands.allowed_installs(guilds=True, users=True)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
 async def stylize(
     interaction: discord.Interaction[Atelier],
     content: discord.Attachment,
-    style: discord.Attachment,
+    style: discord.Attachment | None = None,
+    saved_style: str | None = None,
     strength: app_commands.Range[int, 0, 100] = _STRENGTH,
     quality: Quality = "standard",
     colours: Colours = DEFAULTS.colours,
@@ -46,5 +51,9 @@ async def stylize(
     detail: app_commands.Range[int, 0, 100] = _DETAIL,
 ) -> None:
     """Place an order. Errors go to the command tree."""
-    styles = [each for each in (style, style2, style3) if each is not None]
+    if style is not None and saved_style is not None:
+        raise StyleGivenTwice
+    styles = [each for each in (style, saved_style, style2, style3) if each is not None]
+    if not styles:
+        raise NoStyle
     await place(interaction, StylizeRequest(content, styles, mix, quality, strength, detail, stroke, colours))

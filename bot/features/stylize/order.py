@@ -11,6 +11,7 @@ from bot import texts
 from bot.client.acknowledge import acknowledge, order_id
 from bot.client.client import Atelier
 from bot.delivery.target import ReplyTarget
+from bot.features.styles.suggest import reader_of
 from bot.features.stylize.mix import shares
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.errors import style_role
@@ -27,8 +28,8 @@ class StylizeRequest:
     """A member's pictures and options. Everything else of a recipe follows from the quality and the workers."""
 
     content: discord.Attachment
-    styles: Sequence[discord.Attachment]
-    """One or more."""
+    styles: Sequence[discord.Attachment | str]
+    """One or more: pictures, or names or references of styles in the library."""
     mix: str | None = None
     """How much of each style, as the member typed it. None for equal shares."""
     quality: Quality = "standard"
@@ -45,24 +46,33 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
 
     Raises:
         MixUnusable, PictureRejected: the request can't be fulfilled. The interaction may not be acknowledged yet.
+        StyleNotFound: the library has no such style for this member.
         DownloadFailed: a picture could not be downloaded.
+        BlobLost, StorageFailed: the picture of a saved style could not be read.
         AtelierError: what ``Jobs.admission`` and ``Jobs.accept`` raise.
         discord.HTTPException, aiohttp.ClientError, OSError: the interaction could not be acknowledged.
     """
     services = interaction.client.services
     style_shares = shares(request.mix, len(request.styles))
-    pictures = {"content": request.content} | {style_role(index): each for index, each in enumerate(request.styles)}
-    for role, picture in pictures.items():
+    styles = {style_role(index): each for index, each in enumerate(request.styles)}
+    attached = {"content": request.content} | {
+        role: each for role, each in styles.items() if isinstance(each, discord.Attachment)
+    }
+    for role, picture in attached.items():
         services.attachments.check_stated_size(role, picture)
     order = order_id(interaction)
     owner = interaction.user.id
     message = await acknowledge(interaction)
+    reader = reader_of(interaction)
+    saved = {role: await services.styles.find(each, reader) for role, each in styles.items() if isinstance(each, str)}
     address = ReplyTarget.of(interaction, message).model_dump_json()
-    description = texts.described(*(picture.filename for picture in pictures.values()))
+    names = {role: each.filename for role, each in (attached | saved).items()}
+    description = texts.described(names["content"], *(names[role] for role in styles))
     expires_at = interaction.created_at + timedelta(seconds=TOKEN_LIFE)
     await services.jobs.acknowledged(Acknowledged(order, owner, address, description, expires_at))
     async with services.jobs.admission(owner, order):
-        content, *styles = await services.attachments.fetch_all(pictures)
+        pictures = dict(zip(attached, await services.attachments.fetch_all(attached), strict=True))
+        pictures |= {role: await services.styles.picture(each) for role, each in saved.items()}
         preset = PRESETS[await services.executor.tier()][request.quality]
         recipe = Recipe(
             size=preset.size,
@@ -79,10 +89,10 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
                 owner=owner,
                 guild_id=interaction.guild_id,
                 recipe=recipe,
-                inputs=Inputs(content, tuple(styles)),
+                inputs=Inputs(pictures["content"], tuple(pictures[role] for role in styles)),
                 address=address,
                 description=description,
                 max_bytes=interaction.filesize_limit,
-                spoiler=any(picture.is_spoiler() for picture in pictures.values()),
+                spoiler=any(picture.is_spoiler() for picture in attached.values()),
             )
         )

@@ -21,6 +21,7 @@ from bot.jobs.database.connect import connected
 from bot.jobs.database.fair_queue import QUEUE_ORDER, next_turn, waits_for
 from bot.jobs.database.leases import Leases, orphaned
 from bot.jobs.database.retention import Retention, end_holds
+from bot.jobs.database.styles import Styles
 from bot.jobs.database.tables import AcknowledgedRow, JobRow, SyncRow, service_time
 from bot.jobs.errors import AddressUnreadable, JobUnreadable, TooManyJobs
 from bot.jobs.model import NO_INPUTS, OPEN, DeliveredBy, Job, Painted, State
@@ -49,7 +50,7 @@ class Queue:
     """The number of running jobs of the cluster, of all processes."""
 
 
-class Store(Leases, Retention, Acknowledgements):
+class Store(Leases, Retention, Acknowledgements, Styles):
     """Each method is one transaction, committed when it returns. All raise SQLAlchemy's errors."""
 
     def __init__(self, engine: AsyncEngine, cipher: Cipher) -> None:

@@ -94,8 +94,27 @@ class ClaimRow(Base):
     """``job``, ``style`` or ``member``: see :class:`bot.jobs.database.claims.Owner`."""
     owner_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     role: Mapped[str] = mapped_column(String(16), primary_key=True)
-    """What the blob is to its owner. To a job: ``content``, ``style-0`` …, ``checkpoint``, ``painted`` or ``state``."""
+    """What the blob is to its owner. To a job: ``content``, ``style-0`` …, ``checkpoint``, ``painted`` or ``state``. To
+    a style: ``picture`` or ``thumbnail``.
+    """
     name: Mapped[str] = mapped_column(String(64), index=True)
+
+
+class StyleRow(Base):
+    """See :class:`bot.jobs.database.styles.SavedStyle`."""
+
+    __tablename__ = "styles"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    library_kind: Mapped[str] = mapped_column(String(16))
+    library_id: Mapped[int] = mapped_column(BigInteger)
+    key: Mapped[str] = mapped_column(String(200))
+    """The name as it is compared and searched: :func:`bot.jobs.database.styles.key_of`."""
+    name: Mapped[str] = mapped_column(Text)
+    added_by: Mapped[int] = mapped_column(BigInteger)
+    added_at: Mapped[datetime] = mapped_column(Moment)
+
+    __table_args__ = (Index("ix_styles_library", "library_kind", "library_id", "key", unique=True),)
 
 
 class HoldRow(Base):

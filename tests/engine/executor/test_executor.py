@@ -133,6 +133,10 @@ async def test_pictures_are_checked_while_a_painting_runs(embedded: DaskExecutor
     with pytest.raises(PictureTooLarge) as refused:  # the operator's limit, not the default
         await embedded.check(corpus.saved(Image.new("L", (2_000, 1_501)), "PNG"))
     assert refused.value.limit == 3_000_000
+    thumbnail = Image.open(BytesIO(await embedded.thumbnail(CONTENT, 32)))
+    assert (thumbnail.format, max(thumbnail.size)) == ("JPEG", 32)
+    with pytest.raises(NotAPicture):
+        await embedded.thumbnail(b"this is no picture", 32)
     assert (await first(painting)).step > 1
     await painting.cancel()
 

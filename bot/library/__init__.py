@@ -1,0 +1,1 @@
+"""The library of styles: members' and servers' saved ones, and those that this project has drawn."""
