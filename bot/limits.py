@@ -13,6 +13,8 @@ UNKNOWN_INTERACTION: Final = 10062
 """The interaction was not answered in time, or another process answered it."""
 REQUEST_TOO_LARGE: Final = 40005
 ALREADY_ACKNOWLEDGED: Final = 40060
+INVALID_FORM: Final = 50035
+"""A field of the request has a wrong value, or is not known."""
 INVALID_WEBHOOK_TOKEN: Final = 50027
 """Also the code for an interaction's token that has expired."""
 TRANSIENT_CODES: Final = frozenset({20022, 20028, 20029, 40003, 40062, 130000})

@@ -12,6 +12,7 @@ from discord import app_commands
 
 from bot.client.actions import ResultAction
 from bot.client.errors import answer_error
+from bot.client.file_types import is_refused, with_file_types, without_file_types
 from bot.client.services import Services
 from bot.settings import Settings
 from bot.telemetry.http_trace import Traffic
@@ -20,7 +21,44 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class CommandTree(app_commands.CommandTree["Atelier"]):
-    """Answers every command that raises."""
+    """Answers every command that raises. Lets members pick only pictures as attachments."""
+
+    async def payload(self, guild: discord.abc.Snowflake | None = None) -> list[dict[str, Any]]:
+        """The commands as :meth:`sync` sends them."""
+        commands = self.get_commands(guild=guild)
+        if self.translator is not None:
+            described = [await command.get_translated_payload(self, self.translator) for command in commands]
+        else:
+            described = [command.to_dict(self) for command in commands]
+        return [with_file_types(command) for command in described]
+
+    async def sync(self, *, guild: discord.abc.Snowflake | None = None) -> list[app_commands.AppCommand]:
+        """Register the commands. If Discord refuses them, register them without the filter for pictures.
+
+        Raises:
+            app_commands.CommandSyncFailure: Discord rejects them anyway.
+            discord.HTTPException: Discord rejects the request for another reason.
+        """
+        payload = await self.payload(guild)
+        try:
+            try:
+                registered = await self._register(guild, payload)
+            except discord.HTTPException as error:
+                if not is_refused(error):
+                    raise
+                registered = await self._register(guild, without_file_types(payload))
+                log.warning("Discord refuses file_types, so members can pick any file", reason=error.text)
+        except discord.HTTPException as error:
+            if is_refused(error):
+                raise app_commands.CommandSyncFailure(error, self.get_commands(guild=guild)) from None
+            raise
+        return [app_commands.AppCommand(data=command, state=self._state) for command in registered]
+
+    async def _register(self, guild: discord.abc.Snowflake | None, payload: list[Any]) -> list[Any]:
+        application = self.client.application_id or 0
+        if guild is None:
+            return await self._http.bulk_upsert_global_commands(application, payload)
+        return await self._http.bulk_upsert_guild_commands(application, guild.id, payload)
 
     async def on_error(
         self, interaction: "discord.Interaction[Atelier]", error: app_commands.AppCommandError, /

@@ -9,6 +9,7 @@ from bot.sandbox.cdn import Cdn, StoredFile, clean_filename
 from bot.sandbox.clock import Snowflakes
 from bot.sandbox.protocol.body import UploadedFile
 from bot.sandbox.protocol.errors import JsonObject
+from bot.sandbox.protocol.file_types import is_among
 from bot.sandbox.protocol.permissions import MEMBER_PERMISSIONS, Permission
 from bot.sandbox.state.commands import (
     ATTACHMENT,
@@ -229,13 +230,15 @@ class Member:
             if option.type == ATTACHMENT:
                 if not isinstance(value, Upload):
                     raise InvocationRefused(f"{name!r} takes an Upload, not a {type(value).__name__}")
-                part["value"] = self._upload(value, resolved)
+                part["value"] = self._upload(value, resolved, option.file_types)
             else:
                 check_value(option, value)
             filled.append(part)
         return filled
 
-    def _upload(self, upload: Upload, resolved: JsonObject) -> str:
+    def _upload(self, upload: Upload, resolved: JsonObject, file_types: list[str] | None) -> str:
+        if file_types is not None and not is_among(upload.filename, file_types):
+            raise InvocationRefused(f"{upload.filename!r} is none of {file_types}")
         limit = self._here.interactions.attachment_size_limit
         if len(upload.data) > limit:
             raise InvocationRefused(f"{upload.filename!r} has {len(upload.data)} bytes; {limit} are allowed")
@@ -283,7 +286,9 @@ class Member:
             uploads = [item for item in chosen if isinstance(item, Upload)]
             if len(uploads) < len(chosen):
                 raise InvocationRefused(f"the field {name!r} takes uploads")
-            return filled | {"values": [self._upload(upload, resolved) for upload in uploads]}
+            return filled | {
+                "values": [self._upload(upload, resolved, component.get("file_types")) for upload in uploads]
+            }
         _check_offered(component, [item for item in chosen if isinstance(item, str)], len(chosen))
         return filled | {"values": chosen}
 

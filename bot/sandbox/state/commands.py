@@ -10,6 +10,7 @@ from pydantic import Field
 
 from bot.sandbox.clock import Snowflakes
 from bot.sandbox.protocol.errors import JsonObject, invalid
+from bot.sandbox.protocol.file_types import FileTypes
 from bot.sandbox.protocol.forms import Form, Snowflake, read_form, read_list
 from bot.sandbox.state.world import Installed, Place
 
@@ -53,6 +54,7 @@ class Option(Form):
     min_length: Annotated[int | None, Field(ge=0, le=6000)] = None
     max_length: Annotated[int | None, Field(ge=1, le=6000)] = None
     autocomplete: bool | None = None
+    file_types: FileTypes | None = None
 
 
 class Command(Form):
@@ -229,6 +231,8 @@ def _check_options(options: list[Option], place: tuple[int | str, ...]) -> None:
                 "Required options must be placed before non-required options",
             )
         optional_seen = optional_seen or not option.required
+        if option.file_types is not None and option.type != ATTACHMENT:
+            raise invalid((*here, "file_types"), "APPLICATION_COMMAND_FILE_TYPES", "Only attachments have file types")
         if option.autocomplete and option.choices:
             raise invalid(here, "APPLICATION_COMMAND_AUTOCOMPLETE", "An option has either choices or autocomplete")
         _check_options(option.options or [], here)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, Tag
 
 from bot.sandbox.protocol.errors import JsonObject, Place, invalid
+from bot.sandbox.protocol.file_types import FileTypes
 from bot.sandbox.protocol.forms import Form, Snowflake, by_type, tag
 
 MAXIMUM_ROWS = 5
@@ -207,6 +208,7 @@ class FileUpload(Form):
     min_values: Annotated[int | None, Field(ge=0, le=10)] = None
     max_values: Annotated[int | None, Field(ge=1, le=10)] = None
     required: bool | None = None
+    file_types: FileTypes | None = None
 
 
 class Label(Form):

@@ -239,7 +239,7 @@ class TestABadPicture:
 
     async def test_leaves_the_worker_alive(self, discord: LocalDiscord) -> None:
         for data, _ in BAD.values():
-            refused = await stylize(discord, style=Upload("x", data[: 2**20]))
+            refused = await stylize(discord, style=Upload("x.png", data[: 2**20]))
             await refused.wait_until(is_private_answer, 5)
         await (await stylize(discord)).wait_until(is_final, TIMEOUT)
 
