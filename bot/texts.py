@@ -76,11 +76,11 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one r
             example = " ".join(f"{share}" for share in (60, 30, 10, *[10] * styles)[:styles])
             return f"**Mix:** Enter one number for each of your {styles} styles, in their order. Example: `{example}`."
         case NoStyle():
-            return "**Style:** Attach a picture as `style`, or choose a saved style as `saved_style`."
+            return "**Style:** Attach a style picture, or choose a saved style."
         case StyleGivenTwice():
             return (
-                "**Style:** Use either `style` or `saved_style`, not both. "
-                "To blend the two, attach the picture as `style2`."
+                "**Style:** Give either a picture or a saved style, not both. "
+                "To blend the two in `/stylize`, attach the picture as `style2`."
             )
         case StyleNotFound(name=""):
             return "This style doesn't exist any more. `/style list` shows your styles."
@@ -249,9 +249,15 @@ def shortened(text: str, limit: int) -> str:
 def described(content: str, *styles: str) -> str:
     """The alt text of a painting, from the names of the files. Fits into Discord's limit."""
     limit = 960 // (1 + len(styles))
-    *others, last = (_title(style, limit) for style in styles)
+    *others, last = (file_title(style, limit) for style in styles)
     combined = f"{', '.join(others)} and {last}" if others else last
-    return f"{_title(content, limit)}, painted in the style of {combined}"
+    return f"{file_title(content, limit)}, painted in the style of {combined}"
+
+
+def file_title(filename: str, limit: int) -> str:
+    """What a file is called in a text, in at most ``limit`` characters."""
+    parts = _NOT_IN_TITLES.sub(" ", filename.removeprefix(SPOILER).rsplit(".", 1)[0]).split()
+    return " ".join(parts)[:limit].strip(" .") or "a picture"
 
 
 def duration(seconds: float) -> str:
@@ -295,8 +301,3 @@ def _state(job: Job) -> str:  # noqa: PLR0911 - one return for each state is the
             return "not finished in time"
         case State.FAILED:
             return "failed"
-
-
-def _title(filename: str, limit: int) -> str:
-    parts = _NOT_IN_TITLES.sub(" ", filename.removeprefix(SPOILER).rsplit(".", 1)[0]).split()
-    return " ".join(parts)[:limit].strip(" .") or "a picture"

@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
-import discord
 import yarl
 
 from bot.jobs.errors import DownloadFailed, PictureRejected, Role
@@ -14,6 +13,25 @@ from engine.errors import PictureTooLarge
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=5, sock_read=10)
 """Seconds. The total includes the wait for a free connection when many members send pictures at the same time."""
+
+
+class Attached(Protocol):
+    """A file at Discord, such as a ``discord.Attachment``."""
+
+    @property
+    def filename(self) -> str:
+        """As its sender named it."""
+
+    @property
+    def url(self) -> str:
+        """Where it can be downloaded."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, as Discord states it."""
+
+    def is_spoiler(self) -> bool:
+        """Whether Discord blurs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +45,7 @@ class AttachmentDownloader:
     cdn: str
     max_bytes: int
 
-    def check_stated_size(self, role: Role, attachment: discord.Attachment) -> None:
+    def check_stated_size(self, role: Role, attachment: Attached) -> None:
         """Check the size that Discord states, before the download.
 
         Raises:
@@ -35,7 +53,7 @@ class AttachmentDownloader:
         """
         self._check_size(role, attachment.size)
 
-    async def fetch_all(self, attachments: Mapping[Role, discord.Attachment]) -> list[bytes]:
+    async def fetch_all(self, attachments: Mapping[Role, Attached]) -> list[bytes]:
         """Download all attachments concurrently. The result is in their order. The first failure cancels the others.
 
         Raises:
@@ -48,7 +66,7 @@ class AttachmentDownloader:
             raise failures.exceptions[0] from None
         return [download.result() for download in downloads]
 
-    async def fetch(self, role: Role, attachment: discord.Attachment) -> bytes:
+    async def fetch(self, role: Role, attachment: Attached) -> bytes:
         """Download one attachment.
 
         Raises:
@@ -79,13 +97,20 @@ class AttachmentDownloader:
         if size > self.max_bytes:
             raise PictureRejected(role, PictureTooLarge("bytes", size, self.max_bytes))
 
+    def is_on_cdn(self, link: str) -> bool:
+        """Whether :meth:`fetch` follows this link."""
+        return self._cdn_url(link) is not None
+
     def _checked_url(self, role: Role, link: str) -> yarl.URL:
-        """Parse a link once, so that the URL that is checked is the URL that is requested. Raises DownloadFailed."""
+        if (url := self._cdn_url(link)) is None:
+            raise DownloadFailed(role, "the link does not lead to the CDN")
+        return url
+
+    def _cdn_url(self, link: str) -> yarl.URL | None:
+        """The link, parsed once, so that what is checked is what is requested. None if it leads elsewhere."""
         cdn = yarl.URL(self.cdn)
         try:
             url = yarl.URL(link, encoded=True)  # the signature covers the link as it is written
-            if (url.scheme, url.raw_authority) == (cdn.scheme, cdn.raw_authority):
-                return url
         except ValueError:
-            pass
-        raise DownloadFailed(role, "the link does not lead to the CDN")
+            return None
+        return url if (url.scheme, url.raw_authority) == (cdn.scheme, cdn.raw_authority) else None

@@ -6,12 +6,11 @@ import discord
 from discord import app_commands
 
 from bot.client.client import Atelier
-from bot.delivery.channels import Picture
 from bot.features.styles import texts
 from bot.features.styles.pages import show_styles
+from bot.features.styles.save import save, show_style
 from bot.features.styles.suggest import every_style, reader_of, saved_styles
 from bot.jobs.database.styles import LibraryKind
-from bot.jobs.errors import style_role
 from bot.library.library import NAME_LENGTH
 
 style: Final = app_commands.Group(
@@ -40,14 +39,7 @@ async def add(
     interaction: discord.Interaction[Atelier], picture: discord.Attachment, name: Name, library: LibraryKind = "member"
 ) -> None:
     """Save a style. Errors go to the command tree."""
-    services = interaction.client.services
-    services.attachments.check_stated_size(style_role(0), picture)
-    await interaction.response.defer(ephemeral=True, thinking=True)
-    target = reader_of(interaction).writable(library)
-    await services.styles.check(target, name)
-    data = await services.attachments.fetch(style_role(0), picture)
-    added = await services.styles.add(target, name, data, interaction.user.id)
-    await _show(interaction, texts.added(added), added.name, await services.styles.thumbnail(added))
+    await save(interaction, picture, name, library)
 
 
 @style.command(name="list", description="Your styles, this server's and the built-in ones, with pictures")
@@ -66,7 +58,7 @@ async def show(interaction: discord.Interaction[Atelier], name: str) -> None:
     await interaction.response.defer(ephemeral=True, thinking=True)
     library = interaction.client.services.styles
     found = await library.find(name, reader_of(interaction))
-    await _show(interaction, texts.shown(found), found.name, await library.thumbnail(found))
+    await show_style(interaction, texts.shown(found), found.name, await library.thumbnail(found))
 
 
 @style.command(description="Rename one of your styles or, with the permission Manage Server, one of this server's")
@@ -87,8 +79,3 @@ async def remove(interaction: discord.Interaction[Atelier], name: str) -> None:
     await interaction.response.defer(ephemeral=True, thinking=True)
     removed = await interaction.client.services.styles.remove(name, reader_of(interaction))
     await interaction.edit_original_response(content=texts.removed(removed))
-
-
-async def _show(interaction: discord.Interaction[Atelier], text: str, name: str, thumbnail: bytes) -> None:
-    picture = Picture(thumbnail, "style.jpg", name)
-    await interaction.edit_original_response(content=text, attachments=[picture.file()])

@@ -9,6 +9,7 @@ import discord
 
 from bot import texts
 from bot.client.acknowledge import acknowledge, order_id
+from bot.client.attachments import Attached
 from bot.client.client import Atelier
 from bot.delivery.target import ReplyTarget
 from bot.features.styles.suggest import reader_of
@@ -27,8 +28,8 @@ DEFAULTS: Final = Recipe()
 class StylizeRequest:
     """A member's pictures and options. Everything else of a recipe follows from the quality and the workers."""
 
-    content: discord.Attachment
-    styles: Sequence[discord.Attachment | str]
+    content: Attached
+    styles: Sequence[Attached | str]
     """One or more: pictures, or names or references of styles in the library."""
     mix: str | None = None
     """How much of each style, as the member typed it. None for equal shares."""
@@ -55,9 +56,7 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
     services = interaction.client.services
     style_shares = shares(request.mix, len(request.styles))
     styles = {style_role(index): each for index, each in enumerate(request.styles)}
-    attached = {"content": request.content} | {
-        role: each for role, each in styles.items() if isinstance(each, discord.Attachment)
-    }
+    attached = {"content": request.content} | {role: each for role, each in styles.items() if not isinstance(each, str)}
     for role, picture in attached.items():
         services.attachments.check_stated_size(role, picture)
     order = order_id(interaction)

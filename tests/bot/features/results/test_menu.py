@@ -10,7 +10,7 @@ from bot.jobs.model import State
 from bot.sandbox import LocalDiscord
 from engine.recipe import Recipe
 from tests.bot.conftest import is_private_answer
-from tests.bot.features.results.conftest import Delivered
+from tests.bot.features.results.conftest import PICTURE, Delivered
 from tests.doubles.jobs import FakeJobs
 
 
@@ -53,3 +53,13 @@ async def test_it_has_what_features_add_where_they_offer_it(
     assert "Something went wrong" in (await failed.wait_until(is_private_answer, 5)).content
     # Its public "thinking …" is gone.
     assert [each.id for each in discord.channel_messages] == [message.id]
+
+
+async def test_a_result_is_saved_as_a_style(discord: LocalDiscord, delivered: Delivered) -> None:
+    job, message = await delivered()
+    bob = discord.member("Bob")
+    modal = await bob.choose(message, f"more:{job.id}", "save-style")
+    await modal.acknowledged()
+    saved = await (await bob.submit(modal, name="Bob's town")).wait_until(is_private_answer, 5)
+    assert saved.content.startswith("Added **Bob's town** to your styles.")
+    assert saved.attachments[0].data == PICTURE

@@ -190,10 +190,10 @@ async def test_a_saved_style_paints_and_names_the_picture(ada: Member, services:
 
 async def test_stylize_says_how_to_give_a_style(ada: Member, discord: LocalDiscord, fake_jobs: FakeJobs) -> None:
     assert await says(await ada.invoke("stylize", content=CONTENT)) == (
-        "**Style:** Attach a picture as `style`, or choose a saved style as `saved_style`."
+        "**Style:** Attach a style picture, or choose a saved style."
     )
     both = await says(await ada.invoke("stylize", content=CONTENT, style=STYLE, saved_style=BUILT_IN[0].name))
-    assert both.startswith("**Style:** Use either `style` or `saved_style`, not both.")
+    assert both.startswith("**Style:** Give either a picture or a saved style, not both.")
     unknown = await says(await ada.invoke("stylize", content=CONTENT, saved_style="nothing"))
     assert unknown == "I know no style named **nothing**. `/style list` shows your styles."
     assert discord.channel_messages == []

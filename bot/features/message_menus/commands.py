@@ -1,0 +1,65 @@
+"""The commands in the menu of a message. Each opens a modal."""
+
+import discord
+from discord import app_commands
+
+from bot.client.client import Atelier
+from bot.client.file_types import send_modal
+from bot.client.message_pictures import MessagePicture, pictures_of
+from bot.features.message_menus import texts
+from bot.features.message_menus.modals import SaveModal, StyleModal, StylizeModal
+from bot.features.styles.suggest import reader_of
+from bot.library.library import NAME_LENGTH
+from bot.limits import MENU_OPTIONS
+from bot.texts import file_title
+
+
+@app_commands.context_menu(name=texts.STYLIZE)
+@app_commands.allowed_installs(guilds=True, users=True)
+@app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
+async def stylize(interaction: discord.Interaction[Atelier], message: discord.Message) -> None:
+    """Ask for the style."""
+    if pictures := await _pictures(interaction, message):
+        library = interaction.client.services.styles
+        styles = await library.search("", reader_of(interaction), MENU_OPTIONS)
+        await send_modal(interaction, StylizeModal(pictures, styles))
+
+
+@app_commands.context_menu(name=texts.USE_AS_STYLE)
+@app_commands.allowed_installs(guilds=True, users=True)
+@app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
+async def use_as_style(interaction: discord.Interaction[Atelier], message: discord.Message) -> None:
+    """Ask for the photo."""
+    if pictures := await _pictures(interaction, message):
+        await send_modal(interaction, StyleModal(pictures))
+
+
+@app_commands.context_menu(name=texts.SAVE_AS_STYLE)
+@app_commands.allowed_installs(guilds=True, users=True)
+@app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
+async def save_as_style(interaction: discord.Interaction[Atelier], message: discord.Message) -> None:
+    """Ask for the name."""
+    await _ask_for_name(interaction, message)
+
+
+async def save_result(interaction: discord.Interaction[Atelier], _job: str) -> None:
+    """Ask for the name of a result. Its message has the picture."""
+    if interaction.message is not None:
+        await _ask_for_name(interaction, interaction.message)
+
+
+async def _ask_for_name(interaction: discord.Interaction[Atelier], message: discord.Message) -> None:
+    if pictures := await _pictures(interaction, message):
+        reader = reader_of(interaction)
+        manages = reader.manages and reader.guild_id is not None
+        # The bot's own files are named by jobs.
+        name = "" if message.author == interaction.client.user else file_title(pictures[0].filename, NAME_LENGTH)
+        await send_modal(interaction, SaveModal(pictures, name, manages=manages))
+
+
+async def _pictures(interaction: discord.Interaction[Atelier], message: discord.Message) -> list[MessagePicture]:
+    """The pictures of a message. If there are none, the member is told so."""
+    pictures = pictures_of(message, interaction.client.services.attachments)
+    if not pictures:
+        await interaction.response.send_message(texts.no_picture(), ephemeral=True)
+    return pictures

@@ -1,0 +1,94 @@
+"""The menu of a message with a picture, as a member uses it."""
+
+import asyncio
+
+import pytest
+
+from bot.client.client import Atelier
+from bot.library.built_in import BUILT_IN
+from bot.library.library import reference
+from bot.sandbox import Invocation, LocalDiscord, Member, Message, Permission, Upload
+from tests.bot.conftest import CONTENT, STYLE, is_private_answer, photo
+from tests.doubles.jobs import FakeJobs
+
+SKY = Upload("SPOILER_sky.png", photo((90, 90), hue=1))
+NOTES = Upload("notes.txt", b"no picture")
+
+
+@pytest.fixture
+async def ada(discord: LocalDiscord, client: Atelier) -> Member:
+    """A member. The bot is connected."""
+    return discord.member("Ada")
+
+
+async def opened(member: Member, menu: str, message: Message) -> Invocation:
+    """The modal that the menu opens."""
+    invocation = await member.invoke_on(menu, message)
+    await invocation.acknowledged()
+    assert invocation.modal is not None
+    return invocation
+
+
+async def says(invocation: Invocation) -> str:
+    return (await invocation.wait_until(is_private_answer, 5)).content
+
+
+async def accepted(fake_jobs: FakeJobs) -> None:
+    async with asyncio.timeout(10):
+        await fake_jobs.accepted.wait()
+    fake_jobs.accepted.clear()
+
+
+async def test_stylize_paints_a_picture_of_the_message(ada: Member, discord: LocalDiscord, fake_jobs: FakeJobs) -> None:
+    message = await discord.member("Bob").say("look", NOTES, CONTENT, SKY)
+    modal = await opened(ada, "Stylize", message)
+    await ada.submit(modal, style=[STYLE], quality=["quick"])
+    await accepted(fake_jobs)
+    modal = await opened(ada, "Stylize", message)
+    await ada.submit(modal, picture=["2"], saved=[reference(BUILT_IN[0])])
+    await accepted(fake_jobs)
+    first, second = fake_jobs.orders
+    assert (first.inputs.content, first.inputs.styles, first.recipe.steps) == (CONTENT.data, (STYLE.data,), 10)
+    assert (first.owner, first.description, first.spoiler) == (ada.id, "town, painted in the style of strokes", False)
+    assert (second.inputs.content, second.inputs.styles) == (SKY.data, (BUILT_IN[0].file.read_bytes(),))
+    assert (second.recipe.steps, second.spoiler) == (30, True)
+    assert second.description == f"sky, painted in the style of {BUILT_IN[0].name}"
+    none: dict[str, list[str] | list[Upload]] = {}
+    for fields in (none, none | {"style": [STYLE], "saved": [reference(BUILT_IN[0])]}):
+        modal = await opened(ada, "Stylize", message)
+        assert (await says(await ada.submit(modal, **fields))).startswith("**Style:** ")
+    assert len(fake_jobs.orders) == 2
+
+
+async def test_use_as_style_asks_for_the_photo(ada: Member, discord: LocalDiscord, fake_jobs: FakeJobs) -> None:
+    modal = await opened(ada, "Use as style", await ada.say("", STYLE))
+    await ada.submit(modal, photo=[CONTENT])
+    await accepted(fake_jobs)
+    (order,) = fake_jobs.orders
+    assert (order.inputs.content, order.inputs.styles) == (CONTENT.data, (STYLE.data,))
+
+
+async def test_save_as_style_keeps_the_picture_under_a_name(ada: Member, discord: LocalDiscord) -> None:
+    message = await ada.say("", STYLE, CONTENT)
+    saved = await ada.submit(await opened(ada, "Save as style", message))  # the file's name is filled in
+    assert (await says(saved)).startswith("Added **strokes** to your styles.")
+    again = await ada.submit(await opened(ada, "Save as style", message), name="Strokes")
+    assert "already a style" in await says(again)
+    mod = discord.member("Mod")
+    mod.permissions |= Permission.MANAGE_GUILD
+    modal = await opened(mod, "Save as style", message)
+    saved = await mod.submit(modal, name="Town", picture=["2"], library=["server"])
+    assert (await says(saved)).startswith("Added **Town** to this server's styles.")
+
+
+async def test_pictures_that_components_show_count_and_other_messages_are_refused(
+    ada: Member, discord: LocalDiscord, fake_jobs: FakeJobs
+) -> None:
+    listed = await ada.invoke("style list")
+    gallery = await listed.wait_until(lambda message: bool(message.components), 5)
+    await ada.submit(await opened(ada, "Stylize", gallery), style=[STYLE])
+    await accepted(fake_jobs)
+    assert fake_jobs.orders[0].inputs.content == BUILT_IN[0].file.read_bytes()
+    for message in (await ada.say("only words"), await ada.say("", NOTES)):
+        answer = await says(await ada.invoke_on("Stylize", message))
+        assert answer == "This message has no picture that I can use. Choose one with an attached picture."
