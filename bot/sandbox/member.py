@@ -58,19 +58,23 @@ class Surroundings:
 
 
 class Member:
-    """A member. `permissions` may be changed to make them an operator, or less than a member."""
+    """A member. `permissions` may be changed to make them an operator, or less than a member.
+
+    `locale` is the language of their Discord, and may be changed, too.
+    """
 
     def __init__(self, user: User, surroundings: Surroundings) -> None:
         """Act as this user."""
         self.user = user
         self.permissions = int(MEMBER_PERMISSIONS)
+        self.locale = "en-US"
         self._here = surroundings
 
     def at(self, place: Place) -> Member:
         """The same member, acting in another place: another server, direct messages, by another installation."""
         channel = self._here.interactions.channel(place)
         there = Member(self.user, replace(self._here, place=place, channel=channel))
-        there.permissions = self.permissions
+        there.permissions, there.locale = self.permissions, self.locale
         return there
 
     @property
@@ -192,7 +196,9 @@ class Member:
     ) -> Invocation:
         if place is None:
             place = self._here.place if source is None else self._here.interactions.place_of(source)
-        return self._here.interactions.open(kind, self.user, self.permissions, place, data, source=source)
+        return self._here.interactions.open(
+            kind, self.user, self.permissions, place, data, locale=self.locale, source=source
+        )
 
     def _see(self, message: Message) -> Record:
         record = self._here.messages.find(message.id)

@@ -12,11 +12,11 @@ from aiohttp import web
 from bot.sandbox.archive import ArchivedMessage, archive
 from bot.sandbox.cdn import Cdn
 from bot.sandbox.clock import SandboxClock, Snowflakes
-from bot.sandbox.gateway import DIRECT_MESSAGES, GUILD_MESSAGES, GUILDS, Gateway
+from bot.sandbox.gateway import DIRECT_MESSAGES, GUILD_MESSAGES, Gateway
 from bot.sandbox.ledger import Ledger, RestRequest
 from bot.sandbox.member import Member, Surroundings
+from bot.sandbox.places import Places
 from bot.sandbox.protocol.errors import ApiError, JsonObject
-from bot.sandbox.protocol.permissions import Permission
 from bot.sandbox.rest.faults import Faults
 from bot.sandbox.rest.handlers import Handlers
 from bot.sandbox.rest.ratelimit import too_many_requests
@@ -25,13 +25,13 @@ from bot.sandbox.state.commands import Commands
 from bot.sandbox.state.interactions import Interactions
 from bot.sandbox.state.invocation import Invocation, Pulse
 from bot.sandbox.state.messages import Change, Message, MessageStore, Record
-from bot.sandbox.state.world import Channel, Installed, Place, World
+from bot.sandbox.state.world import Place, World
 
 FILE_LIMIT = 10 * 1024 * 1024
 """Bytes that one file may have in a server without boosts."""
 
 
-class LocalDiscord:
+class LocalDiscord(Places):
     """A small Discord: a gateway, the REST interface, a file store, servers with one channel each, and their members.
 
     Use it as an asynchronous context manager; it listens on 127.0.0.1. Point discord.py at it with
@@ -54,6 +54,7 @@ class LocalDiscord:
         self._world = World(self.clock, self._snowflakes)
         self._cdn = Cdn(self.clock)
         self._gateway = Gateway(self._world, self.clock, self._ledger, heartbeat_interval)
+        super().__init__(self._world, self._gateway)
         self._messages = MessageStore(self.clock, self._snowflakes, self._cdn)
         self._commands = Commands(self._snowflakes, self._world.application_id)
         self._interactions = Interactions(
@@ -132,33 +133,6 @@ class LocalDiscord:
     def channel_id(self) -> int:
         """Its one text channel."""
         return self._world.home.channel_id
-
-    @property
-    def home(self) -> Place:
-        """That channel as a place, by the server's installation; the default place of members."""
-        return Place(self.channel_id, self.guild_id)
-
-    def add_guild(self, name: str = "Elsewhere", *, installed: Installed = "guild") -> Place:
-        """A further server with one channel.
-
-        The bot is a member of it unless `installed` is "user": then its members bring the application along, and the
-        bot's own token gets nowhere there. Consecutive servers belong to consecutive shards.
-        """
-        guild = self._world.add_guild(name, has_bot=installed != "user")
-        if guild.has_bot:
-            payload = self._world.guild_payload(guild)
-            # GUILD_CREATE of an older server has `unavailable: false`; that of a new one lacks the field.
-            del payload["unavailable"]
-            self._gateway.dispatch("GUILD_CREATE", payload, intent=GUILDS, guild_id=guild.id)
-        return Place(guild.channel_id, guild.id, installed)
-
-    def add_group(self, *members: Member) -> Place:
-        """A private channel of some members, who bring the application along; the bot is not in it."""
-        return Place(self._world.add_group(tuple(member.user for member in members)).id, None, "user")
-
-    def direct(self, member: Member, *, installed: Installed = "guild") -> Place:
-        """The direct messages of a member with the bot."""
-        return Place(self._world.direct_channel(member.user).id, None, installed)
 
     @property
     def attachment_size_limit(self) -> int:
@@ -338,43 +312,6 @@ class LocalDiscord:
             raise ValueError(f"nobody could delete the message {message.id}")
         self._messages.delete(record)
         self.faults["deleted_message"] += 1
-
-    def forbid(self, permissions: Permission, place: Place | None = None) -> None:
-        """Take permissions away from the bot in the channel of a server, the first one's by default.
-
-        The tokens of interactions go on working there.
-
-        Raises:
-            ValueError: the bot is not a member there.
-        """
-        channel = self._bot_channel(place)
-        self._forbid(channel, self._world.forbidden(channel) | permissions)
-        self.faults["missing_permissions"] += 1
-
-    def permit(self, permissions: Permission, place: Place | None = None) -> None:
-        """Restore permissions that were taken away.
-
-        Raises:
-            ValueError: the bot is not a member there.
-        """
-        channel = self._bot_channel(place)
-        self._forbid(channel, self._world.forbidden(channel) & ~permissions)
-
-    def _bot_channel(self, place: Place | None) -> Channel:
-        channel = self._world.channel((place or self.home).channel_id)
-        if channel.guild_id is None or not self._world.has_bot(channel):
-            raise ValueError(f"the bot has no permissions in {place}")
-        return channel
-
-    def _forbid(self, channel: Channel, permissions: Permission) -> None:
-        self._world.forbid(channel, permissions)
-        payload = self._world.channel_payload(channel)
-        self._gateway.dispatch("CHANNEL_UPDATE", payload, intent=GUILDS, guild_id=channel.guild_id)
-
-    def refuse_direct_messages(self, member: Member, *, refuse: bool = True) -> None:
-        """Block the bot's direct messages to a member, or allow them again."""
-        self._world.refuse_direct(member.user, refuse=refuse)
-        self.faults["refused_direct_messages"] += refuse
 
     def _dispatch_interaction(self, data: JsonObject) -> None:
         guild_id = int(data["guild_id"]) if "guild_id" in data else None

@@ -91,6 +91,37 @@ async def test_a_private_group_leaves_direct_messages(setting: Setting) -> None:
     assert await setting.delivered(job) == "direct"
 
 
+@pytest.mark.parametrize("kind", ["thread", "post"])
+async def test_a_thread_has_the_reply_edited(setting: Setting, kind: str) -> None:
+    place = setting.discord.add_thread() if kind == "thread" else setting.discord.add_post()
+    job = await setting.asked(place)
+    assert await setting.delivered(job) == "edit"
+    assert setting.pictures(place) == 1
+
+
+async def test_an_archived_thread_is_reopened_by_a_message(setting: Setting) -> None:
+    place = setting.discord.add_thread()
+    job = await setting.asked(place)
+    setting.discord.archive_thread(place)
+    assert await setting.delivered(job) == "post"
+    reply, message = setting.discord.messages(place)
+    assert reply.content == "Finished: the painting is in my new message below."
+    assert message.content.startswith(f"For <@{job.owner}>: ")
+    assert setting.pictures(place) == 1
+
+
+@pytest.mark.parametrize("why", ["locked", "forbidden"])
+async def test_a_closed_thread_leaves_direct_messages(setting: Setting, why: str) -> None:
+    place = setting.discord.add_thread()
+    job = await setting.asked(place)
+    setting.discord.archive_thread(place, locked=why == "locked")
+    if why == "forbidden":
+        setting.discord.forbid(Permission.SEND_MESSAGES_IN_THREADS)
+    assert await setting.delivered(job) == "direct"
+    assert setting.pictures(place) == 0
+    assert setting.pictures(setting.discord.direct(setting.discord.member("Ada"))) == 1
+
+
 @pytest.mark.parametrize("installed", ["guild", "user"])
 async def test_direct_messages_have_the_reply_edited(setting: Setting, installed: str) -> None:
     place = setting.discord.direct(setting.discord.member("Ada"), installed=installed)  # type: ignore[arg-type]

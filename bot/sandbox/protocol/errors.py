@@ -95,6 +95,11 @@ def unknown_interaction() -> ApiError:
     return ApiError(404, 10062, "Unknown interaction")
 
 
+def archived_thread() -> ApiError:
+    """The answer to an edit in an archived thread, or to a message in one that is locked, too."""
+    return ApiError(400, 50083, "Tried to perform an operation on an archived thread")
+
+
 def missing_access() -> ApiError:
     """The answer for a channel that the bot does not see."""
     return ApiError(403, 50001, "Missing Access")

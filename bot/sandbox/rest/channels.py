@@ -24,7 +24,7 @@ from bot.sandbox.rest.routing import MESSAGES, Answer, Call, Route
 from bot.sandbox.state.drafts import SUPPRESS_NOTIFICATIONS, ChannelMessageForm, MessageForm, read_draft
 from bot.sandbox.state.interactions import EDIT_FLAGS
 from bot.sandbox.state.messages import MessageStore, Record
-from bot.sandbox.state.world import Channel, World
+from bot.sandbox.state.world import FORUM, Channel, World
 
 NONCE_LIFETIME = 300.0
 """Seconds in which a second message with the same enforced nonce is the first one again."""
@@ -110,8 +110,11 @@ class Channels:
         return Answer(200, [self._messages.payload(record) for record in page])
 
     def _send(self, call: Call) -> Answer:
-        needed = Permission.SEND_MESSAGES | (Permission.ATTACH_FILES if call.files else _NOTHING)
-        channel = self._open(call, needed)
+        channel = self._open(call, Permission.ATTACH_FILES if call.files else _NOTHING)
+        sending = Permission.SEND_MESSAGES if channel.parent_id is None else Permission.SEND_MESSAGES_IN_THREADS
+        self._open(call, sending)
+        if channel.kind == FORUM:
+            raise ApiError(400, 50008, "Cannot send messages in a non-text channel")
         draft = read_draft(ChannelMessageForm, call.json, call.files, flags=EDIT_FLAGS | SUPPRESS_NOTIFICATIONS)
         form = draft.form
         if not isinstance(form, ChannelMessageForm):
@@ -125,6 +128,7 @@ class Channels:
             sent = self._messages.find(message_id)
             if sent is not None and now - sent_at < NONCE_LIFETIME:
                 return Answer(200, self._messages.payload(sent) | {"nonce": form.nonce})
+        self._world.write(channel, new=True)
         replies_to, extra = self._referenced(channel, form)
         record = self._messages.create(
             channel.id, self._world.bot, draft, extra=extra, nonce=form.nonce, replies_to=replies_to
@@ -171,6 +175,7 @@ class Channels:
         record = self.posted(call, Permission.ATTACH_FILES if call.files else _NOTHING)
         if record.author != self._world.bot:
             raise ApiError(403, 50005, "Cannot edit a message authored by another user")
+        self._world.write(self._world.channel(record.channel_id), new=False)
         self._messages.edit(record, read_draft(MessageForm, call.json, call.files, flags=EDIT_FLAGS))
         return Answer(200, self._messages.payload(self._messages.get(record.id)))
 

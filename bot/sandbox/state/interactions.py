@@ -35,7 +35,7 @@ from bot.sandbox.state.drafts import (
 )
 from bot.sandbox.state.invocation import Invocation, Kind
 from bot.sandbox.state.messages import Change, MessageStore, Record
-from bot.sandbox.state.world import DIRECT, GUILD_TEXT, Channel, Place, User, World
+from bot.sandbox.state.world import DIRECT, Channel, Place, User, World
 
 MESSAGE = 4
 DEFERRED_MESSAGE = 5
@@ -54,13 +54,12 @@ SEND_FLAGS = EDIT_FLAGS | EPHEMERAL | SUPPRESS_NOTIFICATIONS
 VISITOR_FOLLOW_UPS = 5
 """How many follow-ups an interaction may have where the user alone installed the application."""
 
-_CONTEXTS = {GUILD_TEXT: 0, DIRECT: 1}
-_PRIVATE_CONTEXT = 2
-
 
 def context_of(channel: Channel) -> int:
     """Discord's number for the kind of place: 0 servers, 1 direct messages with the bot, 2 private channels."""
-    return _CONTEXTS.get(channel.kind, _PRIVATE_CONTEXT)
+    if channel.guild_id is not None:
+        return 0
+    return 1 if channel.kind == DIRECT else 2
 
 
 class _Callback(Form):
@@ -126,14 +125,18 @@ class Interactions:
         place: Place,
         data: JsonObject,
         *,
+        locale: str,
         source: Record | None = None,
     ) -> Invocation:
-        """Begin an interaction and send it to the bot; `source` is the message whose component was used."""
+        """Begin an interaction and send it to the bot.
+
+        `locale` is the language of the member's Discord, `source` the message whose component was used.
+        """
         source_id = None if source is None else source.id
         invocation = Invocation(self._snowflakes.next(), kind, user, place, clock=self._clock, source_id=source_id)
         self.by_id[invocation.id] = invocation
         self._by_token[invocation.token] = invocation
-        event = self._event(invocation, permissions, data)
+        event = self._event(invocation, permissions, data) | {"locale": locale}
         if source is not None:
             event["message"] = self._messages.payload(source)
         self._dispatch(event)
@@ -161,7 +164,6 @@ class Interactions:
             "channel_id": str(channel.id),
             "channel": self._world.channel_payload(channel) | {"permissions": str(permissions)},
             "app_permissions": str(int(self._world.permissions(channel))),
-            "locale": "en-US",
             "entitlements": [],
             "attachment_size_limit": self.attachment_size_limit,
             "context": context_of(channel),
@@ -169,11 +171,12 @@ class Interactions:
         }
         if channel.guild_id is None:
             return event | {"user": invocation.user.payload()}
+        locale = self._world.guilds[channel.guild_id].locale
         member = {"user": invocation.user.payload(), "permissions": str(permissions)}
         return event | {
-            "guild": {"id": str(channel.guild_id), "locale": "en-US", "features": []},
+            "guild": {"id": str(channel.guild_id), "locale": locale, "features": []},
             "guild_id": str(channel.guild_id),
-            "guild_locale": "en-US",
+            "guild_locale": locale,
             "member": self._world.member(invocation.user) | member,
         }
 
@@ -333,6 +336,7 @@ class Interactions:
             NotUnderstood: a field is not known here.
         """
         draft = read_draft(MessageForm, body, files, flags=SEND_FLAGS)
+        self._world.write(self._world.channel(invocation.channel_id), new=True)
         direct = self._world.channel(invocation.channel_id).kind == DIRECT
         if invocation.place.installed == "user" and not direct and invocation.follow_ups >= VISITOR_FOLLOW_UPS:
             raise too_many_follow_ups()
@@ -359,5 +363,7 @@ class Interactions:
 
     def edit(self, record: Record, body: object, files: tuple[UploadedFile, ...]) -> JsonObject:
         """Change a message of an interaction."""
-        self._messages.edit(record, read_draft(MessageForm, body, files, flags=EDIT_FLAGS))
+        draft = read_draft(MessageForm, body, files, flags=EDIT_FLAGS)
+        self._world.write(self._world.channel(record.channel_id), new=False)
+        self._messages.edit(record, draft)
         return self._messages.payload(self._messages.get(record.id))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from bot.sandbox.clock import SandboxClock, Snowflakes, isoformat
-from bot.sandbox.protocol.errors import JsonObject, unknown_channel
+from bot.sandbox.protocol.errors import JsonObject, archived_thread, unknown_channel
 from bot.sandbox.protocol.permissions import MEMBER_PERMISSIONS, VISITOR_PERMISSIONS, Permission
 
 GUILD_TEXT = 0
 DIRECT = 1
 GROUP = 3
+PUBLIC_THREAD = 11
+FORUM = 15
 
 Installed = Literal["guild", "user", "both"]
 """How the application was installed where a member uses it: in the server, by the member, or both."""
@@ -43,23 +46,28 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Guild:
-    """A server with one text channel. `has_bot` is whether the bot is a member of it."""
+    """A server with a text channel. `has_bot` is whether the bot is a member of it."""
 
     id: int
     name: str
     channel_id: int
     has_bot: bool
+    locale: str = "en-US"
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A text channel of a server, or else the direct messages of the bot with one user, or a group of users."""
+    """A channel, forum or thread of a server, the direct messages of the bot with one user, or a group of users.
+
+    `parent_id` is the channel that a thread belongs to, or the forum of a post.
+    """
 
     id: int
     kind: int
     name: str
     guild_id: int | None = None
     recipients: tuple[User, ...] = ()
+    parent_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +109,13 @@ class World:
         self._direct: dict[int, Channel] = {}
         self._forbidden: dict[int, Permission] = {}
         self._refusing: set[int] = set()
+        self._archived: dict[int, bool] = {}
+        """The archived threads, and whether each is locked."""
+        self.on_thread: Callable[[Channel], None] = lambda thread: None
+        """Called when a thread was archived or reopened."""
         self.home = self.add_guild("Local Discord", has_bot=True)
 
-    def add_guild(self, name: str, *, has_bot: bool) -> Guild:
+    def add_guild(self, name: str, *, has_bot: bool, locale: str = "en-US") -> Guild:
         """A new server with one channel, of the bot's if it `has_bot`.
 
         The servers' identifiers are a millisecond apart, so that any number of shards get them by turns.
@@ -112,17 +124,50 @@ class World:
         # The bit keeps clear of the identifiers that are made of the time, which count from 0 in each millisecond.
         guild_id = self._snowflakes.next() if first is None else first + (len(self.guilds) << 22 | 1 << 21)
         channel = self._add_channel(GUILD_TEXT, "studio", guild_id=guild_id)
-        guild = self.guilds[guild_id] = Guild(guild_id, name, channel.id, has_bot)
+        guild = self.guilds[guild_id] = Guild(guild_id, name, channel.id, has_bot, locale)
         return guild
 
     def add_group(self, members: tuple[User, ...]) -> Channel:
         """A private channel of some users without the bot."""
         return self._add_channel(GROUP, "group", recipients=members)
 
+    def add_forum(self, guild_id: int) -> Channel:
+        """A forum of a server. Only its posts, which are threads, have messages."""
+        return self._add_channel(FORUM, "forum", guild_id=guild_id)
+
+    def add_thread(self, parent: Channel, name: str) -> Channel:
+        """A public thread of a channel, or a post of a forum."""
+        return self._add_channel(PUBLIC_THREAD, name, guild_id=parent.guild_id, parent_id=parent.id)
+
+    def archive(self, thread: Channel, *, locked: bool) -> None:
+        """Archive a thread. A new message reopens it, unless it is `locked`."""
+        self._archived[thread.id] = locked
+        self.on_thread(thread)
+
+    def write(self, channel: Channel, *, new: bool) -> None:
+        """Make a channel ready for a `new` message, or for an edit: a new message reopens an archived thread.
+
+        Raises:
+            ApiError: 50083, the thread is archived and remains so.
+        """
+        locked = self._archived.get(channel.id)
+        if locked is None:
+            return
+        if locked or not new:
+            raise archived_thread()
+        del self._archived[channel.id]
+        self.on_thread(channel)
+
     def _add_channel(
-        self, kind: int, name: str, *, guild_id: int | None = None, recipients: tuple[User, ...] = ()
+        self,
+        kind: int,
+        name: str,
+        *,
+        guild_id: int | None = None,
+        recipients: tuple[User, ...] = (),
+        parent_id: int | None = None,
     ) -> Channel:
-        channel = Channel(self._snowflakes.next(), kind, name, guild_id, recipients)
+        channel = Channel(self._snowflakes.next(), kind, name, guild_id, recipients, parent_id)
         self.channels[channel.id] = channel
         return channel
 
@@ -138,7 +183,10 @@ class World:
     def permissions(self, channel: Channel) -> Permission:
         """What the bot may do in a channel."""
         if channel.guild_id is not None and self.has_bot(channel):
-            return MEMBER_PERMISSIONS & ~self._forbidden.get(channel.id, Permission(0))
+            denied = self.forbidden(channel)
+            if channel.parent_id is not None:
+                denied |= self.forbidden(self.channels[channel.parent_id])
+            return MEMBER_PERMISSIONS & ~denied
         if channel.kind == DIRECT:
             return VISITOR_PERMISSIONS | Permission.USE_EXTERNAL_EMOJIS
         return VISITOR_PERMISSIONS
@@ -209,16 +257,30 @@ class World:
             payload["recipients"] = [user.payload() for user in channel.recipients]
             group = {"name": channel.name, "icon": None, "owner_id": payload["recipients"][0]["id"]}
             return payload | (group if channel.kind == GROUP else {})
+        payload |= {"guild_id": str(channel.guild_id), "name": channel.name, "rate_limit_per_user": 0}
+        if channel.parent_id is not None:
+            archived = channel.id in self._archived
+            return payload | {
+                "parent_id": str(channel.parent_id),
+                "owner_id": str(self.owner.id),
+                "message_count": 0,
+                "member_count": 1,
+                "total_message_sent": 0,
+                "thread_metadata": {
+                    "archived": archived,
+                    "locked": self._archived.get(channel.id, False),
+                    "auto_archive_duration": 1440,
+                    "archive_timestamp": self.created_at,
+                    "create_timestamp": self.created_at,
+                },
+            }
         denied = self.forbidden(channel)
         overwrite = {"id": str(self.bot.id), "type": 1, "allow": "0", "deny": str(int(denied))}
         return payload | {
-            "guild_id": str(channel.guild_id),
-            "name": channel.name,
             "position": 0,
             "permission_overwrites": [overwrite] if denied else [],
             "topic": None,
             "nsfw": False,
-            "rate_limit_per_user": 0,
             "parent_id": None,
         }
 
@@ -238,7 +300,8 @@ class World:
             "mentionable": False,
             "flags": 0,
         }
-        channels = [self.channel_payload(self.channels[guild.channel_id])]
+        channels = [channel for channel in self.channels.values() if channel.guild_id == guild.id]
+        threads = [each for each in channels if each.parent_id is not None and each.id not in self._archived]
         return {
             "id": str(guild.id),
             "name": guild.name,
@@ -255,7 +318,7 @@ class World:
             "features": [],
             "mfa_level": 0,
             "system_channel_flags": 0,
-            "preferred_locale": "en-US",
+            "preferred_locale": guild.locale,
             "premium_tier": 0,
             "nsfw_level": 0,
             "premium_progress_bar_enabled": False,
@@ -264,8 +327,8 @@ class World:
             "unavailable": False,
             "member_count": len(self.users),
             "members": [self.member(self.bot) | {"user": self.bot.payload()}],
-            "channels": channels,
-            "threads": [],
+            "channels": [self.channel_payload(channel) for channel in channels if channel.parent_id is None],
+            "threads": [self.channel_payload(thread) for thread in threads],
             "presences": [],
             "voice_states": [],
             "stage_instances": [],

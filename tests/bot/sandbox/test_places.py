@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import discord
 import pytest
 from discord import app_commands
 
-from bot.sandbox import InvocationRefused, LocalDiscord, Place, Upload
+from bot.sandbox import InvocationRefused, LocalDiscord, Permission, Place, Upload
 from tests.bot.sandbox.conftest import Caller, Probe
 
 BUTTON = {"type": 1, "components": [{"type": 2, "style": 1, "label": "More", "custom_id": "more"}]}
@@ -44,6 +45,8 @@ async def test_discord_py_knows_where_it_is(local: LocalDiscord, bot: Probe, see
         replace(local.home, installed="both"),
         local.add_guild("With the bot"),
         local.add_guild("Without the bot", installed="user"),
+        local.add_thread(),
+        local.add_post(),
         local.direct(ann),
         local.direct(ann, installed="user"),
         local.add_group(ann, bob),
@@ -58,12 +61,70 @@ async def test_discord_py_knows_where_it_is(local: LocalDiscord, bot: Probe, see
         (["guild"], True, True),
         (["guild"], True, False),
         (["guild"], False, True),
+        (["guild"], True, False),
+        (["guild"], True, False),
         (["dm_channel"], False, False),
         (["dm_channel"], False, True),
         (["private_channel"], False, True),
     ]
     assert bot.failures == []
     assert local.refusals == []
+
+
+async def test_discord_py_knows_threads_and_languages(local: LocalDiscord, bot: Probe) -> None:
+    found = asyncio.get_running_loop().create_future()
+
+    @bot.tree.command(description="Where am I?")
+    async def where(interaction: discord.Interaction) -> None:
+        await interaction.response.send_message("here")
+        found.set_result(interaction)
+
+    await bot.wait_until_ready()
+    await bot.tree.sync()
+    joined = bot.wait_for("guild_join", timeout=5)
+    abroad = local.add_guild(locale="fr")
+    assert (await joined).preferred_locale is discord.Locale.french
+    made = bot.wait_for("thread_create", timeout=5)
+    post = local.add_post("Town hall", place=abroad)
+    thread = await made
+    assert (thread.id, thread.name, thread.archived) == (post.channel_id, "Town hall", False)
+    assert isinstance(thread.parent, discord.ForumChannel)
+    ann = local.member("Ann").at(post)
+    ann.locale = "de"
+    await ann.invoke("where")
+    interaction = await asyncio.wait_for(found, 5)
+    assert (interaction.locale, interaction.guild_locale) == (discord.Locale.german, discord.Locale.french)
+    assert interaction.channel == thread
+
+
+@pytest.mark.parametrize("locked", [False, True])
+async def test_a_message_reopens_an_archived_thread(local: LocalDiscord, call: Caller, locked: bool) -> None:
+    await call.register({"name": "ping", "description": "Answer"})
+    place = local.add_thread()
+    invocation = await local.member("Ann").at(place).invoke("ping")
+    await call.answer(invocation, 4, {"content": "a"})
+    assert invocation.original is not None
+    local.archive_thread(place, locked=locked)
+    path = f"/channels/{place.channel_id}/messages"
+    for edited in (f"{path}/{invocation.original.id}", call.hook(invocation, "/messages/@original")):
+        reply = await call("PATCH", edited, json={"content": "b"})
+        assert (reply.status, reply.json["code"]) == (400, 50083)
+    sent = await call("POST", path, json={"content": "b"})
+    again = await call("PATCH", call.hook(invocation, "/messages/@original"), json={"content": "c"})
+    assert (sent.status, again.status) == ((400, 400) if locked else (200, 200))
+
+
+async def test_a_forum_has_messages_in_its_posts_only(local: LocalDiscord, bot: Probe, call: Caller) -> None:
+    await bot.wait_until_ready()
+    made = bot.wait_for("thread_create", timeout=5)
+    local.add_post()
+    thread = await made
+    refused = await call("POST", f"/channels/{thread.parent_id}/messages", json={"content": "a"})
+    assert (refused.status, refused.json["code"]) == (400, 50008)
+    assert (await thread.send("a")).content == "a"
+    local.forbid(Permission.SEND_MESSAGES_IN_THREADS, Place(thread.id, local.guild_id))
+    with pytest.raises(discord.Forbidden):
+        await thread.send("b")
 
 
 async def test_owners_are_told_as_discord_does(local: LocalDiscord) -> None:

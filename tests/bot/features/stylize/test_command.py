@@ -14,7 +14,7 @@ from PIL import Image
 
 from bot.delivery.reply import EDIT_EVERY
 from bot.jobs.service import JobService
-from bot.sandbox import Invocation, LocalDiscord, Message, Upload
+from bot.sandbox import Invocation, LocalDiscord, Message, Place, Upload
 from bot.telemetry import logs
 from tests.bot.conftest import CONTENT, STYLE, Bot, has_preview, is_final, is_painting, is_private_answer, photo
 
@@ -71,6 +71,31 @@ class TestAPainting:
         assert final.attachments[0].description == "town, painted in the style of strokes"
         assert re.fullmatch(r"Painted in \d+ s · 96 × 72 · recipe `[0-9a-f]{8}`", final.content)
         assert final.buttons == ()
+
+    async def test_arrives_wherever_it_was_asked_for(self, discord: LocalDiscord) -> None:
+        ada, bob = discord.member("Ada"), discord.member("Bob")
+        abroad = discord.add_guild(installed="user")
+        places = {
+            "server": discord.add_guild(installed="both"),
+            "thread": discord.add_thread(),
+            "post in a forum": discord.add_post(),
+            "server without the bot": abroad,
+            "thread without the bot": discord.add_thread(place=abroad),
+            "direct messages": discord.direct(ada),
+            "direct messages of a member's own app": discord.direct(bob, installed="user"),
+            "group": discord.add_group(ada, bob),
+        }
+
+        async def painted(name: str, place: Place) -> None:
+            # Three of each member's jobs may be open.
+            member = {"direct messages": ada, "direct messages of a member's own app": bob}.get(name)
+            member = member or discord.member(f"member in the {name}")
+            invocation = await member.at(place).invoke("stylize", content=CONTENT, style=STYLE, quality="quick")
+            final = await invocation.wait_until(is_final, TIMEOUT)
+            assert [message.id for message in discord.messages(place)] == [final.id]
+
+        await asyncio.gather(*(painted(name, place) for name, place in places.items()))
+        assert discord.channel_messages == []
 
     async def test_shows_its_progress(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="standard")
