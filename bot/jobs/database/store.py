@@ -11,14 +11,13 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy import ColumnElement, delete, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.orm import aliased
 
 from bot.jobs import errors
 from bot.jobs.database.acknowledged import Acknowledgements
 from bot.jobs.database.cipher import Cipher
 from bot.jobs.database.claims import Owner, claim, claimed_by, unclaim
 from bot.jobs.database.connect import connected
-from bot.jobs.database.fair_queue import QUEUE_ORDER, next_turn, waits_for
+from bot.jobs.database.fair_queue import at_the_end, drop_turns, next_turns, positions, server_of, take_first_turn
 from bot.jobs.database.leases import Leases, orphaned
 from bot.jobs.database.retention import Retention, end_holds
 from bot.jobs.database.styles import Styles
@@ -71,11 +70,12 @@ class Store(Leases, Retention, Acknowledgements, Styles):
             TooManyJobs: the owner has ``limit`` open jobs.
             IntegrityError: the job is stored already.
         """
-        now = job.created_at
+        now, server = job.created_at, server_of(job.owner, job.guild_id)
         row: dict[str, Any] = {
             "id": job.id,
             "owner": job.owner,
             "guild_id": job.guild_id,
+            "server": server,
             "state": job.state,
             "process": process,
             "cluster_id": cluster_id,
@@ -91,6 +91,7 @@ class Store(Leases, Retention, Acknowledgements, Styles):
             "changed_at": now,
         }
         types = JobRow.__table__.c
+        turns = next_turns(job.owner, server, cluster_id)
         values = [literal(value, types[name].type).label(name) for name, value in row.items()]
         open_now = select(func.count()).where(JobRow.owner == job.owner, JobRow.state.in_(OPEN)).scalar_subquery()
         roles = {"content": job.inputs.content}
@@ -101,10 +102,8 @@ class Store(Leases, Retention, Acknowledgements, Styles):
                 await connection.execute(select(func.pg_advisory_xact_lock(job.owner)))
             added = await connection.execute(
                 insert(JobRow).from_select(
-                    [*row, "turn", "accepted"],
-                    select(
-                        *values, next_turn(job.owner, cluster_id).label("turn"), service_time().label("accepted")
-                    ).where(open_now < limit),
+                    [*row, *turns, "accepted"],
+                    select(*values, *turns.values(), service_time().label("accepted")).where(open_now < limit),
                 )
             )
             if added.rowcount == 0:
@@ -115,16 +114,8 @@ class Store(Leases, Retention, Acknowledgements, Styles):
 
     async def queue(self, process: str, cluster_id: str) -> Queue:
         """The queue of a cluster, with the positions of the jobs of ``process``."""
-        positions = (
-            select(JobRow.id, JobRow.process, func.row_number().over(order_by=QUEUE_ORDER).label("position"))
-            .where(waits_for(cluster_id))
-            .subquery()
-        )
-        mine = (
-            select(positions.c.id, positions.c.position)
-            .where(positions.c.process == process)
-            .order_by(positions.c.position)
-        )
+        all_jobs = positions(cluster_id).c
+        mine = select(all_jobs.id, all_jobs.position).where(all_jobs.process == process).order_by(all_jobs.position)
         running = select(func.count()).where(JobRow.state == State.RUNNING, JobRow.cluster_id == cluster_id)
         async with self._engine.connect() as connection:
             waiting = [QueuedJob(row.id, row.position) for row in await connection.execute(mine)]
@@ -132,25 +123,18 @@ class Store(Leases, Retention, Acknowledgements, Styles):
 
     async def begin(self, job: str, process: str, cluster_id: str) -> bool:
         """Begin a queued job that ``process`` owns or that has no live owner. Returns whether this call did."""
-        return await self._change(
-            job,
-            State.RUNNING,
-            {State.QUEUED},
-            (JobRow.process == process) | orphaned(),
-            process=process,
-            cluster_id=cluster_id,
-        )
+        mine = (JobRow.process == process) | orphaned()
+        new = {"process": process, "cluster_id": cluster_id}
+        async with self._changing() as connection:
+            begun = await self._change_in(connection, job, State.RUNNING, {State.QUEUED}, mine, **new)
+            if begun:
+                await take_first_turn(connection, job)
+        return begun
 
     async def requeue(self, job: str, process: str, *, last: bool = False) -> bool:
         """Put a running job back into its position in the queue, or at the end of its cluster's queue."""
-        others = aliased(JobRow)
-        behind = (
-            select(func.coalesce(func.max(others.turn), 0) + 1)
-            .where(others.state == State.QUEUED, others.cluster_id == JobRow.cluster_id)
-            .scalar_subquery()
-        )
-        turn: dict[str, Any] = {"turn": behind} if last else {}
-        return await self._change(job, State.QUEUED, {State.RUNNING}, JobRow.process == process, **turn)
+        turns = at_the_end() if last else {}
+        return await self._change(job, State.QUEUED, {State.RUNNING}, JobRow.process == process, **turns)
 
     async def set_checkpoint(self, job: str, process: str, name: str) -> str | None:
         """Store a job's new checkpoint. Returns the checkpoint that may be removed: the previous one, if any.
@@ -205,14 +189,8 @@ class Store(Leases, Retention, Acknowledgements, Styles):
         guard: ColumnElement[bool] = literal(True) if process is None else JobRow.process == process
         change = {"cause": errors.dump(cause)}
         async with self._changing() as connection:
-            row = (await connection.execute(select(JobRow.owner, JobRow.turn).where(JobRow.id == job))).one_or_none()
-            if await self._change_in(connection, job, State.DELIVERING, {State.QUEUED}, guard, **change) and row:
-                # The later jobs of its owner move up.
-                await connection.execute(
-                    update(JobRow)
-                    .where(JobRow.owner == row.owner, JobRow.state == State.QUEUED, JobRow.turn > row.turn)
-                    .values(turn=JobRow.turn - 1)
-                )
+            if await self._change_in(connection, job, State.DELIVERING, {State.QUEUED}, guard, **change):
+                await drop_turns(connection, job)
                 return State.QUEUED
             if await self._change_in(connection, job, State.DELIVERING, {State.RUNNING}, guard, **change):
                 return State.RUNNING

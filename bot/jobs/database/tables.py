@@ -65,7 +65,11 @@ class JobRow(Base):
     cluster_id: Mapped[str] = mapped_column(String(64))
     """The cluster that paints it: :attr:`engine.executor.api.Executor.cluster_id`."""
     turn: Mapped[int] = mapped_column(Integer)
-    """See :mod:`bot.jobs.database.fair_queue`."""
+    """A turn of the owner within the server: see :mod:`bot.jobs.database.fair_queue`."""
+    server: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Whose turns it takes: :func:`bot.jobs.database.fair_queue.server_of`."""
+    server_turn: Mapped[int] = mapped_column(Integer, server_default="0")
+    """A turn of the server. Those of its queued jobs go to them in the order of the queue."""
     recipe: Mapped[str] = mapped_column(Text)
     address: Mapped[str] = mapped_column(Text)
     """Encrypted, because it contains an interaction's token. Empty after the end of the job."""
@@ -82,7 +86,11 @@ class JobRow(Base):
     accepted: Mapped[float] = mapped_column(Double, server_default="0")
     """The time of acceptance, by :func:`service_time`."""
 
-    __table_args__ = (Index("ix_jobs_state", "state", "turn"), Index("ix_jobs_changed_at", "changed_at"))
+    __table_args__ = (
+        Index("ix_jobs_state", "state", "server_turn"),
+        Index("ix_jobs_server", "server", "state", "server_turn"),
+        Index("ix_jobs_changed_at", "changed_at"),
+    )
 
 
 class ClaimRow(Base):

@@ -44,10 +44,12 @@ class Members:
         """The owners of the queued jobs, in order."""
         return [self.jobs[each].owner - self.first_owner for each in await self.waiting()]
 
-    async def arrive(self, owner: int) -> str:
+    async def arrive(self, owner: int, server: int | None = 0) -> str:
+        """A member orders in a server. None stands for direct messages."""
         self.arrivals += 1
         moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.arrivals)
-        arrived = job(self.first_owner + owner, created_at=moment)
+        guild_id = None if server is None else self.first_owner + server
+        arrived = job(self.first_owner + owner, created_at=moment, guild_id=guild_id)
         self.jobs[arrived.id] = arrived
         await self.store.add(arrived, ME, self.cluster_id, 1000)
         return arrived.id
@@ -207,3 +209,94 @@ async def test_gives_the_turn_after_the_owners_open_jobs(store: Store, one: str,
     await members.arrive(3)
     first = [1] if one == "waits" else []
     assert await members.owners() == first + then
+
+
+places = st.lists(
+    st.tuples(
+        st.sampled_from(["arrive", "arrive", "arrive", "begin", "end", "cancel", "requeue"]),
+        st.sampled_from([0, 1, 2, None]),
+        st.integers(0, 2),
+    ),
+    max_size=40,
+)
+
+
+@given(acts=places)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_servers_take_turns(url: str, acts: list[tuple[str, int | None, int]]) -> None:
+    async def run() -> None:
+        async with opened(url) as store:
+            await store.renew(ME)
+            await play_in_servers(Members(store), acts)
+
+    asyncio.run(run())
+
+
+async def play_in_servers(members: Members, acts: list[tuple[str, int | None, int]]) -> None:
+    def server(each: str) -> int:
+        found = members.jobs[each]
+        return -found.owner if found.guild_id is None else found.guild_id
+
+    before: list[str] = []
+    for act, place, number in acts:
+        open_before = [*before, *members.running]
+        match act:
+            case "arrive":
+                arrived = await members.arrive(number, place)
+                before = await members.waiting()
+                ahead = [server(each) for each in before[: before.index(arrived)]]
+                if server(arrived) not in {server(each) for each in open_before}:
+                    assert all(count == 1 for count in Counter(ahead).values()), "a server goes first more than once"
+            case "begin":
+                expected = before[1:]
+                await members.begin()
+                before = await members.waiting()
+                assert before == expected
+            case "end":
+                await members.end()
+            case "cancel":
+                gone = await members.cancel(number)
+                others = [each for each in before if gone and server(each) != server(gone)]
+                before = await members.waiting()
+                assert [each for each in before if each in others] == others, "other servers keep their order"
+            case "requeue" if members.running:
+                again = members.running.pop(0)
+                assert await members.store.requeue(again, ME)
+                before = await members.waiting()
+                assert before[0] == again
+
+
+async def test_a_server_with_a_hundred_askers_does_not_starve_another(store: Store) -> None:
+    """Members 1 to 9 ask in one server, 10 in another, and 11 in direct messages. A late member comes in between."""
+    await store.renew(ME)
+    members = Members(store)
+    for owner in (1, 1, 2, 3, 4, 5):
+        await members.arrive(owner, 0)
+    await members.begin()
+    await members.arrive(10, 1)
+    await members.arrive(10, 1)
+    await members.arrive(11, None)
+    await members.arrive(9, 0)
+    assert await members.owners() == [10, 11, 2, 10, 3, 4, 5, 9, 1]
+    # The server's next turns are the same, whoever of its members cancels.
+    await members.cancel(2)
+    assert await members.owners() == [10, 11, 3, 10, 4, 5, 9, 1]
+    # One slot: the servers go on in turns after each job has ended.
+    served = []
+    while await members.waiting():
+        await members.end()
+        served.append(members.jobs[await members.begin() or ""].owner - members.first_owner)
+    assert served == [10, 11, 3, 10, 4, 5, 9, 1]
+
+
+async def test_a_job_that_is_put_at_the_end_does_not_take_its_server_along(store: Store) -> None:
+    await store.renew(ME)
+    members = Members(store)
+    unreadable = await members.arrive(1, 0)
+    for owner, server in ((2, 1), (3, 0), (2, 1), (2, 1)):
+        await members.arrive(owner, server)
+    await members.begin()
+    assert await store.requeue(unreadable, ME, last=True)
+    await members.arrive(4, 0)
+    assert await members.owners() == [2, 3, 2, 2, 4, 1]
