@@ -32,13 +32,13 @@ from distributed.protocol.serialize import ToPickle, deserialize, msgpack_decode
 
 from engine import errors
 from engine.errors import ClusterUnsafe
-from engine.worker.tasks import check_picture, make_thumbnail, paint_picture
+from engine.worker.tasks import check_picture, compose_pictures, make_thumbnail, paint_picture
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-TASKS: Final = (check_picture, make_thumbnail, paint_picture)
+TASKS: Final = (check_picture, compose_pictures, make_thumbnail, paint_picture)
 """The functions that a worker calls for bots."""
 
 ALLOWED: Final = {

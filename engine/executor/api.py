@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from engine.images.compositions import Composition
 from engine.presets import Tier
 from engine.progress import Progress, Result
 from engine.recipe import Inputs, Recipe
@@ -64,6 +65,21 @@ class Executor(Protocol):
         """Have a worker check an untrusted picture, and make a JPEG of it. Its longer side has at most ``side`` pixels.
 
         Raises:
+            PictureError, WorkerLost, NoWorkers: see :meth:`check`.
+        """
+        ...
+
+    async def compose(self, kind: Composition, *pictures: str, max_bytes: int) -> bytes:
+        """Have a worker make a picture of stored ones. Does not wait for paintings.
+
+        Args:
+            kind: what to make, and of which pictures: see :func:`engine.images.compose.compose`.
+            pictures: the names of their blobs.
+            max_bytes: of the result, as far as its smallest size allows it.
+
+        Raises:
+            BlobLost: a picture is gone.
+            StorageFailed: a picture can't be read for now.
             PictureError, WorkerLost, NoWorkers: see :meth:`check`.
         """
         ...

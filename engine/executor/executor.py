@@ -27,6 +27,7 @@ from engine.errors import AtelierError, NoWorkers, VersionMismatch, WorkerLost, 
 from engine.executor.connection import SchedulerConnection
 from engine.executor.placement import Assignments
 from engine.executor.remote_painting import End, RemotePainting, absent, answer, forget, validated_error
+from engine.images.compositions import Composition
 from engine.presets import PRESETS, Tier, tier
 from engine.recipe import Inputs, Recipe
 from engine.runtime.compatibility import version
@@ -107,6 +108,10 @@ class DaskExecutor:
     async def thumbnail(self, picture: bytes, side: int) -> bytes:
         """See :class:`engine.executor.api.Executor`."""
         return await self._ask(bytes, tasks.make_thumbnail, picture, side)
+
+    async def compose(self, kind: Composition, *pictures: str, max_bytes: int) -> bytes:
+        """See :class:`engine.executor.api.Executor`."""
+        return await self._ask(bytes, tasks.compose_pictures, kind, max_bytes, *pictures)
 
     async def _ask(self, kind: type[T], task: Callable[..., T | AtelierError], *arguments: object) -> T:
         """Have a worker call a short ``task``, which returns a value of this kind or an error.

@@ -4,13 +4,14 @@ They return errors of ours instead of raising them, because Dask logs each excep
 """
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Final, cast
 
 from distributed import Queue, get_worker
 
 from engine.blobs import Blobs
 from engine.errors import AtelierError, BlobLost, PaintingCancelled, StorageFailed, StorageFull, VersionMismatch
+from engine.images.compositions import Composition
 from engine.progress import Result, StopToken
 from engine.recipe import SMALLEST_SIZE
 from engine.runtime.malloc import trim
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 THUMBNAIL_QUALITY: Final = 85
 """Of a thumbnail's JPEG, 1 to 100."""
+LARGEST_RESULT: Final = 128 * 2**20
+"""Bytes of a result that a worker still opens."""
 
 
 def check_picture(data: bytes) -> AtelierError | None:
@@ -46,6 +49,26 @@ def make_thumbnail(data: bytes, side: int) -> bytes | AtelierError:
     except AtelierError as error:
         return error
     return codec.encode(picture.rgb, "jpeg", alpha=picture.alpha, quality=THUMBNAIL_QUALITY)
+
+
+def compose_pictures(kind: Composition, max_bytes: int, *pictures: str) -> bytes | AtelierError:
+    """Make a picture of stored ones, given by the names of their blobs: see :func:`engine.images.compose.compose`.
+
+    Returns an error where one of them can't be read or decoded.
+    """
+    from engine.images import decoder
+    from engine.images.compose import LONGER_SIDES, compose
+
+    settings = _plugin().settings
+    blobs = Blobs(settings.blobs)
+    # Results may be larger than what members may send. They are still untrusted: other machines painted them.
+    limits = replace(settings.limits, bytes=max(settings.limits.bytes, LARGEST_RESULT), least=1)
+    try:
+        decode = decoder.load_cached(limits).decode
+        decoded = [decode(blobs.get(each), longer_side=LONGER_SIDES[kind][0]).rgb for each in pictures]
+        return compose(kind, decoded, max_bytes)
+    except AtelierError as error:
+        return error
 
 
 def paint_picture(channel: str, order: PaintingOrder) -> Result | AtelierError:

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.blobs import Blobs
 from engine.errors import AtelierError, PaintingCancelled, PaintingPaused
+from engine.images.compositions import Composition
 from engine.presets import Tier
 from engine.progress import Progress, Result
 from engine.recipe import Inputs, Recipe
@@ -105,6 +106,8 @@ class FakeExecutor:
         self.refused: dict[bytes, AtelierError] = {}
         """Pictures that :meth:`check` rejects, and how."""
         self.checks = 0
+        self.composed: list[Composition] = []
+        """The kinds of all calls of :meth:`compose`."""
         self.may_check = asyncio.Event()
         self.may_check.set()
         self._submitted = asyncio.Event()
@@ -120,6 +123,11 @@ class FakeExecutor:
         """See :class:`engine.executor.api.Executor`. The thumbnail is the picture itself."""
         await self.check(picture)
         return picture
+
+    async def compose(self, kind: Composition, *pictures: str, max_bytes: int) -> bytes:
+        """See :class:`engine.executor.api.Executor`. The composition is its kind and the pictures."""
+        self.composed.append(kind)
+        return b" ".join([kind.encode(), *map(self.blobs.get, pictures)])
 
     def submit(
         self,

@@ -26,6 +26,7 @@ from PIL import Image
 from engine.blobs import Blobs
 from engine.errors import (
     AtelierError,
+    BlobLost,
     DeviceUnavailable,
     NotAPicture,
     NoWorkers,
@@ -137,6 +138,10 @@ async def test_pictures_are_checked_while_a_painting_runs(embedded: DaskExecutor
     assert (thumbnail.format, max(thumbnail.size)) == ("JPEG", 32)
     with pytest.raises(NotAPicture):
         await embedded.thumbnail(b"this is no picture", 32)
+    timelapse = Image.open(BytesIO(await embedded.compose("webp", CONTENT_NAME, STYLE_NAME, max_bytes=2**20)))
+    assert (timelapse.format, timelapse.n_frames) == ("WEBP", 2)  # type: ignore[attr-defined]
+    with pytest.raises(BlobLost):
+        await embedded.compose("thumbnail", "0" * 64, max_bytes=2**20)
     assert (await first(painting)).step > 1
     await painting.cancel()
 
