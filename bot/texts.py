@@ -23,11 +23,14 @@ from bot.jobs.errors import (
     NotYourJob,
     OrderInterrupted,
     PictureRejected,
+    RecipeNotFound,
     StyleBuiltIn,
     StyleGivenTwice,
     StyleNameTaken,
     StyleNameUnusable,
     StyleNotFound,
+    StylesNotYours,
+    TimelapseUnavailable,
     TooManyJobs,
     TooManyStyles,
     UnexpectedError,
@@ -112,6 +115,15 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one r
             return "This picture is already finished, cancelled or deleted. `/jobs` shows your latest pictures."
         case NotKept():
             return "I no longer have the files of this picture. Send the command again."
+        case RecipeNotFound():
+            return "I know no such recipe here. Its id is under the picture: 8 characters, as in `1a2b3c4d`."
+        case StylesNotYours():
+            return (
+                "This recipe is from another member's picture, and I can't use their style pictures. "
+                "Use `/stylize` with a style of your own and the options of the recipe."
+            )
+        case TimelapseUnavailable():
+            return "There is no timelapse of this picture: I have kept too few of its previews."
         case AlreadyAccepted():
             return "This picture is already in progress. You can see it in `/jobs`."
         case JobExpired(hours=hours):

@@ -1,10 +1,15 @@
-"""What features need from the service of jobs, as a Protocol. :class:`bot.jobs.service.JobService` implements it."""
+"""What features need of jobs, as Protocols.
 
+:class:`bot.jobs.service.JobService` and :class:`bot.jobs.history.JobHistory` implement them.
+"""
+
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bot.jobs.database.acknowledged import Acknowledged
-from bot.jobs.model import Actor, Job, Order
+from bot.jobs.database.history import Position
+from bot.jobs.model import Actor, HistoryPage, Job, Order
 
 
 class Jobs(Protocol):
@@ -74,4 +79,54 @@ class Jobs(Protocol):
             JobEnded: it has no picture, or no longer.
             BlobLost: the picture is lost.
         """
+        ...
+
+
+class History(Protocol):
+    """Shows members what they have painted, as long as it is stored."""
+
+    async def page(
+        self, owner: int, limit: int, *, older_than: Position | None = None, newer_than: Position | None = None
+    ) -> HistoryPage:
+        """A part of a member's jobs: the newest, or those next to a position. At most one position is given."""
+        ...
+
+    async def thumbnails(self, jobs: Iterable[Job]) -> Mapping[str, bytes]:
+        """Small JPEGs of these jobs' results, by the jobs' ids. Those that a worker can't make at once are missing."""
+        ...
+
+    async def comparison(self, job_id: str, member: int, max_bytes: int) -> tuple[Job, bytes]:
+        """A finished job, and a JPEG of its content and its result side by side.
+
+        Raises:
+            NotYourJob, JobEnded, BlobLost: see :meth:`Jobs.picture`.
+            NoWorkers, WorkerLost, StorageFailed: it can't be made for now.
+        """
+        ...
+
+    async def timelapse(
+        self, job_id: str, member: int, format: Literal["webp", "gif"], max_bytes: int
+    ) -> tuple[Job, bytes]:
+        """A finished job, and an animation of how it was painted.
+
+        Raises:
+            TimelapseUnavailable: too few previews are kept.
+            NotYourJob, JobEnded, BlobLost, NoWorkers, WorkerLost, StorageFailed: see :meth:`comparison`.
+        """
+        ...
+
+    async def recipe(self, text: str, member: int, guild_id: int | None) -> Job:
+        """The job that a member means by the id of a recipe, as captions name it, or by the id of a job.
+
+        It is the member's own, or else one that was finished in the same server. Then the member may know its recipe
+        and nothing else.
+
+        Raises:
+            RecipeNotFound: there is none.
+            JobUnreadable: its record is damaged.
+        """
+        ...
+
+    async def search(self, owner: int, text: str, limit: int) -> list[Job]:
+        """A member's jobs whose recipe or description fits ``text``, newest first."""
         ...

@@ -119,6 +119,18 @@ class NotKept(AtelierError):
     """The job is no longer stored, or some of its pictures are not."""
 
 
+class RecipeNotFound(AtelierError):
+    """No job that the member may know of has this recipe or this id."""
+
+
+class StylesNotYours(AtelierError):
+    """The recipe is of another member's job, whose style pictures belong to that member."""
+
+
+class TimelapseUnavailable(AtelierError):
+    """Too few previews of the painting are kept."""
+
+
 class AlreadyAccepted(AtelierError):
     """The order is a job already: it arrived twice, at one process or at two."""
 

@@ -1,7 +1,7 @@
 """Orders and jobs: a recipe, its pictures, the owner, where to reply, the state, and the ending."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
@@ -82,6 +82,10 @@ class Order:
     """Whether the result and its previews stay blurred until a member clicks on them."""
 
 
+_OF_THE_RECIPE: Final = frozenset({"size", "recipe_id"})
+"""The fields of :class:`Painted` that a result has in its recipe."""
+
+
 @dataclass(frozen=True, slots=True)
 class Painted:
     """A :class:`engine.progress.Result` whose picture is in the blob store."""
@@ -96,6 +100,8 @@ class Painted:
     size: int | None = None
     """The recipe's size as painted, which may be smaller than ordered. None in old rows: the size is as ordered."""
     shown: tuple[float | None, ...] = ()
+    recipe_id: str = ""
+    """The id of the recipe as painted, as the caption names it. Empty in old rows."""
 
     def __post_init__(self) -> None:
         """Convert the list from JSON to a tuple."""
@@ -104,12 +110,12 @@ class Painted:
     @classmethod
     def of(cls, result: Result, picture: str) -> Self:
         """Describe a result whose picture is the blob ``picture``."""
-        same = {each.name: getattr(result, each.name) for each in fields(cls) if each.name != "size"}
-        return cls(**same | {"picture": picture, "size": result.recipe.size})
+        same = {each.name: getattr(result, each.name) for each in fields(cls) if each.name not in _OF_THE_RECIPE}
+        return cls(**same | {"picture": picture, "size": result.recipe.size, "recipe_id": result.recipe.id})
 
     def result(self, ordered: Recipe, picture: bytes) -> Result:
         """Undo :meth:`of`, given the picture's bytes."""
-        same = {name: value for name, value in asdict(self).items() if name != "size"}
+        same = {name: value for name, value in asdict(self).items() if name not in _OF_THE_RECIPE}
         return Result(**same | {"recipe": self.recipe(ordered), "picture": picture})
 
     def recipe(self, ordered: Recipe) -> Recipe:
@@ -147,6 +153,10 @@ class Job:
     """The state of the finished painting, from which another one can continue. Retention may remove it early."""
     painted: Painted | None = None
     """The result, until retention removes the job."""
+    frames: Mapping[int, str] = field(default_factory=dict)
+    """Previews of the painting, by :func:`frame_of`. Retention may remove them early."""
+    thumbnail: str | None = None
+    """A small JPEG of the result, if anybody has looked at it in ``/jobs``."""
     cause: AtelierError | None = None
     """The reason why there is no result."""
     delivered_by: DeliveredBy | None = None
@@ -155,6 +165,33 @@ class Job:
     def painted_recipe(self) -> Recipe:
         """The recipe as it was painted, or as ordered if nothing is painted yet."""
         return self.recipe if self.painted is None else self.painted.recipe(self.recipe)
+
+
+FRAMES: Final = 19
+"""The previews that are kept of a painting, for its timelapse: one for each equal share of its steps."""
+FRAMES_OF_LARGE: Final = 8
+"""The same for a painting whose longer side is over :data:`LARGE`."""
+LARGE: Final = 1024
+"""Pixels."""
+FRAME_BYTES: Final = 3 * 2**19
+"""The largest preview that is kept, in bytes. A job's frames take 2 MB at 512 px, and 30 MB at the very most."""
+
+
+def frame_of(recipe: Recipe, progress: Progress) -> int:
+    """The number of the frame, from 0, that a preview at this progress may become."""
+    count = FRAMES if recipe.size <= LARGE else FRAMES_OF_LARGE
+    return min((progress.step - 1) * count // progress.steps, count - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """A part of a member's jobs, newest first."""
+
+    jobs: Sequence[Job]
+    newer: bool
+    """Whether there are newer jobs than these."""
+    older: bool
+    """Whether there are older jobs than these."""
 
 
 Observer = Callable[[Job, Progress], None]

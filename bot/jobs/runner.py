@@ -12,7 +12,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.store import Store
 from bot.jobs.errors import Closing, JobEnded, JobExpired, OrderInterrupted, UnexpectedError
-from bot.jobs.model import NO_INPUTS, OPEN, DeliveredBy, Ending, Job, Observer, Painted, Reply, State
+from bot.jobs.model import (
+    FRAME_BYTES,
+    NO_INPUTS,
+    OPEN,
+    DeliveredBy,
+    Ending,
+    Job,
+    Observer,
+    Painted,
+    Reply,
+    State,
+    frame_of,
+)
 from bot.jobs.replies import Replies
 from bot.jobs.retry import Retry, failures_logged, first_of
 from bot.jobs.storage import Storage
@@ -108,6 +120,7 @@ class JobRunner:
             idle_first=idle_first,
         )
         self.paintings[job_id] = painting
+        frames = {*job.frames}
         try:
             if self._retry.closing.is_set():
                 await painting.pause()
@@ -117,6 +130,9 @@ class JobRunner:
                 for observer in self.observers:
                     with failures_logged("an observer of progress failed"):
                         observer(job, progress)
+                if progress.preview and (frame := frame_of(job.recipe, progress)) not in frames:
+                    frames.add(frame)
+                    await self._frame(job_id, frame, progress.preview)
             return await painting.result()
         finally:
             del self.paintings[job_id]
@@ -128,6 +144,14 @@ class JobRunner:
             metrics.CHECKPOINTS.inc()
             if last:
                 await self._storage.drop(last)
+
+    async def _frame(self, job_id: str, frame: int, preview: bytes) -> None:
+        """Keep a preview for the painting's timelapse, which can do without it."""
+        if len(preview) > FRAME_BYTES:
+            return
+        with failures_logged("a preview could not be kept"):
+            await self._storage.check_space(len(preview))
+            await self._store.set_frame(job_id, self._process, frame, await self._storage.put(preview))
 
     async def _wait_for_store(self, job_id: str, error: StorageFailed) -> None:
         """Move a job whose pictures can't be read to the end of the queue, and back off exponentially."""

@@ -27,6 +27,8 @@ _FORGETTING: Final = 7_421_864
 """The key of PostgreSQL's advisory lock: any number that has no other use."""
 _AT_ONCE: Final = 500
 """The number of values in one statement, which databases limit, and of rows in one batch."""
+_FOR_MORE: Final = (ClaimRow.role == "state") | ClaimRow.role.startswith("frame-")
+"""Claims of a job that only further pictures need: another painting, or a timelapse."""
 _LONGEST_HOLD: Final = 7200.0
 """Seconds. No hold lasts longer."""
 
@@ -37,7 +39,7 @@ class Freed:
 
     jobs: int = 0
     states: int = 0
-    """Final states, those of the jobs included."""
+    """Jobs whose final states and frames were removed, those of ``jobs`` included."""
     blobs: frozenset[str] = frozenset()
     """Those that nobody claims any more."""
 
@@ -62,9 +64,9 @@ class Retention(Transactions):
     async def make_room(self, sizes: Mapping[str, int], loose: int, goals: Iterable[float]) -> Freed:
         """Free only as much as needed to reach the first goal that can be reached.
 
-        The final states of ended paintings go first, then ended jobs. Both go oldest first, but jobs whose results wait
-        in ``/jobs`` go last. See :func:`enough`. Concurrent calls take each other's changes into account. Claims of
-        styles and members stay.
+        The final states and frames of ended paintings go first, then ended jobs. Both go oldest first, but jobs whose
+        results wait in ``/jobs`` go last. See :func:`enough`. Concurrent calls take each other's changes into account.
+        Claims of styles and members stay.
 
         Args:
             sizes: the bytes of each blob that was claimed when the sweep listed the blobs.
@@ -91,7 +93,7 @@ class Retention(Transactions):
                     if row.state in {None, *OPEN}:  # None: no job owns this claim
                         needed[row.name] += 1
                     else:
-                        is_state = row.role == "state"
+                        is_state = row.role == "state" or row.role.startswith("frame-")
                         (states if is_state else rest).setdefault((row.id, is_state), set()).add(row.name)
             removable = states | rest
             needed.update(name for blobs in removable.values() for name in blobs)
@@ -103,7 +105,7 @@ class Retention(Transactions):
                     jobs = [job for job, is_state in chosen if not is_state]
                     gone = {*chosen, *(each for job in jobs if (each := (job, True)) in states)}
                     await _forget(connection, jobs)
-                    await _forget(connection, [job for job, is_state in gone if is_state], ClaimRow.role == "state")
+                    await _forget(connection, [job for job, is_state in gone if is_state], _FOR_MORE)
                     needed.subtract(name for each in gone for name in removable[each])
                     freed = frozenset(name for name, count in needed.items() if not count)
                     return Freed(len(jobs), len(gone) - len(jobs), freed)

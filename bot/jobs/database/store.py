@@ -1,14 +1,12 @@
 """The store of jobs. Each change is one guarded transaction, so that it happens once, whichever processes try it."""
 
-import json
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Self, cast
+from typing import Any, Self
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy import ColumnElement, delete, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -18,14 +16,16 @@ from bot.jobs.database.cipher import Cipher
 from bot.jobs.database.claims import Owner, claim, claimed_by, unclaim
 from bot.jobs.database.connect import connected
 from bot.jobs.database.fair_queue import at_the_end, drop_turns, next_turns, positions, server_of, take_first_turn
+from bot.jobs.database.history import History, role_of
+from bot.jobs.database.job_rows import STATES, ReadableRow, result_columns
 from bot.jobs.database.leases import Leases, orphaned
 from bot.jobs.database.retention import Retention, end_holds
 from bot.jobs.database.styles import Styles
 from bot.jobs.database.tables import AcknowledgedRow, JobRow, SyncRow, service_time
 from bot.jobs.errors import AddressUnreadable, JobUnreadable, TooManyJobs
-from bot.jobs.model import NO_INPUTS, OPEN, DeliveredBy, Job, Painted, State
+from bot.jobs.model import FRAMES, NO_INPUTS, OPEN, DeliveredBy, Job, Painted, State
 from engine.errors import AtelierError
-from engine.recipe import Inputs, Recipe
+from engine.recipe import Recipe
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class Queue:
     """The number of running jobs of the cluster, of all processes."""
 
 
-class Store(Leases, Retention, Acknowledgements, Styles):
+class Store(Leases, Retention, Acknowledgements, Styles, History):
     """Each method is one transaction, committed when it returns. All raise SQLAlchemy's errors."""
 
     def __init__(self, engine: AsyncEngine, cipher: Cipher) -> None:
@@ -80,6 +80,7 @@ class Store(Leases, Retention, Acknowledgements, Styles):
             "process": process,
             "cluster_id": cluster_id,
             "recipe": job.recipe.model_dump_json(),
+            "recipe_id": job.recipe.id,
             "address": self._cipher.encrypt(job.address),
             "description": job.description,
             "max_bytes": job.max_bytes,
@@ -159,7 +160,7 @@ class Store(Leases, Retention, Acknowledgements, Styles):
         async with self._changing() as connection:
             done = await self._change_in(
                 connection, job, State.DELIVERING, {State.RUNNING}, JobRow.process == process,
-                painted=json.dumps(asdict(painted)) if painted else "",
+                **result_columns(painted),
             )  # fmt: skip
             if done and painted:
                 await claim(connection, Owner("job", job), {"painted": painted.picture})
@@ -175,7 +176,7 @@ class Store(Leases, Retention, Acknowledgements, Styles):
             changed = await connection.execute(
                 update(JobRow)
                 .where(JobRow.id == job, JobRow.state.in_({State.DELIVERING, State.DELIVERED}), unkept)
-                .values(painted=json.dumps(asdict(painted)))
+                .values(**result_columns(painted))
             )
             if changed.rowcount:
                 await claim(connection, Owner("job", job), {"painted": painted.picture})
@@ -212,7 +213,9 @@ class Store(Leases, Retention, Acknowledgements, Styles):
                 address="",
             )
             if ended:
-                roles = ["checkpoint"] if end is State.DELIVERED else ["checkpoint", "state"]
+                roles = ["checkpoint"]
+                if end is not State.DELIVERED:
+                    roles += ["state", *map(role_of, range(FRAMES))]
                 await unclaim(connection, Owner("job", job), roles)
         return ended
 
@@ -307,7 +310,7 @@ class Store(Leases, Retention, Acknowledgements, Styles):
         """The job of a row. An unreadable row gives default fields, with JobUnreadable as the cause."""
         address = self._address(row)
         try:
-            return _Row.model_validate(row).job(address, blobs)
+            return ReadableRow.model_validate(row).job(address, blobs)
         except (LookupError, TypeError, ValueError) as error:
             log.warning("a job can't be read", job=row.id, reason=type(error).__name__)
         return Job(
@@ -319,60 +322,10 @@ class Store(Leases, Retention, Acknowledgements, Styles):
             address=address,
             description=row.description if isinstance(row.description, str) else "",
             max_bytes=1,
-            state=State(row.state) if row.state in _STATES else State.FAILED,
+            state=State(row.state) if row.state in STATES else State.FAILED,
             created_at=row.created_at or datetime.now(UTC),
             accepted=row.accepted if isinstance(row.accepted, float) else 0.0,
             process=row.process,
             checkpoint=blobs.get("checkpoint"),
             cause=JobUnreadable(),
-        )
-
-
-_STATES: Final = frozenset(State)
-
-
-class _Row(BaseModel):
-    """A valid row of the table of jobs. SQLite accepts values of any type in any column."""
-
-    model_config = ConfigDict(from_attributes=True, strict=True)
-
-    id: str
-    owner: int
-    guild_id: int | None
-    state: Annotated[State, Field(strict=False)]
-    process: str
-    turn: int
-    recipe: str
-    description: str
-    max_bytes: Annotated[int, Field(gt=0)]
-    spoiler: bool
-    painted: str
-    cause: str
-    delivered_by: str
-    created_at: datetime
-    accepted: float
-
-    def job(self, address: str, blobs: dict[str, str]) -> Job:
-        """The job of this row. Raises ``LookupError``, ``TypeError`` or ``ValueError`` if a value can't be read."""
-        blobs = TypeAdapter(dict[str, str]).validate_python(blobs, strict=True)
-        styles = sum(role.startswith("style-") for role in blobs)
-        return Job(
-            id=self.id,
-            owner=self.owner,
-            guild_id=self.guild_id,
-            recipe=Recipe.model_validate_json(self.recipe),
-            inputs=Inputs(blobs["content"], tuple(blobs[f"style-{index}"] for index in range(max(1, styles)))),
-            address=address,
-            description=self.description,
-            max_bytes=self.max_bytes,
-            spoiler=self.spoiler,
-            state=self.state,
-            created_at=self.created_at,
-            accepted=self.accepted,
-            process=self.process,
-            checkpoint=blobs.get("checkpoint"),
-            final_state=blobs.get("state"),
-            painted=TypeAdapter(Painted).validate_json(self.painted) if self.painted else None,
-            cause=errors.load(self.cause) if self.cause else None,
-            delivered_by=cast(DeliveredBy, self.delivered_by) if self.delivered_by else None,
         )

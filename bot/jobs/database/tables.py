@@ -57,7 +57,7 @@ class JobRow(Base):
     __tablename__ = "jobs"
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
-    owner: Mapped[int] = mapped_column(BigInteger, index=True)
+    owner: Mapped[int] = mapped_column(BigInteger)
     guild_id: Mapped[int | None] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(16))
     process: Mapped[str] = mapped_column(String(16))
@@ -71,6 +71,8 @@ class JobRow(Base):
     server_turn: Mapped[int] = mapped_column(Integer, server_default="0")
     """A turn of the server. Those of its queued jobs go to them in the order of the queue."""
     recipe: Mapped[str] = mapped_column(Text)
+    recipe_id: Mapped[str | None] = mapped_column(String(8), index=True)
+    """The id of the recipe as painted, or as ordered if nothing is painted yet. None if it could not be read."""
     address: Mapped[str] = mapped_column(Text)
     """Encrypted, because it contains an interaction's token. Empty after the end of the job."""
     description: Mapped[str] = mapped_column(Text)
@@ -90,6 +92,7 @@ class JobRow(Base):
         Index("ix_jobs_state", "state", "server_turn"),
         Index("ix_jobs_server", "server", "state", "server_turn"),
         Index("ix_jobs_changed_at", "changed_at"),
+        Index("ix_jobs_history", "owner", "created_at", "id"),
     )
 
 
@@ -102,8 +105,8 @@ class ClaimRow(Base):
     """``job``, ``style`` or ``member``: see :class:`bot.jobs.database.claims.Owner`."""
     owner_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     role: Mapped[str] = mapped_column(String(16), primary_key=True)
-    """What the blob is to its owner. To a job: ``content``, ``style-0`` …, ``checkpoint``, ``painted`` or ``state``. To
-    a style: ``picture`` or ``thumbnail``.
+    """What the blob is to its owner. To a job: ``content``, ``style-0`` …, ``checkpoint``, ``painted``, ``state``,
+    ``frame-00`` … or ``thumbnail``. To a style: ``picture`` or ``thumbnail``.
     """
     name: Mapped[str] = mapped_column(String(64), index=True)
 

@@ -221,7 +221,7 @@ class TestMigrations:
 
     async def test_are_checked_against_the_code(self, check: Check) -> None:
         def differences(connection: Connection) -> object:
-            connection.exec_driver_sql("DROP INDEX ix_jobs_owner")
+            connection.exec_driver_sql("DROP INDEX ix_jobs_history")
             return compare_metadata(MigrationContext.configure(connection), Base.metadata)
 
         assert await check(differences) != []

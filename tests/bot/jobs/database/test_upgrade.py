@@ -152,6 +152,7 @@ async def test_jobs_in_flight_are_finished_and_nothing_is_lost(
         assert len(jobs) == 7
         assert jobs[7].delivered_by == "kept"
         assert {(job.guild_id, job.spoiler) for job in jobs.values()} == {(None, False)}
+        assert [await store.of_recipe(RECIPE.id, number, None) for number in (7, 9)] == [jobs[7].id, None]
         async with workshop.running():
             for number in range(1, 5):
                 painting = await executor.painting(number)
