@@ -1,4 +1,4 @@
-"""Seconds until a cancelled painting frees its worker, a paused one is kept, and one resumes after a kill.
+"""Seconds until a cancelled painting frees its worker, and until a painting resumes after its worker was killed.
 
 ``python -m tests.benchmarks.executor`` paints the project's own pictures on an embedded worker and prints a table.
 Freed is when the next painting, of 64 pixels, has done its first step.
@@ -9,52 +9,41 @@ import os
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from statistics import median
+from typing import Final
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from bot.demo.show import drawn
 from engine.blobs import Blobs
 from engine.executor.executor import DaskExecutor
 from engine.recipe import Inputs, Recipe
 from engine.worker.protocol import WorkerSettings
+from tests.benchmarks.machine import CONTENT, STYLE, Count, Sizes, described
 
-REPEATS = 5
+SIZES: Final = (256, 512, 1024)
 
 
-async def freed_after(executor: DaskExecutor, content: str, style: str, size: int) -> float:
+async def freed_after(executor: DaskExecutor, inputs: Inputs[str], size: int) -> float:
     """Seconds from asking for the cancellation of a painting of ``size`` to the next painting's first step."""
-    painting = executor.submit(Recipe(size=size, steps=2000), Inputs(content, (style,)))
+    painting = executor.submit(Recipe(size=size, steps=2000), inputs)
     async for progress in painting:
         if progress.scale == size or progress.elapsed > 3:
             break
     began = time.perf_counter()
     await painting.cancel()
-    following = executor.submit(Recipe(size=64, steps=1), Inputs(content, (style,)))
+    following = executor.submit(Recipe(size=64, steps=1), inputs)
     await anext(aiter(following))
     seconds = time.perf_counter() - began
     await following.result()
     return seconds
 
 
-async def paused_after(executor: DaskExecutor, content: str, style: str, size: int) -> float:
-    """Seconds from asking for a pause of a painting of ``size`` to its end, its checkpoint kept."""
-    painting = executor.submit(Recipe(size=size, steps=2000), Inputs(content, (style,)))
-    async for progress in painting:
-        if progress.scale == size or progress.elapsed > 3:
-            break
-    began = time.perf_counter()
-    await painting.pause()
-    seconds = time.perf_counter() - began
-    *_, last = [progress async for progress in painting]
-    assert last.checkpoint
-    return seconds
-
-
-async def resumed_after(executor: DaskExecutor, content: str, style: str) -> tuple[float, int, int]:
+async def resumed_after(executor: DaskExecutor, inputs: Inputs[str]) -> tuple[float, int, int]:
     """Seconds from the death of a painting's worker to its next step, and the steps before and after."""
-    painting = executor.submit(Recipe(size=256, steps=5000), Inputs(content, (style,)))
+    painting = executor.submit(Recipe(size=256, steps=5000), inputs)
     events = aiter(painting)
     progress = await anext(events)
     while not progress.checkpoint:
@@ -71,21 +60,26 @@ async def resumed_after(executor: DaskExecutor, content: str, style: str) -> tup
     return seconds, before, progress.step
 
 
-async def measure() -> Table:
+async def measure(sizes: Sequence[int], repeats: int) -> Table:
     """Everything, as a table."""
-    table = Table("", f"median of {REPEATS}", "most")
+    table = Table("", f"median of {repeats}", "most", title=described())
     with tempfile.TemporaryDirectory() as folder:
-        blobs = Blobs(folder)
-        content, style = (blobs.put(drawn(name).read_bytes()) for name in ("content.jpg", "style.jpg"))
+        content, style = (Blobs(folder).put(path.read_bytes()) for path in (CONTENT, STYLE))
+        inputs = Inputs(content, (style,))
         async with DaskExecutor.open(WorkerSettings(blobs=folder)) as executor:
-            for told, measured in (("cancel at {} px frees the worker", freed_after), ("pause at {} px", paused_after)):
-                for size in (256, 512, 1024):
-                    seconds = [await measured(executor, content, style, size) for _ in range(REPEATS)]
-                    table.add_row(told.format(size), f"{median(seconds):.2f} s", f"{max(seconds):.2f} s")
-            seconds_to_go_on, before, after = await resumed_after(executor, content, style)
+            for size in sizes:
+                seconds = [await freed_after(executor, inputs, size) for _ in range(repeats)]
+                row = f"cancel at {size} px frees the worker"
+                table.add_row(row, f"{median(seconds):.2f} s", f"{max(seconds):.2f} s")
+            seconds_to_go_on, before, after = await resumed_after(executor, inputs)
     table.add_row(f"killed after step {before}, goes on with step {after}", f"{seconds_to_go_on:.1f} s", "")
     return table
 
 
+def main(sizes: Sizes = None, repeats: Count = 5) -> None:
+    """Seconds until a cancelled painting frees its worker, and until one resumes after a kill."""
+    Console().print(asyncio.run(measure(sizes or SIZES, repeats)))
+
+
 if __name__ == "__main__":
-    Console().print(asyncio.run(measure()))
+    typer.run(main)

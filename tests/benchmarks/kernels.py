@@ -1,59 +1,76 @@
-"""The speed of each of VGG19's convolutions on this machine, and of plain matrix products."""
+"""VGG19's convolutions: how many floating-point operations each needs, and how long each takes alone."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
-
-from tests.benchmarks.flop import Convolution
-from tests.benchmarks.machine import Clock
+from torchvision.models import vgg19
 
 Direction = Literal["forward", "backward"]
+DIRECTIONS: Final[tuple[Direction, Direction]] = ("forward", "backward")
 SHORTEST: Final = 0.002
 """The shortest measurement, in seconds: a kernel of a GPU is shorter than its launch."""
-MATRIX: Final = 2048
-"""Rows and columns of the product that is measured for comparison."""
 
 
-@dataclass(slots=True)
-class Timing:
-    """All measurements of one piece of work, in seconds."""
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """A 3×3 convolution of stride 1 that keeps the size; all of VGG19's are such."""
 
-    flop: int
-    seconds: list[float] = field(default_factory=list)
-
-    @property
-    def best(self) -> float:
-        """The least, which is the least disturbed."""
-        return min(self.seconds)
+    name: str
+    """Such as ``conv3_1``."""
+    inputs: int
+    outputs: int
+    """Channels."""
+    width: int
+    height: int
 
     @property
-    def rate(self) -> float:
-        """FLOP/s at best."""
-        return self.flop / self.best
+    def flop(self) -> int:
+        """Of the forward pass, without the bias; multiplying and adding are two. The input's gradient takes as many."""
+        return 2 * 9 * self.inputs * self.outputs * self.width * self.height
+
+
+def convolutions(width: int, height: int, last: str) -> list[Convolution]:
+    """VGG19's convolutions for a picture of ``width`` × ``height``, up to the layer ``last`` (``relu5_1`` or such)."""
+    with torch.device("meta"):
+        modules = vgg19(weights=None).features
+    found: list[Convolution] = []
+    block, number = 1, 1
+    for module in modules:
+        if isinstance(module, nn.Conv2d):
+            name = f"conv{block}_{number}"
+            found.append(Convolution(name, module.in_channels, module.out_channels, width, height))
+            if last.removeprefix("relu").removeprefix("conv") == f"{block}_{number}":
+                return found
+            number += 1
+        elif isinstance(module, nn.MaxPool2d):
+            width, height = width // 2, height // 2
+            block, number = block + 1, 1
+    raise ValueError(f"VGG19 has no layer {last}")
+
+
+def flop_of_step(convolutions: Sequence[Convolution]) -> int:
+    """What a step *needs*: each forward and back. What is computed again to save memory does not count twice.
+
+    Weights are frozen, so their gradients cost nothing.
+    """
+    return 2 * sum(each.flop for each in convolutions)
 
 
 class Kernels:
     """The different convolutions of a step, forward and backward, ready to be measured again and again."""
 
-    def __init__(
-        self, convolutions: Sequence[Convolution], device: torch.device, dtype: torch.dtype, clock: Clock = perf_counter
-    ) -> None:
+    def __init__(self, convolutions: Sequence[Convolution], device: torch.device, dtype: torch.dtype) -> None:
         """``dtype`` is the step's; the convolution of the image is left to float32, as the engine does."""
         self.device = device
         self.dtype = dtype
-        self.clock = clock
         self.convolutions = convolutions
-        self.timings: dict[tuple[str, Direction], Timing] = {}
-        shapes: dict[tuple[int, int, int, int], str] = {}
-        self._measured_as = {
-            each.name: shapes.setdefault((each.inputs, each.outputs, each.width, each.height), each.name)
-            for each in convolutions
-        }
+        self.best: dict[tuple[str, Direction], float] = {}
+        """The least seconds of each, which are the least disturbed."""
         largest = max(max(each.inputs, each.outputs) * each.width * each.height for each in convolutions)
         self._pool = {kind: torch.rand(largest, device=device).to(kind) for kind in {dtype, torch.float32}}
         """Random input, because products of zeros may be cheaper."""
@@ -61,27 +78,18 @@ class Kernels:
     def measure(self) -> None:
         """Time each once more."""
         for each in self.convolutions:
-            if self._measured_as[each.name] == each.name:
-                for direction, run in self._work(each):
-                    timing = self.timings.setdefault((each.name, direction), Timing(each.flop))
-                    timing.seconds.append(seconds(run, self.device, self.clock))
+            for direction, run in self._work(each):
+                before = self.best.get((each.name, direction), float("inf"))
+                self.best[each.name, direction] = min(before, seconds(run, self.device))
 
-    def timing(self, convolution: Convolution, direction: Direction) -> Timing:
-        """What was measured, of this layer or of another of the same shape."""
-        return self.timings[self._measured_as[convolution.name], direction]
-
-    def at_best(self) -> float:
-        """Seconds that all convolutions of a step take together, forward and backward, each at its best."""
-        return sum(
-            self.timing(each, direction).best for each in self.convolutions for direction in ("forward", "backward")
-        )
+    def rate(self, convolution: Convolution, direction: Direction) -> float:
+        """FLOP/s at best."""
+        return convolution.flop / self.best[convolution.name, direction]
 
     @property
-    def peak(self) -> Timing:
-        """The fastest of all but the image's."""
-        return max(
-            (timing for (name, _), timing in self.timings.items() if name != "conv1_1"), key=lambda timing: timing.rate
-        )
+    def peak(self) -> float:
+        """FLOP/s of the fastest of all but the image's."""
+        return max(self.rate(each, direction) for each in self.convolutions[1:] for direction in DIRECTIONS)
 
     def _work(self, convolution: Convolution) -> Iterator[tuple[Direction, Callable[[], object]]]:
         dtype = torch.float32 if convolution.name == "conv1_1" else self.dtype
@@ -109,32 +117,18 @@ def gradient_of_input(gradient: Tensor, image: Tensor, weight: Tensor) -> Tensor
     return found[0]
 
 
-class Product:
-    """A matrix product of :data:`MATRIX` rows and columns."""
-
-    def __init__(self, device: torch.device, dtype: torch.dtype, clock: Clock = perf_counter) -> None:
-        self.device = device
-        self.clock = clock
-        self._left, self._right = (torch.rand(MATRIX, MATRIX, device=device).to(dtype) for _ in range(2))
-        self.timing = Timing(2 * MATRIX**3)
-
-    def measure(self) -> None:
-        """Time it once more."""
-        self.timing.seconds.append(seconds(lambda: self._left @ self._right, self.device, self.clock))
-
-
-def seconds(run: Callable[[], object], device: torch.device, clock: Clock) -> float:
+def seconds(run: Callable[[], object], device: torch.device) -> float:
     """How long ``run`` takes, after one call that warms up; the mean of several where it is short."""
-    _finished(run, 1, device, clock)
-    once = _finished(run, 1, device, clock)
+    _finished(run, 1, device)
+    once = _finished(run, 1, device)
     times = 1 + int(SHORTEST / once)
-    return once if times == 1 else _finished(run, times, device, clock) / times
+    return once if times == 1 else _finished(run, times, device) / times
 
 
-def _finished(run: Callable[[], object], times: int, device: torch.device, clock: Clock) -> float:
-    began = clock()
+def _finished(run: Callable[[], object], times: int, device: torch.device) -> float:
+    began = perf_counter()
     for _ in range(times):
         run()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return clock() - began
+    return perf_counter() - began

@@ -67,21 +67,9 @@ def _path(event: FunctionEvent) -> Iterable[str]:
 
 
 def least(steps: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """The least of each part or operation over several steps, the dearest first: what others add is left out."""
-    found: dict[str, float] = {}
-    for step in steps:
-        for name, seconds in step.items():
-            found[name] = min(found.get(name, seconds), seconds)
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
-
-
-def by_operation(events: Iterable[FunctionEvent], *, on_device: bool) -> dict[str, float]:
-    """Seconds of each operation by torch's own names."""
-    found: dict[str, float] = {}
-    for event in events:
-        own = event.self_device_time_total if on_device else event.self_cpu_time_total
-        found[event.name] = found.get(event.name, 0.0) + own / 1e6
-    return found
+    """The least of each part over several steps: what others add is left out."""
+    several = list(steps)
+    return {part: min(step[part] for step in several) for part in PARTS}
 
 
 def profiler(device: torch.device) -> profile:

@@ -1,89 +1,59 @@
 """The arithmetic of ``python -m tests.benchmarks.cost``, and one very small run of it."""
 
-import json
 import mmap
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from tests.benchmarks.cost import Cost, Painted, forget_peak, linearity, main, peak_memory, resident_memory
-from tests.benchmarks.machine import MEGABYTE
-from tests.benchmarks.prediction import Told, error_at, errors
+from engine.progress import Progress
+from engine.recipe import Recipe
+from tests.benchmarks.cost import Event, Painted, forget_peak, paint_once, peak_memory, report, resident_memory
+from tests.benchmarks.machine import CONTENT, STYLE, alone
 
-TOLD = [Told(1.0, 5.0), Told(2.0, 8.0), Told(4.0, 11.0), Told(9.0, 10.5)]
-"""Of a painting that took 10 seconds."""
-PAINTED: Mapping[str, Any] = {
-    "size": 500, "width": 500, "height": 400, "steps": 4, "warm": 700, "files": 300, "peak": 900, "process": 950,
-    "after": 710, "device_peak": None, "step": 0.5, "first_preview": 1.5, "total": 10.2, "seconds": 10.0, "told": TOLD,
-    "judged": 1, "others": 0.0,
-}  # fmt: skip
-
-
-def test_errors_are_relative_to_the_real_time() -> None:
-    assert errors(TOLD, 10.0) == pytest.approx([-0.5, -0.2, 0.1, 0.05])
+TOLD = [(1.0, 5.0), (2.0, 8.0), (4.0, 11.0), (9.0, 10.5)]
+"""When each prediction was made, and when the painting was said to end. It took 10 seconds."""
+EVENTS = [
+    Event(1.5 + at, Progress(number, 4, 500, 1.0, 0.5, 0.5, at, end - at, step_seconds=0.5), shown=number == 1)
+    for number, (at, end) in enumerate(TOLD)
+]
+PAINTED = Painted(500, 400, 700_000_000, 900_000_000, 950_000_000, 10.0, EVENTS)
 
 
-@pytest.mark.parametrize(("fraction", "error"), [(0.05, None), (0.1, -0.5), (0.25, -0.2), (0.5, 0.1), (1.0, 0.05)])
-def test_what_was_known_is_the_last_that_had_been_told(fraction: float, error: float | None) -> None:
-    assert error_at(TOLD, 10.0, fraction) == (None if error is None else pytest.approx(error))
+def test_predictions_count_from_the_first_preview_on_relative_to_the_real_time() -> None:
+    assert PAINTED.errors == pytest.approx([-0.2, 0.1, 0.05])
+    assert PAINTED.first_preview == 3.5
 
 
-def test_predictions_count_from_the_first_preview_on_and_the_worst_round_counts() -> None:
-    late = Painted(**{**PAINTED, "seconds": 20.0})
-    cost = Cost([Painted(**PAINTED), late])
+def test_a_report_has_the_best_step_by_its_megapixels_and_the_worst_of_the_rest() -> None:
+    late = replace(PAINTED, seconds=20.0, process=960_000_000)
 
-    assert cost.errors() == pytest.approx([-0.2, 0.1, 0.05, -0.6, -0.45, -0.475])
-    assert cost.error_at(0.1) == pytest.approx(-0.6)
-    assert cost.error_at(0.01) is None
+    (row,) = zip(*(column.cells for column in report({500: [PAINTED, late]}).columns), strict=True)
 
-
-def test_a_job_adds_what_a_warm_worker_did_not_have() -> None:
-    assert Painted(**PAINTED).added == 200
-
-
-def test_a_step_is_counted_by_the_megapixels_that_were_really_painted() -> None:
-    assert Painted(**PAINTED).step_per_megapixel == pytest.approx(2.5)
-
-
-def test_linear_is_one_and_dearer_pixels_are_more() -> None:
-    small = Cost([Painted(**{**PAINTED, "step": 0.7}), Painted(**PAINTED)])
-    linear = Cost([Painted(**{**PAINTED, "size": 1000, "width": 1000, "height": 800, "step": 2.0})])
-    dear = Cost([Painted(**{**PAINTED, "size": 1000, "width": 1000, "height": 800, "step": 3.0})])
-
-    assert linearity([linear, small]) == pytest.approx(1.0)
-    assert linearity([dear, small]) == pytest.approx(1.5)
-    assert linearity([small]) is None
+    assert row == ("500", "500.0 ms of 2", "2.50 s", "3.50 s", "200 MB", "960 MB", "32.5% / -60.0%")
 
 
 def test_the_peak_of_memory_is_of_what_came_after_it_was_forgotten() -> None:
     """A hundred megabytes that were freed before don't count; as many afterwards do."""
+    many = 100_000_000
 
     def take_and_give_back() -> None:
-        with mmap.mmap(-1, 100 * MEGABYTE) as block:
-            block.write(b"x" * 100 * MEGABYTE)
+        with mmap.mmap(-1, many) as block:
+            block.write(b"x" * many)
 
     take_and_give_back()
     forget_peak()
     calm = peak_memory()
     take_and_give_back()
 
-    assert calm < resident_memory() + 50 * MEGABYTE
-    assert peak_memory() > calm + 90 * MEGABYTE
+    assert calm < resident_memory() + many / 2
+    assert peak_memory() > calm + 0.9 * many
 
 
 @pytest.mark.slow
-def test_a_small_run_writes_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "cost.json"
+def test_a_painting_alone_in_its_process_is_measured() -> None:
+    painted = alone(paint_once, CONTENT, STYLE, Recipe(size=64, steps=3), 1, "cpu")
 
-    main(["--size", "64", "--steps", "3", "--rounds", "1", "--threads", "1", "--device", "cpu", "--json", str(out)])
-
-    told = json.loads(out.read_text())
-    (painted,) = told["sizes"]["64"]["painted"]
-    assert (painted["width"], painted["height"], painted["steps"]) == (64, 48, 3)
-    assert painted["process"] >= painted["peak"] >= painted["warm"] > 100e6
-    assert painted["told"][-1]["total"] == pytest.approx(painted["told"][-1]["elapsed"])
-    assert painted["told"][-1]["elapsed"] <= painted["seconds"] <= painted["total"]
-    assert told["sizes"]["64"]["step_per_megapixel"] == pytest.approx(painted["step"] / (64 * 48 / 1e6))
-    assert "memory" in capsys.readouterr().out
+    assert (painted.width, painted.height, painted.events[-1].told.steps) == (64, 48, 3)
+    assert painted.process >= painted.peak >= painted.warm > 100e6
+    assert painted.events[-1].told.remaining == 0
+    assert painted.events[-1].told.elapsed <= painted.seconds <= painted.events[-1].since + 1
