@@ -6,6 +6,7 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.optim.adam import adam
 
 from engine.losses.objective import Losses
 from engine.optim.cuda_graphs import replayed
@@ -27,6 +28,8 @@ IMAGE_SPECTRAL_POWER: Final = 0.25
 """The same for the variable of L-BFGS. About half as large, since its gradient is weighted twice."""
 HISTORY: Final = 20
 """The number of steps in the history of L-BFGS. Each takes the memory of two images."""
+_MOMENTS: Final = ("exp_avg", "exp_avg_sq")
+"""Adam's running means of the gradient and of its square, as torch names them."""
 _TINY: Final = 1e-30
 FIRST_STEP: Final = 0.01
 """The mean change of a pixel in the first step of L-BFGS, which has no curvature yet; for pixels in [0, 1]."""
@@ -90,39 +93,29 @@ class Adam:
     """Adam on the pixels (Kingma and Ba, ICLR 2015), clamped to [0, 1], its moments carried from scale to scale."""
 
     def __init__(self, image: Tensor, state: Mapping[str, Tensor] | None = None) -> None:
+        if state is None:
+            state = {name: torch.zeros_like(image) for name in _MOMENTS} | {"step": torch.zeros(())}
+        elif {*state} != {"step", *_MOMENTS} or any(
+            each.shape != image.shape or each.dtype != image.dtype or not each.isfinite().all()
+            for each in (state[name] for name in _MOMENTS)
+        ):
+            raise ValueError("the state is not Adam's for this image")
+        elif not state["step"].item() >= 0:
+            raise ValueError(f"{state['step'].item()} steps of Adam")
         self._take(image)
-        if state is not None:
-            names = ("exp_avg", "exp_avg_sq")
-            if {*state} != {"step", *names} or any(
-                each.shape != image.shape or each.dtype != image.dtype or not each.isfinite().all()
-                for each in (state[name] for name in names)
-            ):
-                raise ValueError("the state is not Adam's for this image")
-            if not state["step"].item() >= 0:
-                raise ValueError(f"{state['step'].item()} steps of Adam")
-            self._optimiser.state[self.image] = {name: each.to(image.device) for name, each in state.items()}
-            if not image.is_cuda:
-                self._optimiser.state[self.image]["step"] = state["step"].clone()
+        self._rate = torch.zeros((), device=image.device)
+        self._state = {name: each.to(image.device, copy=True) for name, each in state.items()}
 
     def _take(self, image: Tensor) -> None:
         self.image = image.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
-        self._rate = torch.zeros((), device=image.device)
-        self._optimiser = torch.optim.Adam(
-            [self.image], lr=self._rate, betas=BETAS, eps=ADAM_EPSILON, capturable=image.is_cuda
-        )
 
     @torch.no_grad()
     def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
         """Resize the image and the moments to ``size``."""
-        state = self._optimiser.state[self.image]
         if self.image.shape[-2:] != (size[1], size[0]):
             self._take(resized(self.image, size))
-            if state:
-                shape = self.image.shape[-2:]
-                moments = {
-                    name: F.interpolate(state[name], shape, mode="bilinear") for name in ("exp_avg", "exp_avg_sq")
-                }
-                self._optimiser.state[self.image] = moments | {"step": state["step"]}
+            for name in _MOMENTS:
+                self._state[name] = F.interpolate(self._state[name], self.image.shape[-2:], mode="bilinear")
         weights = spectral_filter(self.image, GRADIENT_SPECTRAL_POWER)
 
         def once() -> Losses:
@@ -130,20 +123,34 @@ class Adam:
                 losses = evaluate(self.image)
                 gradient = _gradient(losses.total, self.image)
             gradient = filtered(gradient, weights).contiguous()
-            self.image.grad = gradient / gradient.square().mean().sqrt().clamp(min=_TINY)
-            self._optimiser.step()
             with torch.no_grad():
+                self._move(gradient / gradient.square().mean().sqrt().clamp(min=_TINY))
                 self.image.clamp_(0, 1)
             return losses.detached()
 
         self._once = replayed(once, self._tensors, self.image.device)
+
+    def _move(self, gradient: Tensor) -> None:
+        # Not by the class torch.optim.Adam: it imports torch's compiler, which takes as long as the import of torch.
+        first, second, steps = (self._state[name] for name in (*_MOMENTS, "step"))
+        adam(
+            *([self.image], [gradient], [first], [second], [], [steps]),
+            capturable=self.image.is_cuda,
+            amsgrad=False,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            lr=self._rate,
+            weight_decay=0,
+            eps=ADAM_EPSILON,
+            maximize=False,
+        )
 
     def release(self) -> None:
         """Drop the function that is minimised, and a recorded step."""
         vars(self).pop("_once", None)
 
     def _tensors(self) -> list[Tensor]:
-        return [self.image.detach(), *self._optimiser.state[self.image].values()]
+        return [self.image.detach(), *self._state.values()]
 
     def step(self, rate: float) -> Losses:
         """Take a step along the preconditioned gradient, and clamp the image to [0, 1]."""
@@ -152,7 +159,7 @@ class Adam:
 
     def state(self) -> dict[str, Tensor]:
         """Both moments, and the number of steps over all scales for the correction of their bias."""
-        return {name: each.cpu() for name, each in self._optimiser.state[self.image].items()}
+        return {name: each.cpu() for name, each in self._state.items()}
 
 
 class LBFGS:

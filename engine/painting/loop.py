@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Sequence
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
 
 from engine.errors import OutOfMemory, PaintingPaused
 from engine.images.codec import Picture, encode, encode_within, fitted
@@ -306,8 +305,7 @@ class _Painting:
         image = resized(image.detach(), self.final_size).clamp(0, 1)
         if self.recipe.colours == "content":
             image = with_colours_of(image, self.targets.content_at(self.recipe.size))
-        picture: Image.Image = to_pil_image(image[0].cpu())
-        return picture
+        return Image.fromarray(image[0].mul(255).byte().permute(1, 2, 0).cpu().numpy())
 
     def _result(self, image: Tensor, max_bytes: int | None, checkpoint: str | None = None) -> Result:
         picture = self._picture(image)

@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import pil_to_tensor
 
 from engine.images.codec import Picture, fitted
 from engine.images.colour import Palette, recoloured
@@ -155,7 +155,7 @@ class Targets:
 
     def _tensor(self, picture: Picture, size: int) -> Tensor:
         rgb = picture.rgb.resize(fitted(picture.rgb.size, size), Image.Resampling.LANCZOS)
-        pixels: Tensor = pil_to_tensor(rgb).to(self._network.device)
+        pixels = torch.from_numpy(np.array(rgb)).to(self._network.device).permute(2, 0, 1)
         return pixels[None].float() / 255
 
 

@@ -7,10 +7,9 @@ from itertools import groupby
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint as recomputed
-from torchvision.models import vgg19
 
 from engine.recipe import Layer, Pooling
 from engine.vgg import weights
@@ -50,34 +49,23 @@ class VGG19:
     """
 
     def __init__(self, parameters: weights.Parameters, device: torch.device, dtype: torch.dtype) -> None:
-        with torch.device("meta"):
-            network = vgg19(weights=None).features
-        network.load_state_dict(parameters, assign=True)
-        network.eval().requires_grad_(requires_grad=False).to(device, memory_format=torch.channels_last)
         self.device = device
         self.dtype = dtype
         self._convolutions: list[_Convolution] = []
-        block, number = 1, 1
-        for module in network.children():
-            if isinstance(module, nn.Conv2d):
-                assert module.bias is not None  # noqa: S101 - tells the type checker what VGG19's convolutions have
-                place = f"{block}_{number}"
-                weight = module.weight
-                if dtype == torch.bfloat16 and not self._convolutions:
-                    high, low = _in_two_parts(weight)
-                    weight = torch.cat((high, high, low), dim=1)
-                self._convolutions.append(
-                    _Convolution(
-                        cast(Layer, f"conv{place}"),
-                        cast(Layer, f"relu{place}"),
-                        block,
-                        weight.to(dtype, memory_format=torch.channels_last),
-                        module.bias.to(dtype),
-                    )
+        for (block, number), index in weights.CONVOLUTIONS.items():
+            weight = parameters[f"{index}.weight"].to(device)
+            if dtype == torch.bfloat16 and not self._convolutions:
+                high, low = _in_two_parts(weight)
+                weight = torch.cat((high, high, low), dim=1)
+            self._convolutions.append(
+                _Convolution(
+                    cast(Layer, f"conv{block}_{number}"),
+                    cast(Layer, f"relu{block}_{number}"),
+                    block,
+                    weight.to(dtype, memory_format=torch.channels_last),
+                    parameters[f"{index}.bias"].to(device, dtype),
                 )
-                number += 1
-            elif isinstance(module, nn.MaxPool2d):
-                block, number = block + 1, 1
+            )
 
     def features(
         self,

