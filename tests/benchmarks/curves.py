@@ -17,31 +17,26 @@ EVERY: Final = 3
 
 
 class Clock:
-    """Seconds of a contestant's own work. Stops within :meth:`paused`, which may be nested."""
+    """Seconds of a contestant's own work: without the time within :meth:`paused`."""
 
     def __init__(self, device: torch.device, read: Callable[[], float] = time.perf_counter) -> None:
         """``read`` gives the time in seconds. On a GPU, which works asynchronously, each reading waits for it."""
         self._device = device
         self._read = read
         self._began = self._time()
-        self._depth = 0
 
     def seconds(self) -> float:
-        """Since the start, without the pauses; within one, when it began."""
-        return (self._stopped if self._depth else self._time()) - self._began
+        """Since the start, without the pauses."""
+        return self._time() - self._began
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Time within this context does not count."""
-        if not self._depth:
-            self._stopped = self._time()
-        self._depth += 1
+        stopped = self._time()
         try:
             yield
         finally:
-            self._depth -= 1
-            if not self._depth:
-                self._began += self._time() - self._stopped
+            self._began += self._time() - stopped
 
     def _time(self) -> float:
         if self._device.type == "cuda":

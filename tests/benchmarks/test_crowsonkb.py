@@ -40,7 +40,7 @@ def test_it_goes_from_scale_to_scale(tmp_path_factory: pytest.TempPathFactory, m
     torch.set_num_threads(1)
     monkeypatch.setattr(Crowsonkb, "FIRST_STEPS", 1)
     monkeypatch.setattr(Crowsonkb, "LATER_STEPS", 1)
-    pair = contest.prepared(drawn("content.jpg"), drawn("style.jpg"), 192, tmp_path_factory.mktemp("pair"))
+    pair = contest.prepared(drawn("content.jpg"), drawn("style.jpg"), 192, tmp_path_factory.mktemp("pair")).pair
     peer = Crowsonkb(pair, Crowsonkb.network(weights.load("embedded")), torch.device("cpu"))
     shapes = [tuple(peer.image.shape)]
     for _ in range(peer.steps):
