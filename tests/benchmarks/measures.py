@@ -3,15 +3,16 @@
 All of them take the finished picture, 8 bits a channel, in float32. The style picture is scaled so that its longer
 side is the painting's.
 
-Distances are relative to the pair: 1 is the distance between the content and the style picture. :func:`blemishes` are
-found in one picture alone. Content and style can have them, too (a white cloud is clipped), so :class:`Judge` gives
-those beyond theirs.
+Distances are relative to the pair: 1 is the distance between the content and the style picture. :func:`flat` patches
+and :func:`grain` are found in one picture alone. Content and style can have them, too (a wall is plain), so
+:class:`Judge` compares them with theirs.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import product
+from statistics import fmean
 from typing import Final
 
 import torch
@@ -29,9 +30,6 @@ RELATION_LAYERS: Final[tuple[Layer, ...]] = ("relu3_4", "relu4_4")
 """Held out as well: what self-similarity is computed from. With ``detail`` a recipe of ours goes down the same
 formula at another layer, so the measure is kinder to it than to those who don't.
 """
-CONTENT_LAYER: Final[Layer] = "relu4_2"
-"""Not held out: the layer by which all objectives here keep the content."""
-
 PLACES: Final = 1024
 """How many places of a layer are compared with one another at most, on a regular grid."""
 WINDOW, SIGMA = 11, 1.5
@@ -45,7 +43,6 @@ lines 4 pixels apart three tenths of their height.
 """
 GREY: Final = 0.04
 """Distance of a patch's mean colour from the grey axis of Oklab under which it has none to the eye; red has 0.26."""
-FRAME, INSIDE = 8, 24
 CORNER: Final = 0.375
 """Cycles a pixel, in both directions, from which on a frequency is in the corner of the spectrum; 0.5 is the most."""
 _TINY: Final = 1e-6
@@ -169,63 +166,18 @@ def _quantiles(picture: Tensor) -> Tensor:
 # --- Blemishes ---
 
 
-@dataclass(frozen=True, slots=True)
-class Blemishes:
-    """Defects of a picture, whatever it shows."""
-
-    clipped: float
-    """Share of pixels with a channel at 0 or at 255."""
-    flat: float
+def flat(picture: Tensor) -> float:
     """Share of patches of 8 × 8 pixels that are flat (:data:`FLAT`) and grey (:data:`GREY`): nothing painted there."""
-    frame: float
-    """How much the outermost 8 pixels differ from the next 24 inwards, all round: the length of the difference in mean
-    lightness, a, b (Oklab) and in the standard deviation of lightness within columns or rows of 8. What differs on one
-    side only, as a sky does, mostly cancels out; what runs along all sides does not.
-    """
-    grain: float
-    """Root mean square, in grey levels of 255, of the luminance's frequencies above :data:`CORNER` in both directions:
-    the corner of the spectrum, where checkerboards and single odd pixels are, and little that a brush or a lens makes.
-    """
-
-
-def blemishes(picture: Tensor) -> Blemishes:
-    """Of one picture, (1, 3, height, width) in [0, 1], sides of at least 32 pixels."""
-    return Blemishes(_clipped(picture), _flat(picture), _frame(picture), _grain(picture))
-
-
-def _clipped(picture: Tensor) -> float:
-    half = 0.5 / 255
-    return float(((picture < half) | (picture > 1 - half)).any(dim=1).float().mean())
-
-
-def _deviation(patches: Tensor) -> Tensor:
-    """Over the last dimension, of the whole population."""
-    return patches.std(dim=-1, correction=0)
-
-
-def _flat(picture: Tensor) -> float:
     smooth = gaussian_blur(luminance(picture), [7, 7], [SMOOTHED, SMOOTHED])
     patches = F.unfold(smooth, PATCH, stride=PATCH)[0].T
     chroma = F.avg_pool2d(oklab(picture)[:, 1:], PATCH).norm(dim=1).flatten()
-    return float(((_deviation(patches) < FLAT) & (chroma < GREY)).float().mean())
+    return float(((patches.std(dim=-1, correction=0) < FLAT) & (chroma < GREY)).float().mean())
 
 
-def _frame(picture: Tensor) -> float:
-    colours = oklab(picture)[0]
-    differences = []
-    for _ in range(4):
-        colours = colours.rot90(dims=(1, 2))
-        outer, inner = colours[:, :FRAME], colours[:, FRAME : FRAME + INSIDE, FRAME:-FRAME]
-        busy_outer, busy_inner = (
-            _deviation(strip[0].unfold(0, FRAME, FRAME)).mean(dim=1).mean() for strip in (outer, inner)
-        )
-        step = outer.mean(dim=(1, 2)) - inner.mean(dim=(1, 2))
-        differences.append(torch.cat((step, (busy_outer - busy_inner).view(1))) * colours.shape[2])
-    around = 2 * sum(picture.shape[-2:])
-    return float(torch.stack(differences).sum(dim=0).norm() / around)
-
-
-def _grain(picture: Tensor) -> float:
+def grain(picture: Tensor) -> float:
+    """Root mean square, in grey levels of 255, of the luminance's frequencies above :data:`CORNER` in both directions:
+    the corner of the spectrum, where checkerboards and single odd pixels are, and little that a brush or a lens makes.
+    """
     levels = 255 * luminance(picture)[0, 0]
     height, width = levels.shape
     window = torch.outer(*(torch.hann_window(side, periodic=True).to(levels) for side in (height, width)))
@@ -243,33 +195,19 @@ class Measures:
     """Of one painting. Lower is better everywhere but for ``ssim`` and, where strokes are wanted, ``grain``."""
 
     style: float
-    """Mean of ``style_layers``: 1 for the content as it is, 0 for the style picture."""
-    style_layers: Mapping[Layer, float]
-    """:func:`style_distance` at each of :data:`STYLE_LAYERS`, the content's own being 1."""
-    relu4_2: float
-    """Distance from the content's features at that layer, :data:`CONTENT_LAYER`: 0 for the content, 1 for the style
-    picture.
-    """
+    """:func:`style_distance`, the mean over :data:`STYLE_LAYERS`: 1 for the content, 0 for the style picture."""
     relations: float
     """:func:`relation_distance` from the content, the mean over :data:`RELATION_LAYERS`: 0 for the content, 1 for the
     style picture.
     """
     ssim: float
     """:func:`ssim` with the content: 1 for the content."""
-    colours_style: float
-    colours_content: float
-    """:func:`colour_distance` to the style and to the content, not divided by anything."""
-    clipped: float
-    frame: float
-    """:class:`Blemishes` beyond the larger of the content's and the style's; 0 where it has no more of them."""
+    colours: float
+    """:func:`colour_distance` to the style, not divided by anything."""
     flat: float
-    """The same beyond the style's alone: what is plain in the content, as a wall, is to be painted over."""
+    """:func:`flat` beyond the style's: what is plain in the content, as a wall, is to be painted over."""
     grain: float
-    """The painting's, divided by the larger of the content's and the style's."""
-
-    def numbers(self) -> dict[str, float]:
-        """All but the layers, by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "style_layers"}
+    """:func:`grain`, divided by the larger of the content's and the style's."""
 
 
 class Judge:
@@ -287,41 +225,33 @@ class Judge:
         """The style picture in the content's size."""
         self._content_features = self._features(content)
         self._style_features = self._features(style)
-        self._own = blemishes(content), blemishes(style)
-        self._yardstick = self._distances(self._content_features)[0], self._distances(self._features(self.stretched))[1]
+        self._style_of_content = self._style_distances(self._content_features)
+        self._relations_of_style = self._relation_distance(self._features(self.stretched))
 
     def __call__(self, painting: Tensor) -> Measures:
         """Measure ``painting``, of the content's shape and in [0, 1]."""
         if painting.shape != self.content.shape:
             raise ValueError(f"a painting of {tuple(painting.shape)} for a content of {tuple(self.content.shape)}")
-        style, (content, relation) = self._distances(self._features(painting))
-        style_of_content, (content_of_style, relation_of_style) = self._yardstick
-        layers = {layer: style[layer] / max(style_of_content[layer], _TINY) for layer in STYLE_LAYERS}
-        found, own = blemishes(painting), self._own
+        features = self._features(painting)
+        distances = zip(self._style_distances(features), self._style_of_content, strict=True)
         return Measures(
-            style=sum(layers.values()) / len(layers),
-            style_layers=layers,
-            relu4_2=content / max(content_of_style, _TINY),
-            relations=relation / max(relation_of_style, _TINY),
+            style=fmean(found / max(whole, _TINY) for found, whole in distances),
+            relations=self._relation_distance(features) / max(self._relations_of_style, _TINY),
             ssim=ssim(painting, self.content),
-            colours_style=colour_distance(painting, self._style),
-            colours_content=colour_distance(painting, self.content),
-            clipped=max(0.0, found.clipped - max(each.clipped for each in own)),
-            frame=max(0.0, found.frame - max(each.frame for each in own)),
-            flat=max(0.0, found.flat - own[1].flat),
-            grain=found.grain / max(*(each.grain for each in own), _TINY),
+            colours=colour_distance(painting, self._style),
+            flat=max(0.0, flat(painting) - flat(self._style)),
+            grain=grain(painting) / max(grain(self.content), grain(self._style), _TINY),
         )
 
     @torch.no_grad()
     def _features(self, picture: Tensor) -> dict[Layer, Tensor]:
-        return self._network.features(picture, {*STYLE_LAYERS, *RELATION_LAYERS, CONTENT_LAYER})
+        return self._network.features(picture, {*STYLE_LAYERS, *RELATION_LAYERS})
 
-    def _distances(self, features: Mapping[Layer, Tensor]) -> tuple[dict[Layer, float], tuple[float, float]]:
-        """To the style at each layer; to the content at :data:`CONTENT_LAYER` and between relations."""
-        style = {layer: style_distance(features[layer], self._style_features[layer]) for layer in STYLE_LAYERS}
-        content = float((features[CONTENT_LAYER] - self._content_features[CONTENT_LAYER]).norm())
-        relation = sum(
+    def _style_distances(self, features: Mapping[Layer, Tensor]) -> list[float]:
+        return [style_distance(features[layer], self._style_features[layer]) for layer in STYLE_LAYERS]
+
+    def _relation_distance(self, features: Mapping[Layer, Tensor]) -> float:
+        return fmean(
             relation_distance(relations(features[layer]), relations(self._content_features[layer]))
             for layer in RELATION_LAYERS
         )
-        return style, (content, relation / len(RELATION_LAYERS))

@@ -86,7 +86,12 @@ def rebased(parameters: Parameters, mean: Tensor, deviation: Tensor) -> Paramete
 def opened(path: Path, device: torch.device) -> Tensor:
     """A picture as RGB in [0, 1], shape (1, 3, height, width)."""
     with Image.open(path) as image:
-        pixels: Tensor = pil_to_tensor(image.convert("RGB"))
+        return tensor(image, device)
+
+
+def tensor(image: Image.Image, device: torch.device) -> Tensor:
+    """RGB in [0, 1], shape (1, 3, height, width)."""
+    pixels: Tensor = pil_to_tensor(image.convert("RGB"))
     return pixels[None].to(device).float() / 255
 
 

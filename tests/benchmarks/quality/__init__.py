@@ -1,6 +1,6 @@
 """The quality of pictures: Atelier, candidates for its defaults, and peers, on the same contents and styles.
 
-``python -m tests.benchmarks.quality --out FOLDER --json FILE`` paints each content in each style, judges the paintings
-by measures that nobody optimised (:mod:`tests.benchmarks.measures`), paints some again at each of several strengths,
-and leaves contact sheets and crops for the eye. Needs the extras ``test`` and ``benchmark``.
+``python -m tests.benchmarks.quality`` paints each content in each style, judges the paintings by measures that nobody
+optimised (:mod:`tests.benchmarks.measures`), paints some again at each of several strengths, and leaves contact sheets
+and crops for the eye.
 """

@@ -6,18 +6,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-import torch
 from PIL import Image
-from torch import Tensor
-from torchvision.transforms.functional import pil_to_tensor
 
 from engine.images.codec import Picture, decode, fitted
 from tests.drawing import collection
 from tests.drawing.pictures import CONTENT, STYLE, STYLE_GLASS
-
-SHARED: Final = Path(__file__).parents[3].parent / "shared" / "images"
-"""Photographs and paintings beside the repository, where somebody put them: ``content/*.jpg`` and ``style/*.jpg``."""
-
 
 OWN_CONTENTS: Final[Mapping[str, Callable[[], Picture]]] = {
     "town": lambda: decode(CONTENT.read_bytes()),
@@ -53,24 +46,19 @@ class Pair:
         return f"{self.content.name}-{self.style.name}"
 
 
-def opened(path: Path) -> Named:
-    """Decode a file, under its name without the ending."""
-    return Named(path.stem, decode(path.read_bytes()))
+def contents(given: Sequence[Path] | None) -> tuple[Named, ...]:
+    """``given``, or else the project's own three."""
+    return _chosen(given, OWN_CONTENTS)
 
 
-def contents(given: Sequence[Path], folder: Path) -> tuple[Named, ...]:
-    """``given``, or else those of ``folder``, or else the project's own three."""
-    return _chosen(given, folder / "content", OWN_CONTENTS)
+def styles(given: Sequence[Path] | None) -> tuple[Named, ...]:
+    """``given``, or else the project's own three."""
+    return _chosen(given, OWN_STYLES)
 
 
-def styles(given: Sequence[Path], folder: Path) -> tuple[Named, ...]:
-    """``given``, or else those of ``folder``, or else the project's own three."""
-    return _chosen(given, folder / "style", OWN_STYLES)
-
-
-def _chosen(given: Sequence[Path], folder: Path, own: Mapping[str, Callable[[], Picture]]) -> tuple[Named, ...]:
-    if paths := given or sorted(folder.glob("*.jpg")):
-        return tuple(opened(path) for path in paths)
+def _chosen(given: Sequence[Path] | None, own: Mapping[str, Callable[[], Picture]]) -> tuple[Named, ...]:
+    if given:
+        return tuple(Named(path.stem, decode(path.read_bytes())) for path in given)
     return tuple(Named(name, make()) for name, make in own.items())
 
 
@@ -88,12 +76,6 @@ def pairs(contents: Sequence[Named], styles: Sequence[Named]) -> tuple[Pair, ...
 def scaled(image: Image.Image, longer_side: int) -> Image.Image:
     """As the engine does it."""
     return image.resize(fitted(image.size, longer_side), Image.Resampling.LANCZOS)
-
-
-def tensor(image: Image.Image, device: torch.device) -> Tensor:
-    """(1, 3, height, width) in [0, 1]."""
-    pixels: Tensor = pil_to_tensor(image.convert("RGB"))
-    return pixels[None].to(device).float() / 255
 
 
 def image_of(data: bytes) -> Image.Image:

@@ -13,6 +13,8 @@ FONT_SIZE: Final = 15
 GAP: Final = 8
 NARROWEST: Final = 230
 """Pixels of a column at least, for the lines."""
+CROP, ZOOM = 112, 4
+"""Side of a crop, in pixels of the painting, and the pixels of the sheet that each becomes in both directions."""
 LARGEST_CELL: Final = 400
 """Pixels; on a contact sheet larger paintings are scaled down to it. Crops never are."""
 
@@ -88,8 +90,8 @@ def places(content: Image.Image, side: int) -> dict[str, tuple[int, int]]:
     }
 
 
-def crop(image: Image.Image, place: tuple[int, int], side: int, zoom: int) -> Image.Image:
-    """A square at 1:1, each pixel shown as ``zoom`` × ``zoom``."""
+def crop(image: Image.Image, place: tuple[int, int], side: int) -> Image.Image:
+    """A square at 1:1, each pixel shown as :data:`ZOOM` × :data:`ZOOM`."""
     left, top = place
     part = image.crop((left, top, min(left + side, image.width), min(top + side, image.height)))
-    return part.resize((part.width * zoom, part.height * zoom), Image.Resampling.NEAREST)
+    return part.resize((part.width * ZOOM, part.height * ZOOM), Image.Resampling.NEAREST)
