@@ -1,16 +1,23 @@
-"""One network for all tests of the engine: loading it takes longer than most of them."""
+"""One network for all tests of the engine: to load it takes longer than most of them."""
 
 import pytest
 import torch
 
 from engine.painting import pyramid
 from engine.vgg.vgg19 import VGG19, load_cached
+from tests.engine.painted import narrow_network
 
 
 @pytest.fixture(scope="session")
 def network() -> VGG19:
     """The original weights on the CPU, in full precision."""
     return load_cached("embedded", torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="session")
+def narrow() -> VGG19:
+    """A network whose step takes a tenth of the time, for tests of all but what a painting looks like."""
+    return narrow_network(torch.float32)
 
 
 @pytest.fixture(autouse=True)

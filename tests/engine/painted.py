@@ -1,8 +1,10 @@
 """Small paintings, from decoded pictures to encoded bytes, and measures of a painting."""
 
 import io
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from engine.painting.loop import PREVIEW_QUALITY, Save, paint
 from engine.painting.reporter import Pace
 from engine.progress import Progress, Result, StopToken
 from engine.recipe import Layer, Recipe
+from engine.vgg import weights
 from engine.vgg.vgg19 import VGG19
 from tests.engine.images import corpus
 
@@ -27,6 +30,20 @@ ALL = Pace(progress=0, preview=0, first_preview=0, checkpoint=0)
 
 CONTENT = Picture(corpus.scene(96, 64))
 STYLE = Picture(corpus.stripes(96, 80))
+
+
+@cache
+def narrow_network(dtype: torch.dtype) -> VGG19:
+    """VGG19 with the first eighth of the channels of each layer, on the CPU."""
+    parameters = weights.load("embedded")
+    before = 3
+    for index in weights.CONVOLUTIONS.values():
+        weight, bias = (parameters[f"{index}.{name}"] for name in ("weight", "bias"))
+        after = len(bias) // 8
+        gain = math.sqrt(weight.shape[1] / before)  # so that sums of fewer channels deviate as much
+        parameters |= {f"{index}.weight": gain * weight[:after, :before], f"{index}.bias": bias[:after]}
+        before = after
+    return VGG19(parameters, torch.device("cpu"), dtype)
 
 
 class Shelf(dict[str, bytes]):

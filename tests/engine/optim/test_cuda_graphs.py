@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 from engine.optim import cuda_graphs, optimisers
 from engine.optim.cuda_graphs import WARM_UP, replayed
 from engine.vgg.vgg19 import VGG19, load_cached
-from tests.engine.painted import ALL, EVERY_STEP, Painted, painted
+from tests.engine.painted import ALL, EVERY_STEP, Painted, narrow_network, painted
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -219,7 +219,7 @@ def both(monkeypatch: pytest.MonkeyPatch, network: VGG19, **fields: Any) -> tupl
 def test_a_replayed_painting_is_the_painting(
     fields: dict[str, Any], imitated: list[Graph], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = load_cached("embedded", CPU, getattr(torch, fields.get("precision", "float32")))
+    network = narrow_network(getattr(torch, fields.get("precision", "float32")))
     stepped, replayed = both(monkeypatch, network, steps=10, pace=EVERY_STEP, **fields)
     assert [event.loss for event in replayed.events] == [event.loss for event in stepped.events]
     assert replayed.result.picture == stepped.result.picture
@@ -227,10 +227,10 @@ def test_a_replayed_painting_is_the_painting(
 
 
 def test_a_replayed_painting_can_be_looked_at_on_the_way(
-    imitated: list[Graph], network: VGG19, monkeypatch: pytest.MonkeyPatch
+    imitated: list[Graph], narrow: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each event has the losses and the preview of its own step, although a replay overwrites the tensors."""
-    stepped, replayed = both(monkeypatch, network, steps=5, pace=ALL)
+    stepped, replayed = both(monkeypatch, narrow, steps=5, pace=ALL)
     assert [event.preview for event in replayed.events] == [event.preview for event in stepped.events]
     assert all(one.loss > other.loss for one, other in pairwise(replayed.events))
     assert imitated[0].replays == 4

@@ -25,10 +25,10 @@ def ended(network: VGG19, **fields: Any) -> tuple[Painted, bytes]:
 
 
 @pytest.mark.parametrize("colours", ["style", "content"])
-def test_a_result_names_the_state_that_its_picture_was_made_from(colours: str, network: VGG19) -> None:
+def test_a_result_names_the_state_that_its_picture_was_made_from(colours: str, narrow: VGG19) -> None:
     """Another painting starts from the optimiser's image, whose colours are the styles' own."""
-    usual, _ = ended(network)
-    end, data = ended(network, colours=colours)
+    usual, _ = ended(narrow)
+    end, data = ended(narrow, colours=colours)
     state = from_bytes(data)
     assert isinstance(state, FinalState)
     assert (state.size, state.image.shape) == (64, (1, 3, 43, 64))
@@ -36,79 +36,79 @@ def test_a_result_names_the_state_that_its_picture_was_made_from(colours: str, n
     assert (end.result.picture == usual.result.picture) == (colours == "style")
 
 
-def test_without_a_place_to_save_or_a_style_there_is_no_final_state(network: VGG19) -> None:
-    saved = painted(network, steps=2, save=Shelf().save).result
-    failed = painted(network, steps=2, save=lambda _: None).result
+def test_without_a_place_to_save_or_a_style_there_is_no_final_state(narrow: VGG19) -> None:
+    saved = painted(narrow, steps=2, save=Shelf().save).result
+    failed = painted(narrow, steps=2, save=lambda _: None).result
     assert failed.checkpoint is None
     assert failed.picture == saved.picture
-    assert painted(network, steps=2).result.checkpoint is None
-    assert painted(network, strength=0, save=Shelf().save).result.checkpoint is None
+    assert painted(narrow, steps=2).result.checkpoint is None
+    assert painted(narrow, strength=0, save=Shelf().save).result.checkpoint is None
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
-def test_a_painting_goes_on_from_another_ones_image(optimiser: str, network: VGG19) -> None:
-    first, data = ended(network, steps=20, optimiser=optimiser)
-    more = painted(network, steps=20, optimiser=optimiser, resume=data)
+def test_a_painting_goes_on_from_another_ones_image(optimiser: str, narrow: VGG19) -> None:
+    first, data = ended(narrow, steps=20, optimiser=optimiser)
+    more = painted(narrow, steps=20, optimiser=optimiser, resume=data)
     assert [event.step for event in more.events] == list(range(1, 21))
     assert more.losses[0] == pytest.approx(first.losses[-1], rel=0.1)
     assert more.losses[0] < 0.7 * first.losses[0]
     assert more.losses[-1] < first.losses[-1]
 
 
-def test_another_recipe_starts_from_the_image_without_its_own_start_and_noise(network: VGG19) -> None:
-    _, data = ended(network, steps=20)
+def test_another_recipe_starts_from_the_image_without_its_own_start_and_noise(narrow: VGG19) -> None:
+    _, data = ended(narrow, steps=20)
     one, same, other = (
-        painted(network, strength=80, resume=data, **fields).result.picture
+        painted(narrow, strength=80, resume=data, **fields).result.picture
         for fields in ({}, {"start": "noise", "noise": 0.5}, {"steps": 13})
     )
     assert one == same
     assert one != other
-    assert one != painted(network, strength=80).result.picture
+    assert one != painted(narrow, strength=80).result.picture
 
 
 def test_a_larger_painting_leaves_out_the_scales_below_the_image(
-    network: VGG19, monkeypatch: pytest.MonkeyPatch
+    narrow: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pyramid, "COARSEST", 32)
-    _, data = ended(network, steps=4)
+    _, data = ended(narrow, steps=4)
     scales = {
-        size: [event.scale for event in painted(network, size=size, steps=4, resume=data).events]
+        size: [event.scale for event in painted(narrow, size=size, steps=4, resume=data).events]
         for size in (64, 128, 100, 80)
     }
     assert scales == {64: [64] * 4, 128: [64, 64, 128, 128], 100: [100] * 4, 80: [80] * 4}
-    assert [event.scale for event in painted(network, size=128, steps=4).events] == [32, 32, 64, 128]
+    assert [event.scale for event in painted(narrow, size=128, steps=4).events] == [32, 32, 64, 128]
 
 
-def test_a_smaller_painting_starts_from_the_image_too(network: VGG19) -> None:
-    end, data = ended(network, size=128, steps=20)
+def test_a_smaller_painting_starts_from_the_image_too(narrow: VGG19) -> None:
+    end, data = ended(narrow, size=128, steps=20)
     small = levels(end.image.resize((64, 43)))
     from_state, from_content = (
-        abs(painted(network, steps=1, resume=each).pixels - small).mean() for each in (data, None)
+        abs(painted(narrow, steps=1, resume=each).pixels - small).mean() for each in (data, None)
     )
     assert from_state < 0.5 * from_content
 
 
 def test_a_painting_that_started_from_another_resumes_from_its_own_checkpoints(
-    network: VGG19, monkeypatch: pytest.MonkeyPatch
+    narrow: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pyramid, "COARSEST", 32)
-    _, data = ended(network, steps=4)
+    _, data = ended(narrow, steps=4)
     recipe, shelf = Recipe(size=128, steps=6, start="noise"), Shelf()
-    whole = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=data, save=shelf.save))
+    whole = drained(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, resume=data, save=shelf.save))
     for done in (1, 4):
         checkpoint = whole.events[done - 1].checkpoint
         assert checkpoint is not None
-        rest = drained(paint(CONTENT, [STYLE], recipe, network, pace=EVERY_STEP, resume=shelf[checkpoint]))
+        rest = drained(paint(CONTENT, [STYLE], recipe, narrow, pace=EVERY_STEP, resume=shelf[checkpoint]))
         assert [event.step for event in rest.events] == list(range(done + 1, 7))
         assert rest.result.picture == whole.result.picture
 
 
-def test_a_checkpoint_of_another_recipe_is_not_resumed(network: VGG19, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_checkpoint_of_another_recipe_is_not_resumed(narrow: VGG19, caplog: pytest.LogCaptureFixture) -> None:
     """Its image is that of a painting half done, and its moments are those of another objective."""
-    foreign = saved_after(2, network, Recipe(size=64, steps=12))
-    other = painted(network, strength=80, resume=foreign)
+    foreign = saved_after(2, narrow, Recipe(size=64, steps=12))
+    other = painted(narrow, strength=80, resume=foreign)
     assert other.events[0].step == 1
-    assert other.result.picture == painted(network, strength=80).result.picture
+    assert other.result.picture == painted(narrow, strength=80).result.picture
     assert "starts over" in caplog.text
 
 
@@ -124,14 +124,14 @@ def test_a_checkpoint_of_another_recipe_is_not_resumed(network: VGG19, caplog: p
     ids=["tall", "floats", "another size", "too small", "too large"],
 )
 def test_a_final_state_of_another_content_is_not_started_from(
-    state: FinalState, network: VGG19, caplog: pytest.LogCaptureFixture
+    state: FinalState, narrow: VGG19, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = painted(network, steps=2, resume=to_bytes(state)).result.picture
-    assert found == painted(network, steps=2).result.picture
+    found = painted(narrow, steps=2, resume=to_bytes(state)).result.picture
+    assert found == painted(narrow, steps=2).result.picture
     assert "starts over" in caplog.text
 
 
-def test_a_final_state_of_a_content_of_another_resolution_is_started_from(network: VGG19) -> None:
-    _, data = ended(network, steps=20)
+def test_a_final_state_of_a_content_of_another_resolution_is_started_from(narrow: VGG19) -> None:
+    _, data = ended(narrow, steps=20)
     large = Picture(corpus.scene(192, 128))
-    assert painted(network, large, steps=2, resume=data).losses[0] < 0.8 * painted(network, large, steps=2).losses[0]
+    assert painted(narrow, large, steps=2, resume=data).losses[0] < 0.8 * painted(narrow, large, steps=2).losses[0]

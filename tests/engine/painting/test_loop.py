@@ -1,4 +1,4 @@
-"""Paintings: small, but from decoded pictures to encoded bytes, by the real network."""
+"""Paintings: small, but from decoded pictures to encoded bytes. Those that are looked at are by the real network."""
 
 import io
 import math
@@ -49,67 +49,58 @@ def two_scales(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- What it paints ---
 
 
-def test_painting_lowers_the_loss(network: VGG19) -> None:
-    losses = [event.loss for event in painted(network, steps=25, strength=80).events]
-    assert len(losses) == 25
-    assert losses[-1] < 0.5 * losses[0]
-
-
-def test_painting_comes_nearer_to_the_style_at_layers_it_does_not_go_by(network: VGG19) -> None:
-    after = painted(network, steps=25, strength=80).image
+def test_painting_lowers_the_loss_and_comes_nearer_to_the_style_at_layers_that_it_does_not_optimise(
+    network: VGG19,
+) -> None:
+    end = painted(network, steps=20, strength=80)
+    assert len(end.losses) == 20
+    assert end.losses[-1] < 0.5 * end.losses[0]
     before = style_distance(network, shown(CONTENT), shown(STYLE))
-    assert style_distance(network, after, shown(STYLE)) < 0.7 * before
-
-
-def test_more_strength_is_nearer_to_the_style_and_farther_from_the_content(network: VGG19) -> None:
-    paintings = [painted(network, steps=15, strength=strength) for strength in (1, 5, 20, 50)]
-    to_style = [style_distance(network, each.image, shown(STYLE)) for each in paintings]
-    to_content = [each.events[-1].content_loss for each in paintings]
-    assert to_style == sorted(to_style, reverse=True)
-    assert to_content == sorted(to_content)
-    assert to_style[-1] < 0.85 * to_style[0]
+    assert style_distance(network, end.image, shown(STYLE)) < 0.7 * before
 
 
 @pytest.mark.usefixtures("two_scales")
-def test_no_strength_gives_the_content_back_to_the_pixel_at_once(network: VGG19) -> None:
-    result = painted(network, strength=0, noise=0.5)
+def test_no_strength_gives_the_content_back_to_the_pixel_at_once(narrow: VGG19) -> None:
+    result = painted(narrow, strength=0, noise=0.5)
     assert result.image.tobytes() == shown(CONTENT).tobytes()
     assert result.events == []
     assert result.result.ending == "finished"
 
 
-def test_a_style_weight_of_nothing_is_no_strength(network: VGG19) -> None:
-    assert painted(network, style_weight=0).result.picture == painted(network, strength=0).result.picture
+def test_a_style_weight_of_nothing_is_no_strength(narrow: VGG19) -> None:
+    assert painted(narrow, style_weight=0).result.picture == painted(narrow, strength=0).result.picture
 
 
-def test_the_loss_is_made_of_its_parts(network: VGG19) -> None:
+def test_the_loss_is_made_of_its_parts(narrow: VGG19) -> None:
     """The style's weight is divided by what its loss is for the content as it is, which no weight changes."""
     colourful = Picture(Image.merge("RGB", [Image.effect_noise((96, 64), 80) for _ in range(3)]))
 
     def factors(style_weight: float) -> list[float]:
         events = painted(
-            network, styles=[colourful], strength=50, content_weight=0.5, style_weight=style_weight, steps=4
+            narrow, styles=[colourful], strength=50, content_weight=0.5, style_weight=style_weight, steps=4
         ).events
         return [(event.loss - 0.5 * event.content_loss) / event.style_loss for event in events]
 
     once, twice = factors(1), factors(2)
     assert once == pytest.approx([once[0]] * 4, rel=1e-3)
     assert twice == pytest.approx([2 * once[0]] * 4, rel=1e-3)
-    start = painted(network, styles=[colourful], noise=0, strength=50, steps=1).events[0]
+    start = painted(narrow, styles=[colourful], noise=0, strength=50, steps=1).events[0]
     assert start.loss == pytest.approx(5, rel=1e-3)
 
 
 def test_the_contents_colours_can_be_kept(network: VGG19) -> None:
     """The style is yellow and blue throughout; the content grey."""
     grey = Picture(ImageOps.grayscale(corpus.scene()).convert("RGB"))
-    kept, taken = (painted(network, grey, colours=colours, strength=80).pixels for colours in ("content", "style"))
+    kept, taken = (
+        painted(network, grey, colours=colours, steps=8, strength=80).pixels for colours in ("content", "style")
+    )
     assert np.ptp(kept, axis=2).mean() < 2
     assert np.ptp(taken, axis=2).mean() > 10
 
 
-def test_a_preview_has_the_colours_that_the_result_will_have(network: VGG19) -> None:
+def test_a_preview_has_the_colours_that_the_result_will_have(narrow: VGG19) -> None:
     grey = Picture(ImageOps.grayscale(corpus.scene()).convert("RGB"))
-    last = painted(network, grey, pace=ALL, colours="content", steps=4).events[-1]
+    last = painted(narrow, grey, pace=ALL, colours="content", steps=4).events[-1]
     assert last.preview is not None
     assert np.ptp(np.asarray(Image.open(io.BytesIO(last.preview)), dtype=np.float64), axis=2).mean() < 4
 
@@ -128,25 +119,25 @@ def test_styles_are_blended_by_their_shares(network: VGG19) -> None:
     """The more a style's share, the more of its colour."""
     reds = []
     for shares in ((0, 1), (1, 1), (1, 0)):
-        pixels = painted(network, styles=[RED, BLUE], style_shares=shares, strength=90, steps=25).pixels
+        pixels = painted(network, styles=[RED, BLUE], style_shares=shares, strength=90, steps=12).pixels
         reds.append((pixels[..., 0] - pixels[..., 2]).mean())
     assert reds[0] + 4 < reds[1] < reds[2] - 4
 
 
-def test_without_shares_all_styles_count_the_same(network: VGG19) -> None:
-    one = painted(network, styles=[RED, BLUE], steps=4)
-    other = painted(network, styles=[RED, BLUE], steps=4, style_shares=(2, 2))
+def test_without_shares_all_styles_count_the_same(narrow: VGG19) -> None:
+    one = painted(narrow, styles=[RED, BLUE], steps=4)
+    other = painted(narrow, styles=[RED, BLUE], steps=4, style_shares=(2, 2))
     assert one.result.picture == other.result.picture
 
 
-def test_the_same_style_twice_is_the_style(network: VGG19) -> None:
-    once, twice = painted(network, steps=6), painted(network, styles=[STYLE, STYLE], steps=6)
+def test_the_same_style_twice_is_the_style(narrow: VGG19) -> None:
+    once, twice = painted(narrow, steps=6), painted(narrow, styles=[STYLE, STYLE], steps=6)
     assert abs(once.pixels - twice.pixels).mean() < 1
 
 
-def test_a_share_for_each_style_is_needed(network: VGG19) -> None:
+def test_a_share_for_each_style_is_needed(narrow: VGG19) -> None:
     with pytest.raises(ValueError, match="zip"):
-        painted(network, styles=[RED, BLUE], style_shares=(1,))
+        painted(narrow, styles=[RED, BLUE], style_shares=(1,))
 
 
 def test_a_picture_in_its_own_style_stays_as_it_is(network: VGG19) -> None:
@@ -165,8 +156,8 @@ def test_the_same_recipe_gives_the_same_bytes_and_another_seed_gives_others(prec
     assert first != other
 
 
-def test_the_pace_of_reports_does_not_change_the_picture(network: VGG19) -> None:
-    assert painted(network, pace=ALL, save=Shelf().save).result.picture == painted(network, pace=Pace()).result.picture
+def test_the_pace_of_reports_does_not_change_the_picture(narrow: VGG19) -> None:
+    assert painted(narrow, pace=ALL, save=Shelf().save).result.picture == painted(narrow, pace=Pace()).result.picture
 
 
 @pytest.mark.usefixtures("two_scales")
@@ -190,16 +181,16 @@ def test_a_painting_goes_on_from_any_checkpoint_to_the_same_bytes(precision: str
 
 
 @pytest.mark.usefixtures("two_scales")
-def test_a_painting_can_be_interrupted_again_and_again(network: VGG19) -> None:
+def test_a_painting_can_be_interrupted_again_and_again(narrow: VGG19) -> None:
     recipe = Recipe(size=64, steps=6)
     shelf = Shelf()
     resume = None
     for _ in range(5):
-        name = next(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=resume, save=shelf.save)).checkpoint
+        name = next(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, resume=resume, save=shelf.save)).checkpoint
         assert name is not None
         resume = shelf[name]
-    end = drained(paint(CONTENT, [STYLE], recipe, network, resume=resume))
-    assert end.result.picture == painted(network, steps=6).result.picture
+    end = drained(paint(CONTENT, [STYLE], recipe, narrow, resume=resume))
+    assert end.result.picture == painted(narrow, steps=6).result.picture
 
 
 @pytest.mark.usefixtures("two_scales")
@@ -228,35 +219,35 @@ def test_a_painting_can_be_interrupted_again_and_again(network: VGG19) -> None:
     ],
 )
 def test_after_an_unusable_checkpoint_the_painting_starts_over(
-    spoil: Callable[[bytes], bytes], network: VGG19, caplog: pytest.LogCaptureFixture
+    spoil: Callable[[bytes], bytes], narrow: VGG19, caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe = Recipe(size=64, steps=6)
-    usable = saved_after(2, network, recipe)
-    assert drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=usable)).events[0].step == 3
+    usable = saved_after(2, narrow, recipe)
+    assert drained(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, resume=usable)).events[0].step == 3
     assert not caplog.records
-    over = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=spoil(usable)))
+    over = drained(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, resume=spoil(usable)))
     assert over.events[0].step == 1
-    assert over.result.picture == painted(network, steps=6).result.picture
+    assert over.result.picture == painted(narrow, steps=6).result.picture
     assert "starts over" in caplog.text
 
 
-def test_a_checkpoint_of_another_painting_is_not_gone_on_with(network: VGG19) -> None:
-    foreign = saved_after(2, network, Recipe(size=64, steps=6), Picture(corpus.scene(64, 96)))
-    assert drained(paint(CONTENT, [STYLE], Recipe(size=64, steps=6), network, resume=foreign)).events[0].step == 1
+def test_a_checkpoint_of_another_painting_is_not_gone_on_with(narrow: VGG19) -> None:
+    foreign = saved_after(2, narrow, Recipe(size=64, steps=6), Picture(corpus.scene(64, 96)))
+    assert drained(paint(CONTENT, [STYLE], Recipe(size=64, steps=6), narrow, resume=foreign)).events[0].step == 1
 
 
-def test_a_checkpoint_that_can_not_be_kept_stops_nothing(network: VGG19) -> None:
-    end = drained(paint(CONTENT, [STYLE], Recipe(size=64, steps=4), network, pace=ALL, save=lambda _: None))
+def test_a_checkpoint_that_can_not_be_kept_stops_nothing(narrow: VGG19) -> None:
+    end = drained(paint(CONTENT, [STYLE], Recipe(size=64, steps=4), narrow, pace=ALL, save=lambda _: None))
     assert [event.checkpoint for event in end.events] == [None] * 4
-    assert end.result.picture == painted(network, steps=4).result.picture
+    assert end.result.picture == painted(narrow, steps=4).result.picture
 
 
 # --- What it reports ---
 
 
 @pytest.mark.usefixtures("two_scales")
-def test_progress_counts_each_step_and_never_goes_back(network: VGG19) -> None:
-    events = painted(network, steps=9, pace=ALL).events
+def test_progress_counts_each_step_and_never_goes_back(narrow: VGG19) -> None:
+    events = painted(narrow, steps=9, pace=ALL).events
     assert [event.step for event in events] == list(range(1, 10))
     assert {event.steps for event in events} == {9}
     assert [event.scale for event in events] == [32] * 5 + [64] * 4
@@ -266,14 +257,14 @@ def test_progress_counts_each_step_and_never_goes_back(network: VGG19) -> None:
     assert all(math.isfinite(event.loss) and event.loss > 0 for event in events)
 
 
-def test_a_short_painting_reports_its_first_and_its_last_step(network: VGG19) -> None:
-    events = painted(network, steps=5, pace=Pace(progress=3600, checkpoint=3600), save=Shelf().save).events
+def test_a_short_painting_reports_its_first_and_its_last_step(narrow: VGG19) -> None:
+    events = painted(narrow, steps=5, pace=Pace(progress=3600, checkpoint=3600), save=Shelf().save).events
     assert [event.step for event in events] == [1, 5]
     assert {event.checkpoint for event in events} == {None}
 
 
-def test_progress_names_the_device_and_says_what_a_step_takes(network: VGG19) -> None:
-    events = painted(network, steps=6, pace=ALL).events
+def test_progress_names_the_device_and_says_what_a_step_takes(narrow: VGG19) -> None:
+    events = painted(narrow, steps=6, pace=ALL).events
     assert {event.device for event in events} == {"CPU with 1 threads"}
     seconds = [event.step_seconds for event in events]
     for one, event in zip(seconds, events, strict=True):
@@ -282,31 +273,31 @@ def test_progress_names_the_device_and_says_what_a_step_takes(network: VGG19) ->
 
 
 @pytest.mark.usefixtures("two_scales")
-def test_a_preview_is_a_jpeg_of_the_final_size_from_the_first_step_on(network: VGG19) -> None:
-    events = painted(network, Picture(corpus.scene(90, 64)), steps=4, pace=ALL).events
+def test_a_preview_is_a_jpeg_of_the_final_size_from_the_first_step_on(narrow: VGG19) -> None:
+    events = painted(narrow, Picture(corpus.scene(90, 64)), steps=4, pace=ALL).events
     for event in events:
         assert event.preview is not None
         preview = Image.open(io.BytesIO(event.preview))
         assert (preview.format, preview.size) == ("JPEG", (64, 46))
 
 
-def test_the_last_preview_is_the_result(network: VGG19) -> None:
-    end = painted(network, steps=3, pace=ALL)
+def test_the_last_preview_is_the_result(narrow: VGG19) -> None:
+    end = painted(narrow, steps=3, pace=ALL)
     preview = end.events[-1].preview
     assert preview is not None
     assert same_but_for_jpeg(preview, end.image)
 
 
-def test_previews_and_checkpoints_can_be_left_out(network: VGG19) -> None:
-    events = painted(network, steps=3, pace=EVERY_STEP, save=None).events
+def test_previews_and_checkpoints_can_be_left_out(narrow: VGG19) -> None:
+    events = painted(narrow, steps=3, pace=EVERY_STEP, save=None).events
     assert {(event.preview, event.checkpoint) for event in events} == {(None, None)}
 
 
 # --- What it ends as ---
 
 
-def test_the_result_is_a_bare_png_with_the_recipe_beside_it(network: VGG19) -> None:
-    end = painted(network, steps=2, seed=5)
+def test_the_result_is_a_bare_png_with_the_recipe_beside_it(narrow: VGG19) -> None:
+    end = painted(narrow, steps=2, seed=5)
     result = end.result
     assert (result.format, end.image.format, end.image.mode) == ("png", "PNG", "RGB")
     assert (result.width, result.height) == end.image.size == (64, 43)
@@ -315,25 +306,25 @@ def test_the_result_is_a_bare_png_with_the_recipe_beside_it(network: VGG19) -> N
     assert result.seconds >= end.events[-1].elapsed
 
 
-def test_alpha_is_kept_and_scaled_along(network: VGG19) -> None:
+def test_alpha_is_kept_and_scaled_along(narrow: VGG19) -> None:
     alpha = Image.linear_gradient("L").resize((96, 64))
-    end = painted(network, Picture(CONTENT.rgb, alpha), steps=2)
+    end = painted(narrow, Picture(CONTENT.rgb, alpha), steps=2)
     assert end.image.mode == "RGBA"
     assert end.image.size == (64, 43)
     difference = ImageChops.difference(end.image.getchannel("A"), alpha.resize((64, 43)))
     assert np.asarray(difference).max() <= 3
-    assert end.image.convert("RGB").tobytes() == painted(network, steps=2).image.tobytes()
+    assert end.image.convert("RGB").tobytes() == painted(narrow, steps=2).image.tobytes()
 
 
-def test_a_result_says_which_pictures_were_truncated(network: VGG19) -> None:
+def test_a_result_says_which_pictures_were_truncated(narrow: VGG19) -> None:
     cut = replace(STYLE, shown=0.75)
-    assert painted(network, CONTENT, (STYLE, cut), steps=1).result.shown == (None, None, 0.75)
-    assert painted(network, CONTENT, (STYLE, STYLE), steps=1).result.shown == ()
+    assert painted(narrow, CONTENT, (STYLE, cut), steps=1).result.shown == (None, None, 0.75)
+    assert painted(narrow, CONTENT, (STYLE, STYLE), steps=1).result.shown == ()
 
 
-def test_a_result_over_the_limit_is_a_jpeg_within_it(network: VGG19) -> None:
-    whole = painted(network, steps=2).result
-    limited = painted(network, steps=2, max_bytes=len(whole.picture) - 1).result
+def test_a_result_over_the_limit_is_a_jpeg_within_it(narrow: VGG19) -> None:
+    whole = painted(narrow, steps=2).result
+    limited = painted(narrow, steps=2, max_bytes=len(whole.picture) - 1).result
     assert (whole.format, limited.format) == ("png", "jpeg")
     assert len(limited.picture) < len(whole.picture)
     assert decode(limited.picture).rgb.size == (64, 43)
@@ -342,9 +333,9 @@ def test_a_result_over_the_limit_is_a_jpeg_within_it(network: VGG19) -> None:
 # --- How it is stopped ---
 
 
-def test_a_painting_that_is_stopped_keeps_the_picture_so_far(network: VGG19) -> None:
+def test_a_painting_that_is_stopped_keeps_the_picture_so_far(narrow: VGG19) -> None:
     stop = StopToken()
-    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), network, stop, pace=ALL)
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), narrow, stop, pace=ALL)
     events = [next(painting) for _ in range(4)]
     stop.finish()
     end = drained(painting)
@@ -356,24 +347,24 @@ def test_a_painting_that_is_stopped_keeps_the_picture_so_far(network: VGG19) -> 
 
 
 @pytest.mark.usefixtures("two_scales")
-def test_a_painting_that_finishes_at_a_coarse_scale_has_its_full_size(network: VGG19) -> None:
+def test_a_painting_that_finishes_at_a_coarse_scale_has_its_full_size(narrow: VGG19) -> None:
     stop = StopToken()
     stop.finish()
-    end = painted(network, steps=10_000, stop=stop)
+    end = painted(narrow, steps=10_000, stop=stop)
     assert (end.result.ending, end.result.steps) == ("stopped", 1)
     assert [event.scale for event in end.events] == [32]
     assert end.image.size == (64, 43)
 
 
-def test_a_painting_that_is_stopped_within_its_last_step_is_finished(network: VGG19) -> None:
+def test_a_painting_that_is_stopped_within_its_last_step_is_finished(narrow: VGG19) -> None:
     stop = StopToken()
     stop.finish()
-    assert painted(network, steps=1, stop=stop).result.ending == "finished"
+    assert painted(narrow, steps=1, stop=stop).result.ending == "finished"
 
 
-def test_a_cancelled_painting_takes_no_further_step(network: VGG19) -> None:
+def test_a_cancelled_painting_takes_no_further_step(narrow: VGG19) -> None:
     stop = StopToken()
-    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), network, stop, pace=EVERY_STEP)
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), narrow, stop, pace=EVERY_STEP)
     next(painting)
     stop.cancel()
     with pytest.raises(PaintingCancelled):
@@ -382,9 +373,9 @@ def test_a_cancelled_painting_takes_no_further_step(network: VGG19) -> None:
 
 @pytest.mark.usefixtures("two_scales")
 @pytest.mark.parametrize("steps", [1, 4, 5])
-def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, network: VGG19) -> None:
+def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, narrow: VGG19) -> None:
     recipe, shelf, stop = Recipe(size=64, steps=8), Shelf(), StopToken()
-    painting = paint(CONTENT, [STYLE], recipe, network, stop, pace=EVERY_STEP, save=shelf.save)
+    painting = paint(CONTENT, [STYLE], recipe, narrow, stop, pace=EVERY_STEP, save=shelf.save)
     for _ in range(steps):
         assert next(painting).checkpoint is None  # none is due for seconds
     stop.pause()
@@ -393,31 +384,31 @@ def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, n
     with pytest.raises(PaintingPaused):
         next(painting)
     assert event.checkpoint is not None
-    rest = drained(paint(CONTENT, [STYLE], recipe, network, pace=EVERY_STEP, resume=shelf[event.checkpoint]))
+    rest = drained(paint(CONTENT, [STYLE], recipe, narrow, pace=EVERY_STEP, resume=shelf[event.checkpoint]))
     assert [event.step for event in rest.events] == list(range(steps + 2, 9))
-    assert rest.result.picture == painted(network, steps=8).result.picture
+    assert rest.result.picture == painted(narrow, steps=8).result.picture
 
 
-def test_a_painting_that_is_paused_within_its_last_step_is_finished(network: VGG19) -> None:
+def test_a_painting_that_is_paused_within_its_last_step_is_finished(narrow: VGG19) -> None:
     stop = StopToken()
-    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), network, stop, pace=EVERY_STEP)
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), narrow, stop, pace=EVERY_STEP)
     next(painting), next(painting)
     stop.pause()
     assert drained(painting).result.ending == "finished"
 
 
-def test_a_painting_that_is_paused_before_its_first_step_takes_none(network: VGG19) -> None:
+def test_a_painting_that_is_paused_before_its_first_step_takes_none(narrow: VGG19) -> None:
     stop, shelf = StopToken(), Shelf()
     stop.pause()
-    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), network, stop, pace=ALL, save=shelf.save)
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), narrow, stop, pace=ALL, save=shelf.save)
     with pytest.raises(PaintingPaused):
         next(painting)
     assert not shelf
 
 
-def test_a_pause_whose_checkpoint_can_not_be_kept_is_a_pause(network: VGG19) -> None:
+def test_a_pause_whose_checkpoint_can_not_be_kept_is_a_pause(narrow: VGG19) -> None:
     stop = StopToken()
-    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=9), network, stop, pace=EVERY_STEP, save=lambda _: None)
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=9), narrow, stop, pace=EVERY_STEP, save=lambda _: None)
     next(painting)
     stop.pause()
     assert next(painting).checkpoint is None
@@ -425,7 +416,7 @@ def test_a_pause_whose_checkpoint_can_not_be_kept_is_a_pause(network: VGG19) -> 
         next(painting)
 
 
-def test_another_thread_cancels_a_painting_that_reports_nothing(network: VGG19) -> None:
+def test_another_thread_cancels_a_painting_that_reports_nothing(narrow: VGG19) -> None:
     """By a step that has begun, and long before the next progress."""
     stop, begun = StopToken(), threading.Event()
     checks = 0
@@ -442,7 +433,7 @@ def test_another_thread_cancels_a_painting_that_reports_nothing(network: VGG19) 
 
     def work() -> None:
         try:
-            painted(network, steps=10_000, pace=Pace(progress=3600, preview=None), stop=stop)
+            painted(narrow, steps=10_000, pace=Pace(progress=3600, preview=None), stop=stop)
         except PaintingCancelled as error:
             ended.append(error)
 
@@ -476,8 +467,8 @@ def test_cancelling_ends_the_step_between_two_layers(check: int, network: VGG19)
 @pytest.mark.parametrize(
     ("size", "expected"), [((320, 40), (128, 16)), ((40, 320), (16, 128)), ((50, 50), (64, 64)), ((64, 33), (64, 33))]
 )
-def test_any_aspect_is_painted(size: tuple[int, int], expected: tuple[int, int], network: VGG19) -> None:
-    end = painted(network, Picture(corpus.scene(*size)), [Picture(corpus.stripes(*size[::-1]))], steps=3, pace=ALL)
+def test_any_aspect_is_painted(size: tuple[int, int], expected: tuple[int, int], narrow: VGG19) -> None:
+    end = painted(narrow, Picture(corpus.scene(*size)), [Picture(corpus.stripes(*size[::-1]))], steps=3, pace=ALL)
     assert end.image.size == expected
 
 

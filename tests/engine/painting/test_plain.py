@@ -13,33 +13,33 @@ from tests.engine.painted import CONTENT, STYLE, grain, levels, painted, shown, 
 
 
 def plain(*colour: int) -> Picture:
-    return Picture(Image.new("RGB", (64, 64), colour))
+    return Picture(Image.new("RGB", (64, 32), colour))
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("colour", ["black", "white", "grey", "red"])
+@pytest.mark.parametrize(
+    ("colour", "precision"), [("black", "float32"), ("black", "bfloat16"), ("white", "float32"), ("red", "bfloat16")]
+)
 def test_a_plain_style_gives_a_picture_and_no_noise(colour: str, precision: str) -> None:
     network = load_cached("embedded", torch.device("cpu"), getattr(torch, precision))
     plain = Picture(Image.new("RGB", (64, 64), colour))
-    end = painted(network, styles=[plain], steps=20)
+    end = painted(network, styles=[plain], steps=10)
     losses = [event.loss for event in end.events]
     assert all(math.isfinite(loss) for loss in losses)
     assert losses[-1] < losses[0]
     assert grain(end.pixels) < 15
 
 
-@pytest.mark.parametrize("colour", ["black", "white", "grey"])
+@pytest.mark.parametrize("colour", ["black", "white"])
 def test_a_plain_content_takes_the_style(colour: str, network: VGG19) -> None:
-    plain = Picture(Image.new("RGB", (64, 64), colour))
-    end = painted(network, plain, steps=25, strength=80)
+    plain = Picture(Image.new("RGB", (64, 43), colour))
+    end = painted(network, plain, steps=12, strength=80)
     assert all(math.isfinite(event.loss) for event in end.events)
     before = style_distance(network, plain.rgb, shown(STYLE))
     assert style_distance(network, end.image, shown(STYLE)) < before
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
-@pytest.mark.parametrize("strength", [30, 100])
-@pytest.mark.parametrize("colour", [(100, 100, 100), (200, 40, 40), (0, 0, 0)])
+@pytest.mark.parametrize(("strength", "colour"), [(30, (100, 100, 100)), (100, (200, 40, 40)), (100, (0, 0, 0))])
 def test_a_plain_picture_in_its_own_style_stays_plain(
     colour: tuple[int, int, int], strength: float, optimiser: str, network: VGG19
 ) -> None:
@@ -75,7 +75,7 @@ def test_a_photo_in_a_plain_style_takes_its_colour_everywhere(optimiser: str, ne
 
 
 def test_a_photo_in_a_little_of_a_plain_style_is_a_photo(network: VGG19) -> None:
-    end = painted(network, styles=[plain(100, 100, 100)], strength=20, steps=30)
+    end = painted(network, styles=[plain(100, 100, 100)], strength=20, steps=15)
     there = levels(shown(CONTENT))
     assert np.corrcoef(end.pixels.mean(axis=2).ravel(), there.mean(axis=2).ravel())[0, 1] > 0.9
     assert end.pixels.std() > 0.4 * there.std()
@@ -84,7 +84,7 @@ def test_a_photo_in_a_little_of_a_plain_style_is_a_photo(network: VGG19) -> None
 def test_from_noise_the_way_is_long_to_a_plain_style_too(network: VGG19) -> None:
     """The noise that it begins with has a deviation of 50 levels."""
     grey = plain(100, 100, 100)
-    end = painted(network, grey, [grey], start="noise", strength=100, steps=30)
+    end = painted(network, grey, [grey], start="noise", strength=100, steps=20)
     assert end.pixels.std() < 35
 
 
