@@ -4,7 +4,6 @@
 ``atelier scheduler`` and ``atelier worker``. It prints the resident memory of each process, in MB, along the way.
 """
 
-import argparse
 import asyncio
 import gc
 import os
@@ -13,8 +12,10 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Annotated
 
 import psutil
+import typer
 from rich.console import Console
 
 from engine.errors import NotAPicture
@@ -77,22 +78,26 @@ async def _measure(executor: DaskExecutor, tasks: int, processes: Mapping[str, i
         )
 
 
-async def _main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=50_000, help="after a tenth as many to begin with")
-    parser.add_argument("--separate", action="store_true", help="a scheduler and a worker as an operator starts them")
-    arguments = parser.parse_args()
+async def _main(tasks: int, *, separate: bool) -> None:
     with tempfile.TemporaryDirectory() as blobs:
         settings = WorkerSettings(device="cpu", threads=1, blobs=blobs)
-        if arguments.separate:
+        if separate:
             async with _separate(blobs) as (address, processes):
                 await asyncio.sleep(2)
                 async with DaskExecutor.open(settings, address) as executor:
-                    await _measure(executor, arguments.tasks, processes)
+                    await _measure(executor, tasks, processes)
         else:
             async with DaskExecutor.open(settings) as executor:
-                await _measure(executor, arguments.tasks, {})
+                await _measure(executor, tasks, {})
+
+
+def main(
+    tasks: Annotated[int, typer.Option(min=80, help="After a tenth as many to begin with.")] = 50_000,
+    separate: Annotated[bool, typer.Option(help="A scheduler and a worker as an operator starts them.")] = False,
+) -> None:
+    """The memory of a bot's processes over many checks of pictures."""
+    asyncio.run(_main(tasks, separate=separate))
 
 
 if __name__ == "__main__":
-    asyncio.run(_main())
+    typer.run(main)

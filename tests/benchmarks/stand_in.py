@@ -1,6 +1,6 @@
 """The real bot with an engine of known cost: :mod:`tests.benchmarks.load` starts it as its own process.
 
-Everything but the executor is the product's. A painting sleeps for ``STAND_IN_SECONDS`` and is one grey picture; none
+Everything but the executor is the product's. A painting sleeps for :data:`SECONDS` and is one grey picture; none
 begins before the file ``STAND_IN_GATE`` exists, so that the queue can be checked while it is full.
 """
 
@@ -20,8 +20,8 @@ from engine.recipe import Inputs, Recipe
 from engine.worker.protocol import WorkerSettings
 from tests.doubles.executor import FakeExecutor, FakePainting
 
-SECONDS: Final = float(os.environ.get("STAND_IN_SECONDS", "0.02"))
-SLOTS: Final = int(os.environ.get("STAND_IN_SLOTS", "4"))
+SECONDS: Final = 0.02
+SLOTS: Final = 4
 GATE: Final = Path(os.environ.get("STAND_IN_GATE", "/"))
 
 

@@ -2,5 +2,4 @@
 
 Two parts: several bot processes on one database, in real time (:mod:`.shards`); placement among workers of different
 speed, in virtual time (:mod:`.placing`). Both run the program's own code; only paintings and replies are stand-ins.
-Other load on the machine changes the figures, so the table reports it.
 """

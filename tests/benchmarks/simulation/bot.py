@@ -8,10 +8,8 @@ import contextlib
 import itertools
 import json
 import random
-import re
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +30,6 @@ from engine.progress import Progress, Result
 from engine.recipe import Inputs, Recipe
 from tests.benchmarks.simulation.cluster import SimulatedExecutor
 
-TICK = 0.02
-"""Seconds between two readings of the clock."""
 PATIENCE = 60.0
 """Seconds without an end after which the jobs that have not ended count as lost."""
 STYLES = 100
@@ -64,21 +60,11 @@ class Setting:
 class Report:
     """The counts of a process. All but ``delivered`` are of the measured time alone."""
 
-    delivered: list[tuple[str, str, float]] = field(default_factory=list)
-    """Each reply's end, even one too many: the job, its content's blob, and when."""
+    delivered: list[tuple[str, float]] = field(default_factory=list)
+    """Each reply's end, even one too many: the job, and when."""
     failed: int = 0
-    accepted: int = 0
-    accepting: list[float] = field(default_factory=list)
-    """Seconds that each acceptance took."""
-    places: int = 0
-    """How often a waiting member's place changed: each is an edit, unless the next comes within two seconds."""
-    progressed: int = 0
-    statements: Counter[str] = field(default_factory=Counter)
-    transactions: int = 0
+    statements: int = 0
     cpu: float = 0.0
-    loop: float = 0.0
-    """CPU seconds of the event loop's thread."""
-    lags: list[float] = field(default_factory=list)
 
 
 class Bot:
@@ -91,18 +77,13 @@ class Bot:
         self._told = asyncio.Event()
         self._random = random.Random(setting.seed)
 
-    @property
-    def measuring(self) -> bool:
-        """Whether the clock is between the two times."""
-        return self.setting.since <= time.time() < self.setting.until
-
     def reply(self, job: Job, may_edit: Callable[[], bool]) -> "Counting":
         """A reply that counts."""
         return Counting(self, job, may_edit)
 
     def ended(self, job: Job, ending: Ending) -> None:
         """A member got the end of their job."""
-        self.report.delivered.append((job.id, job.inputs.content, time.time()))
+        self.report.delivered.append((job.id, time.time()))
         self.report.failed += not isinstance(ending, Result)
         self._room.release()
         self._told.set()
@@ -112,7 +93,6 @@ class Bot:
         setting = self.setting
         async with connected(setting.database) as engine:
             event.listen(engine.sync_engine, "before_cursor_execute", self._stated)
-            event.listen(engine.sync_engine, "commit", self._committed)
             store = Store(engine, Cipher([setting.key]))
             blobs = Blobs(setting.blobs)
             storage = Storage(blobs, store, StoragePolicy(min_free_bytes=0))
@@ -122,7 +102,7 @@ class Bot:
             measuring = asyncio.create_task(self._measure())
             accepted = await self._accept(jobs)
             with contextlib.suppress(TimeoutError):
-                while not accepted <= {job for job, _, _ in self.report.delivered}:
+                while not accepted <= {job for job, _ in self.report.delivered}:
                     self._told.clear()
                     async with asyncio.timeout(PATIENCE):
                         await self._told.wait()
@@ -138,14 +118,10 @@ class Bot:
         asking: set[asyncio.Task[None]] = set()
 
         async def ask(number: int) -> None:
-            began = time.perf_counter()
             order = self._order(number)
             async with jobs.admission(order.owner, order.id):
                 job = await jobs.accept(order)
             accepted.add(job.id)
-            if self.measuring:
-                self.report.accepted += 1
-                self.report.accepting.append(time.perf_counter() - began)
 
         for number in itertools.count() if self.setting.jobs is None else range(self.setting.jobs):
             try:
@@ -176,20 +152,12 @@ class Bot:
 
     async def _measure(self) -> None:
         await asyncio.sleep(self.setting.since - time.time())
-        cpu, loop = time.process_time(), time.thread_time()
-        while self.measuring:
-            asked = time.perf_counter()
-            await asyncio.sleep(TICK)
-            self.report.lags.append(time.perf_counter() - asked - TICK)
-        self.report.cpu, self.report.loop = time.process_time() - cpu, time.thread_time() - loop
+        cpu = time.process_time()
+        await asyncio.sleep(self.setting.until - time.time())
+        self.report.cpu = time.process_time() - cpu
 
-    def _stated(self, _connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        if self.measuring:
-            self.report.statements[_short(statement)] += 1
-
-    def _committed(self, _connection: Any) -> None:
-        if self.measuring:
-            self.report.transactions += 1
+    def _stated(self, *_statement: Any) -> None:
+        self.report.statements += self.setting.since <= time.time() < self.setting.until
 
 
 class Counting:
@@ -202,12 +170,10 @@ class Counting:
         self.bucket = job.id
 
     def queued(self, position: int) -> None:
-        """Count it."""
-        self._bot.report.places += self._bot.measuring
+        """Shown to nobody."""
 
     def progressed(self, progress: Progress) -> None:
-        """Count it."""
-        self._bot.report.progressed += self._bot.measuring
+        """Shown to nobody."""
 
     async def deliver(self, ending: Ending) -> DeliveredBy:
         """Note it; refused where the real one refuses."""
@@ -218,13 +184,6 @@ class Counting:
 
     async def close(self) -> None:
         """Nothing is on its way."""
-
-
-def _short(statement: str) -> str:
-    """A shortened statement."""
-    words = re.sub(r"\s+", " ", statement)
-    found = re.match(r"(SELECT) (.{40}).*? FROM (\w+)|(UPDATE|INSERT INTO|DELETE FROM) (\w+)( SET [^=]*)?", words)
-    return " ".join(filter(None, found.groups())) if found else words[:60]
 
 
 def main() -> None:

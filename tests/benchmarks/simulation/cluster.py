@@ -44,11 +44,9 @@ class Setting:
 class Stint:
     """One painting at one worker."""
 
-    job: str
     begun: float
     """Unix time."""
     planned: float
-    ended: float
     idle: float
     """Seconds that the worker was without work before it."""
 
@@ -107,7 +105,7 @@ class Workers:
                 tell(step=step, steps=steps, elapsed=time.time() - begun, checkpoint=checkpoint)
         finally:
             ended = time.time()
-            self.stints.append(Stint(content, begun, planned, ended, begun - since))
+            self.stints.append(Stint(begun, planned, begun - since))
             self._release()
         tell(seconds=ended - begun)
 

@@ -17,7 +17,6 @@ from engine.executor.placement import Assignments, WorkerLoad, choose, pixels, w
 from engine.presets import PRESETS
 from engine.recipe import Recipe
 from engine.worker.protocol import WorkerInfo
-from tests.benchmarks.service import percentile
 
 Policy = Literal["first free", "soonest", "soonest, idle first"]
 """``first free`` gives the next job to the worker that has been idle for longest. ``soonest`` gives it to the worker
@@ -61,10 +60,7 @@ class Placed:
     busy: float
     """Work done against what was offered, or could be done: the sum of all workers' speeds."""
     mean: float
-    p95: float
     """Seconds from acceptance to the end."""
-    jobs: int
-    moved: int
 
 
 @dataclass(eq=False)
@@ -105,7 +101,6 @@ class Simulation:
         self._free = deque(self._workers.values())
         self._ended: list[float] = []
         self._done = 0.0
-        self._moved = 0
 
     def _worker(self, number: int, device: Literal["cpu", "cuda"], pace: float) -> _Worker:
         info = WorkerInfo("1", device, "a device", "float32", number, pace, None, 0.0)
@@ -130,9 +125,6 @@ class Simulation:
             case=self.case,
             busy=self._done / (speed * (self.case.load or 1) * (self.case.seconds - self.case.warm)),
             mean=mean(self._ended),
-            p95=percentile(self._ended, 0.95),
-            jobs=len(self._ended),
-            moved=self._moved,
         )
 
     def _at(self, when: float, happen: Callable[[], None]) -> None:
@@ -214,7 +206,6 @@ class Simulation:
         for job in [job for job in self._open if job.begun is None and job.channel]:
             assert job.worker is not None
             if job.begun is None and worth_moving(self._loads(job), job.worker.name, job.left):
-                self._moved += 1
                 job.worker.queue.remove(job)
                 self._assignments[job.bot].remove(job.channel)
                 self._place(job)

@@ -21,7 +21,6 @@ from sqlalchemy import text
 
 from bot.jobs.database.cipher import new_key
 from bot.jobs.database.connect import connected
-from tests.benchmarks.service import percentile
 from tests.benchmarks.simulation import bot, cluster
 from tests.postgresql import programs, serving
 
@@ -52,42 +51,21 @@ class Case:
 
 @dataclass(frozen=True)
 class Measured:
-    """The results, per second of the measured time unless it says otherwise."""
+    """The results."""
 
-    case: Case
-    jobs: float
-    ideal: float
     busy: float
     """Share of the workers' time that went into painting, as planned: throughput against the ideal."""
     idle_ms_mean: float
-    idle_ms_p99: float
     """From a worker that is free to a painting that begins there."""
-    accepted_ms_p50: float
-    accepted_ms_p99: float
     bot_ms_per_job: float
     """CPU of all bots together."""
-    loop_ms_per_job: float
-    """Of that, in the event loops."""
-    loop_busy: float
-    """Share of a core that the busiest event loop takes."""
     database_ms_per_job: float
     """CPU of PostgreSQL; SQLite's is the bots'."""
     statements_per_job: float
-    transactions_per_job: float
-    places_per_job: float
-    lag_ms_p50: float
-    lag_ms_p99: float
-    lag_ms_max: float
-    machine_busy: float
-    """Share of all cores of the machine, whoever used them."""
-    accepted_in_all: int
+    accepted: int
     delivered_twice: int
     lost: int
     failed: int
-    warnings: int
-    warned: dict[str, int]
-    statements: dict[str, float]
-    """Each job's, by kind."""
 
 
 @contextlib.contextmanager
@@ -177,10 +155,8 @@ async def measure(case: Case) -> Measured:
             ]
             await asyncio.sleep(max(0.0, since - time.time()))
             used = _used(server)
-            psutil.cpu_percent()
             await asyncio.sleep(case.measured)
             used = _used(server) - used
-            machine = psutil.cpu_percent() / 100
             for each in bots:
                 if await each.wait():
                     raise subprocess.SubprocessError(_log(folder))
@@ -189,8 +165,7 @@ async def measure(case: Case) -> Measured:
         reports = [bot.Report(**_read(each.out)) for each in settings]
         stints = [cluster.Stint(**stint) for stint in _read(workers.out)]
         states = await _states(url)
-        warned = _warned(folder)
-    return _sum_up(case, settings[0], reports, stints, states, used, machine, warned)
+    return _sum_up(case, settings[0], reports, stints, states, used)
 
 
 def _exists(path: str) -> bool:
@@ -211,18 +186,6 @@ async def _states(url: str) -> Counter[str]:
         return Counter({row.state: row.many for row in rows})
 
 
-def _warned(folder: Path) -> Counter[str]:
-    """What the bots logged above information."""
-    warned: Counter[str] = Counter()
-    for log in folder.glob("bot-*.log"):
-        for line in log.read_text().splitlines():
-            with contextlib.suppress(ValueError):
-                told = json.loads(line)
-                if told.get("level") not in {"info", "debug"}:
-                    warned[f"{told.get('event')}: {str(told.get('reason', ''))[:80]}"] += 1
-    return warned
-
-
 def _sum_up(
     case: Case,
     setting: bot.Setting,
@@ -230,45 +193,19 @@ def _sum_up(
     stints: list[cluster.Stint],
     states: Counter[str],
     used: float,
-    machine: float,
-    warned: Counter[str],
 ) -> Measured:
     since, until = setting.since, setting.until
-    told = Counter(job for report in reports for job, _, _ in report.delivered)
-    jobs = sum(since <= at < until for report in reports for _, _, at in report.delivered) or 1
+    told = Counter(job for report in reports for job, _ in report.delivered)
+    jobs = sum(since <= at < until for report in reports for _, at in report.delivered) or 1
     painted = sum(max(0.0, min(until, each.begun + each.planned) - max(since, each.begun)) for each in stints)
-    idle = [1000 * each.idle for each in stints if since <= each.begun < until] or [0.0]
-    accepting = [1000 * each for report in reports for each in report.accepting] or [0.0]
-    lags = [1000 * lag for report in reports for lag in report.lags] or [0.0]
-    statements: Counter[str] = Counter()
-    for report in reports:
-        statements.update(report.statements)
-    seconds = until - since
     return Measured(
-        case=case,
-        jobs=jobs / seconds,
-        ideal=case.workers / case.seconds,
-        busy=painted / (case.workers * seconds),
-        idle_ms_mean=mean(idle),
-        idle_ms_p99=percentile(idle, 0.99),
-        accepted_ms_p50=percentile(accepting, 0.5),
-        accepted_ms_p99=percentile(accepting, 0.99),
+        busy=painted / (case.workers * (until - since)),
+        idle_ms_mean=mean([1000 * each.idle for each in stints if since <= each.begun < until] or [0.0]),
         bot_ms_per_job=1000 * sum(report.cpu for report in reports) / jobs,
-        loop_ms_per_job=1000 * sum(report.loop for report in reports) / jobs,
-        loop_busy=max(report.loop for report in reports) / seconds,
         database_ms_per_job=1000 * used / jobs,
-        statements_per_job=statements.total() / jobs,
-        transactions_per_job=sum(report.transactions for report in reports) / jobs,
-        places_per_job=sum(report.places for report in reports) / jobs,
-        lag_ms_p50=percentile(lags, 0.5),
-        lag_ms_p99=percentile(lags, 0.99),
-        lag_ms_max=max(lags),
-        machine_busy=machine,
-        accepted_in_all=states.total(),
+        statements_per_job=sum(report.statements for report in reports) / jobs,
+        accepted=states.total(),
         delivered_twice=sum(many > 1 for many in told.values()),
         lost=states.total() - len(told) + states.total() - states["delivered"],
         failed=sum(report.failed for report in reports),
-        warnings=warned.total(),
-        warned=dict(warned.most_common(8)),
-        statements={kind: many / jobs for kind, many in statements.most_common(30)},
     )
