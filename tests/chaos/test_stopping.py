@@ -18,7 +18,7 @@ from bot.jobs.errors import OrderInterrupted
 from bot.sandbox import LocalDiscord, Message
 from bot.sandbox.cdn import Cdn
 from tests.bot.conftest import CONTENT, STYLE, is_final, is_painting, is_private_answer
-from tests.bot.jobs.conftest import eventually
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,10 +1,15 @@
 """Waiting for the progress or the end of a painting."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
+from functools import partial
 
 from engine.executor.api import PaintingHandle
 from engine.progress import Progress, Result
+from tests import waiting
+
+eventually = partial(waiting.eventually, seconds=90)
+"""Processes that import torch may have to start before the condition holds."""
 
 
 async def first(painting: PaintingHandle, wanted: Callable[[Progress], object] = bool) -> Progress:
@@ -14,13 +19,6 @@ async def first(painting: PaintingHandle, wanted: Callable[[Progress], object] =
             if wanted(event):
                 return event
         raise AssertionError(f"the painting ended: {await painting.result()}")
-
-
-async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
-    """Wait until ``condition`` returns a true value."""
-    async with asyncio.timeout(90):
-        while not await condition():  # noqa: ASYNC110 - another process answers, but sends no event
-            await asyncio.sleep(0.05)
 
 
 def ended(painting: Generator[Progress, None, Result]) -> Result:

@@ -1,8 +1,7 @@
 """The service of jobs with a fake executor, whose paintings the test makes, and with replies that record."""
 
 import asyncio
-import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -25,23 +24,11 @@ from engine.recipe import Inputs, Recipe
 from tests.doubles.executor import FakeExecutor, FakePainting
 from tests.doubles.reply import FakeReplies
 from tests.postgresql import Server
+from tests.waiting import eventually
 
 ANN, BOB, CID = 1, 2, 3
 KEY = new_key()
 SECRET = '{"token":"aW50ZXJhY3Rpb24"}'
-
-
-async def eventually(check: Callable[[], bool | Awaitable[bool]], what: str = "") -> None:
-    """Wait until `check` is true. Fail after 20 seconds."""
-    try:
-        async with asyncio.timeout(20):
-            while True:
-                found = check()
-                if await found if inspect.isawaitable(found) else found:
-                    return
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        pytest.fail(f"never: {what or inspect.getsource(check).strip()}")
 
 
 def order(owner: int = 1, content: bytes = b"content", *styles: bytes, recipe: Recipe | None = None) -> Order:

@@ -10,7 +10,8 @@ from bot.jobs.errors import AlreadyAccepted, Closing, PictureRejected, TooManyJo
 from bot.jobs.model import Job
 from bot.jobs.storage import StoragePolicy
 from engine.errors import NotAPicture, StorageFull, WorkerLost
-from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually, order
+from tests.bot.jobs.conftest import ANN, BOB, Workshop, order
+from tests.waiting import eventually
 
 
 class TestTheLimit:

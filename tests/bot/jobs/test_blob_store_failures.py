@@ -7,9 +7,10 @@ from bot.jobs.errors import JobEnded
 from bot.jobs.model import Actor
 from engine.blobs import Blobs
 from engine.errors import StorageFailed
-from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually
+from tests.bot.jobs.conftest import ANN, BOB, Workshop
 from tests.doubles.reply import discord_is_gone
 from tests.shaky import ClientError, Shaky, new_place
+from tests.waiting import eventually
 
 
 class TestAFailingBlobStore:

@@ -15,9 +15,10 @@ from bot.jobs.errors import DeliveryDelayed, JobEnded, UnexpectedError
 from bot.jobs.model import DeliveredBy, Ending
 from engine.blobs import Blobs
 from engine.errors import BlobLost, OutOfMemory, StorageFull
-from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually
+from tests.bot.jobs.conftest import ANN, BOB, Workshop
 from tests.doubles.reply import discord_is_gone
 from tests.shaky import ClientError, Shaky, new_place
+from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from sqlalchemy.event import listen
 
 from bot.jobs.model import Actor
 from bot.jobs.queue_positions import BUCKET_EVERY, FAR_A_SECOND, FAR_EVERY, NEAR
-from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, eventually
+from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)

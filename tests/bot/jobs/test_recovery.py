@@ -9,8 +9,9 @@ from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import Actor, DeliveredBy, Ending, State
 from engine.errors import OutOfMemory, PaintingCancelled, StorageFailed, StorageFull
 from engine.progress import Result
-from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually
+from tests.bot.jobs.conftest import ANN, BOB, Workshop
 from tests.doubles.reply import discord_is_gone
+from tests.waiting import eventually
 
 
 class TestAShutdown:

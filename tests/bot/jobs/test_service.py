@@ -11,8 +11,9 @@ from bot.jobs.model import Actor, Job, State, new_id
 from engine.errors import PaintingCancelled
 from engine.progress import Progress, Result
 from engine.recipe import Recipe
-from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, eventually, order
+from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, order
 from tests.doubles.executor import FakePainting
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)

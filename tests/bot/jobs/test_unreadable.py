@@ -10,8 +10,9 @@ from bot.jobs.database.store import Store
 from bot.jobs.errors import JobUnreadable
 from bot.jobs.model import Job
 from engine.recipe import Recipe
-from tests.bot.jobs.conftest import ANN, BOB, Workshop, eventually
+from tests.bot.jobs.conftest import ANN, BOB, Workshop
 from tests.doubles.reply import FakeReply
+from tests.waiting import eventually
 
 RECIPE_OF_VERSION_1 = (
     '{"version":1,"method":"gatys","size":384,"steps":50,"strength":70.0,"content_weight":1.0,"style_weight":1.0,'

@@ -84,17 +84,6 @@ class Caller:
         return await self.local.member(name).invoke("ping", **arguments)
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds.
-
-    Raises:
-        TimeoutError: it did not within 20 seconds.
-    """
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - what ends with a connection sets no event
-            await asyncio.sleep(0.01)
-
-
 def form(payload: object, *files: tuple[str, bytes]) -> aiohttp.FormData:
     """A multipart body as Discord takes it."""
     data = aiohttp.FormData(quote_fields=False)

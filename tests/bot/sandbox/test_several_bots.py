@@ -19,8 +19,9 @@ import pytest
 import yarl
 
 from bot.sandbox import LocalDiscord, Upload
-from tests.bot.sandbox.conftest import Caller, Probe, eventually
+from tests.bot.sandbox.conftest import Caller, Probe
 from tests.bot.sandbox.test_gateway import identify
+from tests.waiting import eventually
 
 Connected = Callable[..., AbstractAsyncContextManager[Probe]]
 

@@ -19,8 +19,8 @@ from sqlalchemy.exc import OperationalError
 
 from bot.sandbox import LocalDiscord
 from engine.executor.executor import DaskExecutor
-from tests.bot.jobs.conftest import eventually
 from tests.bot.web.conftest import Operated
+from tests.waiting import eventually
 
 WELL = {"gateway": True, "workers": True, "database": True, "disk": True}
 

@@ -21,8 +21,9 @@ from bot.client.client import Atelier
 from bot.jobs.model import State
 from bot.telemetry import metrics
 from engine.progress import Progress
-from tests.bot.jobs.conftest import eventually, job
+from tests.bot.jobs.conftest import job
 from tests.bot.web.conftest import Operated
+from tests.waiting import eventually
 
 MESSAGES = "POST /channels/{channel_id}/messages"
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"

@@ -133,7 +133,7 @@ async def test_a_worker_that_shuts_down_hands_over_its_painting(
     blobs: Blobs, network: VGG19, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No step is done twice, although no checkpoint was due."""
-    recipe = Recipe(size=64, steps=80)
+    recipe = Recipe(size=64, steps=50)
     port = free_port()
     with (
         machines.scheduler(port),

@@ -15,7 +15,8 @@ from bot.jobs.database.store import QueuedJob, Store
 from bot.jobs.errors import TooManyJobs, UnexpectedError
 from bot.jobs.model import OPEN, Job, Painted, State, new_id
 from engine.errors import OutOfMemory, PaintingCancelled
-from tests.bot.jobs.conftest import SECRET, eventually, job, opened
+from tests.bot.jobs.conftest import SECRET, job, opened
+from tests.waiting import eventually
 
 ME, OTHER, CLUSTER = "me", "other", "cluster"
 PAINTED = Painted("9" * 64, "png", 512, 384, 90, 41.5, "finished", shown=(0.75, None, 1.0))

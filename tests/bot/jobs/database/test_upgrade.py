@@ -24,9 +24,10 @@ from engine.blobs import Blobs
 from engine.errors import OutOfMemory
 from engine.progress import Result
 from engine.recipe import Recipe
-from tests.bot.jobs.conftest import KEY, SECRET, Workshop, eventually, opened
+from tests.bot.jobs.conftest import KEY, SECRET, Workshop, opened
 from tests.doubles.executor import FakeExecutor
 from tests.doubles.reply import FakeReplies
+from tests.waiting import eventually
 
 LEASE = 0.5
 RECIPE = Recipe(seed=7, size=384)
