@@ -212,11 +212,12 @@ class Blobs:
         try:
             self._write_in_place(part, data)
             self._files.mv(part, path)
-        except FileExistsError:  # SMB does not replace a file by a move
-            self._write_in_place(path, data)
-        finally:
+        except BaseException as error:
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 self._files.rm_file(part)
+            if not isinstance(error, FileExistsError):  # SMB does not replace a file by a move
+                raise
+            self._write_in_place(path, data)
 
     def _write_in_place(self, path: str, data: bytes) -> None:
         try:

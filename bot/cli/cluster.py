@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="rich", help="Make certificates for a cluster, and list its workers."
 )
-_errors = Console(stderr=True)
+errors = Console(stderr=True)
 
 Scheduler = Annotated[
     str, typer.Option(envvar="SCHEDULER", help="tls://HOST:PORT, or tcp:// on this machine.", show_default=False)
@@ -190,7 +190,7 @@ def certs(
     try:
         made = make(out, add or PARTS, host or (), days, force=force, keep=keep)
     except (AtelierError, OSError) as error:
-        _end(str(error), 1)
+        _fail(error)
     for folder in made:
         typer.echo(f"{folder}: {', '.join(FILES)}, valid for {days} days")
     if not made:
@@ -236,12 +236,22 @@ def _run(act: Coroutine[Any, Any, int]) -> NoReturn:
     try:
         code = asyncio.run(act)
     except (AtelierError, OSError) as error:
-        _end(str(error), 1)
+        _fail(error)
     raise typer.Exit(code)
 
 
-def _end(sentence: str, code: int) -> NoReturn:
+def _fail(error: Exception) -> NoReturn:
     from bot.telemetry.logs import escaped
 
-    _errors.print(escaped(sentence), style="red", markup=False, highlight=False, soft_wrap=True)
+    end(escaped(str(error)), 1)
+
+
+def end(sentence: str, code: int) -> NoReturn:
+    """Print an error, and end with this status."""
+    print_error(sentence)
     raise typer.Exit(code)
+
+
+def print_error(sentence: str) -> None:
+    """Print an error in red."""
+    errors.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)

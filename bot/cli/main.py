@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from bot.cli import cluster
+from bot.cli.cluster import end, errors, print_error
 from engine.cli.stylize import stylize
 from engine.cluster.signals import end_on_signals, reap_as_process_1
 from engine.presets import Quality
@@ -27,7 +28,6 @@ app.command()(stylize)
 app.command()(cluster.scheduler)
 app.command()(cluster.worker)
 app.add_typer(cluster.app, name="cluster")
-errors = Console(stderr=True)
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
 
         if (known := ours(error)) is None:
             raise
-        _print_error(explain(known))
+        print_error(explain(known))
         raise SystemExit(1) from None
 
 
@@ -140,7 +140,7 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     """Run ``act`` with settings and token. An error that an operator can fix ends in a sentence, not in a traceback."""
     settings = _settings()
     if settings.discord_token is None:
-        _end("No token: set DISCORD_TOKEN in the environment or in .env (atelier demo needs none).", 2)
+        end("No token: set DISCORD_TOKEN in the environment or in .env (atelier demo needs none).", 2)
 
     # These imports take a second, so the most frequent error above comes first.
     import aiohttp
@@ -158,12 +158,12 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     logs.configure(settings.log_level, settings.log_format, *settings.secrets)
 
     def fail(sentence: str) -> NoReturn:
-        _end(redacted(sentence, *settings.secrets), 1)
+        end(redacted(sentence, *settings.secrets), 1)
 
     try:
         asyncio.run(act(settings, token))
     except discord.LoginFailure:
-        _end("Discord rejects the token: copy it again from the Developer Portal, page Bot, into DISCORD_TOKEN.", 2)
+        end("Discord rejects the token: copy it again from the Developer Portal, page Bot, into DISCORD_TOKEN.", 2)
     except (aiohttp.ClientError, discord.GatewayNotFound) as error:
         fail(f"Discord can't be reached at {settings.discord_api_url}: {error}")
     except discord.HTTPException as error:
@@ -171,7 +171,7 @@ def _with_discord(act: "Callable[[Settings, str], Coroutine[Any, Any, None]]") -
     except SQLAlchemyError as error:
         fail(f"The database can't be used: {error}. Check DATABASE_URL, or run atelier doctor.")
     except discord.ConnectionClosed as error:
-        _end(f"Discord closed the connection for good, with code {error.code}: {_closed(error.code)}.", 1)
+        end(f"Discord closed the connection for good, with code {error.code}: {_closed(error.code)}.", 1)
     except Exception as error:
         known = ours(error)
         if known is not None or isinstance(error, OSError):
@@ -189,12 +189,3 @@ def _closed(code: int) -> str:
         4010: "SHARD_ID and SHARD_COUNT are not valid",
         4011: "the bot is in too many servers for one process; set SHARD_ID and SHARD_COUNT",
     }.get(code, "see Gateway Close Event Codes in Discord's documentation")
-
-
-def _end(sentence: str, code: int) -> NoReturn:
-    _print_error(sentence)
-    raise typer.Exit(code)
-
-
-def _print_error(sentence: str) -> None:
-    errors.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)

@@ -81,14 +81,21 @@ class Policy:
     """Maximum open jobs of one member."""
     expire_after: timedelta = timedelta(hours=24)
     """A job without an ending after this time is given up. Time without any bot process doesn't count."""
-    back_off: wait_base = BACK_OFF
-    """The back-off of retries with Discord, the database and the blob store."""
 
 
 class JobService:
     """See :class:`bot.jobs.api.Jobs`. Jobs are painted while :meth:`run` runs."""
 
-    def __init__(self, store: Store, storage: Storage, executor: Executor, reply_to: ReplyTo, policy: Policy) -> None:
+    def __init__(
+        self,
+        store: Store,
+        storage: Storage,
+        executor: Executor,
+        reply_to: ReplyTo,
+        policy: Policy,
+        back_off: wait_base = BACK_OFF,
+    ) -> None:
+        """``back_off`` is for retries with Discord, the database and the blob store."""
         self._store = store
         self._storage = storage
         self._executor = executor
@@ -99,7 +106,7 @@ class JobService:
         self._polled = 0.0
         """The time of the last poll, by the monotonic clock."""
         self._replies = Replies(reply_to, self._owns)
-        self._retry = Retry(self._closing, policy.back_off)
+        self._retry = Retry(self._closing, back_off)
         self._runner = JobRunner(
             store, storage, executor, self._replies, self.process, policy.expire_after, self._retry
         )

@@ -1,36 +1,15 @@
 """The methods of painting, by the names that recipes give them."""
 
-from collections.abc import Generator, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Generator, Mapping
+from typing import Final
 
 from engine.errors import UnknownMethod
-from engine.images.codec import Picture
 from engine.painting import loop
-from engine.painting.loop import Save
-from engine.painting.reporter import Pace
-from engine.progress import Progress, Result, StopToken
+from engine.progress import Progress, Result
 from engine.recipe import Method, Recipe
-from engine.vgg.vgg19 import VGG19
 
-
-class Paint(Protocol):
-    """Paints a recipe of one method: see :func:`engine.painting.loop.paint` for arguments, events and errors."""
-
-    def __call__(
-        self,
-        content: Picture,
-        styles: Sequence[Picture],
-        recipe: Recipe,
-        network: VGG19,
-        stop: StopToken | None = None,
-        *,
-        pace: Pace = Pace(),
-        resume: bytes | None = None,
-        save: Save | None = None,
-        max_bytes: int | None = None,
-    ) -> Generator[Progress, None, Result]:
-        """Yield progress until the painting ends, and return its result."""
-
+Paint = Callable[..., Generator[Progress, None, Result]]
+"""Paints a recipe of one method: see :func:`engine.painting.loop.paint` for arguments, events and errors."""
 
 METHODS: Final[Mapping[Method, Paint]] = {"gatys": loop.paint}
 

@@ -44,7 +44,7 @@ def beside(count: int) -> Iterator[None]:
 def main(size: Size = 384, steps: Count = 20, repeats: Count = 2) -> None:
     """The time of a painting beside busy processes."""
     recipe = Recipe(size=size, steps=steps, tolerance=0)
-    table = Table("threads wait", *(f"beside {count}" if count else "alone" for count in BUSY), title=described())
+    table = Table("threads wait", *(f"beside {count}" if count else "alone" for count in BUSY))
     for way, environment in WAYS.items():
         row = []
         with mock.patch.dict(os.environ):
@@ -56,7 +56,9 @@ def main(size: Size = 384, steps: Count = 20, repeats: Count = 2) -> None:
                 with beside(count):
                     row.append(median(alone(paintings, recipe, repeats, keep=True)))
         table.add_row(way, *(f"{seconds:.1f} s, {seconds / row[0]:.2f}" for seconds in row))
-    Console().print(table)
+    console = Console()
+    console.print(described(), highlight=False, markup=False)
+    console.print(table)
 
 
 if __name__ == "__main__":

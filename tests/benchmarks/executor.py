@@ -62,7 +62,7 @@ async def resumed_after(executor: DaskExecutor, inputs: Inputs[str]) -> tuple[fl
 
 async def measure(sizes: Sequence[int], repeats: int) -> Table:
     """Everything, as a table."""
-    table = Table("", f"median of {repeats}", "most", title=described())
+    table = Table("", f"median of {repeats}", "most")
     with tempfile.TemporaryDirectory() as folder:
         content, style = (Blobs(folder).put(path.read_bytes()) for path in (CONTENT, STYLE))
         inputs = Inputs(content, (style,))
@@ -78,7 +78,9 @@ async def measure(sizes: Sequence[int], repeats: int) -> Table:
 
 def main(sizes: Sizes = None, repeats: Count = 5) -> None:
     """Seconds until a cancelled painting frees its worker, and until one resumes after a kill."""
-    Console().print(asyncio.run(measure(sizes or SIZES, repeats)))
+    console = Console()
+    console.print(described(), highlight=False, markup=False)
+    console.print(asyncio.run(measure(sizes or SIZES, repeats)))
 
 
 if __name__ == "__main__":

@@ -259,10 +259,12 @@ async def _work(crowd: Crowd, process: psutil.Process, jobs: int) -> tuple[float
 
 def main(members: Count = 500, jobs: Count = 10_000) -> None:
     """The load that one bot process takes: members who all invoke at once, then thousands of jobs."""
-    table = Table("", "", show_header=False, title=described())
+    table = Table("", "", show_header=False)
     for name, value in asdict(asyncio.run(measure(members, jobs))).items():
         table.add_row(name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
-    Console().print(table)
+    console = Console()
+    console.print(described(), highlight=False, markup=False)
+    console.print(table)
 
 
 if __name__ == "__main__":

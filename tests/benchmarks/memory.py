@@ -30,10 +30,12 @@ def main(size: Size = 512, steps: Count = 20, repeats: Count = 3) -> None:
             with mock.patch.dict(os.environ, environment):
                 measured[name] += alone(paintings, Recipe(size=size, steps=steps), 1, keep=keep)
     typical = {name: median(seconds) for name, seconds in measured.items()}
-    table = Table("freed memory", f"{steps} steps, median of {repeats}", "against the first", title=described())
+    table = Table("freed memory", f"{steps} steps, median of {repeats}", "against the first")
     for name, seconds in typical.items():
         table.add_row(name, f"{seconds:.1f} s", f"{seconds / typical[next(iter(SETTINGS))]:.2f}")
-    Console().print(table)
+    console = Console()
+    console.print(described(), highlight=False, markup=False)
+    console.print(table)
 
 
 if __name__ == "__main__":

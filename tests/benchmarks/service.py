@@ -99,12 +99,14 @@ def main(
     """The time from a member's command to the picture, and the lag of the bot's event loop."""
     uploads = (Upload(path.name, path.read_bytes()) for path in (content, style))
     jobs, lags = asyncio.run(measure(quality or ["standard"], *uploads))
-    table = Table("quality", "acknowledged", "first preview", "picture", title=described())
+    table = Table("quality", "acknowledged", "first preview", "picture")
     for each in jobs:
         times = f"{each.acknowledged:.3f} s", f"{each.first_preview:.1f} s", f"{each.picture:.1f} s"
         table.add_row(each.quality, *times)
     told = (f"{1000 * lag:.1f} ms" for lag in (median(lags), percentile(lags, 0.99), max(lags)))
-    Console().print(table, f"lag of the event loop, median / p99 / most: {' / '.join(told)}")
+    console = Console()
+    console.print(described(), highlight=False, markup=False)
+    console.print(table, f"lag of the event loop, median / p99 / most: {' / '.join(told)}")
 
 
 if __name__ == "__main__":

@@ -74,7 +74,8 @@ class Workshop:
             self.storage,
             self.executor,
             self.replies,
-            Policy(self.limit, self.expire_after, self.back_off),
+            Policy(self.limit, self.expire_after),
+            self.back_off,
         )
 
     @asynccontextmanager
