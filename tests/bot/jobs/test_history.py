@@ -12,7 +12,8 @@ from bot.jobs.history import JobHistory
 from bot.jobs.model import FRAMES, HistoryPage, Job
 from engine.errors import BlobLost
 from engine.recipe import Recipe
-from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, eventually, job
+from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, job
+from tests.waiting import eventually
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SERVER = 7
