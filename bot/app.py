@@ -25,7 +25,8 @@ from bot.jobs.database.cipher import FILE, Cipher
 from bot.jobs.database.store import Store
 from bot.jobs.model import Job
 from bot.jobs.retry import BACK_OFF
-from bot.jobs.service import JobService, Policy
+from bot.jobs.rules import Policy
+from bot.jobs.service import JobService
 from bot.jobs.storage import Storage, StoragePolicy
 from bot.library.library import LibraryPolicy, StyleLibrary
 from bot.settings import MEBIBYTE, OWN_FILES, Settings
@@ -112,18 +113,17 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
             return DiscordReply(client, job, views(client), may_edit)  # called only after the client is made, below
 
         storage = Storage(blobs, store, storage_policy)
-        jobs = JobService(
-            store,
-            storage,
-            executor,
-            reply_to,
-            Policy(settings.max_jobs_per_member, timedelta(hours=settings.max_job_hours)),
+        policy = Policy(
+            max_open=settings.max_jobs_per_member,
+            expire_after=timedelta(hours=settings.max_job_hours),
+            max_per_day=settings.max_jobs_per_day or None,
         )
+        jobs = JobService(store, storage, executor, reply_to, policy)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         attachments = AttachmentDownloader(session, settings.discord_cdn_url, settings.limits.bytes)
         library_policy = LibraryPolicy(settings.max_styles_per_member, settings.max_styles_per_server)
         styles = StyleLibrary(store, storage, executor, library_policy)
-        services = Services(jobs, executor, attachments, styles)
+        services = Services(jobs, executor, attachments, styles, store, policy)
         client = await stack.enter_async_context(Atelier(settings, services))
         features.load(client)
         await _log_in(client, token)

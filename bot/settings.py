@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from engine.images.limits import Limits
 from engine.recipe import Precision
@@ -99,6 +99,16 @@ def _parted(keys: SecretStr) -> tuple[str, ...]:
     return tuple(re.findall(r"[^,\s]+", keys.get_secret_value()))
 
 
+def _ids(value: Any) -> Any:
+    """Ids from a text, separated by commas or spaces."""
+    if not isinstance(value, str):
+        return value
+    ids = re.findall(r"[^,\s]+", value)
+    if not all(re.fullmatch(r"[0-9]{1,19}", each) for each in ids):
+        raise _wrong("expected Discord's ids of users, separated by commas")
+    return frozenset(map(int, ids))
+
+
 def _wrong(sentence: Any, **values: str) -> PydanticCustomError:
     return PydanticCustomError("setting", sentence, values)
 
@@ -146,9 +156,12 @@ class Settings(BaseSettings):
     max_picture_mb: int = Field(default=16, ge=1, le=500)
     max_picture_megapixels: int = Field(default=64, ge=1, le=500)
     max_jobs_per_member: int = Field(default=3, ge=1)
+    max_jobs_per_day: int = Field(default=0, ge=0)
     max_styles_per_member: int = Field(default=50, ge=0)
     max_styles_per_server: int = Field(default=200, ge=0)
     max_job_hours: float = Field(default=24, gt=0, le=8760)
+
+    operator_ids: Annotated[frozenset[int] | None, NoDecode, BeforeValidator(_ids)] = None
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
@@ -196,6 +209,11 @@ class Settings(BaseSettings):
         secrets = {name for name, field in Settings.model_fields.items() if field.annotation == SecretStr | None}
         for name in [name for name in os.environ if name.lower() in secrets]:
             del os.environ[name]
+
+    @property
+    def operators(self) -> frozenset[int]:
+        """The ids of the members who may use ``/admin``."""
+        return self.operator_ids or frozenset()
 
     @property
     def limits(self) -> Limits:

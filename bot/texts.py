@@ -8,10 +8,13 @@ import engine.texts
 from bot.jobs.errors import (
     AddressUnreadable,
     AlreadyAccepted,
+    Blocked,
     CancelledByModerator,
     Closing,
+    DailyLimit,
     DeliveryDelayed,
     DownloadFailed,
+    Draining,
     JobEnded,
     JobExpired,
     JobUnreadable,
@@ -20,6 +23,8 @@ from bot.jobs.errors import (
     NoStyle,
     NotInAServer,
     NotKept,
+    NotManager,
+    NotOperator,
     NotYourJob,
     OrderInterrupted,
     PictureRejected,
@@ -34,6 +39,8 @@ from bot.jobs.errors import (
     TooManyJobs,
     TooManyStyles,
     UnexpectedError,
+    WrongChannel,
+    WrongRole,
     style_role,
 )
 from bot.jobs.model import DeliveredBy, Job, State
@@ -107,6 +114,20 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one r
             return "To change this server's styles you need the permission Manage Server."
         case TooManyJobs(limit=limit):
             return f"You already have {counted(limit, 'picture')} in progress. Wait for one to finish, or cancel one."
+        case DailyLimit(limit=limit, free_at=free_at):
+            return f"You can have {counted(limit, 'picture')} a day. The next one is free <t:{free_at}:R>."
+        case WrongChannel(channels=channels):
+            return f"In this server I paint only in {mentions('#', channels)}."
+        case WrongRole(roles=roles):
+            return f"In this server I paint only for {mentions('@&', roles)}."
+        case Blocked():
+            return "You can't use me at the moment. If you think that this is a mistake, ask the bot's operator."
+        case NotOperator():
+            return "Only the bot's operators can use this command."
+        case NotManager():
+            return "Only members who can manage this server can change its settings."
+        case Draining():
+            return "I'm not taking new pictures at the moment. Pictures in progress will be finished. Try again later."
         case CancelledByModerator():
             return "A moderator of this server cancelled this picture."
         case NotYourJob():
@@ -152,6 +173,11 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one r
 def queued(place: int) -> str:
     """A waiting job; ``place`` 1 is next."""
     return "Next in line …" if place == 1 else f"Waiting in line: **{place - 1}** before yours …"
+
+
+def paused(place: int) -> str:
+    """A waiting job while no job begins; ``place`` 1 is next."""
+    return f"Painting is paused. Your picture is number **{place}** in line, and begins when painting goes on."
 
 
 def painting(progress: Progress) -> str:
@@ -270,6 +296,12 @@ def file_title(filename: str, limit: int) -> str:
     """What a file is called in a text, in at most ``limit`` characters."""
     parts = _NOT_IN_TITLES.sub(" ", filename.removeprefix(SPOILER).rsplit(".", 1)[0]).split()
     return " ".join(parts)[:limit].strip(" .") or "a picture"
+
+
+def mentions(kind: Literal["#", "@&"], ids: str) -> str:
+    """Mentions of channels or roles, whose ids are separated by spaces. At most 25 are written out."""
+    every = ids.split()
+    return ", ".join([*(f"<{kind}{each}>" for each in every[:25]), *(["…"] if every[25:] else [])])
 
 
 def duration(seconds: float) -> str:

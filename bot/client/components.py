@@ -7,6 +7,7 @@ from discord import ui
 
 from bot.client.client import Atelier
 from bot.client.errors import answer_error, report_error, undelivered_is_logged
+from bot.jobs.errors import Blocked
 
 ItemT = TypeVar("ItemT", bound=ui.Item[ui.View])
 
@@ -32,6 +33,7 @@ class JobComponent(ui.DynamicItem[ItemT], template=r"(?!)"):  # matches nothing:
                 await interaction.response.defer(ephemeral=True, thinking=self.thinking)
             failure: Exception | None = None
             try:
+                check_not_blocked(interaction)
                 text = await self.act(interaction)
             except Exception as error:
                 if not self.defers(interaction):
@@ -60,11 +62,22 @@ class JobComponent(ui.DynamicItem[ItemT], template=r"(?!)"):  # matches nothing:
         """Called after the member was told that :meth:`act` raised ``failure``."""
 
 
+def check_not_blocked(interaction: discord.Interaction[Atelier]) -> None:
+    """Raise ``Blocked`` if the operators blocked the member."""
+    if interaction.client.services.jobs.is_blocked(interaction.user.id):
+        raise Blocked
+
+
 class JobModal(ui.Modal):
     """A modal whose errors the member reads. A subclass implements ``on_submit``.
 
     It lives in the memory of the process that opened it: a restart of the bot loses it.
     """
+
+    async def interaction_check(self, interaction: discord.Interaction[Atelier], /) -> bool:  # type: ignore[override]
+        """Called by discord.py before ``on_submit``."""
+        check_not_blocked(interaction)
+        return True
 
     async def on_error(self, interaction: discord.Interaction[Atelier], error: Exception, /) -> None:  # type: ignore[override]
         """Called by discord.py when ``on_submit`` raised."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from bot.client.attachments import AttachmentDownloader
 from bot.jobs.api import Jobs
+from bot.jobs.database.store import Store
+from bot.jobs.rules import Policy
 from bot.library.library import StyleLibrary
 from engine.executor.api import Executor
 
@@ -16,3 +18,7 @@ class Services:
     executor: Executor
     attachments: AttachmentDownloader
     styles: StyleLibrary
+    store: Store
+    """For what moderators and operators set and read."""
+    policy: Policy
+    """The operator's limits."""

@@ -107,9 +107,9 @@ class DiscordReply:
         """What the edits' rate limit applies to: the reply while the interaction's token lives, then the channel."""
         return self._job.id if self._target.token_lives() else f"channel {self._target.channel}"
 
-    def queued(self, position: int) -> None:
+    def queued(self, position: int, *, paused: bool = False) -> None:
         """Show the place in the queue."""
-        self._show(_Edit(texts.queued(position), None))
+        self._show(_Edit(texts.paused(position) if paused else texts.queued(position), None))
 
     def progressed(self, progress: Progress) -> None:
         """Show the progress and the newest preview."""

@@ -26,24 +26,37 @@ class Jobs(Protocol):
         """Remove the record of an order that was rejected, after its member was told why."""
         ...
 
-    def admission(self, owner: int, order: str) -> AbstractAsyncContextManager[None]:
+    def admission(self, actor: Actor, order: str) -> AbstractAsyncContextManager[None]:
         """Enter this before an order's pictures are downloaded, and leave it after :meth:`accept`.
 
         The order counts towards the member's limit from the start, and the number of orders in memory is limited.
 
         Raises:
             Closing: the bot is shutting down.
+            Blocked, Draining: the operators allow no order of the member, or of anybody.
+            WrongChannel, WrongRole: the moderators of the server allow no order there, or of the member.
             TooManyJobs: the member has the maximum number of open jobs.
+            DailyLimit: the member has ordered the maximum number of jobs in 24 hours.
         """
+        ...
+
+    def is_blocked(self, member: int) -> bool:
+        """Whether the operators blocked a member, as of the last seconds."""
+        ...
+
+    async def read_controls(self) -> None:
+        """Apply what the operators changed now, instead of within seconds."""
         ...
 
     async def accept(self, order: Order) -> Job:
         """Check an order's pictures, store them and the job, and queue it. It is committed when this returns.
 
+        The rules of the server limit the recipe's size, and can make the painting a spoiler.
+
         Raises:
             Closing: the bot is shutting down.
             PictureRejected: one of the pictures can't be used.
-            TooManyJobs: the member has the maximum number of open jobs.
+            TooManyJobs, DailyLimit: see :meth:`admission`.
             AlreadyAccepted: this order is a job already.
             StorageFull, StorageFailed: its pictures can't be stored.
             WorkerLost, NoWorkers: its pictures could not be checked.

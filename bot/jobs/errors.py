@@ -103,6 +103,47 @@ class TooManyJobs(AtelierError):
         self.limit = limit
 
 
+class DailyLimit(AtelierError):
+    """The member has ordered ``limit`` jobs in 24 hours. ``free_at`` is the Unix time when they may order the next."""
+
+    def __init__(self, limit: int, free_at: int) -> None:
+        super().__init__(limit, free_at)
+        self.limit = limit
+        self.free_at = free_at
+
+
+class WrongChannel(AtelierError):
+    """The server's moderators allow orders in other channels. ``channels`` are their ids, separated by spaces."""
+
+    def __init__(self, channels: str) -> None:
+        super().__init__(channels)
+        self.channels = channels
+
+
+class WrongRole(AtelierError):
+    """The server's moderators allow orders of other roles. ``roles`` are their ids, separated by spaces."""
+
+    def __init__(self, roles: str) -> None:
+        super().__init__(roles)
+        self.roles = roles
+
+
+class Blocked(AtelierError):
+    """The operators blocked the member."""
+
+
+class NotOperator(AtelierError):
+    """A member other than the operators tried to use a command of theirs."""
+
+
+class NotManager(AtelierError):
+    """A member who may not manage the server tried to change its settings."""
+
+
+class Draining(AtelierError):
+    """The operators let the bot accept no new jobs."""
+
+
 class NotYourJob(AtelierError):
     """A member other than the job's owner tried to act on the job."""
 

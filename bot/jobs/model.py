@@ -40,6 +40,10 @@ class Actor:
     """The server in which they act. None in direct messages."""
     moderates: bool = False
     """Whether they may manage messages there, and so cancel and delete the jobs of that server."""
+    channels: frozenset[int] = frozenset()
+    """The id of the channel, and of the channel or forum that a thread belongs to."""
+    roles: frozenset[int] = frozenset()
+    """The ids of their roles in the server."""
 
     def moderates_job(self, job: "Job") -> bool:
         """Whether the job is of the server in which they are a moderator."""
@@ -205,8 +209,11 @@ class Reply(Protocol):
     def bucket(self) -> str:
         """The rate-limit bucket. Edits of replies with the same bucket share one of Discord's rate limits."""
 
-    def queued(self, position: int) -> None:
-        """Show the position in the queue, from 1. Returns at once: the display may lag and skip values."""
+    def queued(self, position: int, *, paused: bool = False) -> None:
+        """Show the position in the queue, from 1, and whether painting is paused.
+
+        Returns at once: the display may lag and skip values.
+        """
 
     def progressed(self, progress: Progress) -> None:
         """Show the progress. Returns at once, as :meth:`queued`."""

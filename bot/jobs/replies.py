@@ -63,7 +63,7 @@ class NullReply:
 
     bucket = "silent"
 
-    def queued(self, position: int) -> None:
+    def queued(self, position: int, *, paused: bool = False) -> None:
         pass
 
     def progressed(self, progress: Progress) -> None:

@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -19,6 +18,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from tenacity.wait import wait_base
 
+from bot.jobs.admission import Admission
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.connect import is_full
 from bot.jobs.database.leases import LEASE
@@ -34,13 +34,13 @@ from bot.jobs.errors import (
     NotYourJob,
     PictureRejected,
     Role,
-    TooManyJobs,
     style_role,
 )
 from bot.jobs.model import Actor, Job, Observer, Order, State, new_id
 from bot.jobs.queue_positions import QueuePositions
 from bot.jobs.replies import Replies, ReplyTo
 from bot.jobs.retry import BACK_OFF, Retry, failures_logged, repeat_every
+from bot.jobs.rules import Controls, Policy, Quota
 from bot.jobs.runner import JobRunner
 from bot.jobs.storage import Storage
 from bot.telemetry import metrics
@@ -50,8 +50,6 @@ from engine.recipe import Inputs
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-ADMITTED_AT_ONCE: Final = 4
-"""Orders with pictures in memory."""
 POLL_EVERY: Final = 1.0
 """Seconds between two polls of the database for the changes of other processes."""
 POLLING: Final = 0.5
@@ -71,16 +69,6 @@ def saturated(number: int, jobs: int, slots: int) -> bool:
     worker that finishes it soonest.
     """
     return number >= slots and jobs > slots
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The operator's limits for jobs."""
-
-    max_open: int = 3
-    """Maximum open jobs of one member."""
-    expire_after: timedelta = timedelta(hours=24)
-    """A job without an ending after this time is given up. Time without any bot process doesn't count."""
 
 
 class JobService:
@@ -114,9 +102,9 @@ class JobService:
         self._take_over_from = 0.0
         """By the monotonic clock. Before this time, a live process may seem dead."""
         self._positions = QueuePositions()
-        self._accepting: dict[str, int] = {}
-        """The owners of the orders in acceptance, by the orders' ids. They count towards the limit."""
-        self._admitting = asyncio.Semaphore(ADMITTED_AT_ONCE)
+        self._admission = Admission(store, self._open_jobs, policy.max_open, policy.max_per_day)
+        self._controls = Controls(paused=True)
+        """As of the last renewal of the lease. Nothing begins before the first one."""
         self._changed = asyncio.Event()
 
     @property
@@ -135,29 +123,12 @@ class JobService:
             await self._store.answered(order, self.process)
 
     @contextlib.asynccontextmanager
-    async def admission(self, owner: int, order: str) -> AsyncIterator[None]:
-        """See :class:`bot.jobs.api.Jobs`. At most :data:`ADMITTED_AT_ONCE` orders are in memory."""
+    async def admission(self, actor: Actor, order: str) -> AsyncIterator[None]:
+        """See :class:`bot.jobs.api.Jobs`."""
         if self.closing:
             raise Closing
-
-        def accepting() -> set[str]:
-            return {each for each, member in self._accepting.items() if member == owner}
-
-        while True:
-            before = accepting()
-            # A union of ids: an order is in both sets from its commit to the end of its acceptance.
-            known = await self._open_jobs(owner) | accepting()
-            # An order that left meanwhile may have been stored after the read of the database: read again.
-            if before <= known:
-                break
-        if len(known - {order}) >= self._policy.max_open:
-            raise TooManyJobs(self._policy.max_open)
-        self._accepting[order] = owner
-        try:
-            async with self._admitting:
-                yield
-        finally:
-            self._accepting.pop(order, None)  # a duplicate of the order may have removed it
+        async with self._admission.enter(actor, order):
+            yield
 
     async def accept(self, order: Order) -> Job:
         """See :class:`bot.jobs.api.Jobs`."""
@@ -165,25 +136,27 @@ class JobService:
         await self._check("content", order.inputs.content)
         for index, style in enumerate(order.inputs.styles):
             await self._check(style_role(index), style)
+        rules = await self._store.guild_rules(order.guild_id)
         try:
             content, *styles = await self._storage.put_all([*order.inputs])
             job = Job(
                 id=order.id,
                 owner=order.owner,
                 guild_id=order.guild_id,
-                recipe=order.recipe,
+                recipe=rules.limited(order.recipe),
                 inputs=Inputs(content, tuple(styles)),
                 address=order.address,
                 description=order.description,
                 max_bytes=order.max_bytes,
-                spoiler=order.spoiler,
+                spoiler=order.spoiler or rules.spoiler,
                 state=State.QUEUED,
                 created_at=datetime.now(UTC),
             )
             if self.closing:
                 raise Closing
             # The database counts again: orders of one member may arrive at several processes.
-            await self._store.add(job, self.process, self._executor.cluster_id, self._policy.max_open)
+            quota = Quota.of(rules, self._policy.max_per_day)
+            await self._store.add(job, self.process, self._executor.cluster_id, self._policy.max_open, quota)
         except IntegrityError as error:
             raise AlreadyAccepted from error
         except SQLAlchemyError as error:
@@ -204,6 +177,17 @@ class JobService:
         if painting := self._runner.paintings.get(job_id):
             await painting.cancel()
         self._changed.set()
+
+    def is_blocked(self, member: int) -> bool:
+        """See :class:`bot.jobs.api.Jobs`."""
+        return member in self._controls.blocked
+
+    async def read_controls(self) -> None:
+        """See :class:`bot.jobs.api.Jobs`."""
+        before, self._controls = self._controls, await self._store.controls()
+        if before.paused != self._controls.paused:
+            self._positions = QueuePositions()  # every waiting member reads it
+            self._changed.set()
 
     def observe(self, observer: Observer) -> None:
         """Call ``observer`` with the progress of every running job of this process."""
@@ -260,15 +244,15 @@ class JobService:
         with failures_logged("the jobs could not be released"):
             await self._store.leave(self.process)
 
-    async def _open_jobs(self, owner: int) -> set[str]:
-        """The ids of a member's open jobs. A job whose row can't be read doesn't count, and fails now."""
-        sound = set[str]()
+    async def _open_jobs(self, owner: int) -> dict[str, int | None]:
+        """A member's open jobs and their servers. A job whose row can't be read doesn't count, and fails now."""
+        sound = dict[str, int | None]()
         for job in await self._store.open_jobs(owner):
             if isinstance(job.cause, JobUnreadable):
                 await self._store.give_up(job.id, job.cause)
                 self._changed.set()
             else:
-                sound.add(job.id)
+                sound[job.id] = job.guild_id
         return sound
 
     async def _job(self, job_id: str, actor: Actor, *, moderated: bool = False) -> Job:
@@ -321,6 +305,7 @@ class JobService:
 
     async def _renew_lease(self, group: asyncio.TaskGroup) -> None:
         """Renew the lease, adopt the jobs of dead processes, and give up expired jobs."""
+        await self.read_controls()
         if not await self._store.renew(self.process):
             log.warning("the database's clock was changed")
             # By then, all live processes have renewed their leases.
@@ -354,7 +339,7 @@ class JobService:
     async def _begin_waiting(self, group: asyncio.TaskGroup) -> None:
         queue = await self._store.queue(self.process, self._executor.cluster_id)
         slots = await self._executor.slots()
-        free = slots + int(slots * AHEAD) - queue.running
+        free = 0 if self._controls.paused else slots + int(slots * AHEAD) - queue.running
         jobs = queue.running + (queue.waiting[-1].position if queue.waiting else 0)
         begun, positions = 0, dict[str, int]()
         for waiting in queue.waiting:
@@ -367,9 +352,9 @@ class JobService:
                 idle_first = saturated(queue.running + waiting.position, jobs, slots)
                 self._start(group, waiting.id, self._runner.begin(waiting.id, idle_first=idle_first))
             begun += 1
-        await self._show_positions(positions)
+        await self._show_positions(positions, paused=self._controls.paused)
 
-    async def _show_positions(self, positions: Mapping[str, int]) -> None:
+    async def _show_positions(self, positions: Mapping[str, int], *, paused: bool) -> None:
         fresh = {job_id for job_id in positions if self._replies.get(job_id)}
         due = self._positions.due(positions, fresh)
         for job in await self._store.jobs([job_id for job_id in due if job_id not in fresh]):
@@ -383,7 +368,7 @@ class JobService:
             if reply is None or job_id in self._tasks:
                 continue
             if self._positions.take(job_id, positions[job_id], reply.bucket):
-                reply.queued(positions[job_id])
+                reply.queued(positions[job_id], paused=paused)
 
     def _start(self, group: asyncio.TaskGroup, job_id: str, work: Awaitable[None]) -> None:
         async def working() -> None:

@@ -21,6 +21,7 @@ from bot.client.sync import sync
 from bot.jobs.database.cipher import Cipher, new_key
 from bot.jobs.database.connect import connected
 from bot.jobs.database.store import Store
+from bot.jobs.rules import Policy
 from bot.jobs.storage import Storage, StoragePolicy
 from bot.library.library import LibraryPolicy, StyleLibrary
 from bot.sandbox import LocalDiscord, Message, Upload
@@ -164,7 +165,7 @@ async def services(
         downloader = AttachmentDownloader(session, discord.cdn_url, MEBIBYTE)
         storage = Storage(blobs, store, StoragePolicy(min_free_bytes=0))
         styles = StyleLibrary(store, storage, executor, LibraryPolicy(max_per_member=12, max_per_server=2))
-        yield Services(fake_jobs, executor, downloader, styles)
+        yield Services(fake_jobs, executor, downloader, styles, store, Policy(max_open=3, max_per_day=20))
 
 
 @pytest.fixture

@@ -18,10 +18,13 @@ from bot import texts
 from bot.jobs.errors import (
     AddressUnreadable,
     AlreadyAccepted,
+    Blocked,
     CancelledByModerator,
     Closing,
+    DailyLimit,
     DeliveryDelayed,
     DownloadFailed,
+    Draining,
     JobEnded,
     JobExpired,
     JobUnreadable,
@@ -30,6 +33,8 @@ from bot.jobs.errors import (
     NoStyle,
     NotInAServer,
     NotKept,
+    NotManager,
+    NotOperator,
     NotYourJob,
     OrderInterrupted,
     PictureRejected,
@@ -45,6 +50,8 @@ from bot.jobs.errors import (
     TooManyJobs,
     TooManyStyles,
     UnexpectedError,
+    WrongChannel,
+    WrongRole,
 )
 from bot.jobs.model import NO_INPUTS, Job, Painted, State
 from engine.errors import (
@@ -128,6 +135,13 @@ ERRORS: list[AtelierError] = [
     TooManyJobs(3),
     NotYourJob(),
     CancelledByModerator(),
+    DailyLimit(1, 1_800_000_000),
+    WrongChannel("1 22"),
+    WrongRole("333"),
+    Blocked(),
+    NotOperator(),
+    NotManager(),
+    Draining(),
     JobEnded(),
     JobExpired(24),
     JobExpired(0.5),
@@ -183,7 +197,9 @@ class TestAnError:
         text = texts.error_message(error)
         names = NAMES | {"Error", "Exception", "None", "object"}
         assert not [name for name in names if name in text]
-        prose = re.sub(r"(?<=[a-zI])'(?=[a-z])|`/[a-z ]+`", "", text)  # apostrophes within words
+        prose = re.sub(
+            r"(?<=[a-zI])'(?=[a-z])|`/[a-z ]+`|<(#|@&|t:)[0-9]+(:R)?>", "", text
+        )  # apostrophes within words, mentions
         assert not re.search(r"[()<>{}\[\]'\\]|/", prose)
 
     def test_shows_nothing_of_the_machine(self, error: AtelierError) -> None:

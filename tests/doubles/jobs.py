@@ -23,6 +23,8 @@ class FakeJobs:
         """By id, newest last."""
         self.pictures: dict[str, bytes] = {}
         """The finished pictures, by the ids of their jobs."""
+        self.blocked: set[int] = set()
+        """The ids of blocked members."""
         self.accepted = asyncio.Event()
         self.refusal: Exception | None = None
         """Raised by the methods that change or read jobs."""
@@ -38,9 +40,16 @@ class FakeJobs:
         """See :class:`bot.jobs.api.Jobs`."""
 
     @asynccontextmanager
-    async def admission(self, owner: int, order: str) -> AsyncIterator[None]:
+    async def admission(self, actor: Actor, order: str) -> AsyncIterator[None]:
         """See :class:`bot.jobs.api.Jobs`."""
         yield
+
+    def is_blocked(self, member: int) -> bool:
+        """See :class:`bot.jobs.api.Jobs`."""
+        return member in self.blocked
+
+    async def read_controls(self) -> None:
+        """See :class:`bot.jobs.api.Jobs`."""
 
     async def accept(self, order: Order) -> Job:
         """See :class:`bot.jobs.api.Jobs`."""

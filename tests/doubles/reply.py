@@ -22,9 +22,9 @@ class FakeReply:
         self.bucket = job.id
         self._deliver = deliver
 
-    def queued(self, position: int) -> None:
+    def queued(self, position: int, *, paused: bool = False) -> None:
         """See :class:`bot.jobs.model.Reply`."""
-        self.calls.append(("queued", position))
+        self.calls.append(("paused" if paused else "queued", position))
 
     def progressed(self, progress: Progress) -> None:
         """See :class:`bot.jobs.model.Reply`."""

@@ -9,6 +9,7 @@ import discord
 
 from bot import texts
 from bot.client.acknowledge import acknowledge, order_id
+from bot.client.actor import actor_of
 from bot.client.attachments import Attached
 from bot.client.client import Atelier
 from bot.delivery.target import ReplyTarget
@@ -69,7 +70,7 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
     description = texts.described(names["content"], *(names[role] for role in styles))
     expires_at = interaction.created_at + timedelta(seconds=TOKEN_LIFE)
     await services.jobs.acknowledged(Acknowledged(order, owner, address, description, expires_at))
-    async with services.jobs.admission(owner, order):
+    async with services.jobs.admission(actor_of(interaction), order):
         pictures = dict(zip(attached, await services.attachments.fetch_all(attached), strict=True))
         pictures |= {role: await services.styles.picture(each) for role, each in saved.items()}
         preset = PRESETS[await services.executor.tier()][request.quality]

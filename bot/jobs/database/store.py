@@ -15,15 +15,19 @@ from bot.jobs.database.acknowledged import Acknowledgements
 from bot.jobs.database.cipher import Cipher
 from bot.jobs.database.claims import Owner, claim, claimed_by, unclaim
 from bot.jobs.database.connect import connected
+from bot.jobs.database.controls import OperatorControls
 from bot.jobs.database.fair_queue import at_the_end, drop_turns, next_turns, positions, server_of, take_first_turn
+from bot.jobs.database.guilds import Guilds
 from bot.jobs.database.history import History, role_of
 from bot.jobs.database.job_rows import STATES, ReadableRow, result_columns
 from bot.jobs.database.leases import Leases, orphaned
 from bot.jobs.database.retention import Retention, end_holds
 from bot.jobs.database.styles import Styles
 from bot.jobs.database.tables import AcknowledgedRow, JobRow, SyncRow, service_time
-from bot.jobs.errors import AddressUnreadable, JobUnreadable, TooManyJobs
+from bot.jobs.database.usage import Usage, charge, refund, refuse, within
+from bot.jobs.errors import AddressUnreadable, JobUnreadable
 from bot.jobs.model import FRAMES, NO_INPUTS, OPEN, DeliveredBy, Job, Painted, State
+from bot.jobs.rules import NO_QUOTA, Quota
 from engine.errors import AtelierError
 from engine.recipe import Recipe
 
@@ -49,7 +53,7 @@ class Queue:
     """The number of running jobs of the cluster, of all processes."""
 
 
-class Store(Leases, Retention, Acknowledgements, Styles, History):
+class Store(Leases, Retention, Acknowledgements, Styles, History, Guilds, OperatorControls, Usage):
     """Each method is one transaction, committed when it returns. All raise SQLAlchemy's errors."""
 
     def __init__(self, engine: AsyncEngine, cipher: Cipher) -> None:
@@ -63,11 +67,12 @@ class Store(Leases, Retention, Acknowledgements, Styles, History):
         async with connected(url) as engine:
             yield cls(engine, cipher)
 
-    async def add(self, job: Job, process: str, cluster_id: str, limit: int) -> None:
+    async def add(self, job: Job, process: str, cluster_id: str, limit: int, quota: Quota = NO_QUOTA) -> None:
         """Store a new job in the queue.
 
         Raises:
-            TooManyJobs: the owner has ``limit`` open jobs.
+            TooManyJobs: the owner has ``limit`` open jobs, or those of the quota.
+            DailyLimit: the owner has used their quota of a day.
             IntegrityError: the job is stored already.
         """
         now, server = job.created_at, server_of(job.owner, job.guild_id)
@@ -94,7 +99,6 @@ class Store(Leases, Retention, Acknowledgements, Styles, History):
         types = JobRow.__table__.c
         turns = next_turns(job.owner, server, cluster_id)
         values = [literal(value, types[name].type).label(name) for name, value in row.items()]
-        open_now = select(func.count()).where(JobRow.owner == job.owner, JobRow.state.in_(OPEN)).scalar_subquery()
         roles = {"content": job.inputs.content}
         roles |= {f"style-{index}": name for index, name in enumerate(job.inputs.styles)}
         async with self._changing() as connection:
@@ -104,11 +108,12 @@ class Store(Leases, Retention, Acknowledgements, Styles, History):
             added = await connection.execute(
                 insert(JobRow).from_select(
                     [*row, *turns, "accepted"],
-                    select(*values, *turns.values(), service_time().label("accepted")).where(open_now < limit),
+                    select(*values, *turns.values(), service_time().label("accepted")).where(within(job, limit, quota)),
                 )
             )
             if added.rowcount == 0:
-                raise TooManyJobs(limit)
+                await refuse(connection, job, limit, quota)
+            await charge(connection, job)
             await connection.execute(delete(AcknowledgedRow).where(AcknowledgedRow.id == job.id))
             await claim(connection, Owner("job", job.id), roles)
             await end_holds(connection, roles.values())
@@ -192,6 +197,7 @@ class Store(Leases, Retention, Acknowledgements, Styles, History):
         async with self._changing() as connection:
             if await self._change_in(connection, job, State.DELIVERING, {State.QUEUED}, guard, **change):
                 await drop_turns(connection, job)
+                await refund(connection, job)
                 return State.QUEUED
             if await self._change_in(connection, job, State.DELIVERING, {State.RUNNING}, guard, **change):
                 return State.RUNNING
@@ -217,6 +223,8 @@ class Store(Leases, Retention, Acknowledgements, Styles, History):
                 if end is not State.DELIVERED:
                     roles += ["state", *map(role_of, range(FRAMES))]
                 await unclaim(connection, Owner("job", job), roles)
+            if ended and end in {State.FAILED, State.EXPIRED}:
+                await refund(connection, job)
         return ended
 
     async def ping(self) -> None:

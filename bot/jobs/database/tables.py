@@ -179,6 +179,46 @@ class AcknowledgedRow(Base):
     expires_at: Mapped[datetime] = mapped_column(Moment)
 
 
+class GuildRow(Base):
+    """The rules of a server."""
+
+    __tablename__ = "guilds"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    rules: Mapped[str] = mapped_column(Text)
+    """JSON of :class:`bot.jobs.rules.GuildRules`."""
+
+
+class UsageRow(Base):
+    """A job that counts towards its owner's quota of a day: see :mod:`bot.jobs.database.usage`."""
+
+    __tablename__ = "usage"
+
+    job: Mapped[str] = mapped_column(String(16), primary_key=True)
+    owner: Mapped[int] = mapped_column(BigInteger)
+    guild_id: Mapped[int | None] = mapped_column(BigInteger)
+    at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+    __table_args__ = (Index("ix_usage_owner", "owner", "at"),)
+
+
+class BlockedRow(Base):
+    """A member who may not use the bot."""
+
+    __tablename__ = "blocked"
+
+    member: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
+class ControlRow(Base):
+    """A control that is on: ``paused`` or ``draining``. See :class:`bot.jobs.rules.Controls`."""
+
+    __tablename__ = "controls"
+
+    name: Mapped[str] = mapped_column(String(16), primary_key=True)
+
+
 class SyncRow(Base):
     """The commands last registered with Discord. ``scope`` is ``global`` or a server's id."""
 

@@ -21,8 +21,9 @@ from bot.jobs.database.cipher import Cipher
 from bot.jobs.database.connect import connected
 from bot.jobs.database.store import Store
 from bot.jobs.errors import DeliveryDelayed
-from bot.jobs.model import DeliveredBy, Ending, Job, Order, new_id
-from bot.jobs.service import JobService, Policy
+from bot.jobs.model import Actor, DeliveredBy, Ending, Job, Order, new_id
+from bot.jobs.rules import Policy
+from bot.jobs.service import JobService
 from bot.jobs.storage import Storage, StoragePolicy
 from bot.telemetry import logs
 from engine.blobs import Blobs
@@ -119,7 +120,7 @@ class Bot:
 
         async def ask(number: int) -> None:
             order = self._order(number)
-            async with jobs.admission(order.owner, order.id):
+            async with jobs.admission(Actor(order.owner, order.guild_id), order.id):
                 job = await jobs.accept(order)
             accepted.add(job.id)
 
@@ -169,7 +170,7 @@ class Counting:
         self._may_edit = may_edit
         self.bucket = job.id
 
-    def queued(self, position: int) -> None:
+    def queued(self, position: int, *, paused: bool = False) -> None:
         """Shown to nobody."""
 
     def progressed(self, progress: Progress) -> None:

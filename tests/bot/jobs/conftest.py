@@ -15,9 +15,10 @@ from bot.jobs.database.cipher import Cipher, new_key
 from bot.jobs.database.connect import connected
 from bot.jobs.database.store import Store
 from bot.jobs.database.tables import Base
-from bot.jobs.model import Job, Order, State, new_id
+from bot.jobs.model import Actor, Job, Order, State, new_id
 from bot.jobs.retry import BACK_OFF
-from bot.jobs.service import JobService, Policy
+from bot.jobs.rules import Policy
+from bot.jobs.service import JobService
 from bot.jobs.storage import Storage, StoragePolicy
 from engine.blobs import Blobs
 from engine.recipe import Inputs, Recipe
@@ -104,7 +105,7 @@ class Workshop:
     async def accept(self, owner: int = 1, content: bytes = b"content", *styles: bytes) -> Job:
         """Accept an order."""
         asked = order(owner, content, *styles)
-        async with self.jobs.admission(owner, asked.id):
+        async with self.jobs.admission(Actor(owner, asked.guild_id), asked.id):
             return await self.jobs.accept(asked)
 
     async def accept_and_paint(self, owner: int = 1, content: bytes = b"content") -> tuple[Job, FakePainting]:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.jobs.errors import AlreadyAccepted, Closing, PictureRejected, TooManyJobs
-from bot.jobs.model import Job
+from bot.jobs.model import Actor, Job
 from bot.jobs.storage import StoragePolicy
 from engine.errors import NotAPicture, StorageFull, WorkerLost
 from tests.bot.jobs.conftest import ANN, BOB, Workshop, order
@@ -116,7 +116,7 @@ class TestTheLimit:
         damaged = await workshop.accept(ANN)
         async with workshop.store._engine.begin() as connection:
             await connection.execute(text("UPDATE jobs SET recipe = '{'"))
-        async with workshop.jobs.admission(ANN, "another"):
+        async with workshop.jobs.admission(Actor(ANN), "another"):
             pass
         workshop.executor.slots_now = 0
         async with workshop.running():

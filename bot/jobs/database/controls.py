@@ -1,0 +1,80 @@
+"""What the operators set for all bot processes, and what they read of failures."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from bot.jobs import errors
+from bot.jobs.database.tables import BlockedRow, ControlRow, JobRow
+from bot.jobs.database.transactions import Transactions
+from bot.jobs.model import State
+from bot.jobs.rules import Controls
+from engine.errors import AtelierError
+
+Control = Literal["paused", "draining"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A job that ended without a picture, though nobody cancelled it."""
+
+    job: str
+    """Its id, which the log has too."""
+    guild_id: int | None
+    at: datetime
+    cause: AtelierError
+
+
+class OperatorControls(Transactions):
+    """A part of :class:`bot.jobs.database.store.Store`."""
+
+    async def controls(self) -> Controls:
+        """What is set now."""
+        async with self._engine.connect() as connection:
+            on = set((await connection.execute(select(ControlRow.name))).scalars())
+            blocked = frozenset((await connection.execute(select(BlockedRow.member))).scalars())
+        return Controls("paused" in on, "draining" in on, blocked)
+
+    async def switch(self, control: Control, *, on: bool) -> None:
+        """Turn a control on or off. Repeating it changes nothing."""
+        async with self._changing() as connection:
+            await connection.execute(delete(ControlRow).where(ControlRow.name == control))
+            if on:
+                await connection.execute(insert(ControlRow).values(name=control))
+
+    async def block(self, member: int) -> bool:
+        """Block a member. Returns whether they were not blocked yet."""
+        try:
+            async with self._changing() as connection:
+                await connection.execute(insert(BlockedRow).values(member=member, at=datetime.now(UTC)))
+        except IntegrityError:
+            return False
+        return True
+
+    async def unblock(self, member: int) -> bool:
+        """Undo :meth:`block`. Returns whether they were blocked."""
+        async with self._changing() as connection:
+            gone = await connection.execute(delete(BlockedRow).where(BlockedRow.member == member))
+        return gone.rowcount > 0
+
+    async def failures(self, limit: int) -> list[Failure]:
+        """The last failed and expired jobs, newest first, as long as they are stored."""
+        query = (
+            select(JobRow.id, JobRow.guild_id, JobRow.changed_at, JobRow.cause)
+            .where(JobRow.state.in_({State.FAILED, State.EXPIRED}))
+            .order_by(JobRow.changed_at.desc())
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return [Failure(row.id, row.guild_id, row.changed_at or datetime.now(UTC), _cause(row)) for row in rows]
+
+
+def _cause(row: object) -> AtelierError:
+    try:
+        return errors.load(row.cause)  # type: ignore[attr-defined]
+    except (LookupError, TypeError, ValueError):
+        return errors.UnexpectedError(row.id)  # type: ignore[attr-defined]
