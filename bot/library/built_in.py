@@ -1,4 +1,4 @@
-"""The styles that everybody has. ``tests/drawing/styles.py`` draws their pictures; ``pictures/README.md`` says more."""
+"""The styles that everybody has. ``tests/drawing/built_in.py`` draws their pictures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,4 +26,17 @@ class BuiltInStyle:
         return PICTURES / f"{self.id}.jpg"
 
 
-BUILT_IN: Final = (BuiltInStyle("impasto", "Impasto swirls"),)
+BUILT_IN: Final = (
+    BuiltInStyle("impasto", "Impasto swirls"),
+    BuiltInStyle("glass", "Stained glass"),
+    BuiltInStyle("woodblock", "Woodblock print"),
+    BuiltInStyle("watercolour", "Watercolour"),
+    BuiltInStyle("pointillism", "Pointillism"),
+    BuiltInStyle("mosaic", "Mosaic"),
+    BuiltInStyle("cubism", "Cubist facets"),
+    BuiltInStyle("ink-wash", "Ink wash"),
+    BuiltInStyle("pencil", "Pencil hatching"),
+    BuiltInStyle("linocut", "Linocut flowers"),
+    BuiltInStyle("risograph", "Risograph dots"),
+    BuiltInStyle("gold-leaf", "Gold leaf"),
+)

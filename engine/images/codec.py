@@ -70,6 +70,9 @@ _KIND_OF_COLOURS: dict[str, Literal["L", "RGB", "CMYK"]] = {
 }
 """By mode. The other modes are ``RGB``."""
 
+_BUFFER = threading.Lock()
+"""Held while the size of Pillow's buffer is changed."""
+
 _MOST_CONVERTED = 18_000_000
 """Pixels that are converted before they are scaled, where that gives a better picture. More would take too long."""
 
@@ -191,7 +194,8 @@ def encode(
             bare.save(out, "PNG", compress_level=6)
         case "jpeg":
             # Full chroma: halved chroma smears the saturated strokes of a painting.
-            bare.save(out, "JPEG", quality=quality, subsampling="4:4:4", optimize=True, progressive=True)
+            with _large_buffer(bare):
+                bare.save(out, "JPEG", quality=quality, subsampling="4:4:4", optimize=True, progressive=True)
         case "webp":
             bare.save(out, "WEBP", quality=quality, method=4)
     return out.getvalue()
@@ -378,6 +382,21 @@ def _eight_bits(image: Image.Image) -> Image.Image:
             return image
         case _:
             return image.convert("RGB")
+
+
+@contextlib.contextmanager
+def _large_buffer(image: Image.Image) -> Iterator[None]:
+    """Have Pillow encode into a buffer that holds any JPEG of an image. By default it has a byte for each pixel.
+
+    libjpeg fails if an optimised JPEG does not fit. With full chroma, a noisy picture takes more.
+    """
+    with _BUFFER:
+        before = ImageFile.MAXBLOCK
+        ImageFile.MAXBLOCK = max(before, 4 * image.width * image.height)
+        try:
+            yield
+        finally:
+            ImageFile.MAXBLOCK = before
 
 
 def _flattened(rgb: Image.Image, alpha: Image.Image) -> Image.Image:

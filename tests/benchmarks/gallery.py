@@ -5,7 +5,8 @@ each painting are the parts of its recipe that differ from the defaults.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 from PIL import Image
 from rich.console import Console
 
+from bot.library.built_in import BUILT_IN
 from engine.images.codec import Picture
 from engine.painting.loop import paint
 from engine.painting.reporter import Pace
@@ -27,6 +29,12 @@ from tests.drawing import collection, pictures
 Painting = tuple[str, Sequence[str], dict[str, Any]]
 """Content, styles, and the fields of the recipe that differ from the defaults."""
 
+
+def _opened(path: Path) -> Image.Image:
+    return Image.open(path).convert("RGB")
+
+
+_NAMES: Final = [style.name for style in BUILT_IN]
 SHEETS: Final[dict[str, Sequence[Sequence[Painting]]]] = {
     "strength": [[("portrait", ["impasto"], {"strength": strength}) for strength in (10, 30, 50, 75, 100)]],
     "choices": [
@@ -43,14 +51,16 @@ SHEETS: Final[dict[str, Sequence[Sequence[Painting]]]] = {
             ("still life", ["glass"], {"detail": 60}),
         ],
     ],
+    "styles": [[("town", [name], {}) for name in _NAMES[start : start + 4]] for start in range(0, len(_NAMES), 4)],
 }
-DRAWN: Final = {
+DRAWN: Final[dict[str, Callable[[], Image.Image]]] = {
     "town": pictures.content,
     "impasto": pictures.style,
     "glass": pictures.style_glass,
     "portrait": collection.portrait,
     "still life": collection.still_life,
     "woodcut": collection.woodcut,
+    **{style.name: partial(_opened, style.file) for style in BUILT_IN},
 }
 
 

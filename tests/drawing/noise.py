@@ -64,7 +64,7 @@ def hashed(*keys: Array) -> Array:
     return np.asarray((np.sin(mixed) * 43758.5453) % 1.0, np.float64)
 
 
-def smooth(low: float, high: float, value: Array) -> Array:
+def smooth(low: float | Array, high: float | Array, value: Array) -> Array:
     """0 under ``low``, 1 over ``high``, smooth between."""
     t = np.clip((value - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float64)

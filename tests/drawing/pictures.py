@@ -44,13 +44,14 @@ def style_glass(side: int = 768) -> Image.Image:
 DRAWN: dict[Path, Callable[[], Image.Image]] = {CONTENT: content, STYLE: style, STYLE_GLASS: style_glass}
 
 
-def file_of(image: Image.Image) -> bytes:
-    """A JPEG of the best quality that stays within :data:`MOST_BYTES`."""
+def file_of(image: Image.Image, most: int | None = None) -> bytes:
+    """A JPEG of the best quality that stays within ``most`` bytes, by default :data:`MOST_BYTES`."""
+    most = MOST_BYTES if most is None else most
     for quality in range(92, 40, -2):
         data = encode(image, "jpeg", quality=quality)
-        if len(data) <= MOST_BYTES:
+        if len(data) <= most:
             return data
-    raise ValueError(f"no JPEG of {image.size} fits into {MOST_BYTES} bytes")
+    raise ValueError(f"no JPEG of {image.size} fits into {most} bytes")
 
 
 def main() -> None:

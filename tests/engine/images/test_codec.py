@@ -411,6 +411,14 @@ def test_quality_decides_the_size() -> None:
         assert all(one < other for one, other in pairwise(sizes))
 
 
+@pytest.mark.parametrize("quality", [90, 95])
+def test_noise_fits_into_the_buffer_of_the_encoder(quality: int) -> None:
+    noise = Image.merge("RGB", [Image.effect_noise((400, 300), 120) for _ in range(3)])
+    data = encode(noise, "jpeg", quality=quality)
+    assert len(data) > noise.width * noise.height
+    assert decode(data).rgb.size == noise.size
+
+
 def test_what_can_not_be_encoded() -> None:
     with pytest.raises(ValueError, match="alpha"):
         encode(corpus.scene(), "png", alpha=Image.new("L", (3, 3)))
