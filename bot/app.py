@@ -23,6 +23,8 @@ from bot.delivery.reply import DiscordReply
 from bot.features.results.views import views
 from bot.jobs.database.cipher import FILE, Cipher
 from bot.jobs.database.store import Store
+from bot.jobs.history import JobHistory
+from bot.jobs.members import MemberData
 from bot.jobs.model import Job
 from bot.jobs.retry import BACK_OFF
 from bot.jobs.rules import Policy
@@ -123,7 +125,9 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         attachments = AttachmentDownloader(session, settings.discord_cdn_url, settings.limits.bytes)
         library_policy = LibraryPolicy(settings.max_styles_per_member, settings.max_styles_per_server)
         styles = StyleLibrary(store, storage, executor, library_policy)
-        services = Services(jobs, executor, attachments, styles, store, policy)
+        own_data = MemberData(store, storage, jobs)
+        history = JobHistory(store, storage, executor)
+        services = Services(jobs, history, own_data, executor, attachments, styles, store, policy)
         client = await stack.enter_async_context(Atelier(settings, services))
         features.load(client)
         await _log_in(client, token)

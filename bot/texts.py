@@ -15,6 +15,7 @@ from bot.jobs.errors import (
     DeliveryDelayed,
     DownloadFailed,
     Draining,
+    ExportRunning,
     JobEnded,
     JobExpired,
     JobUnreadable,
@@ -143,6 +144,8 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one r
                 "This recipe is from another member's picture, and I can't use their style pictures. "
                 "Use `/stylize` with a style of your own and the options of the recipe."
             )
+        case ExportRunning():
+            return "I'm already sending you your data. Wait for the last part."
         case TimelapseUnavailable():
             return "There is no timelapse of this picture: I have kept too few of its previews."
         case AlreadyAccepted():
@@ -259,14 +262,22 @@ def not_shown() -> str:
     return "Discord didn't accept the painting. Try again later, or use `/jobs` in another server."
 
 
-def listed(jobs: Sequence[Job]) -> str:
-    """A member's latest jobs, numbered from 1. Ten jobs fit into one message."""
-    if not jobs:
-        return "You have no pictures yet. Use `/stylize` to paint one."
+def not_listed() -> str:
+    """In place of a page of ``/jobs`` that Discord rejects."""
+    return "Discord didn't accept the list. Use `/jobs` again in a minute."
+
+
+def your_pictures(jobs: Sequence[Job]) -> str:
+    """Above a part of a member's jobs."""
+    return "**Your pictures**" if jobs else "You have no pictures yet. Use `/stylize` to paint one."
+
+
+def listed(jobs: Sequence[Job]) -> list[str]:
+    """A member's jobs, numbered from 1, under :func:`your_pictures`. Ten jobs fit into one message."""
     full, short = (
-        "\n".join(_line(number, job, reason=reason) for number, job in enumerate(jobs, 1)) for reason in (True, False)
+        [_line(number, job, reason=reason) for number, job in enumerate(jobs, 1)] for reason in (True, False)
     )
-    return full if len(full) <= MESSAGE_LENGTH else short
+    return full if len("\n".join([your_pictures(jobs), *full])) <= MESSAGE_LENGTH else short
 
 
 def option(number: int, job: Job) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bot.client.attachments import AttachmentDownloader
-from bot.jobs.api import Jobs
+from bot.jobs.api import History, Jobs, OwnData
 from bot.jobs.database.store import Store
 from bot.jobs.rules import Policy
 from bot.library.library import StyleLibrary
@@ -15,6 +15,8 @@ class Services:
     """Built once at start, in ``bot.app``, and handed to the client's constructor."""
 
     jobs: Jobs
+    history: History
+    own_data: OwnData
     executor: Executor
     attachments: AttachmentDownloader
     styles: StyleLibrary

@@ -24,15 +24,35 @@ _REFUSED: Final[WeakSet[discord.Client]] = WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A text, and perhaps a small picture beside it."""
+
+    text: str
+    picture: Picture | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """Text, pictures under it, and rows of components under them."""
+    """Text, entries and pictures under it, and rows of components under them."""
 
     text: str
     """1 to :data:`bot.limits.MESSAGE_LENGTH` characters."""
     pictures: Sequence[Picture] = ()
-    """At most :data:`bot.limits.GALLERY_ITEMS`. Their file names differ."""
+    """At most :data:`bot.limits.GALLERY_ITEMS` with those of the entries. Their file names differ."""
     rows: Callable[[], Sequence[Sequence[ui.Item[Any]]]] = tuple
     """Makes the rows: each with up to five buttons or one menu. Called for each attempt."""
+    entries: Sequence[Entry] = ()
+    """Their texts and that of the page have at most :data:`bot.limits.MESSAGE_LENGTH` characters with line breaks."""
+
+    @property
+    def plain_text(self) -> str:
+        """All texts, where they can't stand beside their pictures."""
+        return "\n".join([self.text, *(entry.text for entry in self.entries)])
+
+    def files(self) -> list[discord.File]:
+        """All pictures."""
+        beside = [entry.picture for entry in self.entries if entry.picture is not None]
+        return [picture.file() for picture in (*beside, *self.pictures)]
 
 
 async def show_page(interaction: discord.Interaction[Any], page: Page) -> Rejection | None:
@@ -46,7 +66,7 @@ async def show_page(interaction: discord.Interaction[Any], page: Page) -> Reject
     """
     refused = interaction.client in _REFUSED
     if not refused:
-        files = [picture.file() for picture in page.pictures]
+        files = page.files()
         edited = await send_request(
             interaction.edit_original_response(
                 content=None,
@@ -68,19 +88,19 @@ async def show_page(interaction: discord.Interaction[Any], page: Page) -> Reject
 
 
 async def _show_attachments(interaction: discord.Interaction[Any], page: Page) -> discord.Message | Rejection:
-    files = [picture.file() for picture in page.pictures]
+    files = page.files()
     replaced = interaction.message
     if interaction.response.type is not discord.InteractionResponseType.deferred_message_update:
         replaced = None
     if replaced is None or not replaced.flags.components_v2:
         return await send_request(
             interaction.edit_original_response(
-                content=page.text, attachments=files, view=_rows(page), allowed_mentions=NO_MENTIONS
+                content=page.plain_text, attachments=files, view=_rows(page), allowed_mentions=NO_MENTIONS
             )
         )
     sent = await send_request(
         interaction.followup.send(
-            page.text,
+            page.plain_text,
             files=files,
             view=_rows(page),
             ephemeral=replaced.flags.ephemeral,
@@ -99,8 +119,14 @@ async def _show_attachments(interaction: discord.Interaction[Any], page: Page) -
 def _gallery(page: Page, files: Sequence[discord.File]) -> ui.LayoutView:
     view = ui.LayoutView(timeout=None)
     view.add_item(ui.TextDisplay(page.text))
-    if files:
-        view.add_item(ui.MediaGallery(*(discord.MediaGalleryItem(file) for file in files)))
+    left = list(files)
+    for entry in page.entries:
+        if entry.picture is None:
+            view.add_item(ui.TextDisplay(entry.text))
+        else:
+            view.add_item(ui.Section(entry.text, accessory=ui.Thumbnail(left.pop(0))))
+    if left:
+        view.add_item(ui.MediaGallery(*(discord.MediaGalleryItem(file) for file in left)))
     for row in page.rows():
         view.add_item(ui.ActionRow(*row))
     return view

@@ -1,10 +1,13 @@
 """What features need of jobs, as Protocols.
 
-:class:`bot.jobs.service.JobService` and :class:`bot.jobs.history.JobHistory` implement them.
+:class:`bot.jobs.service.JobService`, :class:`bot.jobs.history.JobHistory` and :class:`bot.jobs.members.MemberData`
+implement them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from io import BufferedIOBase
 from typing import Literal, Protocol
 
 from bot.jobs.database.acknowledged import Acknowledged
@@ -142,4 +145,49 @@ class History(Protocol):
 
     async def search(self, owner: int, text: str, limit: int) -> list[Job]:
         """A member's jobs whose recipe or description fits ``text``, newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPart:
+    """One ZIP file."""
+
+    number: int
+    """From 1."""
+    file: BufferedIOBase
+    """A temporary file, at its start. The receiver closes it."""
+    left_out: int
+    """Files so far that are too large for a part, or lost. The JSON of their job names them."""
+    last_job: str | None
+    """The last job that is complete with this part, from which another export can continue. None before the first."""
+    is_last: bool
+
+
+class OwnData(Protocol):
+    """Hands out and removes everything that is stored about a member."""
+
+    def export(self, member: int, max_bytes: int, after: str | None = None) -> AsyncGenerator[ExportPart]:
+        """All of a member's saved styles and jobs: pictures, recipes and rows, in ZIP files of at most ``max_bytes``.
+
+        Args:
+            member: their id.
+            max_bytes: of each part.
+            after: the last job of an earlier export, which this one continues.
+
+        Raises:
+            ExportRunning: another export of this member is running.
+            RecipeNotFound: ``after`` is no job of theirs.
+            StorageFailed: a picture can't be read for now.
+        """
+        ...
+
+    async def count(self, member: int) -> tuple[int, int]:
+        """The numbers of a member's jobs and of their own styles."""
+        ...
+
+    async def forget(self, member: int) -> tuple[int, int]:
+        """Cancel a member's open jobs, and remove all their jobs and their own styles. Returns their numbers.
+
+        Takes up to :data:`bot.jobs.members.CANCELLED_WITHIN` seconds while the replies of open jobs go.
+        """
         ...

@@ -168,6 +168,10 @@ class StylesNotYours(AtelierError):
     """The recipe is of another member's job, whose style pictures belong to that member."""
 
 
+class ExportRunning(AtelierError):
+    """The member's data is being sent already."""
+
+
 class TimelapseUnavailable(AtelierError):
     """Too few previews of the painting are kept."""
 

@@ -5,7 +5,7 @@ import contextlib
 import random
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -128,6 +128,14 @@ class Storage:
                 self._sizes.pop(checkpoint, None)
         except Exception as error:
             log.warning("a blob could not be removed", blob=checkpoint, reason=repr(error))
+
+    async def forget(self, names: Collection[str]) -> None:
+        """Remove those of these blobs that nobody claims any more. Never raises: a sweep removes what remains."""
+        try:
+            for name in await self._remove(list(names), None):
+                self._sizes.pop(name, None)
+        except Exception as error:
+            log.warning("blobs could not be removed", count=len(names), reason=repr(error))
 
     async def sweep(self) -> None:
         """Remove jobs after the retention time and unclaimed blobs. Remove more if storage exceeds its bound."""

@@ -21,10 +21,13 @@ from bot.client.sync import sync
 from bot.jobs.database.cipher import Cipher, new_key
 from bot.jobs.database.connect import connected
 from bot.jobs.database.store import Store
+from bot.jobs.history import JobHistory
+from bot.jobs.members import MemberData
 from bot.jobs.rules import Policy
 from bot.jobs.storage import Storage, StoragePolicy
 from bot.library.library import LibraryPolicy, StyleLibrary
 from bot.sandbox import LocalDiscord, Message, Upload
+from bot.sandbox.state.components import walk
 from bot.settings import MEBIBYTE, Settings
 from bot.telemetry import logs
 from engine import presets
@@ -150,22 +153,28 @@ def client_settings(discord: LocalDiscord, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def services(
-    discord: LocalDiscord, fake_jobs: FakeJobs, empty_database: Path, tmp_path: Path
-) -> AsyncIterator[Services]:
-    """The services of :func:`client`. They accept attachments of at most 1 MiB."""
-    blobs = Blobs(str(tmp_path / "blobs"))
-    executor = FakeExecutor(blobs)
+async def client_store(empty_database: Path, tmp_path: Path) -> AsyncIterator[Store]:
+    """The database of :func:`services`. The jobs of :func:`fake_jobs` are not in it."""
     database = tmp_path / "client.db"
     await asyncio.to_thread(shutil.copyfile, empty_database, database)
-    async with (
-        Store.open(f"sqlite+aiosqlite:///{database}", Cipher([new_key()])) as store,
-        aiohttp.ClientSession() as session,
-    ):
+    async with Store.open(f"sqlite+aiosqlite:///{database}", Cipher([new_key()])) as store:
+        yield store
+
+
+@pytest.fixture
+async def services(
+    discord: LocalDiscord, fake_jobs: FakeJobs, client_store: Store, tmp_path: Path
+) -> AsyncIterator[Services]:
+    """The services of :func:`client`. They accept attachments of at most 1 MiB."""
+    store, blobs = client_store, Blobs(str(tmp_path / "blobs"))
+    executor = FakeExecutor(blobs)
+    async with aiohttp.ClientSession() as session:
         downloader = AttachmentDownloader(session, discord.cdn_url, MEBIBYTE)
         storage = Storage(blobs, store, StoragePolicy(min_free_bytes=0))
         styles = StyleLibrary(store, storage, executor, LibraryPolicy(max_per_member=12, max_per_server=2))
-        yield Services(fake_jobs, executor, downloader, styles, store, Policy(max_open=3, max_per_day=20))
+        history, own_data = JobHistory(store, storage, executor), MemberData(store, storage, fake_jobs)
+        policy = Policy(max_open=3, max_per_day=20)
+        yield Services(fake_jobs, history, own_data, executor, downloader, styles, store, policy)
 
 
 @pytest.fixture
@@ -214,6 +223,11 @@ def is_final(message: Message) -> bool:
     return any(attachment.filename.startswith("painting-") for attachment in message.attachments)
 
 
+def text_of(message: Message) -> str:
+    """The text of a message, or of its components."""
+    return message.content or "\n".join(part["content"] for part in walk([*message.components]) if part["type"] == 10)
+
+
 def is_private_answer(message: Message) -> bool:
     """Whether a message is an ephemeral answer with text."""
-    return message.ephemeral and not message.deleted and bool(message.content)
+    return message.ephemeral and not message.deleted and bool(text_of(message))

@@ -25,6 +25,7 @@ from bot.jobs.errors import (
     DeliveryDelayed,
     DownloadFailed,
     Draining,
+    ExportRunning,
     JobEnded,
     JobExpired,
     JobUnreadable,
@@ -126,6 +127,7 @@ ERRORS: list[AtelierError] = [
     RecipeNotFound(),
     StylesNotYours(),
     TimelapseUnavailable(),
+    ExportRunning(),
     DownloadFailed("content", "ClientConnectorError(ConnectionKey(host='cdn.discordapp.com'))"),
     DownloadFailed("style", "the CDN answered 404"),
     PictureRejected("style 2", PictureTooSmall(3, 16384, 32)),
@@ -353,7 +355,7 @@ def test_a_list_names_the_recipe_that_was_painted() -> None:
     painted = Painted("77", "png", 724, 543, 60, 8.0, "finished", size=724)
     as_ordered = Painted("77", "png", 1024, 768, 60, 8.0, "finished")
     for made, size in ((painted, 724), (as_ordered, 1024), (None, 1024)):
-        text = texts.listed([job("A town", recipe=Recipe(size=1024), painted=made)])
+        (text,) = texts.listed([job("A town", recipe=Recipe(size=1024), painted=made)])
         assert f"recipe `{Recipe(size=size).id}`" in text
 
 
@@ -439,8 +441,8 @@ def job(description: str, **changes: Any) -> Job:
 def test_a_list_fits_a_message_whatever_the_files_are_called(
     descriptions: list[str], cause: AtelierError, state: State
 ) -> None:
-    text = texts.listed([job(each, cause=cause, state=state, delivered_by="kept") for each in descriptions])
-    assert 0 < len(text) <= 2000
+    jobs = [job(each, cause=cause, state=state, delivered_by="kept") for each in descriptions]
+    assert len("\n".join([texts.your_pictures(jobs), *texts.listed(jobs)])) <= 2000
 
 
 @given(st.text(max_size=1024))

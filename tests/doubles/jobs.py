@@ -7,10 +7,49 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import insert
+
+from bot.jobs import errors
 from bot.jobs.database.acknowledged import Acknowledged
+from bot.jobs.database.claims import Owner, claim
+from bot.jobs.database.history import role_of
+from bot.jobs.database.job_rows import result_columns
+from bot.jobs.database.store import Store
+from bot.jobs.database.tables import JobRow
 from bot.jobs.errors import JobEnded, NotKept, NotYourJob
 from bot.jobs.model import OPEN, Actor, Job, Order, State
 from engine.recipe import Inputs
+
+
+async def insert_job(store: Store, job: Job) -> Job:
+    """Store a job in any state, as the service would have stored it."""
+    row = {
+        "id": job.id,
+        "owner": job.owner,
+        "guild_id": job.guild_id,
+        "state": job.state,
+        "process": "",
+        "cluster_id": "",
+        "turn": 0,
+        "recipe": job.recipe.model_dump_json(),
+        "recipe_id": job.painted_recipe.id,
+        "address": "",
+        "description": job.description,
+        "max_bytes": job.max_bytes,
+        "spoiler": job.spoiler,
+        "cause": "" if job.cause is None else errors.dump(job.cause),
+        "delivered_by": job.delivered_by or "",
+        "created_at": job.created_at,
+        "changed_at": job.created_at,
+    }
+    blobs = {"content": job.inputs.content} | {f"style-{index}": name for index, name in enumerate(job.inputs.styles)}
+    if job.painted is not None:
+        blobs["painted"] = job.painted.picture
+    blobs |= {role_of(number): name for number, name in job.frames.items()}
+    async with store._changing() as connection:
+        await connection.execute(insert(JobRow).values(**row | result_columns(job.painted)))
+        await claim(connection, Owner("job", job.id), blobs)
+    return job
 
 
 class FakeJobs:

@@ -1,4 +1,4 @@
-"""The components under the list of ``/jobs``: a menu that shows a painting again, and buttons that cancel."""
+"""The menu of ``/jobs`` that shows a painting again."""
 
 import re
 from collections.abc import Sequence
@@ -12,10 +12,7 @@ from bot import texts
 from bot.client.client import Atelier
 from bot.client.components import JobComponent
 from bot.delivery.channels import Payload, Picture, Rejection, send_request, sent_within_limits
-from bot.features.my_jobs.cancel import CancelButton
 from bot.jobs.errors import DeliveryDelayed
-from bot.jobs.model import Job, State
-from bot.limits import MENU_OPTIONS, ROW_BUTTONS, ROWS
 
 MENU: Final = "jobs:show"
 """The menu's custom id."""
@@ -62,19 +59,3 @@ async def _send(interaction: discord.Interaction[Atelier], payload: Payload) -> 
     if payload.size > interaction.filesize_limit:
         return Rejection.TOO_LARGE
     return await send_request(interaction.edit_original_response(content=payload.text, attachments=payload.files()))
-
-
-def jobs_view(jobs: Sequence[Job]) -> ui.View | None:
-    """The components for these jobs, numbered from 1 as in the list. None if there is nothing to show or cancel."""
-    view = ui.View(timeout=None)
-    options = [
-        discord.SelectOption(label=texts.option(number, job), value=job.id)
-        for number, job in enumerate(jobs, 1)
-        if job.painted is not None
-    ]
-    if options:
-        view.add_item(ShowMenu(options[:MENU_OPTIONS]))
-    open_jobs = [(number, job) for number, job in enumerate(jobs, 1) if job.state in {State.QUEUED, State.RUNNING}]
-    for number, job in open_jobs[: (ROWS - 1) * ROW_BUTTONS]:
-        view.add_item(CancelButton(job.id, f"Cancel {number}"))
-    return view if view.children else None

@@ -12,7 +12,7 @@ from bot.jobs.database.tables import JobRow
 from bot.jobs.database.transactions import Transactions
 from bot.jobs.model import State
 
-_ESCAPE: Final = "\\"
+_KEY: Final = tuple_(JobRow.created_at, JobRow.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,12 @@ class History(Transactions):
 
         A page costs the same wherever it is, because an index leads to its first job.
         """
-        key = tuple_(JobRow.created_at, JobRow.id)
         query = select(JobRow.id).where(JobRow.owner == owner).limit(limit)
         if newer_than is not None:
-            query = query.where(key > _key(newer_than)).order_by(JobRow.created_at, JobRow.id)
+            query = query.where(_key(newer_than) < _KEY).order_by(JobRow.created_at, JobRow.id)
         else:
             if older_than is not None:
-                query = query.where(key < _key(older_than))
+                query = query.where(before(older_than))
             query = query.order_by(JobRow.created_at.desc(), JobRow.id.desc())
         async with self._engine.connect() as connection:
             found = list((await connection.execute(query)).scalars())
@@ -91,6 +90,11 @@ class History(Transactions):
             if (await connection.execute(row)).one_or_none() is not None:
                 await claim(connection, Owner("job", job), {role: name})
             await end_holds(connection, [name])
+
+
+def before(position: Position) -> ColumnElement[bool]:
+    """Whether a job is older than a position."""
+    return _key(position) > _KEY
 
 
 def role_of(frame: int) -> str:

@@ -21,6 +21,7 @@ from bot.jobs.database.guilds import Guilds
 from bot.jobs.database.history import History, role_of
 from bot.jobs.database.job_rows import STATES, ReadableRow, result_columns
 from bot.jobs.database.leases import Leases, orphaned
+from bot.jobs.database.members import Members
 from bot.jobs.database.retention import Retention, end_holds
 from bot.jobs.database.styles import Styles
 from bot.jobs.database.tables import AcknowledgedRow, JobRow, SyncRow, service_time
@@ -53,7 +54,7 @@ class Queue:
     """The number of running jobs of the cluster, of all processes."""
 
 
-class Store(Leases, Retention, Acknowledgements, Styles, History, Guilds, OperatorControls, Usage):
+class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Guilds, OperatorControls, Usage):
     """Each method is one transaction, committed when it returns. All raise SQLAlchemy's errors."""
 
     def __init__(self, engine: AsyncEngine, cipher: Cipher) -> None:

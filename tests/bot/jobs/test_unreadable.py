@@ -104,7 +104,7 @@ class TestARowThatCantBeRead:
         for owner, name in enumerate(statements, 100):
             if not name.startswith("owner"):
                 listed = await workshop.jobs.recent(owner)
-                assert texts.listed(listed).count("failed (My record of this picture is damaged") == 2, name
+                assert "".join(texts.listed(listed)).count("failed (My record of this picture is damaged") == 2, name
         assert await workshop.store.count_open() == 0
 
     async def test_with_an_invalid_address_affects_only_its_own_delivery(self, workshop: Workshop) -> None:

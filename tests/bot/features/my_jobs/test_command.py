@@ -1,19 +1,26 @@
 """`/jobs` as a member uses it."""
 
 import dataclasses
-from collections.abc import Callable
+import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from bot.client.client import Atelier
+from bot.client.services import Services
+from bot.jobs.database.store import Store
 from bot.jobs.model import Job, Painted, State, new_id
 from bot.sandbox import LocalDiscord, Message
+from bot.sandbox.state.components import walk
 from engine.errors import BlobLost, OutOfMemory
 from engine.recipe import Inputs, Recipe
-from tests.bot.conftest import is_private_answer, photo
-from tests.doubles.jobs import FakeJobs
+from tests.bot.conftest import is_private_answer, photo, text_of
+from tests.doubles.executor import FakeExecutor
+from tests.doubles.jobs import FakeJobs, insert_job
+
+Keep = Callable[[Job], Awaitable[Job]]
 
 SHOW = "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/@original"
 PICTURE = photo((96, 72))
@@ -43,6 +50,16 @@ def job(owner: int, age: int = 0, **changes: Any) -> Job:
     return dataclasses.replace(made, **changes)
 
 
+@pytest.fixture
+def keep(client_store: Store, fake_jobs: FakeJobs) -> Keep:
+    """Stores a job as if the service had."""
+
+    async def keeping(job: Job) -> Job:
+        return await insert_job(client_store, fake_jobs.hold(job))
+
+    return keeping
+
+
 async def listed(discord: LocalDiscord, member: str = "Ada") -> Message:
     invocation = await discord.member(member).invoke("jobs")
     return await invocation.wait_until(is_private_answer, 5)
@@ -53,31 +70,32 @@ async def shown(discord: LocalDiscord, message: Message, job_id: str) -> Message
     return await choice.wait_until(is_private_answer, 5)
 
 
+def parts(message: Message, kind: int) -> list[dict[str, Any]]:
+    return [part for part in walk([*message.components]) if part["type"] == kind]
+
+
 def options(message: Message) -> list[str]:
-    return [
-        option["value"]
-        for row in message.components
-        for part in row["components"]
-        if part["type"] == 3
-        for option in part["options"]
-    ]
+    return [option["value"] for part in parts(message, 3) for option in part["options"]]
+
+
+def numbers(message: Message) -> list[int]:
+    """The numbers in the descriptions of the jobs."""
+    return [int(found) for found in re.findall(r"picture (\d+)", text_of(message))]
 
 
 class TestTheList:
-    async def test_tells_what_became_of_each_newest_first(
-        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int
-    ) -> None:
-        fake_jobs.hold(job(discord.member("Bob").id, 0, description="somebody else's"))
-        fake_jobs.hold(job(ada, 9, state=State.FAILED, cause=OutOfMemory(512)))
-        fake_jobs.hold(job(ada, 8, state=State.CANCELLED))
-        fake_jobs.hold(job(ada, 7, state=State.EXPIRED))
-        fake_jobs.hold(job(ada, 6, state=State.DELIVERED, delivered_by="kept", painted=PAINTED))
-        fake_jobs.hold(job(ada, 5, state=State.DELIVERED, delivered_by="token", painted=PAINTED))
-        fake_jobs.hold(job(ada, 4, state=State.DELIVERING, painted=PAINTED))
-        fake_jobs.hold(job(ada, 3, state=State.RUNNING))
-        fake_jobs.hold(job(ada, 2))
+    async def test_tells_what_became_of_each_newest_first(self, discord: LocalDiscord, keep: Keep, ada: int) -> None:
+        await keep(job(discord.member("Bob").id, 0, description="somebody else's"))
+        await keep(job(ada, 9, state=State.FAILED, cause=OutOfMemory(512)))
+        await keep(job(ada, 8, state=State.CANCELLED))
+        await keep(job(ada, 7, state=State.EXPIRED))
+        await keep(job(ada, 6, state=State.DELIVERED, delivered_by="kept", painted=PAINTED))
+        await keep(job(ada, 5, state=State.DELIVERED, delivered_by="token", painted=PAINTED))
+        await keep(job(ada, 4, state=State.DELIVERING, painted=PAINTED))
+        await keep(job(ada, 3, state=State.RUNNING))
+        await keep(job(ada, 2))
         message = await listed(discord)
-        lines = message.content.splitlines()
+        title, *lines = text_of(message).splitlines()
         states = (
             "waiting",
             "being painted",
@@ -90,34 +108,36 @@ class TestTheList:
         )
         recipe = Recipe().id
         when = [int((NOW - timedelta(minutes=age)).timestamp()) for age in (2, 3, 4, 5, 6, 7, 8, 9)]
+        assert title == "**Your pictures**"
         assert lines == [
             f"**{number}.** town, painted in the style of strokes · {state} · <t:{at}:R> · recipe `{recipe}`"
             for number, (state, at) in enumerate(zip(states, when, strict=True), 1)
         ]
+        # A job without a thumbnail, as these whose pictures are lost, is a line of text.
         assert [button.label for button in message.buttons] == ["Cancel 1", "Cancel 2"]
         assert discord.channel_messages == []
 
     async def test_is_friendly_when_there_is_nothing(self, discord: LocalDiscord, ada: int) -> None:
         message = await listed(discord)
-        assert message.content == "You have no pictures yet. Use `/stylize` to paint one."
-        assert message.components == ()
+        assert text_of(message) == "You have no pictures yet. Use `/stylize` to paint one."
+        assert len(message.components) == 1
 
     async def test_fits_a_message_and_keeps_names_out_of_Markdown(  # noqa: N802
-        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int
+        self, discord: LocalDiscord, keep: Keep, ada: int
     ) -> None:
         for age in range(12):
-            fake_jobs.hold(job(ada, age, description="*" * 1024, state=State.FAILED, cause=OutOfMemory(2048)))
-        message = await listed(discord)
-        assert len(message.content.splitlines()) == 10
-        assert message.content.count(r"\*") == message.content.count("*") - 10 * 4
+            await keep(job(ada, age, description="*" * 1024, state=State.FAILED, cause=OutOfMemory(2048)))
+        text = text_of(await listed(discord))
+        assert len(text.splitlines()) == 11
+        assert text.count(r"\*") == text.count("*") - 10 * 4 - 4
 
-    async def test_cancels_what_is_open(self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int) -> None:
-        waiting = fake_jobs.hold(job(ada, 3))
-        fake_jobs.hold(job(ada, 2, state=State.DELIVERED, painted=PAINTED))
-        fake_jobs.hold(job(ada, 1))
+    async def test_cancels_what_is_open(self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int) -> None:
+        waiting = await keep(job(ada, 3))
+        await keep(job(ada, 2, state=State.DELIVERED, painted=PAINTED))
+        await keep(job(ada, 1))
         message = await listed(discord)
         press = await discord.member("Ada").press(message, "Cancel 3")
-        assert (await press.wait_until(is_private_answer, 5)).content == "Cancelled."
+        assert (await press.wait_until(says_new(message), 5)).content == "Cancelled."
         assert fake_jobs.jobs[waiting.id].state is State.CANCELLED
         again = await discord.member("Ada").press(message, "Cancel 3")
         assert "already finished" in (await again.wait_until(says_new(message), 5)).content
@@ -126,6 +146,36 @@ class TestTheList:
         assert (await last.wait_until(says_new(message), 5)).content == "Cancelled."
         assert [shown for shown in again.history if shown.id == message.id and not shown.buttons] == []
 
+    @pytest.mark.parametrize("galleries", [True, False], ids=["gallery", "attachments"])
+    async def test_turns_pages_with_thumbnails_to_the_oldest_and_back(
+        self, discord: LocalDiscord, services: Services, keep: Keep, ada: int, galleries: bool
+    ) -> None:
+        discord.refuses_gallery_edits = not galleries
+        assert isinstance(services.executor, FakeExecutor)
+        blob = services.executor.blobs.put(PICTURE)
+        for number in range(23):
+            painted = dataclasses.replace(PAINTED, picture=blob)
+            about = {"description": f"picture {number}", "spoiler": number == 0}
+            await keep(job(ada, number, state=State.DELIVERED, delivered_by="token", painted=painted, **about))
+        message = await listed(discord)
+        pages = [message]
+        for label in ("Older ▶", "Older ▶", "◀ Newer", "◀ Newer"):
+            pressed = await discord.member("Ada").press(pages[-1], label)
+            before = numbers(pages[-1])
+            pages.append(await pressed.wait_until(lambda now: numbers(now) not in (before, []), 5))  # noqa: B023
+        ranges = [range(10), range(10, 20), range(20, 23), range(10, 20), range(10)]
+        assert [numbers(page) for page in pages] == [list(numbers_) for numbers_ in ranges]
+        for page, shown_ in zip(pages, ranges, strict=True):
+            assert len(page.attachments) == len(options(page)) == len(shown_)
+            if galleries:
+                assert [part["description"] for part in parts(page, 11)] == [f"picture {each}" for each in shown_]
+                assert [part["spoiler"] for part in parts(page, 11)] == [each == 0 for each in shown_]
+        disabled = [[button.disabled for button in page.buttons] for page in pages]
+        assert disabled == [[True, False], [False, False], [False, True], [False, False], [True, False]]
+        assert services.executor.composed == ["thumbnail"] * 23
+        # The pages belong to whoever presses: another member can't see these.
+        assert discord.channel_messages == []
+
 
 def says_new(message: Message) -> Callable[[Message], bool]:
     return lambda answer: is_private_answer(answer) and answer.id != message.id
@@ -133,10 +183,10 @@ def says_new(message: Message) -> Callable[[Message], bool]:
 
 class TestAPainting:
     async def test_is_shown_again_to_its_owner_alone(
-        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int
     ) -> None:
-        kept = fake_jobs.hold(job(ada, state=State.DELIVERED, delivered_by="kept", painted=PAINTED))
-        fake_jobs.hold(job(ada, 1, state=State.FAILED))
+        kept = await keep(job(ada, state=State.DELIVERED, delivered_by="kept", painted=PAINTED))
+        await keep(job(ada, 1, state=State.FAILED))
         fake_jobs.pictures[kept.id] = PICTURE
         message = await listed(discord)
         assert options(message) == [kept.id]
@@ -149,10 +199,10 @@ class TestAPainting:
         assert discord.channel_messages == []
 
     async def test_is_shown_again_with_the_words_that_it_came_with(
-        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int
     ) -> None:
         painted = dataclasses.replace(PAINTED, steps=63, ending="settled", size=96)
-        kept = fake_jobs.hold(
+        kept = await keep(
             job(ada, recipe=Recipe(size=1024, steps=120, strength=70), state=State.DELIVERED, painted=painted)
         )
         fake_jobs.pictures[kept.id] = PICTURE
@@ -173,17 +223,17 @@ class TestAPainting:
         ids=repr,
     )
     async def test_that_is_gone_is_told_in_words(
-        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int, refusal: Exception | None, words: str
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int, refusal: Exception | None, words: str
     ) -> None:
-        kept = fake_jobs.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
+        kept = await keep(job(ada, state=State.DELIVERED, painted=PAINTED))
         message = await listed(discord)
         fake_jobs.refusal = refusal
         assert words in (await shown(discord, message, kept.id)).content
 
     async def test_that_is_too_large_here_is_told_in_words(
-        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int
     ) -> None:
-        kept = fake_jobs.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
+        kept = await keep(job(ada, state=State.DELIVERED, painted=PAINTED))
         fake_jobs.pictures[kept.id] = PICTURE
         message = await listed(discord)
         discord.attachment_size_limit = 100
@@ -193,9 +243,9 @@ class TestAPainting:
 
     @pytest.mark.parametrize("known", [True, False], ids=["known before", "found out"])
     async def test_that_is_too_large_here_is_shown_as_a_smaller_file(
-        self, discord: LocalDiscord, fake_jobs: FakeJobs, ada: int, known: bool
+        self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int, known: bool
     ) -> None:
-        kept = fake_jobs.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
+        kept = await keep(job(ada, state=State.DELIVERED, painted=PAINTED))
         fake_jobs.pictures[kept.id] = PICTURE
         message = await listed(discord)
         if known:
@@ -212,10 +262,11 @@ class TestAPainting:
         self,
         discord: LocalDiscord,
         fake_jobs: FakeJobs,
+        keep: Keep,
         ada: int,
         status: int,
     ) -> None:
-        kept = fake_jobs.hold(job(ada, state=State.DELIVERED, painted=PAINTED))
+        kept = await keep(job(ada, state=State.DELIVERED, painted=PAINTED))
         fake_jobs.pictures[kept.id] = PICTURE
         message = await listed(discord)
         discord.fail_next(SHOW, status, code=50035)
@@ -224,7 +275,12 @@ class TestAPainting:
         assert again.attachments == ()
 
 
-async def test_a_fault_of_ours_is_told(discord: LocalDiscord, fake_jobs: FakeJobs, ada: int) -> None:
-    fake_jobs.refusal = RuntimeError("a fault of ours")
+async def test_a_fault_of_ours_is_told(
+    discord: LocalDiscord, services: Services, ada: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(services.history, "page", broken)
     message = await listed(discord)
     assert "Something went wrong" in message.content
