@@ -4,9 +4,9 @@ from types import ModuleType
 from typing import Final
 
 from bot.client.client import Atelier
-from bot.features import history, message_menus, my_jobs, results, styles, stylize
+from bot.features import history, message_menus, my_data, my_jobs, results, styles, stylize
 
-FEATURES: Final[tuple[ModuleType, ...]] = (stylize, results, history, my_jobs, styles, message_menus)
+FEATURES: Final[tuple[ModuleType, ...]] = (stylize, results, history, my_jobs, styles, my_data, message_menus)
 
 
 def load(client: Atelier) -> None:
