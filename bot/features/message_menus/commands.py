@@ -53,7 +53,8 @@ async def _ask_for_name(interaction: discord.Interaction[Atelier], message: disc
         reader = reader_of(interaction)
         manages = reader.manages and reader.guild_id is not None
         # The bot's own files are named by jobs.
-        name = "" if message.author == interaction.client.user else file_title(pictures[0].filename, NAME_LENGTH)
+        named = len(pictures) == 1 and message.author != interaction.client.user
+        name = file_title(pictures[0].filename, NAME_LENGTH) if named else ""
         await send_modal(interaction, SaveModal(pictures, name, manages=manages))
 
 

@@ -21,6 +21,8 @@ from bot.limits import MENU_OPTIONS, OPTION_LENGTH
 from bot.texts import shortened
 from engine.presets import Quality
 
+OPEN_FOR: Final = 3600.0
+"""Seconds for which a modal can be sent. Discord does not tell the bot when a member closes it."""
 _DEFAULT: Final[Quality] = "standard"
 
 
@@ -29,7 +31,7 @@ class PictureModal(JobModal):
 
     def __init__(self, title: str, pictures: Sequence[MessagePicture], choice: str) -> None:
         """``choice`` is the label of the menu of pictures."""
-        super().__init__(title=title)
+        super().__init__(title=title, timeout=OPEN_FOR)
         self._pictures = pictures[:MENU_OPTIONS]
         options = [
             discord.SelectOption(

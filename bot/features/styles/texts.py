@@ -15,7 +15,7 @@ def label(style: Style) -> str:
         case SavedStyle(library=Library(kind="member")):
             return style.name
         case SavedStyle():
-            return f"{style.name} (this server's)"
+            return f"{style.name} (this server)"
         case _:
             return f"{style.name} (built-in)"
 
@@ -68,6 +68,6 @@ def _line(number: int, style: Style) -> str:
         case SavedStyle(library=Library(kind="member")):
             return f"**{number}.** {name}"
         case SavedStyle():
-            return f"**{number}.** {name} · this server's"
+            return f"**{number}.** {name} · this server"
         case _:
             return f"**{number}.** {name} · built-in"

@@ -69,9 +69,9 @@ async def test_use_as_style_asks_for_the_photo(ada: Member, discord: LocalDiscor
 
 
 async def test_save_as_style_keeps_the_picture_under_a_name(ada: Member, discord: LocalDiscord) -> None:
-    message = await ada.say("", STYLE, CONTENT)
-    saved = await ada.submit(await opened(ada, "Save as style", message))  # the file's name is filled in
+    saved = await ada.submit(await opened(ada, "Save as style", await ada.say("", STYLE)))  # its name is filled in
     assert (await says(saved)).startswith("Added **strokes** to your styles.")
+    message = await ada.say("", STYLE, CONTENT)
     again = await ada.submit(await opened(ada, "Save as style", message), name="Strokes")
     assert "already a style" in await says(again)
     mod = discord.member("Mod")

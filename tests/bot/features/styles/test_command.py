@@ -102,8 +102,8 @@ async def test_the_servers_styles_are_for_everybody_there_and_changed_by_its_mod
         "Added **Waves** to this server's styles. Everybody here can use it as `saved_style` of `/stylize`."
     )
     assert await add(ada, "Waves", DOTS) == "Added **Waves** to your styles. Use it as `saved_style` of `/stylize`."
-    assert await suggested(ada, "wav") == ["Waves", "Waves (this server's)"]
-    assert (await listed(ada)).startswith("**1.** Waves\n**2.** Waves · this server's\n")
+    assert await suggested(ada, "wav") == ["Waves", "Waves (this server)"]
+    assert (await listed(ada)).startswith("**1.** Waves\n**2.** Waves · this server\n")
     # By name, one's own comes first. Nobody else sees it.
     shown = await answer(await ada.invoke("style show", name="waves"))
     assert shown.attachments[0].data == DOTS.data

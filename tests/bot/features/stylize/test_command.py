@@ -156,6 +156,19 @@ class TestAPainting:
         assert re.fullmatch(said, final.content)
         assert final.attachments[0].description == "town, painted in the style of strokes and plain red"
 
+    async def test_of_a_saved_style_is_made_even_if_the_style_is_removed_meanwhile(self, discord: LocalDiscord) -> None:
+        ada = discord.member("Ada")
+        large = Upload("strokes.png", photo((640, 400), hue=2))
+        added = await ada.invoke("style add", picture=large, name="Strokes")
+        (thumbnail,) = (await added.wait_until(is_private_answer, TIMEOUT)).attachments
+        assert Image.open(io.BytesIO(thumbnail.data)).size == (320, 200)
+        invocation = await ada.invoke("stylize", content=CONTENT, saved_style="strokes", quality="standard")
+        await invocation.wait_until(is_painting, TIMEOUT)
+        removed = await ada.invoke("style remove", name="strokes")
+        await removed.wait_until(is_private_answer, TIMEOUT)
+        final = await invocation.wait_until(is_final, TIMEOUT)
+        assert final.attachments[0].description == "town, painted in the style of Strokes"
+
     async def test_keeps_transparency(self, discord: LocalDiscord) -> None:
         picture = Image.open(io.BytesIO(CONTENT.data)).convert("RGBA")
         picture.paste((0, 0, 0, 0), (0, 0, 60, 90))
