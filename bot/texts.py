@@ -147,7 +147,7 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one r
         case ExportRunning():
             return "I'm already sending you your data. Wait for the last part."
         case TimelapseUnavailable():
-            return "There is no timelapse of this picture: I have kept too few of its previews."
+            return "There is no timelapse of this picture: it was painted too fast, or I no longer have its previews."
         case AlreadyAccepted():
             return "This picture is already in progress. You can see it in `/jobs`."
         case JobExpired(hours=hours):

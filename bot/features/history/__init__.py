@@ -5,8 +5,6 @@ from bot.client.client import Atelier
 from bot.features.history import texts
 from bot.features.history.compare import GifButton, compare, timelapse
 from bot.features.history.recipe import recipe
-from bot.jobs.history import LEAST_FRAMES
-from bot.jobs.model import Job
 
 
 def setup(client: Atelier) -> None:
@@ -14,8 +12,4 @@ def setup(client: Atelier) -> None:
     client.tree.add_command(recipe)
     client.add_dynamic_items(GifButton)
     client.result_actions["compare"] = ResultAction(texts.COMPARE, compare)
-    client.result_actions["timelapse"] = ResultAction(texts.TIMELAPSE, timelapse, offered=_has_frames)
-
-
-def _has_frames(job: Job) -> bool:
-    return len(job.frames) >= LEAST_FRAMES
+    client.result_actions["timelapse"] = ResultAction(texts.TIMELAPSE, timelapse)

@@ -9,7 +9,7 @@ from bot.jobs.database.history import Position, before
 from bot.jobs.database.tables import ClaimRow, JobRow, StyleRow
 from bot.jobs.database.transactions import Transactions
 
-_NOT_TOLD = {"address", "process", "cluster_id", "turn", "server_turn", "accepted"}
+_NOT_TOLD = {"address", "process", "cluster_id", "turn", "server", "server_turn", "accepted"}
 """Columns that are about the work of the bot. An address holds a secret."""
 
 
