@@ -60,9 +60,13 @@ class Result:
     width: int
     height: int
     recipe: Recipe
-    """The ordered recipe, with a smaller ``size`` if the device had too little memory."""
+    """The ordered recipe, with a smaller ``size`` if the device had too little memory, and without ``continues`` if the
+    painting started from its pictures, because the final state was lost.
+    """
     steps: int
-    """Steps done: fewer than the recipe's if ``ending`` is not ``finished``, and 0 if the style has no weight."""
+    """Steps done: fewer than the recipe's if ``ending`` is not ``finished`` or if the painting continued another one,
+    and 0 if the style has no weight.
+    """
     seconds: float
     ending: Literal["finished", "settled", "stopped"]
     """``finished``: all steps were done. ``settled``: the picture stopped changing (see ``Recipe.tolerance``).

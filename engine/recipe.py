@@ -134,6 +134,11 @@ class Recipe(BaseModel):
     precision: Precision = "auto"
     """The precision of the activations. ``auto``: bfloat16 where the device computes in it, else float32."""
 
+    continues: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+    """The name of the blob of another painting's final state, from which this painting starts. It then takes only the
+    steps of :func:`engine.painting.pyramid.scales`. Empty for a painting that starts from its pictures.
+    """
+
     @model_validator(mode="before")
     @classmethod
     def _read_older(cls, fields: Any) -> Any:
@@ -157,4 +162,12 @@ class Recipe(BaseModel):
     @property
     def id(self) -> str:
         """Eight hexadecimal digits that identify this recipe."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:8]
+        fields = self.model_dump(mode="json")
+        if not self.continues:
+            del fields["continues"]  # recipes from before this field keep their ids
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
+
+    @property
+    def whole(self) -> Self:
+        """The same recipe for a painting that starts from its pictures."""
+        return self.model_copy(update={"continues": ""})

@@ -106,6 +106,8 @@ def truncated(shown: float) -> str:
 def ending(result: Result) -> str:
     """Why a painting ended."""
     of_all = f"after {result.steps:,} of {result.recipe.steps:,} steps"
+    if result.recipe.continues:  # it takes fewer steps than the recipe has
+        of_all = f"after {result.steps:,} {'step' if result.steps == 1 else 'steps'}"
     match result.ending:
         case "settled":
             return f"The picture stopped changing {of_all}."

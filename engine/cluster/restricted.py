@@ -36,7 +36,7 @@ from distributed.worker import Worker
 from distributed.worker_state_machine import ExecuteFailureEvent, StateMachineEvent
 
 from engine.cluster.safe_pickle import TASKS, Refused
-from engine.worker.protocol import PAUSE
+from engine.worker.protocol import FINISH, PAUSE
 
 log = logging.getLogger(__name__)
 
@@ -169,12 +169,13 @@ class PaintingScheduler(QuietScheduler):
     async def broadcast(  # type: ignore[override]
         self, *, msg: dict[str, Any], workers: Collection[str], **_others: Any
     ) -> dict[str, Any]:
-        """Send workers the message that pauses a painting.
+        """Send workers the message that pauses or finishes a painting.
 
         Raises:
             Refused: it is another message, or one of ``workers`` has not joined.
         """
-        if msg.keys() != {"op", "channel"} or msg["op"] != PAUSE or not set(workers) <= self.workers.keys():
+        known = msg.keys() == {"op", "channel"} and msg["op"] in {PAUSE, FINISH}
+        if not known or not set(workers) <= self.workers.keys():
             log.warning("refused a message to workers")
             raise Refused("that message to workers is not part of a painting")
         answers: dict[str, Any] = await super().broadcast(msg=msg, workers=workers, on_error="ignore")

@@ -34,6 +34,13 @@ class PaintingHandle(Protocol):
         """Stop the painting and free its worker. Has no effect after the end."""
         ...
 
+    async def finish_early(self) -> None:
+        """End after the current step: the present picture becomes the result. Has no effect after the end.
+
+        A painting that waits for a worker ends after its first step.
+        """
+        ...
+
     async def pause(self) -> None:
         """Stop after the current step, with a checkpoint of it as the last progress. Has no effect after the end.
 

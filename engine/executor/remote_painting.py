@@ -32,7 +32,7 @@ from engine.executor.placement import Assignments, WorkerLoad
 from engine.images.kinds import KINDS
 from engine.progress import Progress, Result
 from engine.worker import tasks
-from engine.worker.protocol import BEGUN, LEFT, PAUSE, PaintingOrder, resource_of
+from engine.worker.protocol import BEGUN, FINISH, LEFT, PAUSE, PaintingOrder, resource_of
 
 T = TypeVar("T")
 
@@ -84,6 +84,8 @@ class RemotePainting:
         self._pausing = False
         self._place: tuple[str, str] | None = None
         """Worker and channel of the current attempt."""
+        self._told = False
+        """Whether the worker knows that the painting has to finish."""
         self._excluded: set[tuple[str, int]] = set()
         """Workers, by address and process, that shut down or died. The scheduler may still list them."""
         self._blind: set[tuple[str, int]] = set()
@@ -109,6 +111,17 @@ class RemotePainting:
         """See :class:`engine.executor.api.PaintingHandle`."""
         self._task.cancel()
         await asyncio.wait([self._task])
+
+    async def finish_early(self) -> None:
+        """See :class:`engine.executor.api.PaintingHandle`."""
+        self._order = replace(self._order, finish=True)
+        await self._tell()
+
+    async def _tell(self) -> None:
+        """Tell the worker of the current attempt to finish."""
+        if self._place is not None and not self._told:
+            address, channel = self._place
+            self._told = bool(await self._connection.ask(address, FINISH, channel=channel))
 
     async def pause(self) -> None:
         """See :class:`engine.executor.api.PaintingHandle`. Waits :data:`PAUSE_TIMEOUT` seconds for the current step."""
@@ -164,6 +177,7 @@ class RemotePainting:
         incarnation = load.worker, self._connection.workers[load.worker].process
         channel = self._assignments.assign(load, left)
         self._begun = False
+        self._told = self._order.finish
         try:
             outcome = _validated(await self._follow(client, channel, *incarnation))
         except ValidationError:
@@ -233,6 +247,8 @@ class RemotePainting:
             if message == LEFT:
                 return End.LEFT
             self._receive(channel, message)
+            if self._order.finish:  # it may not have known the painting when it was told
+                await self._tell()
         return None
 
     def _loads(self, channel: str = "") -> list[WorkerLoad]:

@@ -41,8 +41,11 @@ class Optimiser(Protocol):
     image: Tensor
     """Shape (1, 3, height, width), float32, in [0, 1]."""
 
-    def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
-        """Resize the image to ``size`` (width, height), and minimise ``evaluate`` from now on."""
+    def begin(self, size: tuple[int, int], evaluate: Evaluate, detail: Tensor | None = None) -> None:
+        """Resize the image to ``size`` (width, height), and minimise ``evaluate`` from now on.
+
+        ``detail`` is added to an image that is resized, shape (1, 3, height, width).
+        """
 
     def release(self) -> None:
         """Free the memory for steps at this size. The image stays, with the state for the next size."""
@@ -72,6 +75,10 @@ def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
     if image.shape[-2:] == (size[1], size[0]):
         return image
     return F.interpolate(image, (size[1], size[0]), mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def _detailed(image: Tensor, detail: Tensor | None) -> Tensor:
+    return image if detail is None else (image + detail).clamp(0, 1)
 
 
 def _gradient(loss: Tensor, variable: Tensor) -> Tensor:
@@ -110,10 +117,10 @@ class Adam:
         self.image = image.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
 
     @torch.no_grad()
-    def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
+    def begin(self, size: tuple[int, int], evaluate: Evaluate, detail: Tensor | None = None) -> None:
         """Resize the image and the moments to ``size``."""
         if self.image.shape[-2:] != (size[1], size[0]):
-            self._take(resized(self.image, size))
+            self._take(_detailed(resized(self.image, size), detail))
             for name in _MOMENTS:
                 self._state[name] = F.interpolate(self._state[name], self.image.shape[-2:], mode="bilinear")
         weights = spectral_filter(self.image, GRADIENT_SPECTRAL_POWER)
@@ -173,9 +180,11 @@ class LBFGS:
         self.image = image
 
     @torch.no_grad()
-    def begin(self, size: tuple[int, int], evaluate: Evaluate) -> None:
+    def begin(self, size: tuple[int, int], evaluate: Evaluate, detail: Tensor | None = None) -> None:
         """Resize the image to ``size`` and clear the history."""
-        self.image = resized(self.image.detach(), size).contiguous()
+        if self.image.shape[-2:] != (size[1], size[0]):
+            self.image = _detailed(resized(self.image.detach(), size), detail)
+        self.image = self.image.detach().contiguous()
         self._evaluate = evaluate
         self._weights = spectral_filter(self.image, IMAGE_SPECTRAL_POWER)
         # torch takes a first step whose absolute values sum to 1 at most.

@@ -1,8 +1,10 @@
 """The states of a painting that are saved: one between two steps, to resume it, and the final one, to build on it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -23,8 +25,8 @@ class Checkpoint:
 
     recipe: str
     """The :attr:`engine.recipe.Recipe.id` of the painting's recipe."""
-    coarsest: int
-    """The ``coarsest`` of the painting's :func:`engine.painting.pyramid.scales`."""
+    continued: int
+    """The size of the image that the painting started from; 0 if it started from its pictures."""
     size: int
     """The longer side of the painting, in pixels: less than the recipe's where the memory was too small."""
     scale: int
@@ -49,7 +51,7 @@ class Checkpoint:
         """
         if self.recipe != recipe.id:
             raise ValueError(f"recipe {self.recipe}, not {recipe.id}")
-        pyramid = scales(recipe.size, recipe.steps, self.coarsest)
+        pyramid = scales(recipe.size, recipe.steps, self.continued)
         if not 0 <= self.scale < len(pyramid):
             raise ValueError(f"scale {self.scale} of {len(pyramid)}")
         if not SMALLEST_SIZE <= self.size <= recipe.size:
@@ -79,11 +81,16 @@ class FinalState:
     """The longer side in pixels."""
     image: Tensor
     """Shape (1, 3, height, width), uint8. The optimiser's image, before colours are taken from the content."""
+    strength: float
+    """Of the painting's recipe; 0 if unknown."""
+    stroke: float
+    """Of the painting's recipe; 0 if unknown."""
 
     @classmethod
-    def of(cls, size: int, image: Tensor) -> "FinalState":
-        """The state for an ``image``, shape (1, 3, height, width) in [0, 1], with a longer side of ``size`` pixels."""
-        return cls(size, image.mul(255).round().to(torch.uint8).cpu())
+    def of(cls, recipe: Recipe, image: Tensor) -> "FinalState":
+        """The state for an ``image``, shape (1, 3, height, width) in [0, 1], of the recipe's size."""
+        pixels = image.mul(255).round().to(torch.uint8).cpu()
+        return cls(recipe.size, pixels, recipe.strength, recipe.stroke)
 
     def validate(self, content: tuple[int, int]) -> None:
         """Check that a painting of a content of (width, height) pixels can start from here.
@@ -94,7 +101,12 @@ class FinalState:
         """
         if not SMALLEST_SIZE <= self.size <= LARGEST_SIZE:
             raise ValueError(f"{self.size} px")
+        if not 0 <= self.strength <= 100 or not 0 <= self.stroke < math.inf:
+            raise ValueError(f"strength {self.strength}, stroke {self.stroke}")
         _validate_image(self.image, torch.uint8, content, self.size)
+
+
+S = TypeVar("S", Checkpoint, FinalState)
 
 
 def to_bytes(state: Checkpoint | FinalState) -> bytes:
@@ -104,14 +116,17 @@ def to_bytes(state: Checkpoint | FinalState) -> bytes:
     return buffer.getvalue()
 
 
-def from_bytes(data: bytes) -> Checkpoint | FinalState:
+def from_bytes(data: bytes, kind: type[S]) -> S:
     """Undo :func:`to_bytes`. Reads only tensors and numbers (``weights_only``), so the bytes can't run code.
 
     Raises:
+        TypeError: it is a state of another kind.
         Exception: whatever torch's unpickler and reader of zip files raise for other bytes.
     """
     fields = torch.load(BytesIO(data), weights_only=True)
-    return (FinalState if fields.keys() == {*FinalState.__slots__} else Checkpoint)(**fields)
+    if fields.keys() == {"size", "image"}:  # of an older version
+        fields |= {"strength": 0.0, "stroke": 0.0}
+    return kind(**fields)
 
 
 def _validate_image(image: Tensor, dtype: torch.dtype, content: tuple[int, int], size: int) -> None:

@@ -13,11 +13,11 @@ from engine.images.codec import Picture, encode, encode_within, fitted
 from engine.images.colour import with_colours_of
 from engine.losses.objective import Losses, Objective
 from engine.optim.optimisers import optimiser, resized
-from engine.painting.checkpoint import Checkpoint, FinalState, from_bytes, to_bytes
+from engine.painting.checkpoint import Checkpoint, FinalState, S, from_bytes, to_bytes
 from engine.painting.memory import out_of_memory, shrunk, smaller_size
 from engine.painting.pyramid import LEARNING_RATE, Scale, learning_rate, scales
 from engine.painting.reporter import Pace, Reporter
-from engine.painting.strength import first_learning_rate
+from engine.painting.strength import first_learning_rate, kept_share
 from engine.painting.targets import Targets
 from engine.progress import Progress, Result, StopToken
 from engine.recipe import Recipe
@@ -47,6 +47,7 @@ def paint(
     *,
     pace: Pace = Pace(),
     resume: bytes | None = None,
+    final_state: bytes | None = None,
     save: Save | None = None,
     max_bytes: int | None = None,
 ) -> Generator[Progress, None, Result]:
@@ -62,10 +63,11 @@ def paint(
         network: VGG19, on the device and in the precision to use.
         stop: ends the painting from outside.
         pace: the intervals between reports.
-        resume: a saved state. The painting resumes from a :class:`engine.painting.checkpoint.Checkpoint` of the same
-            recipe. It starts from the image of a :class:`engine.painting.checkpoint.FinalState` of any recipe, instead
-            of ``recipe.start`` and without noise, and leaves out the scales that are smaller than this image. Both need
-            a content of the same aspect ratio. Other bytes are logged, and the painting starts as without them.
+        resume: a :class:`engine.painting.checkpoint.Checkpoint` of the same recipe, to resume from.
+        final_state: a :class:`engine.painting.checkpoint.FinalState` of any recipe, named by ``recipe.continues``. The
+            painting starts from its image instead of ``recipe.start`` and without noise, and takes fewer steps: see
+            :func:`engine.painting.pyramid.scales`. Both states need a content of the same aspect ratio. Other bytes are
+            logged, and the painting starts as without them.
         save: saves states, under the names in :class:`Progress` and :class:`Result`. If it fails, the painting goes on.
         max_bytes: of the encoded result; a picture over it becomes a JPEG.
 
@@ -84,7 +86,7 @@ def paint(
     """
     with out_of_memory(recipe.size):
         painting = _Painting(content, styles, recipe, network, stop or StopToken(), pace, save)
-        return (yield from painting.run(resume, max_bytes))
+        return (yield from painting.run(resume, final_state, max_bytes))
 
 
 class _Painting:
@@ -112,21 +114,30 @@ class _Painting:
         self.save = save
         self.device = Compute(network.device, network.dtype).name
         self.reporter = Reporter(pace)
-        self.coarsest = 0
-        """The size of the image that the painting starts from; 0 for the recipe's own start."""
+        self.continued = 0
+        """The size of the final state that the painting starts from; 0 for the recipe's own start."""
+        self.start: Tensor | None = None
+        """The image of that state at the final size, mixed with the content: see :func:`kept_share`."""
         self.scales = scales(recipe.size, recipe.steps)
         self.done = 0
         """Steps over all scales."""
         self.settled = False
 
     @property
+    def steps(self) -> int:
+        """Steps of all scales."""
+        return sum(scale.steps for scale in self.scales)
+
+    @property
     def final_size(self) -> tuple[int, int]:
         return fitted(self.content.rgb.size, self.recipe.size)
 
-    def run(self, resume: bytes | None, max_bytes: int | None) -> Generator[Progress, None, Result]:
+    def run(
+        self, resume: bytes | None, final_state: bytes | None, max_bytes: int | None
+    ) -> Generator[Progress, None, Result]:
         if not self.targets.style_weight:
             return self._result(self.targets.content_at(self.recipe.size), max_bytes)
-        index, step = self._start(None if resume is None else self._usable(resume))
+        index, step = self._start(self._usable(resume, Checkpoint), self._usable(final_state, FinalState))
         self.first_step = self.done
         while index < len(self.scales):
             try:
@@ -150,13 +161,15 @@ class _Painting:
             step = self.done - sum(scale.steps for scale in self.scales[:index])
             self._shrink(index, smaller)
         image = resized(self.optimiser.image.detach(), self.final_size).clamp(0, 1)
-        state = self._saved(FinalState.of(self.recipe.size, image))
+        state = self._saved(FinalState.of(self.recipe, image))
         return self._result(image, max_bytes, state)
 
-    def _usable(self, resume: bytes) -> Checkpoint | FinalState | None:
+    def _usable(self, data: bytes | None, kind: type[S]) -> S | None:
         """The state in these bytes; None where this painting can't use it."""
+        if data is None:
+            return None
         try:
-            state = from_bytes(resume)
+            state = from_bytes(data, kind)
             if isinstance(state, Checkpoint):
                 state.validate(self.recipe, self.content.rgb.size)
             else:
@@ -168,17 +181,23 @@ class _Painting:
             return None
         return state
 
-    def _start(self, state: Checkpoint | FinalState | None) -> tuple[int, int]:
+    def _start(self, state: Checkpoint | None, start: FinalState | None) -> tuple[int, int]:
         """Prepare the optimiser. Returns the index of the first scale and its number of steps that are done."""
+        if start is not None and (state is None or state.continued):
+            self.continued = start.size
+            content = self.targets.content_at(self.recipe.size)
+            image = resized(start.image.to(content.device).float() / 255, self.final_size)
+            recipe = self.recipe
+            share = kept_share((start.strength, recipe.strength), (start.stroke, recipe.stroke))
+            self.start = content.lerp(image, share)
+        if state is not None:
+            self.continued = state.continued
+        self.scales = scales(self.recipe.size, self.recipe.steps, self.continued)
         if state is None:
-            self.optimiser = optimiser(self.recipe.optimiser, self.targets.content_at(self.scales[0].size))
+            first = self.targets.content_at(self.scales[0].size) if self.start is None else self.start
+            self.optimiser = optimiser(self.recipe.optimiser, first)
             return 0, 0
-        self.coarsest = state.size if isinstance(state, FinalState) else state.coarsest
-        self.scales = scales(self.recipe.size, self.recipe.steps, self.coarsest)
         image = state.image.to(self.network.device)
-        if isinstance(state, FinalState):
-            self.optimiser = optimiser(self.recipe.optimiser, image.float() / 255)
-            return 0, 0
         if state.size < self.recipe.size:
             self._shrink(state.scale, state.size)
         self.reporter.resume(state.elapsed)
@@ -193,11 +212,12 @@ class _Painting:
         self.optimiser.release()
         objective = self.targets.objective(scale)
         finest = index == len(self.scales) - 1
-        if not self.done and not self.coarsest:
+        if not self.done and not self.continued:
             image = self.targets.first_image(scale.size, objective.learning_rate_factor)
             self.optimiser = optimiser(self.recipe.optimiser, image)
         size = fitted(self.content.rgb.size, scale.size)
-        self.optimiser.begin(size, lambda image: self._losses(objective, image))
+        detail = self._detail(index) if first == 0 else None
+        self.optimiser.begin(size, lambda image: self._losses(objective, image), detail)
         if first == 0 or self.before.shape != self.optimiser.image.shape:
             self.before = self.optimiser.image.detach().clone()
         first_rate = self._first_learning_rate()
@@ -227,9 +247,19 @@ class _Painting:
             if last or self.stop.finishing:
                 break
 
+    def _detail(self, index: int) -> Tensor | None:
+        """What the image that the painting started from shows at a scale, and not at the one before. Else it would lose
+        that, as it starts at the coarsest scale.
+        """
+        if self.start is None or index == 0:
+            return None
+        before, size = (fitted(self.content.rgb.size, each.size) for each in self.scales[index - 1 : index + 1])
+        image = resized(self.start, size)
+        return image - resized(resized(image, before), size)
+
     def _first_learning_rate(self) -> float:
         """Noise is far from any target, whatever the strength."""
-        if self.recipe.start == "noise" and not self.coarsest:
+        if self.recipe.start == "noise" and not self.continued:
             return LEARNING_RATE[0]
         return first_learning_rate(self.recipe.strength)
 
@@ -257,7 +287,7 @@ class _Painting:
     def _checkpoint(self, scale: int, step: int) -> Checkpoint:
         return Checkpoint(
             recipe=self.ordered.id,
-            coarsest=self.coarsest,
+            continued=self.continued,
             size=self.recipe.size,
             scale=scale,
             step=step,
@@ -283,7 +313,7 @@ class _Painting:
         width, height = self.final_size
         return Progress(
             step=self.done,
-            steps=self.recipe.steps,
+            steps=self.steps,
             scale=scale.size,
             loss=loss,
             content_loss=content_loss,
@@ -316,10 +346,10 @@ class _Painting:
             format=format,
             width=picture.width,
             height=picture.height,
-            recipe=self.recipe,
+            recipe=self.recipe if self.continued else self.recipe.whole,
             steps=self.done,
             seconds=self.reporter.elapsed,
-            ending="settled" if self.settled else "stopped" if 0 < self.done < self.recipe.steps else "finished",
+            ending="settled" if self.settled else "stopped" if 0 < self.done < self.steps else "finished",
             shown=self.shown,
             checkpoint=checkpoint,
         )

@@ -50,6 +50,24 @@ def first_learning_rate(strength: float) -> float:
     return float(LEARNING_RATE[0] * 2 ** ((strength - 100) / STRENGTH_PER_HALVING))
 
 
+def kept_share(strength: tuple[float, float], stroke: tuple[float, float]) -> float:
+    """How much of another painting's difference from the content a painting starts with that continues it.
+
+    In the few steps that it takes, it would not remove all strokes of a stronger painting, to which the content loss is
+    nearly blind, nor all strokes of another size.
+
+    Args:
+        strength: of the other painting and of this one, from 0 to 100; 0 if unknown.
+        stroke: likewise.
+
+    Returns:
+        The ratio of the two strengths where this painting is the weaker one, times the ratio of the strokes' sizes.
+        Ratios are at most 1.
+    """
+    share = min(1.0, strength[1] / strength[0]) if strength[0] else 1.0
+    return share * min(stroke) / max(stroke) if stroke[0] else share
+
+
 def normalisation(distance: float) -> tuple[float, float]:
     """The divisor of the style loss and the factor of the learning rate.
 

@@ -22,7 +22,7 @@ from engine.recipe import SMALLEST_SIZE, Precision, Recipe
 from engine.runtime.compatibility import version
 from engine.runtime.malloc import keep_large_blocks
 from engine.runtime.openmp import spin_briefly
-from engine.worker.protocol import PAUSE, PLUGIN, WorkerSettings, resource_of
+from engine.worker.protocol import FINISH, PAUSE, PLUGIN, WorkerSettings, resource_of
 
 if TYPE_CHECKING:
     from engine.runtime.devices import Compute
@@ -88,6 +88,7 @@ class PainterPlugin(WorkerPlugin):
                 raise known from None
             raise
         worker.handlers[PAUSE] = self.pause
+        worker.handlers[FINISH] = self.finish
         worker.metrics[PLUGIN] = self.report
         self._prepared = True
 
@@ -142,6 +143,14 @@ class PainterPlugin(WorkerPlugin):
         if stop is None:
             return False
         stop.pause()
+        return True
+
+    def finish(self, channel: str) -> bool:
+        """End the painting of ``channel`` after its current step. Returns whether it runs here."""
+        stop = self._running.get(channel)
+        if stop is None:
+            return False
+        stop.finish()
         return True
 
     def report(self, worker: Worker) -> dict[str, Any]:

@@ -11,6 +11,8 @@ PLUGIN: Final = "atelier"
 """The name of the plugin in a Dask worker, and of its :class:`WorkerInfo` in the metrics of each heartbeat."""
 PAUSE: Final = "atelier_pause"
 """The operation that pauses the painting of a ``channel``. Returns whether that painting runs on the worker."""
+FINISH: Final = "atelier_finish"
+"""The operation that ends the painting of a ``channel`` after its current step. Returns as :data:`PAUSE` does."""
 
 BEGUN: Final = "begun"
 """Sent in a painting's channel when a worker begins it."""
@@ -68,6 +70,8 @@ class PaintingOrder:
     max_bytes: int | None
     checkpoint_every: float
     """Seconds between two checkpoints."""
+    finish: bool = False
+    """End after the first step."""
 
 
 def resource_of(version: str) -> str:

@@ -90,6 +90,8 @@ def paint_picture(channel: str, order: PaintingOrder) -> Result | AtelierError:
     if plugin.version != order.version:
         return VersionMismatch(order.version, plugin.version)
     stop = StopToken(unwanted)
+    if order.finish:
+        stop.finish()
     queue = Queue(channel)
     try:
         with plugin.running(channel, stop):
@@ -129,7 +131,8 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
         load_cached(plugin.settings.weights, compute.device, compute.dtype),
         stop,
         pace=Pace(checkpoint=order.checkpoint_every),
-        resume=_read_checkpoint(blobs, order.resume),
+        resume=_read_state(blobs, order.resume),
+        final_state=_read_state(blobs, order.recipe.continues),
         save=lambda data: _save_checkpoint(blobs, data),
         max_bytes=order.max_bytes,
     )
@@ -149,14 +152,14 @@ def _send(queue: Queue, message: object) -> None:
         raise PaintingCancelled from error
 
 
-def _read_checkpoint(blobs: Blobs, name: str | None) -> bytes | None:
-    """The checkpoint; None where there is none or it is lost. Then the painting starts at its first step."""
-    if name is None:
+def _read_state(blobs: Blobs, name: str | None) -> bytes | None:
+    """A checkpoint or final state; None where there is none or it is lost. Then the painting starts without it."""
+    if not name:
         return None
     try:
         return blobs.get(name)
     except BlobLost:
-        log.warning("the checkpoint %s is lost, the painting starts at its first step", name)
+        log.warning("the state %s is lost, the painting starts without it", name)
         return None
 
 

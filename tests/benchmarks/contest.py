@@ -148,7 +148,7 @@ def run_ours(order: Order, recipe: Recipe, name: str) -> Run:
         times[progress.step] = clock.seconds()
         with clock.paused():
             if progress.checkpoint and keeper.wants(progress.step):
-                keeper.keep(progress.step, times[progress.step], from_bytes(saved[0]).image)
+                keeper.keep(progress.step, times[progress.step], from_bytes(saved[0], Checkpoint).image)
 
     def unclocked(state: Checkpoint | FinalState) -> bytes:
         with clock.paused():

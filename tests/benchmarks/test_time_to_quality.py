@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from engine.images.codec import decode
-from engine.painting.checkpoint import from_bytes
+from engine.painting.checkpoint import Checkpoint, from_bytes
 from engine.painting.loop import paint
 from engine.painting.reporter import Pace
 from engine.recipe import Recipe
@@ -208,7 +208,7 @@ def test_a_painting_goes_down_the_peers_objective(
     pictures = [decode(path.read_bytes()) for path in (pair.content, pair.style)]
     pace = Pace(progress=0, preview=None, checkpoint=0)
     losses = [each.loss for each in paint(pictures[0], pictures[1:], recipe, network, pace=pace, save=save)]
-    values = [peer.objective(from_bytes(data).image) for data in saved[:-1]]  # the last is the final state
+    values = [peer.objective(from_bytes(data, Checkpoint).image) for data in saved[:-1]]  # the last is the final state
     ratios = [value / loss for value, loss in zip(values, losses[1:], strict=True)]
     assert len(ratios) == 11
     assert max(losses) > 2 * min(losses)

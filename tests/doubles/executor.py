@@ -36,6 +36,7 @@ class FakePainting:
         self.max_bytes = max_bytes
         self.idle_first = idle_first
         self.cancelled = False
+        self.finishing = False
         self.paused = False
         self.end: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._blobs = blobs
@@ -85,6 +86,10 @@ class FakePainting:
         if not self.ended:
             self.cancelled = True
             self.fail(PaintingCancelled())
+
+    async def finish_early(self) -> None:
+        """See :class:`engine.executor.api.PaintingHandle`. The test ends the painting."""
+        self.finishing = True
 
     async def pause(self) -> None:
         """See :class:`engine.executor.api.PaintingHandle`."""

@@ -97,10 +97,22 @@ def painted(
     max_bytes: int | None = None,
     save: Save | None = None,
     resume: bytes | None = None,
+    final_state: bytes | None = None,
     **fields: Any,
 ) -> Painted:
     recipe = Recipe(**({"size": 64, "steps": 12} | fields))
-    painting = paint(content, styles, recipe, network, stop, pace=pace, save=save, resume=resume, max_bytes=max_bytes)
+    painting = paint(
+        content,
+        styles,
+        recipe,
+        network,
+        stop,
+        pace=pace,
+        save=save,
+        resume=resume,
+        final_state=final_state,
+        max_bytes=max_bytes,
+    )
     return drained(painting)
 
 
@@ -128,7 +140,7 @@ def saved_after(steps: int, network: VGG19, recipe: Recipe, content: Picture = C
 
 def read(data: bytes) -> Checkpoint:
     """A state that was saved between two steps."""
-    state = from_bytes(data)
+    state = from_bytes(data, Checkpoint)
     assert isinstance(state, Checkpoint)
     return state
 

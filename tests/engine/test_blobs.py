@@ -218,10 +218,10 @@ def test_a_worker_that_reaches_no_store_loses_a_checkpoint_at_most() -> None:
         with Shaky.troubled(trouble):
             assert tasks._save_checkpoint(blobs, b"another checkpoint") is None
             with pytest.raises(StorageFailed):
-                tasks._read_checkpoint(blobs, name)
+                tasks._read_state(blobs, name)
             assert Shaky.raised
-    assert tasks._read_checkpoint(blobs, name) == b"a checkpoint"
-    assert tasks._read_checkpoint(blobs, "0" * 64) is None
+    assert tasks._read_state(blobs, name) == b"a checkpoint"
+    assert tasks._read_state(blobs, "0" * 64) is None
 
 
 # --- On disk ---

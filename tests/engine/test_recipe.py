@@ -77,6 +77,7 @@ def test_a_recipe_is_told_by_eight_hexadecimal_digits(recipe: Recipe) -> None:
         ("noise", 0.04),
         ("seed", 1),
         ("precision", "float32"),
+        ("continues", "5" * 64),
     ],
 )
 def test_each_field_gives_another_recipe_another_name(field: str, value: object) -> None:

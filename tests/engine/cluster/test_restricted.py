@@ -44,7 +44,7 @@ from engine.cluster.safe_pickle import Refused, restrict
 from engine.errors import NotAPicture
 from engine.recipe import Recipe
 from engine.worker.plugin import PainterPlugin
-from engine.worker.protocol import PAUSE, WorkerSettings
+from engine.worker.protocol import FINISH, PAUSE, WorkerSettings
 from engine.worker.tasks import check_picture
 from tests.engine.following import eventually
 from tests.forks import started
@@ -271,13 +271,13 @@ class TestOperations:
         ],
         ids=str,
     )
-    async def test_of_workers_pass_the_scheduler_to_pause_a_painting_alone(
+    async def test_of_workers_pass_the_scheduler_to_pause_or_finish_a_painting_alone(
         self, scheduler: str, message: dict[str, Any]
     ) -> None:
         workers = [await worker_of(scheduler)]
-        assert await answer(
-            scheduler, {"op": "broadcast", "msg": {"op": PAUSE, "channel": "one"}, "workers": workers}
-        ) == {workers[0]: False}
+        for name in (PAUSE, FINISH):
+            asked = {"op": "broadcast", "msg": {"op": name, "channel": "one"}, "workers": workers}
+            assert await answer(scheduler, asked) == {workers[0]: False}
         refused = await answer(scheduler, {"op": "broadcast", "workers": workers, **message})
         assert refused == "Refused('that message to workers is not part of a painting')"
 

@@ -141,6 +141,26 @@ async def test_a_paused_painting_resumes_from_a_checkpoint_of_its_last_step(
     assert (await rest.result()).picture == ended(here).picture
 
 
+async def test_a_painting_is_finished_early_or_after_its_first_step_and_another_continues_it(
+    embedded: DaskExecutor,
+) -> None:
+    recipe = Recipe(size=64, steps=4000)
+    painting = begin(embedded, recipe)
+    await first(painting)
+    waiting = begin(embedded, recipe)
+    await waiting.finish_early()
+    await painting.finish_early()
+    result = await painting.result()
+    assert result.ending == "stopped"
+    assert 1 <= result.steps < 2000
+    assert (await waiting.result()).steps == 1
+    assert result.checkpoint is not None
+    more = await begin(embedded, Recipe(size=64, steps=10, continues=result.checkpoint)).result()
+    assert (more.steps, more.ending, more.recipe.continues) == (4, "finished", result.checkpoint)
+    lost = await begin(embedded, Recipe(size=64, steps=10, continues="0" * 64)).result()
+    assert (lost.steps, lost.recipe) == (10, Recipe(size=64, steps=10))
+
+
 async def test_a_waiting_painting_pauses_at_once_and_the_running_one_continues(embedded: DaskExecutor) -> None:
     running = begin(embedded)
     await first(running)

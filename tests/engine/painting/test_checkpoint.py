@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from engine.painting.checkpoint import Checkpoint, FinalState, from_bytes, to_bytes
+from engine.recipe import Recipe
 
 
 class Evil:
@@ -29,7 +30,7 @@ def checkpoint(height: int = 20, width: int = 30) -> Checkpoint:
     state = {"step": torch.tensor(19.0), "exp_avg": first, "exp_avg_sq": second}
     return Checkpoint(
         recipe="5f420c72",
-        coarsest=0,
+        continued=0,
         size=64,
         scale=1,
         step=7,
@@ -42,9 +43,9 @@ def checkpoint(height: int = 20, width: int = 30) -> Checkpoint:
 
 def test_nothing_is_lost_on_the_way_through_bytes() -> None:
     before = checkpoint()
-    after = from_bytes(to_bytes(before))
+    after = from_bytes(to_bytes(before), Checkpoint)
     assert isinstance(after, Checkpoint)
-    assert (after.recipe, after.coarsest) == ("5f420c72", 0)
+    assert (after.recipe, after.continued) == ("5f420c72", 0)
     assert (after.size, after.scale, after.step, after.elapsed) == (64, 1, 7, 3.25)
     assert list(after.state) == ["step", "exp_avg", "exp_avg_sq"]
     pairs = [(after.image, before.image), (after.before, before.before)]
@@ -54,17 +55,17 @@ def test_nothing_is_lost_on_the_way_through_bytes() -> None:
 
 
 def test_an_optimiser_without_a_state_is_kept_as_such() -> None:
-    after = from_bytes(to_bytes(replace(checkpoint(), state={})))
+    after = from_bytes(to_bytes(replace(checkpoint(), state={})), Checkpoint)
     assert isinstance(after, Checkpoint)
     assert after.state == {}
 
 
 def test_a_final_state_is_its_image_in_8_bits_and_takes_3_bytes_a_pixel() -> None:
     image = torch.rand(1, 3, 512, 384, generator=torch.Generator().manual_seed(6))
-    data = to_bytes(FinalState.of(512, image))
-    after = from_bytes(data)
+    data = to_bytes(FinalState.of(Recipe(size=512, strength=30), image))
+    after = from_bytes(data, FinalState)
     assert isinstance(after, FinalState)
-    assert after.size == 512
+    assert (after.size, after.strength, after.stroke) == (512, 30, 1)
     assert (after.image / 255 - image).abs().max() <= 0.5001 / 255
     assert 3 * 512 * 384 < len(data) < 3 * 512 * 384 + 4096
 
@@ -82,5 +83,5 @@ def test_bytes_that_would_run_code_are_refused_and_do_not(tmp_path: Path) -> Non
     buffer = BytesIO()
     torch.save({"scale": Evil(f"touch {trace}")}, buffer)
     with pytest.raises(pickle.UnpicklingError):
-        from_bytes(buffer.getvalue())
+        from_bytes(buffer.getvalue(), Checkpoint)
     assert not trace.exists()
