@@ -8,6 +8,7 @@ import engine.texts
 from bot.jobs.errors import (
     AddressUnreadable,
     AlreadyAccepted,
+    AlreadyPainting,
     Blocked,
     CancelledByModerator,
     Closing,
@@ -22,6 +23,7 @@ from bot.jobs.errors import (
     ManageServerNeeded,
     MixUnusable,
     NoStyle,
+    NotBegun,
     NotInAServer,
     NotKept,
     NotManager,
@@ -30,6 +32,7 @@ from bot.jobs.errors import (
     OrderInterrupted,
     PictureRejected,
     RecipeNotFound,
+    StillOpen,
     StyleBuiltIn,
     StyleGivenTwice,
     StyleNameTaken,
@@ -39,6 +42,8 @@ from bot.jobs.errors import (
     TimelapseUnavailable,
     TooManyJobs,
     TooManyStyles,
+    Unchangeable,
+    Unchanged,
     UnexpectedError,
     WrongChannel,
     WrongRole,
@@ -74,7 +79,7 @@ _NOT_IN_TITLES: Final = re.compile(r"[_\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2
 """Underscores, control characters, line breaks, changes of the writing direction, and surrogates."""
 
 
-def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one return for each error
+def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR0915 - one return for each error
     """Say what went wrong, and what the member can do."""
     match error:
         case PictureRejected(role=role, reason=reason):
@@ -135,6 +140,20 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912 - one r
             return "Only the member who requested this picture can do that."
         case JobEnded():
             return "This picture is already finished, cancelled or deleted. `/jobs` shows your latest pictures."
+        case StillOpen():
+            return "This picture is not finished yet. Try again in a moment."
+        case NotBegun():
+            return "This picture is still waiting in line, so there is nothing to show yet."
+        case AlreadyPainting():
+            return "I'm already painting that for you."
+        case Unchangeable(name="size", value=size):
+            return f"This picture is already {size:g} px, the largest size that I paint."
+        case Unchangeable(name="stroke"):
+            return "The strokes can't be changed any further."
+        case Unchangeable(value=strength):
+            return f"The strength is already {strength:g}, so there is nothing to change. *Tweak …* sets it exactly."
+        case Unchanged():
+            return "That is the picture that you see. Change one of the options."
         case NotKept():
             return "I no longer have the files of this picture. Send the command again."
         case RecipeNotFound():
@@ -228,6 +247,13 @@ def sent(text: str, job: Job, *, named: bool) -> str:
     return f"{owner}{titled(job.description)}\n{text}\n-# Job {job.id}"
 
 
+def ping(owner: int, ending: State, *, kept: bool) -> str:
+    """Mentions the owner of a job that has ended. ``kept``: its picture could not be sent."""
+    if ending is not State.DELIVERED:
+        return f"<@{owner}> Your picture could not be painted."
+    return f"<@{owner}> Your picture is finished: see `/jobs`." if kept else f"<@{owner}> Your picture is finished."
+
+
 def too_large() -> str:
     """In place of a picture that is too large for every channel, even as the smallest file."""
     return "The painting is finished, but its file is too large to send here. Try `/jobs` in another server."
@@ -313,6 +339,11 @@ def mentions(kind: Literal["#", "@&"], ids: str) -> str:
     """Mentions of channels or roles, whose ids are separated by spaces. At most 25 are written out."""
     every = ids.split()
     return ", ".join([*(f"<{kind}{each}>" for each in every[:25]), *(["…"] if every[25:] else [])])
+
+
+def title_of(description: str) -> str:
+    """The name of the photo in the text of :func:`described`."""
+    return description.partition(", painted in the style of ")[0]
 
 
 def duration(seconds: float) -> str:

@@ -260,6 +260,20 @@ class DeliveryChannels:
         outcome = await self._send(channel, payload, FILE_SIZE, None)
         return outcome if isinstance(outcome, Rejection) else "direct"
 
+    async def mention(self, text: str) -> None:
+        """Send ``text``, which mentions the owner and notifies nobody else. It answers the reply where the bot may."""
+        owner = discord.AllowedMentions(
+            everyone=False, roles=False, replied_user=False, users=[discord.Object(self._owner)]
+        )
+        if self._target.place != "elsewhere":
+            reference = self._reply.to_reference(fail_if_not_exists=False)
+            sending = self._channel.send(text, nonce=f"ping-{self._job}", reference=reference, allowed_mentions=owner)
+            if not isinstance(await send_request(sending), Rejection):
+                return
+        if self._target.token_lives():
+            with _separate_lock():
+                await send_request(self._webhook.send(text, allowed_mentions=owner, wait=True))
+
     async def sent(self) -> tuple[Literal["post", "direct"], discord.Message] | None:
         """Find the message about this job that this or another process has posted or sent."""
         if self._target.place == "server":

@@ -133,6 +133,11 @@ class DiscordReply:
             outcome = await self._deliver(ending)
         return "kept" if isinstance(outcome, Rejection) else outcome
 
+    async def ping(self, delivered_by: DeliveredBy, ending: State) -> None:
+        """Mention the owner. A direct message has notified them already."""
+        if delivered_by != "direct":
+            await self._channels.mention(texts.ping(self._job.owner, ending, kept=delivered_by == "kept"))
+
     async def close(self) -> None:
         """Stop editing and abandon an edit in flight."""
         self._stopped = True

@@ -61,8 +61,39 @@ class Jobs(Protocol):
             PictureRejected: one of the pictures can't be used.
             TooManyJobs, DailyLimit: see :meth:`admission`.
             AlreadyAccepted: this order is a job already.
+            AlreadyPainting: the member's same choice for the same result is a job already.
+            NotKept: a blob that the order names is not stored any more.
             StorageFull, StorageFailed: its pictures can't be stored.
             WorkerLost, NoWorkers: its pictures could not be checked.
+        """
+        ...
+
+    async def finish(self, job_id: str, actor: Actor) -> None:
+        """End a running job with the picture as it is.
+
+        Raises:
+            NotYourJob: the actor is not its owner.
+            NotBegun: it still waits.
+            JobEnded: it has ended already.
+        """
+        ...
+
+    async def toggle_ping(self, job_id: str, actor: Actor) -> bool:
+        """Begin or stop to mention the owner of an open job at its end. Returns whether it does now.
+
+        Raises:
+            NotYourJob: the actor is not its owner.
+            JobEnded: it has ended already.
+        """
+        ...
+
+    async def delete(self, job_id: str, actor: Actor) -> None:
+        """Remove an ended job, and its pictures unless others need them.
+
+        Raises:
+            NotYourJob: the actor is neither its owner nor a moderator of its server.
+            StillOpen: it has not ended.
+            JobEnded: it is not stored any more.
         """
         ...
 

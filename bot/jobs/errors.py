@@ -156,6 +156,31 @@ class JobEnded(AtelierError):
     """The job has ended, or does not exist."""
 
 
+class StillOpen(AtelierError):
+    """The job has not ended yet."""
+
+
+class NotBegun(AtelierError):
+    """The job still waits in the queue."""
+
+
+class AlreadyPainting(AtelierError):
+    """The member chose the same for the same result a moment ago, or it is still being painted."""
+
+
+class Unchangeable(AtelierError):
+    """An option of a result is at its limit. ``name``: ``strength``, ``size`` or ``stroke``."""
+
+    def __init__(self, name: str, value: float) -> None:
+        super().__init__(name, value)
+        self.name = name
+        self.value = value
+
+
+class Unchanged(AtelierError):
+    """The member asked for the same picture as the result."""
+
+
 class NotKept(AtelierError):
     """The job is no longer stored, or some of its pictures are not."""
 

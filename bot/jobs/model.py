@@ -75,7 +75,8 @@ class Order:
     guild_id: int | None
     """The server's id. None in direct messages."""
     recipe: Recipe
-    inputs: Inputs[bytes]
+    inputs: Inputs[bytes | str]
+    """The pictures, or the names of blobs that an owner of claims already has. The job claims them, too."""
     address: str
     """Where to reply. A secret, and opaque to this package: :data:`bot.jobs.replies.ReplyTo` reads it."""
     description: str
@@ -84,9 +85,15 @@ class Order:
     """The largest size of the encoded result."""
     spoiler: bool = False
     """Whether the result and its previews stay blurred until a member clicks on them."""
+    parent: str = ""
+    """The id of the job whose result this one goes on from, or empty."""
+    action: str = ""
+    """What the member chose there, in up to 32 characters. The same choice is accepted again only after its end: see
+    :data:`bot.jobs.database.store.TWICE_WITHIN`.
+    """
 
 
-_OF_THE_RECIPE: Final = frozenset({"size", "recipe_id"})
+_OF_THE_RECIPE: Final = frozenset({"size", "continues", "recipe_id"})
 """The fields of :class:`Painted` that a result has in its recipe."""
 
 
@@ -103,6 +110,8 @@ class Painted:
     ending: Literal["finished", "settled", "stopped"]
     size: int | None = None
     """The recipe's size as painted, which may be smaller than ordered. None in old rows: the size is as ordered."""
+    continues: str = ""
+    """The recipe's ``continues`` as painted. Empty if the final state was lost."""
     shown: tuple[float | None, ...] = ()
     recipe_id: str = ""
     """The id of the recipe as painted, as the caption names it. Empty in old rows."""
@@ -115,7 +124,8 @@ class Painted:
     def of(cls, result: Result, picture: str) -> Self:
         """Describe a result whose picture is the blob ``picture``."""
         same = {each.name: getattr(result, each.name) for each in fields(cls) if each.name not in _OF_THE_RECIPE}
-        return cls(**same | {"picture": picture, "size": result.recipe.size, "recipe_id": result.recipe.id})
+        of_recipe = {"size": result.recipe.size, "continues": result.recipe.continues, "recipe_id": result.recipe.id}
+        return cls(**same | of_recipe | {"picture": picture})
 
     def result(self, ordered: Recipe, picture: bytes) -> Result:
         """Undo :meth:`of`, given the picture's bytes."""
@@ -124,7 +134,8 @@ class Painted:
 
     def recipe(self, ordered: Recipe) -> Recipe:
         """The recipe as it was painted, given the ordered one."""
-        return ordered if self.size is None else ordered.model_copy(update={"size": self.size})
+        size = ordered.size if self.size is None else self.size
+        return ordered.model_copy(update={"size": size, "continues": self.continues})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +157,13 @@ class Job:
     state: State
     created_at: datetime
     spoiler: bool = False
+    parent: str = ""
+    action: str = ""
     """As in the order."""
+    pings: bool = False
+    """Whether its owner wants to be mentioned when it ends."""
+    finishing: bool = False
+    """Whether its owner wants the picture as it is now."""
     accepted: float = field(default=0.0, compare=False)
     """The time when it was stored, in seconds of :func:`bot.jobs.database.tables.service_time`."""
     process: str = ""
@@ -223,6 +240,13 @@ class Reply(Protocol):
 
         Raises:
             DeliveryDelayed: every way fails for now.
+        """
+
+    async def ping(self, delivered_by: DeliveredBy, ending: State) -> None:
+        """Mention the owner in a message of its own, after the delivery.
+
+        Raises:
+            DeliveryDelayed: that fails for now.
         """
 
     async def close(self) -> None:

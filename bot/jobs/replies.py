@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 import structlog
 
-from bot.jobs.model import DeliveredBy, Ending, Job, Reply
+from bot.jobs.model import DeliveredBy, Ending, Job, Reply, State
 from engine.progress import Progress
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -71,6 +71,9 @@ class NullReply:
 
     async def deliver(self, ending: Ending) -> DeliveredBy:
         return "kept"
+
+    async def ping(self, delivered_by: DeliveredBy, ending: State) -> None:
+        pass
 
     async def close(self) -> None:
         pass

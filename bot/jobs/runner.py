@@ -124,6 +124,8 @@ class JobRunner:
         try:
             if self._retry.closing.is_set():
                 await painting.pause()
+            if job.finishing:
+                await painting.finish_early()
             async for progress in painting:
                 if progress.checkpoint:
                     await self._checkpoint(job_id, progress.checkpoint)
@@ -216,7 +218,7 @@ class JobRunner:
                         result = None  # free the memory: the next attempt reads the blob
 
         try:
-            await self._conclude(job, *await self._retry.until_closing("delivery failed", attempt))
+            await self._conclude(job, reply, *await self._retry.until_closing("delivery failed", attempt))
             if keeping is not None:
                 await keeping
         finally:
@@ -224,14 +226,22 @@ class JobRunner:
                 keeping.cancel()
                 await asyncio.gather(keeping, return_exceptions=True)
 
-    async def _conclude(self, job: Job, end: State, cause: str, delivered_by: DeliveredBy) -> None:
+    async def _conclude(self, job: Job, reply: Reply, end: State, cause: str, delivered_by: DeliveredBy) -> None:
         self._replies.drop(job.id)
         if await self._retry.change(lambda: self._store.conclude(job.id, self._process, end, delivered_by)):
             metrics.ENDED.labels(end.value, cause).inc()
             metrics.DELIVERIES.labels(delivered_by).inc()
             log.info("job ended", state=end.value, delivered_by=delivered_by, cause=cause)
+            await self._ping(job.id, reply, end, delivered_by)
         if job.checkpoint:
             await self._storage.drop(job.checkpoint)
+
+    async def _ping(self, job_id: str, reply: Reply, end: State, delivered_by: DeliveredBy) -> None:
+        """Mention the owner, if they want that. At most once: a process that dies here mentions nobody."""
+        with failures_logged("the owner of a job could not be mentioned"):
+            job = await self._store.get(job_id)  # they may have changed their mind until the job ended
+            if job is not None and job.pings and end is not State.CANCELLED:
+                await reply.ping(delivered_by, end)
 
     async def apologise(self, order: Acknowledged) -> None:
         """Ask the member of an interrupted order to send the command again, and remove the order's record."""

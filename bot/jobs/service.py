@@ -30,10 +30,12 @@ from bot.jobs.errors import (
     JobEnded,
     JobExpired,
     JobUnreadable,
+    NotBegun,
     NotKept,
     NotYourJob,
     PictureRejected,
     Role,
+    StillOpen,
     style_role,
 )
 from bot.jobs.model import Actor, Job, Observer, Order, State, new_id
@@ -132,13 +134,16 @@ class JobService:
 
     async def accept(self, order: Order) -> Job:
         """See :class:`bot.jobs.api.Jobs`."""
-        await self._storage.check_space(sum(map(len, order.inputs)))
-        await self._check("content", order.inputs.content)
-        for index, style in enumerate(order.inputs.styles):
-            await self._check(style_role(index), style)
+        new = [each for each in order.inputs if isinstance(each, bytes)]
+        kept = [each for each in order.inputs if isinstance(each, str)]
+        await self._storage.check_space(sum(map(len, new)))
+        for index, picture in enumerate(order.inputs):
+            if isinstance(picture, bytes):
+                await self._check(style_role(index - 1) if index else "content", picture)
         rules = await self._store.guild_rules(order.guild_id)
         try:
-            content, *styles = await self._storage.put_all([*order.inputs])
+            stored = iter(await self._storage.put_all(new))
+            content, *styles = (each if isinstance(each, str) else next(stored) for each in order.inputs)
             job = Job(
                 id=order.id,
                 owner=order.owner,
@@ -149,6 +154,8 @@ class JobService:
                 description=order.description,
                 max_bytes=order.max_bytes,
                 spoiler=order.spoiler or rules.spoiler,
+                parent=order.parent,
+                action=order.action,
                 state=State.QUEUED,
                 created_at=datetime.now(UTC),
             )
@@ -156,7 +163,7 @@ class JobService:
                 raise Closing
             # The database counts again: orders of one member may arrive at several processes.
             quota = Quota.of(rules, self._policy.max_per_day)
-            await self._store.add(job, self.process, self._executor.cluster_id, self._policy.max_open, quota)
+            await self._store.add(job, self.process, self._executor.cluster_id, self._policy.max_open, quota, kept=kept)
         except IntegrityError as error:
             raise AlreadyAccepted from error
         except SQLAlchemyError as error:
@@ -166,6 +173,30 @@ class JobService:
         log.info("job accepted", job=job.id, owner=job.owner, recipe=job.recipe.id)
         self._changed.set()
         return job
+
+    async def finish(self, job_id: str, actor: Actor) -> None:
+        """See :class:`bot.jobs.api.Jobs`."""
+        job = await self._job(job_id, actor)
+        if not await self._store.set_finishing(job_id):
+            raise NotBegun if job.state is State.QUEUED else JobEnded
+        log.info("job finishes early", job=job_id)
+        if painting := self._runner.paintings.get(job_id):  # else its process reads it from the database
+            await painting.finish_early()
+
+    async def toggle_ping(self, job_id: str, actor: Actor) -> bool:
+        """See :class:`bot.jobs.api.Jobs`."""
+        await self._job(job_id, actor)
+        if (pings := await self._store.set_pings(job_id)) is None:
+            raise JobEnded
+        return pings
+
+    async def delete(self, job_id: str, actor: Actor) -> None:
+        """See :class:`bot.jobs.api.Jobs`."""
+        await self._job(job_id, actor, moderated=True)
+        if (blobs := await self._store.remove(job_id)) is None:
+            raise StillOpen
+        log.info("job deleted", job=job_id)
+        await self._storage.forget(blobs)
 
     async def cancel(self, job_id: str, actor: Actor) -> None:
         """See :class:`bot.jobs.api.Jobs`."""
@@ -293,6 +324,9 @@ class JobService:
                 woken.set()
         await self._replies.keep(mine.keys())
         self._polled = began
+        for job_id in await self._store.finishing(self.process):
+            if painting := self._runner.paintings.get(job_id):
+                await painting.finish_early()
         for job_id, state in mine.items():
             if job_id in self._tasks:
                 continue

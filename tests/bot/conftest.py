@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import aiohttp
 import pytest
@@ -47,7 +48,8 @@ def small_efforts(monkeypatch: pytest.MonkeyPatch) -> None:
         "standard": presets.Preset(128, 30),
         "fine": presets.Preset(160, 5000),
     }
-    monkeypatch.setattr("bot.features.stylize.order.PRESETS", dict.fromkeys(presets.PRESETS, small))
+    for tier in presets.PRESETS:
+        monkeypatch.setitem(cast(dict[presets.Tier, object], presets.PRESETS), tier, small)
 
 
 @pytest.fixture(autouse=True)

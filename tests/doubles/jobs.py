@@ -16,7 +16,7 @@ from bot.jobs.database.history import role_of
 from bot.jobs.database.job_rows import result_columns
 from bot.jobs.database.store import Store
 from bot.jobs.database.tables import JobRow
-from bot.jobs.errors import JobEnded, NotKept, NotYourJob
+from bot.jobs.errors import JobEnded, NotBegun, NotKept, NotYourJob, StillOpen
 from bot.jobs.model import OPEN, Actor, Job, Order, State
 from engine.recipe import Inputs
 
@@ -102,6 +102,8 @@ class FakeJobs:
                 guild_id=order.guild_id,
                 recipe=order.recipe,
                 inputs=Inputs("c0", ("51",)),
+                parent=order.parent,
+                action=order.action,
                 address=order.address,
                 description=order.description,
                 max_bytes=order.max_bytes,
@@ -131,6 +133,26 @@ class FakeJobs:
         if job_id not in self.jobs:
             raise NotKept
         return self.jobs[job_id]
+
+    async def finish(self, job_id: str, actor: Actor) -> None:
+        """See :class:`bot.jobs.api.Jobs`."""
+        job = self._owned(job_id, actor)
+        if job.state is not State.RUNNING:
+            raise NotBegun if job.state is State.QUEUED else JobEnded
+        self.hold(job, finishing=True)
+
+    async def toggle_ping(self, job_id: str, actor: Actor) -> bool:
+        """See :class:`bot.jobs.api.Jobs`."""
+        job = self._owned(job_id, actor)
+        if job.state not in OPEN:
+            raise JobEnded
+        return self.hold(job, pings=not job.pings).pings
+
+    async def delete(self, job_id: str, actor: Actor) -> None:
+        """See :class:`bot.jobs.api.Jobs`."""
+        if self._owned(job_id, actor).state in OPEN:
+            raise StillOpen
+        del self.jobs[job_id]
 
     async def recent(self, owner: int, limit: int = 10) -> list[Job]:
         """See :class:`bot.jobs.api.Jobs`."""

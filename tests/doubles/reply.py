@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.jobs.errors import DeliveryDelayed
-from bot.jobs.model import DeliveredBy, Ending, Job
+from bot.jobs.model import DeliveredBy, Ending, Job, State
 from engine.progress import Progress
 
 Deliver = Callable[[Ending], Awaitable[DeliveredBy]]
@@ -35,6 +35,10 @@ class FakeReply:
         delivered_by = await self._deliver(ending)
         self.calls.append(("delivered", ending))
         return delivered_by
+
+    async def ping(self, delivered_by: DeliveredBy, ending: State) -> None:
+        """See :class:`bot.jobs.model.Reply`."""
+        self.calls.append(("pinged", ending))
 
     async def close(self) -> None:
         """See :class:`bot.jobs.model.Reply`."""

@@ -1,13 +1,34 @@
 """The components under a job's reply: what to do with a result, and with a painting that is not finished yet."""
 
+from collections.abc import Callable
+from functools import partial
+
 from bot.client.actions import ResultAction
 from bot.client.client import Atelier
 from bot.features.results import texts
+from bot.features.results.again import ENTRIES, PaintAgainButton, paint_again
+from bot.features.results.delete import DeleteButton
 from bot.features.results.menu import ResultMenu
+from bot.features.results.progress import FinishButton, PingButton
 from bot.features.results.recipe import show_recipe
+from bot.features.results.style import AnotherStyleButton, use_as_photo
+from bot.features.results.tweak import TweakButton
+from bot.jobs.model import Job
+from engine.recipe import Recipe
 
 
 def setup(client: Atelier) -> None:
     """Add the components, and the first entries of the menu."""
-    client.add_dynamic_items(ResultMenu)
+    client.add_dynamic_items(
+        PaintAgainButton, TweakButton, AnotherStyleButton, DeleteButton, ResultMenu, FinishButton, PingButton
+    )
+    for name, (label, change, fits) in ENTRIES.items():
+        paint = partial(paint_again, name, change)
+        offered = partial(_offered, fits)
+        client.result_actions[name] = ResultAction(label, paint, defers=False, offered=offered)
+    client.result_actions["photo"] = ResultAction(texts.AS_PHOTO, use_as_photo, defers=False)
     client.result_actions["recipe"] = ResultAction(texts.RECIPE, show_recipe)
+
+
+def _offered(fits: Callable[[Recipe], bool], job: Job) -> bool:
+    return fits(job.painted_recipe)

@@ -15,13 +15,13 @@ from bot.jobs.model import Job
 from bot.limits import MENU_OPTIONS
 
 
-class ResultMenu(JobComponent[ui.Select[ui.View]], template=r"more:(?P<job>[0-9a-f]{16})"):
+class ResultMenu(JobComponent[ui.Select[ui.View]], template=r"menu:(?P<job>[0-9a-f]{16})"):
     """Everybody who sees the result may choose: discord.py checks that the message has the menu."""
 
     thinking: ClassVar[bool] = True
 
     def __init__(self, job: str, options: Sequence[discord.SelectOption] = ()) -> None:
-        super().__init__(ui.Select(custom_id=f"more:{job}", placeholder=texts.MORE, options=list(options)))
+        super().__init__(ui.Select(custom_id=f"menu:{job}", placeholder=texts.MORE, options=list(options)))
         self.job = job
 
     @classmethod

@@ -1,13 +1,19 @@
 """The components under a reply, made from its job."""
 
 from functools import partial
+from typing import Any
 
 from discord import ui
 
 from bot.client.client import Atelier
 from bot.delivery.reply import Views
 from bot.features.my_jobs.cancel import CancelButton
+from bot.features.results.again import BUTTONS, PaintAgainButton
+from bot.features.results.delete import DeleteButton
 from bot.features.results.menu import ResultMenu
+from bot.features.results.progress import FinishButton, PingButton
+from bot.features.results.style import AnotherStyleButton
+from bot.features.results.tweak import TweakButton
 from bot.jobs.model import Job
 
 
@@ -18,14 +24,20 @@ def views(client: Atelier) -> Views:
 
 def open_view(job: Job) -> ui.View:
     """The components of a job that is not finished."""
-    view = ui.View(timeout=None)
-    view.add_item(CancelButton(job.id))
-    return view
+    return _view(CancelButton(job.id), FinishButton(job.id), PingButton(job.id))
 
 
 def result_view(client: Atelier, job: Job) -> ui.View:
     """The components of a finished painting."""
-    view = ui.View(timeout=None)
+    again = (PaintAgainButton(action, job.id) for action in BUTTONS)
+    view = _view(*again, TweakButton(job.id), AnotherStyleButton(job.id), DeleteButton(job.id))
     if menu := ResultMenu.of(client, job):
         view.add_item(menu)
+    return view
+
+
+def _view(*items: ui.Item[Any]) -> ui.View:
+    view = ui.View(timeout=None)
+    for item in items:
+        view.add_item(item)
     return view

@@ -1,6 +1,6 @@
-"""Builds and places an order. Apart from the command, so that other commands and components can use it, too."""
+"""Builds and places orders, for every command and component that paints."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -16,13 +16,43 @@ from bot.delivery.target import ReplyTarget
 from bot.features.styles.suggest import reader_of
 from bot.features.stylize.mix import shares
 from bot.jobs.database.acknowledged import Acknowledged
-from bot.jobs.errors import style_role
+from bot.jobs.database.styles import SavedStyle
+from bot.jobs.errors import Role, style_role
 from bot.jobs.model import Job, Order
+from bot.library.built_in import BuiltInStyle
+from bot.library.library import Style
 from bot.limits import TOKEN_LIFE
-from engine.presets import PRESETS, Quality
+from engine.presets import PRESETS, Quality, Tier
 from engine.recipe import Colours, Inputs, Recipe
 
 DEFAULTS: Final = Recipe()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """A picture in the blob store that an owner of claims has, such as a job or a saved style."""
+
+    blob: str
+    """Its name."""
+    filename: str
+    """For the description of the painting, with or without an ending."""
+    spoiler: bool = False
+
+
+Picture = Attached | StoredPicture | Style
+
+
+@dataclass(frozen=True, slots=True)
+class PaintingRequest:
+    """What to paint, for an interaction that is acknowledged."""
+
+    pictures: Inputs[Picture]
+    recipe: Callable[[Tier], Recipe]
+    """Makes the recipe for a kind of worker. May raise errors of ours."""
+    description: str
+    parent: str = ""
+    action: str = ""
+    """As in :class:`bot.jobs.model.Order`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +79,15 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
     Raises:
         MixUnusable, PictureRejected: the request can't be fulfilled. The interaction may not be acknowledged yet.
         StyleNotFound: the library has no such style for this member.
-        DownloadFailed: a picture could not be downloaded.
-        BlobLost, StorageFailed: the picture of a saved style could not be read.
-        AtelierError: what ``Jobs.admission`` and ``Jobs.accept`` raise.
         discord.HTTPException, aiohttp.ClientError, OSError: the interaction could not be acknowledged.
+        AtelierError: what :func:`submit` raises.
     """
-    services = interaction.client.services
     style_shares = shares(request.mix, len(request.styles))
-    styles = {style_role(index): each for index, each in enumerate(request.styles)}
-    attached = {"content": request.content} | {role: each for role, each in styles.items() if not isinstance(each, str)}
-    for role, picture in attached.items():
-        services.attachments.check_stated_size(role, picture)
-    order = order_id(interaction)
-    owner = interaction.user.id
-    message = await acknowledge(interaction)
-    reader = reader_of(interaction)
-    saved = {role: await services.styles.find(each, reader) for role, each in styles.items() if isinstance(each, str)}
-    address = ReplyTarget.of(interaction, message).model_dump_json()
-    names = {role: each.filename for role, each in (attached | saved).items()}
-    description = texts.described(names["content"], *(names[role] for role in styles))
-    expires_at = interaction.created_at + timedelta(seconds=TOKEN_LIFE)
-    await services.jobs.acknowledged(Acknowledged(order, owner, address, description, expires_at))
-    async with services.jobs.admission(actor_of(interaction), order):
-        pictures = dict(zip(attached, await services.attachments.fetch_all(attached), strict=True))
-        pictures |= {role: await services.styles.picture(each) for role, each in saved.items()}
-        preset = PRESETS[await services.executor.tier()][request.quality]
-        recipe = Recipe(
+    check_stated_sizes(interaction, request.content, *request.styles)
+
+    def recipe(tier: Tier) -> Recipe:
+        preset = PRESETS[tier][request.quality]
+        return Recipe(
             size=preset.size,
             steps=preset.steps,
             strength=request.strength,
@@ -83,16 +96,81 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
             colours=request.colours,
             style_shares=style_shares,
         )
+
+    message = await acknowledge(interaction)
+    library, reader = interaction.client.services.styles, reader_of(interaction)
+    styles = [await library.find(each, reader) if isinstance(each, str) else each for each in request.styles]
+    pictures: Inputs[Picture] = Inputs(request.content, tuple(styles))
+    description = texts.described(*(picture.filename for picture in pictures))
+    return await submit(interaction, message, PaintingRequest(pictures, recipe, description))
+
+
+def check_stated_sizes(interaction: discord.Interaction[Atelier], *pictures: Picture | str) -> None:
+    """Check the sizes that Discord states of those that are attached, before anything is acknowledged.
+
+    Args:
+        interaction: the command, press or submission.
+        pictures: the content, then the styles.
+
+    Raises:
+        PictureRejected: a file is too large.
+    """
+    for role, picture in _attached(pictures).items():
+        interaction.client.services.attachments.check_stated_size(role, picture)
+
+
+async def submit(interaction: discord.Interaction[Atelier], message: int, request: PaintingRequest) -> Job:
+    """Download what is not stored yet, and have the job accepted. ``message`` is the reply that says "thinking …".
+
+    Raises:
+        DownloadFailed: a picture could not be downloaded.
+        BlobLost, StorageFailed: the picture of a saved style could not be read.
+        AtelierError: what ``request.recipe``, ``Jobs.admission`` and ``Jobs.accept`` raise.
+    """
+    services = interaction.client.services
+    order = order_id(interaction)
+    owner = interaction.user.id
+    address = ReplyTarget.of(interaction, message).model_dump_json()
+    expires_at = interaction.created_at + timedelta(seconds=TOKEN_LIFE)
+    await services.jobs.acknowledged(Acknowledged(order, owner, address, request.description, expires_at))
+    async with services.jobs.admission(actor_of(interaction), order):
+        attached = _attached(tuple(request.pictures))
+        inputs: dict[Role, bytes | str] = {}
+        inputs |= zip(attached, await services.attachments.fetch_all(attached), strict=True)
+        for index, picture in enumerate(request.pictures):
+            match picture:
+                case StoredPicture():
+                    inputs[_role(index)] = picture.blob
+                case SavedStyle() | BuiltInStyle():
+                    inputs[_role(index)] = await services.styles.picture(picture)
+        content, *styles = (inputs[_role(index)] for index in range(len(inputs)))
         return await services.jobs.accept(
             Order(
                 id=order,
                 owner=owner,
                 guild_id=interaction.guild_id,
-                recipe=recipe,
-                inputs=Inputs(pictures["content"], tuple(pictures[role] for role in styles)),
+                recipe=request.recipe(await services.executor.tier()),
+                inputs=Inputs(content, tuple(styles)),
                 address=address,
-                description=description,
+                description=request.description,
                 max_bytes=interaction.filesize_limit,
-                spoiler=any(picture.is_spoiler() for picture in attached.values()),
+                spoiler=any(picture.is_spoiler() for picture in attached.values())
+                or any(isinstance(picture, StoredPicture) and picture.spoiler for picture in request.pictures),
+                parent=request.parent,
+                action=request.action,
             )
         )
+
+
+def _role(index: int) -> Role:
+    """The role of the picture with this index, the content's being 0."""
+    return style_role(index - 1) if index else "content"
+
+
+def _attached(pictures: Sequence[Picture | str]) -> dict[Role, Attached]:
+    """The pictures that have to be downloaded, by their roles."""
+    return {
+        _role(index): picture
+        for index, picture in enumerate(pictures)
+        if not isinstance(picture, str | StoredPicture | SavedStyle | BuiltInStyle)
+    }

@@ -19,7 +19,7 @@ from sqlalchemy.util import await_only
 
 from engine import private
 
-REVISION: Final = "0010"
+REVISION: Final = "0011"
 """The newest revision in ``bot/jobs/database/migrations``."""
 _MIGRATING: Final = 7_421_863
 """The key of PostgreSQL's advisory lock: any number that has no other use."""

@@ -36,6 +36,10 @@ class ReadableRow(BaseModel):
     description: str
     max_bytes: Annotated[int, Field(gt=0)]
     spoiler: bool
+    parent: str
+    action: str
+    pings: bool
+    finishing: bool
     painted: str
     cause: str
     delivered_by: str
@@ -56,6 +60,10 @@ class ReadableRow(BaseModel):
             description=self.description,
             max_bytes=self.max_bytes,
             spoiler=self.spoiler,
+            parent=self.parent,
+            action=self.action,
+            pings=self.pings,
+            finishing=self.finishing,
             state=self.state,
             created_at=self.created_at,
             accepted=self.accepted,

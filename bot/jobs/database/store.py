@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import structlog
 from sqlalchemy import ColumnElement, delete, func, insert, literal, select, update
@@ -24,15 +24,19 @@ from bot.jobs.database.leases import Leases, orphaned
 from bot.jobs.database.members import Members
 from bot.jobs.database.retention import Retention, end_holds
 from bot.jobs.database.styles import Styles
-from bot.jobs.database.tables import AcknowledgedRow, JobRow, SyncRow, service_time
+from bot.jobs.database.tables import AcknowledgedRow, ClaimRow, JobRow, SyncRow, service_time
 from bot.jobs.database.usage import Usage, charge, refund, refuse, within
-from bot.jobs.errors import AddressUnreadable, JobUnreadable
+from bot.jobs.database.wishes import Wishes
+from bot.jobs.errors import AddressUnreadable, AlreadyPainting, JobUnreadable, NotKept
 from bot.jobs.model import FRAMES, NO_INPUTS, OPEN, DeliveredBy, Job, Painted, State
 from bot.jobs.rules import NO_QUOTA, Quota
 from engine.errors import AtelierError
 from engine.recipe import Recipe
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+TWICE_WITHIN: Final = 5.0
+"""Seconds within which a member's same choice for the same result is one choice, even if its job has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Queue:
     """The number of running jobs of the cluster, of all processes."""
 
 
-class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Guilds, OperatorControls, Usage):
+class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Wishes, Guilds, OperatorControls, Usage):
     """Each method is one transaction, committed when it returns. All raise SQLAlchemy's errors."""
 
     def __init__(self, engine: AsyncEngine, cipher: Cipher) -> None:
@@ -68,12 +72,23 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Guild
         async with connected(url) as engine:
             yield cls(engine, cipher)
 
-    async def add(self, job: Job, process: str, cluster_id: str, limit: int, quota: Quota = NO_QUOTA) -> None:
-        """Store a new job in the queue.
+    async def add(
+        self,
+        job: Job,
+        process: str,
+        cluster_id: str,
+        limit: int,
+        quota: Quota = NO_QUOTA,
+        *,
+        kept: Collection[str] = (),
+    ) -> None:
+        """Store a new job in the queue. ``kept`` are those of its inputs that it does not bring along.
 
         Raises:
             TooManyJobs: the owner has ``limit`` open jobs, or those of the quota.
             DailyLimit: the owner has used their quota of a day.
+            AlreadyPainting: the owner has an open or very recent job with the same parent and action.
+            NotKept: nobody claims one of ``kept`` any more.
             IntegrityError: the job is stored already.
         """
         now, server = job.created_at, server_of(job.owner, job.guild_id)
@@ -91,6 +106,8 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Guild
             "description": job.description,
             "max_bytes": job.max_bytes,
             "spoiler": job.spoiler,
+            "parent": job.parent,
+            "action": job.action,
             "painted": "",
             "cause": "",
             "delivered_by": "",
@@ -100,6 +117,9 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Guild
         types = JobRow.__table__.c
         turns = next_turns(job.owner, server, cluster_id)
         values = [literal(value, types[name].type).label(name) for name, value in row.items()]
+        recent = (JobRow.state == State.DELIVERED) & (JobRow.accepted > service_time() - TWICE_WITHIN)
+        same = (JobRow.owner == job.owner) & (JobRow.parent == job.parent) & (JobRow.action == job.action)
+        twin = select(JobRow.id).where(same, JobRow.parent != "", JobRow.state.in_(OPEN) | recent)
         roles = {"content": job.inputs.content}
         roles |= {f"style-{index}": name for index, name in enumerate(job.inputs.styles)}
         async with self._changing() as connection:
@@ -109,15 +129,26 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Guild
             added = await connection.execute(
                 insert(JobRow).from_select(
                     [*row, *turns, "accepted"],
-                    select(*values, *turns.values(), service_time().label("accepted")).where(within(job, limit, quota)),
+                    select(*values, *turns.values(), service_time().label("accepted")).where(
+                        within(job, limit, quota), ~twin.exists()
+                    ),
                 )
             )
             if added.rowcount == 0:
+                if (await connection.execute(twin)).first():
+                    raise AlreadyPainting
                 await refuse(connection, job, limit, quota)
             await charge(connection, job)
+            # The lock keeps other processes from giving up these claims before this one adds its own.
+            claims = select(ClaimRow.name).where(ClaimRow.name.in_({*kept, job.recipe.continues})).with_for_update()
+            claimed = set((await connection.execute(claims)).scalars())
+            if not claimed.issuperset(kept):
+                raise NotKept
+            if job.recipe.continues in claimed:  # else the painting starts without it
+                roles["start"] = job.recipe.continues
             await connection.execute(delete(AcknowledgedRow).where(AcknowledgedRow.id == job.id))
             await claim(connection, Owner("job", job.id), roles)
-            await end_holds(connection, roles.values())
+            await end_holds(connection, [name for name in roles.values() if name not in claimed])
 
     async def queue(self, process: str, cluster_id: str) -> Queue:
         """The queue of a cluster, with the positions of the jobs of ``process``."""
@@ -207,7 +238,8 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Guild
     async def conclude(self, job: str, process: str, end: State, delivered_by: DeliveredBy) -> bool:
         """Record that the ending is delivered: ``delivering →`` a final state.
 
-        Removes the address and the checkpoint. A delivered painting keeps its final state.
+        Removes the address, the checkpoint and the claim on the state that it started from. A delivered painting keeps
+        its final state.
         """
         async with self._changing() as connection:
             ended = await self._change_in(
@@ -220,7 +252,7 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Guild
                 address="",
             )
             if ended:
-                roles = ["checkpoint"]
+                roles = ["checkpoint", "start"]
                 if end is not State.DELIVERED:
                     roles += ["state", *map(role_of, range(FRAMES))]
                 await unclaim(connection, Owner("job", job), roles)

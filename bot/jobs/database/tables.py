@@ -20,6 +20,7 @@ from sqlalchemy import (
     false,
     func,
     select,
+    text,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -78,6 +79,10 @@ class JobRow(Base):
     description: Mapped[str] = mapped_column(Text)
     max_bytes: Mapped[int] = mapped_column(Integer)
     spoiler: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    parent: Mapped[str] = mapped_column(String(16), server_default=text("''"))
+    action: Mapped[str] = mapped_column(String(32), server_default=text("''"))
+    pings: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    finishing: Mapped[bool] = mapped_column(Boolean, server_default=false())
     painted: Mapped[str] = mapped_column(Text)
     """JSON of :class:`bot.jobs.model.Painted`. Empty without a result."""
     cause: Mapped[str] = mapped_column(Text)
@@ -105,8 +110,9 @@ class ClaimRow(Base):
     """``job``, ``style`` or ``member``: see :class:`bot.jobs.database.claims.Owner`."""
     owner_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     role: Mapped[str] = mapped_column(String(16), primary_key=True)
-    """What the blob is to its owner. To a job: ``content``, ``style-0`` …, ``checkpoint``, ``painted``, ``state``,
-    ``frame-00`` … or ``thumbnail``. To a style: ``picture`` or ``thumbnail``.
+    """What the blob is to its owner. To a job: ``content``, ``style-0`` …, ``checkpoint``, ``painted``, its own final
+    ``state``, the one that it starts from, ``start``, ``frame-00`` … or ``thumbnail``. To a style: ``picture`` or
+    ``thumbnail``.
     """
     name: Mapped[str] = mapped_column(String(64), index=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
@@ -23,7 +24,7 @@ MAXIMUM_EMBEDS = 6000
 
 
 class AllowedMentions(Form):
-    """Whom a message may ping. It is validated and has no effect: nobody is pinged here."""
+    """Whom a message may ping."""
 
     parse: list[Literal["roles", "users", "everyone"]] | None = None
     users: Annotated[list[Snowflake] | None, Field(max_length=100)] = None
@@ -139,6 +140,8 @@ class ChannelMessageForm(MessageForm):
     message_reference: MessageReference | None = None
 
 
+_MENTION = re.compile(r"<@!?([0-9]+)>")
+
 DraftForm = TypeVar("DraftForm", bound=MessageForm)
 
 
@@ -154,6 +157,15 @@ class Draft:
     def flags(self) -> int:
         """The flags asked for."""
         return self.form.flags or 0
+
+    @property
+    def pings(self) -> frozenset[int]:
+        """The members whom its text mentions and who are notified when it is new. Roles and replies are left out."""
+        mentioned = {int(each) for each in _MENTION.findall(self.form.content or "")}
+        allowed = self.form.allowed_mentions
+        if allowed is None or "users" in (allowed.parse or ()):
+            return frozenset(mentioned)
+        return frozenset(mentioned & {int(each) for each in allowed.users or ()})
 
     def gives(self, field: str) -> bool:
         """Whether the bot sent this field at all; null counts."""

@@ -48,7 +48,10 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One state of a message, as a member sees it. `edited_at` and `created_at` are unix seconds."""
+    """One state of a message, as a member sees it. `edited_at` and `created_at` are unix seconds.
+
+    `pings` are the ids of the members whom it notified when it was new, by a mention in its text.
+    """
 
     id: int
     channel_id: int
@@ -65,6 +68,7 @@ class Message:
     embeds: tuple[JsonObject, ...]
     created_at: float
     edited_at: float | None
+    pings: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ class Record:
     nonce: str | int | None = None
     interaction_id: int | None = None
     replies_to: int | None = None
+    pings: frozenset[int] = frozenset()
 
 
 class Change(Enum):
@@ -176,6 +181,7 @@ class MessageStore:
         record = self._new(channel_id, author, kind, visible_to, extra)
         record.nonce, record.interaction_id, record.replies_to = nonce, interaction_id, replies_to
         record.flags |= draft.flags & ~EPHEMERAL
+        record.pings = draft.pings
         self._write(record, draft)
         self._keep(record)
         return record
@@ -386,6 +392,7 @@ class MessageStore:
             embeds=tuple(payload["embeds"]),
             created_at=record.created_at,
             edited_at=record.edited_at,
+            pings=record.pings,
         )
 
 

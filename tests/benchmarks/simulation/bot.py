@@ -21,7 +21,7 @@ from bot.jobs.database.cipher import Cipher
 from bot.jobs.database.connect import connected
 from bot.jobs.database.store import Store
 from bot.jobs.errors import DeliveryDelayed
-from bot.jobs.model import Actor, DeliveredBy, Ending, Job, Order, new_id
+from bot.jobs.model import Actor, DeliveredBy, Ending, Job, Order, State, new_id
 from bot.jobs.rules import Policy
 from bot.jobs.service import JobService
 from bot.jobs.storage import Storage, StoragePolicy
@@ -182,6 +182,9 @@ class Counting:
             raise DeliveryDelayed("another process may look after the job")
         self._bot.ended(self._job, ending)
         return "token"
+
+    async def ping(self, delivered_by: DeliveredBy, ending: State) -> None:
+        """Nobody asks for it."""
 
     async def close(self) -> None:
         """Nothing is on its way."""

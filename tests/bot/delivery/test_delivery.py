@@ -46,7 +46,7 @@ class TestAPainting:
         assert message.attachments[0].filename == f"painting-{job.id}.png"
         assert message.attachments[0].description == "town, painted in the style of strokes"
         assert message.content.startswith("Painted in 8 s")
-        assert message.buttons == ()
+        assert message.buttons[0].label == "More style"
         assert direct_messages(discord) == []
 
     async def test_that_is_smaller_than_ordered_says_so(
@@ -82,6 +82,7 @@ class TestAPainting:
         first, posted = discord.channel_messages
         assert (first.content, first.attachments) == ("Finished: the painting is in my new message below.", ())
         assert shows(posted)
+        assert posted.buttons[0].label == "More style"
         assert posted.content.startswith(f"For <@{job.owner}>: town, painted in the style of strokes\nPainted in")
         (request,) = [each for each in discord.requests if f"{each.method} {each.route}" == SEND]
         assert isinstance(request.body, dict)

@@ -56,7 +56,7 @@ class TestWhatIsShownMeanwhile:
         reply = reply_to(job)
         reply.queued(1)
         first = await invocation.wait_until(lambda message: "Next in line" in message.content, 5)
-        assert [button.custom_id for button in first.buttons] == [f"cancel:{job.id}"]
+        assert first.buttons[0].custom_id == f"cancel:{job.id}"
         for step in range(1, 31):
             reply.progressed(progress(step, JPEG if step == 20 else None))
         shown = await invocation.wait_until(is_painting, 5)

@@ -61,12 +61,12 @@ class TestTheLimit:
         workshop.restart()
         add, committed, may_return = workshop.store.add, asyncio.Event(), asyncio.Event()
 
-        async def slowly(*arguments: Any) -> None:
-            await add(*arguments)
+        async def slowly(*arguments: Any, **options: Any) -> None:
+            await add(*arguments, **options)
             committed.set()
             await may_return.wait()
 
-        workshop.store.add = slowly  # type: ignore[assignment, method-assign]
+        workshop.store.add = slowly  # type: ignore[method-assign]
         first = asyncio.create_task(workshop.accept(ANN))
         await committed.wait()
         second = asyncio.create_task(workshop.accept(ANN))

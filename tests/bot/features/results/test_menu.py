@@ -18,13 +18,13 @@ async def test_it_shows_the_recipe_to_whoever_asks_for_it(
     discord: LocalDiscord, delivered: Delivered, fake_jobs: FakeJobs
 ) -> None:
     job, message = await delivered()
-    choice = await discord.member("Bob").choose(message, f"more:{job.id}", "recipe")
+    choice = await discord.member("Bob").choose(message, f"menu:{job.id}", "recipe")
     answer = await choice.wait_until(is_private_answer, 5)
     first, _, *lines, _ = answer.content.splitlines()
     assert first == f"Recipe `{job.recipe.id}`"
     assert Recipe.model_validate_json("".join(lines)) == job.recipe
     del fake_jobs.jobs[job.id]
-    choice = await discord.member("Bob").choose(message, f"more:{job.id}", "recipe")
+    choice = await discord.member("Bob").choose(message, f"menu:{job.id}", "recipe")
     assert "no longer have the files" in (await choice.wait_until(is_private_answer, 5)).content
 
 
@@ -45,11 +45,11 @@ async def test_it_has_what_features_add_where_they_offer_it(
     (row,) = (row for row in message.components if row["components"][0]["type"] == 3)
     assert {"ask", "fail"} < {option["value"] for option in row["components"][0]["options"]}
     assert "hidden" not in {option["value"] for option in row["components"][0]["options"]}
-    asked = await discord.member("Ada").choose(message, f"more:{job.id}", "ask")
+    asked = await discord.member("Ada").choose(message, f"menu:{job.id}", "ask")
     await asked.acknowledged()
     assert asked.modal is not None
     assert asked.modal["title"] == job.id
-    failed = await discord.member("Ada").choose(message, f"more:{job.id}", "fail")
+    failed = await discord.member("Ada").choose(message, f"menu:{job.id}", "fail")
     assert "Something went wrong" in (await failed.wait_until(is_private_answer, 5)).content
     # Its public "thinking …" is gone.
     assert [each.id for each in discord.channel_messages] == [message.id]
@@ -58,7 +58,7 @@ async def test_it_has_what_features_add_where_they_offer_it(
 async def test_a_result_is_saved_as_a_style(discord: LocalDiscord, delivered: Delivered) -> None:
     job, message = await delivered()
     bob = discord.member("Bob")
-    modal = await bob.choose(message, f"more:{job.id}", "save-style")
+    modal = await bob.choose(message, f"menu:{job.id}", "save-style")
     await modal.acknowledged()
     saved = await (await bob.submit(modal, name="Bob's town")).wait_until(is_private_answer, 5)
     assert saved.content.startswith("Added **Bob's town** to your styles.")

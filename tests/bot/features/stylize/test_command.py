@@ -70,7 +70,7 @@ class TestAPainting:
         assert (picture.format, picture.size) == ("PNG", (96, 72))
         assert final.attachments[0].description == "town, painted in the style of strokes"
         assert re.fullmatch(r"Painted in \d+ s · 96 × 72 · recipe `[0-9a-f]{8}`", final.content)
-        assert final.buttons == ()
+        assert "Cancel" not in {button.label for button in final.buttons}
 
     async def test_arrives_wherever_it_was_asked_for(self, discord: LocalDiscord) -> None:
         ada, bob = discord.member("Ada"), discord.member("Bob")
@@ -105,7 +105,7 @@ class TestAPainting:
         assert painting
         for message in painting:
             assert re.fullmatch(r"Painting [▰▱]{14} step \d+ of 30 · about .+ left", message.content)
-            assert [button.label for button in message.buttons] == ["Cancel"]
+            assert message.buttons[0].label == "Cancel"
 
     async def test_replaces_each_preview_by_the_next(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="fine")
@@ -410,7 +410,7 @@ class TestTrouble:
             await arrived.wait()
         (final,) = discord.channel_messages
         assert opened(final).format == "PNG"
-        assert final.buttons == ()
+        assert "Cancel" not in {button.label for button in final.buttons}
 
     async def test_a_lost_gateway_loses_no_picture(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="standard")

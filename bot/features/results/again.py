@@ -1,0 +1,156 @@
+"""The buttons and entries that paint a result again with one change.
+
+Everybody who sees a result may press them: discord.py acts only on a component that the pressed message has. The member
+who presses is the owner of the new job. Its recipe is that of the result as it was painted, with the change. Where the
+picture stays the same photo in the same style, the new painting continues from the result's final state.
+"""
+
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, Self
+
+import discord
+from discord import ui
+
+from bot.client.acknowledge import acknowledge
+from bot.client.client import Atelier
+from bot.client.components import JobComponent
+from bot.features.results import texts
+from bot.features.stylize.order import PaintingRequest, StoredPicture, submit
+from bot.jobs.errors import Unchangeable
+from bot.jobs.model import Job
+from bot.texts import title_of
+from engine.presets import PRESETS, Tier
+from engine.recipe import Inputs, Recipe
+
+Change = Callable[[Recipe, Tier], Recipe]
+"""Makes the new recipe from that of a result. Raises :class:`bot.jobs.errors.Unchangeable` where it can't."""
+
+STRENGTH_STEP: Final = 25
+LEAST_STRENGTH: Final = 5
+"""0 would be the photo itself."""
+NOISE_AGAIN: Final = 0.1
+"""Of a painting with another seed. With the default noise, the two pictures would hardly differ."""
+STROKES: Final = (0.25, 4.0)
+"""The smallest and the largest value of ``Recipe.stroke``."""
+
+
+def more_style(recipe: Recipe, _: Tier) -> Recipe:
+    """Raise the strength."""
+    if recipe.strength >= 100:
+        raise Unchangeable("strength", 100)
+    return recipe.model_copy(update={"strength": min(100.0, recipe.strength + STRENGTH_STEP)})
+
+
+def less_style(recipe: Recipe, _: Tier) -> Recipe:
+    """Lower the strength."""
+    if recipe.strength <= LEAST_STRENGTH:
+        raise Unchangeable("strength", recipe.strength)
+    return recipe.model_copy(update={"strength": max(float(LEAST_STRENGTH), recipe.strength - STRENGTH_STEP)})
+
+
+def again(recipe: Recipe, _: Tier) -> Recipe:
+    """Start over with another seed."""
+    noise = max(recipe.noise, NOISE_AGAIN)
+    return recipe.whole.model_copy(update={"seed": secrets.randbelow(2**63), "noise": noise})
+
+
+def bigger(recipe: Recipe, tier: Tier) -> Recipe:
+    """Take the next larger preset."""
+    larger = [preset for preset in PRESETS[tier].values() if preset.size > recipe.size]
+    if not larger:
+        raise Unchangeable("size", recipe.size)
+    preset = min(larger, key=lambda each: each.size)
+    return recipe.model_copy(update={"size": preset.size, "steps": preset.steps})
+
+
+def stroke(factor: float, recipe: Recipe, _: Tier) -> Recipe:
+    """Multiply the size of the strokes."""
+    changed = recipe.stroke * factor
+    if not STROKES[0] <= changed <= STROKES[1]:
+        raise Unchangeable("stroke", recipe.stroke)
+    return recipe.model_copy(update={"stroke": changed})
+
+
+def keep_colours(recipe: Recipe, _: Tier) -> Recipe:
+    """Keep the photo's colours."""
+    return recipe.model_copy(update={"colours": "content"})
+
+
+BUTTONS: Final[Mapping[str, tuple[str, Change]]] = {
+    "stronger": (texts.MORE_STYLE, more_style),
+    "weaker": (texts.LESS_STYLE, less_style),
+    "again": (texts.AGAIN, again),
+    "bigger": (texts.BIGGER, bigger),
+}
+ENTRIES: Final[Mapping[str, tuple[str, Change, Callable[[Recipe], bool]]]] = {
+    "finer": (texts.FINER, partial(stroke, 0.5), lambda recipe: recipe.stroke / 2 >= STROKES[0]),
+    "broader": (texts.BROADER, partial(stroke, 2.0), lambda recipe: recipe.stroke * 2 <= STROKES[1]),
+    "colours": (texts.KEEP_COLOURS, keep_colours, lambda recipe: recipe.colours != "content"),
+}
+
+
+class PaintAgainButton(
+    JobComponent[ui.Button[ui.View]], template=rf"(?P<action>{'|'.join(BUTTONS)}):(?P<job>[0-9a-f]{{16}})"
+):
+    """Paints a result again with the change of one of :data:`BUTTONS`."""
+
+    def __init__(self, action: str, job: str) -> None:
+        label, self._change = BUTTONS[action]
+        super().__init__(ui.Button(label=label, custom_id=f"{action}:{job}"))
+        self.action = action
+        self.job = job
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction, item: ui.Item[ui.View], match: re.Match[str], /
+    ) -> Self:
+        """Called by discord.py for each press."""
+        return cls(match["action"], match["job"])
+
+    def defers(self, interaction: discord.Interaction[Atelier]) -> bool:
+        """The new job has a public reply."""
+        return False
+
+    async def act(self, interaction: discord.Interaction[Atelier]) -> None:
+        """Place the order."""
+        await paint_again(self.action, self._change, interaction, self.job)
+
+
+async def paint_again(action: str, change: Change, interaction: discord.Interaction[Atelier], job_id: str) -> None:
+    """Acknowledge by a public reply, and paint a result again with a change.
+
+    Raises:
+        NotKept: the result, or its pictures, are not stored any more.
+        Unchangeable: the result can't be changed so.
+        AtelierError: what :func:`bot.features.stylize.order.submit` raises.
+        discord.HTTPException, aiohttp.ClientError, OSError: the interaction could not be acknowledged.
+    """
+    message = await acknowledge(interaction)
+    parent = await interaction.client.services.jobs.get(job_id)
+    await submit(interaction, message, request(parent, action, change))
+
+
+def request(parent: Job, action: str, change: Change) -> PaintingRequest:
+    """Paint the same photo in the same style."""
+    photo, *styles = (StoredPicture(each, "", parent.spoiler) for each in parent.inputs)
+    return PaintingRequest(
+        Inputs(photo, tuple(styles)),
+        lambda tier: change(_continued(parent), tier),
+        parent.description,
+        parent.id,
+        action,
+    )
+
+
+def photo_of(parent: Job) -> StoredPicture:
+    """The photo of a result, for a painting in another style."""
+    return StoredPicture(parent.inputs.content, title_of(parent.description), parent.spoiler)
+
+
+def _continued(parent: Job) -> Recipe:
+    """The recipe of a result as it was painted, from whose final state the next painting continues if it is stored."""
+    update: dict[str, Any] = {"continues": parent.final_state or ""}
+    return parent.painted_recipe.model_copy(update=update)

@@ -1,0 +1,83 @@
+"""Paints the photo of a result in another style, or takes the result as the photo."""
+
+import re
+from typing import Self
+
+import discord
+from discord import ui
+
+from bot import texts as all_texts
+from bot.client.acknowledge import acknowledge
+from bot.client.client import Atelier
+from bot.client.components import JobComponent, JobModal
+from bot.features.results import texts
+from bot.features.results.again import photo_of
+from bot.features.stylize.order import PaintingRequest, StoredPicture, check_stated_sizes, submit
+from bot.jobs.errors import NotKept
+from bot.jobs.model import Job
+from engine.recipe import Inputs
+
+
+class AnotherStyleButton(JobComponent[ui.Button[ui.View]], template=r"style:(?P<job>[0-9a-f]{16})"):
+    """Asks for a style picture. Everybody who sees the result may press it."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(ui.Button(label=texts.ANOTHER_STYLE, custom_id=f"style:{job}"))
+        self.job = job
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction, item: ui.Item[ui.View], match: re.Match[str], /
+    ) -> Self:
+        """Called by discord.py for each press."""
+        return cls(match["job"])
+
+    def defers(self, interaction: discord.Interaction[Atelier]) -> bool:
+        """The answer is a modal."""
+        return False
+
+    async def act(self, interaction: discord.Interaction[Atelier]) -> None:
+        """Open the modal."""
+        await interaction.response.send_modal(StyleModal(self.job, as_photo=False))
+
+
+async def use_as_photo(interaction: discord.Interaction[Atelier], job_id: str) -> None:
+    """Open the modal for a painting of the result itself."""
+    await interaction.response.send_modal(StyleModal(job_id, as_photo=True))
+
+
+class StyleModal(JobModal):
+    """Takes a style picture, and paints the result's photo, or the result itself, with the result's options."""
+
+    def __init__(self, job: str, *, as_photo: bool) -> None:
+        super().__init__(title=texts.AS_PHOTO_TITLE if as_photo else texts.ANOTHER_STYLE_TITLE)
+        self.job = job
+        self._as_photo = as_photo
+        self._style = ui.FileUpload[Self](custom_id="style")
+        self.add_item(ui.Label(text=texts.STYLE, description=texts.STYLE_HINT, component=self._style))
+
+    async def on_submit(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]
+        """Place the order."""
+        (style,) = self._style.values
+        message = await acknowledge(interaction)
+        parent = await interaction.client.services.jobs.get(self.job)
+        content = _result(parent) if self._as_photo else photo_of(parent)
+        check_stated_sizes(interaction, content, style)
+        recipe = parent.painted_recipe.whole.model_copy(update={"style_shares": ()})
+        await submit(
+            interaction,
+            message,
+            PaintingRequest(
+                Inputs(content, (style,)),
+                lambda _: recipe,
+                all_texts.described(content.filename, style.filename),
+                parent.id,
+                f"{'photo' if self._as_photo else 'style'} {style.id}",
+            ),
+        )
+
+
+def _result(parent: Job) -> StoredPicture:
+    if parent.painted is None:
+        raise NotKept
+    return StoredPicture(parent.painted.picture, all_texts.title_of(parent.description), parent.spoiler)

@@ -1,0 +1,97 @@
+"""A modal that changes several options of a result at once."""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final, Self, cast
+
+import discord
+from discord import ui
+
+from bot.client.acknowledge import acknowledge
+from bot.client.client import Atelier
+from bot.client.components import JobComponent, JobModal
+from bot.features.results import texts
+from bot.features.results.again import request
+from bot.features.stylize.order import submit
+from bot.jobs.errors import Unchanged
+from bot.jobs.model import Job
+from bot.texts import COLOURS, STROKES
+from engine.presets import PRESETS, Quality, Tier
+from engine.recipe import Recipe
+
+PERCENT: Final = range(0, 101, 10)
+SAME: Final = "same"
+"""The quality of the result, whichever that is."""
+
+
+class TweakButton(JobComponent[ui.Button[ui.View]], template=r"tweak:(?P<job>[0-9a-f]{16})"):
+    """Asks for other options. Everybody who sees the result may press it."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(ui.Button(label=texts.TWEAK, custom_id=f"tweak:{job}"))
+        self.job = job
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction, item: ui.Item[ui.View], match: re.Match[str], /
+    ) -> Self:
+        """Called by discord.py for each press."""
+        return cls(match["job"])
+
+    def defers(self, interaction: discord.Interaction[Atelier]) -> bool:
+        """The answer is a modal."""
+        return False
+
+    async def act(self, interaction: discord.Interaction[Atelier]) -> None:
+        """Open the modal, with the options of the result."""
+        parent = await interaction.client.services.jobs.get(self.job)
+        await interaction.response.send_modal(TweakModal(parent))
+
+
+class TweakModal(JobModal):
+    """Takes the options, and paints the same photo in the same style with them."""
+
+    def __init__(self, parent: Job) -> None:
+        super().__init__(title=texts.TWEAK_TITLE)
+        self._parent = parent
+        recipe = parent.painted_recipe
+        strokes = {f"{value:g}": texts.STROKE_NAMES[name] for name, value in STROKES.items()}
+        percent = {f"{each}": f"{each}" for each in PERCENT}
+        self._strength = self._select("strength", texts.STRENGTH, percent, recipe.strength, texts.STRENGTH_HINT)
+        self._detail = self._select("detail", texts.DETAIL, percent, recipe.detail, texts.DETAIL_HINT)
+        self._stroke = self._select("stroke", texts.STROKE, strokes, recipe.stroke)
+        self._colours = self._select("colours", texts.COLOURS, COLOURS, recipe.colours)
+        self._quality = self._select("quality", texts.QUALITY, texts.QUALITIES, SAME)
+
+    def _select(
+        self, name: str, label: str, choices: Mapping[Any, str], chosen: float | str, hint: str | None = None
+    ) -> ui.Select[Self]:
+        """Add a menu with one value chosen. A number that is not among the choices becomes one."""
+        value = chosen if isinstance(chosen, str) else f"{chosen:g}"
+        shown = {**choices} if value in choices else {**choices, value: value}
+        options = [discord.SelectOption(label=text, value=key, default=key == value) for key, text in shown.items()]
+        select = ui.Select[Self](custom_id=name, options=options)
+        self.add_item(ui.Label(text=label, description=hint, component=select))
+        return select
+
+    async def on_submit(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]
+        """Place the order."""
+        fields = self._strength, self._detail, self._stroke, self._colours, self._quality
+        strength, detail, stroke, colours, quality = (field.values[0] for field in fields)
+        options = {"strength": float(strength), "detail": float(detail), "stroke": float(stroke), "colours": colours}
+        message = await acknowledge(interaction)
+        # Its final state may be gone since the modal was opened.
+        parent = await interaction.client.services.jobs.get(self._parent.id)
+        action = f"tweak {'-'.join((strength, detail, stroke, colours[:3], quality[:3]))}"
+        await submit(interaction, message, request(parent, action, partial(_changed, options, quality)))
+
+
+def _changed(options: Mapping[str, object], quality: str, recipe: Recipe, tier: Tier) -> Recipe:
+    changed = recipe.model_copy(update=options)
+    if quality != SAME:
+        preset = PRESETS[tier][cast(Quality, quality)]
+        changed = changed.model_copy(update={"size": preset.size, "steps": preset.steps})
+    if changed == recipe:
+        raise Unchanged
+    return changed if changed.size >= recipe.size else changed.whole

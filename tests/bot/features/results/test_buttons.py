@@ -1,0 +1,65 @@
+"""The other buttons: of a painting that is not finished, and *Delete*."""
+
+import asyncio
+
+from bot.client.client import Atelier
+from bot.delivery.reply import DiscordReply
+from bot.features.results.views import views
+from bot.jobs.model import State
+from bot.sandbox import LocalDiscord
+from tests.bot.conftest import is_private_answer
+from tests.bot.features.results.conftest import Delivered
+from tests.doubles.jobs import FakeJobs
+
+
+async def test_delete_removes_the_message_and_the_job_for_its_owner_alone(
+    discord: LocalDiscord, fake_jobs: FakeJobs, delivered: Delivered
+) -> None:
+    job, message = await delivered()
+
+    async def says(member: str) -> str:
+        press = await discord.member(member).press(message, "Delete")
+        return (await press.wait_until(is_private_answer, 5)).content
+
+    assert "Only the member who requested" in await says("Bob")
+    fake_jobs.hold(job, state=State.DELIVERING)
+    assert "not finished yet" in await says("Ada")
+    fake_jobs.hold(job)
+    assert len(discord.channel_messages) == 1
+    assert await says("Ada") == "Deleted."
+    assert discord.channel_messages == []
+    assert fake_jobs.jobs == {}
+
+
+async def test_a_painting_in_progress_can_be_finished_and_pings_only_whom_it_is_for(
+    discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs, delivered: Delivered
+) -> None:
+    job, _ = await delivered()
+    job = fake_jobs.hold(job, state=State.QUEUED, painted=None)
+    reply = DiscordReply(client, job, views(client))
+    shown = asyncio.Event()
+    discord.on_message(lambda message: shown.set() if message.buttons else None)
+    reply.queued(1)
+    async with asyncio.timeout(10):
+        await shown.wait()
+    message = discord.channel_messages[-1]
+
+    async def says(label: str, member: str = "Ada") -> str:
+        press = await discord.member(member).press(message, label)
+        return (await press.wait_until(is_private_answer, 5)).content
+
+    assert [button.label for button in message.buttons] == ["Cancel", "Good enough", "Ping me when done"]
+    assert "still waiting in line" in await says("Good enough")
+    fake_jobs.hold(job, state=State.RUNNING)
+    for label in ("Good enough", "Ping me when done"):
+        assert "Only the member who requested" in await says(label, "Bob")
+    assert await says("Good enough") == "I'll finish it with the picture as it is now."
+    assert fake_jobs.jobs[job.id].finishing
+    assert await says("Ping me when done") == "I'll mention you when it is done."
+    assert fake_jobs.jobs[job.id].pings
+    assert await says("Ping me when done") == "I won't mention you."
+    await reply.close()
+    await reply.ping("token", State.DELIVERED)
+    ping = discord.channel_messages[-1]
+    assert ping.content == f"<@{job.owner}> Your picture is finished."
+    assert [each.pings for each in discord.channel_messages] == [set(), {job.owner}]

@@ -1,0 +1,147 @@
+"""Jobs that go on from the results of others, and what members wish of jobs in progress."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from bot.jobs.database.claims import Owner, unclaim
+from bot.jobs.errors import AlreadyPainting, JobEnded, NotBegun, NotKept, NotYourJob, StillOpen
+from bot.jobs.model import Actor, Job, Order, State, new_id
+from engine.errors import OutOfMemory
+from engine.recipe import Inputs
+from tests.bot.jobs.conftest import ANN, BOB, Workshop, order
+from tests.waiting import eventually
+
+
+async def delivered(workshop: Workshop, state: bytes = b"final state") -> Job:
+    """Ann's delivered painting, with its final state."""
+    job, painting = await workshop.accept_and_paint(ANN)
+    painting.finish(b"painting", checkpoint=workshop.blobs.put(state))
+    await workshop.until(job, "delivered")
+    return await workshop.found(job)
+
+
+def from_result(parent: Job, owner: int = BOB, action: str = "stronger", **recipe: object) -> Order:
+    """The order of a member who goes on from a result."""
+    changed = parent.recipe.model_copy(update={"continues": parent.final_state or "", **recipe})
+    return replace(
+        order(owner), inputs=Inputs(parent.inputs.content, parent.inputs.styles), recipe=changed, parent=parent.id,
+        action=action,
+    )  # fmt: skip
+
+
+async def test_a_job_continues_from_a_result_and_keeps_its_pictures_though_the_result_is_deleted(
+    workshop: Workshop,
+) -> None:
+    async with workshop.running():
+        parent = await delivered(workshop)
+        asked = from_result(parent, strength=75)
+        with pytest.raises(NotYourJob):
+            await workshop.jobs.delete(parent.id, Actor(BOB))
+        async with workshop.jobs.admission(Actor(BOB), asked.id):
+            child = await workshop.jobs.accept(asked)
+        painting = await workshop.executor.painting(2)
+        with pytest.raises(StillOpen):
+            await workshop.jobs.delete(child.id, Actor(BOB))
+        await workshop.jobs.delete(parent.id, Actor(ANN))
+        assert workshop.kept() == {b"content", b"style", b"final state"}
+        assert (painting.content, painting.styles) == (b"content", [b"style"])
+        assert painting.recipe == asked.recipe
+        assert workshop.blobs.get(painting.recipe.continues) == b"final state"
+        painting.finish(b"stronger")
+        await workshop.until(child, "delivered")
+        found = await workshop.found(child)
+        assert (found.parent, found.action, found.painted_recipe) == (parent.id, "stronger", asked.recipe)
+        await workshop.storage.sweep()
+        await workshop.jobs.delete(child.id, Actor(BOB))
+        with pytest.raises(JobEnded):
+            await workshop.jobs.delete(child.id, Actor(BOB))
+        with pytest.raises(NotKept):
+            await workshop.jobs.get(child.id)
+        with pytest.raises(NotKept):
+            async with workshop.jobs.admission(Actor(BOB), "late"):
+                await workshop.jobs.accept(replace(asked, id=new_id()))
+
+
+async def test_without_its_final_state_a_result_is_painted_from_the_start(workshop: Workshop) -> None:
+    async with workshop.running():
+        parent = await delivered(workshop)
+        asked = from_result(parent)
+        async with workshop.store._changing() as connection:
+            await unclaim(connection, Owner("job", parent.id), ["state"])
+        async with workshop.jobs.admission(Actor(BOB), asked.id):
+            child = await workshop.jobs.accept(asked)
+        painting = await workshop.executor.painting(2)
+        painting.finish(recipe=asked.recipe.whole)
+        await workshop.until(child, "delivered")
+        assert (await workshop.found(child)).painted_recipe == asked.recipe.whole
+
+
+async def test_a_double_press_makes_one_job(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with workshop.running():
+        parent = await delivered(workshop)
+
+        async def press(owner: int, action: str) -> Job:
+            asked = from_result(parent, owner, action)
+            async with workshop.jobs.admission(Actor(owner), asked.id):
+                return await workshop.jobs.accept(asked)
+
+        first, second = await asyncio.gather(press(BOB, "stronger"), press(BOB, "stronger"), return_exceptions=True)
+        assert {type(first), type(second)} == {AlreadyPainting, Job}
+        job = first if isinstance(first, Job) else second
+        assert isinstance(job, Job)
+        await press(BOB, "weaker")
+        await press(ANN, "stronger")
+        (await workshop.executor.painting(2)).finish()
+        await workshop.until(job, "delivered")
+        with pytest.raises(AlreadyPainting):  # so soon after
+            await press(BOB, "stronger")
+        monkeypatch.setattr("bot.jobs.database.store.TWICE_WITHIN", 0.0)
+        await press(BOB, "stronger")
+
+
+async def test_a_running_job_ends_with_the_picture_as_it_is_also_in_the_next_process(workshop: Workshop) -> None:
+    async with workshop.running():
+        job, painting = await workshop.accept_and_paint(ANN)
+        waiting = await workshop.accept(ANN)
+        with pytest.raises(NotBegun):
+            await workshop.jobs.finish(waiting.id, Actor(ANN))
+        with pytest.raises(NotYourJob):
+            await workshop.jobs.finish(job.id, Actor(BOB))
+        await workshop.jobs.finish(job.id, Actor(ANN))
+        assert painting.finishing
+    workshop.restart()
+    async with workshop.running():
+        painting = await workshop.executor.painting(2)
+        await eventually(lambda: painting.finishing)
+        painting.finish(ending="stopped")
+        await workshop.until(job, "delivered")
+        with pytest.raises(JobEnded):
+            await workshop.jobs.finish(job.id, Actor(ANN))
+
+
+async def test_the_owner_is_mentioned_once_if_they_want_to_be(workshop: Workshop) -> None:
+    async with workshop.running():
+        wanted, painting = await workshop.accept_and_paint(ANN)
+        with pytest.raises(NotYourJob):
+            await workshop.jobs.toggle_ping(wanted.id, Actor(BOB))
+        assert await workshop.jobs.toggle_ping(wanted.id, Actor(ANN))
+        painting.show(3, checkpoint=b"half")
+    workshop.restart()
+    async with workshop.running():
+        (await workshop.executor.painting(2)).finish()
+        await workshop.until(wanted, "delivered")
+        unwanted, painting = await workshop.accept_and_paint(ANN)
+        assert await workshop.jobs.toggle_ping(unwanted.id, Actor(ANN))
+        assert not await workshop.jobs.toggle_ping(unwanted.id, Actor(ANN))
+        painting.fail(OutOfMemory(512))
+        await workshop.until(unwanted, "failed")
+        cancelled, _ = await workshop.accept_and_paint(ANN)
+        assert await workshop.jobs.toggle_ping(cancelled.id, Actor(ANN))
+        await workshop.jobs.cancel(cancelled.id, Actor(ANN))
+        await workshop.until(cancelled, "cancelled")
+        with pytest.raises(JobEnded):
+            await workshop.jobs.toggle_ping(cancelled.id, Actor(ANN))
+    pings = [(reply.job.id, call) for reply in workshop.replies.made for call in reply.calls if call[0] == "pinged"]
+    assert pings == [(wanted.id, ("pinged", State.DELIVERED))]
