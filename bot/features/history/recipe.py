@@ -17,7 +17,7 @@ from bot.limits import OPTION_LENGTH, SUGGESTIONS
 @app_commands.describe(id="One of your pictures, or the id of a recipe, as it stands under a picture in this server")
 @app_commands.allowed_installs(guilds=True, users=True)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
-async def recipe(interaction: discord.Interaction[Atelier], id: app_commands.Range[str, 1, 40]) -> None:
+async def recipe(interaction: discord.Interaction[Atelier], id: str) -> None:
     """Show it to the member only, in readable lines and as a JSON file. Errors go to the command tree."""
     await interaction.response.defer(ephemeral=True, thinking=True)
     member = interaction.user.id
