@@ -346,6 +346,11 @@ def title_of(description: str) -> str:
     return description.partition(", painted in the style of ")[0]
 
 
+def styles_of(description: str) -> str:
+    """The names of the style pictures in the text of :func:`described`."""
+    return description.partition(", painted in the style of ")[2]
+
+
 def duration(seconds: float) -> str:
     """``8 s``, ``1 min 20 s``, ``12 min``."""
     whole = max(1, round(seconds))

@@ -1,4 +1,4 @@
-"""The command ``/recipe``: shows the recipe of a picture."""
+"""The command ``/recipe``: shows the recipe of a picture, and paints a new photo with it."""
 
 import io
 
@@ -6,27 +6,59 @@ import discord
 from discord import app_commands
 
 from bot import texts as common
+from bot.client.acknowledge import acknowledge
 from bot.client.client import Atelier
 from bot.delivery.channels import NO_MENTIONS
 from bot.features.history import texts
-from bot.jobs.errors import JobUnreadable
+from bot.features.stylize.order import PaintingRequest, Picture, StoredPicture, check_stated_sizes, submit
+from bot.jobs.errors import JobUnreadable, StylesNotYours
 from bot.limits import OPTION_LENGTH, SUGGESTIONS
+from engine.recipe import Inputs
 
 
-@app_commands.command(description="Show the recipe of a picture")
-@app_commands.describe(id="One of your pictures, or the id of a recipe, as it stands under a picture in this server")
+@app_commands.command(description="Show the recipe of a picture, or paint a new photo with it")
+@app_commands.describe(
+    id="One of your pictures, or the id of a recipe, as it stands under a picture in this server",
+    content="A photo to paint with the recipe and the style pictures of one of your pictures",
+)
 @app_commands.allowed_installs(guilds=True, users=True)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
-async def recipe(interaction: discord.Interaction[Atelier], id: str) -> None:
-    """Show it to the member only, in readable lines and as a JSON file. Errors go to the command tree."""
+async def recipe(interaction: discord.Interaction[Atelier], id: str, content: discord.Attachment | None = None) -> None:
+    """Show the recipe, or paint with it. Errors go to the command tree."""
+    if content is None:
+        await _show(interaction, id)
+    else:
+        await _paint(interaction, id, content)
+
+
+async def _show(interaction: discord.Interaction[Atelier], wanted: str) -> None:
+    """Show it to the member only, in readable lines and as a JSON file."""
     await interaction.response.defer(ephemeral=True, thinking=True)
     member = interaction.user.id
-    job = await interaction.client.services.history.recipe(id, member, interaction.guild_id)
-    painted = job.painted_recipe
+    job = await interaction.client.services.history.recipe(wanted, member, interaction.guild_id)
+    painted = job.painted_recipe.whole
     file = discord.File(io.BytesIO(painted.model_dump_json(indent=2).encode()), f"recipe-{painted.id}.json")
     # The description names the files of its owner.
     text = texts.recipe(painted, job.description if job.owner == member else None)
     await interaction.edit_original_response(content=text, attachments=[file], allowed_mentions=NO_MENTIONS)
+
+
+async def _paint(interaction: discord.Interaction[Atelier], wanted: str, content: discord.Attachment) -> None:
+    """Paint a photo with the recipe and the style pictures of the member's own job.
+
+    The style pictures of others stay theirs: a recipe's id doesn't show that the member can see where they were posted.
+    """
+    check_stated_sizes(interaction, content)
+    message = await acknowledge(interaction)
+    member = interaction.user.id
+    job = await interaction.client.services.history.recipe(wanted, member, interaction.guild_id)
+    if job.owner != member:
+        raise StylesNotYours
+    painted = job.painted_recipe.whole
+    styles = tuple(StoredPicture(each, "", job.spoiler) for each in job.inputs.styles)
+    description = common.described(content.filename, common.styles_of(job.description))
+    pictures: Inputs[Picture] = Inputs(content, styles)
+    await submit(interaction, message, PaintingRequest(pictures, lambda _: painted, description))
 
 
 @recipe.autocomplete("id")

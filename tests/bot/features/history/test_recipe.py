@@ -1,5 +1,6 @@
 """`/recipe` as a member uses it."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -7,10 +8,10 @@ import pytest
 from bot.client.client import Atelier
 from bot.jobs.database.store import Store
 from bot.jobs.model import Job, Painted, State, new_id
-from bot.sandbox import LocalDiscord, Member
+from bot.sandbox import LocalDiscord, Member, Upload
 from engine.recipe import Inputs, Recipe
-from tests.bot.conftest import is_private_answer
-from tests.doubles.jobs import insert_job
+from tests.bot.conftest import CONTENT, is_private_answer
+from tests.doubles.jobs import FakeJobs, insert_job
 
 RECIPE = Recipe(size=384, steps=60, strength=70, colours="content", stroke=2, style_shares=(70, 30), seed=5)
 
@@ -74,3 +75,23 @@ async def test_a_recipe_is_found_and_shown_to_whoever_asks(discord: LocalDiscord
         answer = await (await member.invoke("recipe", id=wanted)).wait_until(is_private_answer, 5)
         assert answer.content.startswith("I know no such recipe here.")
     assert discord.channel_messages == []
+
+
+async def test_ones_own_recipe_paints_a_new_photo_in_the_same_styles(
+    discord: LocalDiscord, fake_jobs: FakeJobs, ada: Member, job: Job
+) -> None:
+    await ada.invoke("recipe", id=job.id, content=Upload("my_cat.jpg", CONTENT.data))
+    async with asyncio.timeout(10):
+        await fake_jobs.accepted.wait()
+    (order,) = fake_jobs.orders
+    assert (order.owner, order.recipe) == (ada.id, RECIPE)
+    assert order.inputs == Inputs(CONTENT.data, job.inputs.styles)
+    assert order.description == "my cat, painted in the style of strokes and dots"
+    (reply,) = discord.channel_messages
+    assert reply.thinking
+    # Another member's styles are not used, and nothing of the attempt stays in the channel.
+    refused = await discord.member("Bob").invoke("recipe", id=RECIPE.id, content=CONTENT)
+    answer = await refused.wait_until(is_private_answer, 5)
+    assert "from another member's picture" in answer.content
+    assert [each.id for each in discord.channel_messages] == [reply.id]
+    assert len(fake_jobs.orders) == 1
