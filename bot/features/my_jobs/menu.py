@@ -12,7 +12,9 @@ from bot import texts
 from bot.client.client import Atelier
 from bot.client.components import JobComponent
 from bot.delivery.channels import Payload, Picture, Rejection, send_request, sent_within_limits
+from bot.features.results.views import result_view
 from bot.jobs.errors import DeliveryDelayed
+from bot.jobs.model import Job
 
 MENU: Final = "jobs:show"
 """The menu's custom id."""
@@ -35,9 +37,9 @@ class ShowMenu(JobComponent[ui.Select[ui.View]], template=MENU):
 
     async def act(self, interaction: discord.Interaction[Atelier]) -> str | None:
         """Show the painting. Where Discord refuses it, return the reason."""
-        payload = await _payload(interaction, self.item.values[0])
+        job, payload = await _payload(interaction, self.item.values[0])
         try:
-            outcome = await sent_within_limits(partial(_send, interaction), payload)
+            outcome = await sent_within_limits(partial(_send, interaction, job), payload)
         except DeliveryDelayed:
             return texts.not_shown()
         if outcome is Rejection.TOO_LARGE:
@@ -45,17 +47,23 @@ class ShowMenu(JobComponent[ui.Select[ui.View]], template=MENU):
         return texts.not_shown() if isinstance(outcome, Rejection) else None
 
 
-async def _payload(interaction: discord.Interaction[Atelier], job_id: str) -> Payload:
-    """The painting with its caption. Raises what :meth:`bot.jobs.api.Jobs.picture` raises."""
+async def _payload(interaction: discord.Interaction[Atelier], job_id: str) -> tuple[Job, Payload]:
+    """The job, and its painting with its caption. Raises what :meth:`bot.jobs.api.Jobs.picture` raises."""
     job, picture = await interaction.client.services.jobs.picture(job_id, interaction.user.id)
     kind = "png" if job.painted is None else job.painted.format
     text = texts.titled(job.description)
     if job.painted is not None:
         text = texts.caption(job.painted.result(job.recipe, picture), job.recipe)
-    return Payload(text, Picture(picture, f"painting-{job.id}.{kind}", job.description, job.spoiler))
+    return job, Payload(text, Picture(picture, f"painting-{job.id}.{kind}", job.description, job.spoiler))
 
 
-async def _send(interaction: discord.Interaction[Atelier], payload: Payload) -> discord.InteractionMessage | Rejection:
+async def _send(
+    interaction: discord.Interaction[Atelier], job: Job, payload: Payload
+) -> discord.InteractionMessage | Rejection:
+    """Show the painting with the components of a result."""
     if payload.size > interaction.filesize_limit:
         return Rejection.TOO_LARGE
-    return await send_request(interaction.edit_original_response(content=payload.text, attachments=payload.files()))
+    view = result_view(interaction.client, job)
+    return await send_request(
+        interaction.edit_original_response(content=payload.text, attachments=payload.files(), view=view)
+    )

@@ -12,8 +12,8 @@ from bot.client.client import Atelier
 from bot.client.components import JobComponent
 from bot.delivery.channels import Picture
 from bot.delivery.gallery import Entry, Page, show_page
-from bot.features.my_jobs.cancel import CancelButton
 from bot.features.my_jobs.menu import ShowMenu
+from bot.features.results.cancel import CancelButton
 from bot.jobs.database.history import Position
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import HistoryPage, Job, State

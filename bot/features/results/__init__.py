@@ -7,6 +7,7 @@ from bot.client.actions import ResultAction
 from bot.client.client import Atelier
 from bot.features.results import texts
 from bot.features.results.again import ENTRIES, PaintAgainButton, paint_again
+from bot.features.results.cancel import CancelButton
 from bot.features.results.delete import DeleteButton
 from bot.features.results.menu import ResultMenu
 from bot.features.results.progress import FinishButton, PingButton
@@ -20,7 +21,14 @@ from engine.recipe import Recipe
 def setup(client: Atelier) -> None:
     """Add the components, and the first entries of the menu."""
     client.add_dynamic_items(
-        PaintAgainButton, TweakButton, AnotherStyleButton, DeleteButton, ResultMenu, FinishButton, PingButton
+        PaintAgainButton,
+        TweakButton,
+        AnotherStyleButton,
+        DeleteButton,
+        ResultMenu,
+        CancelButton,
+        FinishButton,
+        PingButton,
     )
     for name, (label, change, fits) in ENTRIES.items():
         paint = partial(paint_again, name, change)

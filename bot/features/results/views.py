@@ -7,8 +7,8 @@ from discord import ui
 
 from bot.client.client import Atelier
 from bot.delivery.reply import Views
-from bot.features.my_jobs.cancel import CancelButton
 from bot.features.results.again import BUTTONS, PaintAgainButton
+from bot.features.results.cancel import CancelButton
 from bot.features.results.delete import DeleteButton
 from bot.features.results.menu import ResultMenu
 from bot.features.results.progress import FinishButton, PingButton

@@ -196,6 +196,9 @@ class TestAPainting:
         assert again.attachments[0].filename == f"painting-{kept.id}.png"
         assert again.attachments[0].description == kept.description
         assert again.content == f"Painted in 8 s · 96 × 72 · recipe `{kept.recipe.id}`"
+        # It is gone on from as under the result itself.
+        assert "More style" in [button.label for button in again.buttons]
+        assert f"menu:{kept.id}" in [part["custom_id"] for part in parts(again, 3)]
         assert discord.channel_messages == []
 
     async def test_is_shown_again_with_the_words_that_it_came_with(
