@@ -4,9 +4,19 @@ from types import ModuleType
 from typing import Final
 
 from bot.client.client import Atelier
-from bot.features import history, message_menus, my_data, my_jobs, results, styles, stylize
+from bot.features import admin, guild_settings, history, message_menus, my_data, my_jobs, results, styles, stylize
 
-FEATURES: Final[tuple[ModuleType, ...]] = (stylize, results, history, my_jobs, styles, my_data, message_menus)
+FEATURES: Final[tuple[ModuleType, ...]] = (
+    stylize,
+    results,
+    history,
+    my_jobs,
+    styles,
+    my_data,
+    message_menus,
+    guild_settings,
+    admin,
+)
 
 
 def load(client: Atelier) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from bot.sandbox.cdn import Cdn, StoredFile, clean_filename
 from bot.sandbox.clock import Snowflakes
@@ -15,6 +16,7 @@ from bot.sandbox.state.commands import (
     ATTACHMENT,
     CHAT_INPUT,
     MESSAGE_MENU,
+    USER,
     Commands,
     InvocationRefused,
     Option,
@@ -41,7 +43,7 @@ class Upload:
     height: int | None = None
 
 
-OptionValue = str | int | float | bool | Upload
+OptionValue: TypeAlias = "str | int | float | bool | Upload | Member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class Member:
             raise InvocationRefused(f"/{command} needs {missing}")
         data = _command_data(registered, path, filled)
         if resolved:
-            data["resolved"] = {"attachments": resolved}
+            data["resolved"] = resolved
         return self._open(Kind.COMMAND, data)
 
     async def autocomplete(self, command: str, option: str, text: str, /, **options: OptionValue) -> Invocation:
@@ -152,7 +154,7 @@ class Member:
         return self._open(Kind.COMPONENT, data, record)
 
     async def choose(self, message: Message, custom_id: str, *values: str) -> Invocation:
-        """Choose from a select menu.
+        """Choose from a select menu: values of its options, or the ids of roles or channels.
 
         Raises:
             InvocationRefused: the message, as it is now, has no such menu, or it does not offer these values, or the
@@ -160,9 +162,18 @@ class Member:
         """
         record = self._see(message)
         for part in walk(self._here.messages.payload(record)["components"]):
-            if part["type"] == 3 and part["custom_id"] == custom_id and not part.get("disabled"):
-                _check_choice(part, values)
-                data = {"custom_id": custom_id, "component_type": 3, "values": list(values), "id": part["id"]}
+            if part["type"] in {3, 6, 8} and part["custom_id"] == custom_id and not part.get("disabled"):
+                data = {
+                    "custom_id": custom_id,
+                    "component_type": part["type"],
+                    "values": list(values),
+                    "id": part["id"],
+                }
+                if part["type"] == 3:
+                    _check_choice(part, values)
+                else:
+                    _check_count(part, len(values))
+                    data["resolved"] = self._here.interactions.resolve(self._here.place, part, values)
                 return self._open(Kind.COMPONENT, data, record)
         raise InvocationRefused(f"no select menu {custom_id!r} to choose from")
 
@@ -181,7 +192,7 @@ class Member:
             raise InvocationRefused(f"the modal has no fields {sorted(left)}")
         data: JsonObject = {"custom_id": invocation.modal["custom_id"], "components": components}
         if resolved:
-            data["resolved"] = {"attachments": resolved}
+            data["resolved"] = resolved
         source = self._here.messages.find(invocation.source_id)
         return self._open(Kind.MODAL, data, source, place=invocation.place)
 
@@ -220,6 +231,8 @@ class Member:
 
     def _check_permitted(self, command: Registered) -> None:
         needed = command.form.default_member_permissions
+        if self._here.place.guild_id is None:
+            return  # there are no permissions in direct messages
         if self.permissions & Permission.ADMINISTRATOR or needed is None:
             return
         if needed == 0 or self.permissions & needed != needed:
@@ -237,6 +250,13 @@ class Member:
                 if not isinstance(value, Upload):
                     raise InvocationRefused(f"{name!r} takes an Upload, not a {type(value).__name__}")
                 part["value"] = self._upload(value, resolved, option.file_types)
+            elif option.type == USER:
+                if not isinstance(value, Member):
+                    raise InvocationRefused(f"{name!r} takes a member, not a {type(value).__name__}")
+                part["value"] = str(value.id)
+                resolved.setdefault("users", {})[str(value.id)] = value.user.payload()
+            elif isinstance(value, Member):
+                raise InvocationRefused(f"{name!r} takes no member")
             else:
                 check_value(option, value)
             filled.append(part)
@@ -264,7 +284,7 @@ class Member:
         }
         claims = {"content_type": upload.content_type, "width": upload.width, "height": upload.height}
         described |= {name: claim for name, claim in claims.items() if claim is not None}
-        resolved[str(identity)] = described
+        resolved.setdefault("attachments", {})[str(identity)] = described
         return str(identity)
 
     def _fill_component(

@@ -43,6 +43,17 @@ class Places:
             self._gateway.dispatch("GUILD_CREATE", payload, intent=GUILDS, guild_id=guild.id)
         return Place(guild.channel_id, guild.id, installed)
 
+    def add_channel(self, name: str = "elsewhere", *, place: Place | None = None) -> Place:
+        """A further text channel of a server, the first one by default."""
+        place = place or self.home
+        channel = self._world.add_channel(self._guild_of(place), name)
+        self._tell("CHANNEL_CREATE", channel)
+        return Place(channel.id, self._guild_of(place), place.installed)
+
+    def add_role(self, name: str, *members: Member, place: Place | None = None) -> int:
+        """A new role of a server, the first one by default, which these members have. Returns its id."""
+        return self._world.add_role(self._guild_of(place or self.home), name, tuple(member.user for member in members))
+
     def add_thread(self, name: str = "Thread", *, place: Place | None = None) -> Place:
         """A public thread in the channel of a server, the first one's by default."""
         place = place or self.home

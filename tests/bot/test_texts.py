@@ -287,6 +287,7 @@ def test_durations_are_about_right(seconds: float) -> None:
 @pytest.mark.parametrize(("place", "text"), [(1, "Next"), (2, "**1** before"), (17, "**16** before")])
 def test_places_are_told_as_people_count(place: int, text: str) -> None:
     assert text in texts.queued(place)
+    assert f"number **{place}** in line" in texts.paused(place)
 
 
 @given(st.data())

@@ -62,6 +62,8 @@ class FakeJobs:
         """By id, newest last."""
         self.pictures: dict[str, bytes] = {}
         """The finished pictures, by the ids of their jobs."""
+        self.actors: list[Actor] = []
+        """Who asked for admission, newest last."""
         self.blocked: set[int] = set()
         """The ids of blocked members."""
         self.accepted = asyncio.Event()
@@ -81,6 +83,7 @@ class FakeJobs:
     @asynccontextmanager
     async def admission(self, actor: Actor, order: str) -> AsyncIterator[None]:
         """See :class:`bot.jobs.api.Jobs`."""
+        self.actors.append(actor)
         yield
 
     def is_blocked(self, member: int) -> bool:

@@ -1,7 +1,7 @@
 """The modals of a message's menu."""
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 import discord
 from discord import ui
@@ -23,7 +23,6 @@ from engine.presets import Quality
 
 OPEN_FOR: Final = 3600.0
 """Seconds for which a modal can be sent. Discord does not tell the bot when a member closes it."""
-_DEFAULT: Final[Quality] = "standard"
 
 
 class PictureModal(JobModal):
@@ -51,7 +50,7 @@ class PictureModal(JobModal):
         return self._pictures[int(_value(self._chosen) or "1") - 1]
 
     def _add_quality(self) -> ui.Select[Any]:
-        menu = _menu("quality", [_option(each, default=each == _DEFAULT) for each in ("quick", "standard", "fine")])
+        menu = _menu("quality", [discord.SelectOption(label=each, value=each) for each in get_args(Quality)])
         self.add_item(ui.Label(text=texts.QUALITY, description=texts.QUALITY_HINT, component=menu))
         return menu
 
@@ -126,13 +125,9 @@ def _menu(custom_id: str, options: list[discord.SelectOption]) -> ui.Select[Any]
     return ui.Select(custom_id=custom_id, options=options, required=False)
 
 
-def _option(name: str, *, default: bool) -> discord.SelectOption:
-    return discord.SelectOption(label=name, value=name, default=default)
-
-
 def _value(menu: ui.Select[Any]) -> str | None:
     return menu.values[0] if menu.values else None
 
 
-def _quality(menu: ui.Select[Any]) -> Quality:
-    return cast(Quality, _value(menu) or _DEFAULT)
+def _quality(menu: ui.Select[Any]) -> Quality | None:
+    return cast(Quality | None, _value(menu))

@@ -64,9 +64,10 @@ class StylizeRequest:
     """One or more: pictures, or names or references of styles in the library."""
     mix: str | None = None
     """How much of each style, as the member typed it. None for equal shares."""
-    quality: Quality = "standard"
-    strength: float = DEFAULTS.strength
-    """0 to 100."""
+    quality: Quality | None = None
+    """None leaves it to the server's moderators, then to the bot."""
+    strength: float | None = None
+    """0 to 100. None as with the quality."""
     detail: float = DEFAULTS.detail
     """0 to 100."""
     stroke: texts.Stroke = "medium"
@@ -86,11 +87,11 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
     check_stated_sizes(interaction, request.content, *request.styles)
 
     def recipe(tier: Tier) -> Recipe:
-        preset = PRESETS[tier][request.quality]
+        preset = PRESETS[tier][quality]
         return Recipe(
             size=preset.size,
             steps=preset.steps,
-            strength=request.strength,
+            strength=strength,
             detail=request.detail,
             stroke=texts.STROKES[request.stroke],
             colours=request.colours,
@@ -98,6 +99,9 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
         )
 
     message = await acknowledge(interaction)
+    rules = await interaction.client.services.store.guild_rules(interaction.guild_id)
+    quality = request.quality or rules.quality or "standard"
+    strength = next(each for each in (request.strength, rules.strength, DEFAULTS.strength) if each is not None)
     library, reader = interaction.client.services.styles, reader_of(interaction)
     styles = [await library.find(each, reader) if isinstance(each, str) else each for each in request.styles]
     pictures: Inputs[Picture] = Inputs(request.content, tuple(styles))

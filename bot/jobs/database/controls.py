@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from bot.jobs import errors
@@ -59,6 +59,12 @@ class OperatorControls(Transactions):
         async with self._changing() as connection:
             gone = await connection.execute(delete(BlockedRow).where(BlockedRow.member == member))
         return gone.rowcount > 0
+
+    async def count_running(self) -> int:
+        """The number of jobs that are being painted, of all processes."""
+        async with self._engine.connect() as connection:
+            query = select(func.count()).where(JobRow.state == State.RUNNING)
+            return (await connection.execute(query)).scalar_one()
 
     async def failures(self, limit: int) -> list[Failure]:
         """The last failed and expired jobs, newest first, as long as they are stored."""

@@ -65,13 +65,49 @@ class StringSelect(Form):
     required: bool | None = None
 
 
+class DefaultValue(Form):
+    """What is chosen at first in a menu of roles or channels."""
+
+    id: Snowflake
+    type: Literal["role", "channel"]
+
+
+class RoleSelect(Form):
+    """Type 6. Discord fills in the choices."""
+
+    type: Literal[6]
+    id: Identity = None
+    custom_id: CustomId
+    default_values: Annotated[list[DefaultValue] | None, Field(max_length=25)] = None
+    placeholder: Annotated[str | None, Field(max_length=150)] = None
+    min_values: Annotated[int | None, Field(ge=0, le=25)] = None
+    max_values: Annotated[int | None, Field(ge=1, le=25)] = None
+    disabled: bool | None = None
+    required: bool | None = None
+
+
+class ChannelSelect(RoleSelect):
+    """Type 8. Discord fills in the choices."""
+
+    type: Literal[8]  # type: ignore[assignment]
+    channel_types: list[int] | None = None
+
+
 class ActionRow(Form):
     """Type 1."""
 
     type: Literal[1]
     id: Identity = None
     components: Annotated[
-        list[Annotated[Annotated[Button, Tag(tag(2))] | Annotated[StringSelect, Tag(tag(3))], by_type]],
+        list[
+            Annotated[
+                Annotated[Button, Tag(tag(2))]
+                | Annotated[StringSelect, Tag(tag(3))]
+                | Annotated[RoleSelect, Tag(tag(6))]
+                | Annotated[ChannelSelect, Tag(tag(8))],
+                by_type,
+            ]
+        ],
         Field(min_length=1, max_length=5),
     ]
 
@@ -285,7 +321,7 @@ def check_rules(components: list[JsonObject], *, second_version: bool, place: Pl
         raise invalid(place, "COMPONENT_CUSTOM_ID_DUPLICATED", "Component custom id cannot be duplicated")
     for component in everything:
         row = component["components"] if component["type"] == 1 else []
-        if len(row) > 1 and any(inner["type"] == 3 for inner in row):
+        if len(row) > 1 and any(inner["type"] != 2 for inner in row):
             raise invalid(place, "COMPONENT_LAYOUT_WIDTH_EXCEEDED", "A select menu fills its row.")
         if component["type"] == 2:
             _check_button(component, place)

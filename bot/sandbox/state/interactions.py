@@ -21,7 +21,7 @@ from bot.sandbox.protocol.errors import (
     unknown_webhook,
 )
 from bot.sandbox.protocol.forms import Form, read_form
-from bot.sandbox.state.commands import Choice
+from bot.sandbox.state.commands import Choice, InvocationRefused
 from bot.sandbox.state.components import Modal, check_rules
 from bot.sandbox.state.drafts import (
     COMPONENTS_V2,
@@ -145,6 +145,27 @@ class Interactions:
     def channel(self, place: Place) -> Channel:
         """The channel of a place."""
         return self._world.channel(place.channel_id)
+
+    def resolve(self, place: Place, menu: JsonObject, values: tuple[str, ...]) -> JsonObject:
+        """Describe the roles or channels that a member chose from a menu.
+
+        Raises:
+            InvocationRefused: the server has no such role or channel, or the menu does not offer it.
+        """
+        guild = self._world.guilds[place.guild_id or 0]
+        if menu["type"] == 6:
+            found = {role["id"]: role for role in self._world.roles(guild)}
+        else:
+            kinds = menu.get("channel_types")
+            channels = [each for each in self._world.channels.values() if each.guild_id == guild.id]
+            found = {
+                str(each.id): self._world.channel_payload(each) | {"permissions": "0"}
+                for each in channels
+                if kinds is None or each.kind in kinds
+            }
+        if len(set(values)) < len(values) or not set(values) <= set(found):
+            raise InvocationRefused(f"{menu['custom_id']!r} offers {sorted(found)}, each once, not {list(values)}")
+        return {"roles" if menu["type"] == 6 else "channels": {each: found[each] for each in values}}
 
     def place_of(self, record: Record) -> Place:
         """Where a message is; what is pressed there concerns the installation by which it came."""

@@ -38,6 +38,8 @@ def as_taken_in(components: list[JsonObject]) -> list[JsonObject]:
             component["id"] = number
         for name, value in _DEFAULTS.get(component["type"], {}).items():
             component.setdefault(name, value)
+        for chosen in component.get("default_values", []):
+            chosen["id"] = str(chosen["id"])  # Discord takes numbers, too, and returns text
         for item in component.get("items", []):
             for name, value in _ITEM_DEFAULTS.items():
                 item.setdefault(name, value)

@@ -109,6 +109,8 @@ class World:
         self._direct: dict[int, Channel] = {}
         self._forbidden: dict[int, Permission] = {}
         self._refusing: set[int] = set()
+        self._roles: dict[int, tuple[int, str, set[int]]] = {}
+        """The server, the name and the members of each role, by its id."""
         self._archived: dict[int, bool] = {}
         """The archived threads, and whether each is locked."""
         self.on_thread: Callable[[Channel], None] = lambda thread: None
@@ -130,6 +132,10 @@ class World:
     def add_group(self, members: tuple[User, ...]) -> Channel:
         """A private channel of some users without the bot."""
         return self._add_channel(GROUP, "group", recipients=members)
+
+    def add_channel(self, guild_id: int, name: str) -> Channel:
+        """A further text channel of a server."""
+        return self._add_channel(GUILD_TEXT, name, guild_id=guild_id)
 
     def add_forum(self, guild_id: int) -> Channel:
         """A forum of a server. Only its posts, which are threads, have messages."""
@@ -238,7 +244,7 @@ class World:
     def member(self, user: User) -> JsonObject:
         """A membership, without the user."""
         return {
-            "roles": [],
+            "roles": [str(role) for role, (_, _, members) in self._roles.items() if user.id in members],
             "joined_at": self.created_at,
             "deaf": False,
             "mute": False,
@@ -284,22 +290,19 @@ class World:
             "parent_id": None,
         }
 
+    def add_role(self, guild_id: int, name: str, users: tuple[User, ...]) -> int:
+        """A new role of a server, which these users have."""
+        role = self._snowflakes.next()
+        self._roles[role] = (guild_id, name, {user.id for user in users})
+        return role
+
+    def roles(self, guild: Guild) -> list[JsonObject]:
+        """All roles of a server. Everyone has the first one, which has the server's id."""
+        own = [(role, name) for role, (guild_id, name, _) in self._roles.items() if guild_id == guild.id]
+        return [_role(role, name, position) for position, (role, name) in enumerate([(guild.id, "@everyone"), *own])]
+
     def guild_payload(self, guild: Guild) -> JsonObject:
         """The whole server, as GUILD_CREATE brings it."""
-        everyone = {
-            "id": str(guild.id),
-            "name": "@everyone",
-            "color": 0,
-            "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
-            "hoist": False,
-            "icon": None,
-            "unicode_emoji": None,
-            "position": 0,
-            "permissions": str(int(MEMBER_PERMISSIONS)),
-            "managed": False,
-            "mentionable": False,
-            "flags": 0,
-        }
         channels = [channel for channel in self.channels.values() if channel.guild_id == guild.id]
         threads = [each for each in channels if each.parent_id is not None and each.id not in self._archived]
         return {
@@ -312,7 +315,7 @@ class World:
             "verification_level": 0,
             "default_message_notifications": 1,
             "explicit_content_filter": 0,
-            "roles": [everyone],
+            "roles": self.roles(guild),
             "emojis": [],
             "stickers": [],
             "features": [],
@@ -361,3 +364,20 @@ class World:
             "eligible_oauth2_scopes": [],
             "integration_types_config": {"0": {}, "1": {}},
         }
+
+
+def _role(role: int, name: str, position: int) -> JsonObject:
+    return {
+        "id": str(role),
+        "name": name,
+        "color": 0,
+        "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
+        "hoist": False,
+        "icon": None,
+        "unicode_emoji": None,
+        "position": position,
+        "permissions": str(int(MEMBER_PERMISSIONS)),
+        "managed": False,
+        "mentionable": False,
+        "flags": 0,
+    }

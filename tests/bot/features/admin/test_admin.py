@@ -1,0 +1,119 @@
+"""``/admin``: what operators read and change, and that nobody else does. And what a blocked member reads."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bot import features
+from bot.client.client import Atelier
+from bot.client.services import Services
+from bot.jobs.errors import UnexpectedError
+from bot.jobs.model import State
+from bot.jobs.rules import Controls
+from bot.sandbox import InvocationRefused, LocalDiscord
+from bot.sandbox.member import Member, OptionValue
+from bot.settings import Settings
+from engine.errors import OutOfMemory
+from tests.bot.conftest import CONTENT, STYLE, is_private_answer
+from tests.bot.jobs.conftest import job
+from tests.doubles.jobs import FakeJobs
+
+
+@pytest.fixture
+def client_settings(discord: LocalDiscord, client_settings: Settings) -> Settings:
+    """Grace is the operator."""
+    return client_settings.model_copy(update={"operator_ids": frozenset({discord.member("Grace").id})})
+
+
+@pytest.fixture
+def operator(discord: LocalDiscord, client: Atelier) -> Member:
+    """Grace, in direct messages with the bot."""
+    grace = discord.member("Grace")
+    return grace.at(discord.direct(grace))
+
+
+async def answer(asker: Member, command: str, /, **options: OptionValue) -> str:
+    """What the bot answers to the member alone."""
+    return (await (await asker.invoke(f"admin {command}", **options)).wait_until(is_private_answer, 5)).content
+
+
+async def test_pause_drain_and_resume(operator: Member, services: Services) -> None:
+    store = services.store
+    await store.add(job(), "a process", "a cluster", 3)
+    for _ in range(2):
+        assert "no painting begins" in await answer(operator, "pause")
+        assert await store.controls() == Controls(paused=True)
+    text = await answer(operator, "drain")
+    assert "Pictures left: **1**." in text
+    assert "Painting is paused" in text
+    assert await store.controls() == Controls(paused=True, draining=True)
+    status = await answer(operator, "status")
+    assert status.startswith("**Paused:** no painting begins.\n**Draining:** no orders are accepted.\nWaiting: 1")
+    assert await answer(operator, "resume") == "Orders are accepted and paintings begin."
+    assert await store.controls() == Controls()
+
+
+async def test_status_and_failures(operator: Member, services: Services) -> None:
+    store = services.store
+    assert await answer(operator, "failures") == "No picture has failed, as far as jobs are stored."
+    await store.renew("me")
+    stored = [job(owner, guild_id=None, created_at=datetime.now(UTC)) for owner in (1, 2, 3)]
+    for each in stored:
+        await store.add(each, "me", "a cluster", 3)
+        await store.begin(each.id, "me", "a cluster")
+    for each, cause in zip(stored, [OutOfMemory(384), UnexpectedError(stored[1].id)], strict=False):
+        await store.give_up(each.id, cause)
+        await store.conclude(each.id, "me", State.FAILED, "token")
+    assert "Waiting: 0\nBeing painted: 1\nBeing sent: 0\nBot processes: 1\n" in await answer(operator, "status")
+    second, first = (await answer(operator, "failures")).splitlines()
+    assert first.startswith(f"`{stored[0].id}` <t:")
+    assert "OutOfMemory: There was not enough memory" in first
+    assert second.startswith(f"`{stored[1].id}` <t:")
+    assert "UnexpectedError" in second
+
+
+async def test_block_and_unblock(discord: LocalDiscord, operator: Member, services: Services) -> None:
+    bob = discord.member("Bob")
+    assert [await answer(operator, "block", member=bob) for _ in range(2)] == [
+        f"<@{bob.id}> is blocked.",
+        f"<@{bob.id}> was blocked already.",
+    ]
+    assert (await services.store.controls()).blocked == {bob.id}
+    assert "Blocked members: 1" in await answer(operator, "status")
+    assert await answer(operator, "unblock", member=bob) == f"<@{bob.id}> is no longer blocked."
+    assert await answer(operator, "unblock", member=bob) == f"<@{bob.id}> was not blocked."
+    assert "is an operator" in await answer(operator, "block", member=operator)
+
+
+async def test_nobody_else_may(discord: LocalDiscord, operator: Member, services: Services) -> None:
+    bob = discord.member("Bob")
+    with pytest.raises(InvocationRefused):
+        await bob.invoke("admin pause")
+    there = bob.at(discord.direct(bob))
+    commands: dict[str, dict[str, OptionValue]] = {"pause": {}, "status": {}, "block": {"member": operator}}
+    for command, options in commands.items():
+        assert await answer(there, command, **options) == "Only the bot's operators can use this command."
+    assert await services.store.controls() == Controls()
+
+
+async def test_a_blocked_member_reads_so(discord: LocalDiscord, operator: Member, fake_jobs: FakeJobs) -> None:
+    bob = discord.member("Bob")
+    fake_jobs.hold(job(bob.id))
+    listed = await (await bob.invoke("jobs")).wait_until(lambda message: bool(message.buttons), 5)
+    fake_jobs.blocked.add(bob.id)
+    for invocation in (
+        await bob.invoke("stylize", content=CONTENT, style=STYLE),
+        await bob.invoke("jobs"),
+        await bob.press(listed, "Cancel 1"),
+    ):
+        told = await invocation.wait_until(is_private_answer, 5)
+        assert told.content.startswith("You can't use me at the moment.")
+    assert fake_jobs.orders == []
+
+
+async def test_without_operators_there_is_no_such_command(
+    discord: LocalDiscord, client_settings: Settings, services: Services
+) -> None:
+    async with Atelier(client_settings.model_copy(update={"operator_ids": None}), services) as other:
+        features.load(other)
+        assert "admin" not in {command.name for command in other.tree.get_commands()}

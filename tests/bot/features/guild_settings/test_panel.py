@@ -1,0 +1,124 @@
+"""``/settings``: the panel, who may use it, and what a choice changes."""
+
+import asyncio
+
+import pytest
+
+from bot.client.client import Atelier
+from bot.client.services import Services
+from bot.jobs.rules import NO_RULES, GuildRules
+from bot.sandbox import InvocationRefused, LocalDiscord, Message, Permission
+from bot.sandbox.member import Member, OptionValue
+from tests.bot.conftest import CONTENT, STYLE, is_private_answer
+from tests.doubles.jobs import FakeJobs
+
+
+@pytest.fixture
+def manager(discord: LocalDiscord, client: Atelier) -> Member:
+    """Ada, who can manage the server."""
+    ada = discord.member("Ada")
+    ada.permissions |= Permission.MANAGE_GUILD
+    return ada
+
+
+async def panel(manager: Member) -> Message:
+    """The panel."""
+    return await (await manager.invoke("settings")).wait_until(lambda message: bool(message.components), 5)
+
+
+async def choose(manager: Member, message: Message, rule: str, *values: object) -> Message:
+    """Choose, and return the panel as it is afterwards."""
+    invocation = await manager.choose(message, f"settings:{rule}", *map(str, values))
+    return await invocation.wait_until(lambda shown: shown.id == message.id, 5)
+
+
+def chosen(message: Message, rule: str) -> list[str]:
+    """What the panel shows as chosen."""
+    for row in message.components:
+        for menu in row.get("components", []):
+            if menu["custom_id"] == f"settings:{rule}":
+                options = [option["value"] for option in menu.get("options", []) if option.get("default")]
+                return options or [each["id"] for each in menu.get("default_values", [])]
+    raise AssertionError(f"no menu {rule}")
+
+
+async def test_each_choice_is_stored_at_once_and_shown(
+    discord: LocalDiscord, manager: Member, services: Services
+) -> None:
+    forum = discord.add_channel("pictures")
+    role = discord.add_role("painters", discord.member("Bob"))
+    message = await panel(manager)
+    assert message.ephemeral
+    for rule in ("max_open", "max_per_day", "max_size", "quality", "strength", "spoiler"):
+        assert chosen(message, rule) == ["-"]
+    choices: dict[str, list[object]] = {
+        "channels": [discord.channel_id, forum.channel_id],
+        "roles": [role],
+        "max_open": [2],
+        "max_per_day": [5],
+        "max_size": [384],
+        "quality": ["quick"],
+        "strength": [80],
+        "spoiler": [True],
+    }
+    for rule, values in choices.items():
+        for _ in range(2):  # a second press changes nothing
+            message = await choose(manager, message, rule, *values)
+        assert sorted(chosen(message, rule)) == sorted(map(str, values))
+    assert await services.store.guild_rules(discord.guild_id) == GuildRules(
+        channels=(discord.channel_id, forum.channel_id),
+        roles=(role,),
+        max_open=2,
+        max_per_day=5,
+        max_size=384,
+        quality="quick",
+        strength=80,
+        spoiler=True,
+    )
+    again = await panel(manager)
+    assert chosen(again, "max_per_day") == ["5"]
+    for rule in choices:
+        message = await choose(manager, message, rule, *([] if rule in {"channels", "roles"} else ["-"]))
+    assert await services.store.guild_rules(discord.guild_id) == NO_RULES
+
+
+async def test_it_offers_nothing_above_the_operators_limits(manager: Member, services: Services) -> None:
+    message = await panel(manager)
+    menus = {menu["custom_id"]: menu for row in message.components for menu in row.get("components", [])}
+    offered = {name: [option["label"] for option in menu.get("options", [])] for name, menu in menus.items()}
+    assert offered["settings:max_open"] == ["The bot's limit: 3", "1", "2"]
+    assert offered["settings:max_per_day"] == ["The bot's limit: 20", "1", "2", "3", "5", "10", "15"]
+
+
+async def test_only_those_who_can_manage_the_server_may_choose(
+    discord: LocalDiscord, manager: Member, services: Services
+) -> None:
+    with pytest.raises(InvocationRefused):
+        await discord.member("Bob").invoke("settings")
+    message = await panel(manager)
+    manager.permissions &= ~Permission.MANAGE_GUILD
+    answer = await (await manager.choose(message, "settings:max_open", "1")).wait_until(
+        lambda shown: is_private_answer(shown) and shown.id != message.id, 5
+    )
+    assert answer.content == "Only members who can manage this server can change its settings."
+    assert await services.store.guild_rules(discord.guild_id) == NO_RULES
+
+
+async def test_orders_follow_the_servers_choices_unless_the_member_chooses(
+    discord: LocalDiscord, client: Atelier, services: Services, fake_jobs: FakeJobs
+) -> None:
+    await services.store.change_guild_rules(discord.guild_id, quality="quick", strength=20)
+    bob = discord.member("Bob")
+    role = discord.add_role("painters", bob)
+    thread = discord.add_thread()
+    choices: list[dict[str, OptionValue]] = [{}, {"quality": "standard", "strength": 70}]
+    for options in choices:
+        fake_jobs.accepted.clear()
+        await bob.at(thread).invoke("stylize", content=CONTENT, style=STYLE, **options)
+        async with asyncio.timeout(10):
+            await fake_jobs.accepted.wait()
+    assert [(order.recipe.size, order.recipe.strength) for order in fake_jobs.orders] == [(96, 20), (128, 70)]
+    for actor in fake_jobs.actors:
+        assert (actor.id, actor.guild_id, actor.moderates) == (bob.id, discord.guild_id, False)
+        assert actor.channels == {thread.channel_id, discord.channel_id}
+        assert actor.roles == {role}
