@@ -112,7 +112,8 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         )
 
         def reply_to(job: Job, may_edit: Callable[[], bool]) -> DiscordReply:
-            return DiscordReply(client, job, views(client), may_edit)  # called only after the client is made, below
+            # Called only after the client is made, below.
+            return DiscordReply(client, job, views(client), executor, may_edit)
 
         storage = Storage(blobs, store, storage_policy)
         policy = Policy(

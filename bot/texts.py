@@ -53,7 +53,7 @@ from bot.jobs.model import DeliveredBy, Job, State
 from bot.limits import MESSAGE_LENGTH, OPTION_LENGTH, SPOILER
 from bot.settings import MEBIBYTE
 from engine.errors import AtelierError, OperatorError
-from engine.progress import Progress, Result
+from engine.progress import Encoded, FileFormat, Progress, Result
 from engine.recipe import Colours, Recipe
 
 BAR: Final = 14
@@ -73,6 +73,7 @@ COLOURS: Final[Mapping[Colours, str]] = {
     "matched": "colours matched to the photo",
     "content": "the photo's colours",
 }
+FORMATS: Final[Mapping[FileFormat, str]] = {"png": "PNG", "webp": "WebP", "jpeg": "JPEG"}
 _MARKUP: Final = re.compile(r"([\\`*_~|<>\[\](){}#+:@-])")
 """Characters with a meaning in Discord's Markdown, including links and mentions."""
 _NOT_IN_TITLES: Final = re.compile(r"[_\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -211,7 +212,9 @@ def painting(progress: Progress) -> str:
 
 def caption(result: Result, ordered: Recipe) -> str:
     """The text under a finished picture: time, size, options and recipe, then notes about the result."""
-    made = f"Painted in {duration(result.seconds)}", f"{result.width} × {result.height}"
+    made: tuple[str, ...] = f"Painted in {duration(result.seconds)}", f"{result.width} × {result.height}"
+    if result.quality is not None:  # the server's limit did not let a lossless file through
+        made = *made, _lossy(result)
     lines = [" · ".join((*made, *chosen_options(result.recipe), f"recipe `{result.recipe.id}`"))]
     if result.ending != "finished":
         lines.append(engine.texts.ending(result))
@@ -264,9 +267,18 @@ def kept() -> str:
     return "The painting is finished, but I can't send pictures here. Use `/jobs` to see it."
 
 
-def shrunk() -> str:
-    """Under a picture that was encoded again."""
-    return "Sent as a smaller file: the original is too large to send here."
+def shrunk(encoded: Encoded) -> str:
+    """Under a picture that was encoded again: what was given up. Empty if nothing was."""
+    if encoded.scaled_to is not None:
+        width, height = encoded.scaled_to
+        return f"Sent as {_lossy(encoded)}, {width} × {height}: the original is too large to send here."
+    if encoded.quality is not None:
+        return f"Sent as {_lossy(encoded)}: the original is too large to send here."
+    return ""
+
+
+def _lossy(picture: Encoded | Result) -> str:
+    return f"{FORMATS[picture.format]} at quality {picture.quality}"
 
 
 def delivered_elsewhere(delivered_by: DeliveredBy) -> str:

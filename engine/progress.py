@@ -1,4 +1,4 @@
-"""The progress and the result of a painting, and the token that stops it."""
+"""The progress and the result of a painting, its files, and the token that stops it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +20,22 @@ def _printable(text: str) -> str:
 Name = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+FileFormat = Literal["png", "webp", "jpeg"]
+Quality = Annotated[int, Field(ge=1, le=100)]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A result as a file, without metadata, and what was given up for its size."""
+
+    data: bytes
+    format: FileFormat
+    quality: Quality | None = None
+    """Of a lossy file, as Pillow counts it; None where each pixel is kept."""
+    scaled_to: tuple[Positive, Positive] | None = None
+    """Width and height of a picture that was scaled down; None where it was not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +72,7 @@ class Result:
 
     picture: bytes
     """The encoded picture, without metadata."""
-    format: Literal["png", "jpeg"]
+    format: FileFormat
     width: int
     height: int
     recipe: Recipe
@@ -76,6 +92,8 @@ class Result:
     """The share of each picture that was in its file, the content's first: see
     :attr:`engine.images.codec.Picture.shown`. Empty if all files were complete.
     """
+    quality: Quality | None = None
+    """Of a lossy file: see :attr:`Encoded.quality`."""
     checkpoint: str | None = None
     """The name under which the final state was saved, for another painting to start from: see
     :class:`engine.painting.checkpoint.FinalState`. None where it was not saved, or where the style has no weight.

@@ -29,8 +29,9 @@ from bot.limits import (
     TRANSIENT_CODES,
     UNKNOWN_MESSAGE,
 )
-from engine.errors import PictureError
-from engine.images.limits import Limits
+from engine.errors import NoWorkers, PictureError, WorkerLost
+from engine.executor.api import Executor
+from engine.progress import Encoded
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -40,8 +41,6 @@ MAX_SEARCHED: Final = 20_000
 """Messages after the reply among which the bot searches for its own. These are 200 requests, which take minutes."""
 SMALL_FILE: Final = 900_000
 """Bytes of a picture that almost every proxy accepts: their usual limit for a whole request is 1 MiB."""
-MIN_SIDE: Final = 16
-"""Pixels. A picture whose longer side is shorter is not scaled down further."""
 NO_MENTIONS: Final = discord.AllowedMentions.none()
 
 T = TypeVar("T")
@@ -91,34 +90,17 @@ class Payload:
         """The picture as discord.py sends it, anew for each request."""
         return [] if self.picture is None else [self.picture.file()]
 
-    def shrunk(self, max_bytes: int) -> "Payload | None":
-        """The same with a picture of at most ``max_bytes``, or the smallest possible. None if none is smaller.
-
-        Takes seconds, so call it in a thread. The picture comes from a worker and is untrusted, so it is decoded in a
-        confined process.
-        """
-        from engine.images.codec import encode_within
-        from engine.images.decoder import Decoder
-
+    def smaller(self, encoded: Encoded) -> "Payload":
+        """The same with the picture as it was encoded again, and a line that says what was given up."""
         if self.picture is None:
-            return None
-        try:
-            with Decoder(Limits(bytes=self.size, least=1)) as decoder:
-                decoded = decoder.decode(self.picture.data)
-        except (PictureError, RuntimeError) as error:
-            log.warning("a picture could not be made smaller", reason=repr(error))
-            return None
-        image, alpha, best = decoded.rgb, decoded.alpha, None
-        while max(image.size) >= MIN_SIDE:
-            data, format = encode_within(image, max_bytes, alpha=alpha)
-            if len(data) < self.size:
-                name = f"{_stem(self.picture.filename)}.{format}"
-                picture = replace(self.picture, data=data, filename=name)
-                best = Payload(f"{self.text}\n{texts.shrunk()}", picture)
-            if len(data) <= max_bytes:
-                break
-            image, alpha = image.reduce(2), alpha and alpha.reduce(2)
-        return best
+            return self
+        name = f"{_stem(self.picture.filename)}.{encoded.format}"
+        note = texts.shrunk(encoded)
+        return replace(
+            self,
+            text=f"{self.text}\n{note}" if note else self.text,
+            picture=replace(self.picture, data=encoded.data, filename=name),
+        )
 
 
 def is_transient(error: discord.HTTPException) -> bool:
@@ -148,21 +130,33 @@ async def send_request(request: Awaitable[T]) -> T | Rejection:
         raise DeliveryDelayed(type(error).__name__) from error
 
 
-async def sent_within_limits(send: Callable[[Payload], Awaitable[T | Rejection]], payload: Payload) -> T | Rejection:
-    """Send a payload. While its picture is too large, send a smaller one. Return the outcome of the last attempt.
+async def sent_within_limits(
+    send: Callable[[Payload], Awaitable[T | Rejection]], payload: Payload, executor: Executor
+) -> T | Rejection:
+    """Send a payload. While its picture is too large, have a worker encode it smaller, and send that.
 
     Discord doesn't report the limit. The first smaller picture has at most :data:`FILE_SIZE` bytes, which Discord
     accepts everywhere. The second has a quarter of the original's bytes, and at most :data:`SMALL_FILE`, for a proxy.
+    Returns the outcome of the last attempt.
+
+    Raises:
+        DeliveryDelayed: there is no worker for now, or ``send`` raised it.
     """
     outcome = await send(payload)
+    if payload.picture is None:
+        return outcome
     for limit in (FILE_SIZE, min(SMALL_FILE, payload.size // 4)):
         if outcome is Rejection.TOO_LARGE and limit < payload.size:
-            smaller = await asyncio.to_thread(payload.shrunk, limit)
-            log.warning(
-                "a picture is too large for Discord", bytes=payload.size, limit=limit, shrunk=smaller is not None
-            )
-            if smaller is not None:
-                outcome = await send(smaller)
+            try:
+                encoded = await executor.shrink(payload.picture.data, limit)
+            except NoWorkers as error:
+                raise DeliveryDelayed("no worker can make the picture smaller") from error
+            except (PictureError, WorkerLost) as error:
+                log.warning("a picture could not be made smaller", bytes=payload.size, reason=repr(error))
+                return outcome
+            log.warning("a picture was too large for Discord", bytes=payload.size, limit=limit, now=len(encoded.data))
+            if len(encoded.data) < payload.size:
+                outcome = await send(payload.smaller(encoded))
     return outcome
 
 

@@ -34,6 +34,7 @@ from bot.jobs.errors import CancelledByModerator, DeliveryDelayed
 from bot.jobs.model import DeliveredBy, Ending, Job, State
 from bot.telemetry import metrics
 from engine.errors import PaintingCancelled
+from engine.executor.api import Executor
 from engine.progress import Progress, Result
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -78,10 +79,15 @@ class DiscordReply:
         client: discord.Client,
         job: Job,
         views: Views,
+        executor: Executor,
         may_edit: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``may_edit`` is called before each edit, and returns false once another process may look after the job."""
+        """``may_edit`` is called before each edit, and returns false once another process may look after the job.
+
+        ``executor`` makes pictures smaller that are too large for Discord.
+        """
         self._job = job
+        self._executor = executor
         self._views = views
         self._may_edit = may_edit
         self._target = ReplyTarget.model_validate_json(job.address)
@@ -160,7 +166,7 @@ class DiscordReply:
             channel, message = sent
             return "kept" if isinstance(ending, Result) and not message.attachments else channel
         payload = self._payload(ending)
-        outcome: DeliveredBy | Rejection = await sent_within_limits(self._send, payload)
+        outcome: DeliveredBy | Rejection = await sent_within_limits(self._send, payload, self._executor)
         if isinstance(outcome, Rejection) and payload.picture is not None and not self._perhaps_shown:
             log.warning("a picture can't be delivered", job=self._job.id, reason=outcome.value)
             text = texts.too_large() if outcome is Rejection.TOO_LARGE else texts.kept()

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, Protocol, Self
 from pydantic import Field
 
 from engine.errors import AtelierError
-from engine.progress import Progress, Result
+from engine.progress import FileFormat, Progress, Quality, Result
 from engine.recipe import Inputs, Recipe
 
 
@@ -102,7 +102,7 @@ class Painted:
     """A :class:`engine.progress.Result` whose picture is in the blob store."""
 
     picture: str
-    format: Literal["png", "jpeg"]
+    format: FileFormat
     width: int
     height: int
     steps: int
@@ -115,6 +115,7 @@ class Painted:
     shown: tuple[float | None, ...] = ()
     recipe_id: str = ""
     """The id of the recipe as painted, as the caption names it. Empty in old rows."""
+    quality: Quality | None = None
 
     def __post_init__(self) -> None:
         """Convert the list from JSON to a tuple."""

@@ -114,12 +114,12 @@ class Member:
             InvocationRefused: the option does not suggest values, or the other options are wrong.
         """
         registered, path, known = self._find(command)
-        if not any(candidate.name == option and candidate.autocomplete for candidate in known):
+        typed = [candidate for candidate in known if candidate.name == option and candidate.autocomplete]
+        if not typed:
             raise InvocationRefused(f"/{command} has no option {option!r} that suggests values")
-        filled = self._fill(known, {option: text, **options}, {})
-        for part in filled:
-            if part["name"] == option:
-                part["focused"] = True
+        filled = self._fill(known, options, {})
+        # A text that is still being typed may be too short.
+        filled += [{"name": option, "type": typed[0].type, "value": text, "focused": True}]
         return self._open(Kind.AUTOCOMPLETE, _command_data(registered, path, filled))
 
     async def invoke_on(self, menu: str, message: Message) -> Invocation:

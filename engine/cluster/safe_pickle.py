@@ -32,19 +32,20 @@ from distributed.protocol.serialize import ToPickle, deserialize, msgpack_decode
 
 from engine import errors
 from engine.errors import ClusterUnsafe
-from engine.worker.tasks import check_picture, compose_pictures, make_thumbnail, paint_picture
+from engine.worker.tasks import check_picture, compose_pictures, make_thumbnail, paint_picture, shrink_picture
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-TASKS: Final = (check_picture, compose_pictures, make_thumbnail, paint_picture)
+TASKS: Final = (check_picture, compose_pictures, make_thumbnail, paint_picture, shrink_picture)
 """The functions that a worker calls for bots."""
 
 ALLOWED: Final = {
     *(("engine.worker.tasks", task.__name__) for task in TASKS),
     ("engine.worker.protocol", "PaintingOrder"),
     ("engine.cluster.safe_pickle", "Refused"),
+    ("engine.progress", "Encoded"),
     ("engine.images.limits", "Limits"),
     ("engine.progress", "Progress"),
     ("engine.progress", "Result"),

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from engine.images.compositions import Composition
 from engine.presets import Tier
-from engine.progress import Progress, Result
+from engine.progress import Encoded, Progress, Result
 from engine.recipe import Inputs, Recipe
 from engine.worker.protocol import WorkerInfo
 
@@ -87,6 +87,16 @@ class Executor(Protocol):
         Raises:
             BlobLost: a picture is gone.
             StorageFailed: a picture can't be read for now.
+            PictureError, WorkerLost, NoWorkers: see :meth:`check`.
+        """
+        ...
+
+    async def shrink(self, picture: bytes, max_bytes: int) -> Encoded:
+        """Have a worker encode a result again, in at most ``max_bytes`` if that is possible at all.
+
+        Does not wait for paintings.
+
+        Raises:
             PictureError, WorkerLost, NoWorkers: see :meth:`check`.
         """
         ...

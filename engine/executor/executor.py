@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from functools import partial
 from tempfile import TemporaryDirectory
 from types import NoneType
@@ -20,6 +21,7 @@ import dask
 from distributed import Nanny, Security, SpecCluster, nanny
 from distributed.client import ClosedClientError
 from distributed.process import AsyncProcess
+from pydantic import TypeAdapter, ValidationError
 
 from engine.cluster.restricted import FORGETTING, QuietScheduler, QuietWorker
 from engine.cluster.signals import interrupts_blocked
@@ -29,6 +31,7 @@ from engine.executor.placement import Assignments
 from engine.executor.remote_painting import End, RemotePainting, absent, answer, forget, validated_error
 from engine.images.compositions import Composition
 from engine.presets import PRESETS, Tier, tier
+from engine.progress import Encoded
 from engine.recipe import Inputs, Recipe
 from engine.runtime.compatibility import version
 from engine.worker import tasks
@@ -44,6 +47,7 @@ MAX_DEATHS: Final = 2
 WORKER_TIMEOUT: Final = 15.0
 """Seconds that a check waits for a worker. An embedded worker restarts within that time."""
 
+_ENCODED: Final = TypeAdapter(Encoded)
 _nanny: Final = logging.getLogger("distributed.nanny")
 _DASK: Final = FORGETTING | {
     # Pictures to check are part of their task on purpose.
@@ -112,6 +116,14 @@ class DaskExecutor:
     async def compose(self, kind: Composition, *pictures: str, max_bytes: int) -> bytes:
         """See :class:`engine.executor.api.Executor`."""
         return await self._ask(bytes, tasks.compose_pictures, kind, max_bytes, *pictures)
+
+    async def shrink(self, picture: bytes, max_bytes: int) -> Encoded:
+        """See :class:`engine.executor.api.Executor`."""
+        found = await self._ask(Encoded, tasks.shrink_picture, picture, max_bytes)
+        try:
+            return _ENCODED.validate_python({each.name: getattr(found, each.name) for each in fields(Encoded)})
+        except (AttributeError, ValidationError):
+            raise WorkerLost(1) from None
 
     async def _ask(self, kind: type[T], task: Callable[..., T | AtelierError], *arguments: object) -> T:
         """Have a worker call a short ``task``, which returns a value of this kind or an error.

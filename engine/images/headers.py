@@ -101,6 +101,11 @@ def size_of(format: Format, data: bytes) -> tuple[int, int] | None:
             return None
 
 
+def is_lossless(data: bytes) -> bool:
+    """Whether a PNG, JPEG or WebP keeps each pixel as it was encoded."""
+    return sniff(data) is Format.PNG or (sniff(data) is Format.WEBP and data[12:16] == b"VP8L")
+
+
 def _webp_size(data: bytes) -> tuple[int, int]:
     """The canvas, for which libwebp allocates memory as soon as it is opened (RFC 9649, 2.5 to 2.7)."""
     match data[12:16]:

@@ -9,8 +9,9 @@ from PIL import Image
 from torch import Tensor
 
 from engine.errors import OutOfMemory, PaintingPaused
-from engine.images.codec import Picture, encode, encode_within, fitted
+from engine.images.codec import Picture, encode, fitted
 from engine.images.colour import with_colours_of
+from engine.images.encoding import encode_within
 from engine.losses.objective import Losses, Objective
 from engine.optim.optimisers import optimiser, resized
 from engine.painting.checkpoint import Checkpoint, FinalState, S, from_bytes, to_bytes
@@ -69,7 +70,7 @@ def paint(
             :func:`engine.painting.pyramid.scales`. Both states need a content of the same aspect ratio. Other bytes are
             logged, and the painting starts as without them.
         save: saves states, under the names in :class:`Progress` and :class:`Result`. If it fails, the painting goes on.
-        max_bytes: of the encoded result; a picture over it becomes a JPEG.
+        max_bytes: of the encoded result, as far as :func:`engine.images.encoding.encode_within` can make it so small.
 
     Yields:
         :class:`Progress`, the first after the first step, the last after the last step. None where the style has no
@@ -340,10 +341,11 @@ class _Painting:
     def _result(self, image: Tensor, max_bytes: int | None, checkpoint: str | None = None) -> Result:
         picture = self._picture(image)
         alpha = self.content.alpha and self.content.alpha.resize(self.final_size, Image.Resampling.LANCZOS)
-        data, format = encode_within(picture, max_bytes, alpha=alpha)
+        encoded = encode_within(picture, max_bytes, alpha=alpha)
         return Result(
-            picture=data,
-            format=format,
+            picture=encoded.data,
+            format=encoded.format,
+            quality=encoded.quality,
             width=picture.width,
             height=picture.height,
             recipe=self.recipe if self.continued else self.recipe.whole,

@@ -12,7 +12,8 @@ from distributed import Queue, get_worker
 from engine.blobs import Blobs
 from engine.errors import AtelierError, BlobLost, PaintingCancelled, StorageFailed, StorageFull, VersionMismatch
 from engine.images.compositions import Composition
-from engine.progress import Result, StopToken
+from engine.images.limits import Limits
+from engine.progress import Encoded, Result, StopToken
 from engine.recipe import SMALLEST_SIZE
 from engine.runtime.malloc import trim
 from engine.worker.plugin import PainterPlugin
@@ -59,16 +60,29 @@ def compose_pictures(kind: Composition, max_bytes: int, *pictures: str) -> bytes
     from engine.images import decoder
     from engine.images.compose import LONGER_SIDES, compose
 
-    settings = _plugin().settings
-    blobs = Blobs(settings.blobs)
-    # Results may be larger than what members may send. They are still untrusted: other machines painted them.
-    limits = replace(settings.limits, bytes=max(settings.limits.bytes, LARGEST_RESULT), least=1)
+    blobs = Blobs(_plugin().settings.blobs)
     try:
-        decode = decoder.load_cached(limits).decode
+        decode = decoder.load_cached(_limits_of_results()).decode
         decoded = [decode(blobs.get(each), longer_side=LONGER_SIDES[kind][0]).rgb for each in pictures]
         return compose(kind, decoded, max_bytes)
     except AtelierError as error:
         return error
+
+
+def shrink_picture(data: bytes, max_bytes: int) -> Encoded | AtelierError:
+    """Encode a result again in at most ``max_bytes``: see :func:`engine.images.encoding.encode_again`.
+
+    Returns a :class:`engine.errors.PictureError` if it can't be decoded.
+    """
+    from engine.images import decoder
+    from engine.images.encoding import encode_again
+    from engine.images.headers import is_lossless
+
+    try:
+        picture = decoder.load_cached(_limits_of_results()).decode(data)
+    except AtelierError as error:
+        return error
+    return encode_again(picture, len(data), max_bytes, lossless=is_lossless(data))
 
 
 def paint_picture(channel: str, order: PaintingOrder) -> Result | AtelierError:
@@ -112,6 +126,12 @@ def paint_picture(channel: str, order: PaintingOrder) -> Result | AtelierError:
 
 def _plugin() -> PainterPlugin:
     return cast(PainterPlugin, get_worker().plugins[PLUGIN])
+
+
+def _limits_of_results() -> Limits:
+    """Results may be larger than what members may send. They are still untrusted: other machines painted them."""
+    limits = _plugin().settings.limits
+    return replace(limits, bytes=max(limits.bytes, LARGEST_RESULT), least=1)
 
 
 def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: StopToken) -> Result:

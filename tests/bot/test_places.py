@@ -38,8 +38,15 @@ class Setting:
 
     async def delivered(self, job: Job) -> str:
         """Deliver the picture twice. Return the channel, which must be the same."""
-        delivered_by = await DiscordReply(self.client, job, views(self.client)).deliver(RESULT)
-        again = DiscordReply(self.client, dataclasses.replace(job, state=State.DELIVERING), views(self.client))
+        delivered_by = await DiscordReply(self.client, job, views(self.client), self.client.services.executor).deliver(
+            RESULT
+        )
+        again = DiscordReply(
+            self.client,
+            dataclasses.replace(job, state=State.DELIVERING),
+            views(self.client),
+            self.client.services.executor,
+        )
         assert await again.deliver(RESULT) == delivered_by
         return delivered_by
 

@@ -7,9 +7,13 @@ from typing import Any
 
 from engine.blobs import Blobs
 from engine.errors import AtelierError, PaintingCancelled, PaintingPaused
+from engine.images.codec import decode
 from engine.images.compositions import Composition
+from engine.images.encoding import encode_again
+from engine.images.headers import is_lossless
+from engine.images.limits import Limits
 from engine.presets import Tier
-from engine.progress import Progress, Result
+from engine.progress import Encoded, Progress, Result
 from engine.recipe import Inputs, Recipe
 from engine.worker.protocol import WorkerInfo
 
@@ -133,6 +137,15 @@ class FakeExecutor:
         """See :class:`engine.executor.api.Executor`. The composition is its kind and the pictures."""
         self.composed.append(kind)
         return b" ".join([kind.encode(), *map(self.blobs.get, pictures)])
+
+    async def shrink(self, picture: bytes, max_bytes: int) -> Encoded:
+        """See :class:`engine.executor.api.Executor`. Does what a worker does."""
+
+        def encoded() -> Encoded:
+            decoded = decode(picture, Limits(bytes=len(picture), least=1))
+            return encode_again(decoded, len(picture), max_bytes, lossless=is_lossless(picture))
+
+        return await asyncio.to_thread(encoded)
 
     def submit(
         self,

@@ -39,7 +39,9 @@ class ShowMenu(JobComponent[ui.Select[ui.View]], template=MENU):
         """Show the painting. Where Discord refuses it, return the reason."""
         job, payload = await _payload(interaction, self.item.values[0])
         try:
-            outcome = await sent_within_limits(partial(_send, interaction, job), payload)
+            outcome = await sent_within_limits(
+                partial(_send, interaction, job), payload, interaction.client.services.executor
+            )
         except DeliveryDelayed:
             return texts.not_shown()
         if outcome is Rejection.TOO_LARGE:

@@ -63,7 +63,7 @@ async def reply_to(client: Atelier) -> AsyncIterator[ReplyTo]:
     replies: list[DiscordReply] = []
 
     def make(job: Job) -> DiscordReply:
-        replies.append(DiscordReply(client, job, views(client)))
+        replies.append(DiscordReply(client, job, views(client), client.services.executor))
         return replies[-1]
 
     yield make

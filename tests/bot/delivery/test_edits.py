@@ -39,7 +39,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_process_that_may_have_lost_the_job_says_nothing(
     discord: LocalDiscord, client: Atelier, job: Job
 ) -> None:
-    reply = DiscordReply(client, job, views(client), lambda: False)
+    reply = DiscordReply(client, job, views(client), client.services.executor, lambda: False)
     reply.progressed(progress(1))
     await asyncio.sleep(0.1)
     with pytest.raises(DeliveryDelayed):
@@ -153,7 +153,7 @@ class TestWhatIsShownMeanwhile:
             asked.set()
             return sure
 
-        reply = DiscordReply(client, job, views(client), may_edit)
+        reply = DiscordReply(client, job, views(client), client.services.executor, may_edit)
         reply.queued(1)
         await asked.wait()
         sure = True

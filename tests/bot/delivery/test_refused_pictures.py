@@ -1,14 +1,19 @@
 """What a member gets if Discord rejects the picture: a smaller file, or text."""
 
 import io
+import re
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
+from bot.client.client import Atelier
+from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import Job
 from bot.sandbox import Invocation, LocalDiscord, Permission
+from engine.errors import NoWorkers
 from engine.images.codec import encode
+from engine.progress import Encoded
 from tests.bot.delivery.conftest import (
     BY_BOT,
     BY_TOKEN,
@@ -28,16 +33,19 @@ from tests.bot.delivery.conftest import (
 
 
 def noise(size: tuple[int, int]) -> bytes:
-    """A PNG picture that no encoding makes much smaller."""
+    """A PNG of soft noise. A lossless WebP of it is not much smaller, and a JPEG is."""
     width, height = size
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
+    Image.fromarray(pixels).filter(ImageFilter.BoxBlur(1)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 NOISE = noise((200, 150))
-"""A picture that no format makes much smaller."""
+
+
+async def _no_workers(picture: bytes, max_bytes: int) -> Encoded:
+    raise NoWorkers
 
 
 class TestTooLarge:
@@ -63,7 +71,8 @@ class TestTooLarge:
         assert attachment.description == job.description
         assert len(attachment.data) <= len(NOISE) // 2
         assert Image.open(io.BytesIO(attachment.data)).size == (200, 150)
-        assert "Sent as a smaller file" in message.content
+        note = r"\nSent as JPEG at quality \d\d: the original is too large to send here\."
+        assert re.search(rf"{note}$" if way in {"token", "edit"} else rf"{note}\n-# Job {job.id}$", message.content)
 
     async def test_is_sent_within_what_discord_grants_everywhere_first(
         self, discord: LocalDiscord, job: Job, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
@@ -84,7 +93,22 @@ class TestTooLarge:
         assert await deliver(job, result(heavy)) == "token"
         (attachment,) = the_one(discord.channel_messages).attachments
         assert len(attachment.data) <= len(heavy) // 4
-        assert Image.open(io.BytesIO(attachment.data)).size == (100, 75)
+        width, height = Image.open(io.BytesIO(attachment.data)).size
+        assert 50 <= width < 200
+        note = rf"Sent as JPEG at quality \d\d, {width} × {height}: the original is too large to send here\."
+        assert re.search(note, the_one(discord.channel_messages).content)
+
+    async def test_waits_for_a_worker_that_makes_it_smaller(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, client: Atelier, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        discord.attachment_size_limit = len(NOISE) // 2
+        reply = reply_to(job)
+        with monkeypatch.context() as without_workers:
+            without_workers.setattr(client.services.executor, "shrink", _no_workers)
+            with pytest.raises(DeliveryDelayed):
+                await reply.deliver(result(NOISE))
+        assert await reply.deliver(result(NOISE)) == "token"
+        assert the_one(discord.channel_messages).attachments
 
     @pytest.mark.parametrize("limit", [100, 10 * 2**20], ids=["known before", "found out"])
     async def test_is_kept_and_the_reply_says_so(

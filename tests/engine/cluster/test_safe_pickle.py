@@ -182,7 +182,7 @@ def test_what_is_allowed_is_there_and_calls_nothing_but_makers_of_values() -> No
             found = getattr(found, part)
         if not isinstance(found, type):
             functions.append(found)
-    tasks = {"check_picture", "compose_pictures", "make_thumbnail", "paint_picture"}
+    tasks = {"check_picture", "compose_pictures", "make_thumbnail", "paint_picture", "shrink_picture"}
     assert {each.__name__ for each in functions} == {*tasks, "_reconstruct"}
     plain = {name for module, name in ALLOWED if module == "builtins" and name not in {"bytes", "int"}}
     assert all(issubclass(getattr(builtins, name), Exception) for name in plain)

@@ -91,8 +91,12 @@ async def test_a_worker_paints_what_would_be_painted_here(embedded: DaskExecutor
 
 async def test_a_result_respects_the_limit_of_its_channel(embedded: DaskExecutor) -> None:
     result = await begin(embedded, Recipe(size=64, steps=1), max_bytes=4_000).result()
-    assert result.format == "jpeg"
+    assert (result.format, result.quality is None) == ("jpeg", False)
     assert len(result.picture) <= 4_000
+    shrunk = await embedded.shrink(result.picture, 2_500)
+    assert (shrunk.format, shrunk.scaled_to, len(shrunk.data) <= 2_500) == ("jpeg", None, True)
+    with pytest.raises(NotAPicture):
+        await embedded.shrink(b"a worker that has lost its mind", 10)
 
 
 async def test_the_worker_stays_warm_from_one_painting_to_the_next(embedded: DaskExecutor) -> None:

@@ -18,7 +18,7 @@ from engine.errors import (
     PictureError,
     PictureTransparent,
 )
-from engine.images.codec import SHORTEST_SIDE, Picture, decode, encode, encode_within, fitted
+from engine.images.codec import SHORTEST_SIDE, Picture, decode, encode, fitted
 from engine.images.limits import Limits
 from tests.engine.images import corpus, hostile
 
@@ -424,53 +424,6 @@ def test_what_can_not_be_encoded() -> None:
         encode(corpus.scene(), "png", alpha=Image.new("L", (3, 3)))
     with pytest.raises(ValueError, match="16400"):
         encode(Image.new("RGB", (16_400, 1)), "webp")
-
-
-# --- Encoding within a limit ---
-
-
-def sharp() -> Image.Image:
-    """Noise: nothing that a format can save on."""
-    return Image.merge("RGB", [Image.effect_noise((96, 64), 120) for _ in range(3)])
-
-
-def test_a_picture_within_the_limit_stays_lossless() -> None:
-    image, alpha = sharp(), Image.linear_gradient("L").resize((96, 64))
-    without_limit, format = encode_within(image, None, alpha=alpha)
-    assert format == "png"
-    for max_bytes in (len(without_limit), 10 * len(without_limit)):
-        data, format = encode_within(image, max_bytes, alpha=alpha)
-        assert format == "png"
-        back = decode(data)
-        assert back.alpha is not None
-        assert back.alpha.tobytes() == alpha.tobytes()
-
-
-def test_a_picture_over_the_limit_becomes_the_best_jpeg_that_fits() -> None:
-    image = sharp()
-    sizes = [len(encode(image, "jpeg", quality=quality)) for quality in (95, 90, 80, 65, 40)]
-    assert len(encode(image, "png")) > sizes[0]
-    for size in sizes:
-        for max_bytes, expected in ((size, size), (size - 1, next((each for each in sizes if each < size), sizes[-1]))):
-            data, format = encode_within(image, max_bytes, alpha=None)
-            assert format == "jpeg"
-            assert data.startswith(b"\xff\xd8")
-            assert len(data) == expected
-
-
-def test_a_picture_that_can_not_fit_comes_as_small_as_it_gets() -> None:
-    data, format = encode_within(sharp(), 100, alpha=None)
-    assert format == "jpeg"
-    assert decode(data).rgb.size == (96, 64)
-
-
-def test_a_picture_over_the_limit_loses_its_alpha_to_white() -> None:
-    image = sharp()
-    data, format = encode_within(image, len(encode(image, "png")) // 2, alpha=Image.new("L", (96, 64), 0))
-    assert format == "jpeg"
-    back = decode(data)
-    assert back.alpha is None
-    assert min(pixel(back, (50, 30))) >= 250
 
 
 # --- Warnings ---

@@ -46,7 +46,7 @@ def painting(
             frames={number: put(b"frame %d" % number) for number in range(frames)},
         )
         await insert_job(client_store, job)
-        await DiscordReply(client, job, views(client)).deliver(result)
+        await DiscordReply(client, job, views(client), client.services.executor).deliver(result)
         return job, discord.channel_messages[-1]
 
     return deliver

@@ -258,7 +258,7 @@ class TestAPainting:
         again = await shown(discord, message, kept.id)
         (attachment,) = again.attachments
         assert len(attachment.data) < len(PICTURE)
-        assert "Sent as a smaller file" in again.content
+        assert "the original is too large to send here" in again.content
 
     @pytest.mark.parametrize("status", [400, 403, 429])
     async def test_that_is_refused_is_told_in_words(

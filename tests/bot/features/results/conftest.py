@@ -29,7 +29,7 @@ def delivered(discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs) -> De
         fake_jobs.accepted.clear()
         job = fake_jobs.jobs[fake_jobs.orders[-1].id]
         result = Result(PICTURE, "png", 96, 72, job.recipe, 30, 2.0, "finished")
-        await DiscordReply(client, job, views(client)).deliver(result)
+        await DiscordReply(client, job, views(client), client.services.executor).deliver(result)
         job = fake_jobs.hold(job, state=State.DELIVERED, painted=Painted.of(result, "b" * 64), final_state="5" * 64)
         return job, discord.channel_messages[-1]
 

@@ -36,7 +36,7 @@ async def test_a_painting_in_progress_can_be_finished_and_pings_only_whom_it_is_
 ) -> None:
     job, _ = await delivered()
     job = fake_jobs.hold(job, state=State.QUEUED, painted=None)
-    reply = DiscordReply(client, job, views(client))
+    reply = DiscordReply(client, job, views(client), client.services.executor)
     shown = asyncio.Event()
     discord.on_message(lambda message: shown.set() if message.buttons else None)
     reply.queued(1)

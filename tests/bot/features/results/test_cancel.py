@@ -30,7 +30,7 @@ async def waiting(discord: LocalDiscord, client: Atelier, job: Job) -> Message:
     """Its reply, with the button."""
     shown = asyncio.Event()
     discord.on_message(lambda message: shown.set() if message.buttons else None)
-    reply = DiscordReply(client, job, views(client))
+    reply = DiscordReply(client, job, views(client), client.services.executor)
     reply.queued(1)
     await shown.wait()
     await reply.close()

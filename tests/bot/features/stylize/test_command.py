@@ -188,10 +188,11 @@ class TestAPainting:
         assert {"SPOILER_preview.jpg", final.attachments[0].filename} == {each.filename for each in shown}
         assert final.attachments[0].filename.startswith("SPOILER_painting-")
         assert {each.description for each in shown} == {"town, painted in the style of strokes"}
-        jobs = await (await discord.member("Ada").invoke("jobs")).wait_until(is_private_answer, 5)
-        (row, *_) = jobs.components
-        (option,) = row["components"][0]["options"]
-        again = await discord.member("Ada").choose(jobs, "jobs:show", option["value"])
+        listing = await discord.member("Ada").invoke("jobs")
+        jobs = await listing.wait_until(lambda m: "jobs:show" in str(m.components), 5)
+        assert "'spoiler': True" in str(jobs.components)
+        (job,) = re.findall("SPOILER_painting-([0-9a-f]{16})", final.attachments[0].filename)
+        again = await discord.member("Ada").choose(jobs, "jobs:show", job)
         shown_again = await again.wait_until(lambda m: m.ephemeral and bool(m.attachments), 5)
         assert shown_again.attachments[0].filename == final.attachments[0].filename
         assert shown_again.attachments[0].description == final.attachments[0].description
