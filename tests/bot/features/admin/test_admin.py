@@ -96,9 +96,11 @@ async def test_nobody_else_may(discord: LocalDiscord, operator: Member, services
     assert await services.store.controls() == Controls()
 
 
-async def test_a_blocked_member_reads_so(discord: LocalDiscord, operator: Member, fake_jobs: FakeJobs) -> None:
+async def test_a_blocked_member_reads_so(
+    discord: LocalDiscord, client: Atelier, services: Services, fake_jobs: FakeJobs
+) -> None:
     bob = discord.member("Bob")
-    fake_jobs.hold(job(bob.id))
+    await services.store.add(job(bob.id), "a process", "a cluster", 3)
     listed = await (await bob.invoke("jobs")).wait_until(lambda message: bool(message.buttons), 5)
     fake_jobs.blocked.add(bob.id)
     for invocation in (
