@@ -103,7 +103,7 @@ async def _follow(invocation: Invocation, out: Path, console: Console) -> int:
 
 
 def _is_final(message: Message) -> bool:
-    return bool(message.attachments) and not message.buttons
+    return any(attachment.filename.startswith("painting-") for attachment in message.attachments)
 
 
 def _save(out: Path, filename: str, data: bytes, number: int) -> Path:

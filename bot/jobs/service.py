@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from tenacity.wait import wait_base
 
+from bot.jobs.acts import MemberActs
 from bot.jobs.admission import Admission
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.connect import is_full
@@ -25,17 +26,11 @@ from bot.jobs.database.leases import LEASE
 from bot.jobs.database.store import Store
 from bot.jobs.errors import (
     AlreadyAccepted,
-    CancelledByModerator,
     Closing,
-    JobEnded,
     JobExpired,
     JobUnreadable,
-    NotBegun,
-    NotKept,
-    NotYourJob,
     PictureRejected,
     Role,
-    StillOpen,
     style_role,
 )
 from bot.jobs.model import Actor, Job, Observer, Order, State, new_id
@@ -46,7 +41,7 @@ from bot.jobs.rules import Controls, Policy, Quota
 from bot.jobs.runner import JobRunner
 from bot.jobs.storage import Storage
 from bot.telemetry import metrics
-from engine.errors import PaintingCancelled, PictureError, StorageFull
+from engine.errors import PictureError, StorageFull
 from engine.executor.api import Executor
 from engine.recipe import Inputs
 
@@ -73,7 +68,7 @@ def saturated(number: int, jobs: int, slots: int) -> bool:
     return number >= slots and jobs > slots
 
 
-class JobService:
+class JobService(MemberActs):
     """See :class:`bot.jobs.api.Jobs`. Jobs are painted while :meth:`run` runs."""
 
     def __init__(
@@ -174,41 +169,6 @@ class JobService:
         self._changed.set()
         return job
 
-    async def finish(self, job_id: str, actor: Actor) -> None:
-        """See :class:`bot.jobs.api.Jobs`."""
-        job = await self._job(job_id, actor)
-        if not await self._store.set_finishing(job_id):
-            raise NotBegun if job.state is State.QUEUED else JobEnded
-        log.info("job finishes early", job=job_id)
-        if painting := self._runner.paintings.get(job_id):  # else its process reads it from the database
-            await painting.finish_early()
-
-    async def toggle_ping(self, job_id: str, actor: Actor) -> bool:
-        """See :class:`bot.jobs.api.Jobs`."""
-        await self._job(job_id, actor)
-        if (pings := await self._store.set_pings(job_id)) is None:
-            raise JobEnded
-        return pings
-
-    async def delete(self, job_id: str, actor: Actor) -> None:
-        """See :class:`bot.jobs.api.Jobs`."""
-        await self._job(job_id, actor, moderated=True)
-        if (blobs := await self._store.remove(job_id)) is None:
-            raise StillOpen
-        log.info("job deleted", job=job_id)
-        await self._storage.forget(blobs)
-
-    async def cancel(self, job_id: str, actor: Actor) -> None:
-        """See :class:`bot.jobs.api.Jobs`."""
-        job = await self._job(job_id, actor, moderated=True)
-        cause = PaintingCancelled() if job.owner == actor.id else CancelledByModerator()
-        if await self._store.give_up(job_id, cause) is None:
-            raise JobEnded
-        log.info("job cancelled", job=job_id)
-        if painting := self._runner.paintings.get(job_id):
-            await painting.cancel()
-        self._changed.set()
-
     def is_blocked(self, member: int) -> bool:
         """See :class:`bot.jobs.api.Jobs`."""
         return member in self._controls.blocked
@@ -224,22 +184,9 @@ class JobService:
         """Call ``observer`` with the progress of every running job of this process."""
         self._runner.observers.append(observer)
 
-    async def get(self, job_id: str) -> Job:
-        """See :class:`bot.jobs.api.Jobs`."""
-        if (job := await self._store.get(job_id)) is None:
-            raise NotKept
-        return job
-
     async def recent(self, owner: int, limit: int = 10) -> list[Job]:
         """See :class:`bot.jobs.api.Jobs`."""
         return await self._store.recent(owner, limit)
-
-    async def picture(self, job_id: str, member: int) -> tuple[Job, bytes]:
-        """See :class:`bot.jobs.api.Jobs`."""
-        job = await self._job(job_id, Actor(member))
-        if job.painted is None:
-            raise JobEnded
-        return job, await self._storage.get(job.painted.picture)
 
     async def run(self) -> None:
         """Run this process's jobs until cancelled. No failure ends it."""
@@ -285,20 +232,6 @@ class JobService:
             else:
                 sound[job.id] = job.guild_id
         return sound
-
-    async def _job(self, job_id: str, actor: Actor, *, moderated: bool = False) -> Job:
-        """The job, if the actor may act on it: its owner may, and with ``moderated`` the moderators of its server.
-
-        Raises:
-            NotYourJob: the actor may not.
-            JobEnded: it is not stored any more.
-        """
-        job = await self._store.get(job_id)
-        if job is None:
-            raise JobEnded
-        if job.owner != actor.id and not (moderated and actor.moderates_job(job)):
-            raise NotYourJob
-        return job
 
     async def _check(self, role: Role, picture: bytes) -> None:
         try:

@@ -4,7 +4,7 @@ from bot.client.actions import ResultAction
 from bot.client.client import Atelier
 from bot.features.history import texts
 from bot.features.history.compare import GifButton, compare, timelapse
-from bot.features.history.recipe import recipe
+from bot.features.history.recipe import recipe, show_of_result
 
 
 def setup(client: Atelier) -> None:
@@ -13,3 +13,4 @@ def setup(client: Atelier) -> None:
     client.add_dynamic_items(GifButton)
     client.result_actions["compare"] = ResultAction(texts.COMPARE, compare)
     client.result_actions["timelapse"] = ResultAction(texts.TIMELAPSE, timelapse)
+    client.result_actions["recipe"] = ResultAction(texts.RECIPE, show_of_result)

@@ -12,6 +12,7 @@ from bot.delivery.channels import NO_MENTIONS
 from bot.features.history import texts
 from bot.features.stylize.order import PaintingRequest, Picture, StoredPicture, check_stated_sizes, submit
 from bot.jobs.errors import JobUnreadable, StylesNotYours
+from bot.jobs.model import Job
 from bot.limits import OPTION_LENGTH, SUGGESTIONS
 from engine.recipe import Inputs
 
@@ -34,12 +35,21 @@ async def recipe(interaction: discord.Interaction[Atelier], id: str, content: di
 async def _show(interaction: discord.Interaction[Atelier], wanted: str) -> None:
     """Show it to the member only, in readable lines and as a JSON file."""
     await interaction.response.defer(ephemeral=True, thinking=True)
-    member = interaction.user.id
-    job = await interaction.client.services.history.recipe(wanted, member, interaction.guild_id)
-    painted = job.painted_recipe.whole
+    job = await interaction.client.services.history.recipe(wanted, interaction.user.id, interaction.guild_id)
+    await show(interaction, job)
+
+
+async def show_of_result(interaction: discord.Interaction[Atelier], job_id: str) -> None:
+    """Show the recipe of a result, chosen in its menu, to the member only."""
+    await show(interaction, await interaction.client.services.jobs.get(job_id))
+
+
+async def show(interaction: discord.Interaction[Atelier], job: Job) -> None:
+    """Fill the private answer."""
+    painted = job.painted_recipe
     file = discord.File(io.BytesIO(painted.model_dump_json(indent=2).encode()), f"recipe-{painted.id}.json")
     # The description names the files of its owner.
-    text = texts.recipe(painted, job.description if job.owner == member else None)
+    text = texts.recipe(painted, job.description if job.owner == interaction.user.id else None)
     await interaction.edit_original_response(content=text, attachments=[file], allowed_mentions=NO_MENTIONS)
 
 

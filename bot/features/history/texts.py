@@ -7,6 +7,7 @@ from bot.jobs.model import Job
 from engine.recipe import Recipe
 
 COMPARE: Final = "Compare with the photo"
+RECIPE: Final = "Show the recipe"
 TIMELAPSE: Final = "Show a timelapse"
 AS_GIF: Final = "It doesn't move? Show it as a GIF"
 
@@ -47,6 +48,8 @@ def recipe(recipe: Recipe, description: str | None) -> str:
     if recipe.style_shares:
         lines.append(f"Mix: {' : '.join(f'{share:g}' for share in recipe.style_shares)}")
     lines.append(f"Seed: {recipe.seed}")
+    if recipe.continues:
+        lines.append("This picture continued an earlier one. From the start, the recipe gives a similar picture.")
     return "\n".join(lines)
 
 

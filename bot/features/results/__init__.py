@@ -11,7 +11,6 @@ from bot.features.results.cancel import CancelButton
 from bot.features.results.delete import DeleteButton
 from bot.features.results.menu import ResultMenu
 from bot.features.results.progress import FinishButton, PingButton
-from bot.features.results.recipe import show_recipe
 from bot.features.results.style import AnotherStyleButton, use_as_photo
 from bot.features.results.tweak import TweakButton
 from bot.jobs.model import Job
@@ -35,7 +34,6 @@ def setup(client: Atelier) -> None:
         offered = partial(_offered, fits)
         client.result_actions[name] = ResultAction(label, paint, defers=False, offered=offered)
     client.result_actions["photo"] = ResultAction(texts.AS_PHOTO, use_as_photo, defers=False)
-    client.result_actions["recipe"] = ResultAction(texts.RECIPE, show_recipe)
 
 
 def _offered(fits: Callable[[Recipe], bool], job: Job) -> bool:

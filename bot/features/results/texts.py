@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from bot.texts import Stroke
-from engine.recipe import Recipe
 
 # --- Under a painting that is not finished ----------------------------------------------------------------------------
 
@@ -36,7 +35,6 @@ FINER: Final = "Finer strokes"
 BROADER: Final = "Broader strokes"
 KEEP_COLOURS: Final = "Keep the photo's colours"
 AS_PHOTO: Final = "Use as photo …"
-RECIPE: Final = "Show the recipe"
 
 
 def deleted() -> str:
@@ -47,14 +45,6 @@ def deleted() -> str:
 def message_stays() -> str:
     """After *Delete*, where Discord keeps the message."""
     return "I deleted my files of this picture, but Discord didn't let me remove the message."
-
-
-def recipe(recipe: Recipe) -> str:
-    """A recipe, as JSON that ``atelier stylize --recipe`` reads."""
-    fields = recipe.whole.model_dump_json(indent=1, exclude_defaults=True)
-    text = f"Recipe `{recipe.id}`\n```json\n{fields}\n```"
-    note = "This picture continued an earlier one. From the start, the recipe gives a similar picture."
-    return f"{text}\n{note}" if recipe.continues else text
 
 
 def unknown_entry() -> str:

@@ -20,9 +20,8 @@ async def test_it_shows_the_recipe_to_whoever_asks_for_it(
     job, message = await delivered()
     choice = await discord.member("Bob").choose(message, f"menu:{job.id}", "recipe")
     answer = await choice.wait_until(is_private_answer, 5)
-    first, _, *lines, _ = answer.content.splitlines()
-    assert first == f"Recipe `{job.recipe.id}`"
-    assert Recipe.model_validate_json("".join(lines)) == job.recipe
+    assert answer.content.startswith(f"**Recipe `{job.recipe.id}`**\nSize: ")
+    assert Recipe.model_validate_json(answer.attachments[0].data) == job.recipe
     del fake_jobs.jobs[job.id]
     choice = await discord.member("Bob").choose(message, f"menu:{job.id}", "recipe")
     assert "no longer have the files" in (await choice.wait_until(is_private_answer, 5)).content

@@ -1,0 +1,85 @@
+"""What members do with jobs that are accepted. The right to do so is checked here."""
+
+import asyncio
+
+import structlog
+
+from bot.jobs.database.store import Store
+from bot.jobs.errors import CancelledByModerator, JobEnded, NotBegun, NotKept, NotYourJob, StillOpen
+from bot.jobs.model import Actor, Job, State
+from bot.jobs.runner import JobRunner
+from bot.jobs.storage import Storage
+from engine.errors import PaintingCancelled
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class MemberActs:
+    """A part of :class:`bot.jobs.service.JobService`."""
+
+    _store: Store
+    _storage: Storage
+    _runner: JobRunner
+    _changed: asyncio.Event
+
+    async def finish(self, job_id: str, actor: Actor) -> None:
+        """See :class:`bot.jobs.api.Jobs`."""
+        job = await self._job(job_id, actor)
+        if not await self._store.set_finishing(job_id):
+            raise NotBegun if job.state is State.QUEUED else JobEnded
+        log.info("job finishes early", job=job_id)
+        if painting := self._runner.paintings.get(job_id):  # else its process reads it from the database
+            await painting.finish_early()
+
+    async def toggle_ping(self, job_id: str, actor: Actor) -> bool:
+        """See :class:`bot.jobs.api.Jobs`."""
+        await self._job(job_id, actor)
+        if (pings := await self._store.set_pings(job_id)) is None:
+            raise JobEnded
+        return pings
+
+    async def delete(self, job_id: str, actor: Actor) -> None:
+        """See :class:`bot.jobs.api.Jobs`."""
+        await self._job(job_id, actor, moderated=True)
+        if (blobs := await self._store.remove(job_id)) is None:
+            raise StillOpen
+        log.info("job deleted", job=job_id)
+        await self._storage.forget(blobs)
+
+    async def cancel(self, job_id: str, actor: Actor) -> None:
+        """See :class:`bot.jobs.api.Jobs`."""
+        job = await self._job(job_id, actor, moderated=True)
+        cause = PaintingCancelled() if job.owner == actor.id else CancelledByModerator()
+        if await self._store.give_up(job_id, cause) is None:
+            raise JobEnded
+        log.info("job cancelled", job=job_id)
+        if painting := self._runner.paintings.get(job_id):
+            await painting.cancel()
+        self._changed.set()
+
+    async def get(self, job_id: str) -> Job:
+        """See :class:`bot.jobs.api.Jobs`."""
+        if (job := await self._store.get(job_id)) is None:
+            raise NotKept
+        return job
+
+    async def picture(self, job_id: str, member: int) -> tuple[Job, bytes]:
+        """See :class:`bot.jobs.api.Jobs`."""
+        job = await self._job(job_id, Actor(member))
+        if job.painted is None:
+            raise JobEnded
+        return job, await self._storage.get(job.painted.picture)
+
+    async def _job(self, job_id: str, actor: Actor, *, moderated: bool = False) -> Job:
+        """The job, if the actor may act on it: its owner may, and with ``moderated`` the moderators of its server.
+
+        Raises:
+            NotYourJob: the actor may not.
+            JobEnded: it is not stored any more.
+        """
+        job = await self._store.get(job_id)
+        if job is None:
+            raise JobEnded
+        if job.owner != actor.id and not (moderated and actor.moderates_job(job)):
+            raise NotYourJob
+        return job

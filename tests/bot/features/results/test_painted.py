@@ -1,0 +1,34 @@
+"""The buttons of results, painted by a real worker."""
+
+import pytest
+
+from bot.sandbox import LocalDiscord
+from tests.bot.conftest import CONTENT, STYLE, is_final, is_painting, is_private_answer
+
+TIMEOUT = 60
+
+
+@pytest.mark.usefixtures("bot")
+async def test_a_result_is_continued_enlarged_finished_early_and_deleted(discord: LocalDiscord) -> None:
+    ada, bob = discord.member("Ada"), discord.member("Bob")
+    ordered = await ada.invoke("stylize", content=CONTENT, style=STYLE, quality="quick")
+    first = await ordered.wait_until(is_final, TIMEOUT)
+    stronger = await (await bob.press(first, "More style")).wait_until(is_final, TIMEOUT)
+    assert "· strength 75 ·" in stronger.content
+    assert stronger.attachments[0].data != first.attachments[0].data
+    assert stronger.attachments[0].description == first.attachments[0].description
+    larger = await (await bob.press(stronger, "Bigger")).wait_until(is_final, TIMEOUT)
+    assert "· 128 × 96 · strength 75 ·" in larger.content
+
+    enlarging = await ada.press(larger, "Bigger")  # of thousands of steps
+    painting = await enlarging.wait_until(is_painting, TIMEOUT)
+    pinging = await ada.press(painting, "Ping me when done")
+    await pinging.wait_until(is_private_answer, 5)
+    await (await ada.press(painting, "Good enough")).wait_until(is_private_answer, 5)
+    final = await enlarging.wait_until(is_final, TIMEOUT)
+    assert "Stopped early" in final.content
+    deleting = await ada.press(final, "Delete")
+    assert (await deleting.wait_until(is_private_answer, 5)).content == "Deleted."
+    shown = [message.id for message in discord.channel_messages if message.attachments]
+    assert shown == [first.id, stronger.id, larger.id]
+    assert [message.pings for message in discord.channel_messages if message.pings] == [{ada.id}]
