@@ -1,27 +1,56 @@
-"""The sizes and steps that ``quick``, ``standard`` and ``fine`` stand for, by device and precision."""
+"""What ``instant``, ``quick``, ``standard`` and ``fine`` stand for, by device and precision."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
 
-Quality = Literal["quick", "standard", "fine"]
+from engine.recipe import Method, Start
+
+Quality = Literal["instant", "quick", "standard", "fine"]
 Tier = Literal["cuda", "cpu-bfloat16", "cpu-float32"]
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A painting's longer side in pixels, and its steps of the optimiser."""
+    """The fields of a recipe that follow from a quality."""
 
     size: int
+    """The longer side in pixels."""
     steps: int
+    """Of the optimiser."""
+    method: Method = "gatys"
+    start: Start = "content"
+
+    def fields(self) -> dict[str, Any]:
+        """The same as a dictionary, for :class:`engine.recipe.Recipe`."""
+        return asdict(self)
+
+
+def _instant(size: int, steps: int) -> Preset:
+    return Preset(size, steps, "instant", "matched")
 
 
 PRESETS: Final[Mapping[Tier, Mapping[Quality, Preset]]] = {
-    "cuda": {"quick": Preset(512, 150), "standard": Preset(1024, 240), "fine": Preset(2048, 400)},
-    "cpu-bfloat16": {"quick": Preset(384, 50), "standard": Preset(512, 90), "fine": Preset(768, 150)},
-    "cpu-float32": {"quick": Preset(256, 60), "standard": Preset(384, 60), "fine": Preset(512, 120)},
+    "cuda": {
+        "instant": _instant(768, 60),
+        "quick": Preset(512, 150),
+        "standard": Preset(1024, 240),
+        "fine": Preset(2048, 400),
+    },
+    "cpu-bfloat16": {
+        "instant": _instant(512, 12),
+        "quick": Preset(384, 50),
+        "standard": Preset(512, 90),
+        "fine": Preset(768, 150),
+    },
+    "cpu-float32": {
+        "instant": _instant(320, 9),
+        "quick": Preset(256, 60),
+        "standard": Preset(384, 60),
+        "fine": Preset(512, 120),
+    },
 }
-"""For each kind of worker. On two cores with bfloat16 they take about 20 s, 45 s and 150 s (docs/benchmarks.md).
+"""For each kind of worker. On two cores with bfloat16 they take about 1 s, 10 s, 30 s and 80 s (docs/benchmarks.md).
 
 The other rows aim at the same times. They are not measured.
 """

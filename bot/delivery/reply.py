@@ -118,7 +118,9 @@ class DiscordReply:
         self._show(_Edit(texts.paused(position) if paused else texts.queued(position), None))
 
     def progressed(self, progress: Progress) -> None:
-        """Show the progress and the newest preview."""
+        """Show the progress and the newest preview. A painting that takes no longer than an edit shows only its end."""
+        if progress.elapsed + progress.remaining < EDIT_EVERY:
+            return
         self._preview = progress.preview or self._preview
         self._show(_Edit(texts.painting(progress), self._preview))
 

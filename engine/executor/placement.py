@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from uuid import uuid4
 
-from engine.painting.pyramid import scales
+from engine.painting.pyramid import SCHEDULES
 from engine.recipe import Recipe
 from engine.worker.protocol import WorkerInfo
 
@@ -43,7 +43,7 @@ class WorkerLoad:
 def pixels(recipe: Recipe, done: int = 0) -> float:
     """The cost, in pixels, of the steps of a painting that remain after ``done`` steps."""
     left = 0.0
-    for scale in scales(recipe.size, recipe.steps, recipe.size if recipe.continues else 0):
+    for scale in SCHEDULES[recipe.method].scales(recipe.size, recipe.steps, recipe.size if recipe.continues else 0):
         skipped = min(done, scale.steps)
         done -= skipped
         left += (scale.steps - skipped) * scale.size**2

@@ -5,9 +5,9 @@ from typing import Final, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.optim.adam import adam
 
+from engine.images.resampling import resampled
 from engine.losses.objective import Losses
 from engine.optim.cuda_graphs import replayed
 from engine.optim.preconditioning import filtered, spectral_filter
@@ -41,11 +41,8 @@ class Optimiser(Protocol):
     image: Tensor
     """Shape (1, 3, height, width), float32, in [0, 1]."""
 
-    def begin(self, size: tuple[int, int], evaluate: Evaluate, detail: Tensor | None = None) -> None:
-        """Resize the image to ``size`` (width, height), and minimise ``evaluate`` from now on.
-
-        ``detail`` is added to an image that is resized, shape (1, 3, height, width).
-        """
+    def begin(self, image: Tensor, evaluate: Evaluate) -> None:
+        """Go on from ``image``, which may have another size than the one before, and minimise ``evaluate``."""
 
     def release(self) -> None:
         """Free the memory for steps at this size. The image stays, with the state for the next size."""
@@ -68,17 +65,6 @@ def optimiser(name: Name, image: Tensor, state: Mapping[str, Tensor] | None = No
             raise ValueError("L-BFGS keeps no state")
         return LBFGS(image)
     return Adam(image, state)
-
-
-def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize an image of shape (1, 3, height, width) to ``size`` (width, height), clamped to [0, 1]."""
-    if image.shape[-2:] == (size[1], size[0]):
-        return image
-    return F.interpolate(image, (size[1], size[0]), mode="bicubic", antialias=True).clamp(0, 1)
-
-
-def _detailed(image: Tensor, detail: Tensor | None) -> Tensor:
-    return image if detail is None else (image + detail).clamp(0, 1)
 
 
 def _gradient(loss: Tensor, variable: Tensor) -> Tensor:
@@ -117,12 +103,13 @@ class Adam:
         self.image = image.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
 
     @torch.no_grad()
-    def begin(self, size: tuple[int, int], evaluate: Evaluate, detail: Tensor | None = None) -> None:
-        """Resize the image and the moments to ``size``."""
-        if self.image.shape[-2:] != (size[1], size[0]):
-            self._take(_detailed(resized(self.image, size), detail))
-            for name in _MOMENTS:
-                self._state[name] = F.interpolate(self._state[name], self.image.shape[-2:], mode="bilinear")
+    def begin(self, image: Tensor, evaluate: Evaluate) -> None:
+        """Take the image, and resize the moments to its size."""
+        if image is not self.image:
+            self._take(image)
+            size = image.shape[-1], image.shape[-2]
+            first, second = (resampled(self._state[name], size) for name in _MOMENTS)
+            self._state |= dict(zip(_MOMENTS, (first, second.clamp(min=0)), strict=True))
         weights = spectral_filter(self.image, GRADIENT_SPECTRAL_POWER)
 
         def once() -> Losses:
@@ -180,11 +167,9 @@ class LBFGS:
         self.image = image
 
     @torch.no_grad()
-    def begin(self, size: tuple[int, int], evaluate: Evaluate, detail: Tensor | None = None) -> None:
-        """Resize the image to ``size`` and clear the history."""
-        if self.image.shape[-2:] != (size[1], size[0]):
-            self.image = _detailed(resized(self.image.detach(), size), detail)
-        self.image = self.image.detach().contiguous()
+    def begin(self, image: Tensor, evaluate: Evaluate) -> None:
+        """Take the image and clear the history."""
+        self.image = image.detach().contiguous()
         self._evaluate = evaluate
         self._weights = spectral_filter(self.image, IMAGE_SPECTRAL_POWER)
         # torch takes a first step whose absolute values sum to 1 at most.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.images.codec import fitted
 from engine.optim.optimisers import optimiser
-from engine.painting.pyramid import scales
+from engine.painting.pyramid import SCHEDULES
 from engine.recipe import LARGEST_SIZE, SMALLEST_SIZE, Recipe
 
 
@@ -51,7 +51,7 @@ class Checkpoint:
         """
         if self.recipe != recipe.id:
             raise ValueError(f"recipe {self.recipe}, not {recipe.id}")
-        pyramid = scales(recipe.size, recipe.steps, self.continued)
+        pyramid = SCHEDULES[recipe.method].scales(recipe.size, recipe.steps, self.continued)
         if not 0 <= self.scale < len(pyramid):
             raise ValueError(f"scale {self.scale} of {len(pyramid)}")
         if not SMALLEST_SIZE <= self.size <= recipe.size:

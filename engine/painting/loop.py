@@ -12,11 +12,13 @@ from engine.errors import OutOfMemory, PaintingPaused
 from engine.images.codec import Picture, encode, fitted
 from engine.images.colour import with_colours_of
 from engine.images.encoding import encode_within
+from engine.images.resampling import resampled, resized
 from engine.losses.objective import Losses, Objective
-from engine.optim.optimisers import optimiser, resized
+from engine.optim.optimisers import optimiser
 from engine.painting.checkpoint import Checkpoint, FinalState, S, from_bytes, to_bytes
 from engine.painting.memory import out_of_memory, shrunk, smaller_size
-from engine.painting.pyramid import LEARNING_RATE, Scale, learning_rate, scales
+from engine.painting.pooling_shift import PoolingShift
+from engine.painting.pyramid import LEARNING_RATE, SCHEDULES, Scale, learning_rate
 from engine.painting.reporter import Pace, Reporter
 from engine.painting.strength import first_learning_rate, kept_share
 from engine.painting.targets import Targets
@@ -119,7 +121,9 @@ class _Painting:
         """The size of the final state that the painting starts from; 0 for the recipe's own start."""
         self.start: Tensor | None = None
         """The image of that state at the final size, mixed with the content: see :func:`kept_share`."""
-        self.scales = scales(recipe.size, recipe.steps)
+        self.schedule = SCHEDULES[recipe.method]
+        self.scales = self.schedule.scales(recipe.size, recipe.steps, 0)
+        self.shift = PoolingShift(network.device)
         self.done = 0
         """Steps over all scales."""
         self.settled = False
@@ -161,7 +165,7 @@ class _Painting:
                 break
             step = self.done - sum(scale.steps for scale in self.scales[:index])
             self._shrink(index, smaller)
-        image = resized(self.optimiser.image.detach(), self.final_size).clamp(0, 1)
+        image = self._enlarged(self.recipe.size, self.schedule.bands[1]).detach()
         state = self._saved(FinalState.of(self.recipe, image))
         return self._result(image, max_bytes, state)
 
@@ -193,7 +197,7 @@ class _Painting:
             self.start = content.lerp(image, share)
         if state is not None:
             self.continued = state.continued
-        self.scales = scales(self.recipe.size, self.recipe.steps, self.continued)
+        self.scales = self.schedule.scales(self.recipe.size, self.recipe.steps, self.continued)
         if state is None:
             first = self.targets.content_at(self.scales[0].size) if self.start is None else self.start
             self.optimiser = optimiser(self.recipe.optimiser, first)
@@ -217,8 +221,8 @@ class _Painting:
             image = self.targets.first_image(scale.size, objective.learning_rate_factor)
             self.optimiser = optimiser(self.recipe.optimiser, image)
         size = fitted(self.content.rgb.size, scale.size)
-        detail = self._detail(index) if first == 0 else None
-        self.optimiser.begin(size, lambda image: self._losses(objective, image), detail)
+        image = self._enlarged(scale.size, self.schedule.bands[0])
+        self.optimiser.begin(image, lambda image: self._losses(objective, image))
         if first == 0 or self.before.shape != self.optimiser.image.shape:
             self.before = self.optimiser.image.detach().clone()
         first_rate = self._first_learning_rate()
@@ -226,6 +230,7 @@ class _Painting:
         for step in range(first, scale.steps):
             if self.stop.pausing and self.done == self.first_step:
                 raise PaintingPaused
+            self.shift.begin_step(self.done)
             rate = objective.learning_rate_factor * learning_rate(step, scale.steps, first_rate)
             losses = self.optimiser.step(rate)
             self.done += 1
@@ -248,26 +253,35 @@ class _Painting:
             if last or self.stop.finishing:
                 break
 
-    def _detail(self, index: int) -> Tensor | None:
-        """What the image that the painting started from shows at a scale, and not at the one before. Else it would lose
-        that, as it starts at the coarsest scale.
-        """
-        if self.start is None or index == 0:
-            return None
-        before, size = (fitted(self.content.rgb.size, each.size) for each in self.scales[index - 1 : index + 1])
-        image = resized(self.start, size)
-        return image - resized(resized(image, before), size)
-
     def _first_learning_rate(self) -> float:
         """Noise is far from any target, whatever the strength."""
         if self.recipe.start == "noise" and not self.continued:
             return LEARNING_RATE[0]
-        return first_learning_rate(self.recipe.strength)
+        return self.schedule.learning_rate_factor * first_learning_rate(self.recipe.strength)
+
+    @torch.no_grad()
+    def _enlarged(self, size: int, share: float) -> Tensor:
+        """The present image with a longer side of ``size`` pixels, and with this share of the first image's detail.
+
+        A painting that continues another one keeps all detail of that one.
+        """
+        image = self.optimiser.image
+        now, then = (image.shape[-1], image.shape[-2]), fitted(self.content.rgb.size, size)
+        if now == then:
+            return image
+        image = resized(image.detach(), then)
+        if self.start is None and not share:
+            return image
+        start, share = (self.targets.start_at(self.recipe.size), share) if self.start is None else (self.start, 1.0)
+        # Both from the largest one. Scaling the content to each size by itself would leave other aliasing in each.
+        detail = resampled(start, then) - resampled(resampled(start, now), then)
+        return (image + share * detail).clamp(0, 1)
 
     def _losses(self, objective: Objective, image: Tensor) -> Losses:
+        shifted = self.shift(image) if self.recipe.optimiser == "adam" else image
         recompute = image[0, 0].numel() >= RECOMPUTED
         features = self.network.features(
-            image, objective.layers, self.stop.check, pooling=self.recipe.pooling, recompute=recompute
+            shifted, objective.layers, self.stop.check, pooling=self.recipe.pooling, recompute=recompute
         )
         return objective(features, image)
 
@@ -328,12 +342,12 @@ class _Painting:
         )
 
     def _preview(self) -> bytes:
-        return encode(self._picture(self.optimiser.image), "jpeg", quality=PREVIEW_QUALITY)
+        image = self._enlarged(self.recipe.size, self.schedule.bands[1])
+        return encode(self._picture(image.detach()), "jpeg", quality=PREVIEW_QUALITY)
 
     @torch.no_grad()
     def _picture(self, image: Tensor) -> Image.Image:
-        """The picture of an image at any scale, at the final size and in the recipe's colours."""
-        image = resized(image.detach(), self.final_size).clamp(0, 1)
+        """The picture of an image of the final size, in the recipe's colours."""
         if self.recipe.colours == "content":
             image = with_colours_of(image, self.targets.content_at(self.recipe.size))
         return Image.fromarray(image[0].mul(255).byte().permute(1, 2, 0).cpu().numpy())

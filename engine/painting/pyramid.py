@@ -1,8 +1,11 @@
 """Coarse to fine: the scales of a painting, and the learning rate within a scale."""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from engine.recipe import SMALLEST_SIZE, Method
 
 COARSEST: Final = 192
 """The least longer side of a coarse scale, in pixels. At smaller scales the strokes would cover the content."""
@@ -12,6 +15,9 @@ CONTINUED: Final = 0.35
 """The share of its steps that a painting takes which continues another one of its size."""
 COARSE_STYLE_FACTOR: Final = 0.5
 """The factor on the style's weight for each halving of the size. Coarse scales would distort the content otherwise."""
+
+INSTANT_STYLE_FACTORS: Final = (1.0, 2.0)
+"""The same for the two scales of ``instant``, which has too few steps to distort the content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +31,22 @@ class Scale:
     """The factor on the style's weight, in (0, 1]."""
 
 
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How a method goes from the coarsest scale to the size of the painting."""
+
+    scales: Callable[[int, int, int], tuple[Scale, ...]]
+    """The scales, coarse to fine, for the arguments of :func:`scales`."""
+    learning_rate_factor: float = 1.0
+    """On :func:`engine.painting.strength.first_learning_rate`."""
+    bands: tuple[float, float] = (0.0, 0.0)
+    """The share of the first image's detail that is added to an enlarged image: between two scales, and after the last
+    one. The detail is what the first image has at the larger size beyond the smaller one.
+    """
+
+
 def scales(size: int, steps: int, continued: int = 0) -> tuple[Scale, ...]:
-    """The scales of a painting, coarse to fine.
+    """The scales of a painting by ``gatys``.
 
     Each size is half of the next one, and at least :data:`COARSEST`. The scales share the steps equally, and the
     coarsest one takes the remainder. With fewer steps than scales, the coarsest ones are left out.
@@ -52,6 +72,24 @@ def scales(size: int, steps: int, continued: int = 0) -> tuple[Scale, ...]:
         Scale(side, each + (rest if index == 0 else 0), COARSE_STYLE_FACTOR ** (finest - index))
         for index, side in enumerate(sizes)
     )
+
+
+def instant_scales(size: int, steps: int, continued: int = 0) -> tuple[Scale, ...]:
+    """The scales of a painting by ``instant``: a quarter and half of its size, so no step takes long.
+
+    The coarser scale takes two thirds of the steps. ``size`` and ``steps`` are those of :func:`scales`; ``continued``
+    changes nothing.
+    """
+    fine, coarse = (max(SMALLEST_SIZE, size // divisor) for divisor in (2, 4))
+    last = steps if coarse == fine else max(1, steps // 3)
+    small = (Scale(coarse, steps - last, INSTANT_STYLE_FACTORS[0]),) if steps > last else ()
+    return (*small, Scale(fine, last, INSTANT_STYLE_FACTORS[1]))
+
+
+SCHEDULES: Final[Mapping[Method, Schedule]] = {
+    "gatys": Schedule(scales),
+    "instant": Schedule(instant_scales, learning_rate_factor=3.0, bands=(1.0, 0.6)),
+}
 
 
 def learning_rate(step: int, steps: int, first: float) -> float:

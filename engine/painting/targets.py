@@ -32,6 +32,8 @@ from engine.vgg.vgg19 import VGG19
 
 GRAIN: Final = 8 / 255
 """The standard deviation of faint grain, for pixels in [0, 1]."""
+MATCHED_FROM: Final = 50.0
+"""The strength from which on ``start="matched"`` has only the styles' colours."""
 _PLAIN_SHARE: Final = 0.1
 """The weight of :class:`engine.losses.terms.Plainness`, relative to the style's. A larger one suppresses strokes."""
 _UNIFORM_SHARE: Final = 100.0
@@ -71,6 +73,19 @@ class Targets:
         """The content, shape (1, 3, height, width), RGB in [0, 1], with a longer side of ``size`` pixels."""
         return self._tensor(self._content, size)
 
+    def start_at(self, size: int) -> Tensor:
+        """The content as ``recipe.start`` has it, shaped as :meth:`content_at`.
+
+        For ``matched`` its colours move to the styles' palette: all the way from a strength of
+        :data:`MATCHED_FROM` on, and in proportion below it.
+        """
+        image = self.content_at(size)
+        if self._recipe.start != "matched":
+            return image
+        palettes = [Palette.of(self._style(style, size)) for style in self._styles]
+        share = min(1.0, self._recipe.strength / MATCHED_FROM)
+        return image.lerp(recoloured(image, Palette.blended(palettes, self._shares)), share)
+
     def first_image(self, size: int, learning_rate_factor: float) -> Tensor:
         """The image that the optimiser starts from, shaped as the content.
 
@@ -81,13 +96,10 @@ class Targets:
             size: the longer side in pixels.
             learning_rate_factor: see :attr:`engine.losses.objective.Objective.learning_rate_factor`.
         """
-        image = self.content_at(size)
+        image = self.start_at(size)
         noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(self._recipe.seed)).to(image)
         if self._recipe.start == "noise":
             return (0.5 + 0.2 * noise).clamp(0, 1)
-        if self._recipe.start == "matched":
-            palettes = [Palette.of(self._style(style, size)) for style in self._styles]
-            image = recoloured(image, Palette.blended(palettes, self._shares))
         texture = sum(
             share * _texture(self._style(style, size)) for style, share in zip(self._styles, self._shares, strict=True)
         ) / sum(self._shares)

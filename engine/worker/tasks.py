@@ -4,6 +4,7 @@ They return errors of ours instead of raising them, because Dask logs each excep
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Final, cast
 
@@ -14,12 +15,15 @@ from engine.errors import AtelierError, BlobLost, PaintingCancelled, StorageFail
 from engine.images.compositions import Composition
 from engine.images.limits import Limits
 from engine.progress import Encoded, Result, StopToken
-from engine.recipe import SMALLEST_SIZE
+from engine.recipe import SMALLEST_SIZE, Method
 from engine.runtime.malloc import trim
 from engine.worker.plugin import PainterPlugin
 from engine.worker.protocol import BEGUN, LEFT, PLUGIN, PaintingOrder
 
 log = logging.getLogger(__name__)
+
+FIRST_PREVIEW: Final[Mapping[Method, float]] = {"gatys": 0.7, "instant": 2.0}
+"""Seconds to the first preview. An instant painting usually ends before."""
 
 THUMBNAIL_QUALITY: Final = 85
 """Of a thumbnail's JPEG, 1 to 100."""
@@ -150,7 +154,7 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
         order.recipe,
         load_cached(plugin.settings.weights, compute.device, compute.dtype),
         stop,
-        pace=Pace(checkpoint=order.checkpoint_every),
+        pace=Pace(checkpoint=order.checkpoint_every, first_preview=FIRST_PREVIEW[order.recipe.method]),
         resume=_read_state(blobs, order.resume),
         final_state=_read_state(blobs, order.recipe.continues),
         save=lambda data: _save_checkpoint(blobs, data),

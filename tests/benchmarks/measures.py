@@ -187,6 +187,20 @@ def grain(picture: Tensor) -> float:
     return math.sqrt(float(energy[rows][:, columns].sum()) / (height * width) / float(window.square().sum()))
 
 
+def weave(picture: Tensor) -> float:
+    """How much the mean absolute difference of neighbours depends on whether the first one's row or column is even.
+
+    The difference between the two means, divided by their mean; the larger of both directions. Photographs have under
+    0.02. A pattern of two pixels, as an enlargement leaves it, has more.
+    """
+    found = []
+    for direction in (-2, -1):
+        differences = picture.diff(dim=direction).abs().movedim(direction, 0)
+        even, odd = differences[::2].mean(), differences[1::2].mean()
+        found.append(float((even - odd).abs() / ((even + odd) / 2).clamp(min=_TINY)))
+    return max(found)
+
+
 # --- Judging ---
 
 
@@ -208,6 +222,8 @@ class Measures:
     """:func:`flat` beyond the style's: what is plain in the content, as a wall, is to be painted over."""
     grain: float
     """:func:`grain`, divided by the larger of the content's and the style's."""
+    weave: float
+    """:func:`weave`."""
 
 
 class Judge:
@@ -241,6 +257,7 @@ class Judge:
             colours=colour_distance(painting, self._style),
             flat=max(0.0, flat(painting) - flat(self._style)),
             grain=grain(painting) / max(grain(self.content), grain(self._style), _TINY),
+            weave=weave(painting),
         )
 
     @torch.no_grad()

@@ -24,6 +24,7 @@ from tests.benchmarks.measures import (
     ssim,
     statistics,
     style_distance,
+    weave,
 )
 
 
@@ -202,6 +203,15 @@ def test_the_grain_of_white_noise_is_its_deviation_by_the_side_of_the_corner() -
     levels = 0.5 + 4 / 255 * torch.randn(512, 512, generator=torch.Generator().manual_seed(0))
 
     assert grain(grey(levels)) == pytest.approx(4 / 4, rel=0.03)
+
+
+def test_stripes_two_pixels_wide_are_all_weave_and_noise_is_none() -> None:
+    """Each second pair of neighbours is of one colour."""
+    stripes = 0.5 + 0.1 * (torch.arange(128) // 2 % 2).expand(96, 128)
+    noise = torch.rand(256, 256, generator=torch.Generator().manual_seed(0))
+
+    assert weave(grey(stripes)) == pytest.approx(2)
+    assert weave(grey(noise)) < 0.02
 
 
 # --- Judging ---

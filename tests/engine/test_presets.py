@@ -12,11 +12,11 @@ from engine.recipe import Recipe
 @pytest.mark.parametrize("where", get_args(Tier))
 def test_a_better_quality_is_more_work_everywhere_and_a_recipe_takes_it(where: Tier) -> None:
     presets = [PRESETS[where][quality] for quality in get_args(Quality)]
-    assert all(one.size < other.size for one, other in pairwise(presets))
+    assert all(one.size < other.size for one, other in pairwise(presets[1:]))
     assert all(one.size**2 * one.steps < other.size**2 * other.steps for one, other in pairwise(presets))
     for preset in presets:
-        recipe = Recipe(size=preset.size, steps=preset.steps)
-        assert (recipe.size, recipe.steps) == (preset.size, preset.steps)
+        recipe = Recipe(**preset.fields())
+        assert (recipe.size, recipe.steps, recipe.method) == (preset.size, preset.steps, preset.method)
 
 
 @pytest.mark.parametrize("quality", get_args(Quality))

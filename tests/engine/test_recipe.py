@@ -138,7 +138,7 @@ def _marks() -> list[pytest.Mark]:
         ("seed", -1),
         ("seed", 2**63),
         ("precision", "float16"),
-        ("version", 4),
+        ("version", 5),
         ("version", 0),
         ("method", "magic"),
         ("colour", "style"),
@@ -190,7 +190,7 @@ def test_a_recipe_of_the_first_version_is_read_as_one_of_this() -> None:
         noise=0.03,
         seed=5,
     )
-    assert recipe.version == Recipe().version == 3
+    assert recipe.version == Recipe().version == 4
 
 
 def test_a_recipe_of_the_second_version_is_read_as_one_of_this() -> None:
@@ -206,4 +206,4 @@ def test_what_is_no_recipe_at_all_is_refused_as_such() -> None:
 
 @given(recipes)
 def test_a_recipe_says_the_version_that_it_is_painted_by(recipe: Recipe) -> None:
-    assert json.loads(recipe.model_dump_json())["version"] == 3
+    assert json.loads(recipe.model_dump_json())["version"] == 4

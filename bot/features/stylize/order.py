@@ -89,8 +89,7 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
     def recipe(tier: Tier) -> Recipe:
         preset = PRESETS[tier][quality]
         return Recipe(
-            size=preset.size,
-            steps=preset.steps,
+            **preset.fields(),
             strength=strength,
             detail=request.detail,
             stroke=texts.STROKES[request.stroke],

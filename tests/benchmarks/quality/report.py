@@ -18,12 +18,13 @@ COLUMNS: Final = {
     "colours": "colours\nto style",
     "flat": "flat\ngrey",
     "grain": "grain",
+    "weave": "weave",
 }
 """Of :class:`tests.benchmarks.measures.Measures`, to its heading."""
 EXPLAINED: Final = (
     "style: mean and covariance at relu2_2, relu3_4, relu4_4, the content's being 1. relations (self-similarity at "
     "relu3_4, relu4_4): from the content, the style picture's being 1. colours: sliced Wasserstein in Oklab. "
-    "flat grey: beyond the style. grain: times theirs."
+    "flat grey: beyond the style. grain: times theirs. weave: even against odd pixels."
 )
 
 
@@ -43,7 +44,7 @@ def overview(groups: Mapping[str, Sequence[Painted]], title: str) -> Table:
     table = Table("", *COLUMNS.values(), title=title, caption=EXPLAINED, caption_justify="left")
     for name, paintings in groups.items():
         numbers = mean(paintings).items()
-        table.add_row(name, *(f"{value:.1%}" if key == "flat" else f"{value:.2f}" for key, value in numbers))
+        table.add_row(name, *(f"{value:.1%}" if key in {"flat", "weave"} else f"{value:.2f}" for key, value in numbers))
     return table
 
 

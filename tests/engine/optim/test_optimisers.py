@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.images.resampling import resized
 from engine.losses.objective import Losses
 from engine.optim.optimisers import (
     ADAM_EPSILON,
@@ -22,7 +23,6 @@ from engine.optim.optimisers import (
     Adam,
     Optimiser,
     optimiser,
-    resized,
 )
 from engine.recipe import Optimiser as Name
 
@@ -52,7 +52,7 @@ def slope(image: Array) -> Array:
 
 def begun(name: Name, image: Tensor, evaluate: Callable[[Tensor], Losses] = valley) -> Optimiser:
     found = optimiser(name, image)
-    found.begin((image.shape[3], image.shape[2]), evaluate)
+    found.begin(found.image, evaluate)
     return found
 
 
@@ -127,7 +127,7 @@ def test_adam_stays_within_what_pixels_can_be_and_comes_away_from_there() -> Non
     for _ in range(20):
         adam.step(0.1)
     assert adam.image.abs().max() == 0
-    adam.begin(SIZE, up)
+    adam.begin(adam.image, up)
     for _ in range(40):
         adam.step(0.1)
     assert adam.image.min() == 1
@@ -142,7 +142,7 @@ def test_adam_carries_both_moments_and_the_count_of_steps_to_the_next_size() -> 
     """All pixels are alike, so that no interpolation changes them: what comes after is what would have come."""
     adam, by_hand = Adam(torch.full((1, 3, 3, 4), 0.9)), ByHand(np.full((), 0.9))
     for size in ((4, 3), (8, 6), (16, 12)):
-        adam.begin(size, flat(0.2))
+        adam.begin(resized(adam.image.detach(), size), flat(0.2))
         assert adam.image.shape == (1, 3, size[1], size[0])
         for rate in (0.05, 0.02, 0.03):
             adam.step(rate)
@@ -153,19 +153,21 @@ def test_adam_carries_both_moments_and_the_count_of_steps_to_the_next_size() -> 
 def test_a_moment_stays_at_its_place_when_the_size_changes() -> None:
     adam = begun("adam", torch.full((1, 3, 4, 4), 0.5), lambda image: Losses(image[..., :2, :].sum(), {}))
     adam.step(0.1)
-    adam.begin((8, 8), lambda image: Losses(0 * image.sum(), {}))
+    adam.begin(torch.full((1, 3, 8, 8), 0.5), lambda image: Losses(0 * image.sum(), {}))
     moments = adam.state()
     for name in ("exp_avg", "exp_avg_sq"):
         assert moments[name].shape == (1, 3, 8, 8)
-        assert moments[name][..., :3, :].min() > 0
-        assert moments[name][..., 5:, :].abs().max() == 0
+        above, below = moments[name][..., :3, :], moments[name][..., 5:, :]
+        assert above.min() > 0
+        assert below.abs().max() < 0.2 * above.min()  # a band-limited edge has ripples
+    assert moments["exp_avg_sq"].min() >= 0
 
 
 def test_beginning_at_the_same_size_keeps_everything() -> None:
     once, twice = (begun("adam", rand(1, 3, 3, 4)) for _ in range(2))
     for _ in range(3):
         once.step(0.02)
-        twice.begin(SIZE, valley)
+        twice.begin(twice.image, valley)
         twice.step(0.02)
     assert torch.equal(once.image, twice.image)
 
@@ -186,7 +188,7 @@ def test_adam_goes_on_from_its_state_as_if_nothing_had_been() -> None:
         whole.step(0.03)
     image, state = whole.image.detach().clone(), {name: each.clone() for name, each in whole.state().items()}
     rest = optimiser("adam", image, state)
-    rest.begin(SIZE, valley)
+    rest.begin(rest.image, valley)
     for _ in range(4):
         whole.step(0.02)
         rest.step(0.02)
@@ -312,7 +314,7 @@ def test_lbfgs_clears_its_history_at_each_size() -> None:
     travelled, fresh = begun("lbfgs", rand(1, 3, 3, 4), flat(0.1)), None
     for _ in range(5):
         travelled.step(1)
-    travelled.begin((8, 6), flat(0.9))
+    travelled.begin(resized(travelled.image.detach(), (8, 6)), flat(0.9))
     fresh = begun("lbfgs", travelled.image.detach(), flat(0.9))
     assert travelled.image.shape == (1, 3, 6, 8)
     for _ in range(5):
@@ -345,28 +347,6 @@ def test_lbfgs_remembers_no_more_than_it_says() -> None:
     assert isinstance(moving, LBFGS)
     (state,) = moving._optimiser.state.values()
     assert len(state["old_dirs"]) <= HISTORY
-
-
-# --- Sizes ---
-
-
-def test_an_image_of_that_size_is_left_alone() -> None:
-    image = rand(1, 3, 6, 9)
-    assert resized(image, (9, 6)) is image
-
-
-@pytest.mark.parametrize("size", [(18, 12), (5, 4), (9, 7)])
-def test_an_image_is_resized_without_leaving_what_pixels_can_be(size: tuple[int, int]) -> None:
-    """Bicubic interpolation overshoots at hard edges."""
-    hard = (rand(1, 3, 6, 9) < 0.5).float()
-    found = resized(hard, size)
-    assert found.shape == (1, 3, size[1], size[0])
-    assert 0 <= found.min() <= found.max() <= 1
-    assert found.mean().item() == pytest.approx(hard.mean().item(), abs=0.1)
-
-
-def test_a_plain_image_is_plain_at_any_size() -> None:
-    torch.testing.assert_close(resized(torch.full((1, 3, 6, 9), 0.3), (17, 13)), torch.full((1, 3, 13, 17), 0.3))
 
 
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])

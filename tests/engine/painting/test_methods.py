@@ -33,4 +33,4 @@ def test_an_unknown_method_is_an_error_that_names_it() -> None:
     """No recipe that was validated has one; a worker may be sent one that was not."""
     with pytest.raises(UnknownMethod) as raised:
         method(Recipe().model_copy(update={"method": "strotss"}))
-    assert texts.explain(raised.value) == "This version of Atelier has no method strotss. It has: gatys."
+    assert texts.explain(raised.value) == "This version of Atelier has no method strotss. It has: gatys, instant."

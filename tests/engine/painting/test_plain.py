@@ -62,7 +62,7 @@ def test_grain_that_hardly_shows_is_no_texture(network: VGG19) -> None:
     content = Picture(Image.fromarray(levels.round().astype(np.uint8)))
     end = painted(network, content, [plain(100, 100, 100)], strength=100, steps=30)
     assert abs(end.pixels.mean(axis=(0, 1)) - 100).max() < 1
-    assert end.pixels.std() < 2.5
+    assert end.pixels.std() < 3
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])

@@ -103,6 +103,34 @@ def test_total_variation_smooths(network: VGG19) -> None:
     assert grain(painted(network, steps=8, total_variation=20).pixels) < 0.8 * grain(painted(network, steps=8).pixels)
 
 
+# --- Methods and scales ---
+
+
+def test_an_instant_painting_takes_the_palette_and_the_finest_detail_from_the_content(network: VGG19) -> None:
+    """Its scales are 64 and 128 pixels."""
+    instant = painted(network, size=256, steps=6, method="instant", start="matched")
+    assert (instant.result.width, instant.result.height) == (256, 171)
+    assert instant.events[-1].scale == 128
+    ours, content, style = (
+        each.mean(axis=(0, 1)) for each in (instant.pixels, *map(levels, map(shown, (CONTENT, STYLE))))
+    )
+    assert abs(ours - style).max() < 0.3 * abs(content - style).max()
+    assert parity(instant.pixels) < 0.02
+
+
+def parity(pixels: Array) -> float:
+    """How much the mean difference of neighbours depends on whether the first one's column is even."""
+    differences = abs(np.diff(pixels, axis=1)).mean(axis=(0, 2))
+    even, odd = differences[::2].mean(), differences[1::2].mean()
+    return float(abs(even - odd) / (even + odd))
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_even_and_odd_pixels_are_painted_alike(network: VGG19) -> None:
+    """Neither the enlargement between two scales nor the grid of the pooling shows."""
+    assert parity(painted(network, size=128, steps=24).pixels) < 0.02
+
+
 # --- Strokes ---
 
 
