@@ -20,6 +20,7 @@ from engine import texts
 from engine.cli import arguments
 from engine.cli.output import Output, check, format_of, write, write_preview
 from engine.errors import AtelierError, PictureError
+from engine.presets import PRESETS, Quality, tier
 from engine.progress import Result, StopToken
 from engine.recipe import (
     LARGEST_SIZE,
@@ -120,6 +121,10 @@ def stylize(
     pooling: Annotated[
         Pooling, _looks(help="Pooling of VGG19: max, as it was trained, or average, which smooths.")
     ] = _DEFAULTS.pooling,
+    quality: Annotated[
+        Quality | None,
+        _looks(help="Size, steps and method as the bot chooses them for this device.", show_default=False),
+    ] = None,
     recipe_file: Annotated[
         Path | None,
         _looks(
@@ -177,7 +182,8 @@ def stylize(
     console = Console(stderr=True)
     try:
         chosen = [arguments.style(each) for each in styles]
-        recipe = arguments.recipe(recipe_file, _given(context, environment=recipe_file is None), chosen)
+        given = _given(context, environment=recipe_file is None)
+        recipe = arguments.recipe(recipe_file, _preset(quality, device, precision) | given, chosen)
         _paint(
             recipe,
             content,
@@ -197,6 +203,16 @@ def stylize(
     except OSError as error:
         console.print(f"[red]{escape(f'{error.filename}: {error.strerror}')}[/]")
         raise typer.Exit(1) from error
+
+
+def _preset(quality: Quality | None, device: str, precision: Precision) -> dict[str, Any]:
+    """The fields of the recipe that follow from a quality on this device."""
+    if quality is None:
+        return {}
+    from engine.runtime.devices import choose
+
+    compute = choose(device, precision)
+    return PRESETS[tier(compute.device.type, compute.precision)][quality].fields()
 
 
 def _given(context: typer.Context, *, environment: bool) -> dict[str, Any]:

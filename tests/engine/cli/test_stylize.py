@@ -55,6 +55,13 @@ def test_the_same_seed_gives_the_same_file_and_another_gives_another(folder: Pat
     assert one == two != three
 
 
+def test_a_quality_sets_what_the_bot_would_and_other_options_override_it(folder: Path) -> None:
+    given = ("--quality", "instant", "--size", "96", "--device", "cpu", "--precision", "float32")
+    assert run("photo.png", "style.jpg", "-o", "out.png", *given, "--save-recipe", "recipe.json").exit_code == 0
+    saved = Recipe.model_validate_json((folder / "recipe.json").read_bytes())
+    assert (saved.method, saved.start, saved.size, saved.steps) == ("instant", "matched", 96, 9)
+
+
 SAID: dict[str, tuple[str, ...]] = {
     "size": ("--size", "70"),
     "steps": ("--steps", "2"),
