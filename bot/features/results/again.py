@@ -59,11 +59,16 @@ def again(recipe: Recipe, _: Tier) -> Recipe:
 
 def bigger(recipe: Recipe, tier: Tier) -> Recipe:
     """Take the next larger preset."""
-    larger = [preset for preset in PRESETS[tier].values() if preset.size > recipe.size]
+    larger = [each for each in PRESETS[tier].values() if each.method == "gatys" and each.size > recipe.size]
     if not larger:
         raise Unchangeable("size", recipe.size)
     preset = min(larger, key=lambda each: each.size)
-    return recipe.model_copy(update={"size": preset.size, "steps": preset.steps})
+    return recipe.model_copy(update=preset.fields())
+
+
+def finish(recipe: Recipe, tier: Tier) -> Recipe:
+    """Paint an instant picture with all steps, from its photo."""
+    return recipe.whole.model_copy(update=PRESETS[tier]["standard"].fields())
 
 
 def stroke(factor: float, recipe: Recipe, _: Tier) -> Recipe:
@@ -80,6 +85,7 @@ def keep_colours(recipe: Recipe, _: Tier) -> Recipe:
 
 
 BUTTONS: Final[Mapping[str, tuple[str, Change]]] = {
+    "standard": (texts.FINISH_IT, finish),
     "stronger": (texts.MORE_STYLE, more_style),
     "weaker": (texts.LESS_STYLE, less_style),
     "again": (texts.AGAIN, again),

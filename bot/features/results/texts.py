@@ -23,6 +23,7 @@ def pings(pings: bool) -> str:
 
 # --- Under a result ---------------------------------------------------------------------------------------------------
 
+FINISH_IT: Final = "Finish it"
 MORE_STYLE: Final = "More style"
 LESS_STYLE: Final = "Less style"
 AGAIN: Final = "Again"

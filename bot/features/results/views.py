@@ -29,7 +29,8 @@ def open_view(job: Job) -> ui.View:
 
 def result_view(client: Atelier, job: Job) -> ui.View:
     """The components of a finished painting."""
-    again = (PaintAgainButton(action, job.id) for action in BUTTONS)
+    instant = job.painted_recipe.method == "instant"
+    again = (PaintAgainButton(action, job.id) for action in BUTTONS if instant or action != "standard")
     view = _view(*again, TweakButton(job.id), AnotherStyleButton(job.id), DeleteButton(job.id))
     if menu := ResultMenu.of(client, job):
         view.add_item(menu)

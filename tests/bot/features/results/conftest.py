@@ -10,20 +10,22 @@ from bot.delivery.reply import DiscordReply
 from bot.features.results.views import views
 from bot.jobs.model import Job, Painted, State
 from bot.sandbox import LocalDiscord, Message
+from engine.presets import Quality
 from engine.progress import Result
 from tests.bot.conftest import CONTENT, STYLE, photo
 from tests.doubles.jobs import FakeJobs
 
 PICTURE = photo((96, 72))
-Delivered = Callable[[], Awaitable[tuple[Job, Message]]]
+Delivered = Callable[..., Awaitable[tuple[Job, Message]]]
+"""Called with the quality, `standard` unless given."""
 
 
 @pytest.fixture
 def delivered(discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs) -> Delivered:
     """Has Ada order a painting, and delivers it. Returns the job, and the message as it is then."""
 
-    async def deliver() -> tuple[Job, Message]:
-        await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)
+    async def deliver(quality: Quality = "standard") -> tuple[Job, Message]:
+        await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE, quality=quality)
         async with asyncio.timeout(10):
             await fake_jobs.accepted.wait()
         fake_jobs.accepted.clear()

@@ -67,6 +67,17 @@ async def test_a_press_makes_a_job_of_the_one_who_presses_with_a_public_reply_of
         assert order.recipe == base.model_copy(update=changed)
 
 
+async def test_an_instant_picture_can_be_finished(
+    discord: LocalDiscord, fake_jobs: FakeJobs, delivered: Delivered
+) -> None:
+    job, message = await delivered("instant")
+    assert job.recipe.method == "instant"
+    assert message.buttons[0].label == "Finish it"
+    order = await ordered(fake_jobs, await discord.member("Ada").press(message, "Finish it"))
+    standard = {"size": 128, "steps": 30, "method": "gatys", "start": "content"}
+    assert order.recipe == job.recipe.model_copy(update=standard)
+
+
 async def test_what_can_not_be_done_is_told_to_the_member_alone(
     discord: LocalDiscord, fake_jobs: FakeJobs, delivered: Delivered
 ) -> None:
