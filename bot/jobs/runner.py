@@ -153,7 +153,9 @@ class JobRunner:
             return
         with failures_logged("a preview could not be kept"):
             await self._storage.check_space(len(preview))
-            await self._store.set_frame(job_id, self._process, frame, await self._storage.put(preview))
+            name = await self._storage.put(preview)
+            if not await self._store.set_frame(job_id, self._process, frame, name):
+                await self._storage.forget([name])  # the job was cancelled, and its member's data may be gone
 
     async def _wait_for_store(self, job_id: str, error: StorageFailed) -> None:
         """Move a job whose pictures can't be read to the end of the queue, and back off exponentially."""

@@ -74,9 +74,9 @@ class History(Transactions):
         async with self._engine.connect() as connection:
             return list((await connection.execute(query)).scalars())
 
-    async def set_frame(self, job: str, process: str, frame: int, name: str) -> None:
-        """Store a picture of a painting in progress, if ``process`` still runs it."""
-        await self._attach(
+    async def set_frame(self, job: str, process: str, frame: int, name: str) -> bool:
+        """Store a picture of a painting in progress, if ``process`` still runs it. Returns whether it does."""
+        return await self._attach(
             JobRow.process == process, JobRow.state == State.RUNNING, job=job, role=role_of(frame), name=name
         )
 
@@ -84,12 +84,14 @@ class History(Transactions):
         """Store the small picture of a job."""
         await self._attach(job=job, role="thumbnail", name=name)
 
-    async def _attach(self, *guards: ColumnElement[bool], job: str, role: str, name: str) -> None:
+    async def _attach(self, *guards: ColumnElement[bool], job: str, role: str, name: str) -> bool:
         async with self._changing() as connection:
             row = select(JobRow.id).where(JobRow.id == job, *guards).with_for_update()
-            if (await connection.execute(row)).one_or_none() is not None:
+            found = (await connection.execute(row)).one_or_none() is not None
+            if found:
                 await claim(connection, Owner("job", job), {role: name})
             await end_holds(connection, [name])
+        return found
 
 
 def before(position: Position) -> ColumnElement[bool]:

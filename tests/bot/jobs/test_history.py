@@ -146,10 +146,12 @@ class TestAFinishedPainting:
             painting.show(5, preview=b"five")
             await until_framed(workshop, cancelled)
             await workshop.store.give_up(cancelled.id, BlobLost("it"))
+            painting.show(9, preview=b"late")
             await workshop.until(cancelled, "failed")
         frames = (await workshop.found(accepted)).frames
         assert [workshop.blobs.get(frames[number]) for number in sorted(frames)] == [b"two", b"six"]
         assert (await workshop.found(cancelled)).frames == {}
+        assert b"late" not in workshop.kept()
 
 
 class TestARecipe:
