@@ -68,4 +68,10 @@ STROKE: Final = "Size of the strokes"
 COLOURS: Final = "Colours"
 QUALITY: Final = "Quality"
 STROKE_NAMES: Final[Mapping[Stroke, str]] = {"fine": "fine", "medium": "medium", "broad": "broad"}
-QUALITIES: Final[Mapping[str, str]] = {"same": "as it is", "quick": "quick", "standard": "standard", "fine": "fine"}
+QUALITIES: Final[Mapping[str, str]] = {
+    "same": "as it is",
+    "instant": "instant",
+    "quick": "quick",
+    "standard": "standard",
+    "fine": "fine",
+}

@@ -90,8 +90,8 @@ class TweakModal(JobModal):
 def _changed(options: Mapping[str, object], quality: str, recipe: Recipe, tier: Tier) -> Recipe:
     changed = recipe.model_copy(update=options)
     if quality != SAME:
-        preset = PRESETS[tier][cast(Quality, quality)]
-        changed = changed.model_copy(update={"size": preset.size, "steps": preset.steps})
+        changed = changed.model_copy(update=PRESETS[tier][cast(Quality, quality)].fields())
     if changed == recipe:
         raise Unchanged
-    return changed if changed.size >= recipe.size else changed.whole
+    continues = changed.method == recipe.method and changed.size >= recipe.size
+    return changed if continues else changed.whole
