@@ -8,9 +8,9 @@ from bot.client.file_types import send_modal
 from bot.client.message_pictures import MessagePicture, pictures_of
 from bot.features.message_menus import texts
 from bot.features.message_menus.modals import SaveModal, StyleModal, StylizeModal
+from bot.features.styles.fields import offered_styles
 from bot.features.styles.suggest import reader_of
 from bot.library.library import NAME_LENGTH
-from bot.limits import MENU_OPTIONS
 from bot.texts import file_title
 
 
@@ -20,9 +20,7 @@ from bot.texts import file_title
 async def stylize(interaction: discord.Interaction[Atelier], message: discord.Message) -> None:
     """Ask for the style."""
     if pictures := await _pictures(interaction, message):
-        library = interaction.client.services.styles
-        styles = await library.search("", reader_of(interaction), MENU_OPTIONS)
-        await send_modal(interaction, StylizeModal(pictures, styles))
+        await send_modal(interaction, StylizeModal(pictures, await offered_styles(interaction)))
 
 
 @app_commands.context_menu(name=texts.USE_AS_STYLE)

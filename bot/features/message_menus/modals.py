@@ -11,12 +11,11 @@ from bot.client.components import JobModal
 from bot.client.file_types import PictureUpload
 from bot.client.message_pictures import MessagePicture
 from bot.features.message_menus import texts
+from bot.features.styles.fields import StyleFields
 from bot.features.styles.save import save
-from bot.features.styles.texts import label
 from bot.features.stylize.order import StylizeRequest, place
 from bot.jobs.database.styles import LibraryKind
-from bot.jobs.errors import NoStyle, StyleGivenTwice
-from bot.library.library import NAME_LENGTH, Style, reference
+from bot.library.library import NAME_LENGTH, Style
 from bot.limits import MENU_OPTIONS, OPTION_LENGTH
 from bot.texts import shortened
 from engine.presets import Quality
@@ -61,22 +60,12 @@ class StylizeModal(PictureModal):
     def __init__(self, pictures: Sequence[MessagePicture], styles: Sequence[Style]) -> None:
         """``styles`` are offered."""
         super().__init__(texts.STYLIZE, pictures, texts.PHOTO_CHOICE)
-        self._style = PictureUpload(custom_id="style", required=False, max_values=1)
-        self._saved = _menu(
-            "saved", [discord.SelectOption(label=label(each), value=reference(each)) for each in styles]
-        )
-        self.add_item(ui.Label(text=texts.STYLE, component=self._style))
-        self.add_item(ui.Label(text=texts.SAVED_STYLE, description=texts.SAVED_STYLE_HINT, component=self._saved))
+        self._style = StyleFields(self, styles)
         self._quality = self._add_quality()
 
     async def on_submit(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]
         """Place an order."""
-        saved = _value(self._saved)
-        if self._style.values and saved:
-            raise StyleGivenTwice
-        style = self._style.values[0] if self._style.values else saved
-        if style is None:
-            raise NoStyle
+        style = self._style.chosen()
         await place(interaction, StylizeRequest(self.picture, [style], quality=_quality(self._quality)))
 
 

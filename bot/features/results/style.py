@@ -1,6 +1,7 @@
 """Paints the photo of a result in another style, or takes the result as the photo."""
 
 import re
+from collections.abc import Sequence
 from typing import Self
 
 import discord
@@ -10,11 +11,15 @@ from bot import texts as all_texts
 from bot.client.acknowledge import acknowledge
 from bot.client.client import Atelier
 from bot.client.components import JobComponent, JobModal
+from bot.client.file_types import send_modal
 from bot.features.results import texts
 from bot.features.results.again import photo_of
+from bot.features.styles.fields import StyleFields, offered_styles
+from bot.features.styles.suggest import reader_of
 from bot.features.stylize.order import PaintingRequest, StoredPicture, check_stated_sizes, submit
 from bot.jobs.errors import NotKept
 from bot.jobs.model import Job
+from bot.library.library import Style
 from engine.recipe import Inputs
 
 
@@ -38,28 +43,28 @@ class AnotherStyleButton(JobComponent[ui.Button[ui.View]], template=r"style:(?P<
 
     async def act(self, interaction: discord.Interaction[Atelier]) -> None:
         """Open the modal."""
-        await interaction.response.send_modal(StyleModal(self.job, as_photo=False))
+        await send_modal(interaction, StyleModal(self.job, await offered_styles(interaction), as_photo=False))
 
 
 async def use_as_photo(interaction: discord.Interaction[Atelier], job_id: str) -> None:
     """Open the modal for a painting of the result itself."""
-    await interaction.response.send_modal(StyleModal(job_id, as_photo=True))
+    await send_modal(interaction, StyleModal(job_id, await offered_styles(interaction), as_photo=True))
 
 
 class StyleModal(JobModal):
-    """Takes a style picture, and paints the result's photo, or the result itself, with the result's options."""
+    """Asks for a style, and paints the result's photo, or the result itself, with the result's options."""
 
-    def __init__(self, job: str, *, as_photo: bool) -> None:
+    def __init__(self, job: str, styles: Sequence[Style], *, as_photo: bool) -> None:
         super().__init__(title=texts.AS_PHOTO_TITLE if as_photo else texts.ANOTHER_STYLE_TITLE)
         self.job = job
         self._as_photo = as_photo
-        self._style = ui.FileUpload[Self](custom_id="style")
-        self.add_item(ui.Label(text=texts.STYLE, description=texts.STYLE_HINT, component=self._style))
+        self._style = StyleFields(self, styles)
 
     async def on_submit(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]
         """Place the order."""
-        (style,) = self._style.values
+        chosen = self._style.chosen()
         message = await acknowledge(interaction)
+        style = await _found(interaction, chosen)
         parent = await interaction.client.services.jobs.get(self.job)
         content = _result(parent) if self._as_photo else photo_of(parent)
         check_stated_sizes(interaction, content, style)
@@ -75,6 +80,14 @@ class StyleModal(JobModal):
                 f"{'photo' if self._as_photo else 'style'} {style.id}",
             ),
         )
+
+
+async def _found(
+    interaction: discord.Interaction[Atelier], chosen: discord.Attachment | str
+) -> discord.Attachment | Style:
+    if isinstance(chosen, str):
+        return await interaction.client.services.styles.find(chosen, reader_of(interaction))
+    return chosen
 
 
 def _result(parent: Job) -> StoredPicture:

@@ -57,8 +57,6 @@ def unknown_entry() -> str:
 
 ANOTHER_STYLE_TITLE: Final = "Paint this photo in another style"
 AS_PHOTO_TITLE: Final = "Paint this picture in another style"
-STYLE: Final = "Style"
-STYLE_HINT: Final = "The picture whose style to use"
 TWEAK_TITLE: Final = "Paint it again with other options"
 STRENGTH: Final = "Strength"
 STRENGTH_HINT: Final = "How much style, from 0 (the photo stays as it is) to 100 (nearly all style)"

@@ -1,12 +1,17 @@
 """What a member reads about styles."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import discord
 
 from bot.jobs.database.styles import Library, SavedStyle
 from bot.library.library import Style
 from bot.texts import titled
+
+STYLE: Final = "Style picture"
+SAVED_STYLE: Final = "Saved style"
+SAVED_STYLE_HINT: Final = "Instead of a style picture. /stylize finds more as you type."
 
 
 def label(style: Style) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 from bot.jobs.errors import TooManyJobs
 from bot.jobs.model import Order
+from bot.library.built_in import BUILT_IN
+from bot.library.library import reference
 from bot.sandbox import Invocation, LocalDiscord
 from engine.recipe import Inputs
 from tests.bot.conftest import STYLE, is_private_answer
@@ -144,3 +146,7 @@ async def test_the_photo_or_the_result_is_painted_in_another_style(
     assert order.description == "town, painted in the style of strokes"
     order = await submitted(await ada.choose(message, f"menu:{job.id}", "photo"))
     assert order.inputs == Inputs(job.painted.picture, (STYLE.data,))
+    opened = await ada.press(message, "Another style …")
+    await opened.acknowledged()
+    order = await ordered(fake_jobs, await ada.submit(opened, saved=[reference(BUILT_IN[0])]))
+    assert order.inputs == Inputs(job.inputs.content, (BUILT_IN[0].file.read_bytes(),))
