@@ -66,14 +66,14 @@ async def job(discord: LocalDiscord, quality: str, content: Upload, style: Uploa
     began = time.perf_counter()
     invocation = await discord.member("Ada").invoke("stylize", content=content, style=style, quality=quality)
 
-    async def until(name: str) -> float:
+    async def until(*names: str) -> float:
         def shown(message: Message) -> bool:
-            return any(attachment.filename.startswith(name) for attachment in message.attachments)
+            return any(attachment.filename.startswith(names) for attachment in message.attachments)
 
         await invocation.wait_until(shown, 1800)
         return time.perf_counter() - began
 
-    first = await until("preview")
+    first = await until("preview", "painting")  # an instant picture has no preview
     picture = await until("painting")
     assert invocation.acknowledged_after is not None
     return Job(quality, invocation.acknowledged_after, first, picture)
@@ -94,14 +94,16 @@ async def measure(qualities: Sequence[str], content: Upload, style: Upload) -> t
 def main(
     content: Content = CONTENT,
     style: Style = STYLE,
-    quality: Annotated[list[str] | None, typer.Option(help="quick, standard or fine; standard. Repeatable.")] = None,
+    quality: Annotated[
+        list[str] | None, typer.Option(help="instant, quick, standard or fine; standard. Repeatable.")
+    ] = None,
 ) -> None:
     """The time from a member's command to the picture, and the lag of the bot's event loop."""
     uploads = (Upload(path.name, path.read_bytes()) for path in (content, style))
     jobs, lags = asyncio.run(measure(quality or ["standard"], *uploads))
     table = Table("quality", "acknowledged", "first preview", "picture")
     for each in jobs:
-        times = f"{each.acknowledged:.3f} s", f"{each.first_preview:.1f} s", f"{each.picture:.1f} s"
+        times = f"{each.acknowledged:.3f} s", f"{each.first_preview:.2f} s", f"{each.picture:.2f} s"
         table.add_row(each.quality, *times)
     told = (f"{1000 * lag:.1f} ms" for lag in (median(lags), percentile(lags, 0.99), max(lags)))
     console = Console()
