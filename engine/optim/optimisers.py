@@ -86,18 +86,19 @@ class Adam:
     """Adam on the pixels (Kingma and Ba, ICLR 2015), clamped to [0, 1], its moments carried from scale to scale."""
 
     def __init__(self, image: Tensor, state: Mapping[str, Tensor] | None = None) -> None:
-        if state is None:
-            state = {name: torch.zeros_like(image) for name in _MOMENTS} | {"step": torch.zeros(())}
-        elif {*state} != {"step", *_MOMENTS} or any(
-            each.shape != image.shape or each.dtype != image.dtype or not each.isfinite().all()
-            for each in (state[name] for name in _MOMENTS)
-        ):
-            raise ValueError("the state is not Adam's for this image")
-        elif not state["step"].item() >= 0:
-            raise ValueError(f"{state['step'].item()} steps of Adam")
         self._take(image)
         self._rate = torch.zeros((), device=image.device)
-        self._state = {name: each.to(image.device, copy=True) for name, each in state.items()}
+        self._state: dict[str, Tensor] = {}
+        """Empty before :meth:`begin`."""
+        if state is not None:
+            if {*state} != {"step", *_MOMENTS} or any(
+                each.shape != image.shape or each.dtype != image.dtype or not each.isfinite().all()
+                for each in (state[name] for name in _MOMENTS)
+            ):
+                raise ValueError("the state is not Adam's for this image")
+            if not state["step"].item() >= 0:
+                raise ValueError(f"{state['step'].item()} steps of Adam")
+            self._state = {name: each.to(image.device, copy=True) for name, each in state.items()}
 
     def _take(self, image: Tensor) -> None:
         self.image = image.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
@@ -108,8 +109,12 @@ class Adam:
         if image is not self.image:
             self._take(image)
             size = image.shape[-1], image.shape[-2]
-            first, second = (resampled(self._state[name], size) for name in _MOMENTS)
-            self._state |= dict(zip(_MOMENTS, (first, second.clamp(min=0)), strict=True))
+            if self._state:
+                first, second = (resampled(self._state[name], size) for name in _MOMENTS)
+                self._state |= dict(zip(_MOMENTS, (first, second.clamp(min=0)), strict=True))
+        if not self._state:
+            zeros = {name: torch.zeros_like(self.image) for name in _MOMENTS}
+            self._state = zeros | {"step": torch.zeros((), device=image.device)}
         weights = spectral_filter(self.image, GRADIENT_SPECTRAL_POWER)
 
         def once() -> Losses:
