@@ -217,10 +217,10 @@ class TestProcesses:
     async def test_lose_their_jobs_when_the_lease_expires(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         (stored,) = await added(store, job())
         await store.begin(stored.id, ME, CLUSTER)
-        monkeypatch.setattr(leases, "LEASE", 0.2)
         await store.renew(ME)
         await store.renew(OTHER)
         assert await store.adopt(OTHER, CLUSTER) == []
+        monkeypatch.setattr(leases, "LEASE", 0.2)
 
         async def adopted() -> bool:
             await store.renew(OTHER)
