@@ -190,8 +190,20 @@ async def client(discord: LocalDiscord, client_settings: Settings, services: Ser
         connected = asyncio.create_task(client.connect())
         await discord.wait_for_bot(20)
         yield client
+        await handled()  # else one that still reads the database would open a connection that nobody closes
         await client.close()
         await asyncio.gather(connected, return_exceptions=True)
+
+
+async def handled() -> None:
+    """Wait until the client handles no interaction, at most 5 s: a test may leave one that waits for what never comes.
+
+    A member may have read the answer before the handler has ended.
+    """
+    names = "CommandTree-invoker", "discord-ui-"
+    handlers = [task for task in asyncio.all_tasks() if task.get_name().startswith(names)]
+    if handlers:
+        await asyncio.wait(handlers, timeout=5)
 
 
 def photo(size: tuple[int, int] = (120, 90), *, hue: int = 0) -> bytes:

@@ -12,7 +12,7 @@ from bot.jobs.database.store import Store
 from bot.jobs.model import Job, Painted, State, new_id
 from bot.sandbox import LocalDiscord, Member, Message
 from engine.recipe import Inputs, Recipe
-from tests.bot.conftest import STYLE, is_private_answer
+from tests.bot.conftest import STYLE, handled, is_private_answer
 from tests.doubles.executor import FakeExecutor
 from tests.doubles.jobs import insert_job
 
@@ -60,6 +60,7 @@ async def test_a_copy_of_everything_comes_to_the_member_alone(
     everything = names(whole)
     endings = ["painting.png", "photo.bin", "picture.json", "recipe.json", "style-0.bin"] * 3
     assert sorted(name.rpartition("/")[2] for name in everything) == sorted([*endings, "style.json", "style.png"])
+    await handled()
     # Where an export has to end early, its last part says how to go on.
     monkeypatch.setattr("bot.features.my_data.command.FILE_SIZE", 0)
     monkeypatch.setattr("bot.features.my_data.command.LARGEST_PART", 8000)
@@ -69,6 +70,7 @@ async def test_a_copy_of_everything_comes_to_the_member_alone(
     first = export.history[1]
     assert first.content == "Your data, part 1."
     after = last.content.rpartition("after:")[2].partition("`")[0]
+    await handled()
     monkeypatch.undo()
     rest = await (await ada.invoke("mydata export", after=after)).wait_until(is_private_answer, 5)
     assert sorted({*names(first, last), *names(rest)}) == sorted(everything)
