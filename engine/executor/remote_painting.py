@@ -247,7 +247,7 @@ class RemotePainting:
             if message == LEFT:
                 return End.LEFT
             self._receive(channel, message)
-            if self._order.finish:  # it may not have known the painting when it was told
+            if self._order.finish:  # the first message may have arrived before the painting
                 await self._tell()
         return None
 

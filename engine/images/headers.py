@@ -103,7 +103,8 @@ def size_of(format: Format, data: bytes) -> tuple[int, int] | None:
 
 def is_lossless(data: bytes) -> bool:
     """Whether a PNG, JPEG or WebP keeps each pixel as it was encoded."""
-    return sniff(data) is Format.PNG or (sniff(data) is Format.WEBP and data[12:16] == b"VP8L")
+    format = sniff(data)
+    return format is Format.PNG or (format is Format.WEBP and data[12:16] == b"VP8L")
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:

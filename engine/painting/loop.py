@@ -3,6 +3,7 @@
 import gc
 import logging
 from collections.abc import Callable, Generator, Sequence
+from functools import cached_property
 
 import torch
 from PIL import Image
@@ -272,10 +273,15 @@ class _Painting:
         image = resized(image.detach(), then)
         if self.start is None and not share:
             return image
-        start, share = (self.targets.start_at(self.recipe.size), share) if self.start is None else (self.start, 1.0)
-        # Both from the largest one. Scaling the content to each size by itself would leave other aliasing in each.
+        start, share = (self._first_image, share) if self.start is None else (self.start, 1.0)
+        # Both terms are scaled from one image. The content at two sizes would have different aliasing.
         detail = resampled(start, then) - resampled(resampled(start, now), then)
         return (image + share * detail).clamp(0, 1)
+
+    @cached_property
+    def _first_image(self) -> Tensor:
+        """The image that the recipe starts from, without noise, at the ordered size."""
+        return self.targets.start_at(self.ordered.size)
 
     def _losses(self, objective: Objective, image: Tensor) -> Losses:
         shifted = self.shift(image) if self.recipe.optimiser == "adam" else image

@@ -12,7 +12,7 @@ COARSEST: Final = 192
 LEARNING_RATE: Final = (0.06, 0.002)
 """The highest and the lowest learning rate, for pixels in [0, 1]."""
 CONTINUED: Final = 0.3
-"""The share of its steps that a painting takes which continues another one of its size."""
+"""The share of its steps that a painting takes if it continues another one of its size."""
 COARSE_STYLE_FACTOR: Final = 0.5
 """The factor on the style's weight for each halving of the size. Coarse scales would distort the content otherwise."""
 

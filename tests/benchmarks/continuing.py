@@ -76,8 +76,8 @@ def main(
         for change, fields in CHANGES.items():
             changed = recipe.model_copy(update=fields)
             seconds, _ = painter.paint(f"{name}-{change}", changed.model_copy(update=_CONTINUES), state)
-            anew, _ = painter.paint(f"{name}-{change}-new", changed)
-            table.add_row(f"  {change}", f"{seconds:.1f} s", f"{anew:.1f} s", f"{seconds / anew:.0%}")
+            whole, _ = painter.paint(f"{name}-{change}-new", changed)
+            table.add_row(f"  {change}", f"{seconds:.1f} s", f"{whole:.1f} s", f"{seconds / whole:.0%}")
     console = Console()
     console.print(described(), highlight=False, markup=False)
     console.print(table)
