@@ -1,6 +1,7 @@
 """The base classes of every persistent button and menu, and of every modal."""
 
-from typing import ClassVar, TypeVar
+import re
+from typing import ClassVar, Self, TypeVar
 
 import discord
 from discord import ui
@@ -29,14 +30,15 @@ class JobComponent(ui.DynamicItem[ItemT], template=r"(?!)"):  # matches nothing:
     async def callback(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]
         """Called by discord.py for each press or choice."""
         with undelivered_is_logged(interaction):
-            if self.defers(interaction):
+            deferred = self.defers(interaction)
+            if deferred:
                 await interaction.response.defer(ephemeral=True, thinking=self.thinking)
             failure: Exception | None = None
             try:
                 check_not_blocked(interaction)
                 text = await self.act(interaction)
             except Exception as error:
-                if not self.defers(interaction):
+                if not deferred:
                     await answer_error(interaction, error)
                     return
                 failure, text = error, report_error(interaction, error)
@@ -59,7 +61,32 @@ class JobComponent(ui.DynamicItem[ItemT], template=r"(?!)"):  # matches nothing:
         raise NotImplementedError
 
     async def after_failure(self, interaction: discord.Interaction[Atelier], failure: Exception) -> None:
-        """Called after the member was told that :meth:`act` raised ``failure``."""
+        """Called after the member got the answer about ``failure``, which :meth:`act` raised."""
+
+
+class JobButton(JobComponent[ui.Button[ui.View]], template=r"(?!)"):
+    """A button about one job. A subclass names its ``action``: the custom id is ``action:job``."""
+
+    action: ClassVar[str]
+    label: ClassVar[str]
+    """Up to 80 characters."""
+    style: ClassVar[discord.ButtonStyle] = discord.ButtonStyle.secondary
+
+    def __init_subclass__(cls, *, action: str) -> None:
+        super().__init_subclass__(template=rf"{action}:(?P<job>[0-9a-f]{{16}})")
+        cls.action = action
+
+    def __init__(self, job: str, label: str | None = None) -> None:
+        """``label`` replaces that of the class."""
+        super().__init__(ui.Button(label=label or self.label, style=self.style, custom_id=f"{self.action}:{job}"))
+        self.job = job
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction, item: ui.Item[ui.View], match: re.Match[str], /
+    ) -> Self:
+        """Called by discord.py for each press."""
+        return cls(match["job"])
 
 
 def check_not_blocked(interaction: discord.Interaction[Atelier]) -> None:

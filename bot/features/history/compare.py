@@ -1,34 +1,23 @@
 """Shows a painting beside its photo, and how it was painted. Only its owner may ask, and only they see the answer."""
 
-import re
-from typing import ClassVar, Literal, Self
+from typing import Literal
 
 import discord
 from discord import ui
 
 from bot import texts as common
 from bot.client.client import Atelier
-from bot.client.components import JobComponent
+from bot.client.components import JobButton
 from bot.delivery.channels import NO_MENTIONS, Picture, Rejection, send_request
 from bot.features.history import texts
 from bot.jobs.errors import DeliveryDelayed
 
 
-class GifButton(JobComponent[ui.Button[ui.View]], template=r"gif:(?P<job>[0-9a-f]{16})"):
+class GifButton(JobButton, action="gif"):
     """Shows a timelapse as GIF, for clients that show an animated WebP as a still picture."""
 
-    thinking: ClassVar[bool] = True
-
-    def __init__(self, job: str) -> None:
-        super().__init__(ui.Button(label=texts.AS_GIF, style=discord.ButtonStyle.secondary, custom_id=f"gif:{job}"))
-        self.job = job
-
-    @classmethod
-    async def from_custom_id(
-        cls, interaction: discord.Interaction, item: ui.Item[ui.View], match: re.Match[str], /
-    ) -> Self:
-        """Called by discord.py for each press."""
-        return cls(match["job"])
+    label = texts.AS_GIF
+    thinking = True
 
     async def act(self, interaction: discord.Interaction[Atelier]) -> str | None:
         """Show the animation."""

@@ -1,16 +1,13 @@
 """Paints the photo of a result in another style, or takes the result as the photo."""
 
-import re
 from collections.abc import Sequence
-from typing import Self
 
 import discord
-from discord import ui
 
 from bot import texts as all_texts
 from bot.client.acknowledge import acknowledge
 from bot.client.client import Atelier
-from bot.client.components import JobComponent, JobModal
+from bot.client.components import JobButton, JobModal
 from bot.client.file_types import send_modal
 from bot.features.results import texts
 from bot.features.results.again import photo_of
@@ -23,19 +20,10 @@ from bot.library.library import Style
 from engine.recipe import Inputs
 
 
-class AnotherStyleButton(JobComponent[ui.Button[ui.View]], template=r"style:(?P<job>[0-9a-f]{16})"):
+class AnotherStyleButton(JobButton, action="style"):
     """Asks for a style picture. Everybody who sees the result may press it."""
 
-    def __init__(self, job: str) -> None:
-        super().__init__(ui.Button(label=texts.ANOTHER_STYLE, custom_id=f"style:{job}"))
-        self.job = job
-
-    @classmethod
-    async def from_custom_id(
-        cls, interaction: discord.Interaction, item: ui.Item[ui.View], match: re.Match[str], /
-    ) -> Self:
-        """Called by discord.py for each press."""
-        return cls(match["job"])
+    label = texts.ANOTHER_STYLE
 
     def defers(self, interaction: discord.Interaction[Atelier]) -> bool:
         """The answer is a modal."""

@@ -7,6 +7,7 @@ from bot.texts import Stroke
 
 # --- Under a painting that is not finished ----------------------------------------------------------------------------
 
+CANCEL: Final = "Cancel"
 GOOD_ENOUGH: Final = "Good enough"
 PING: Final = "Ping me when done"
 

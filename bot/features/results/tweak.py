@@ -1,6 +1,5 @@
 """A modal that changes several options of a result at once."""
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, Self, cast
@@ -10,7 +9,7 @@ from discord import ui
 
 from bot.client.acknowledge import acknowledge
 from bot.client.client import Atelier
-from bot.client.components import JobComponent, JobModal
+from bot.client.components import JobButton, JobModal
 from bot.features.results import texts
 from bot.features.results.again import request
 from bot.features.stylize.order import submit
@@ -25,19 +24,10 @@ SAME: Final = "same"
 """The quality of the result, whichever that is."""
 
 
-class TweakButton(JobComponent[ui.Button[ui.View]], template=r"tweak:(?P<job>[0-9a-f]{16})"):
+class TweakButton(JobButton, action="tweak"):
     """Asks for other options. Everybody who sees the result may press it."""
 
-    def __init__(self, job: str) -> None:
-        super().__init__(ui.Button(label=texts.TWEAK, custom_id=f"tweak:{job}"))
-        self.job = job
-
-    @classmethod
-    async def from_custom_id(
-        cls, interaction: discord.Interaction, item: ui.Item[ui.View], match: re.Match[str], /
-    ) -> Self:
-        """Called by discord.py for each press."""
-        return cls(match["job"])
+    label = texts.TWEAK
 
     def defers(self, interaction: discord.Interaction[Atelier]) -> bool:
         """The answer is a modal."""
