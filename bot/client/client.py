@@ -12,7 +12,7 @@ from discord import app_commands
 
 from bot.client.actions import ResultAction
 from bot.client.errors import answer_error
-from bot.client.file_types import is_refused, with_file_types, without_file_types
+from bot.client.file_types import is_refused, with_file_types
 from bot.client.services import Services
 from bot.jobs.errors import Blocked
 from bot.settings import Settings
@@ -34,35 +34,32 @@ class CommandTree(app_commands.CommandTree["Atelier"]):
         return [with_file_types(command) for command in described]
 
     async def sync(self, *, guild: discord.abc.Snowflake | None = None) -> list[app_commands.AppCommand]:
-        """Register the commands. If Discord refuses them, register them without the filter for pictures.
+        """Register the commands. If Discord refuses them, register them as discord.py does: without the filter.
 
         Raises:
             app_commands.CommandSyncFailure: Discord rejects them anyway.
             discord.HTTPException: Discord rejects the request for another reason.
         """
-        payload = await self.payload(guild)
+        application = self.client.application_id or 0
+        payload: list[Any] = await self.payload(guild)
         try:
-            try:
-                registered = await self._register(guild, payload)
-            except discord.HTTPException as error:
-                if not is_refused(error):
-                    raise
-                registered = await self._register(guild, without_file_types(payload))
-                log.warning("Discord refuses file_types, so members can pick any file", reason=error.text)
+            if guild is None:
+                registered = await self._http.bulk_upsert_global_commands(application, payload)
+            else:
+                registered = await self._http.bulk_upsert_guild_commands(application, guild.id, payload)
         except discord.HTTPException as error:
-            if is_refused(error):
-                raise app_commands.CommandSyncFailure(error, self.get_commands(guild=guild)) from None
-            raise
+            if not is_refused(error):
+                raise
+            commands = await super().sync(guild=guild)
+            log.warning("Discord refuses file_types, so members can pick any file", reason=error.text)
+            return commands
         return [app_commands.AppCommand(data=command, state=self._state) for command in registered]
 
-    async def _register(self, guild: discord.abc.Snowflake | None, payload: list[Any]) -> list[Any]:
-        application = self.client.application_id or 0
-        if guild is None:
-            return await self._http.bulk_upsert_global_commands(application, payload)
-        return await self._http.bulk_upsert_guild_commands(application, guild.id, payload)
-
     async def interaction_check(self, interaction: "discord.Interaction[Atelier]", /) -> bool:
-        """Called by discord.py before each command. A blocked member reads so. Needs no database: 3 s are short."""
+        """Called by discord.py before each command. Answers a blocked member.
+
+        It asks no database, because the command has to be acknowledged within 3 s.
+        """
         if not interaction.client.services.jobs.is_blocked(interaction.user.id):
             return True
         if interaction.type is discord.InteractionType.application_command:

@@ -6,7 +6,7 @@ refuses it, everything works without it: the workers check each picture anyway.
 Source: Discord's documentation, pages "Application Commands" and "Component Reference" (August 2026).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -33,14 +33,6 @@ def with_file_types(command: Mapping[str, Any]) -> dict[str, Any]:
     if described["type"] == discord.AppCommandOptionType.attachment.value:
         described[_KEY] = list(PICTURE_FILES)
     return described
-
-
-def without_file_types(commands: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The inverse of :func:`with_file_types`, for several."""
-    return [
-        {key: without_file_types(value) if key == "options" else value for key, value in each.items() if key != _KEY}
-        for each in commands
-    ]
 
 
 def is_refused(error: discord.HTTPException) -> bool:
