@@ -1,7 +1,7 @@
-"""Every text that a member reads. Texts are short and plain, and say what the member can do."""
+"""What members read in several features. Texts are short and plain, and say what the member can do."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import engine.texts
@@ -50,7 +50,7 @@ from bot.jobs.errors import (
     style_role,
 )
 from bot.jobs.model import DeliveredBy, Job, State
-from bot.limits import MESSAGE_LENGTH, OPTION_LENGTH, SPOILER
+from bot.limits import SPOILER
 from bot.settings import MEBIBYTE
 from engine.errors import AtelierError, OperatorError
 from engine.progress import Encoded, FileFormat, Progress, Result
@@ -300,29 +300,6 @@ def not_shown() -> str:
     return "Discord didn't accept the painting. Try again later, or use `/jobs` in another server."
 
 
-def not_listed() -> str:
-    """In place of a page of ``/jobs`` that Discord rejects."""
-    return "Discord didn't accept the list. Use `/jobs` again in a minute."
-
-
-def your_pictures(jobs: Sequence[Job]) -> str:
-    """Above a part of a member's jobs."""
-    return "**Your pictures**" if jobs else "You have no pictures yet. Use `/stylize` to paint one."
-
-
-def listed(jobs: Sequence[Job]) -> list[str]:
-    """A member's jobs, numbered from 1, under :func:`your_pictures`. Ten jobs fit into one message."""
-    full, short = (
-        [_line(number, job, reason=reason) for number, job in enumerate(jobs, 1)] for reason in (True, False)
-    )
-    return full if len("\n".join([your_pictures(jobs), *full])) <= MESSAGE_LENGTH else short
-
-
-def option(number: int, job: Job) -> str:
-    """The label of a job in a menu. Discord shows no Markdown there."""
-    return shortened(f"{number}. {job.description}", OPTION_LENGTH)
-
-
 def titled(description: str) -> str:
     """A job's description within a message: shortened, with Markdown escaped."""
     return _MARKUP.sub(r"\\\1", shortened(description, TITLE_LENGTH))
@@ -375,32 +352,3 @@ def duration(seconds: float) -> str:
 def counted(count: float, noun: str) -> str:
     """``1 picture``, ``3 pictures``, ``0.5 hours``."""
     return f"{count:g} {noun}" if count == 1 else f"{count:g} {noun}s"
-
-
-def _line(number: int, job: Job, *, reason: bool) -> str:
-    unreadable = isinstance(job.cause, JobUnreadable)
-    state = "failed" if unreadable else _state(job)
-    because = f" ({error_message(job.cause).rstrip('.')})" if reason and state == "failed" and job.cause else ""
-    when = f"<t:{int(job.created_at.timestamp())}:R>"
-    recipe = "" if unreadable else f" · recipe `{job.painted_recipe.id}`"
-    return f"**{number}.** {titled(job.description)} · {state}{because} · {when}{recipe}"
-
-
-def _state(job: Job) -> str:  # noqa: PLR0911 - one return for each state is the clearest form
-    match job.state:
-        case State.QUEUED:
-            return "waiting"
-        case State.RUNNING:
-            return "being painted"
-        case State.DELIVERING:
-            return "being sent"
-        case State.DELIVERED if job.delivered_by == "kept":
-            return "finished, **saved here for you**"
-        case State.DELIVERED:
-            return "finished"
-        case State.CANCELLED:
-            return "cancelled"
-        case State.EXPIRED:
-            return "not finished in time"
-        case State.FAILED:
-            return "failed"

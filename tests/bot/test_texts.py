@@ -15,6 +15,7 @@ import bot
 import engine
 import engine.texts
 from bot import texts
+from bot.features.my_jobs import texts as jobs_texts
 from bot.jobs.errors import (
     AddressUnreadable,
     AlreadyAccepted,
@@ -368,7 +369,7 @@ def test_a_list_names_the_recipe_that_was_painted() -> None:
     painted = Painted("77", "png", 724, 543, 60, 8.0, "finished", size=724)
     as_ordered = Painted("77", "png", 1024, 768, 60, 8.0, "finished")
     for made, size in ((painted, 724), (as_ordered, 1024), (None, 1024)):
-        (text,) = texts.listed([job("A town", recipe=Recipe(size=1024), painted=made)])
+        (text,) = jobs_texts.listed([job("A town", recipe=Recipe(size=1024), painted=made)])
         assert f"recipe `{Recipe(size=size).id}`" in text
 
 
@@ -455,12 +456,12 @@ def test_a_list_fits_a_message_whatever_the_files_are_called(
     descriptions: list[str], cause: AtelierError, state: State
 ) -> None:
     jobs = [job(each, cause=cause, state=state, delivered_by="kept") for each in descriptions]
-    assert len("\n".join([texts.your_pictures(jobs), *texts.listed(jobs)])) <= 2000
+    assert len("\n".join([jobs_texts.your_pictures(jobs), *jobs_texts.listed(jobs)])) <= 2000
 
 
 @given(st.text(max_size=1024))
 def test_an_option_fits_a_menu_whatever_the_files_are_called(description: str) -> None:
-    assert 0 < len(texts.option(10, job(description))) <= 100
+    assert 0 < len(jobs_texts.option(10, job(description))) <= 100
 
 
 @given(st.text(max_size=1024))

@@ -8,13 +8,14 @@ from typing import ClassVar, Final, Self
 import discord
 from discord import ui
 
-from bot import texts
 from bot.client.client import Atelier
 from bot.client.components import JobComponent
 from bot.delivery.channels import Payload, Picture, Rejection, send_request, sent_within_limits
+from bot.features.my_jobs import texts
 from bot.features.results.views import result_view
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import Job
+from bot.texts import caption, not_shown, titled, too_large_here
 
 MENU: Final = "jobs:show"
 """The menu's custom id."""
@@ -26,7 +27,7 @@ class ShowMenu(JobComponent[ui.Select[ui.View]], template=MENU):
     thinking: ClassVar[bool] = True
 
     def __init__(self, options: Sequence[discord.SelectOption] = ()) -> None:
-        super().__init__(ui.Select(custom_id=MENU, placeholder="Show a painting again …", options=list(options)))
+        super().__init__(ui.Select(custom_id=MENU, placeholder=texts.SHOW_AGAIN, options=list(options)))
 
     @classmethod
     async def from_custom_id(
@@ -43,19 +44,19 @@ class ShowMenu(JobComponent[ui.Select[ui.View]], template=MENU):
                 partial(_send, interaction, job), payload, interaction.client.services.executor
             )
         except DeliveryDelayed:
-            return texts.not_shown()
+            return not_shown()
         if outcome is Rejection.TOO_LARGE:
-            return texts.too_large_here(payload.size)
-        return texts.not_shown() if isinstance(outcome, Rejection) else None
+            return too_large_here(payload.size)
+        return not_shown() if isinstance(outcome, Rejection) else None
 
 
 async def _payload(interaction: discord.Interaction[Atelier], job_id: str) -> tuple[Job, Payload]:
     """The job, and its painting with its caption. Raises what :meth:`bot.jobs.api.Jobs.picture` raises."""
     job, picture = await interaction.client.services.jobs.picture(job_id, interaction.user.id)
     kind = "png" if job.painted is None else job.painted.format
-    text = texts.titled(job.description)
+    text = titled(job.description)
     if job.painted is not None:
-        text = texts.caption(job.painted.result(job.recipe, picture), job.recipe)
+        text = caption(job.painted.result(job.recipe, picture), job.recipe)
     return job, Payload(text, Picture(picture, f"painting-{job.id}.{kind}", job.description, job.spoiler))
 
 

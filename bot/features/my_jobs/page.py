@@ -7,11 +7,11 @@ from typing import Any, Final, Literal, Self, cast
 import discord
 from discord import ui
 
-from bot import texts
 from bot.client.client import Atelier
 from bot.client.components import JobComponent
 from bot.delivery.channels import Picture
 from bot.delivery.gallery import Entry, Page, show_page
+from bot.features.my_jobs import texts
 from bot.features.my_jobs.menu import ShowMenu
 from bot.features.results.cancel import CancelButton
 from bot.jobs.database.history import Position
@@ -22,7 +22,7 @@ from bot.limits import MENU_OPTIONS, ROW_BUTTONS, ROWS
 SHOWN: Final = 10
 """Jobs on a page. With a thumbnail for each, and their buttons, they have at most 40 components."""
 Direction = Literal["newer", "older"]
-_LABELS: Final[dict[Direction, str]] = {"newer": "◀ Newer", "older": "Older ▶"}
+_LABELS: Final[dict[Direction, str]] = {"newer": texts.NEWER, "older": texts.OLDER}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -33,8 +33,8 @@ class PageButton(
 ):
     """Shows the jobs beside a job of the page, in the message of the button.
 
-    The custom id holds that job's position, so that the button works after the job is removed. Whoever presses sees
-    their own jobs.
+    The custom id holds that job's position, so that the button works after the job is removed. A member who
+    presses it sees their own jobs.
     """
 
     def __init__(self, direction: Direction, beside: Position, *, disabled: bool = False) -> None:
@@ -99,7 +99,7 @@ def _rows(page: HistoryPage) -> list[list[ui.Item[Any]]]:
     if options:
         rows.append([ShowMenu(options[:MENU_OPTIONS])])
     cancels = [
-        CancelButton(job.id, f"Cancel {number}")
+        CancelButton(job.id, texts.cancel(number))
         for number, job in enumerate(page.jobs, 1)
         if job.state in {State.QUEUED, State.RUNNING}
     ]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy import text
 
-from bot import texts
+from bot.features.my_jobs import texts
 from bot.jobs.database.cipher import Cipher, new_key
 from bot.jobs.database.store import Store
 from bot.jobs.errors import JobUnreadable
