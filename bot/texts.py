@@ -137,6 +137,8 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
             return "I'm not taking new pictures at the moment. Pictures in progress will be finished. Try again later."
         case CancelledByModerator():
             return "A moderator of this server cancelled this picture."
+        case NotYourJob(moderated=True):
+            return "Only the member who requested this picture, or a moderator of its server, can do that."
         case NotYourJob():
             return "Only the member who requested this picture can do that."
         case JobEnded():

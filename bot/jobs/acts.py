@@ -81,5 +81,5 @@ class MemberActs:
         if job is None:
             raise JobEnded
         if job.owner != actor.id and not (moderated and actor.moderates_job(job)):
-            raise NotYourJob
+            raise NotYourJob(moderated=moderated)
         return job

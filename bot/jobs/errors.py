@@ -145,7 +145,11 @@ class Draining(AtelierError):
 
 
 class NotYourJob(AtelierError):
-    """A member other than the job's owner tried to act on the job."""
+    """A member who is not the job's owner tried to act on it. ``moderated``: its server's moderators may do so, too."""
+
+    def __init__(self, moderated: bool = False) -> None:
+        super().__init__(moderated)
+        self.moderated = moderated
 
 
 class CancelledByModerator(PaintingCancelled):

@@ -142,6 +142,7 @@ ERRORS: list[AtelierError] = [
     TooManyJobs(1),
     TooManyJobs(3),
     NotYourJob(),
+    NotYourJob(moderated=True),
     CancelledByModerator(),
     DailyLimit(1, 1_800_000_000),
     WrongChannel("1 22"),

@@ -153,7 +153,7 @@ class FakeJobs:
 
     async def delete(self, job_id: str, actor: Actor) -> None:
         """See :class:`bot.jobs.api.Jobs`."""
-        if self._owned(job_id, actor).state in OPEN:
+        if self._owned(job_id, actor, moderated=True).state in OPEN:
             raise StillOpen
         del self.jobs[job_id]
 
@@ -175,5 +175,5 @@ class FakeJobs:
         if job is None:
             raise JobEnded
         if job.owner != actor.id and not (moderated and actor.moderates_job(job)):
-            raise NotYourJob
+            raise NotYourJob(moderated=moderated)
         return job

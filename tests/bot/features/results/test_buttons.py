@@ -21,7 +21,8 @@ async def test_delete_removes_the_message_and_the_job_for_its_owner_alone(
         press = await discord.member(member).press(message, "Delete")
         return (await press.wait_until(is_private_answer, 5)).content
 
-    assert "Only the member who requested" in await says("Bob")
+    refusal = "Only the member who requested this picture, or a moderator of its server, can do that."
+    assert await says("Bob") == refusal
     fake_jobs.hold(job, state=State.DELIVERING)
     assert "not finished yet" in await says("Ada")
     fake_jobs.hold(job)
@@ -52,7 +53,7 @@ async def test_a_painting_in_progress_can_be_finished_and_pings_only_whom_it_is_
     assert "still waiting in line" in await says("Good enough")
     fake_jobs.hold(job, state=State.RUNNING)
     for label in ("Good enough", "Ping me when done"):
-        assert "Only the member who requested" in await says(label, "Bob")
+        assert await says(label, "Bob") == "Only the member who requested this picture can do that."
     assert await says("Good enough") == "I'll finish it with the picture as it is now."
     assert fake_jobs.jobs[job.id].finishing
     assert await says("Ping me when done") == "I'll mention you when it is done."
