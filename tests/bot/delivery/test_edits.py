@@ -1,6 +1,7 @@
 """What a reply shows while its job is open."""
 
 import asyncio
+import dataclasses
 import time
 from itertools import pairwise
 
@@ -54,6 +55,8 @@ class TestWhatIsShownMeanwhile:
         self, discord: LocalDiscord, job: Job, invocation: Invocation, reply_to: ReplyTo
     ) -> None:
         reply = reply_to(job)
+        reply.progressed(dataclasses.replace(progress(1), elapsed=0.01, remaining=0.0))  # it ends before the next edit
+        await asyncio.sleep(0)
         reply.queued(1)
         first = await invocation.wait_until(lambda message: "Next in line" in message.content, 5)
         assert first.buttons[0].custom_id == f"cancel:{job.id}"
