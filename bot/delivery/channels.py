@@ -87,7 +87,7 @@ class Payload:
         return 0 if self.picture is None else len(self.picture.data)
 
     def files(self) -> list[discord.File]:
-        """The picture as discord.py sends it, anew for each request."""
+        """The picture as discord.py sends it. Each request needs a new file."""
         return [] if self.picture is None else [self.picture.file()]
 
     def smaller(self, encoded: Encoded) -> "Payload":
@@ -307,21 +307,16 @@ class DeliveryChannels:
             return found
         if payload.size > limit:
             return Rejection.TOO_LARGE
-        files = payload.files()
-        view: Any = payload.view  # discord.py's overloads leave out that it may be None
-        if reference is None:
-            return await send_request(
-                channel.send(payload.text, files=files, view=view, nonce=self._job, allowed_mentions=NO_MENTIONS)
-            )
+        # discord.py's overloads leave out that these may be None.
+        optional: dict[str, Any] = {"view": payload.view, "reference": reference}
         return await send_request(
             channel.send(
                 payload.text,
-                files=files,
-                view=view,
+                files=payload.files(),
                 nonce=self._job,
-                reference=reference,
                 mention_author=False,
                 allowed_mentions=NO_MENTIONS,
+                **optional,
             )
         )
 
