@@ -202,7 +202,7 @@ def queued(place: int) -> str:
 
 def paused(place: int) -> str:
     """A waiting job while no job begins; ``place`` 1 is next."""
-    return f"Painting is paused. Your picture is number **{place}** in line, and begins when painting goes on."
+    return f"Painting is paused. Your picture is number **{place}** in line and starts when painting resumes."
 
 
 def painting(progress: Progress) -> str:

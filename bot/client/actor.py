@@ -16,6 +16,6 @@ def actor_of(interaction: discord.Interaction[Any]) -> Actor:
         interaction.guild_id,
         moderates=interaction.permissions.manage_messages,
         channels=frozenset(each for each in channels if each is not None),
-        # With a server that is not in the cache, Member.roles lacks them.
+        # Member.roles leaves out the roles of a server that is not in the cache.
         roles=frozenset(user._roles) if isinstance(user, discord.Member) else frozenset(),
     )

@@ -1,7 +1,7 @@
 """Pages of pictures: shown as a gallery, or as attachments where Discord refuses galleries.
 
-Discord may answer 400 to an edit that uploads a file and shows it in a gallery (discord-api-docs, issue 7529). No
-request of the bot's token alone can find that out. So the first page is tried as a gallery, and after a refusal this
+Discord may answer 400 to an edit that uploads a file and shows it in a gallery (discord-api-docs, issue 7529). The bot
+can only find that out when it answers a member. So the first page is tried as a gallery, and after a refusal this
 process sends attachments.
 """
 

@@ -25,7 +25,7 @@ async def _begin(interaction: discord.Interaction[Atelier]) -> None:
     """Acknowledge the command.
 
     Raises:
-        NotOperator: its member is none.
+        NotOperator: its member is not an operator.
     """
     await interaction.response.defer(ephemeral=True, thinking=True)
     if interaction.user.id not in interaction.client.operators:

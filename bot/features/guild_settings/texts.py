@@ -2,7 +2,7 @@
 
 from typing import Final
 
-TITLE: Final = "### Settings of this server\nEach choice holds at once. Only you see this panel."
+TITLE: Final = "### Settings of this server\nEach choice applies at once. Only you see this panel."
 CHANNELS: Final = "**Channels** in which members can order pictures, with their threads"
 ALL_CHANNELS: Final = "All channels"
 ROLES: Final = "**Roles** whose members can order pictures"

@@ -19,7 +19,7 @@ from engine.recipe import Inputs
 
 @app_commands.command(description="Show the recipe of a picture, or paint a new photo with it")
 @app_commands.describe(
-    id="One of your pictures, or the id of a recipe, as it stands under a picture in this server",
+    id="One of your pictures, or the id of a recipe, shown under a picture in this server",
     content="A photo to paint with the recipe and the style pictures of one of your pictures",
 )
 @app_commands.allowed_installs(guilds=True, users=True)

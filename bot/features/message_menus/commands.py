@@ -57,7 +57,7 @@ async def _ask_for_name(interaction: discord.Interaction[Atelier], message: disc
 
 
 async def _pictures(interaction: discord.Interaction[Atelier], message: discord.Message) -> list[MessagePicture]:
-    """The pictures of a message. If there are none, the member is told so."""
+    """The pictures of a message. Answers the member if there are none."""
     pictures = pictures_of(message, interaction.client.services.attachments)
     if not pictures:
         await interaction.response.send_message(texts.no_picture(), ephemeral=True)

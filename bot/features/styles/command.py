@@ -26,7 +26,7 @@ Name = app_commands.Range[str, 1, NAME_LENGTH]
 @style.command(description="Save a picture as a style")
 @app_commands.describe(
     picture="The picture whose style to save: PNG, JPEG, WebP, AVIF, GIF or BMP",
-    name="A name that you will find it by",
+    name="You will find the style under this name",
     library="Who can use it. Default: only you. For the server you need the permission Manage Server",
 )
 @app_commands.choices(

@@ -96,7 +96,7 @@ async def test_nobody_else_may(discord: LocalDiscord, operator: Member, services
     assert await services.store.controls() == Controls()
 
 
-async def test_a_blocked_member_reads_so(
+async def test_a_blocked_member_gets_only_a_refusal(
     discord: LocalDiscord, client: Atelier, services: Services, fake_jobs: FakeJobs
 ) -> None:
     bob = discord.member("Bob")

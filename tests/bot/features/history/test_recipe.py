@@ -43,7 +43,7 @@ async def job(discord: LocalDiscord, client_store: Store, ada: Member) -> Job:
     )
 
 
-async def test_a_recipe_is_found_and_shown_to_whoever_asks(discord: LocalDiscord, ada: Member, job: Job) -> None:
+async def test_every_member_finds_and_reads_a_recipe(discord: LocalDiscord, ada: Member, job: Job) -> None:
     suggesting = await ada.autocomplete("recipe", "id", "DOTS")
     await suggesting.acknowledged()
     (suggested,) = suggesting.choices

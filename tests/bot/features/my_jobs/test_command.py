@@ -173,7 +173,7 @@ class TestTheList:
         disabled = [[button.disabled for button in page.buttons] for page in pages]
         assert disabled == [[True, False], [False, False], [False, True], [False, False], [True, False]]
         assert services.executor.composed == ["thumbnail"] * 23
-        # The pages belong to whoever presses: another member can't see these.
+        # A member who presses sees their own jobs: another member can't see these.
         assert discord.channel_messages == []
 
 
@@ -196,7 +196,7 @@ class TestAPainting:
         assert again.attachments[0].filename == f"painting-{kept.id}.png"
         assert again.attachments[0].description == kept.description
         assert again.content == f"Painted in 8 s · 96 × 72 · recipe `{kept.recipe.id}`"
-        # It is gone on from as under the result itself.
+        # It has the components of the result itself.
         assert "More style" in [button.label for button in again.buttons]
         assert f"menu:{kept.id}" in [part["custom_id"] for part in parts(again, 3)]
         assert discord.channel_messages == []

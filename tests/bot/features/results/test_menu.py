@@ -14,7 +14,7 @@ from tests.bot.features.results.conftest import PICTURE, Delivered
 from tests.doubles.jobs import FakeJobs
 
 
-async def test_it_shows_the_recipe_to_whoever_asks_for_it(
+async def test_it_shows_the_recipe_to_every_member(
     discord: LocalDiscord, delivered: Delivered, fake_jobs: FakeJobs
 ) -> None:
     job, message = await delivered()
