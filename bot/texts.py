@@ -47,7 +47,7 @@ from bot.jobs.errors import (
     UnexpectedError,
     WrongChannel,
     WrongRole,
-    style_role,
+    role_of,
 )
 from bot.jobs.model import DeliveredBy, Job, State
 from bot.limits import SPOILER
@@ -224,8 +224,7 @@ def caption(result: Result, ordered: Recipe) -> str:
         lines.append(smaller)
     for index, shown in enumerate(result.shown):
         if shown is not None:
-            role = style_role(index - 1) if index else "content"
-            lines.append(f"**{role.capitalize()}:** {engine.texts.truncated(shown)}")
+            lines.append(f"**{role_of(index).capitalize()}:** {engine.texts.truncated(shown)}")
     return "\n".join(lines)
 
 

@@ -16,6 +16,11 @@ def style_role(index: int) -> Role:
     return f"style {index + 1}" if index else "style"
 
 
+def role_of(index: int) -> Role:
+    """The role of the picture with this index in an order: 0 is the content, then come the styles."""
+    return style_role(index - 1) if index else "content"
+
+
 class PictureRejected(AtelierError):
     """One of a job's pictures can't be used."""
 

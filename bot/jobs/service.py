@@ -31,7 +31,7 @@ from bot.jobs.errors import (
     JobUnreadable,
     PictureRejected,
     Role,
-    style_role,
+    role_of,
 )
 from bot.jobs.model import Actor, Job, Observer, Order, State, new_id
 from bot.jobs.queue_positions import QueuePositions
@@ -134,7 +134,7 @@ class JobService(MemberActs):
         await self._storage.check_space(sum(map(len, new)))
         for index, picture in enumerate(order.inputs):
             if isinstance(picture, bytes):
-                await self._check(style_role(index - 1) if index else "content", picture)
+                await self._check(role_of(index), picture)
         rules = await self._store.guild_rules(order.guild_id)
         try:
             stored = iter(await self._storage.put_all(new))

@@ -17,7 +17,7 @@ from bot.features.styles.suggest import reader_of
 from bot.features.stylize.mix import shares
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.styles import SavedStyle
-from bot.jobs.errors import Role, style_role
+from bot.jobs.errors import Role, role_of
 from bot.jobs.model import Job, Order
 from bot.library.built_in import BuiltInStyle
 from bot.library.library import Style
@@ -143,10 +143,10 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
         for index, picture in enumerate(request.pictures):
             match picture:
                 case StoredPicture():
-                    inputs[_role(index)] = picture.blob
+                    inputs[role_of(index)] = picture.blob
                 case SavedStyle() | BuiltInStyle():
-                    inputs[_role(index)] = await services.styles.picture(picture)
-        content, *styles = (inputs[_role(index)] for index in range(len(inputs)))
+                    inputs[role_of(index)] = await services.styles.picture(picture)
+        content, *styles = (inputs[role_of(index)] for index in range(len(inputs)))
         return await services.jobs.accept(
             Order(
                 id=order,
@@ -165,15 +165,10 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
         )
 
 
-def _role(index: int) -> Role:
-    """The role of the picture with this index, the content's being 0."""
-    return style_role(index - 1) if index else "content"
-
-
 def _attached(pictures: Sequence[Picture | str]) -> dict[Role, Attached]:
     """The pictures that have to be downloaded, by their roles."""
     return {
-        _role(index): picture
+        role_of(index): picture
         for index, picture in enumerate(pictures)
         if not isinstance(picture, str | StoredPicture | SavedStyle | BuiltInStyle)
     }
