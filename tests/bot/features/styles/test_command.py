@@ -10,7 +10,7 @@ from bot.client.services import Services
 from bot.library.built_in import BUILT_IN
 from bot.sandbox import Invocation, LocalDiscord, Member, Message, Permission, Upload
 from engine.errors import PictureDamaged
-from tests.bot.conftest import CONTENT, STYLE, is_private_answer, photo
+from tests.bot.conftest import CONTENT, STYLE, is_private_answer, photo, text_of
 from tests.doubles.executor import FakeExecutor
 from tests.doubles.jobs import FakeJobs
 
@@ -57,11 +57,6 @@ async def choice(member: Member, typed: str) -> str:
     await invocation.acknowledged()
     value: str = invocation.choices[0]["value"]
     return value
-
-
-def text_of(message: Message) -> str:
-    """The text of a gallery."""
-    return "".join(part["content"] for part in message.components if part["type"] == 10)
 
 
 async def page(member: Member) -> Message:
