@@ -13,11 +13,9 @@ BACKWARD: Final = "convolutions, backward"
 ACTIVATION: Final = "activation and pooling"
 GRAM: Final = "Gram matrices"
 COPIES: Final = "casts and copies"
-OPTIMISER: Final = "optimiser"
 REST: Final = "the rest"
-PARTS: Final = (FORWARD, BACKWARD, ACTIVATION, GRAM, COPIES, OPTIMISER, REST)
+PARTS: Final = (FORWARD, BACKWARD, ACTIVATION, GRAM, COPIES, REST)
 
-_OPTIMISERS: Final = ("optimizer.", "adam", "lbfgs")
 _CONVOLUTION: Final = ("conv",)
 _PRODUCTS: Final = ("::mm", "::bmm", "::addmm", "::baddbmm", "::matmul", "::linear", "::_linear", "::einsum")
 _ACTIVATIONS: Final = ("relu", "clamp_min", "threshold", "pool")
@@ -35,8 +33,6 @@ def part_of(names: Iterable[str]) -> str:
     """
     own, *above = (name.lower() for name in names)
     path = [own, *above]
-    if _any(path, _OPTIMISERS):
-        return OPTIMISER
     if _any(path, ("gram",)) or _any(path, _PRODUCTS):
         return GRAM
     if _any(path, _ACTIVATIONS):

@@ -47,11 +47,9 @@ def test_every_part_of_a_step_is_found_by_the_profiler() -> None:
     """A step in small, whose operations are known."""
     weight = torch.rand(8, 3, 3, 3)
     image = torch.rand(1, 3, 32, 32, requires_grad=True)
-    optimiser = torch.optim.Adam([image])
     with parts.profiler(torch.device("cpu")) as profile:
         features = F.max_pool2d(F.relu(F.conv2d(image, weight)), 2)
         gram_matrix(features.to(torch.bfloat16)).square().sum().backward()
-        optimiser.step()
 
     found = parts.grouped(profile.events() or [], on_device=False)
 
@@ -71,7 +69,6 @@ def test_every_part_of_a_step_is_found_by_the_profiler() -> None:
         (["aten::max_pool2d_with_indices_backward"], parts.ACTIVATION),
         (["aten::bmm", "_GramBackward"], parts.GRAM),
         (["aten::copy_", "aten::to", "_GramMatrix"], parts.GRAM),
-        (["aten::sqrt", "Optimizer.step#Adam.step"], parts.OPTIMISER),
         (["aten::sum"], parts.REST),
     ],
 )
