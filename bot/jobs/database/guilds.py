@@ -32,7 +32,8 @@ class Guilds(Transactions):
         """
         this = GuildRow.id == guild_id
         async with self._changing() as connection:
-            # Writes first, so that no other process changes the row between its read and its update.
+            await self._serialise(connection, guild_id)
+            # In SQLite, the first change begins the transaction and locks out other writers.
             found = await connection.execute(update(GuildRow).where(this).values(rules=GuildRow.rules))
             if found.rowcount == 0:
                 await connection.execute(insert(GuildRow).values(id=guild_id, rules=NO_RULES.model_dump_json()))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.jobs.database.claims import OF_A_JOB
@@ -82,8 +82,7 @@ class Retention(Transactions):
         async with self._changing() as connection:
             # In SQLite, the first change begins the transaction and locks out other writers.
             await connection.execute(delete(HoldRow).where(~_lasts()))
-            if self._engine.dialect.name == "postgresql":
-                await connection.execute(select(func.pg_advisory_xact_lock(_FORGETTING)))
+            await self._serialise(connection, _FORGETTING)
             needed = Counter((await connection.execute(_held(None, "put", "kept"))).scalars())
             states: dict[tuple[str, bool], set[str]] = {}
             rest: dict[tuple[str, bool], set[str]] = {}

@@ -123,9 +123,8 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Wishe
         roles = {"content": job.inputs.content}
         roles |= {f"style-{index}": name for index, name in enumerate(job.inputs.styles)}
         async with self._changing() as connection:
-            if self._engine.dialect.name == "postgresql":
-                # SQLite has one writer at a time. Here, two concurrent orders of a member would not see each other.
-                await connection.execute(select(func.pg_advisory_xact_lock(job.owner)))
+            # Concurrent orders of a member would exceed the limits, and those in a server would get the same turn.
+            await self._serialise(connection, job.owner, server)
             added = await connection.execute(
                 insert(JobRow).from_select(
                     [*row, *turns, "accepted"],

@@ -81,9 +81,7 @@ class Styles(Transactions):
         count = select(func.count()).where(_in([style.library])).scalar_subquery()
         try:
             async with self._changing() as connection:
-                if self._engine.dialect.name == "postgresql":
-                    # SQLite has one writer at a time. Here, two concurrent additions would not see each other.
-                    await connection.execute(select(func.pg_advisory_xact_lock(style.library.id)))
+                await self._serialise(connection, style.library.id)
                 added = await connection.execute(
                     insert(StyleRow).from_select([*row], select(*values).where(count < limit))
                 )

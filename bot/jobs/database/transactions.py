@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 
@@ -21,3 +22,11 @@ class Transactions:
         """Begin a transaction that writes."""
         async with self._lock, self._engine.begin() as connection:
             yield connection
+
+    async def _serialise(self, connection: AsyncConnection, *keys: int) -> None:
+        """Let the transactions that use one of these keys run one after the other, from here to their ends.
+
+        SQLite has one writer at a time anyway. In PostgreSQL, concurrent transactions do not see each other's changes.
+        """
+        if self._engine.dialect.name == "postgresql":
+            await connection.execute(select(*map(func.pg_advisory_xact_lock, keys)))

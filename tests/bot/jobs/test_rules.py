@@ -84,6 +84,13 @@ class TestTheQuotaOfADay:
             await place(workshop, BOB)
 
 
+async def test_rules_are_changed_by_two_moderators_at_once(workshop: Workshop) -> None:
+    rules = workshop.store.change_guild_rules
+    await asyncio.gather(rules(HERE, max_open=1), rules(HERE, max_per_day=2), rules(HERE, max_size=256))
+    found = await workshop.store.guild_rules(HERE)
+    assert (found.max_open, found.max_per_day, found.max_size) == (1, 2, 256)
+
+
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 class TestTheRulesOfAServer:
     async def test_limit_the_open_jobs_of_a_member_in_it(self, workshop: Workshop) -> None:

@@ -292,6 +292,16 @@ async def test_a_server_with_a_hundred_askers_does_not_starve_another(store: Sto
     assert served == [10, 11, 3, 10, 4, 5, 9, 1]
 
 
+async def test_orders_in_a_server_at_the_same_time_get_one_turn_each(store: Store) -> None:
+    await store.renew(ME)
+    members = Members(store)
+    await asyncio.gather(*(members.arrive(owner, 0) for owner in range(1, 7)))
+    for _ in range(2):
+        await members.arrive(10, 1)
+    owners = await members.owners()
+    assert [owners.index(10), owners[2:].index(10)] == [1, 1]
+
+
 async def test_a_job_that_is_put_at_the_end_does_not_take_its_server_along(store: Store) -> None:
     await store.renew(ME)
     members = Members(store)
