@@ -114,10 +114,6 @@ class Jobs(Protocol):
         """
         ...
 
-    async def recent(self, owner: int, limit: int = 10) -> list[Job]:
-        """A member's open and ended jobs, newest first, as long as they are stored."""
-        ...
-
     async def picture(self, job_id: str, member: int) -> tuple[Job, bytes]:
         """A finished job and its picture.
 

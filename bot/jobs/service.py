@@ -184,10 +184,6 @@ class JobService(MemberActs):
         """Call ``observer`` with the progress of every running job of this process."""
         self._runner.observers.append(observer)
 
-    async def recent(self, owner: int, limit: int = 10) -> list[Job]:
-        """See :class:`bot.jobs.api.Jobs`."""
-        return await self._store.recent(owner, limit)
-
     async def run(self) -> None:
         """Run this process's jobs until cancelled. No failure ends it."""
         async with asyncio.TaskGroup() as group:

@@ -157,11 +157,6 @@ class FakeJobs:
             raise StillOpen
         del self.jobs[job_id]
 
-    async def recent(self, owner: int, limit: int = 10) -> list[Job]:
-        """See :class:`bot.jobs.api.Jobs`."""
-        self._refuse()
-        return [job for job in reversed(self.jobs.values()) if job.owner == owner][:limit]
-
     async def picture(self, job_id: str, member: int) -> tuple[Job, bytes]:
         """See :class:`bot.jobs.api.Jobs`."""
         self._refuse()

@@ -273,10 +273,6 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Wishe
         """The jobs with these ids, in any order."""
         return await self._jobs(JobRow.id.in_(ids)) if ids else []
 
-    async def recent(self, owner: int, limit: int) -> list[Job]:
-        """A member's jobs, newest first."""
-        return await self._jobs(JobRow.owner == owner, limit)
-
     async def open_jobs(self, owner: int) -> list[Job]:
         """A member's jobs that have not ended."""
         return await self._jobs((JobRow.owner == owner) & JobRow.state.in_(OPEN))
@@ -339,8 +335,8 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Wishe
             log.warning("no key of SECRET_KEY fits a job's address", job=row.id)
             return ""
 
-    async def _jobs(self, which: ColumnElement[bool], limit: int | None = None) -> list[Job]:
-        query = select(JobRow.__table__).where(which).order_by(JobRow.created_at.desc()).limit(limit)
+    async def _jobs(self, which: ColumnElement[bool]) -> list[Job]:
+        query = select(JobRow.__table__).where(which).order_by(JobRow.created_at.desc())
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
             blobs = await claimed_by(connection, "job", [row.id for row in rows])

@@ -8,6 +8,7 @@ from bot.features.my_jobs import texts
 from bot.jobs.database.cipher import Cipher, new_key
 from bot.jobs.database.store import Store
 from bot.jobs.errors import JobUnreadable
+from bot.jobs.history import JobHistory
 from bot.jobs.model import Job
 from engine.recipe import Recipe
 from tests.bot.jobs.conftest import ANN, BOB, Workshop
@@ -103,8 +104,8 @@ class TestARowThatCantBeRead:
         assert states == {"delivered": 1, "failed": len(jobs)}
         for owner, name in enumerate(statements, 100):
             if not name.startswith("owner"):
-                listed = await workshop.jobs.recent(owner)
-                assert "".join(texts.listed(listed)).count("failed (My record of this picture is damaged") == 2, name
+                page = await JobHistory(workshop.store, workshop.storage, workshop.executor).page(owner, 10)
+                assert "".join(texts.listed(page.jobs)).count("failed (My record of this picture is damaged") == 2, name
         assert await workshop.store.count_open() == 0
 
     async def test_with_an_invalid_address_affects_only_its_own_delivery(self, workshop: Workshop) -> None:

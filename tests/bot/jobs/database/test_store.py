@@ -333,7 +333,7 @@ class TestForgetting:
         assert await store.forget(later(10), 1) == 1
         assert await store.forget(later(10), 100) == 1
         assert await store.claimed(names) == {jobs[2].inputs.content}
-        assert [each.id for each in await store.recent(1, 10)] == [jobs[2].id]
+        assert await store.history(1, 10) == [jobs[2].id]
 
 
 class TestSync:
