@@ -190,7 +190,7 @@ async def client(discord: LocalDiscord, client_settings: Settings, services: Ser
         connected = asyncio.create_task(client.connect())
         await discord.wait_for_bot(20)
         yield client
-        await handled()  # else one that still reads the database would open a connection that nobody closes
+        await handled()  # else one that still reads the database would fail when it closes
         await client.close()
         await asyncio.gather(connected, return_exceptions=True)
 

@@ -13,14 +13,17 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import await_only
 
 from engine import private
 
 REVISION: Final = "0011"
 """The newest revision in ``bot/jobs/database/migrations``."""
+CLOSE_WITHIN: Final = 1.0
+"""Seconds for the transactions in progress when the database is closed."""
 _MIGRATING: Final = 7_421_863
 """The key of PostgreSQL's advisory lock: any number that has no other use."""
 
@@ -46,7 +49,24 @@ async def connected(url: str) -> AsyncIterator[AsyncEngine]:
             await connection.run_sync(_migrate)
         yield engine
     finally:
-        await engine.dispose()
+        await _close(engine)
+
+
+async def _close(engine: AsyncEngine) -> None:
+    """Wait for the transactions in progress, and refuse connections from now on.
+
+    A command may still be handled when the bot stops. Nothing would close a connection that it opens after this.
+    """
+    event.listen(engine.sync_engine, "do_connect", _refuse)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_WITHIN):
+            while isinstance(engine.pool, QueuePool) and engine.pool.checkedout():  # noqa: ASYNC110 - sets no event
+                await asyncio.sleep(0.01)
+    await engine.dispose()
+
+
+def _refuse(*_arguments: object) -> None:
+    raise InvalidRequestError("the database is closed")
 
 
 def is_full(error: SQLAlchemyError) -> bool:

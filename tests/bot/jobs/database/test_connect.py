@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, insert, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.event import listen
+from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.jobs.database.cipher import Cipher
@@ -101,6 +103,30 @@ async def test_keeps_everything_when_it_is_reopened(url: str) -> None:
         assert found is not None
         assert (found.id, found.address) == (stored.id, stored.address)
         assert await store.synced("global") == "a"
+
+
+async def test_closes_after_those_who_use_it_and_refuses_others(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.jobs.database.connect.CLOSE_WITHIN", 20)
+    connections = Counter[str]()
+    async with connected(url) as engine:
+        for name in ("connect", "close"):
+            listen(engine.sync_engine, name, lambda *_, name=name: connections.update([name]))
+        reads, may_end = asyncio.Event(), asyncio.Event()
+
+        async def read() -> None:
+            async with engine.connect() as one, engine.connect():  # the second is a new connection
+                reads.set()
+                await may_end.wait()
+                await one.execute(text("SELECT 1"))
+
+        reading = asyncio.create_task(read())
+        await reads.wait()
+        asyncio.get_running_loop().call_later(0.05, may_end.set)
+    assert reading.done()
+    await reading
+    assert connections["close"] == connections["connect"] + 1
+    with pytest.raises(InvalidRequestError):
+        await engine.connect()
 
 
 async def test_can_be_created_by_several_processes_at_once(url: str) -> None:
