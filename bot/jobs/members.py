@@ -89,7 +89,7 @@ class MemberData:
     ) -> AsyncGenerator[tuple[str, bytes]]:
         """The pictures of a row, and the row as JSON. Adds to ``missing``, by roles, why pictures are left out."""
         files = []
-        for role, blob in row.pop("blobs").items():
+        for role, blob in sorted(row.pop("blobs").items()):
             if not _PICTURES.fullmatch(role):
                 continue
             try:
@@ -97,7 +97,7 @@ class MemberData:
             except BlobLost:
                 missing[role] = "lost"
                 continue
-            path = f"{folder}/{_NAMES.get(role, role)}.{_ending(data)}"
+            path = f"{folder}/{_NAMES.get(role, role)}.{await asyncio.to_thread(_ending, data)}"
             if could_hold(path, data):
                 files.append(path)
                 yield path, data
@@ -138,11 +138,10 @@ class MemberData:
             if not any(job.state in OPEN for job in await self._store.jobs(open_jobs)):
                 break
             await asyncio.sleep(_POLL_EVERY)
-        counts = await self._store.count_owned(member)
-        names = await self._store.forget_member(member, until)
-        await self._storage.forget(names)
-        log.info("a member's data was removed", owner=member, jobs=counts[0], styles=counts[1], blobs=len(names))
-        return counts
+        jobs, styles, blobs = await self._store.forget_member(member, until)
+        await self._storage.forget(blobs)
+        log.info("a member's data was removed", owner=member, jobs=jobs, styles=styles, blobs=len(blobs))
+        return jobs, styles
 
 
 class _Archive:
@@ -192,7 +191,7 @@ def _json(value: object) -> bytes:
 
 
 def _ending(data: bytes) -> str:
-    from engine.images.headers import sniff  # loads Pillow, which the bot seldom needs
+    from engine.images.headers import sniff  # loads Pillow, which the bot seldom needs, and which takes its time
 
     format = sniff(data)
     return "bin" if format is None else format.value.lower()

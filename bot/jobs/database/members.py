@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select
 
+from bot.jobs.database.claims import OwnerKind, claimed_by
 from bot.jobs.database.history import Position, before
 from bot.jobs.database.tables import ClaimRow, JobRow, StyleRow
 from bot.jobs.database.transactions import Transactions
@@ -26,44 +27,41 @@ class Members(Transactions):
 
     async def member_styles(self, member: int) -> list[dict[str, Any]]:
         """The rows of the styles that a member has saved for themselves, with their claims as ``blobs``."""
-        own = (StyleRow.library_kind == "member") & (StyleRow.library_id == member)
-        return await self._with_blobs(select(StyleRow.__table__).where(own).order_by(StyleRow.key), "style")
+        return await self._with_blobs(select(StyleRow.__table__).where(_own(member)).order_by(StyleRow.key), "style")
 
     async def count_owned(self, member: int) -> tuple[int, int]:
         """The numbers of a member's jobs and of their own styles."""
-        own = (StyleRow.library_kind == "member") & (StyleRow.library_id == member)
-        jobs = select(func.count()).select_from(JobRow).where(JobRow.owner == member)
-        styles = select(func.count()).select_from(StyleRow).where(own)
+        jobs = select(func.count()).where(JobRow.owner == member)
+        styles = select(func.count()).where(_own(member))
         async with self._engine.connect() as connection:
             return (await connection.execute(jobs)).scalar_one(), (await connection.execute(styles)).scalar_one()
 
-    async def forget_member(self, member: int, until: datetime) -> set[str]:
+    async def forget_member(self, member: int, until: datetime) -> tuple[int, int, set[str]]:
         """Remove a member's jobs that were accepted until then, their own styles, and all claims of these.
 
-        Returns the blobs that they claimed. Styles that they have added to a server are the server's, and stay.
+        Returns the numbers of the jobs and of the styles, and the blobs that they claimed. Styles that they have added
+        to a server are the server's, and stay.
         """
         jobs = select(JobRow.id).where(JobRow.owner == member, JobRow.created_at <= until)
-        styles = select(StyleRow.id).where(StyleRow.library_kind == "member", StyleRow.library_id == member)
+        styles = select(StyleRow.id).where(_own(member))
         owned = ((ClaimRow.owner_kind == "job") & ClaimRow.owner_id.in_(jobs)) | (
             (ClaimRow.owner_kind == "style") & ClaimRow.owner_id.in_(styles)
         )
         async with self._changing() as connection:
-            # The first change locks out other writers in SQLite.
-            await connection.execute(update(JobRow).where(JobRow.id == "").values(address=""))
-            names = set((await connection.execute(select(ClaimRow.name).where(owned))).scalars())
-            await connection.execute(delete(ClaimRow).where(owned))
-            await connection.execute(delete(JobRow).where(JobRow.id.in_(jobs)))
-            await connection.execute(delete(StyleRow).where(StyleRow.id.in_(styles)))
-        return names
+            names = set((await connection.execute(delete(ClaimRow).where(owned).returning(ClaimRow.name))).scalars())
+            jobs_gone = await connection.execute(delete(JobRow).where(JobRow.id.in_(jobs)))
+            styles_gone = await connection.execute(delete(StyleRow).where(_own(member)))
+        return jobs_gone.rowcount, styles_gone.rowcount, names
 
-    async def _with_blobs(self, query: Any, kind: str) -> list[dict[str, Any]]:
+    async def _with_blobs(self, query: Any, kind: OwnerKind) -> list[dict[str, Any]]:
         async with self._engine.connect() as connection:
-            rows = [dict(row) for row in (await connection.execute(query)).mappings()]
-            claims: dict[str, dict[str, str]] = {row["id"]: {} for row in rows}
-            found = select(ClaimRow.__table__).where(ClaimRow.owner_kind == kind, ClaimRow.owner_id.in_(claims))
-            for claim in (await connection.execute(found.order_by(ClaimRow.role))).all():
-                claims[claim.owner_id][claim.role] = claim.name
+            rows = (await connection.execute(query)).mappings().all()
+            blobs = await claimed_by(connection, kind, [row["id"] for row in rows])
         return [
-            {name: value for name, value in row.items() if name not in _NOT_TOLD} | {"blobs": claims[row["id"]]}
+            {name: value for name, value in row.items() if name not in _NOT_TOLD} | {"blobs": blobs[row["id"]]}
             for row in rows
         ]
+
+
+def _own(member: int) -> ColumnElement[bool]:
+    return (StyleRow.library_kind == "member") & (StyleRow.library_id == member)

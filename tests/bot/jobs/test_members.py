@@ -96,12 +96,11 @@ async def test_everything_goes_while_a_painting_runs_and_nothing_of_others(works
         running, painting = await workshop.accept_and_paint(ANN, b"another photo")
         waiting = await workshop.accept(ANN, b"a third photo")
         counts = await asyncio.gather(own.forget(ANN), own.forget(ANN))
-        assert sorted(counts) in ([(0, 0), (3, 0)], [(3, 0), (3, 0)])
+        assert sorted(counts) == [(0, 0), (3, 0)]
         assert painting.cancelled
         for job in (running, waiting):
             assert [type(ending) for ending in workshop.replies.endings(job)] == [PaintingCancelled]
             assert await workshop.store.get(job.id) is None
-        assert await workshop.jobs.recent(ANN) == []
         assert await own.forget(ANN) == (0, 0)
         assert await own.count(BOB) == (1, 0)
         # Bob's job has the same photo and style.
