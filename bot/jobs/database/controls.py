@@ -76,11 +76,12 @@ class OperatorControls(Transactions):
         )
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
-        return [Failure(row.id, row.guild_id, row.changed_at or datetime.now(UTC), _cause(row)) for row in rows]
+        now = datetime.now(UTC)
+        return [Failure(row.id, row.guild_id, row.changed_at or now, _cause(row.id, row.cause)) for row in rows]
 
 
-def _cause(row: object) -> AtelierError:
+def _cause(job: str, stored: str) -> AtelierError:
     try:
-        return errors.load(row.cause)  # type: ignore[attr-defined]
+        return errors.load(stored)
     except (LookupError, TypeError, ValueError):
-        return errors.UnexpectedError(row.id)  # type: ignore[attr-defined]
+        return errors.UnexpectedError(job)

@@ -13,13 +13,7 @@ from bot.sandbox.protocol.body import MAXIMUM_FILES, UploadedFile
 from bot.sandbox.protocol.errors import JsonObject, NotUnderstood, empty_message, invalid, unknown_message
 from bot.sandbox.state.components import check_rules, walk
 from bot.sandbox.state.drafts import COMPONENTS_V2, EPHEMERAL, LOADING, SUPPRESS_EMBEDS, Draft
-from bot.sandbox.state.rendering import (
-    as_shown,
-    as_taken_in,
-    check_references,
-    refuse_in_galleries,
-    shown_attachments,
-)
+from bot.sandbox.state.rendering import as_shown, as_taken_in, check_references, refuse_in_galleries, shown_attachments
 from bot.sandbox.state.world import User
 
 
@@ -225,9 +219,8 @@ class MessageStore:
             ApiError: nothing would be left in it.
         """
         if self.refuses_gallery_edits:
-            refuse_in_galleries(
-                draft.raw.get("components") or [], {clean_filename(file.filename) for file in draft.files}
-            )
+            uploads = {clean_filename(file.filename) for file in draft.files}
+            refuse_in_galleries(draft.raw.get("components") or [], uploads)
         edited = replace(record, edits=record.edits + 1)
         suppressed = draft.flags & SUPPRESS_EMBEDS if draft.gives("flags") else record.flags & SUPPRESS_EMBEDS
         # The second version of components can be switched on, never off.

@@ -60,7 +60,7 @@ def as_shown(
             media.update({key: found[key] for key in ("url", "proxy_url", "content_type") if key in found})
         media.setdefault("proxy_url", media["url"])
     for media in _media(components, []):
-        # A link is signed anew each time, and a bot may return an older one.
+        # Each link to a file has another signature, and a bot may return an older link.
         found_id = next((one["id"] for one in attachments if _path(one["url"]) == _path(media["url"])), None)
         media.setdefault("id", found_id or "0")
         if found_id is not None:
