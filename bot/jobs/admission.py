@@ -1,4 +1,4 @@
-"""Who may order a job: checked before an order's pictures are downloaded, so that nobody sends them in vain."""
+"""Checks who may order a job, before the pictures of the order are downloaded."""
 
 import asyncio
 import contextlib

@@ -290,7 +290,7 @@ async def test_a_server_with_a_hundred_askers_does_not_starve_another(store: Sto
     await members.arrive(11, None)
     await members.arrive(9, 0)
     assert await members.owners() == [10, 11, 2, 10, 3, 4, 5, 9, 1]
-    # The server's next turns are the same, whoever of its members cancels.
+    # A member who cancels does not change the turns of the server.
     await members.cancel(2)
     assert await members.owners() == [10, 11, 3, 10, 4, 5, 9, 1]
     # One slot: the servers go on in turns after each job has ended.
