@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import delete, func, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import delete, func, select
 
 from bot.jobs import errors
 from bot.jobs.database.tables import BlockedRow, ControlRow, JobRow
@@ -41,18 +40,15 @@ class OperatorControls(Transactions):
     async def switch(self, control: Control, *, on: bool) -> None:
         """Turn a control on or off. Repeating it changes nothing."""
         async with self._changing() as connection:
-            await connection.execute(delete(ControlRow).where(ControlRow.name == control))
             if on:
-                await connection.execute(insert(ControlRow).values(name=control))
+                await self._insert_new(connection, ControlRow, name=control)
+            else:
+                await connection.execute(delete(ControlRow).where(ControlRow.name == control))
 
     async def block(self, member: int) -> bool:
         """Block a member. Returns whether they were not blocked yet."""
-        try:
-            async with self._changing() as connection:
-                await connection.execute(insert(BlockedRow).values(member=member, at=datetime.now(UTC)))
-        except IntegrityError:
-            return False
-        return True
+        async with self._changing() as connection:
+            return await self._insert_new(connection, BlockedRow, member=member, at=datetime.now(UTC))
 
     async def unblock(self, member: int) -> bool:
         """Undo :meth:`block`. Returns whether they were blocked."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from bot.jobs.database.tables import GuildRow
 from bot.jobs.database.transactions import Transactions
@@ -32,12 +32,9 @@ class Guilds(Transactions):
         """
         this = GuildRow.id == guild_id
         async with self._changing() as connection:
-            await self._serialise(connection, guild_id)
-            # In SQLite, the first change begins the transaction and locks out other writers.
-            found = await connection.execute(update(GuildRow).where(this).values(rules=GuildRow.rules))
-            if found.rowcount == 0:
-                await connection.execute(insert(GuildRow).values(id=guild_id, rules=NO_RULES.model_dump_json()))
-            stored = (await connection.execute(select(GuildRow.rules).where(this))).scalar_one()
+            # Then no other transaction changes the row between its read and its update.
+            await self._insert_new(connection, GuildRow, id=guild_id, rules=NO_RULES.model_dump_json())
+            stored = (await connection.execute(select(GuildRow.rules).where(this).with_for_update())).scalar_one()
             rules = GuildRules.model_validate(_read(guild_id, stored).model_dump() | changes)
             await connection.execute(update(GuildRow).where(this).values(rules=rules.model_dump_json()))
         return rules

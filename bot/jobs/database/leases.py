@@ -62,7 +62,7 @@ class Leases(Transactions):
             # Each expression reads the server's clock again. So the step is computed from stored values.
             moved = await connection.execute(update(ClockRow).values(seconds=service_time(), moved=seen))
             if moved.rowcount == 0:
-                await connection.execute(insert(ClockRow).values(id=1, seconds=0.0, moved=seen))
+                await self._insert_new(connection, ClockRow, id=1, seconds=0.0, moved=seen)
             seconds = (await connection.execute(select(ClockRow.seconds))).scalar_one()
         drift = 0.0 if self._renewed is None else seen - self._renewed.seen - (began - self._renewed.began)
         self._renewed = _Renewed(began, seen, seconds)

@@ -301,10 +301,9 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Wishe
     async def set_synced(self, scope: str, fingerprint: str) -> None:
         """Store the fingerprint of the commands that were registered with Discord for ``scope``."""
         async with self._changing() as connection:
-            values = {"fingerprint": fingerprint}
-            found = await connection.execute(update(SyncRow).where(SyncRow.scope == scope).values(**values))
-            if found.rowcount == 0:
-                await connection.execute(insert(SyncRow).values(scope=scope, **values))
+            if not await self._insert_new(connection, SyncRow, scope=scope, fingerprint=fingerprint):
+                changed = update(SyncRow).where(SyncRow.scope == scope).values(fingerprint=fingerprint)
+                await connection.execute(changed)
 
     async def _change(
         self, job: str, to: State, since: Collection[State], guard: ColumnElement[bool], **values: Any

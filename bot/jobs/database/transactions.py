@@ -2,11 +2,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any, Final
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bot.jobs.database.tables import Base
+
+_INSERT: Final[Mapping[str, Callable[[type[Base]], postgresql.Insert | sqlite.Insert]]] = {
+    "postgresql": postgresql.insert,
+    "sqlite": sqlite.insert,
+}
 
 
 class Transactions:
@@ -30,3 +39,12 @@ class Transactions:
         """
         if self._engine.dialect.name == "postgresql":
             await connection.execute(select(*map(func.pg_advisory_xact_lock, keys)))
+
+    async def _insert_new(self, connection: AsyncConnection, row: type[Base], **values: Any) -> bool:
+        """Insert a row unless one with its key exists, which another process may insert at the same time.
+
+        Returns:
+            Whether this call inserted it.
+        """
+        new = _INSERT[self._engine.dialect.name](row).values(**values).on_conflict_do_nothing()
+        return (await connection.execute(new)).rowcount > 0

@@ -31,7 +31,7 @@ from engine.progress import Progress, Result
 from engine.recipe import Inputs, Recipe
 from tests.benchmarks.simulation.cluster import SimulatedExecutor
 
-PATIENCE = 60.0
+PATIENCE = 30.0
 """Seconds without an end after which the jobs that have not ended count as lost."""
 STYLES = 100
 """Different ones: a style is mostly one that somebody used before."""
@@ -127,7 +127,7 @@ class Bot:
         for number in itertools.count() if self.setting.jobs is None else range(self.setting.jobs):
             try:
                 left = self.setting.until - time.time()
-                async with asyncio.timeout(max(0.0, left) if self.setting.jobs is None else None):
+                async with asyncio.timeout(max(0.0, left) if self.setting.jobs is None else PATIENCE):
                     await self._room.acquire()
             except TimeoutError:
                 break

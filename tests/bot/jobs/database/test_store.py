@@ -191,6 +191,24 @@ async def test_eight_processes_begin_each_of_fifty_jobs_once(store: Store, url: 
     assert sorted(job for job, _ in claimed) == sorted(each.id for each in jobs)
 
 
+async def test_eight_processes_start_at_once(url: str) -> None:
+    names = [f"process {number}" for number in range(8)]
+
+    async def start(name: str, own: Store) -> bool:
+        await own.renew(name)
+        await own.set_synced("everywhere", name)
+        await own.switch("paused", on=True)
+        return await own.block(7)
+
+    async with AsyncExitStack() as stack:
+        stores = [await stack.enter_async_context(opened(url)) for _ in names]
+        blocked = await asyncio.gather(*map(start, names, stores))
+        assert sum(blocked) == 1
+        assert await stores[0].processes() == 8
+        assert await stores[0].synced("everywhere") in names
+        assert (await stores[0].controls()).paused
+
+
 class TestProcesses:
     async def test_that_are_alive_keep_their_jobs(self, store: Store) -> None:
         (stored,) = await added(store, job())
