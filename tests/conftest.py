@@ -16,7 +16,7 @@ from tests.ports import free_port
 hypothesis.settings.register_profile("atelier", deadline=None)
 hypothesis.settings.load_profile("atelier")
 
-pytest_plugins = ["tests.forks", "tests.postgresql"]
+pytest_plugins = ["tests.browser", "tests.forks", "tests.postgresql"]
 
 WORKER = WorkerSettings(device="cpu", precision="float32", threads=1)
 
