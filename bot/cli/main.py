@@ -22,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="A Discord bot that paints. Try it without Discord: [bold]atelier demo[/].",
+    help="A Discord bot that paints. Try it without Discord: [bold]atelier sandbox[/].",
 )
 app.command()(stylize)
 app.command()(cluster.scheduler)
@@ -123,6 +123,27 @@ def demo(
     from bot.demo.show import show
 
     raise typer.Exit(show(out, content, style, quality))
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="The port of the page.", show_default="any free one", min=0, max=65535)] = 0,
+    open_browser: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in the browser, or only print its link.")
+    ] = True,
+) -> None:
+    """Try the bot in the browser, without Discord: a local Discord as a page, the real bot, and a worker.
+
+    Choose who you are, type / to see the commands, attach pictures, press buttons, right-click messages. Everything
+    that you see is the bot's own doing over Discord's gateway and REST interface. The page answers on this machine
+    only, to whoever has the key in the printed link. Ctrl-C ends everything; nothing is kept.
+    """
+    from bot.demo.sandbox import serve
+
+    try:
+        raise typer.Exit(serve(port, open_browser=open_browser))
+    except OSError as error:
+        end(f"The page can't be served: {error}.", 1)
 
 
 def _settings() -> "Settings":

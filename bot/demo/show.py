@@ -3,17 +3,13 @@
 import asyncio
 import contextlib
 import json
-import os
-import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Final, TextIO
 
 from rich.console import Console
 
+from bot.demo.start import drawn, running_bot
 from bot.sandbox.ledger import RestRequest
 from bot.sandbox.member import Upload
 from bot.sandbox.server import LocalDiscord
@@ -21,9 +17,6 @@ from bot.sandbox.state.invocation import Invocation
 from bot.sandbox.state.messages import Message
 from engine.presets import Quality
 
-START_WITHIN: Final = 120.0
-"""Seconds for the bot to load VGG19 and connect; a cold disk reads torch slowly."""
-OPERATORS_OWN: Final = {"DATABASE_URL", "SCHEDULER", "HEALTH_PORT"}
 PAINT_WITHIN: Final = 1800.0
 
 
@@ -44,36 +37,14 @@ async def _show(out: Path, uploads: dict[str, Upload], quality: Quality, transcr
     console = Console()
     async with LocalDiscord() as discord:
         discord.on_request(lambda request: _note(transcript, request))
-        # The bot must not see the operator's settings: neither their environment nor, hence the folder, their .env.
-        environment = {name: value for name, value in os.environ.items() if name not in OPERATORS_OWN} | {
-            "DISCORD_TOKEN": discord.token,
-            "DISCORD_API_URL": discord.api_url,
-            "DISCORD_GATEWAY_URL": discord.gateway_url,
-            "DISCORD_CDN_URL": discord.cdn_url,
-            "DATA_DIRECTORY": data,
-            "LOG_LEVEL": "WARNING",
-            "LOG_FORMAT": "console",
-        }
-        console.print("A local Discord listens at", discord.api_url)
-        console.print("[dim]$ atelier sync[/]")
-        async with _atelier("sync", environment, data) as sync:
-            if await sync.wait() != 0:
-                return 1
-        console.print("[dim]$ atelier run[/]")
-        async with _atelier("run", environment, data) as bot:
-            connected = asyncio.create_task(discord.wait_for_bot(START_WITHIN))
-            ended = asyncio.create_task(bot.wait())
-            await asyncio.wait((connected, ended), return_when=asyncio.FIRST_COMPLETED)
-            if not connected.done() or connected.exception():
-                connected.cancel()
-                console.print("[red]The bot did not connect; what it said is above.[/]")
+        async with running_bot(discord, data, console) as bot:
+            if bot is None:
                 return 1
             member = discord.member("Ada")
             names = " ".join(f"{role}:{upload.filename}" for role, upload in uploads.items())
             console.print(f"[bold]{member.name}[/] types [bold cyan]/stylize[/] {names} quality:{quality}")
             invocation = await member.invoke("stylize", **uploads, quality=quality)
             code = await _follow(invocation, out, console)
-            ended.cancel()
     console.print(f"Saved to {out}: previews, the painting, and transcript.jsonl.")
     return code
 
@@ -124,24 +95,3 @@ def _note(transcript: TextIO, request: RestRequest) -> None:
         "response_bytes": request.response_bytes,
     }
     transcript.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def drawn(name: str) -> Path:
-    """A picture that the project drew and ships."""
-    return Path(str(files("bot.demo") / name))
-
-
-@asynccontextmanager
-async def _atelier(command: str, environment: dict[str, str], folder: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """``atelier COMMAND`` as a process of its own, stopped on exit."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", command, env=environment, cwd=folder)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), 15)
-            except TimeoutError:
-                process.kill()
-                await process.wait()

@@ -89,6 +89,19 @@ class Member:
         """The member's identifier."""
         return self.user.id
 
+    def commands(self) -> list[JsonObject]:
+        """The slash commands and menus that Discord offers to the member here, as it describes them."""
+        offered = self._here.commands.offered(self._here.place, context_of(self._here.channel))
+        return [self._here.commands.payload(command) for command in offered if self._may_use(command)]
+
+    def options(self, command: str) -> list[Option]:
+        """The options of a slash command.
+
+        Raises:
+            InvocationRefused: there is no such command for the member.
+        """
+        return self._find(command)[2]
+
     async def invoke(self, command: str, /, **options: OptionValue) -> Invocation:
         """Send a slash command; the words of a subcommand are separated by spaces.
 
@@ -230,13 +243,16 @@ class Member:
         return command
 
     def _check_permitted(self, command: Registered) -> None:
+        if not self._may_use(command):
+            raise InvocationRefused(f"{self.user.name} lacks the permissions for {command.form.name!r}")
+
+    def _may_use(self, command: Registered) -> bool:
         needed = command.form.default_member_permissions
         if self._here.place.guild_id is None:
-            return  # there are no permissions in direct messages
+            return True  # there are no permissions in direct messages
         if self.permissions & Permission.ADMINISTRATOR or needed is None:
-            return
-        if needed == 0 or self.permissions & needed != needed:
-            raise InvocationRefused(f"{self.user.name} lacks the permissions for {command.form.name!r}")
+            return True
+        return needed != 0 and self.permissions & needed == needed
 
     def _fill(self, known: list[Option], options: Mapping[str, OptionValue], resolved: JsonObject) -> list[JsonObject]:
         by_name = {option.name: option for option in known}

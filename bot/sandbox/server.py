@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +30,18 @@ from bot.sandbox.state.world import Place, World
 
 FILE_LIMIT = 10 * 1024 * 1024
 """Bytes that one file may have in a server without boosts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The state of a local Discord, for the page that shows it."""
+
+    world: World
+    messages: MessageStore
+    commands: Commands
+    interactions: Interactions
+    cdn: Cdn
+    gateway: Gateway
 
 
 class LocalDiscord(Places):
@@ -98,6 +111,11 @@ class LocalDiscord(Places):
         await self._gateway.close()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    @property
+    def parts(self) -> Parts:
+        """The state of this local Discord."""
+        return Parts(self._world, self._messages, self._commands, self._interactions, self._cdn, self._gateway)
 
     @property
     def api_url(self) -> str:

@@ -13,7 +13,7 @@ import torch
 import typer
 from dask.system import CPU_COUNT
 
-from bot.demo.show import drawn
+from bot.demo.start import drawn
 from engine.images.codec import decode
 from engine.painting.loop import paint
 from engine.progress import Progress, Result

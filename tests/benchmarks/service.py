@@ -24,7 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bot.demo.show import OPERATORS_OWN
+from bot.demo.start import OPERATORS_OWN
 from bot.sandbox import LocalDiscord, Message, Upload
 from tests.benchmarks.machine import CONTENT, STYLE, Content, Style, described, percentile
 from tests.bot.processes import at

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bot.demo.show import drawn
+from bot.demo.start import drawn
 from engine.vgg import weights
 from tests.benchmarks import contest
 from tests.benchmarks.crowsonkb import Crowsonkb, Gaussian, scales, variation

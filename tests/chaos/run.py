@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bot.demo.show import OPERATORS_OWN
+from bot.demo.start import OPERATORS_OWN
 from bot.sandbox import LocalDiscord
 from tests.chaos.checker import Checker
 from tests.chaos.disk import small_disk

@@ -140,13 +140,14 @@ class Commands:
             identity = self._snowflakes.next() if before is None else before.id
             before = Registered(identity, self._snowflakes.next(), guild_id, form)
         self._registered[guild_id, form.kind, form.name] = before
-        return self._payload(before)
+        return self.payload(before)
 
     def listing(self, guild_id: int | None) -> list[JsonObject]:
         """The commands of a place."""
-        return [self._payload(command) for key, command in self._registered.items() if key[0] == guild_id]
+        return [self.payload(command) for key, command in self._registered.items() if key[0] == guild_id]
 
-    def _payload(self, command: Registered) -> JsonObject:
+    def payload(self, command: Registered) -> JsonObject:
+        """A command as Discord describes it."""
         form = command.form
         payload: JsonObject = {
             "id": str(command.id),
@@ -170,6 +171,18 @@ class Commands:
         if command.guild_id is not None:
             payload["guild_id"] = str(command.guild_id)
         return payload
+
+    def offered(self, place: Place, context: int) -> list[Registered]:
+        """The commands of all kinds that Discord shows in a place; `context` is as in :meth:`find`.
+
+        A command of the server hides one for everywhere with the same kind and name.
+        """
+        offered: dict[tuple[int, str], Registered] = {}
+        for guild_id in (None, place.guild_id):
+            for key, command in self._registered.items():
+                if key[0] == guild_id and _is_offered(command, place.installed, context):
+                    offered[key[1:]] = command
+        return list(offered.values())
 
     def find(self, place: Place, context: int, kind: int, name: str) -> Registered:
         """The command that a member sees under this name in a place.

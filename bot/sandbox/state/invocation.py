@@ -70,7 +70,8 @@ class Pulse:
 class Invocation:
     """The course of a command, a press, a choice or a modal that a member sent.
 
-    `choices` are the answers to an autocomplete and `modal` is the form that the bot opened, where it did.
+    `choices` are the answers to an autocomplete and `modal` is the form that the bot opened, where it did. `command` is
+    the name of the command, if it is one, with the names of its group and subcommand.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Invocation:
         self.place = place
         self.follow_ups = 0
         self.source_id = source_id
+        self.command: str | None = None
         self.token = secrets.token_urlsafe(96)
         self.acknowledged_after: float | None = None
         self.choices: tuple[JsonObject, ...] = ()

@@ -144,9 +144,13 @@ class MessageStore:
 
     def in_channel(self, channel_id: int) -> Iterator[Record]:
         """What all members of a channel see, oldest first."""
+        return (record for record in self.whole_channel(channel_id) if record.visible_to is None)
+
+    def whole_channel(self, channel_id: int) -> Iterator[Record]:
+        """The messages of a channel that are not deleted, oldest first, those for one member alone among them."""
         for message_id in self._by_channel.get(channel_id, ()):
             record = self._records[message_id]
-            if not record.deleted and record.visible_to is None:
+            if not record.deleted:
                 yield record
 
     def everything(self) -> Iterator[Record]:
