@@ -15,7 +15,7 @@ from aiohttp import WSMsgType, web
 
 from bot.sandbox.clock import SandboxClock
 from bot.sandbox.compression import Compress, stream
-from bot.sandbox.ledger import Ledger
+from bot.sandbox.ledger import Frame, Ledger
 from bot.sandbox.protocol.errors import JsonObject
 from bot.sandbox.state.world import World
 
@@ -58,10 +58,13 @@ class _Close(Exception):
 class Connection:
     """One socket. A task of its own sends the frames in the order in which they were queued."""
 
-    def __init__(self, request: web.Request, socket: web.WebSocketResponse, compress: Compress | None) -> None:
+    def __init__(
+        self, request: web.Request, socket: web.WebSocketResponse, compress: Compress | None, ledger: Ledger
+    ) -> None:
         """Write to this socket, compressed as one stream or not."""
         self._request = request
         self._socket = socket
+        self._ledger = ledger
         self._outbox: asyncio.Queue[JsonObject] = asyncio.Queue()
         self._compress = compress
         self.session: Session | None = None
@@ -69,6 +72,7 @@ class Connection:
     def put(self, operation: Opcode, data: object, *, sequence: int | None = None, event: str | None = None) -> None:
         """Send a frame."""
         self._outbox.put_nowait({"op": operation, "d": data, "s": sequence, "t": event})
+        self._ledger.pass_on(Frame(by_bot=False, name=event or operation.name, body=data))
 
     async def write(self) -> None:
         """Send the queued frames until the socket is closed."""
@@ -140,6 +144,8 @@ class Gateway:
         self._connections: set[Connection] = set()
         self._sessions: dict[str, Session] = {}
         self._listeners: list[Callable[[], None]] = []
+        self.is_lost = False
+        """Whether it refuses connections with 503, as in an outage."""
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call this when a bot has connected or disconnected."""
@@ -202,6 +208,8 @@ class Gateway:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer `GET /` with a socket, or refuse by name what it asks for."""
+        if self.is_lost:
+            return web.Response(status=503, text="The gateway is lost.")
         unknown = _unknown_query(request)
         if unknown is not None:
             sentence = f"the local Discord does not know {unknown}"
@@ -213,7 +221,7 @@ class Gateway:
         except ConnectionError:
             # The bot was killed before it got the first frame.
             return web.Response(status=503)
-        connection = Connection(request, socket, stream(request.query.get("compress", "")))
+        connection = Connection(request, socket, stream(request.query.get("compress", "")), self._ledger)
         self._connections.add(connection)
         writer = asyncio.create_task(connection.write())
         try:
@@ -244,6 +252,7 @@ class Gateway:
             if frame.type is not WSMsgType.TEXT:
                 return
             operation, data = _parse(frame.data)
+            self._ledger.pass_on(Frame(by_bot=True, name=_name(operation), body=data))
             if operation == Opcode.HEARTBEAT:
                 deadline = loop.time() + patience
                 # discord.py notes the time of a heartbeat after sending it: an answer that is there before makes it
@@ -338,6 +347,10 @@ def _parse(text: str) -> tuple[int, JsonObject]:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise _Close(4002, "Error while decoding payload.") from None
     return operation, data if isinstance(data, dict) else {}
+
+
+def _name(operation: int) -> str:
+    return Opcode(operation).name if operation in set(Opcode) else f"operation {operation}"
 
 
 def _shard(given: object) -> tuple[int, int]:

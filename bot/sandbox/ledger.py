@@ -1,4 +1,4 @@
-"""The bot's requests to the REST interface, and those that were not understood."""
+"""What passes between the bot and the local Discord: requests, frames of the gateway, and what was not understood."""
 
 from __future__ import annotations
 
@@ -34,24 +34,53 @@ class RestRequest:
     fault: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of the gateway, sent by the bot or to it.
+
+    `name` is that of the event, or of the operation, such as `IDENTIFY`. `body` is its data and may hold tokens.
+    """
+
+    by_bot: bool
+    name: str
+    body: object
+
+
 class Ledger:
-    """Keeps every request and every refusal, and calls listeners."""
+    """Keeps every request and every refusal, and calls listeners. Frames and answers it passes on only."""
 
     def __init__(self) -> None:
         """Start empty."""
         self.requests: list[RestRequest] = []
         self.refusals: list[str] = []
         self._listeners: list[Callable[[RestRequest], None]] = []
+        self._answer_listeners: list[Callable[[RestRequest, object], None]] = []
+        self._frame_listeners: list[Callable[[Frame], None]] = []
 
     def on_request(self, listener: Callable[[RestRequest], None]) -> None:
         """Call this with each request, once it has been answered."""
         self._listeners.append(listener)
 
-    def add(self, request: RestRequest) -> None:
+    def on_answer(self, listener: Callable[[RestRequest, object], None]) -> None:
+        """Call this with each request, once it has been answered, and the JSON or HTML of the answer."""
+        self._answer_listeners.append(listener)
+
+    def on_frame(self, listener: Callable[[Frame], None]) -> None:
+        """Call this with each frame of the gateway, both ways."""
+        self._frame_listeners.append(listener)
+
+    def add(self, request: RestRequest, answer: object) -> None:
         """Keep a request that has been answered."""
         self.requests.append(request)
         for listener in self._listeners:
             listener(request)
+        for answer_listener in self._answer_listeners:
+            answer_listener(request, answer)
+
+    def pass_on(self, frame: Frame) -> None:
+        """Tell the listeners of a frame."""
+        for listener in self._frame_listeners:
+            listener(frame)
 
     def refuse(self, sentence: str) -> None:
         """Keep what was not understood."""

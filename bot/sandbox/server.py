@@ -14,7 +14,7 @@ from bot.sandbox.archive import ArchivedMessage, archive
 from bot.sandbox.cdn import Cdn
 from bot.sandbox.clock import SandboxClock, Snowflakes
 from bot.sandbox.gateway import DIRECT_MESSAGES, GUILD_MESSAGES, Gateway
-from bot.sandbox.ledger import Ledger, RestRequest
+from bot.sandbox.ledger import Frame, Ledger, RestRequest
 from bot.sandbox.member import Member, Surroundings
 from bot.sandbox.places import Places
 from bot.sandbox.protocol.errors import ApiError, JsonObject
@@ -162,6 +162,26 @@ class LocalDiscord(Places):
         self._rest.file_limit = self._interactions.attachment_size_limit = size
 
     @property
+    def answer_delay(self) -> float:
+        """Seconds by which each answer to the bot is late. What was asked for is done at once."""
+        return self._rest.delay
+
+    @answer_delay.setter
+    def answer_delay(self, seconds: float) -> None:
+        self._rest.delay = seconds
+
+    @property
+    def gateway_is_lost(self) -> bool:
+        """Whether the gateway refuses connections; those that there were are dropped. The sessions can be resumed."""
+        return self._gateway.is_lost
+
+    @gateway_is_lost.setter
+    def gateway_is_lost(self, lost: bool) -> None:
+        if lost and not self._gateway.is_lost:
+            self.faults["dropped_gateway"] += self._gateway.drop()
+        self._gateway.is_lost = lost
+
+    @property
     def refuses_gallery_edits(self) -> bool:
         """Whether Discord answers 400 to an edit that uploads a file and shows it in a gallery.
 
@@ -223,6 +243,14 @@ class LocalDiscord(Places):
     def on_request(self, callback: Callable[[RestRequest], None]) -> None:
         """Call this with each request of the bot, once it has been answered."""
         self._ledger.on_request(callback)
+
+    def on_answer(self, callback: Callable[[RestRequest, object], None]) -> None:
+        """Call this with each request of the bot, once it has been answered, and the JSON or HTML of the answer."""
+        self._ledger.on_answer(callback)
+
+    def on_frame(self, callback: Callable[[Frame], None]) -> None:
+        """Call this with each frame of the gateway, both ways. Frames hold tokens."""
+        self._ledger.on_frame(callback)
 
     def on_message(self, callback: Callable[[Message], None]) -> None:
         """Call this with each new state of each message, those that one member alone sees among them."""

@@ -36,7 +36,24 @@ null, and `failed` is Discord's sentence where the bot did not answer in time, o
 has the member's id. A file is `{"upload": ID}` after `POST /uploads?live=LIVE&filename=NAME&width=W&height=H`, whose
 body is the file and whose answer is `{"upload": ID}`, or `{"example": NAME}`. Both may have `spoiler: true`.
 
-Further types belong to `panel.py`.
+The panel beside the chat has more:
+
+| `type` | fields | `done` has |
+|---|---|---|
+| `watch` | `on` | `entries`, oldest first, and `trouble`: the names of the switches that are on |
+| `bodies` | `number`: that of an entry | `body`: what was sent; `answer` |
+| `trouble` | `name`, `on` | nothing; a `trouble` comes before |
+
+A page that watches gets `traffic` with each new `entry`: `number`; `at`, in unix seconds; `kind`, which is `request`
+for one of the bot's requests, `event` for a frame of the gateway to the bot and `sent` for one from it; and `title`. A
+request also has its `status` (null where the connection was cut), `sent_bytes`, `answer_bytes`, the number of its
+`files`, and the name of its `fault` or null. Bodies have "…" in place of tokens, keys and signatures.
+
+All pages get `trouble`: `on` are the names of the switches that are on, `file_limit` is in bytes. `slow_answers` makes
+each answer to the bot 2 s late; `rate_limits` answers 429 to 30 % of the requests, `server_errors` 500, 502 or 503;
+`lost_gateway` drops the gateway and refuses connections; `dead_tokens` expires an interaction's token when the bot uses
+it after acknowledging; `small_uploads` allows 256 KB for each file; `no_galleries` refuses edits that upload a file and
+show it in a gallery, as Discord does at times.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from bot.sandbox.member import Upload
 from bot.sandbox.page.actions import Actions
 from bot.sandbox.page.connection import Connection
 from bot.sandbox.page.contract import Actor, Example, describe_change, describe_places, sees
+from bot.sandbox.page.panel import Panel
 from bot.sandbox.protocol.errors import JsonObject
 from bot.sandbox.server import LocalDiscord
 from bot.sandbox.state.messages import Change, Record
@@ -67,6 +68,7 @@ class Page:
         self._runner: web.AppRunner | None = None
         self._connections: dict[str, Connection] = {}
         self._actions = Actions(discord, self._actors, self._examples, self._welcome)
+        self._actions.acts |= Panel(discord, self.tell).acts
         # Everybody sees their direct messages with the bot from the beginning.
         for actor in self._actors.values():
             discord.direct(actor.member)

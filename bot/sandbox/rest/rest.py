@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from urllib.parse import unquote
@@ -27,6 +28,8 @@ class RestInterface:
     def __init__(self, world: World, clock: SandboxClock, ledger: Ledger, handlers: Handlers, file_limit: int) -> None:
         """Accept requests with the world's token, and record every request in the ledger."""
         self.file_limit = file_limit
+        self.delay = 0.0
+        """Seconds by which each answer is late. What was asked for is done at once."""
         self._world = world
         self._clock = clock
         self._ledger = ledger
@@ -64,6 +67,8 @@ class RestInterface:
             answer = Answer(error.status, None if error.html else error.body(), error.html)
         if fault is Fault.LATE_ERROR:
             answer = self.faults.failure()
+        if self.delay:
+            await asyncio.sleep(self.delay)
         payload = b"" if answer.json is None else json.dumps(answer.json).encode()
         self._ledger.add(
             RestRequest(
@@ -78,7 +83,8 @@ class RestInterface:
                 query=dict(request.query),
                 files=tuple(f"files[{file.index}]" for file in body.files),
                 fault=None if fault is None else fault.value,
-            )
+            ),
+            answer.json if answer.html is None else answer.html,
         )
         if fault in {Fault.RESET_BEFORE, Fault.RESET_AFTER}:
             cut(request)
