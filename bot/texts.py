@@ -152,6 +152,8 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
         case Unchangeable(name="size", value=size):
             return f"This picture is already {size:g} px, the largest size that I paint."
         case Unchangeable(name="stroke"):
+        case Unchangeable(name="size here", value=size):
+            return f"Pictures in this server can have at most {size:g} px, so this one can't be bigger."
             return "The strokes can't be changed any further."
         case Unchangeable(value=strength):
             return f"The strength is already {strength:g}, so there is nothing to change. *Tweak …* sets it exactly."

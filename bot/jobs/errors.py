@@ -178,7 +178,10 @@ class AlreadyPainting(AtelierError):
 
 
 class Unchangeable(AtelierError):
-    """An option of a result is at its limit. ``name``: ``strength``, ``size`` or ``stroke``."""
+    """An option of a result is at its limit. ``name``: ``strength``, ``size``, ``size here`` or ``stroke``.
+
+    ``size here`` is a limit of the server, in pixels.
+    """
 
     def __init__(self, name: str, value: float) -> None:
         super().__init__(name, value)

@@ -162,6 +162,7 @@ ERRORS: list[AtelierError] = [
     Unchangeable("size", 768),
     Unchangeable("stroke", 4),
     Unchangeable("strength", 100),
+    Unchangeable("size here", 384),
     Unchanged(),
     NoStyle(),
     StyleGivenTwice(),

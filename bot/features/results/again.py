@@ -21,12 +21,16 @@ from bot.features.results import texts
 from bot.features.stylize.order import PaintingRequest, StoredPicture, submit
 from bot.jobs.errors import Unchangeable
 from bot.jobs.model import Job
+from bot.jobs.rules import GuildRules
 from bot.texts import title_of
 from engine.presets import PRESETS, Tier
 from engine.recipe import Inputs, Recipe
 
-Change = Callable[[Recipe, Tier], Recipe]
-"""Makes the new recipe from that of a result. Raises :class:`bot.jobs.errors.Unchangeable` where it can't."""
+Change = Callable[[Recipe, Tier, GuildRules], Recipe]
+"""Makes the new recipe from that of a result, for a kind of worker and the rules of a server.
+
+Raises :class:`bot.jobs.errors.Unchangeable` where it can't.
+"""
 
 STRENGTH_STEP: Final = 25
 LEAST_STRENGTH: Final = 5
@@ -37,41 +41,44 @@ STROKES: Final = (0.25, 4.0)
 """The smallest and the largest value of ``Recipe.stroke``."""
 
 
-def more_style(recipe: Recipe, _: Tier) -> Recipe:
+def more_style(recipe: Recipe, *_: object) -> Recipe:
     """Raise the strength."""
     if recipe.strength >= 100:
         raise Unchangeable("strength", 100)
     return recipe.model_copy(update={"strength": min(100.0, recipe.strength + STRENGTH_STEP)})
 
 
-def less_style(recipe: Recipe, _: Tier) -> Recipe:
+def less_style(recipe: Recipe, *_: object) -> Recipe:
     """Lower the strength."""
     if recipe.strength <= LEAST_STRENGTH:
         raise Unchangeable("strength", recipe.strength)
     return recipe.model_copy(update={"strength": max(float(LEAST_STRENGTH), recipe.strength - STRENGTH_STEP)})
 
 
-def again(recipe: Recipe, _: Tier) -> Recipe:
+def again(recipe: Recipe, *_: object) -> Recipe:
     """Start over with another seed."""
     noise = max(recipe.noise, NOISE_AGAIN)
     return recipe.whole.model_copy(update={"seed": secrets.randbelow(2**63), "noise": noise})
 
 
-def bigger(recipe: Recipe, tier: Tier) -> Recipe:
-    """Take the next larger preset."""
+def bigger(recipe: Recipe, tier: Tier, rules: GuildRules) -> Recipe:
+    """Take the next larger preset, as far as the server allows."""
     larger = [each for each in PRESETS[tier].values() if each.method == "gatys" and each.size > recipe.size]
     if not larger:
         raise Unchangeable("size", recipe.size)
     preset = min(larger, key=lambda each: each.size)
-    return recipe.model_copy(update=preset.fields())
+    enlarged = rules.limited(recipe.model_copy(update=preset.fields()))
+    if enlarged.size <= recipe.size:
+        raise Unchangeable("size here", enlarged.size)
+    return enlarged
 
 
-def finish(recipe: Recipe, tier: Tier) -> Recipe:
+def finish(recipe: Recipe, tier: Tier, _: GuildRules) -> Recipe:
     """Paint an instant picture with all steps, from its photo."""
     return recipe.whole.model_copy(update=PRESETS[tier]["standard"].fields())
 
 
-def stroke(factor: float, recipe: Recipe, _: Tier) -> Recipe:
+def stroke(factor: float, recipe: Recipe, *_: object) -> Recipe:
     """Multiply the size of the strokes."""
     changed = recipe.stroke * factor
     if not STROKES[0] <= changed <= STROKES[1]:
@@ -79,7 +86,7 @@ def stroke(factor: float, recipe: Recipe, _: Tier) -> Recipe:
     return recipe.model_copy(update={"stroke": changed})
 
 
-def keep_colours(recipe: Recipe, _: Tier) -> Recipe:
+def keep_colours(recipe: Recipe, *_: object) -> Recipe:
     """Keep the photo's colours."""
     return recipe.model_copy(update={"colours": "content"})
 
@@ -135,16 +142,18 @@ async def paint_again(action: str, change: Change, interaction: discord.Interact
         discord.HTTPException, aiohttp.ClientError, OSError: the interaction could not be acknowledged.
     """
     message = await acknowledge(interaction)
-    parent = await interaction.client.services.jobs.get(job_id)
-    await submit(interaction, message, request(parent, action, change))
+    services = interaction.client.services
+    parent = await services.jobs.get(job_id)
+    rules = await services.store.guild_rules(interaction.guild_id)
+    await submit(interaction, message, request(parent, action, change, rules))
 
 
-def request(parent: Job, action: str, change: Change) -> PaintingRequest:
-    """Paint the same photo in the same style."""
+def request(parent: Job, action: str, change: Change, rules: GuildRules) -> PaintingRequest:
+    """Paint the same photo in the same style, in a server with these rules."""
     photo, *styles = (StoredPicture(each, "", parent.spoiler) for each in parent.inputs)
     return PaintingRequest(
         Inputs(photo, tuple(styles)),
-        lambda tier: change(_continued(parent), tier),
+        lambda tier: change(_continued(parent), tier, rules),
         parent.description,
         parent.id,
         action,

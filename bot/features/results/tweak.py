@@ -14,7 +14,7 @@ from bot.features.results import texts
 from bot.features.results.again import request
 from bot.features.stylize.order import submit
 from bot.jobs.errors import Unchanged
-from bot.jobs.model import Job
+from bot.jobs.rules import GuildRules
 from bot.texts import COLOURS, STROKES
 from engine.presets import PRESETS, Quality, Tier
 from engine.recipe import Recipe
@@ -72,16 +72,19 @@ class TweakModal(JobModal):
         options = {"strength": float(strength), "detail": float(detail), "stroke": float(stroke), "colours": colours}
         message = await acknowledge(interaction)
         # Its final state may be gone since the modal was opened.
-        parent = await interaction.client.services.jobs.get(self._parent.id)
+        services = interaction.client.services
+        parent = await services.jobs.get(self.job)
+        rules = await services.store.guild_rules(interaction.guild_id)
         action = f"tweak {'-'.join((strength, detail, stroke, colours[:3], quality[:3]))}"
-        await submit(interaction, message, request(parent, action, partial(_changed, options, quality)))
+        await submit(interaction, message, request(parent, action, partial(_changed, options, quality), rules))
 
 
-def _changed(options: Mapping[str, object], quality: str, recipe: Recipe, tier: Tier) -> Recipe:
+def _changed(options: Mapping[str, object], quality: str, recipe: Recipe, tier: Tier, rules: GuildRules) -> Recipe:
     changed = recipe.model_copy(update=options)
     if quality != SAME:
         changed = changed.model_copy(update=PRESETS[tier][cast(Quality, quality)].fields())
     if changed == recipe:
         raise Unchanged
+    changed = rules.limited(changed)
     continues = changed.method == recipe.method and changed.size >= recipe.size
     return changed if continues else changed.whole

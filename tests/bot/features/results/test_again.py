@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 from typing import Any
 
+from bot.client.services import Services
 from bot.jobs.errors import TooManyJobs
 from bot.jobs.model import Order
 from bot.library.built_in import BUILT_IN
@@ -81,7 +82,7 @@ async def test_an_instant_picture_can_be_finished(
 
 
 async def test_what_can_not_be_done_is_told_to_the_member_alone(
-    discord: LocalDiscord, fake_jobs: FakeJobs, delivered: Delivered
+    discord: LocalDiscord, fake_jobs: FakeJobs, services: Services, delivered: Delivered
 ) -> None:
     job, message = await delivered()
     assert job.painted is not None
@@ -95,6 +96,9 @@ async def test_what_can_not_be_done_is_told_to_the_member_alone(
     assert "already 5" in await says("Less style", strength=5)
     fake_jobs.hold(job, painted=dataclasses.replace(job.painted, size=160))
     assert "the largest size" in await refused(discord, await ada.press(message, "Bigger"))
+    fake_jobs.hold(job)
+    await services.store.change_guild_rules(discord.guild_id, max_size=job.recipe.size)
+    assert "in this server can have at most 128 px" in await refused(discord, await ada.press(message, "Bigger"))
     fake_jobs.refusal = TooManyJobs(3)
     assert "already have 3 pictures" in await says("Again")
     fake_jobs.refusal = None
