@@ -44,6 +44,7 @@ SMALL_FILE: Final = 900_000
 NO_MENTIONS: Final = discord.AllowedMentions.none()
 
 T = TypeVar("T")
+Sent = TypeVar("Sent", Literal["post"], Literal["direct"])
 
 
 class Rejection(Enum):
@@ -185,6 +186,8 @@ class DeliveryChannels:
         self._webhook = discord.Webhook.partial(target.application, target.token, client=client)
         self._channel = client.get_partial_messageable(target.channel)
         self._reply = self._channel.get_partial_message(target.message)
+        self.posted = target.model_copy(update={"token": ""})
+        """Where the newest message about the job is, as far as this object knows. Without the token."""
 
     async def edit(self, payload: Payload) -> Literal["token", "edit"] | Rejection:
         """Replace the reply's text, files and components. Idempotent."""
@@ -244,7 +247,7 @@ class DeliveryChannels:
             return Rejection.CLOSED
         reference = self._reply.to_reference(fail_if_not_exists=False)
         outcome = await self._send(self._channel, payload, self._target.file_limit, reference)
-        return outcome if isinstance(outcome, Rejection) else "post"
+        return outcome if isinstance(outcome, Rejection) else self._found("post", outcome)
 
     async def direct(self, payload: Payload) -> Literal["direct"] | Rejection:
         """Send a direct message to the owner. Idempotent."""
@@ -252,7 +255,7 @@ class DeliveryChannels:
         if isinstance(channel, Rejection):
             return Rejection.CLOSED
         outcome = await self._send(channel, payload, FILE_SIZE, None)
-        return outcome if isinstance(outcome, Rejection) else "direct"
+        return outcome if isinstance(outcome, Rejection) else self._found("direct", outcome)
 
     async def mention(self, text: str) -> None:
         """Send ``text``, which mentions the owner and notifies nobody else. It answers the reply where the bot may."""
@@ -273,13 +276,20 @@ class DeliveryChannels:
         if self._target.place == "server":
             posted = await self._find(self._channel)
             if isinstance(posted, discord.Message):
-                return "post", posted
+                return self._found("post", posted), posted
         channel = await send_request(self._client.create_dm(discord.Object(self._owner)))
         if not isinstance(channel, Rejection):
             direct = await self._find(channel)
             if isinstance(direct, discord.Message):
-                return "direct", direct
+                return self._found("direct", direct), direct
         return None
+
+    def _found(self, channel: Sent, message: discord.Message) -> Sent:
+        """Remember where a message about the job is."""
+        place = "server" if channel == "post" else "direct"
+        where = {"place": place, "channel": message.channel.id, "message": message.id}
+        self.posted = self.posted.model_copy(update=where)
+        return channel
 
     async def delete(self) -> Literal["token", "edit"] | Rejection:
         """Delete the reply. Idempotent."""

@@ -113,6 +113,11 @@ class DiscordReply:
         """What the edits' rate limit applies to: the reply while the interaction's token lives, then the channel."""
         return self._job.id if self._target.token_lives() else f"channel {self._target.channel}"
 
+    @property
+    def posted(self) -> str:
+        """Where the picture is, without the interaction's token."""
+        return self._channels.posted.model_dump_json()
+
     def queued(self, position: int, *, paused: bool = False) -> None:
         """Show the place in the queue."""
         self._show(_Edit(texts.paused(position) if paused else texts.queued(position), None))

@@ -13,7 +13,9 @@ TOKEN_MARGIN: Final = 10.0
 
 
 class ReplyTarget(BaseModel):
-    """Where a job's reply is. Holds the interaction's token, so it is a secret until the job has ended."""
+    """Where a job's reply is. Holds the interaction's token, so it is a secret until the job has ended. After that it
+    is where the picture is, without the token.
+    """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -51,4 +53,4 @@ class ReplyTarget(BaseModel):
 
     def token_lives(self) -> bool:
         """Whether the interaction's token can still be used."""
-        return time.time() < self.created_at + TOKEN_LIFE - TOKEN_MARGIN
+        return bool(self.token) and time.time() < self.created_at + TOKEN_LIFE - TOKEN_MARGIN

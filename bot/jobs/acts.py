@@ -38,13 +38,14 @@ class MemberActs:
             raise JobEnded
         return pings
 
-    async def delete(self, job_id: str, actor: Actor) -> None:
+    async def delete(self, job_id: str, actor: Actor) -> Job:
         """See :class:`bot.jobs.api.Jobs`."""
-        await self._job(job_id, actor, moderated=True)
+        job = await self._job(job_id, actor, moderated=True)
         if (blobs := await self._store.remove(job_id)) is None:
             raise StillOpen
         log.info("job deleted", job=job_id)
         await self._storage.forget(blobs)
+        return job
 
     async def cancel(self, job_id: str, actor: Actor) -> None:
         """See :class:`bot.jobs.api.Jobs`."""

@@ -87,8 +87,8 @@ class Jobs(Protocol):
         """
         ...
 
-    async def delete(self, job_id: str, actor: Actor) -> None:
-        """Remove an ended job, and its pictures unless others need them.
+    async def delete(self, job_id: str, actor: Actor) -> Job:
+        """Remove an ended job, and its pictures unless others need them. Returns the job as it was.
 
         Raises:
             NotYourJob: the actor is neither its owner nor a moderator of its server.

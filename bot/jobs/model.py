@@ -152,7 +152,7 @@ class Job:
     """As ordered."""
     inputs: Inputs[str]
     address: str
-    """As in the order. Empty after the end of the job."""
+    """As in the order. After the end of the job: :attr:`Reply.posted` if it has a picture, else empty."""
     description: str
     max_bytes: int
     state: State
@@ -226,6 +226,10 @@ class Reply(Protocol):
     @property
     def bucket(self) -> str:
         """The rate-limit bucket. Edits of replies with the same bucket share one of Discord's rate limits."""
+
+    @property
+    def posted(self) -> str:
+        """The address of the message that shows the end, without a secret. Empty if it is unknown."""
 
     def queued(self, position: int, *, paused: bool = False) -> None:
         """Show the position in the queue, from 1, and whether painting is paused.

@@ -62,6 +62,7 @@ class NullReply:
     """A reply that shows nothing, for a job whose address can't be read. ``/jobs`` shows its result."""
 
     bucket = "silent"
+    posted = ""
 
     def queued(self, position: int, *, paused: bool = False) -> None:
         pass

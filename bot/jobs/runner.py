@@ -230,7 +230,8 @@ class JobRunner:
 
     async def _conclude(self, job: Job, reply: Reply, end: State, cause: str, delivered_by: DeliveredBy) -> None:
         self._replies.drop(job.id)
-        if await self._retry.change(lambda: self._store.conclude(job.id, self._process, end, delivered_by)):
+        posted = reply.posted if end is State.DELIVERED else ""
+        if await self._retry.change(lambda: self._store.conclude(job.id, self._process, end, delivered_by, posted)):
             metrics.ENDED.labels(end.value, cause).inc()
             metrics.DELIVERIES.labels(delivered_by).inc()
             log.info("job ended", state=end.value, delivered_by=delivered_by, cause=cause)

@@ -151,11 +151,11 @@ class FakeJobs:
             raise JobEnded
         return self.hold(job, pings=not job.pings).pings
 
-    async def delete(self, job_id: str, actor: Actor) -> None:
+    async def delete(self, job_id: str, actor: Actor) -> Job:
         """See :class:`bot.jobs.api.Jobs`."""
         if self._owned(job_id, actor, moderated=True).state in OPEN:
             raise StillOpen
-        del self.jobs[job_id]
+        return self.jobs.pop(job_id)
 
     async def picture(self, job_id: str, member: int) -> tuple[Job, bytes]:
         """See :class:`bot.jobs.api.Jobs`."""

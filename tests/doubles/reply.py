@@ -20,6 +20,7 @@ class FakeReply:
         self.may_edit = may_edit
         self.calls: list[tuple[str, Any]] = []
         self.bucket = job.id
+        self.posted = f"where job {job.id} was posted"
         self._deliver = deliver
 
     def queued(self, position: int, *, paused: bool = False) -> None:

@@ -43,7 +43,7 @@ def asked(jobs: int, styles: int) -> str:
         f"This deletes everything that I have stored of yours: {counted(jobs, 'picture')} with photos, style pictures "
         f"and recipes, and {counted(styles, 'saved style')}. Pictures in progress are cancelled. "
         "It can't be undone. `/mydata export` gives you a copy first.\n"
-        "What stays: pictures that are already posted (press *Delete* under them first), styles that you added to a "
+        "What stays: pictures that are already posted (press *Delete* under them), styles that you added to a "
         "server, and what keeps the rules working: a block by the bot's operator, and how many pictures you asked for "
         "today."
     )

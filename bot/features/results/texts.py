@@ -49,6 +49,11 @@ def message_stays() -> str:
     return "I deleted my files of this picture, but Discord didn't let me remove the message."
 
 
+def posted_stays() -> str:
+    """After *Delete* in an answer of ``/jobs``, where the bot can't remove the message that shows the picture."""
+    return "I deleted my files of this picture. I can't remove its message from here: press *Delete* there."
+
+
 def unknown_entry() -> str:
     """For an entry of the menu that this version of the bot doesn't have."""
     return "I can't do that any more."

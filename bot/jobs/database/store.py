@@ -234,11 +234,11 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Wishe
                 return State.RUNNING
         return None
 
-    async def conclude(self, job: str, process: str, end: State, delivered_by: DeliveredBy) -> bool:
-        """Record that the ending is delivered: ``delivering →`` a final state.
+    async def conclude(self, job: str, process: str, end: State, delivered_by: DeliveredBy, posted: str = "") -> bool:
+        """Record that the ending is delivered: ``delivering →`` a final state. ``posted`` replaces the address.
 
-        Removes the address, the checkpoint and the claim on the state that it started from. A delivered painting keeps
-        its final state.
+        Removes the checkpoint and the claim on the state that it started from. A delivered painting keeps its final
+        state.
         """
         async with self._changing() as connection:
             ended = await self._change_in(
@@ -248,7 +248,7 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Wishe
                 {State.DELIVERING},
                 JobRow.process == process,
                 delivered_by=delivered_by,
-                address="",
+                address=self._cipher.encrypt(posted) if posted else "",
             )
             if ended:
                 roles = ["checkpoint", "start"]

@@ -164,6 +164,8 @@ class Bot:
 class Counting:
     """A reply that shows nothing to nobody."""
 
+    posted = ""
+
     def __init__(self, bot: Bot, job: Job, may_edit: Callable[[], bool]) -> None:
         self._bot = bot
         self._job = job

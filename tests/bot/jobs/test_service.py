@@ -56,7 +56,7 @@ class TestAJob:
             await workshop.until(job, "delivered")
         assert (await workshop.found(job)).delivered_by == "edit"
 
-    async def test_that_was_delivered_keeps_its_pictures_and_final_state_but_no_address(
+    async def test_that_was_delivered_keeps_its_pictures_and_final_state_but_no_secret_address(
         self, workshop: Workshop
     ) -> None:
         async with workshop.running():
@@ -66,7 +66,7 @@ class TestAJob:
             await workshop.until(job, "delivered")
             await eventually(lambda: workshop.kept() == {b"photo", b"style", b"painting", b"final state"})
         found = await workshop.found(job)
-        assert (found.address, found.checkpoint) == ("", None)
+        assert (found.address, found.checkpoint) == (workshop.replies.of(job).posted, None)
         assert found.final_state is not None
         assert workshop.blobs.get(found.final_state) == b"final state"
         assert await workshop.jobs.picture(job.id, ANN) == (await workshop.found(job), b"painting")

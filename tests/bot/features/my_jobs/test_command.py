@@ -200,6 +200,10 @@ class TestAPainting:
         assert "More style" in [button.label for button in again.buttons]
         assert f"menu:{kept.id}" in [part["custom_id"] for part in parts(again, 3)]
         assert discord.channel_messages == []
+        # Where it was posted is not known.
+        press = await discord.member("Ada").press(again, "Delete")
+        assert "press *Delete* there" in (await press.wait_until(says_new(again), 5)).content
+        assert kept.id not in fake_jobs.jobs
 
     async def test_is_shown_again_with_the_words_that_it_came_with(
         self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int

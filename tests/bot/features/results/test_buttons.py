@@ -30,6 +30,11 @@ async def test_delete_removes_the_message_and_the_job_for_its_owner_alone(
     assert await says("Ada") == "Deleted."
     assert discord.channel_messages == []
     assert fake_jobs.jobs == {}
+    job, message = await delivered()
+    del fake_jobs.jobs[job.id]  # as retention does
+    assert "already finished, cancelled or deleted" in await says("Bob")
+    assert await says("Ada") == "Deleted."
+    assert discord.channel_messages == []
 
 
 async def test_a_painting_in_progress_can_be_finished_and_pings_only_whom_it_is_for(

@@ -27,8 +27,12 @@ async def test_a_result_is_continued_enlarged_finished_early_and_deleted(discord
     await (await ada.press(painting, "Good enough")).wait_until(is_private_answer, 5)
     final = await enlarging.wait_until(is_final, TIMEOUT)
     assert "Stopped early" in final.content
-    deleting = await ada.press(final, "Delete")
-    assert (await deleting.wait_until(is_private_answer, 5)).content == "Deleted."
+    listed = await (await ada.invoke("jobs")).wait_until(is_private_answer, 5)
+    job_id = final.attachments[0].filename.removeprefix("painting-").partition(".")[0]
+    again = await (await ada.choose(listed, "jobs:show", job_id)).wait_until(is_final, TIMEOUT)
+    deleting = await ada.press(again, "Delete")
+    deleted = await deleting.wait_until(lambda message: is_private_answer(message) and not is_final(message), 5)
+    assert deleted.content == "Deleted."
     shown = [message.id for message in discord.channel_messages if message.attachments]
     assert shown == [first.id, stronger.id, larger.id]
     assert [message.pings for message in discord.channel_messages if message.pings] == [{ada.id}]

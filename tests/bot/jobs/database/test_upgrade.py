@@ -172,7 +172,7 @@ async def test_jobs_in_flight_are_finished_and_nothing_is_lost(
             assert isinstance(ending, Result)
             assert ending.picture == f"painting {number}".encode()
             assert replies.of(jobs[number]).job.address == SECRET
-            assert (await workshop.found(jobs[number])).address == ""
+            assert (await workshop.found(jobs[number])).address != SECRET
         assert [type(ending) for ending in replies.endings(jobs[5])] == [OutOfMemory]
         (apology,) = [reply for reply in replies.made if reply.job.id == f"{8:016x}"]
         assert [type(ending) for ending in apology.endings] == [OrderInterrupted]
