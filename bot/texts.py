@@ -94,10 +94,10 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
             return f"**Mix:** Enter one number for each of your {styles} styles, in their order. Example: `{example}`."
         case NoStyle():
             return "**Style:** Attach a style picture, or choose a saved style."
-        case StyleGivenTwice():
+        case StyleGivenTwice(role=role):
             return (
-                "**Style:** Give either a picture or a saved style, not both. "
-                "To blend the two in `/stylize`, attach the picture as `style2`."
+                f"**{role.capitalize()}:** Give either a picture or a saved style, not both. "
+                "To blend two styles in `/stylize`, give the second one as `style2` or `saved_style2`."
             )
         case StyleNotFound(name=""):
             return "This style doesn't exist any more. `/style list` shows your styles."

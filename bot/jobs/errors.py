@@ -54,6 +54,10 @@ class NoStyle(AtelierError):
 class StyleGivenTwice(AtelierError):
     """The order has a picture and a saved style in the place of one style."""
 
+    def __init__(self, role: Role) -> None:
+        super().__init__(role)
+        self.role = role
+
 
 class StyleNotFound(AtelierError):
     """The member has no access to a style of this name, or a chosen style was removed. Then the name is empty."""

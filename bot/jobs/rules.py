@@ -43,6 +43,8 @@ class GuildRules(BaseModel):
     """For members who choose none."""
     strength: Annotated[int | None, Field(ge=0, le=100)] = None
     """For members who choose none."""
+    style: str | None = None
+    """For members who give none: the reference of a style of the server's or a built-in one, which may be removed."""
     spoiler: bool = False
     """Whether every painting is a spoiler."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -60,11 +60,14 @@ class Reader:
     """The server's id. None in direct messages."""
     manages: bool = False
     """Whether the member has the permission Manage Server."""
+    own: bool = True
+    """Whether their own styles count. If not, only those that everybody in the server can use."""
 
     @property
     def libraries(self) -> list[Library]:
         """The libraries that the member may use here."""
-        return [Library("member", self.member), *([Library("server", self.guild_id)] if self.guild_id else [])]
+        own = [Library("member", self.member)] if self.own else []
+        return [*own, *([Library("server", self.guild_id)] if self.guild_id else [])]
 
     def writable(self, kind: LibraryKind) -> Library:
         """The library of this kind.
@@ -163,6 +166,13 @@ class StyleLibrary:
         if named is None:
             raise StyleNotFound(name)
         return named
+
+    async def servers_style(self, wanted: str | None, reader: Reader) -> Style | None:
+        """The style with this reference, for everybody in the reader's server. None if there is none, or no longer."""
+        try:
+            return None if wanted is None else await self.find(wanted, replace(reader, own=False))
+        except StyleNotFound:
+            return None
 
     async def search(self, text: str, reader: Reader, limit: int, *, built_in: bool = True) -> list[Style]:
         """Up to ``limit`` styles whose name contains ``text``: the member's, the server's, then the built-in ones."""

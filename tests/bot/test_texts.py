@@ -165,7 +165,7 @@ ERRORS: list[AtelierError] = [
     Unchangeable("size here", 384),
     Unchanged(),
     NoStyle(),
-    StyleGivenTwice(),
+    StyleGivenTwice("style 2"),
     StyleNotFound(""),
     StyleNotFound("waves"),
     StyleNameUnusable(50),

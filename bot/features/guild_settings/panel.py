@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, Self, cast, get_args
 
 import discord
@@ -10,8 +11,11 @@ from discord import ChannelType, SelectDefaultValue, SelectDefaultValueType, ui
 from bot.client.client import Atelier
 from bot.client.components import JobComponent
 from bot.features.guild_settings import texts
+from bot.features.styles import texts as style_texts
+from bot.features.styles.suggest import reader_of
 from bot.jobs.errors import NotManager
 from bot.jobs.rules import GuildRules, Policy
+from bot.library.library import Style, reference
 from bot.limits import MENU_OPTIONS
 from engine.presets import Quality
 from engine.recipe import Recipe
@@ -47,10 +51,9 @@ class RuleMenu(JobComponent[ui.Item[Any]], template=r"settings:(?P<rule>[a-z_]+)
 
     async def act(self, interaction: discord.Interaction[Atelier]) -> None:
         """Store the choice and show the panel again."""
-        guild_id, services = managed_guild(interaction), interaction.client.services
         chosen = cast(dict[str, Any], interaction.data).get("values", [])
-        rules = await services.store.change_guild_rules(guild_id, **{self.rule: _value(self.rule, chosen)})
-        await interaction.edit_original_response(view=panel(rules, services.policy))
+        rules = await apply(interaction, self.rule, chosen)
+        await interaction.edit_original_response(view=await panel(interaction, rules))
 
 
 def managed_guild(interaction: discord.Interaction[Atelier]) -> int:
@@ -64,8 +67,31 @@ def managed_guild(interaction: discord.Interaction[Atelier]) -> int:
     return interaction.guild_id
 
 
-def panel(rules: GuildRules, policy: Policy) -> ui.LayoutView:
+async def apply(interaction: discord.Interaction[Atelier], rule: str, chosen: Sequence[str]) -> GuildRules:
+    """Store what was chosen for a rule of the server of an interaction. Returns all its rules.
+
+    Raises:
+        NotManager: the member can't manage the server.
+        StyleNotFound: the server has no such style.
+    """
+    guild_id, services = managed_guild(interaction), interaction.client.services
+    value = _value(rule, chosen)
+    if rule == "style" and isinstance(value, str):
+        value = reference(await services.styles.find(value, replace(reader_of(interaction), own=False)))
+    return await services.store.change_guild_rules(guild_id, **{rule: value})
+
+
+async def panel(interaction: discord.Interaction[Atelier], rules: GuildRules) -> ui.LayoutView:
     """The menus, with what is chosen now. Only limits below the operator's are offered."""
+    library, reader = interaction.client.services.styles, replace(reader_of(interaction), own=False)
+    styles = await library.search("", reader, MENU_OPTIONS)
+    chosen = await library.servers_style(rules.style, reader)
+    if chosen is not None and chosen not in styles[: MENU_OPTIONS - 1]:
+        styles.insert(0, chosen)
+    return _panel(rules, interaction.client.services.policy, styles)
+
+
+def _panel(rules: GuildRules, policy: Policy, styles: Sequence[Style]) -> ui.LayoutView:
     view = ui.LayoutView(timeout=None)
     view.add_item(ui.TextDisplay(texts.TITLE))
 
@@ -108,11 +134,14 @@ def panel(rules: GuildRules, policy: Policy) -> ui.LayoutView:
     offer(texts.QUALITY, "quality", texts.the_bots_default("standard"), [(each, each) for each in get_args(Quality)])
     strengths = [(value, str(value)) for value in range(0, 101, 10)]
     offer(texts.STRENGTH, "strength", texts.the_bots_default(round(Recipe().strength)), strengths)
+    named = [(reference(style), style_texts.label(style)) for style in styles]
+    title = texts.STYLE if len(named) < MENU_OPTIONS else texts.STYLE_OF_MANY
+    offer(title, "style", texts.NO_STYLE, named)
     offer(texts.SPOILER, "spoiler", texts.SOME_SPOILERS, [(True, texts.ALL_SPOILERS)])
     return view
 
 
-def _value(rule: str, chosen: list[str]) -> object:
+def _value(rule: str, chosen: Sequence[str]) -> object:
     """The value of a rule for what was chosen in its menu."""
     if rule in {"channels", "roles"}:
         return tuple(int(each) for each in chosen)

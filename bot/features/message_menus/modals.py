@@ -66,7 +66,8 @@ class StylizeModal(PictureModal):
     async def on_submit(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]
         """Place an order."""
         style = self._style.chosen()
-        await place(interaction, StylizeRequest(self.picture, [style], quality=_quality(self._quality)))
+        styles = [] if style is None else [style]
+        await place(interaction, StylizeRequest(self.picture, styles, quality=_quality(self._quality)))
 
 
 class StyleModal(PictureModal):

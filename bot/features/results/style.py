@@ -14,7 +14,7 @@ from bot.features.results.again import photo_of
 from bot.features.styles.fields import StyleFields, offered_styles
 from bot.features.styles.suggest import reader_of
 from bot.features.stylize.order import PaintingRequest, StoredPicture, check_stated_sizes, submit
-from bot.jobs.errors import NotKept
+from bot.jobs.errors import NoStyle, NotKept
 from bot.jobs.model import Job
 from bot.library.library import Style
 from engine.recipe import Inputs
@@ -50,7 +50,8 @@ class StyleModal(JobModal):
 
     async def on_submit(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]
         """Place the order."""
-        chosen = self._style.chosen()
+        if (chosen := self._style.chosen()) is None:
+            raise NoStyle
         message = await acknowledge(interaction)
         style = await _found(interaction, chosen)
         parent = await interaction.client.services.jobs.get(self.job)

@@ -10,7 +10,7 @@ from bot.client.client import Atelier
 from bot.client.file_types import PictureUpload
 from bot.features.styles import texts
 from bot.features.styles.suggest import reader_of
-from bot.jobs.errors import NoStyle, StyleGivenTwice
+from bot.jobs.errors import StyleGivenTwice, style_role
 from bot.library.library import Style, reference
 from bot.limits import MENU_OPTIONS
 
@@ -32,17 +32,17 @@ class StyleFields:
         modal.add_item(ui.Label(text=texts.STYLE, component=self._upload))
         modal.add_item(ui.Label(text=texts.SAVED_STYLE, description=texts.SAVED_STYLE_HINT, component=self._menu))
 
-    def chosen(self) -> discord.Attachment | str:
-        """The picture, or the reference of a saved style.
+    def chosen(self) -> discord.Attachment | str | None:
+        """The picture, or the reference of a saved style. None if the member filled in neither.
 
         Raises:
-            NoStyle, StyleGivenTwice: the member filled in neither, or both.
+            StyleGivenTwice: the member filled in both.
         """
         if self._upload.values and self._menu.values:
-            raise StyleGivenTwice
+            raise StyleGivenTwice(style_role(0))
         if self._upload.values:
             return self._upload.values[0]
         if self._menu.values:
             saved: str = self._menu.values[0]
             return saved
-        raise NoStyle
+        return None

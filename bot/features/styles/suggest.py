@@ -1,5 +1,7 @@
 """Suggests styles while a member types into an option."""
 
+from dataclasses import replace
+
 import discord
 from discord import app_commands
 
@@ -26,7 +28,14 @@ async def saved_styles(interaction: discord.Interaction[Atelier], typed: str) ->
     return await _suggested(interaction, typed, built_in=False)
 
 
-async def _suggested(interaction: discord.Interaction[Atelier], typed: str, *, built_in: bool) -> Choices:
-    library = interaction.client.services.styles
-    found = await library.search(typed, reader_of(interaction), SUGGESTIONS, built_in=built_in)
+async def servers_styles(interaction: discord.Interaction[Atelier], typed: str) -> Choices:
+    """Suggest what everybody in the server can use: the server's styles and the built-in ones."""
+    return await _suggested(interaction, typed, built_in=True, own=False)
+
+
+async def _suggested(
+    interaction: discord.Interaction[Atelier], typed: str, *, built_in: bool, own: bool = True
+) -> Choices:
+    library, reader = interaction.client.services.styles, replace(reader_of(interaction), own=own)
+    found = await library.search(typed, reader, SUGGESTIONS, built_in=built_in)
     return [app_commands.Choice(name=texts.label(style), value=reference(style)) for style in found]

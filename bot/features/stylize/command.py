@@ -10,7 +10,7 @@ from bot.client.client import Atelier
 from bot.features.styles.suggest import every_style
 from bot.features.stylize.mix import MAX_LENGTH
 from bot.features.stylize.order import DEFAULTS, StylizeRequest, place
-from bot.jobs.errors import NoStyle, StyleGivenTwice
+from bot.jobs.errors import StyleGivenTwice, style_role
 from engine.presets import Quality
 from engine.recipe import Colours
 
@@ -26,14 +26,16 @@ _DETAIL: Final = round(DEFAULTS.detail)
     strength=f"How much style, from 0 (the photo stays as it is) to 100 (nearly all style). Usual: {_STRENGTH}",
     quality="Size and quality of the painting; a better one takes longer. Usual: standard",
     colours=f"Which colours the painting has. Default: {texts.COLOURS[DEFAULTS.colours]}",
-    style2="A second style, blended with the first",
-    style3="A third style, blended with the others",
+    style2="A second style picture, blended with the first style",
+    saved_style2="A saved style as the second style, in place of a picture as style2",
+    style3="A third style picture, blended with the others",
+    saved_style3="A saved style as the third style, in place of a picture as style3",
     mix="How much of each style, in their order, such as 70 30. Default: equal shares",
     stroke="The size of the brush strokes. Default: medium",
     detail=f"How closely edges and shapes follow the photo, from 0 to 100. Default: {_DETAIL}",
 )
 @app_commands.choices(colours=[app_commands.Choice(name=name, value=value) for value, name in texts.COLOURS.items()])
-@app_commands.autocomplete(saved_style=every_style)
+@app_commands.autocomplete(saved_style=every_style, saved_style2=every_style, saved_style3=every_style)
 @app_commands.allowed_installs(guilds=True, users=True)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
 async def stylize(
@@ -45,15 +47,18 @@ async def stylize(
     quality: Quality | None = None,
     colours: Colours = DEFAULTS.colours,
     style2: discord.Attachment | None = None,
+    saved_style2: str | None = None,
     style3: discord.Attachment | None = None,
+    saved_style3: str | None = None,
     mix: app_commands.Range[str, 1, MAX_LENGTH] | None = None,
     stroke: texts.Stroke = "medium",
     detail: app_commands.Range[int, 0, 100] = _DETAIL,
 ) -> None:
     """Place an order. Errors go to the command tree."""
-    if style is not None and saved_style is not None:
-        raise StyleGivenTwice
-    styles = [each for each in (style, saved_style, style2, style3) if each is not None]
-    if not styles:
-        raise NoStyle
+    styles: list[discord.Attachment | str] = []
+    for index, pair in enumerate(((style, saved_style), (style2, saved_style2), (style3, saved_style3))):
+        given = [each for each in pair if each is not None]
+        if len(given) > 1:
+            raise StyleGivenTwice(style_role(index))
+        styles += given
     await place(interaction, StylizeRequest(content, styles, mix, quality, strength, detail, stroke, colours))

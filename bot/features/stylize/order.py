@@ -17,7 +17,7 @@ from bot.features.styles.suggest import reader_of
 from bot.features.stylize.mix import shares
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.styles import SavedStyle
-from bot.jobs.errors import Role, role_of
+from bot.jobs.errors import NoStyle, Role, role_of
 from bot.jobs.model import Job, Order
 from bot.library.built_in import BuiltInStyle
 from bot.library.library import Style
@@ -61,7 +61,7 @@ class StylizeRequest:
 
     content: Attached
     styles: Sequence[Attached | str]
-    """One or more: pictures, or names or references of styles in the library."""
+    """Up to three: pictures, or names or references of styles in the library. None stands for the server's style."""
     mix: str | None = None
     """How much of each style, as the member typed it. None for equal shares."""
     quality: Quality | None = None
@@ -80,10 +80,11 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
     Raises:
         MixUnusable, PictureRejected: the request can't be fulfilled. The interaction may not be acknowledged yet.
         StyleNotFound: the library has no such style for this member.
+        NoStyle: the member gave none, and the moderators of the server chose none, or removed it.
         discord.HTTPException, aiohttp.ClientError, OSError: the interaction could not be acknowledged.
         AtelierError: what :func:`submit` raises.
     """
-    style_shares = shares(request.mix, len(request.styles))
+    style_shares = shares(request.mix, len(request.styles) or 1)
     check_stated_sizes(interaction, request.content, *request.styles)
 
     def recipe(tier: Tier) -> Recipe:
@@ -103,6 +104,10 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
     strength = next(each for each in (request.strength, rules.strength, DEFAULTS.strength) if each is not None)
     library, reader = interaction.client.services.styles, reader_of(interaction)
     styles = [await library.find(each, reader) if isinstance(each, str) else each for each in request.styles]
+    if not styles:
+        if (servers := await library.servers_style(rules.style, reader)) is None:
+            raise NoStyle
+        styles.append(servers)
     pictures: Inputs[Picture] = Inputs(request.content, tuple(styles))
     description = texts.described(*(picture.filename for picture in pictures))
     return await submit(interaction, message, PaintingRequest(pictures, recipe, description))

@@ -6,10 +6,13 @@ import pytest
 
 from bot.client.client import Atelier
 from bot.client.services import Services
+from bot.jobs.database.styles import Library
 from bot.jobs.rules import NO_RULES, GuildRules
+from bot.library.built_in import BUILT_IN
+from bot.library.library import reference
 from bot.sandbox import InvocationRefused, LocalDiscord, Message, Permission
 from bot.sandbox.member import Member, OptionValue
-from tests.bot.conftest import CONTENT, STYLE, is_private_answer
+from tests.bot.conftest import CONTENT, STYLE, is_private_answer, photo
 from tests.doubles.jobs import FakeJobs
 
 
@@ -49,7 +52,7 @@ async def test_each_choice_is_stored_at_once_and_shown(
     role = discord.add_role("painters", discord.member("Bob"))
     message = await panel(manager)
     assert message.ephemeral
-    for rule in ("max_open", "max_per_day", "max_size", "quality", "strength", "spoiler"):
+    for rule in ("max_open", "max_per_day", "max_size", "quality", "strength", "style", "spoiler"):
         assert chosen(message, rule) == ["-"]
     choices: dict[str, list[object]] = {
         "channels": [discord.channel_id, forum.channel_id],
@@ -59,6 +62,7 @@ async def test_each_choice_is_stored_at_once_and_shown(
         "max_size": [384],
         "quality": ["quick"],
         "strength": [80],
+        "style": [reference(BUILT_IN[3])],
         "spoiler": [True],
     }
     for rule, values in choices.items():
@@ -73,6 +77,7 @@ async def test_each_choice_is_stored_at_once_and_shown(
         max_size=384,
         quality="quick",
         strength=80,
+        style=reference(BUILT_IN[3]),
         spoiler=True,
     )
     again = await panel(manager)
@@ -88,6 +93,35 @@ async def test_it_offers_nothing_above_the_operators_limits(manager: Member, ser
     offered = {name: [option["label"] for option in menu.get("options", [])] for name, menu in menus.items()}
     assert offered["settings:max_open"] == ["The bot's limit: 3", "1", "2"]
     assert offered["settings:max_per_day"] == ["The bot's limit: 20", "1", "2", "3", "5", "10", "15"]
+
+
+async def test_the_servers_style_is_used_where_a_member_gives_none_until_it_is_removed(
+    discord: LocalDiscord, manager: Member, services: Services, fake_jobs: FakeJobs
+) -> None:
+    ours = await services.styles.add(Library("server", discord.guild_id), "Our glass", STYLE.data, manager.id)
+    own = await services.styles.add(Library("member", manager.id), "Hers", photo((40, 40)), manager.id)
+    typed = await manager.autocomplete("settings", "style", "s")
+    await typed.acknowledged()
+    suggested = [choice["value"] for choice in typed.choices]
+    assert reference(ours) in suggested
+    assert reference(own) not in suggested
+    refused = await (await manager.invoke("settings", style=reference(own))).wait_until(is_private_answer, 5)
+    assert "doesn't exist any more" in refused.content
+    invocation = await manager.invoke("settings", style="our GLASS")
+    message = await invocation.wait_until(lambda shown: bool(shown.components), 5)
+    assert chosen(message, "style") == [reference(ours)]
+    bob = discord.member("Bob")
+    await bob.invoke("stylize", content=CONTENT)
+    async with asyncio.timeout(10):
+        await fake_jobs.accepted.wait()
+    assert fake_jobs.orders[0].inputs.styles == (STYLE.data,)
+    assert fake_jobs.orders[0].description == "town, painted in the style of Our glass"
+    await services.store.remove_style(ours.id)
+    assert chosen(await panel(manager), "style") == ["-"]
+    answer = await (await bob.invoke("stylize", content=CONTENT)).wait_until(is_private_answer, 5)
+    assert answer.content == "**Style:** Attach a style picture, or choose a saved style."
+    assert discord.channel_messages[-1].id != answer.id
+    assert len(fake_jobs.orders) == 1
 
 
 async def test_only_those_who_can_manage_the_server_may_choose(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bot.jobs.model import Order
+from bot.library.built_in import BUILT_IN
 from bot.sandbox import LocalDiscord, Upload
 from engine.recipe import Recipe
 from tests.bot.conftest import CONTENT, STYLE, is_private_answer, photo
@@ -71,6 +72,16 @@ class TestTheRecipe:
         assert (order.recipe.style_shares, order.inputs.styles) == ((60, 30, 10), (STYLE.data, WAVES.data, SKY.data))
         assert order.description == "town, painted in the style of strokes, waves and sky"
 
+    async def test_takes_each_style_from_the_library_or_as_a_picture(
+        self, discord: LocalDiscord, fake_jobs: FakeJobs
+    ) -> None:
+        typed = await discord.member("Ada").autocomplete("stylize", "saved_style3", BUILT_IN[1].name)
+        await typed.acknowledged()
+        third = typed.choices[0]["value"]
+        order = await ordered(discord, fake_jobs, saved_style2=BUILT_IN[0].name, saved_style3=third, mix="60 30 10")
+        saved = (style.file.read_bytes() for style in BUILT_IN[:2])
+        assert (order.recipe.style_shares, order.inputs.styles) == ((60, 30, 10), (STYLE.data, *saved))
+
     async def test_has_equal_shares_unless_told_otherwise(self, discord: LocalDiscord, fake_jobs: FakeJobs) -> None:
         order = await ordered(discord, fake_jobs, style3=SKY)
         assert (order.recipe.style_shares, order.inputs.styles) == ((), (STYLE.data, SKY.data))
@@ -84,6 +95,8 @@ class TestARefusal:
             ({"mix": "70 30"}, "**Mix:** You gave only one style. Add a second one as `style2`, or leave out `mix`."),
             ({"style2": WAVES, "mix": "70"}, "**Mix:** Enter one number for each of your 2 styles"),
             ({"style2": WAVES, "style3": SKY, "mix": "much more of it"}, "each of your 3 styles"),
+            ({"saved_style": "pencil"}, "**Style:** Give either a picture or a saved style, not both."),
+            ({"style3": SKY, "saved_style3": "pencil"}, "**Style 3:** Give either a picture or a saved style"),
             ({"style2": LARGE}, "**Style 2:** The file is too large."),
             ({"style2": WAVES, "style3": LARGE}, "**Style 3:** The file is too large."),
         ],
