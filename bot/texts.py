@@ -17,6 +17,7 @@ from bot.jobs.errors import (
     DownloadFailed,
     Draining,
     ExportRunning,
+    FormLost,
     JobEnded,
     JobExpired,
     JobUnreadable,
@@ -151,14 +152,18 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
             return "I'm already painting that for you."
         case Unchangeable(name="size", value=size):
             return f"This picture is already {size:g} px, the largest size that I paint."
-        case Unchangeable(name="stroke"):
         case Unchangeable(name="size here", value=size):
             return f"Pictures in this server can have at most {size:g} px, so this one can't be bigger."
+        case Unchangeable(name="stroke"):
             return "The strokes can't be changed any further."
         case Unchangeable(value=strength):
             return f"The strength is already {strength:g}, so there is nothing to change. *Tweak …* sets it exactly."
         case Unchanged():
             return "That is the picture that you see. Change one of the options."
+        case FormLost():
+            return (
+                "I no longer know what this form was for: I was restarted, or it was open for too long. Open it again."
+            )
         case NotKept():
             return "I no longer have the files of this picture. Send the command again."
         case RecipeNotFound():

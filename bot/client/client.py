@@ -1,7 +1,9 @@
 """discord.py's client and command tree, configured for this bot. It knows no feature: see :mod:`bot.features`."""
 
+import asyncio
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import discord
 import discord.gateway
@@ -14,11 +16,14 @@ from bot.client.actions import ResultAction
 from bot.client.errors import answer_error
 from bot.client.file_types import is_refused, with_file_types
 from bot.client.services import Services
-from bot.jobs.errors import Blocked
+from bot.jobs.errors import Blocked, FormLost
 from bot.settings import Settings
 from bot.telemetry.http_trace import Traffic
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+ANOTHER_ANSWERS_WITHIN: Final = 1.0
+"""Seconds."""
 
 
 class CommandTree(app_commands.CommandTree["Atelier"]):
@@ -98,6 +103,8 @@ class Atelier(discord.Client):
         self.tree = CommandTree(self)
         self.result_actions: dict[str, ResultAction] = {}
         """The entries of the menu under a result, in their order, by names of up to 100 characters."""
+        self.modals: dict[str, Callable[[str], discord.ui.Modal]] = {}
+        """Make a modal that a member has submitted, by its name, from the rest of its custom id ``name:rest``."""
 
     @property
     def services(self) -> Services:
@@ -124,6 +131,21 @@ class Atelier(discord.Client):
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         """Called by discord.py for each interaction, in addition to the handler of its command or component."""
         self._traffic.received(interaction.id)
+        if interaction.type is discord.InteractionType.modal_submit:
+            await self._submitted(interaction)
+
+    async def _submitted(self, interaction: discord.Interaction) -> None:
+        """Handle a modal that is not in the memory of this process, as discord.py has no persistent modals."""
+        data: dict[str, Any] = dict(interaction.data or {})
+        store = self._connection._view_store
+        if (custom_id := data["custom_id"]) in store._modals:
+            return  # discord.py handles it
+        name, _, rest = custom_id.partition(":")
+        if make := self.modals.get(name):
+            store.add_task(make(rest)._dispatch_submit(interaction, data["components"], data.get("resolved", {})))
+        else:
+            await asyncio.sleep(ANOTHER_ANSWERS_WITHIN)  # it may be in the memory of another process
+            await answer_error(interaction, FormLost())
 
     async def on_error(self, event_method: str, /, *_args: Any, **_kwargs: Any) -> None:
         """Called by discord.py when one of our event handlers raised."""

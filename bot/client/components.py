@@ -8,7 +8,7 @@ from discord import ui
 
 from bot.client.client import Atelier
 from bot.client.errors import answer_error, report_error, undelivered_is_logged
-from bot.jobs.errors import Blocked
+from bot.jobs.errors import Blocked, NotKept
 
 ItemT = TypeVar("ItemT", bound=ui.Item[ui.View])
 
@@ -98,7 +98,7 @@ def check_not_blocked(interaction: discord.Interaction[Atelier]) -> None:
 class JobModal(ui.Modal):
     """A modal whose errors the member reads. A subclass implements ``on_submit``.
 
-    It lives in the memory of the process that opened it: a restart of the bot loses it.
+    It lives in the memory of the process that opened it: a restart of the bot loses it, and then the member reads so.
     """
 
     async def interaction_check(self, interaction: discord.Interaction[Atelier], /) -> bool:  # type: ignore[override]
@@ -109,3 +109,27 @@ class JobModal(ui.Modal):
     async def on_error(self, interaction: discord.Interaction[Atelier], error: Exception, /) -> None:  # type: ignore[override]
         """Called by discord.py when ``on_submit`` raised."""
         await answer_error(interaction, error)
+
+
+class PersistentModal(JobModal):
+    """A modal about one job, opened under its message. It works after a restart, and in every process.
+
+    A subclass has an ``action`` and a constructor that takes the job's id alone: the custom id is ``action:job``. The
+    feature's ``setup`` adds the constructor to ``client.modals[action]``. A modal that is made from a custom id has
+    fields without their choices, because Discord sends only what the member chose.
+    """
+
+    action: ClassVar[str]
+
+    def __init__(self, title: str, job: str) -> None:
+        super().__init__(title=title, custom_id=f"{self.action}:{job}")
+        self.job = job
+        self.stop()  # discord.py would keep it in memory
+
+    async def interaction_check(self, interaction: discord.Interaction[Atelier], /) -> bool:  # type: ignore[override]
+        """Check that the message has components of the job: a custom id can be forged."""
+        rows = interaction.message.components if interaction.message is not None else []
+        items = [item for row in rows if isinstance(row, discord.ActionRow) for item in row.children]
+        if not any((item.custom_id or "").endswith(f":{self.job}") for item in items):
+            raise NotKept
+        return await super().interaction_check(interaction)

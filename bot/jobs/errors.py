@@ -197,6 +197,10 @@ class Unchanged(AtelierError):
     """The member asked for the same picture as the result."""
 
 
+class FormLost(AtelierError):
+    """The member submitted a modal that no process remembers."""
+
+
 class NotKept(AtelierError):
     """The job is no longer stored, or some of its pictures are not."""
 

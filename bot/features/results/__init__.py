@@ -11,8 +11,8 @@ from bot.features.results.cancel import CancelButton
 from bot.features.results.delete import DeleteButton
 from bot.features.results.menu import ResultMenu
 from bot.features.results.progress import FinishButton, PingButton
-from bot.features.results.style import AnotherStyleButton, use_as_photo
-from bot.features.results.tweak import TweakButton
+from bot.features.results.style import AnotherStyleButton, AnotherStyleModal, AsPhotoModal, use_as_photo
+from bot.features.results.tweak import TweakButton, TweakModal
 from bot.jobs.model import Job
 from engine.recipe import Recipe
 
@@ -29,6 +29,8 @@ def setup(client: Atelier) -> None:
         FinishButton,
         PingButton,
     )
+    for modal in (TweakModal, AnotherStyleModal, AsPhotoModal):
+        client.modals[modal.action] = modal
     for name, (label, change, fits) in ENTRIES.items():
         paint = partial(paint_again, name, change)
         offered = partial(_offered, fits)

@@ -7,7 +7,7 @@ import discord
 from bot import texts as all_texts
 from bot.client.acknowledge import acknowledge
 from bot.client.client import Atelier
-from bot.client.components import JobButton, JobModal
+from bot.client.components import JobButton, PersistentModal
 from bot.client.file_types import send_modal
 from bot.features.results import texts
 from bot.features.results.again import photo_of
@@ -31,22 +31,28 @@ class AnotherStyleButton(JobButton, action="style"):
 
     async def act(self, interaction: discord.Interaction[Atelier]) -> None:
         """Open the modal."""
-        await send_modal(interaction, StyleModal(self.job, await offered_styles(interaction), as_photo=False))
+        await send_modal(interaction, AnotherStyleModal(self.job, await offered_styles(interaction)))
 
 
 async def use_as_photo(interaction: discord.Interaction[Atelier], job_id: str) -> None:
     """Open the modal for a painting of the result itself."""
-    await send_modal(interaction, StyleModal(job_id, await offered_styles(interaction), as_photo=True))
+    await send_modal(interaction, AsPhotoModal(job_id, await offered_styles(interaction)))
 
 
-class StyleModal(JobModal):
-    """Asks for a style, and paints the result's photo, or the result itself, with the result's options."""
+class AnotherStyleModal(PersistentModal):
+    """Asks for a style, and paints the result's photo with the result's options."""
 
-    def __init__(self, job: str, styles: Sequence[Style], *, as_photo: bool) -> None:
-        super().__init__(title=texts.AS_PHOTO_TITLE if as_photo else texts.ANOTHER_STYLE_TITLE)
-        self.job = job
-        self._as_photo = as_photo
+    action = "restyled"
+    title = texts.ANOTHER_STYLE_TITLE
+
+    def __init__(self, job: str, styles: Sequence[Style] = ()) -> None:
+        """``styles`` are offered."""
+        super().__init__(self.title, job)
         self._style = StyleFields(self, styles)
+
+    def content(self, parent: Job) -> StoredPicture:
+        """What to paint."""
+        return photo_of(parent)
 
     async def on_submit(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]
         """Place the order."""
@@ -55,7 +61,7 @@ class StyleModal(JobModal):
         message = await acknowledge(interaction)
         style = await _found(interaction, chosen)
         parent = await interaction.client.services.jobs.get(self.job)
-        content = _result(parent) if self._as_photo else photo_of(parent)
+        content = self.content(parent)
         check_stated_sizes(interaction, content, style)
         recipe = parent.painted_recipe.whole.model_copy(update={"style_shares": ()})
         await submit(
@@ -66,9 +72,26 @@ class StyleModal(JobModal):
                 lambda _: recipe,
                 all_texts.described(content.filename, style.filename),
                 parent.id,
-                f"{'photo' if self._as_photo else 'style'} {style.id}",
+                f"{self.action} {style.id}",
             ),
         )
+
+
+class AsPhotoModal(AnotherStyleModal):
+    """Asks for a style, and paints the result itself."""
+
+    action = "reused"
+    title = texts.AS_PHOTO_TITLE
+
+    def content(self, parent: Job) -> StoredPicture:
+        """What to paint.
+
+        Raises:
+            NotKept: the job has no result.
+        """
+        if parent.painted is None:
+            raise NotKept
+        return StoredPicture(parent.painted.picture, all_texts.title_of(parent.description), parent.spoiler)
 
 
 async def _found(
@@ -77,9 +100,3 @@ async def _found(
     if isinstance(chosen, str):
         return await interaction.client.services.styles.find(chosen, reader_of(interaction))
     return chosen
-
-
-def _result(parent: Job) -> StoredPicture:
-    if parent.painted is None:
-        raise NotKept
-    return StoredPicture(parent.painted.picture, all_texts.title_of(parent.description), parent.spoiler)

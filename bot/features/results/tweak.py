@@ -9,7 +9,7 @@ from discord import ui
 
 from bot.client.acknowledge import acknowledge
 from bot.client.client import Atelier
-from bot.client.components import JobButton, JobModal
+from bot.client.components import JobButton, PersistentModal
 from bot.features.results import texts
 from bot.features.results.again import request
 from bot.features.stylize.order import submit
@@ -20,6 +20,7 @@ from engine.presets import PRESETS, Quality, Tier
 from engine.recipe import Recipe
 
 PERCENT: Final = range(0, 101, 10)
+_DEFAULTS: Final = Recipe()
 SAME: Final = "same"
 """The quality of the result, whichever that is."""
 
@@ -36,16 +37,17 @@ class TweakButton(JobButton, action="tweak"):
     async def act(self, interaction: discord.Interaction[Atelier]) -> None:
         """Open the modal, with the options of the result."""
         parent = await interaction.client.services.jobs.get(self.job)
-        await interaction.response.send_modal(TweakModal(parent))
+        await interaction.response.send_modal(TweakModal(self.job, parent.painted_recipe))
 
 
-class TweakModal(JobModal):
+class TweakModal(PersistentModal):
     """Takes the options, and paints the same photo in the same style with them."""
 
-    def __init__(self, parent: Job) -> None:
-        super().__init__(title=texts.TWEAK_TITLE)
-        self._parent = parent
-        recipe = parent.painted_recipe
+    action = "tweaked"
+
+    def __init__(self, job: str, recipe: Recipe = _DEFAULTS) -> None:
+        """``recipe`` has the options that are chosen at first."""
+        super().__init__(texts.TWEAK_TITLE, job)
         strokes = {f"{value:g}": texts.STROKE_NAMES[name] for name, value in STROKES.items()}
         percent = {f"{each}": f"{each}" for each in PERCENT}
         self._strength = self._select("strength", texts.STRENGTH, percent, recipe.strength, texts.STRENGTH_HINT)
@@ -83,8 +85,8 @@ def _changed(options: Mapping[str, object], quality: str, recipe: Recipe, tier: 
     changed = recipe.model_copy(update=options)
     if quality != SAME:
         changed = changed.model_copy(update=PRESETS[tier][cast(Quality, quality)].fields())
+    changed = rules.limited(changed)
     if changed == recipe:
         raise Unchanged
-    changed = rules.limited(changed)
     continues = changed.method == recipe.method and changed.size >= recipe.size
     return changed if continues else changed.whole

@@ -81,6 +81,18 @@ async def test_save_as_style_keeps_the_picture_under_a_name(ada: Member, discord
     assert (await says(saved)).startswith("Added **Town** to this server's styles.")
 
 
+async def test_a_form_from_before_a_restart_is_refused_in_words(
+    ada: Member, fake_jobs: FakeJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.client.client.ANOTHER_ANSWERS_WITHIN", 0)
+    modal = await opened(ada, "Use as style", await ada.say("", STYLE))
+    assert modal.modal is not None
+    modal.modal["custom_id"] = "0" * 32  # discord.py makes another one for each modal
+    answer = await says(await ada.submit(modal, photo=[CONTENT]))
+    assert answer.startswith("I no longer know what this form was for")
+    assert fake_jobs.orders == []
+
+
 async def test_pictures_that_components_show_count_and_other_messages_are_refused(
     ada: Member, discord: LocalDiscord, fake_jobs: FakeJobs
 ) -> None:

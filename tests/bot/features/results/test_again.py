@@ -154,3 +154,9 @@ async def test_the_photo_or_the_result_is_painted_in_another_style(
     await opened.acknowledged()
     order = await ordered(fake_jobs, await ada.submit(opened, saved=[reference(BUILT_IN[0])]))
     assert order.inputs == Inputs(job.inputs.content, (BUILT_IN[0].file.read_bytes(),))
+    # The custom id of a modal can be forged: it must name the job under whose picture it was opened.
+    opened = await ada.press(message, "Another style …")
+    await opened.acknowledged()
+    assert opened.modal is not None
+    opened.modal["custom_id"] = f"restyled:{fake_jobs.hold(job, id='0' * 16).id}"
+    assert "no longer have" in await refused(discord, await ada.submit(opened, style=[STYLE]))
