@@ -1,4 +1,4 @@
-"""compose.yaml: what it starts are commands of ours, with settings of ours, and what it refers to is there."""
+"""compose.yaml: its services run our commands with our settings, and each reference is defined."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def environment_names() -> set[str]:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_what_is_run_is_a_command_with_its_options(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_service_runs_a_valid_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in list(os.environ):
         if variable in environment_names():
             monkeypatch.delenv(variable)
@@ -62,12 +62,12 @@ def test_what_is_run_is_a_command_with_its_options(name: str, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_what_is_set_is_a_setting(name: str) -> None:
+def test_each_environment_variable_is_a_setting(name: str) -> None:
     assert set(SERVICES[name].get("environment", {})) <= environment_names()
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
-def test_nobody_is_root_and_nothing_is_written_but_where_it_may(name: str) -> None:
+def test_no_service_runs_as_root_or_writes_outside_its_volumes(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -82,14 +82,14 @@ def test_nobody_is_root_and_nothing_is_written_but_where_it_may(name: str) -> No
 
 
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - {"certs"}))
-def test_each_service_is_looked_after(name: str) -> None:
+def test_each_service_restarts_and_has_a_health_check(name: str) -> None:
     service = SERVICES[name]
     assert service["restart"] == "unless-stopped"
     assert int(service["stop_grace_period"].removesuffix("s")) > 10
     assert service["healthcheck"]["test"][0] == "CMD"
 
 
-def test_every_name_leads_somewhere() -> None:
+def test_every_reference_is_defined() -> None:
     for service in SERVICES.values():
         assert set(service.get("depends_on", ())) <= set(SERVICES)
         assert set(service.get("secrets", ())) <= set(COMPOSE["secrets"])
@@ -105,7 +105,7 @@ def test_every_name_leads_somewhere() -> None:
     assert {secret for service in SERVICES.values() for secret in service.get("secrets", ())} == set(COMPOSE["secrets"])
 
 
-def test_the_files_of_secrets_are_explained_and_never_committed() -> None:
+def test_secret_files_are_documented_and_never_committed() -> None:
     operating = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
     for secret in COMPOSE["secrets"].values():
         assert secret["file"] in operating
@@ -114,7 +114,7 @@ def test_the_files_of_secrets_are_explained_and_never_committed() -> None:
 
 
 class TestCertificates:
-    def test_each_part_sees_its_own_alone(self) -> None:
+    def test_are_mounted_only_by_their_own_part(self) -> None:
         made = mounts(SERVICES["certs"])
         for part in PARTS:
             for name, service in SERVICES.items():
@@ -124,7 +124,7 @@ class TestCertificates:
         assert [name for name, service in SERVICES.items() if "authority" in mounts(service).values()] == ["certs"]
 
     @pytest.mark.parametrize("name", sorted({*OURS} - {"certs"}))
-    def test_each_of_ours_speaks_tls(self, name: str) -> None:
+    def test_are_used_by_each_of_our_services(self, name: str) -> None:
         environment = SERVICES[name]["environment"]
         assert [environment[each] for each in ("TLS_CA", "TLS_CERTIFICATE", "TLS_KEY")] == [f"/tls/{f}" for f in FILES]
         assert environment["SCHEDULER"].startswith("tls://")

@@ -1,4 +1,4 @@
-"""The documentation names what there is."""
+"""Links and settings in the documentation."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_every_link_resolves(page: Path) -> None:
 
 
 def test_links_are_found_and_headings_have_anchors() -> None:
-    """Else the test above could not fail."""
+    """Otherwise the test above could not fail."""
     assert len(PAGES) > 8
     assert {"health-and-metrics", "what-a-cluster-certificate-allows"} <= anchors(ROOT / "docs/operating.md") | anchors(
         ROOT / "docs/security.md"

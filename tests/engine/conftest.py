@@ -1,4 +1,4 @@
-"""One network for all tests of the engine: to load it takes longer than most of them."""
+"""One network for all tests of the engine: loading it takes longer than most tests."""
 
 import pytest
 import torch

@@ -37,7 +37,7 @@ class _Scheduler:
     port: int
 
     async def __call__(self, ready: Callable[[], None]) -> None:
-        _warnings_alone()
+        _log_only_warnings()
         async with Scheduler(host="127.0.0.1", port=self.port, dashboard=False, dashboard_address=":0") as scheduler:
             ready()
             await scheduler.finished()
@@ -50,7 +50,7 @@ class _Worker:
     more: Mapping[str, Any]
 
     async def __call__(self, ready: Callable[[], None]) -> None:
-        _warnings_alone()
+        _log_only_warnings()
         stopping = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
         while not stopping.is_set():
@@ -61,5 +61,5 @@ class _Worker:
                 await asyncio.wait({leaving, finished}, return_when=asyncio.FIRST_COMPLETED)
 
 
-def _warnings_alone() -> None:
+def _log_only_warnings() -> None:
     logging.getLogger("distributed").setLevel(logging.WARNING)

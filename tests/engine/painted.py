@@ -46,7 +46,7 @@ def narrow_network(dtype: torch.dtype) -> VGG19:
     return VGG19(parameters, torch.device("cpu"), dtype)
 
 
-class Shelf(dict[str, bytes]):
+class SavedStates(dict[str, bytes]):
     """Saves states under numbers, in memory."""
 
     def save(self, data: bytes) -> str:
@@ -118,24 +118,24 @@ def painted(
 
 def images(network: VGG19, steps: int, **fields: Any) -> list[Tensor]:
     """The exact image after each of the first ``steps`` steps of a painting."""
-    shelf = Shelf()
+    saved = SavedStates()
     content, styles = fields.pop("content", CONTENT), fields.pop("styles", [STYLE])
     recipe = Recipe(**({"size": 64, "steps": 12} | fields))
-    painting = paint(content, styles, recipe, network, pace=ALL, save=shelf.save)
+    painting = paint(content, styles, recipe, network, pace=ALL, save=saved.save)
     for _ in range(steps):
         next(painting)
     painting.close()
-    return [read(each).image for each in shelf.values()]
+    return [read(each).image for each in saved.values()]
 
 
 def saved_after(steps: int, network: VGG19, recipe: Recipe, content: Picture = CONTENT) -> bytes:
     """The checkpoint of a painting after so many steps."""
-    shelf = Shelf()
-    painting = paint(content, [STYLE], recipe, network, pace=ALL, save=shelf.save)
+    saved = SavedStates()
+    painting = paint(content, [STYLE], recipe, network, pace=ALL, save=saved.save)
     for _ in range(steps):
         next(painting)
     painting.close()
-    return shelf.last
+    return saved.last
 
 
 def read(data: bytes) -> Checkpoint:

@@ -29,7 +29,7 @@ def example(kind: type[AtelierError]) -> AtelierError:
 
 @pytest.mark.parametrize("kind", list(hierarchy()))
 @pytest.mark.parametrize("module", [pickle, cloudpickle, copy])
-def test_an_error_arrives_with_its_fields(kind: type[AtelierError], module: object) -> None:
+def test_an_error_keeps_its_fields_when_it_is_pickled_or_copied(kind: type[AtelierError], module: object) -> None:
     error = example(kind)
     arrived = copy.copy(error) if module is copy else pickle.loads(module.dumps(error))  # type: ignore[attr-defined]
     assert type(arrived) is kind
@@ -39,12 +39,12 @@ def test_an_error_arrives_with_its_fields(kind: type[AtelierError], module: obje
 
 
 @pytest.mark.parametrize("kind", list(hierarchy()))
-def test_an_error_has_a_field_for_all_that_it_is_given(kind: type[AtelierError]) -> None:
+def test_each_argument_of_an_error_is_a_field(kind: type[AtelierError]) -> None:
     fields = inspect.signature(kind.__init__).parameters if "__init__" in vars(kind) else {}
     error = example(kind)
     assert vars(error) == {field: f"value {field}" for field in fields if field != "self"}
 
 
-def test_the_walk_finds_errors_below_errors() -> None:
+def test_the_hierarchy_includes_subclasses_of_subclasses() -> None:
     names = {kind.__name__ for kind in hierarchy()}
     assert {"AtelierError", "PictureError", "PictureTooLarge", "WorkerLost", "WeightsUnavailable"} <= names

@@ -1,4 +1,4 @@
-"""What a process loads: the bot no torch, a worker no compiler of torch. `lint-imports` checks all other rules."""
+"""The bot's process loads no torch. A worker loads no compiler of torch. `lint-imports` checks all other rules."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ print(*sorted({"torch._dynamo", "torchvision"} & sys.modules.keys()))
 """
 
 
-def test_the_bot_loads_no_torch_and_a_worker_no_compiler_of_torch() -> None:
-    """The compiler would take as long to load as all else that a worker loads."""
+def test_the_bot_loads_no_torch_and_a_worker_loads_no_compiler() -> None:
+    """The compiler takes as long to load as everything else that a worker loads."""
     done = subprocess.run([sys.executable, "-c", COLD], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["", "True", "[1]", ""]

@@ -10,7 +10,7 @@ from engine.recipe import Recipe
 
 
 @pytest.mark.parametrize("where", get_args(Tier))
-def test_a_better_quality_is_more_work_everywhere_and_a_recipe_takes_it(where: Tier) -> None:
+def test_a_better_quality_takes_more_work_on_each_kind_of_worker(where: Tier) -> None:
     presets = [PRESETS[where][quality] for quality in get_args(Quality)]
     assert all(one.size < other.size for one, other in pairwise(presets[1:]))
     assert all(one.size**2 * one.steps < other.size**2 * other.steps for one, other in pairwise(presets))
@@ -34,5 +34,7 @@ def test_a_slower_worker_gets_less_work(quality: Quality) -> None:
         ("cpu", "float32", "cpu-float32"),
     ],
 )
-def test_a_worker_is_placed_by_device_and_precision(device: str, precision: str, expected: Tier) -> None:
+def test_the_tier_of_a_worker_follows_from_its_device_and_precision(
+    device: str, precision: str, expected: Tier
+) -> None:
     assert tier(device, precision) == expected

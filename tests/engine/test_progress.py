@@ -9,13 +9,13 @@ from engine.errors import PaintingCancelled
 from engine.progress import StopToken
 
 
-def test_a_fresh_token_lets_everything_go_on() -> None:
+def test_a_new_token_stops_nothing() -> None:
     stop = StopToken()
     stop.check()
     assert not stop.finishing
 
 
-def test_a_cancelled_token_raises_from_then_on() -> None:
+def test_a_cancelled_token_raises_at_each_check() -> None:
     stop = StopToken()
     stop.cancel()
     for _ in range(2):
@@ -23,14 +23,14 @@ def test_a_cancelled_token_raises_from_then_on() -> None:
             stop.check()
 
 
-def test_the_end_of_a_painting_that_is_kept_is_no_cancellation() -> None:
+def test_finishing_early_is_no_cancellation() -> None:
     stop = StopToken()
     stop.finish()
     stop.check()
     assert stop.finishing
 
 
-def test_whoever_else_decides_is_asked_each_time() -> None:
+def test_each_check_calls_the_function_that_decides() -> None:
     answers = [False, False, True]
     stop = StopToken(lambda: answers.pop(0))
     stop.check()

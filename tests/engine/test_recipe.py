@@ -1,4 +1,4 @@
-"""What a recipe accepts, and that nothing of it is lost on the way."""
+"""What a recipe accepts, and what its JSON contains."""
 
 import json
 import string
@@ -39,14 +39,14 @@ recipes = st.builds(
 
 
 @given(recipes)
-def test_a_recipe_comes_back_from_json_as_it_was(recipe: Recipe) -> None:
+def test_a_recipe_is_unchanged_by_json(recipe: Recipe) -> None:
     back = Recipe.model_validate_json(recipe.model_dump_json())
     assert back == recipe
     assert back.id == recipe.id
 
 
 @given(recipes)
-def test_a_recipe_is_told_by_eight_hexadecimal_digits(recipe: Recipe) -> None:
+def test_the_id_of_a_recipe_has_eight_hexadecimal_digits(recipe: Recipe) -> None:
     assert len(recipe.id) == 8
     assert set(recipe.id) <= set(string.hexdigits.lower())
 
@@ -80,17 +80,17 @@ def test_a_recipe_is_told_by_eight_hexadecimal_digits(recipe: Recipe) -> None:
         ("continues", "5" * 64),
     ],
 )
-def test_each_field_gives_another_recipe_another_name(field: str, value: object) -> None:
+def test_each_field_changes_the_id(field: str, value: object) -> None:
     assert Recipe.model_validate({field: value}).id != Recipe().id
 
 
-def test_all_fields_are_told_apart_above() -> None:
+def test_the_test_of_ids_covers_each_field() -> None:
     told = {mark.args[1][index][0] for mark in _marks() for index in range(len(mark.args[1]))}
     assert told | {"version", "method"} == set(Recipe.model_fields)
 
 
 def _marks() -> list[pytest.Mark]:
-    marks: list[pytest.Mark] = test_each_field_gives_another_recipe_another_name.pytestmark  # type: ignore[attr-defined]
+    marks: list[pytest.Mark] = test_each_field_changes_the_id.pytestmark  # type: ignore[attr-defined]
     return marks
 
 
@@ -144,7 +144,7 @@ def _marks() -> list[pytest.Mark]:
         ("colour", "style"),
     ],
 )
-def test_what_a_recipe_refuses_names_the_field(field: str, value: object) -> None:
+def test_the_error_for_an_invalid_value_names_its_field(field: str, value: object) -> None:
     with pytest.raises(ValidationError) as refused:
         Recipe.model_validate({field: value})
     (problem,) = refused.value.errors()
@@ -158,26 +158,26 @@ def test_a_recipe_can_not_be_changed() -> None:
     assert recipe.size == Recipe().size
 
 
-def test_a_recipe_does_not_share_its_layers_with_the_next_one() -> None:
+def test_recipes_do_not_share_their_default_layers() -> None:
     mine: Any = Recipe().style_layers
     mine["relu1_1"] = 99.0
     assert Recipe().style_layers["relu1_1"] == 1.0
 
 
-def test_a_recipe_of_a_few_words_takes_the_rest_from_the_defaults() -> None:
+def test_missing_fields_have_their_defaults() -> None:
     recipe = Recipe.model_validate_json(json.dumps({"size": 256, "style_shares": [1, 3]}))
     assert recipe == Recipe(size=256, style_shares=(1.0, 3.0))
 
 
-# --- Recipes of the past ---
+# --- Older versions ---
 
 FIRST = """{"version": 1, "method": "gatys", "size": 256, "steps": 60, "strength": 70.0, "content_weight": 1.0,
 "style_weight": 2.0, "content_layers": {"relu4_2": 1.0}, "style_layers": {"relu1_1": 1.0, "relu2_1": 0.5},
 "style_shares": [1.0, 3.0], "colours": "content", "noise": 0.03, "seed": 5, "precision": "auto"}"""
-"""As the first version wrote one."""
+"""A recipe as version 1 wrote it."""
 
 
-def test_a_recipe_of_the_first_version_is_read_as_one_of_this() -> None:
+def test_a_recipe_of_version_1_becomes_one_of_the_current_version() -> None:
     recipe = Recipe.model_validate_json(FIRST)
     assert recipe == Recipe(
         size=256,
@@ -193,17 +193,17 @@ def test_a_recipe_of_the_first_version_is_read_as_one_of_this() -> None:
     assert recipe.version == Recipe().version == 4
 
 
-def test_a_recipe_of_the_second_version_is_read_as_one_of_this() -> None:
+def test_a_recipe_of_version_2_becomes_one_of_the_current_version() -> None:
     fields = Recipe(size=256, detail=20, stroke=2).model_dump(mode="json") | {"version": 2}
     assert Recipe.model_validate_json(json.dumps(fields)) == Recipe(size=256, detail=20, stroke=2)
 
 
-def test_what_is_no_recipe_at_all_is_refused_as_such() -> None:
+def test_json_without_an_object_is_refused() -> None:
     for data in ("[1]", "1", "null", '"version"'):
         with pytest.raises(ValidationError):
             Recipe.model_validate_json(data)
 
 
 @given(recipes)
-def test_a_recipe_says_the_version_that_it_is_painted_by(recipe: Recipe) -> None:
+def test_json_names_the_current_version(recipe: Recipe) -> None:
     assert json.loads(recipe.model_dump_json())["version"] == 4

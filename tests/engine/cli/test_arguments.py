@@ -1,4 +1,4 @@
-"""Names of style pictures, with and without a weight behind them."""
+"""Names of style pictures, with and without a weight after a colon."""
 
 from pathlib import Path, PureWindowsPath
 
@@ -42,18 +42,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (":7", ":7", None),
     ],
 )
-def test_a_weight_is_a_number_behind_the_last_colon(typed: str, path: str, weight: float | None) -> None:
+def test_the_weight_is_the_number_after_the_last_colon(typed: str, path: str, weight: float | None) -> None:
     assert arguments.style(typed) == Style(Path(path), weight)
 
 
-def test_a_file_of_the_whole_name_goes_before_a_weight(folder: Path) -> None:
+def test_a_file_whose_name_contains_the_number_has_no_weight(folder: Path) -> None:
     (folder / "16:9").write_bytes(b"")
     assert arguments.style("16:9") == Style(Path("16:9"))
     assert arguments.style("16:9:2") == Style(Path("16:9"), 2)
     assert arguments.style("4:3") == Style(Path("4"), 3)
 
 
-def test_a_weight_that_is_no_number_is_told_where_its_picture_is_there(folder: Path) -> None:
+def test_an_invalid_weight_after_an_existing_file_is_refused(folder: Path) -> None:
     (folder / "starry.jpg").write_bytes(b"")
     for typed in ("starry.jpg:", "starry.jpg:0,7", "starry.jpg:much", "starry.jpg:nan", "starry.jpg: 1"):
         with pytest.raises(typer.BadParameter, match="is no weight"):
@@ -64,5 +64,5 @@ def test_a_weight_that_is_no_number_is_told_where_its_picture_is_there(folder: P
 
 
 @given(st.from_regex(r"[a-z:.]{1,12}\.jpg", fullmatch=True), st.floats(0, 1e6))
-def test_a_weight_comes_back_as_it_was_typed(name: str, weight: float) -> None:
+def test_any_weight_is_read_exactly(name: str, weight: float) -> None:
     assert arguments.style(f"{name}:{weight!r}") == Style(Path(name), weight)

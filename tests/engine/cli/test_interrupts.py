@@ -1,4 +1,4 @@
-"""Ctrl-C in ``atelier stylize``: the first ends the painting and keeps it, the second gives it up."""
+"""Ctrl-C in ``atelier stylize``: the first ends the painting and saves it, the second discards it."""
 
 import signal
 import subprocess
@@ -16,7 +16,7 @@ from tests.engine.cli.conftest import COMMAND, ROOT, SMALL, opened, run
 
 @pytest.fixture
 def interrupted(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Have Ctrl-C pressed so many times in the midst of the third step."""
+    """A function that has Ctrl-C pressed that many times during the third step."""
 
     def press(times: int) -> None:
         features: Callable[..., Any] = VGG19.features
@@ -35,7 +35,7 @@ def interrupted(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> Callable[[in
     return press
 
 
-def test_ctrl_c_ends_the_painting_and_keeps_it(interrupted: Callable[[int], None], folder: Path) -> None:
+def test_ctrl_c_ends_the_painting_and_saves_it(interrupted: Callable[[int], None], folder: Path) -> None:
     interrupted(1)
     done = run("photo.png", "style.jpg", "-o", "out.png", *SMALL, "--steps", "5000")
     assert done.exit_code == 0, done.output
@@ -43,7 +43,7 @@ def test_ctrl_c_ends_the_painting_and_keeps_it(interrupted: Callable[[int], None
     assert opened(folder / "out.png").size == (64, 43)
 
 
-def test_a_second_ctrl_c_gives_the_painting_up(interrupted: Callable[[int], None], folder: Path) -> None:
+def test_a_second_ctrl_c_discards_the_painting(interrupted: Callable[[int], None], folder: Path) -> None:
     interrupted(2)
     done = run("photo.png", "style.jpg", "-o", "out.png", *SMALL, "--steps", "5000")
     assert done.exit_code == 1
@@ -51,13 +51,13 @@ def test_a_second_ctrl_c_gives_the_painting_up(interrupted: Callable[[int], None
     assert not (folder / "out.png").exists()
 
 
-def test_afterwards_ctrl_c_is_what_it_was(folder: Path) -> None:
+def test_the_signal_handler_is_restored_after_a_painting(folder: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     assert run("photo.png", "style.jpg", "-o", "out.png", *SMALL).exit_code == 0
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_real_process_keeps_its_previews_and_its_picture_when_interrupted(folder: Path) -> None:
+def test_a_process_saves_its_previews_and_its_picture_on_sigint(folder: Path) -> None:
     arguments = ("photo.png", "style.jpg", "-o", "out.png", "--previews", "previews", *SMALL, "--steps", "10000")
     with subprocess.Popen(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {COMMAND}", *arguments],

@@ -1,4 +1,4 @@
-"""Where ``atelier stylize`` writes: what would lose the painting is found before it, and no failed write loses it."""
+"""Where ``atelier stylize`` writes. It checks its output before it paints, and no failed write loses the painting."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ from tests.engine.cli.conftest import COMMAND, HERE, ROOT, SMALL, opened, run
         ),
     ],
 )
-def test_a_place_that_can_not_be_written_to_is_told_before_the_painting(
+def test_an_output_that_cannot_be_written_is_refused_before_the_painting(
     option: str, place: str, code: int, why: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(METHODS, "gatys", None)
@@ -42,20 +42,20 @@ def test_a_place_that_can_not_be_written_to_is_told_before_the_painting(
     assert {path.name for path in folder.iterdir()} == {"photo.png", "style.jpg", "folder.png", "folder"}
 
 
-def test_a_file_for_the_previews_is_refused(folder: Path) -> None:
+def test_a_file_as_the_folder_of_previews_is_refused(folder: Path) -> None:
     done = run("photo.png", "style.jpg", "-o", "out.png", "--previews", "photo.png")
     assert done.exit_code == 2
     assert "'photo.png' is a file" in done.stderr
 
 
-def test_a_recipe_in_the_paintings_place_is_refused(folder: Path) -> None:
+def test_one_file_for_the_recipe_and_the_painting_is_refused(folder: Path) -> None:
     done = run("photo.png", "style.jpg", "-o", "out.png", "--save-recipe", "./out.png")
     assert done.exit_code == 2
     assert "this is also the file of the painting" in done.stderr
 
 
-def test_a_full_disk_is_told_before_the_painting(folder: Path) -> None:
-    """As a limit of sizes tells of it: 512 px may take 768 KiB, and 64 px take 12."""
+def test_a_full_disk_is_an_error_before_the_painting(folder: Path) -> None:
+    """A limit on file sizes stands for the full disk: 512 px can need 768 KiB, and 64 px need 12 KiB."""
     for size, steps, code in (("512", "1000", 1), ("64", "1", 0)):
         arguments = ("photo.png", "style.jpg", "-o", "out.png", "--size", size, "--steps", steps, *HERE)
         limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000)); {COMMAND}"
@@ -72,7 +72,7 @@ def test_a_full_disk_is_told_before_the_painting(folder: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is full here")
 @pytest.mark.parametrize("full", ["out.png", "out.json"])
-def test_what_can_not_be_written_in_the_end_is_kept_elsewhere(
+def test_a_file_that_cannot_be_written_at_the_end_is_saved_elsewhere(
     full: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "temporary"))
@@ -90,9 +90,7 @@ def test_what_can_not_be_written_in_the_end_is_kept_elsewhere(
         Recipe.model_validate_json(kept.read_text())
 
 
-def test_a_folder_of_previews_that_vanishes_does_not_end_the_painting(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_removed_folder_of_previews_does_not_end_the_painting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = METHODS["gatys"]
 
     def vanishing(*arguments: Any, **options: Any) -> Generator[progress.Progress, None, progress.Result]:

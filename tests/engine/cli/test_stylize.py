@@ -29,7 +29,7 @@ from tests.engine.images import corpus
         ("new/folder/out.png", "PNG"),
     ],
 )
-def test_the_painting_is_written_in_the_format_of_its_name(name: str, format: str, folder: Path) -> None:
+def test_the_name_of_the_file_chooses_its_format(name: str, format: str, folder: Path) -> None:
     done = run("photo.png", "style.jpg", "-o", name, *SMALL)
     assert done.exit_code == 0, done.output
     image = opened(folder / name)
@@ -40,7 +40,7 @@ def test_the_painting_is_written_in_the_format_of_its_name(name: str, format: st
 
 
 @pytest.mark.parametrize(("name", "mode"), [("out.png", "RGBA"), ("out.webp", "RGBA"), ("out.jpg", "RGB")])
-def test_transparency_is_kept_where_the_format_can(name: str, mode: str, folder: Path) -> None:
+def test_transparency_is_kept_if_the_format_has_it(name: str, mode: str, folder: Path) -> None:
     source = corpus.scene()
     source.putalpha(Image.linear_gradient("L").resize(source.size))
     source.save(folder / "clear.png")
@@ -48,21 +48,21 @@ def test_transparency_is_kept_where_the_format_can(name: str, mode: str, folder:
     assert opened(folder / name).mode == mode
 
 
-def test_the_same_seed_gives_the_same_file_and_another_gives_another(folder: Path) -> None:
+def test_the_seed_determines_the_file(folder: Path) -> None:
     for name, seed in (("one.png", "4"), ("two.png", "4"), ("three.png", "5")):
         assert run("photo.png", "style.jpg", "-o", name, *SMALL, "--seed", seed).exit_code == 0
     one, two, three = ((folder / f"{name}.png").read_bytes() for name in ("one", "two", "three"))
     assert one == two != three
 
 
-def test_a_quality_sets_what_the_bot_would_and_other_options_override_it(folder: Path) -> None:
+def test_a_quality_has_the_bots_values_and_other_options_override_them(folder: Path) -> None:
     given = ("--quality", "instant", "--size", "96", "--device", "cpu", "--precision", "float32")
     assert run("photo.png", "style.jpg", "-o", "out.png", *given, "--save-recipe", "recipe.json").exit_code == 0
     saved = Recipe.model_validate_json((folder / "recipe.json").read_bytes())
     assert (saved.method, saved.start, saved.size, saved.steps) == ("instant", "matched", 96, 9)
 
 
-SAID: dict[str, tuple[str, ...]] = {
+OPTIONS: dict[str, tuple[str, ...]] = {
     "size": ("--size", "70"),
     "steps": ("--steps", "2"),
     "optimiser": ("--optimiser", "lbfgs"),
@@ -84,8 +84,8 @@ SAID: dict[str, tuple[str, ...]] = {
     "seed": ("--seed", "9"),
     "precision": ("--precision", "float32"),
 }
-"""How each field of a recipe is said."""
-UNDERSTOOD = Recipe(
+"""The options that set each field of a recipe."""
+PARSED = Recipe(
     size=70, steps=2, optimiser="lbfgs", start="matched", tolerance=0.25, strength=70, detail=30, stroke=1.5,
     content_weight=2, style_weight=3, content_layers={"relu3_1": 1, "relu4_1": 0.5}, style_layers={"relu2_1": 2},
     balance="dynamic", style_shares=(0.7, 1), colours="matched", total_variation=0.5, pooling="average", noise=0.1,
@@ -93,23 +93,23 @@ UNDERSTOOD = Recipe(
 )  # fmt: skip
 
 
-def test_every_field_of_a_recipe_can_be_said(folder: Path) -> None:
-    assert set(SAID) == set(Recipe.model_fields) - {"version", "method", "continues"}
-    options = [part for parts in SAID.values() for part in parts]
+def test_every_field_of_a_recipe_has_an_option(folder: Path) -> None:
+    assert set(OPTIONS) == set(Recipe.model_fields) - {"version", "method", "continues"}
+    options = [part for parts in OPTIONS.values() for part in parts]
     done = run(
         "photo.png", "style.jpg:0.7", "photo.png", "-o", "out.png", "--save-recipe", "new/out.json", *HERE, *options
     )
     assert done.exit_code == 0, done.output
     written = (folder / "new" / "out.json").read_text(encoding="utf-8")
-    assert Recipe.model_validate_json(written) == UNDERSTOOD
-    assert f"recipe {UNDERSTOOD.id}" in done.stderr
+    assert Recipe.model_validate_json(written) == PARSED
+    assert f"recipe {PARSED.id}" in done.stderr
 
 
 def test_help_names_every_option_and_what_ctrl_c_does(folder: Path) -> None:
     done = run("--help")
     assert done.exit_code == 0
     for word in (
-        *(parts[0] for parts in SAID.values() if parts),
+        *(parts[0] for parts in OPTIONS.values() if parts),
         "STYLE[:WEIGHT]",
         "--output",
         "--weights",
@@ -126,7 +126,7 @@ def test_help_names_every_option_and_what_ctrl_c_does(folder: Path) -> None:
         assert f"[default: {getattr(Recipe(), name):}]" in done.stdout
 
 
-def test_several_styles_take_the_weights_behind_their_names(folder: Path) -> None:
+def test_weights_after_the_names_of_styles_become_shares(folder: Path) -> None:
     (folder / "a:b.jpg").write_bytes((folder / "style.jpg").read_bytes())
     (folder / "of the year:2.jpg").write_bytes((folder / "style.jpg").read_bytes())
     for styles, shares in (
@@ -141,7 +141,7 @@ def test_several_styles_take_the_weights_behind_their_names(folder: Path) -> Non
         assert Recipe.model_validate_json((folder / "out.json").read_text()).style_shares == shares
 
 
-def test_a_saved_recipe_makes_the_picture_again_and_what_is_said_beside_it_overrides_it(
+def test_a_saved_recipe_gives_the_same_picture_and_options_override_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def painted(*arguments: str) -> tuple[bytes, Recipe]:
@@ -151,18 +151,16 @@ def test_a_saved_recipe_makes_the_picture_again_and_what_is_said_beside_it_overr
 
     first, recipe = painted("style.jpg:2", "photo.png:3", *SMALL, "--strength", "80", "--style-layer", "relu2_1")
     (folder / "out.json").rename(folder / "first.json")
-    monkeypatch.setenv("PRECISION", "bfloat16")  # a recipe's own goes before it
+    monkeypatch.setenv("PRECISION", "bfloat16")  # the recipe's own precision takes precedence
     assert painted("style.jpg", "photo.png", "--recipe", "first.json") == (first, recipe)
     _, other = painted(
         "style.jpg", "photo.png:4", "--recipe", "first.json", "--strength", "50", "--style-layer", "relu1_1"
-    )  # 50 is the default, and is said all the same
+    )  # 50 is the default, and still overrides the recipe
     said = {"strength": 50, "style_layers": {"relu1_1": 1}, "style_shares": (1, 4)}
     assert other == recipe.model_copy(update=said)
 
 
-def test_the_environment_says_a_precision_where_nothing_else_does(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_sets_the_precision_if_nothing_else_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRECISION", "bfloat16")
     (folder / "mine.json").write_text("{}")
     for more, precision in (
@@ -184,8 +182,8 @@ def test_a_recipe_of_an_older_version_is_painted(folder: Path) -> None:
 
 
 @pytest.fixture
-def studio(monkeypatch: pytest.MonkeyPatch, network: VGG19) -> Callable[[progress.Result], list[Picture]]:
-    """Have a painting end as it is said, whatever it is of; gives the pictures that it is given."""
+def fake_painting(monkeypatch: pytest.MonkeyPatch, network: VGG19) -> Callable[[progress.Result], list[Picture]]:
+    """A function that replaces the painting by a given result. It returns a list that will hold the input pictures."""
 
     def paint(result: progress.Result) -> list[Picture]:
         given: list[Picture] = []
@@ -203,13 +201,13 @@ def studio(monkeypatch: pytest.MonkeyPatch, network: VGG19) -> Callable[[progres
     return paint
 
 
-def test_the_last_line_says_what_was_painted_and_why_it_ended(
-    studio: Callable[[progress.Result], list[Picture]], folder: Path
+def test_the_last_line_describes_the_picture_and_why_its_painting_ended(
+    fake_painting: Callable[[progress.Result], list[Picture]], folder: Path
 ) -> None:
-    """Memory was short here, so that the recipe to make it again is not the one that was asked for."""
+    """There was not enough memory, so the recipe of the picture differs from the requested one."""
     painted = Recipe(size=724, precision="float32")
     picture = corpus.saved(corpus.scene(), "PNG")
-    studio(progress.Result(picture, "png", 724, 543, painted, 63, 75.24, "settled"))
+    fake_painting(progress.Result(picture, "png", 724, 543, painted, 63, 75.24, "settled"))
     options = (*SMALL, "--size", "1024", "--save-recipe", "out.json")
     done = run("photo.png", "style.jpg", "-o", "out.png", *options)
     assert done.exit_code == 0, done.output
@@ -221,24 +219,26 @@ def test_the_last_line_says_what_was_painted_and_why_it_ended(
     assert Recipe.model_validate_json((folder / "out.json").read_text()) == painted
 
 
-def test_styles_are_read_as_large_as_their_strokes_need(
-    studio: Callable[[progress.Result], list[Picture]], folder: Path
+def test_the_stroke_size_scales_the_styles(
+    fake_painting: Callable[[progress.Result], list[Picture]], folder: Path
 ) -> None:
     for name in ("photo", "style"):
         Image.new("RGB", (600, 300), "teal").save(folder / f"{name}.bmp")
     for stroke, longer_side in (("3", 192), ("0.5", 64)):
-        given = studio(progress.Result(corpus.saved(corpus.scene(), "PNG"), "png", 64, 32, Recipe(), 3, 1, "finished"))
+        given = fake_painting(
+            progress.Result(corpus.saved(corpus.scene(), "PNG"), "png", 64, 32, Recipe(), 3, 1, "finished")
+        )
         done = run("photo.bmp", "style.bmp", "style.bmp", "-o", "out.png", *SMALL, "--stroke", stroke)
         assert done.exit_code == 0, done.output
         assert [max(picture.rgb.size) for picture in given] == [64, longer_side, longer_side]
 
 
 def test_a_truncated_picture_is_painted_with_a_warning(
-    studio: Callable[[progress.Result], list[Picture]], folder: Path
+    fake_painting: Callable[[progress.Result], list[Picture]], folder: Path
 ) -> None:
     data = (folder / "photo.png").read_bytes()
     (folder / "cut.png").write_bytes(data[: len(data) * 9 // 10])
-    given = studio(progress.Result(data, "png", 64, 43, Recipe(), 3, 1, "finished"))
+    given = fake_painting(progress.Result(data, "png", 64, 43, Recipe(), 3, 1, "finished"))
     done = run("cut.png", "style.jpg", "-o", "out.png", *SMALL)
     assert done.exit_code == 0, done.output
     shown = given[0].shown
@@ -249,7 +249,7 @@ def test_a_truncated_picture_is_painted_with_a_warning(
     assert "style.jpg: The file" not in done.stderr
 
 
-def test_no_strength_shows_no_loss(folder: Path) -> None:
+def test_a_strength_of_zero_shows_no_loss(folder: Path) -> None:
     done = run("photo.png", "style.jpg", "-o", "out.png", "--strength", "0", *SMALL)
     assert done.exit_code == 0, done.output
     assert "nan" not in done.stderr
@@ -299,7 +299,7 @@ def test_a_narrow_picture_keeps_its_aspect_at_the_smallest_size(folder: Path) ->
         (["--recipe", "wrong.json"], "brushes: Extra inputs are not permitted"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_field(arguments: list[str], said: str, folder: Path) -> None:
+def test_the_error_for_an_invalid_value_names_its_field(arguments: list[str], said: str, folder: Path) -> None:
     (folder / "shares.json").write_text('{"style_shares": [1, 2]}')
     (folder / "text.json").write_text("strength: 70")
     (folder / "list.json").write_text("[70]")
@@ -310,14 +310,14 @@ def test_a_wrong_value_is_told_with_its_field(arguments: list[str], said: str, f
     assert not list(folder.glob("out*"))
 
 
-def test_a_missing_style_or_output_is_told(folder: Path) -> None:
+def test_a_missing_style_or_output_is_an_error(folder: Path) -> None:
     for arguments in (["photo.png", "-o", "out.png"], ["photo.png", "style.jpg"]):
         done = run(*arguments)
         assert done.exit_code == 2
         assert "Missing" in done.stderr
 
 
-def test_a_missing_file_is_named(folder: Path) -> None:
+def test_the_error_for_a_missing_file_names_it(folder: Path) -> None:
     for name in ("nowhere.jpg", "nowhere.jpg:0.5", "nowhere.jpg:much"):
         done = run("photo.png", name, "-o", "out.png")
         assert done.exit_code == 1
@@ -327,13 +327,13 @@ def test_a_missing_file_is_named(folder: Path) -> None:
     assert "nowhere.json: No such file or directory" in done.stderr
 
 
-def test_a_folder_for_a_picture_is_named(folder: Path) -> None:
+def test_a_folder_as_a_picture_is_refused(folder: Path) -> None:
     done = run(".", "style.jpg", "-o", "out.png")
     assert done.exit_code == 1
     assert "Is a directory" in done.stderr
 
 
-def test_a_file_that_is_no_picture_is_named_with_what_would_be(folder: Path) -> None:
+def test_the_error_for_a_file_that_is_no_picture_names_it_and_the_formats(folder: Path) -> None:
     (folder / "[").mkdir()
     (folder / "[/notes].txt").write_text("no picture")
     done = run("photo.png", "[/notes].txt", "-o", "out.png")
@@ -349,13 +349,13 @@ def test_a_file_that_is_no_picture_is_named_with_what_would_be(folder: Path) -> 
         (["--weights", "[/nowhere].pt"], "There is no weights file at [/nowhere].pt"),
     ],
 )
-def test_what_the_operator_has_to_mend_is_told(arguments: list[str], said: str, folder: Path) -> None:
+def test_an_unusable_device_or_weights_file_is_an_error(arguments: list[str], said: str, folder: Path) -> None:
     done = run("photo.png", "style.jpg", "-o", "out.png", *arguments)
     assert done.exit_code == 1
     assert said in done.stderr
 
 
-def test_names_are_told_as_they_are_whatever_their_brackets(folder: Path) -> None:
+def test_brackets_in_names_are_no_markup(folder: Path) -> None:
     done = run("photo.png", "style.jpg", "-o", "[red] [/a].png", *SMALL)
     assert done.exit_code == 0, done.output
     assert "[red] [/a].png: 64 × 43 px" in done.stderr

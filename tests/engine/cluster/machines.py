@@ -17,7 +17,7 @@ from engine.cluster.tls import TLS
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 90
+TIMEOUT = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class Machine:
 
     async def says(self, words: str) -> None:
         """Wait until it logs ``words``."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while words not in self.logged():
                 assert self.process.returncode is None, self.logged()
                 await asyncio.sleep(0.1)
 
-    def painter(self) -> psutil.Process:
+    def worker_process(self) -> psutil.Process:
         """The process of its only worker."""
         children = psutil.Process(self.process.pid).children()
         (found,) = (each for each in children if "spawn_main" in " ".join(each.cmdline()))
@@ -98,7 +98,7 @@ class Cluster:
 
     async def joined(self, *machines: Machine) -> None:
         """Wait until exactly the workers of ``machines`` have joined."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while True:
                 try:
                     joined = await members(self.address, self.tls)

@@ -84,33 +84,33 @@ def greet(server: ssl.SSLContext, client: ssl.SSLContext) -> bytes:
             thread.join()
 
 
-class TestWhoIsLetIn:
+class TestAdmission:
     @pytest.mark.parametrize("part", PARTS)
-    def test_each_part_of_the_cluster(self, certificates: Path, part: str) -> None:
+    def test_accepts_each_part_of_the_cluster(self, certificates: Path, part: str) -> None:
         server = context(TLS.folder(certificates / "scheduler"), "scheduler")
         assert greet(server, context(TLS.folder(certificates / part), "client")) == b"welcome"
 
-    def test_nobody_of_another_authority(self, certificates: Path, tmp_path: Path) -> None:
+    def test_refuses_a_client_of_another_authority(self, certificates: Path, tmp_path: Path) -> None:
         make(tmp_path, ["bot"])
-        stranger = tmp_path / "bot"
-        (stranger / "ca.pem").write_bytes((certificates / "bot" / "ca.pem").read_bytes())  # it trusts our server
+        foreign = tmp_path / "bot"
+        (foreign / "ca.pem").write_bytes((certificates / "bot" / "ca.pem").read_bytes())  # it trusts our server
         server = context(TLS.folder(certificates / "scheduler"), "scheduler")
         with pytest.raises(OSError, match=r"(?i)alert|reset|closed"):
-            assert greet(server, context(TLS.folder(stranger), "client")) == b"welcome"
+            assert greet(server, context(TLS.folder(foreign), "client")) == b"welcome"
 
-    def test_no_server_of_another_authority(self, certificates: Path, tmp_path: Path) -> None:
+    def test_refuses_a_server_of_another_authority(self, certificates: Path, tmp_path: Path) -> None:
         make(tmp_path, ["scheduler"])
         server = context(TLS.folder(tmp_path / "scheduler"), "scheduler")
         with pytest.raises(ssl.SSLCertVerificationError):
             greet(server, context(TLS.folder(certificates / "bot"), "client"))
 
-    def test_nobody_without_a_certificate(self, certificates: Path) -> None:
+    def test_refuses_a_client_without_a_certificate(self, certificates: Path) -> None:
         server = context(TLS.folder(certificates / "scheduler"), "scheduler")
         client = ssl.create_default_context(cafile=certificates / "ca" / "ca.pem")
         with pytest.raises(OSError, match=r"(?i)alert|reset|closed"):
             assert greet(server, client) == b"welcome"
 
-    def test_nobody_whose_certificate_expired(self, certificates: Path, tmp_path: Path) -> None:
+    def test_refuses_an_expired_certificate(self, certificates: Path, tmp_path: Path) -> None:
         tls = expire(certificates, certificates / "bot", tmp_path / "old")
         with pytest.raises(ClusterUnsafe, match=r"expired on .* --force"):
             tls.security()
@@ -120,22 +120,22 @@ class TestWhoIsLetIn:
         with pytest.raises(OSError, match=r"(?i)alert|reset|closed"):
             assert greet(server, client) == b"welcome"
 
-    def test_nobody_with_old_encryption(self, certificates: Path) -> None:
+    def test_refuses_tls_1_2(self, certificates: Path) -> None:
         client = context(TLS.folder(certificates / "bot"), "client")
         client.minimum_version = client.maximum_version = ssl.TLSVersion.TLSv1_2
         with pytest.raises(OSError, match=r"(?i)alert|protocol|reset"):
             greet(context(TLS.folder(certificates / "scheduler"), "scheduler"), client)
 
 
-class TestWhatIsMade:
-    def test_a_folder_for_each_part_with_the_same_authority(self, certificates: Path) -> None:
+class TestNewCertificates:
+    def test_are_in_a_folder_for_each_part_with_the_same_authority(self, certificates: Path) -> None:
         assert sorted(path.name for path in certificates.iterdir()) == ["bot", "ca", "scheduler", "worker"]
         authority = (certificates / "ca" / "ca.pem").read_bytes()
         for part in PARTS:
             assert sorted(path.name for path in (certificates / part).iterdir()) == sorted(FILES)
             assert (certificates / part / "ca.pem").read_bytes() == authority
 
-    def test_all_of_it_is_its_owners_alone(self, tmp_path: Path) -> None:
+    def test_are_private(self, tmp_path: Path) -> None:
         before = os.umask(0)
         try:
             (tmp_path / "tls" / "bot").mkdir(parents=True)
@@ -147,14 +147,14 @@ class TestWhatIsMade:
         assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
         assert {stat.S_IMODE(path.parent.stat().st_mode) for path in made} == {0o700}
 
-    def test_a_certificate_can_sign_nothing_and_is_for_both_ends(self, certificates: Path) -> None:
+    def test_cannot_sign_and_are_for_servers_and_clients(self, certificates: Path) -> None:
         extensions = read(certificates / "worker").extensions
         assert not extensions.get_extension_for_class(x509.BasicConstraints).value.ca
         assert not extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
         usage = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         assert set(usage) == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
 
-    def test_hosts_are_named(self, tmp_path: Path) -> None:
+    def test_name_their_hosts(self, tmp_path: Path) -> None:
         make(tmp_path, ["scheduler"], ["gpu-1.example", "10.0.0.7", "2001:db8::1"], days=30)
         certificate = read(tmp_path / "scheduler")
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -165,15 +165,15 @@ class TestWhatIsMade:
         assert certificate.not_valid_after_utc - datetime.now(UTC) <= timedelta(days=30)
 
 
-class TestWhatIsThere:
-    def test_is_not_written_over(self, tmp_path: Path) -> None:
+class TestExistingCertificates:
+    def test_are_not_overwritten(self, tmp_path: Path) -> None:
         make(tmp_path)
         before = contents(tmp_path)
         with pytest.raises(CertificatesUnavailable, match="--force"):
             make(tmp_path)
         assert contents(tmp_path) == before
 
-    def test_is_made_anew_by_force_with_the_same_authority(self, tmp_path: Path, certificates: Path) -> None:
+    def test_are_replaced_by_force_with_the_same_authority(self, tmp_path: Path, certificates: Path) -> None:
         make(tmp_path)
         before = contents(tmp_path)
         old = context(TLS.folder(tmp_path / "bot"), "client")
@@ -182,7 +182,7 @@ class TestWhatIsThere:
         assert changed == {Path(part, name) for part in PARTS for name in ("certificate.pem", "key.pem")}
         assert greet(context(TLS.folder(tmp_path / "scheduler"), "scheduler"), old) == b"welcome"
 
-    def test_is_kept_and_completed_if_wanted(self, tmp_path: Path) -> None:
+    def test_are_kept_and_completed_if_wanted(self, tmp_path: Path) -> None:
         make(tmp_path, ["scheduler"])
         before = contents(tmp_path)
         assert make(tmp_path, keep=True) == [tmp_path / "worker", tmp_path / "bot"]
@@ -190,14 +190,14 @@ class TestWhatIsThere:
         after = contents(tmp_path)
         assert {path: after[path] for path in before} == before
 
-    def test_signs_for_another_host(self, tmp_path: Path) -> None:
+    def test_can_be_extended_by_another_host(self, tmp_path: Path) -> None:
         make(tmp_path)
         make(tmp_path, ["gpu-2"], ["gpu-2.example"])
         server = context(TLS.folder(tmp_path / "scheduler"), "scheduler")
         assert greet(server, context(TLS.folder(tmp_path / "gpu-2"), "client")) == b"welcome"
 
     @pytest.mark.parametrize("damage", ["ca-key.pem missing", "ca-key.pem of another", "ca.pem damaged"])
-    def test_an_authority_that_cannot_sign_is_told(self, tmp_path: Path, certificates: Path, damage: str) -> None:
+    def test_of_a_damaged_authority_raise_an_error(self, tmp_path: Path, certificates: Path, damage: str) -> None:
         make(tmp_path, ["bot"])
         name, _, how = damage.partition(" ")
         path = tmp_path / "ca" / name
@@ -212,14 +212,14 @@ class TestWhatIsThere:
 
 
 @pytest.mark.parametrize("name", ["", "ca", "..", "../bot", "a b", ".hidden", "Ä"])
-def test_a_name_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_invalid_folder_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(CertificatesUnavailable):
         make(tmp_path, [name])
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("host", ["", "a b", "host/path", "tls://host", "Ä.example"])
-def test_a_host_that_is_none_is_refused(tmp_path: Path, host: str) -> None:
+def test_an_invalid_host_is_refused(tmp_path: Path, host: str) -> None:
     with pytest.raises(CertificatesUnavailable, match="neither a host's name nor its address"):
         make(tmp_path, hosts=[host])
     assert not list(tmp_path.iterdir())

@@ -48,7 +48,7 @@ async def busy(there: Cluster, machines: list[Machine]) -> Machine:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)  # four starts of torch
-async def test_workers_come_and_go_under_a_painting(
+async def test_a_painting_continues_while_workers_join_shut_down_and_die(
     certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.5)
@@ -72,18 +72,18 @@ async def test_workers_come_and_go_under_a_painting(
             died = len(seen)
             machines.pop(0).die()
             after = await until(seen, painting, died)
-            assert before.step <= seen[died].step  # it went on from its checkpoint
+            assert before.step <= seen[died].step  # it continued from its checkpoint
             assert after.step > before.step
             await there.joined(*machines)
 
-            polite = await busy(there, machines)
-            machines.remove(polite)
-            assert await polite.leave() == 0
+            leaving = await busy(there, machines)
+            machines.remove(leaving)
+            assert await leaving.leave() == 0
             left = len(seen)
             await until(seen, painting, left)
             assert all(later.step > earlier.step for earlier, later in zip(seen[died:], seen[died + 1 :], strict=False))
             assert await busy(there, machines) is machines[0]
-            assert "leaves" in polite.logged()
+            assert "leaves" in leaving.logged()
 
             await painting.cancel()
             with pytest.raises(PaintingCancelled):

@@ -1,4 +1,4 @@
-"""What a scheduler and a worker do for somebody who is let in and is hostile: real messages over real sockets.
+"""What a scheduler and a worker do for a hostile client that has access: real messages over real sockets.
 
 Both run as an operator's do, but on loopback without TLS, and with a worker that has no network to load.
 """
@@ -104,7 +104,7 @@ async def worker_of(scheduler: str) -> str:
 
 
 async def answer(address: str, message: dict[str, Any]) -> Any:
-    """What whoever listens at ``address`` answers; an exception as text, since Dask changes its type at times."""
+    """The answer of the server at ``address``; an exception as text, because Dask sometimes changes its type."""
     comm = await connect(address)
     try:
         async with asyncio.timeout(10):
@@ -192,8 +192,8 @@ async def unharmed(scheduler: str) -> AsyncIterator[None]:
     assert await worker_of(scheduler) == before
 
 
-class TestNames:
-    """A message that refers to a Python object."""
+class TestAReference:
+    """A Python object that a message refers to."""
 
     @pytest.mark.parametrize(
         "value",
@@ -209,7 +209,9 @@ class TestNames:
         ids=lambda value: f"{value.get('__module__')}.{value.get('__name__')}.{value.get('name')}",
     )
     @pytest.mark.parametrize("receiver", ["scheduler", "worker"])
-    async def test_is_refused_while_it_is_read(self, scheduler: str, receiver: str, value: dict[str, Any]) -> None:
+    async def test_is_refused_when_the_message_is_read(
+        self, scheduler: str, receiver: str, value: dict[str, Any]
+    ) -> None:
         address = scheduler if receiver == "scheduler" else await worker_of(scheduler)
         refused = await answer(address, {"op": "identity", "told": [value]})
         assert refused == f"Refused('{value.get('__module__')}.{value.get('__name__')} is not part of a painting')"
@@ -223,7 +225,7 @@ class TestNames:
             await bot.told("key-in-memory")
         assert not target.exists()
 
-    async def test_is_refused_as_an_annotation_where_a_pickle_may_name_it(self, bot: Bot) -> None:
+    async def test_is_refused_as_an_annotation_even_if_a_pickle_may_contain_it(self, bot: Bot) -> None:
         for annotations in ({"owned": Recipe}, {"workers": [check_picture]}, {"priority": check_picture}):
             await bot.order("key", annotations=ToPickle(annotations))
             _, refused, _ = clean_exception((await bot.told("task-erred"))["exception"])
@@ -236,17 +238,17 @@ class TestNames:
         refused = await answer(address, {"op": "identity", "told": Serialized({"named": SYSTEM}, [])})
         assert refused == "Refused('distributed.utils.os is not part of a painting')"
 
-    async def test_of_a_member_that_is_none_is_refused(self, scheduler: str) -> None:
+    async def test_to_an_attribute_that_is_no_member_is_refused(self, scheduler: str) -> None:
         refused = await answer(scheduler, {"op": "identity", "told": named("distributed.core", "Status", "__class__")})
         assert refused == "KeyError('__class__')"
 
-    async def test_that_the_cluster_itself_sends_arrives(self, scheduler: str) -> None:
+    async def test_that_the_cluster_itself_sends_is_accepted(self, scheduler: str) -> None:
         refused = await answer(scheduler, {"op": "identity", "told": Status.running})
         assert "unexpected keyword argument 'told'" in refused
 
 
 class TestOperations:
-    async def test_are_no_others_than_those_of_a_painting(self, scheduler: str) -> None:
+    async def test_are_limited_to_those_of_a_painting(self, scheduler: str) -> None:
         """Blocked operations return an error. Those of Dask's extensions don't exist and return nothing."""
         async with ordinary_scheduler() as other, Worker(other.address) as worker:
             dasks = {scheduler: set(other.handlers), await worker_of(scheduler): set(worker.handlers)}
@@ -271,7 +273,7 @@ class TestOperations:
         ],
         ids=str,
     )
-    async def test_of_workers_pass_the_scheduler_to_pause_or_finish_a_painting_alone(
+    async def test_that_the_scheduler_forwards_only_pause_or_finish_a_painting(
         self, scheduler: str, message: dict[str, Any]
     ) -> None:
         workers = [await worker_of(scheduler)]
@@ -281,18 +283,18 @@ class TestOperations:
         refused = await answer(scheduler, {"op": "broadcast", "workers": workers, **message})
         assert refused == "Refused('that message to workers is not part of a painting')"
 
-    async def test_retire_the_workers_that_are_named_and_choose_no_others(self, scheduler: str) -> None:
+    async def test_retire_only_named_workers(self, scheduler: str) -> None:
         asked = {"op": "retire_workers", "workers": [], "key": SYSTEM["name"], "names": ["any"], "close_workers": True}
         assert await answer(scheduler, asked) == {}
 
 
-async def test_no_module_is_looked_for_where_dask_keeps_its_files() -> None:
+async def test_dasks_folder_is_not_on_the_import_path() -> None:
     async with PaintingScheduler(host="127.0.0.1", port=0) as scheduler, QuietWorker(scheduler.address) as worker:
         assert not {scheduler.local_directory, worker.local_directory} & set(sys.path)
 
 
 @pytest.mark.slow
-async def test_nothing_is_kept_of_tasks_that_have_ended(caplog: pytest.LogCaptureFixture) -> None:
+async def test_ended_tasks_leave_nothing_in_memory(caplog: pytest.LogCaptureFixture) -> None:
     """No collection of a scheduler, a worker or a client grows with the number of tasks."""
     caplog.set_level(logging.WARNING, "distributed")  # pytest's log collection would grow
     tasks = 100
@@ -337,7 +339,7 @@ async def test_nothing_is_kept_of_tasks_that_have_ended(caplog: pytest.LogCaptur
 
 
 class TestMessages:
-    async def test_of_a_client_are_no_others_than_those_of_a_painting(self, scheduler: str) -> None:
+    async def test_of_a_client_are_limited_to_those_of_a_painting(self, scheduler: str) -> None:
         async with ordinary_scheduler() as other:
             names = set(other.stream_handlers)
         assert names >= SCHEDULER_MESSAGES | IGNORED
@@ -347,7 +349,7 @@ class TestMessages:
                 with pytest.raises(OSError, match="closed"):
                     await bot.told("anything")
 
-    async def test_of_one_reach_no_other_by_a_topic(self, scheduler: str) -> None:
+    async def test_are_not_forwarded_to_other_clients_by_topics(self, scheduler: str) -> None:
         async with registered(scheduler, "one") as one, registered(scheduler, "other") as other:
             await one.say("subscribe-topic", topic="print")
             await other.say("log-event", topic="print", msg="\x1b[2J", worker="none")
@@ -357,7 +359,7 @@ class TestMessages:
             await one.say("heartbeat-client")
             await one.told("adjust-heartbeat-interval")
 
-    async def test_make_no_actors(self, scheduler: str, bot: Bot) -> None:
+    async def test_create_no_actors(self, scheduler: str, bot: Bot) -> None:
         await bot.order("acted", actors=["acted"])
         await bot.told("key-in-memory")
         gathered = await answer(scheduler, {"op": "gather", "keys": ["acted"]})
@@ -367,7 +369,7 @@ class TestMessages:
 class TestAHostileScheduler:
     """A worker that joins it still unpickles and runs only paintings."""
 
-    async def test_has_a_worker_run_no_other_task(self, tmp_path: Path) -> None:
+    async def test_cannot_run_other_tasks_on_a_worker(self, tmp_path: Path) -> None:
         target = tmp_path / "owned"
         async with (
             hostile_scheduler() as scheduler,
@@ -382,14 +384,14 @@ class TestAHostileScheduler:
         assert not target.exists()
         assert "refused a pickle with posix.mkdir" in (tmp_path / "log").read_text()
 
-    async def test_has_a_worker_look_for_no_names(self, tmp_path: Path) -> None:
+    async def test_cannot_make_a_worker_resolve_names(self, tmp_path: Path) -> None:
         async with hostile_scheduler() as scheduler, worker_that_joins(scheduler, tmp_path / "log"):
             (comm,) = scheduler.stream_comms.values()
             comm.send({"op": "close", "reason": SYSTEM})
             await eventually(gone(scheduler))
         assert "refused a message with distributed.utils.os" in (tmp_path / "log").read_text()
 
-    async def test_gives_a_worker_no_plugin(self, tmp_path: Path) -> None:
+    async def test_cannot_install_a_plugin_on_a_worker(self, tmp_path: Path) -> None:
         target = tmp_path / "owned"
         async with hostile_scheduler() as scheduler:
             scheduler.worker_plugins["mine"] = pickle.dumps(Plugin(str(target)))

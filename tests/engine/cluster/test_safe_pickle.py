@@ -51,23 +51,23 @@ RESULT = Result(b"picture", "png", 4, 3, Recipe(), 5, 1.5, "finished")
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_a_painting_is_made_of_arrives(value: object) -> None:
+def test_values_of_a_painting_are_read(value: object) -> None:
     assert str(loads(pickle.dumps(value))) == str(value)
     assert type(loads(pickle.dumps(value))) is type(value)
 
 
-def test_buffers_arrive_beside_the_pickle() -> None:
+def test_buffers_outside_the_pickle_are_read() -> None:
     beside: list[pickle.PickleBuffer] = []
     data = pickle.dumps(pickle.PickleBuffer(b"many bytes"), protocol=5, buffer_callback=beside.append)
     assert bytes(loads(data, buffers=beside)) == b"many bytes"
 
 
-def test_a_task_arrives_as_dask_wraps_it() -> None:
+def test_a_task_in_dasks_wrapper_is_read() -> None:
     expression = loads(pickle.dumps(LLGExpr({"key": Task("key", check_picture, b"bytes")})))  # type: ignore[no-untyped-call]
     assert is_painting(expression.__dask_graph__()["key"])
 
 
-def test_news_of_a_death_arrives() -> None:
+def test_the_error_for_a_killed_worker_is_read() -> None:
     """The executor distinguishes it from other errors."""
     worker = WorkerState(
         address="tls://127.0.0.1:1",
@@ -130,13 +130,13 @@ def named(value: object) -> str:
     ids=named,
 )
 @pytest.mark.parametrize("protocol", [0, 2, pickle.HIGHEST_PROTOCOL])
-def test_nothing_else_does(value: object, protocol: int) -> None:
+def test_other_values_are_refused(value: object, protocol: int) -> None:
     data = pickle.dumps(value, protocol=protocol)
     with pytest.raises(Refused, match="is not part of a painting"):
         loads(data)
 
 
-def test_no_code_does() -> None:
+def test_functions_sent_by_value_are_refused() -> None:
     with pytest.raises(Refused):
         loads(cloudpickle.dumps(lambda: 1))
 
@@ -146,14 +146,14 @@ def test_no_code_does() -> None:
     ["check_picture.__globals__", "check_picture.__code__", "Recipe.__init__.__globals__", "os", "asyncio.subprocess"],
 )
 @pytest.mark.parametrize("module", ["engine.worker.tasks", "engine.recipe", "engine.errors"])
-def test_no_way_leads_on_from_what_is_allowed(module: str, name: str) -> None:
+def test_attributes_of_allowed_objects_are_refused(module: str, name: str) -> None:
     parts = (b"\x80\x04", *(b"\x8c" + bytes([len(each)]) + each.encode() for each in (module, name)), b"\x93.")
     with pytest.raises(Refused):
         loads(b"".join(parts))
 
 
 @pytest.mark.parametrize("value", [Limits, NotAPicture, Status.running, check_picture], ids=named)
-def test_nothing_is_changed_for_good(value: object) -> None:
+def test_a_change_of_a_shared_object_is_refused(value: object) -> None:
     """A pickle could refer to a shared object and set its state, for example a limit."""
     named = pickle.dumps(value, protocol=2)
     assert named.endswith(b".")
@@ -164,7 +164,7 @@ def test_nothing_is_changed_for_good(value: object) -> None:
 
 
 @pytest.mark.parametrize("function", [check_picture, paint_picture])
-def test_no_function_of_ours_is_called(function: Callable[..., object]) -> None:
+def test_a_call_of_an_allowed_function_is_refused(function: Callable[..., object]) -> None:
     calls = (
         pickle.dumps(Calls(function, b""), protocol=4),
         b"(cengine.worker.tasks\n%b\no." % function.__name__.encode(),
@@ -174,7 +174,7 @@ def test_no_function_of_ours_is_called(function: Callable[..., object]) -> None:
             loads(data)
 
 
-def test_what_is_allowed_is_there_and_calls_nothing_but_makers_of_values() -> None:
+def test_allowed_names_exist_and_only_construct_values() -> None:
     functions = []
     for module, name in ALLOWED:
         found: Any = importlib.import_module(module)
@@ -188,9 +188,9 @@ def test_what_is_allowed_is_there_and_calls_nothing_but_makers_of_values() -> No
     assert all(issubclass(getattr(builtins, name), Exception) for name in plain)
 
 
-class TestWhatIsAPainting:
+class TestIsPainting:
     @pytest.mark.parametrize("function", [check_picture, paint_picture])
-    def test_our_two_functions(self, function: Callable[..., object]) -> None:
+    def test_accepts_tasks_with_our_functions(self, function: Callable[..., object]) -> None:
         assert is_painting(Task("key", function, b"bytes"))
 
     @pytest.mark.parametrize(
@@ -205,10 +205,10 @@ class TestWhatIsAPainting:
         ],
         ids=named,
     )
-    def test_nothing_else(self, task: object) -> None:
+    def test_rejects_other_tasks(self, task: object) -> None:
         assert not is_painting(task)
 
-    def test_no_namesake(self) -> None:
+    def test_rejects_a_function_with_the_same_name(self) -> None:
         def namesake() -> None: ...
 
         namesake.__module__, namesake.__qualname__ = check_picture.__module__, check_picture.__qualname__
@@ -254,7 +254,7 @@ print("done")
 """
 
 
-def test_every_way_of_dask_is_restricted_and_errors_still_arrive() -> None:
+def test_every_unpickling_function_of_dask_is_restricted_and_errors_are_read() -> None:
     """In a separate process, because the restriction is permanent."""
     done = subprocess.run([sys.executable, "-c", RESTRICTED], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["done"]
@@ -262,18 +262,18 @@ def test_every_way_of_dask_is_restricted_and_errors_still_arrive() -> None:
 
 
 @pytest.mark.parametrize(
-    "otherwise",
+    "change",
     [
         "core.pickle = types.SimpleNamespace(loads=pickle.loads, dumps=lambda value, **_: pickle.dumps(value, 5))",
         "safe_pickle.decoded = core.msgpack_decode_default",
     ],
 )
-def test_a_dask_that_reads_messages_otherwise_is_refused(otherwise: str) -> None:
+def test_an_incompatible_dask_is_refused(change: str) -> None:
     code = f"""
 import pickle, types
 import distributed.protocol.core as core
 from engine.cluster import safe_pickle
-{otherwise}
+{change}
 safe_pickle.restrict()
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

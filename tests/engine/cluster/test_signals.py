@@ -37,7 +37,7 @@ signal.pause()
 """
 
 
-async def test_as_process_1_it_reaps_and_passes_signals_on() -> None:
+async def test_process_1_reaps_orphans_and_forwards_signals() -> None:
     """In a new process namespace, as in a container."""
     process = await asyncio.create_subprocess_exec(
         *("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", sys.executable, "-c"),

@@ -45,7 +45,7 @@ BEGUN: list[RemotePainting] = []
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def free() -> AsyncIterator[None]:
+async def no_paintings_left() -> AsyncIterator[None]:
     """Cancels the paintings of a test that failed, so that the next test does not wait for them."""
     yield
     while BEGUN:

@@ -55,7 +55,7 @@ from tests.engine.executor.conftest import CONTENT, CONTENT_NAME, SETTINGS, STYL
 from tests.engine.following import ended, eventually, first
 from tests.engine.images import corpus
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("free")]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("no_paintings_left")]
 
 
 # --- From the bot's side ---
@@ -82,7 +82,7 @@ async def test_previews_arrive(embedded: DaskExecutor) -> None:
     assert (preview.format, preview.size) == ("JPEG", (64, 43))
 
 
-async def test_a_worker_paints_what_would_be_painted_here(embedded: DaskExecutor, network: VGG19) -> None:
+async def test_a_worker_gives_the_same_picture_as_this_process(embedded: DaskExecutor, network: VGG19) -> None:
     recipe = Recipe(size=64, steps=5, seed=3, style_shares=(1, 2))
     distant = await begin(embedded, recipe, CONTENT_NAME, [STYLE_NAME, CONTENT_NAME]).result()
     here = paint(decode(CONTENT), [decode(STYLE), decode(CONTENT)], recipe, network)
@@ -96,10 +96,10 @@ async def test_a_result_respects_the_limit_of_its_channel(embedded: DaskExecutor
     shrunk = await embedded.shrink(result.picture, 2_500)
     assert (shrunk.format, shrunk.scaled_to, len(shrunk.data) <= 2_500) == ("jpeg", None, True)
     with pytest.raises(NotAPicture):
-        await embedded.shrink(b"a worker that has lost its mind", 10)
+        await embedded.shrink(b"this is no picture either", 10)
 
 
-async def test_the_worker_stays_warm_from_one_painting_to_the_next(embedded: DaskExecutor) -> None:
+async def test_successive_paintings_use_the_same_worker_process(embedded: DaskExecutor) -> None:
     before = await process(embedded)
     for _ in range(2):
         await begin(embedded, Recipe(size=64, steps=1)).result()
@@ -184,7 +184,7 @@ async def test_checked_pictures_are_not_kept(embedded: DaskExecutor) -> None:
     ],
     ids=repr,
 )
-async def test_an_invalid_answer_to_a_check_does_not_count(
+async def test_an_invalid_answer_to_a_check_is_ignored(
     embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch, given: object
 ) -> None:
     monkeypatch.setattr(executor_module, "WORKER_TIMEOUT", 0.5)
@@ -197,7 +197,7 @@ def _given(data: bytes, given: object) -> object:
     return given
 
 
-def deadly(data: bytes) -> NoReturn:
+def kill_worker(data: bytes) -> NoReturn:
     """Kill the worker, as a picture that crashes it would."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
@@ -207,7 +207,7 @@ async def test_a_picture_that_kills_two_workers_is_rejected(
     embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor_module, "WORKER_TIMEOUT", 60)
-    monkeypatch.setattr(tasks, "check_picture", deadly)
+    monkeypatch.setattr(tasks, "check_picture", kill_worker)
     with pytest.raises(WorkerLost) as lost:
         await embedded.check(CONTENT)
     assert lost.value.times == 2
@@ -215,7 +215,7 @@ async def test_a_picture_that_kills_two_workers_is_rejected(
     await embedded.check(CONTENT)
 
 
-def deadly_once(data: bytes, trace: Path) -> None:
+def kill_worker_once(data: bytes, trace: Path) -> None:
     """Kill the worker the first time, for a reason other than the picture."""
     if not trace.exists():
         trace.touch()
@@ -226,7 +226,7 @@ async def test_a_check_is_repeated_when_its_worker_dies_once(
     embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(executor_module, "WORKER_TIMEOUT", 60)
-    monkeypatch.setattr(tasks, "check_picture", partial(deadly_once, trace=tmp_path / "trace"))
+    monkeypatch.setattr(tasks, "check_picture", partial(kill_worker_once, trace=tmp_path / "trace"))
     await embedded.check(CONTENT)
     assert (tmp_path / "trace").exists()
 
@@ -250,7 +250,7 @@ async def test_a_check_is_repeated_when_the_connection_breaks(
         assert len(closed) == 1
 
 
-async def test_a_lost_scheduler_does_not_count_as_a_death(
+async def test_a_lost_scheduler_does_not_count_as_the_death_of_a_worker(
     scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = itertools.chain([End.LOST] * MAX_DEATHS, [None])
@@ -317,7 +317,7 @@ async def test_a_painting_continues_when_a_worker_of_a_shared_scheduler_is_kille
         await painting.cancel()
 
 
-async def test_nothing_is_kept_of_ended_tasks(scheduler: str, blobs: Blobs) -> None:
+async def test_the_scheduler_keeps_no_ended_tasks(scheduler: str, blobs: Blobs) -> None:
     """The scheduler would compute a kept task again when its worker dies."""
     gc.disable()  # an error refers to its traceback, which refers to the frames that raised it
     try:

@@ -35,18 +35,18 @@ def info(device: str = "cpu", painting: str | None = None, busy: float = 0, pace
     return WorkerInfo("version", "cuda" if device == "cuda" else "cpu", device, "float32", 1, pace, painting, busy)
 
 
-# --- How much there is to do ---
+# --- Remaining work ---
 
 
 @pytest.mark.parametrize("recipe", [Recipe(size=64, steps=10), Recipe(size=1024, steps=100), Recipe(size=512, steps=1)])
-def test_what_is_left_falls_with_each_step_to_nothing(recipe: Recipe) -> None:
+def test_the_remaining_work_falls_with_each_step_to_zero(recipe: Recipe) -> None:
     left = [pixels(recipe, done) for done in range(recipe.steps + 1)]
     assert left[0] == sum(scale.steps * scale.size**2 for scale in scales(recipe.size, recipe.steps))
     assert all(one > other for one, other in pairwise(left))
     assert left[-1] == 0
 
 
-def test_the_first_steps_are_the_cheap_ones() -> None:
+def test_the_first_steps_take_the_least_work() -> None:
     recipe = Recipe(size=1024, steps=90)
     assert pixels(recipe) - pixels(recipe, 1) == 256**2
     assert pixels(recipe, 89) == 1024**2
@@ -55,11 +55,11 @@ def test_the_first_steps_are_the_cheap_ones() -> None:
 # --- Choosing ---
 
 
-def test_without_workers_there_is_no_choice() -> None:
+def test_without_workers_none_is_chosen() -> None:
     assert choose([], LEFT) is None
 
 
-def test_a_free_gpu_is_better_than_a_free_cpu() -> None:
+def test_a_free_gpu_is_chosen_over_a_free_cpu() -> None:
     assert choose([cpu(), gpu()], LEFT) == gpu()
 
 
@@ -76,17 +76,17 @@ def test_a_painting_does_not_wait_long_while_a_worker_is_free() -> None:
     assert choose([cpu(), gpu(busy=LONGEST_WAIT + 1)], huge) == cpu()
 
 
-def test_if_all_workers_are_busy_for_long_the_soonest_end_counts() -> None:
+def test_if_all_workers_are_busy_for_long_the_soonest_end_is_chosen() -> None:
     assert choose([cpu(busy=500), gpu(busy=600)], pixels(Recipe(size=4096, steps=400))) == gpu(busy=600)
 
 
-def test_a_measured_pace_counts_and_a_new_worker_has_the_prior_of_its_device() -> None:
+def test_a_new_worker_has_the_default_pace_of_its_device() -> None:
     assert choose([cpu("new", pace=None), cpu("slow", pace=1e-5)], LEFT) == cpu("new", pace=None)
     assert choose([cpu("new", pace=None), cpu("fast", pace=1e-6)], LEFT) == cpu("fast", pace=1e-6)
 
 
 @given(LOADS, WORK)
-def test_no_worker_that_is_free_in_time_would_end_sooner(loads: list[WorkerLoad], left: float) -> None:
+def test_the_chosen_worker_ends_soonest_of_those_that_are_free_in_time(loads: list[WorkerLoad], left: float) -> None:
     chosen = choose(loads, left)
     assert (chosen is None) == (not loads)
     if chosen:
@@ -96,7 +96,7 @@ def test_no_worker_that_is_free_in_time_would_end_sooner(loads: list[WorkerLoad]
 
 
 @given(LOADS, WORK)
-def test_an_idle_worker_comes_first_where_none_may_be_idle(loads: list[WorkerLoad], left: float) -> None:
+def test_idle_first_chooses_among_idle_workers_if_there_are_any(loads: list[WorkerLoad], left: float) -> None:
     idle = [load for load in loads if not load.busy]
     assert choose(loads, left, idle_first=True) == choose(idle or loads, left)
 
@@ -127,10 +127,10 @@ def test_a_painting_moves_to_a_free_worker_only_for_a_large_gain() -> None:
     assert not worth_moving([cpu("here", busy=60)], "here", LEFT)
 
 
-# --- Keeping the books ---
+# --- Assignments ---
 
 
-def test_paintings_of_the_same_moment_spread_over_equal_workers() -> None:
+def test_simultaneous_paintings_spread_over_equal_workers() -> None:
     assignments, workers = Assignments(), {name: info() for name in "abc"}
     placed = []
     for _ in range(6):
@@ -141,7 +141,7 @@ def test_paintings_of_the_same_moment_spread_over_equal_workers() -> None:
     assert sorted(placed) == ["a", "a", "b", "b", "c", "c"]
 
 
-def test_a_fast_worker_gets_as_many_as_it_paints_in_the_same_time() -> None:
+def test_paintings_spread_in_proportion_to_the_speed_of_workers() -> None:
     assignments = Assignments()
     workers = {"slow": info(pace=4e-7), "fast": info(pace=1e-7)}
     placed = []

@@ -13,15 +13,26 @@ from engine.painting.loop import paint
 from engine.recipe import Recipe
 from engine.vgg.vgg19 import VGG19
 from tests.engine.images import corpus
-from tests.engine.painted import ALL, CONTENT, EVERY_STEP, STYLE, Painted, Shelf, drained, levels, painted, saved_after
+from tests.engine.painted import (
+    ALL,
+    CONTENT,
+    EVERY_STEP,
+    STYLE,
+    Painted,
+    SavedStates,
+    drained,
+    levels,
+    painted,
+    saved_after,
+)
 
 
 def ended(narrow: VGG19, **fields: Any) -> tuple[Painted, bytes]:
     """A painting, and the bytes of its final state."""
-    shelf = Shelf()
-    end = painted(narrow, save=shelf.save, **fields)
+    saved = SavedStates()
+    end = painted(narrow, save=saved.save, **fields)
     assert end.result.checkpoint is not None
-    return end, shelf[end.result.checkpoint]
+    return end, saved[end.result.checkpoint]
 
 
 @pytest.mark.parametrize("colours", ["style", "content"])
@@ -37,12 +48,12 @@ def test_a_result_names_the_state_that_its_picture_was_made_from(colours: str, n
 
 
 def test_without_a_place_to_save_or_a_style_there_is_no_final_state(narrow: VGG19) -> None:
-    saved = painted(narrow, steps=2, save=Shelf().save).result
+    saved = painted(narrow, steps=2, save=SavedStates().save).result
     failed = painted(narrow, steps=2, save=lambda _: None).result
     assert failed.checkpoint is None
     assert failed.picture == saved.picture
     assert painted(narrow, steps=2).result.checkpoint is None
-    assert painted(narrow, strength=0, save=Shelf().save).result.checkpoint is None
+    assert painted(narrow, strength=0, save=SavedStates().save).result.checkpoint is None
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
@@ -119,14 +130,14 @@ def test_a_painting_that_continues_another_resumes_from_its_own_checkpoints(
 ) -> None:
     monkeypatch.setattr(pyramid, "COARSEST", 32)
     _, data = ended(narrow, steps=4)
-    recipe, shelf = Recipe(size=64, steps=12, continues="5" * 64), Shelf()
-    whole = drained(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, final_state=data, save=shelf.save))
+    recipe, saved = Recipe(size=64, steps=12, continues="5" * 64), SavedStates()
+    whole = drained(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, final_state=data, save=saved.save))
     assert whole.result.recipe == recipe
     for done in (1, 3):
         checkpoint = whole.events[done - 1].checkpoint
         assert checkpoint is not None
         rest = drained(
-            paint(CONTENT, [STYLE], recipe, narrow, pace=EVERY_STEP, resume=shelf[checkpoint], final_state=data)
+            paint(CONTENT, [STYLE], recipe, narrow, pace=EVERY_STEP, resume=saved[checkpoint], final_state=data)
         )
         assert [event.step for event in rest.events] == list(range(done + 1, 5))
         assert rest.result.picture == whole.result.picture

@@ -29,7 +29,7 @@ from tests.engine.painted import (
     CONTENT,
     EVERY_STEP,
     STYLE,
-    Shelf,
+    SavedStates,
     drained,
     painted,
     remade,
@@ -157,7 +157,9 @@ def test_the_same_recipe_gives_the_same_bytes_and_another_seed_gives_others(prec
 
 
 def test_the_pace_of_reports_does_not_change_the_picture(narrow: VGG19) -> None:
-    assert painted(narrow, pace=ALL, save=Shelf().save).result.picture == painted(narrow, pace=Pace()).result.picture
+    assert (
+        painted(narrow, pace=ALL, save=SavedStates().save).result.picture == painted(narrow, pace=Pace()).result.picture
+    )
 
 
 @pytest.mark.usefixtures("two_scales")
@@ -165,14 +167,14 @@ def test_the_pace_of_reports_does_not_change_the_picture(narrow: VGG19) -> None:
 def test_a_painting_goes_on_from_any_checkpoint_to_the_same_bytes(precision: str) -> None:
     network = load_cached("embedded", torch.device("cpu"), getattr(torch, precision))
     recipe = Recipe(size=64, steps=7, noise=0.1)
-    shelf = Shelf()
-    whole = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, save=shelf.save))
+    saved = SavedStates()
+    whole = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, save=saved.save))
     assert [event.scale for event in whole.events] == [32] * 4 + [64] * 3
     checkpoints = [event.checkpoint for event in whole.events]
     assert checkpoints.pop() is None  # nothing is left to go on with
     for done, checkpoint in enumerate(checkpoints, 1):
         assert checkpoint is not None
-        rest = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=shelf[checkpoint]))
+        rest = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=saved[checkpoint]))
         assert [event.step for event in rest.events] == list(range(done + 1, 8))
         assert [event.loss for event in rest.events] == [event.loss for event in whole.events[done:]]
         assert rest.result.picture == whole.result.picture
@@ -183,12 +185,12 @@ def test_a_painting_goes_on_from_any_checkpoint_to_the_same_bytes(precision: str
 @pytest.mark.usefixtures("two_scales")
 def test_a_painting_can_be_interrupted_again_and_again(narrow: VGG19) -> None:
     recipe = Recipe(size=64, steps=6)
-    shelf = Shelf()
+    saved = SavedStates()
     resume = None
     for _ in range(5):
-        name = next(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, resume=resume, save=shelf.save)).checkpoint
+        name = next(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, resume=resume, save=saved.save)).checkpoint
         assert name is not None
-        resume = shelf[name]
+        resume = saved[name]
     end = drained(paint(CONTENT, [STYLE], recipe, narrow, resume=resume))
     assert end.result.picture == painted(narrow, steps=6).result.picture
 
@@ -258,7 +260,7 @@ def test_progress_counts_each_step_and_never_goes_back(narrow: VGG19) -> None:
 
 
 def test_a_short_painting_reports_its_first_and_its_last_step(narrow: VGG19) -> None:
-    events = painted(narrow, steps=5, pace=Pace(progress=3600, checkpoint=3600), save=Shelf().save).events
+    events = painted(narrow, steps=5, pace=Pace(progress=3600, checkpoint=3600), save=SavedStates().save).events
     assert [event.step for event in events] == [1, 5]
     assert {event.checkpoint for event in events} == {None}
 
@@ -376,8 +378,8 @@ def test_a_cancelled_painting_takes_no_further_step(narrow: VGG19) -> None:
 @pytest.mark.usefixtures("two_scales")
 @pytest.mark.parametrize("steps", [1, 4, 5])
 def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, narrow: VGG19) -> None:
-    recipe, shelf, stop = Recipe(size=64, steps=8), Shelf(), StopToken()
-    painting = paint(CONTENT, [STYLE], recipe, narrow, stop, pace=EVERY_STEP, save=shelf.save)
+    recipe, saved, stop = Recipe(size=64, steps=8), SavedStates(), StopToken()
+    painting = paint(CONTENT, [STYLE], recipe, narrow, stop, pace=EVERY_STEP, save=saved.save)
     for _ in range(steps):
         assert next(painting).checkpoint is None  # none is due for seconds
     stop.pause()
@@ -386,7 +388,7 @@ def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, n
     with pytest.raises(PaintingPaused):
         next(painting)
     assert event.checkpoint is not None
-    rest = drained(paint(CONTENT, [STYLE], recipe, narrow, pace=EVERY_STEP, resume=shelf[event.checkpoint]))
+    rest = drained(paint(CONTENT, [STYLE], recipe, narrow, pace=EVERY_STEP, resume=saved[event.checkpoint]))
     assert [event.step for event in rest.events] == list(range(steps + 2, 9))
     assert rest.result.picture == painted(narrow, steps=8).result.picture
 
@@ -400,12 +402,12 @@ def test_a_painting_that_is_paused_within_its_last_step_is_finished(narrow: VGG1
 
 
 def test_a_painting_that_is_paused_before_its_first_step_takes_none(narrow: VGG19) -> None:
-    stop, shelf = StopToken(), Shelf()
+    stop, saved = StopToken(), SavedStates()
     stop.pause()
-    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), narrow, stop, pace=ALL, save=shelf.save)
+    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), narrow, stop, pace=ALL, save=saved.save)
     with pytest.raises(PaintingPaused):
         next(painting)
-    assert not shelf
+    assert not saved
 
 
 def test_a_pause_whose_checkpoint_can_not_be_kept_is_a_pause(narrow: VGG19) -> None:

@@ -30,7 +30,7 @@ from tests.engine.painted import (
     CONTENT,
     STYLE,
     Array,
-    Shelf,
+    SavedStates,
     drained,
     grain,
     images,
@@ -231,9 +231,9 @@ def test_each_optimiser_gives_the_same_bytes_again(optimiser: str, narrow: VGG19
 
 
 def test_lbfgs_goes_on_from_a_checkpoint(narrow: VGG19) -> None:
-    shelf = Shelf()
-    whole = painted(narrow, optimiser="lbfgs", steps=12, pace=ALL, save=shelf.save)
-    rest = painted(narrow, optimiser="lbfgs", steps=12, resume=list(shelf.values())[5])
+    saved = SavedStates()
+    whole = painted(narrow, optimiser="lbfgs", steps=12, pace=ALL, save=saved.save)
+    rest = painted(narrow, optimiser="lbfgs", steps=12, resume=list(saved.values())[5])
     assert rest.events[0].step == 7
     assert rest.losses[0] == pytest.approx(whole.losses[6], rel=0.01)
     assert rest.losses[-1] < rest.losses[0]
@@ -272,11 +272,11 @@ def test_only_the_finest_scale_settles(narrow: VGG19, monkeypatch: pytest.Monkey
 
 def test_a_painting_that_goes_on_settles_where_it_would_have(narrow: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pyramid, "COARSEST", 32)
-    shelf = Shelf()
-    whole = painted(narrow, steps=80, tolerance=8, pace=ALL, save=shelf.save)
+    saved = SavedStates()
+    whole = painted(narrow, steps=80, tolerance=8, pace=ALL, save=saved.save)
     assert whole.result.ending == "settled"
     for done in (17, whole.result.steps - 4):
-        rest = painted(narrow, steps=80, tolerance=8, resume=list(shelf.values())[done - 1])
+        rest = painted(narrow, steps=80, tolerance=8, resume=list(saved.values())[done - 1])
         assert (rest.result.ending, rest.result.steps) == ("settled", whole.result.steps)
         assert rest.result.picture == whole.result.picture
 
@@ -327,14 +327,14 @@ class Small(Noted):
 def test_what_does_not_fit_is_painted_smaller_from_where_it_was(narrow: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pyramid, "COARSEST", 64)
     small: Any = Small(narrow, 100 * 67)
-    shelf = Shelf()
+    saved = SavedStates()
     recipe = Recipe(size=128, steps=8)
-    whole = drained(paint(CONTENT, [STYLE], recipe, small, pace=ALL, save=shelf.save))
+    whole = drained(paint(CONTENT, [STYLE], recipe, small, pace=ALL, save=saved.save))
     assert (whole.result.recipe.size, whole.result.width, whole.result.height) == (91, 91, 61)
     assert (whole.result.ending, whole.result.steps) == ("finished", 8)
     assert [event.step for event in whole.events] == list(range(1, 9))
     assert [event.scale for event in whole.events] == [64] * 4 + [91] * 4
-    for checkpoint in list(shelf.values())[1], list(shelf.values())[5]:
+    for checkpoint in list(saved.values())[1], list(saved.values())[5]:
         rest = drained(paint(CONTENT, [STYLE], recipe, small, pace=ALL, resume=checkpoint))
         assert rest.result.picture == whole.result.picture
 
@@ -388,8 +388,8 @@ def test_a_painting_that_can_not_go_on_ends_with_the_picture_of_the_scale_before
     """Here the memory shrinks after the first scale, so that not even its size fits again."""
     monkeypatch.setattr(pyramid, "COARSEST", 64)
     small: Any = Small(narrow, 100 * 67)
-    shelf = Shelf()
-    painting = paint(CONTENT, [STYLE], Recipe(size=128, steps=8), small, pace=ALL, save=shelf.save)
+    saved = SavedStates()
+    painting = paint(CONTENT, [STYLE], Recipe(size=128, steps=8), small, pace=ALL, save=saved.save)
     for _ in range(4):
         next(painting)
     small._pixels = 0
@@ -397,7 +397,7 @@ def test_a_painting_that_can_not_go_on_ends_with_the_picture_of_the_scale_before
     assert rest.events == []
     assert (rest.result.recipe.size, rest.result.width, rest.result.height) == (64, 64, 43)
     assert (rest.result.ending, rest.result.steps) == ("stopped", 4)
-    image = read(list(shelf.values())[3]).image[0].permute(1, 2, 0).numpy()
+    image = read(list(saved.values())[3]).image[0].permute(1, 2, 0).numpy()
     assert np.abs(rest.pixels / 255 - image).mean() < 0.02  # it was enlarged for the sizes that were tried
 
 

