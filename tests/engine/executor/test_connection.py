@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from distributed import Client, Scheduler
+from distributed.core import rpc
 from distributed.protocol.serialize import Serialized
 
 from engine.blobs import Blobs
@@ -47,7 +48,7 @@ def blobs(tmp_path: Path) -> Blobs:
 
 
 @pytest.fixture
-def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def checkpoint_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each progress contains a checkpoint."""
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
 
@@ -67,7 +68,7 @@ def said(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
 # --- The scheduler ---
 
 
-@pytest.mark.usefixtures("every_step")
+@pytest.mark.usefixtures("checkpoint_every_step")
 async def test_a_painting_outlives_its_scheduler(
     blobs: Blobs, network: VGG19, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,19 +138,19 @@ async def test_a_worker_that_shuts_down_hands_over_its_painting(
     port = free_port()
     with (
         machines.scheduler(port),
-        machines.worker(port, blobs=blobs.url) as one,
-        machines.worker(port, blobs=blobs.url) as other,
+        machines.worker(port, {"name": "one"}, blobs=blobs.url) as one,
+        machines.worker(port, {"name": "other"}, blobs=blobs.url) as other,
     ):
-        async with DaskExecutor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
+        async with (
+            DaskExecutor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor,
+            rpc(f"tcp://127.0.0.1:{port}") as scheduler,
+        ):
             painting = begin(executor, blobs, recipe)
             steps = [(await first(painting)).step]
-
-            async def at_work() -> list[int]:
-                return [each.process for each in await executor.workers() if each.painting]
-
-            await eventually(at_work)
-            (process,) = await at_work()
-            leaving = one if one.pid == process else other
+            # Workers report what they paint too late: the painting may have ended by then.
+            busy = {address for address, tasks in (await scheduler.processing()).items() if tasks}
+            workers = (await scheduler.identity(n_workers=-1))["workers"]
+            leaving = {"one": one, "other": other}[workers[busy.pop()]["name"]]
             leaving.terminate()
             steps += [event.step async for event in painting]
             assert all(one < other for one, other in pairwise(steps))
@@ -193,10 +194,7 @@ async def test_the_next_painting_goes_to_the_faster_worker(blobs: Blobs) -> None
 
             await eventually(measured)
             faster = min(await executor.workers(), key=lambda each: each.pace or 0)
-            for _ in range(2):
-                assert (await first(begin(executor, blobs, Recipe(size=64, steps=1)))).device == faster.name
-                await eventually(measured)
-                faster = min(await executor.workers(), key=lambda each: each.pace or 0)
+            assert (await first(begin(executor, blobs, Recipe(size=64, steps=1)))).device == faster.name
 
 
 # --- Versions ---
@@ -208,8 +206,8 @@ def other_weights() -> str:
     return str(weights.locate())
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["as it is", "as it was"])
-async def test_workers_of_another_version_do_not_count_and_are_logged_once(
+@pytest.mark.parametrize("named", [True, False], ids=["current resource name", "resource name of our version"])
+async def test_workers_of_another_version_are_ignored_and_logged_once(
     blobs: Blobs, caplog: pytest.LogCaptureFixture, named: bool
 ) -> None:
     """Even with the resource of our version, which a worker has that started before an update."""
@@ -239,7 +237,7 @@ async def hostile() -> AsyncIterator[Scheduler]:
         yield scheduler
 
 
-async def test_a_poll_that_fails_late_keeps_the_next_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_late_failure_of_a_poll_does_not_close_the_next_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     poll, may_fail = SchedulerConnection._poll, asyncio.Event()
     async with hostile() as scheduler, SchedulerConnection.open(scheduler.address, "any") as connection:
         before = await connection.client()
@@ -260,7 +258,7 @@ async def test_a_poll_that_fails_late_keeps_the_next_connection(monkeypatch: pyt
         assert not connection.lost(after)
 
 
-async def test_others_can_not_write_to_the_terminal_of_a_bot(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_a_scheduler_cannot_write_to_the_terminal_of_a_bot(capfd: pytest.CaptureFixture[str]) -> None:
     """Dask's client prints some topics and errors."""
     async with hostile() as scheduler, SchedulerConnection.open(scheduler.address, "any") as connection:
         client = await connection.client()
@@ -309,7 +307,7 @@ class _Bot:
             await asyncio.Event().wait()
 
 
-async def test_a_scheduler_can_not_run_code_in_a_bot(tmp_path: Path) -> None:
+async def test_a_scheduler_cannot_run_code_in_a_bot(tmp_path: Path) -> None:
     """A message has a name in place of a value. The bot reconnects."""
     target, log = tmp_path / "owned", tmp_path / "log"
     named = {"__Enum__": True, "__module__": "distributed.utils", "__name__": "os", "name": "system"}
@@ -327,12 +325,12 @@ async def test_a_scheduler_can_not_run_code_in_a_bot(tmp_path: Path) -> None:
     assert not target.exists()
 
 
-def _told(what: object, _worker: object) -> object:
+def _metrics(what: object, _worker: object) -> object:
     return what
 
 
-async def test_a_worker_that_reports_invalid_data_does_not_count(caplog: pytest.LogCaptureFixture) -> None:
-    """And does not hide the others."""
+async def test_a_worker_that_reports_invalid_data_is_ignored(caplog: pytest.LogCaptureFixture) -> None:
+    """The other workers are still used."""
     sound = asdict(WorkerInfo("any", "cpu", "a CPU", "float32", 1, None, None, 0.0))
     told: list[Any] = [
         sound,
@@ -346,7 +344,7 @@ async def test_a_worker_that_reports_invalid_data_does_not_count(caplog: pytest.
     async with hostile() as scheduler, contextlib.AsyncExitStack() as stack:
         for number, each in enumerate(told):
             worker = QuietWorker(scheduler.address, name=number, resources={resource_of("any"): 1})
-            worker.metrics[PLUGIN] = partial(_told, each)
+            worker.metrics[PLUGIN] = partial(_metrics, each)
             await stack.enter_async_context(worker)
         connection = await stack.enter_async_context(SchedulerConnection.open(scheduler.address, "any"))
         for _ in range(3):

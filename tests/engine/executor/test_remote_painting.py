@@ -30,7 +30,8 @@ from engine.executor import remote_painting
 from engine.executor.executor import DaskExecutor
 from engine.images.codec import decode
 from engine.painting.loop import paint
-from engine.progress import Progress, Result
+from engine.painting.reporter import Pace
+from engine.progress import Progress, Result, StopToken
 from engine.recipe import Recipe
 from engine.vgg.vgg19 import VGG19
 from engine.worker import tasks
@@ -38,13 +39,13 @@ from engine.worker.protocol import PaintingOrder
 from tests.engine.executor.conftest import CONTENT, CONTENT_NAME, ENDLESS, SETTINGS, STYLE, STYLE_NAME, begin, process
 from tests.engine.following import ended, eventually, first
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("free")]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("no_paintings_left")]
 
 
 # --- Failures ---
 
 
-async def test_an_error_of_the_painting_arrives(embedded: DaskExecutor, blobs: Blobs) -> None:
+async def test_an_error_of_the_painting_is_raised(embedded: DaskExecutor, blobs: Blobs) -> None:
     painting = begin(embedded, ENDLESS, CONTENT_NAME, [blobs.put(b"no picture")])
     assert [event async for event in painting] == []
     with pytest.raises(NotAPicture):
@@ -52,7 +53,9 @@ async def test_an_error_of_the_painting_arrives(embedded: DaskExecutor, blobs: B
 
 
 @pytest.mark.slow
-async def test_a_painting_too_large_for_the_memory_is_smaller_and_its_worker_paints_on(embedded: DaskExecutor) -> None:
+async def test_a_painting_too_large_for_the_memory_becomes_smaller_and_its_worker_survives(
+    embedded: DaskExecutor,
+) -> None:
     before = await process(embedded)
     result = await begin(embedded, Recipe(size=2048, steps=1)).result()
     assert 64 < result.recipe.size == result.width < 2048
@@ -78,7 +81,7 @@ async def test_a_cancelled_painting_frees_its_worker_for_the_next(embedded: Dask
     assert await process(embedded) == before
 
 
-async def test_a_cancelled_painting_says_so_and_can_be_cancelled_again(embedded: DaskExecutor) -> None:
+async def test_a_cancelled_painting_raises_an_error_and_can_be_cancelled_again(embedded: DaskExecutor) -> None:
     painting = begin(embedded)
     await first(painting)
     await painting.cancel()
@@ -90,7 +93,7 @@ async def test_a_cancelled_painting_says_so_and_can_be_cancelled_again(embedded:
         pass
 
 
-async def test_a_painting_that_waits_can_be_cancelled(embedded: DaskExecutor) -> None:
+async def test_a_waiting_painting_can_be_cancelled(embedded: DaskExecutor) -> None:
     running = begin(embedded)
     await first(running)
     waiting = begin(embedded)
@@ -125,7 +128,7 @@ async def test_a_wait_for_the_result_can_be_cancelled_without_the_painting(embed
 async def test_a_paused_painting_resumes_from_a_checkpoint_of_its_last_step(
     embedded: DaskExecutor, network: VGG19
 ) -> None:
-    recipe = Recipe(size=64, steps=40)
+    recipe = Recipe(size=64, steps=4000)
     painting = begin(embedded, recipe)
     await first(painting)
     pausing = asyncio.create_task(painting.pause())
@@ -137,8 +140,14 @@ async def test_a_paused_painting_resumes_from_a_checkpoint_of_its_last_step(
     assert last.checkpoint is not None
     rest = begin(embedded, recipe, resume=last.checkpoint)
     assert (await first(rest)).step == last.step + 1
-    here = paint(decode(CONTENT), [decode(STYLE)], recipe, network)
-    assert (await rest.result()).picture == ended(here).picture
+    await rest.finish_early()
+    result = await rest.result()
+    stop = StopToken()
+    here = paint(decode(CONTENT), [decode(STYLE)], recipe, network, stop, pace=Pace(progress=0))
+    while next(here).step < result.steps:
+        pass
+    stop.finish()
+    assert result.picture == ended(here).picture
 
 
 async def test_a_painting_is_finished_early_or_after_its_first_step_and_another_continues_it(
@@ -180,7 +189,7 @@ async def test_pausing_after_the_end_changes_nothing(embedded: DaskExecutor) -> 
     assert await painting.result() == result
 
 
-async def test_a_step_that_takes_too_long_is_not_waited_for(
+async def test_pausing_does_not_wait_for_a_step_that_takes_too_long(
     embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_painting, "PAUSE_TIMEOUT", 0.01)
