@@ -25,7 +25,7 @@ from tests.engine.images import corpus
 
 Array = NDArray[np.float64]
 
-EVERY_STEP = Pace(progress=0, preview=None)
+EVERY_STEP = Pace(progress=0, preview=None, checkpoint=None)
 ALL = Pace(progress=0, preview=0, first_preview=0, checkpoint=0)
 
 CONTENT = Picture(corpus.scene(96, 64))
@@ -190,7 +190,7 @@ def style_distance(network: VGG19, image: Image.Image, style: Image.Image) -> fl
     return sum(layer_distances(network, image, style, HELD_OUT).values()) / len(HELD_OUT)
 
 
-def grain(pixels: Array) -> float:
+def local_contrast(pixels: Array) -> float:
     """Mean difference of a pixel from the mean of its neighbours, in levels."""
     around = (pixels[:-2, 1:-1] + pixels[2:, 1:-1] + pixels[1:-1, :-2] + pixels[1:-1, 2:]) / 4
     return float(abs(pixels[1:-1, 1:-1] - around).mean())

@@ -48,7 +48,7 @@ def test_a_tiled_picture_has_the_statistics_of_its_tile() -> None:
     torch.testing.assert_close(gram_matrix(tile.repeat(1, 1, 3, 4)), gram_matrix(tile))
 
 
-def test_the_gram_matrix_of_short_floats_neither_overflows_nor_loses_precision() -> None:
+def test_the_gram_matrix_of_bfloat16_neither_overflows_nor_loses_precision() -> None:
     features = rand(1, 4, 32, 32).mul(60_000).bfloat16()
     found = gram_matrix(features)
     assert found.dtype == torch.float32
@@ -56,9 +56,9 @@ def test_the_gram_matrix_of_short_floats_neither_overflows_nor_loses_precision()
 
 
 @pytest.mark.parametrize("positions", [(1, 1), (15, 17), (16, 16), (31, 33), (61, 67), (64, 64)])
-def test_the_gram_matrix_of_short_floats_leaves_no_position_out(positions: tuple[int, int]) -> None:
-    """It is summed in parts, which do not always come out even. Each position has a channel pair of its own, at whose
-    place in the matrix there is nothing else: one that is left out, or taken twice, can't hide in a tolerance.
+def test_the_gram_matrix_of_bfloat16_includes_every_position(positions: tuple[int, int]) -> None:
+    """It is summed in parts of unequal sizes. Each position has its own pair of channels, and so its own element of the
+    matrix, which shows whether the position is left out or counted twice.
     """
     count = positions[0] * positions[1]
     channels = math.isqrt(count - 1) + 1
@@ -88,7 +88,7 @@ def test_the_gram_matrix_has_the_gradient_of_the_plain_formula(layout: torch.mem
     torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=1e-5, atol=1e-7)
 
 
-def test_the_gradient_of_short_floats_is_the_plain_one_to_their_precision() -> None:
+def test_the_gradient_of_bfloat16_agrees_to_its_precision() -> None:
     slope = rand(1, 16, 16, seed=9) - 0.5
     ours = rand(1, 16, 24, 20).bfloat16().requires_grad_()
     theirs = ours.detach().double().requires_grad_()
@@ -100,8 +100,8 @@ def test_the_gradient_of_short_floats_is_the_plain_one_to_their_precision() -> N
     assert (ours.grad.double() - theirs.grad).norm() < 2**-7 * theirs.grad.norm()
 
 
-def test_no_copy_of_short_floats_is_kept_for_the_gradient() -> None:
-    """Autograd would keep the features in float32, too: twice as much again, at the largest layers."""
+def test_no_copy_of_bfloat16_features_is_kept_for_the_gradient() -> None:
+    """Autograd would also keep the features in float32, which takes twice as much memory again."""
     features = rand(1, 16, 24, 20).bfloat16().requires_grad_()
     kept: list[Tensor] = []
 
@@ -137,7 +137,7 @@ def test_each_picture_of_a_batch_has_its_own_gram_matrix_and_gradient(
         torch.testing.assert_close(batch.grad[index], one.grad[0])
 
 
-def test_the_gradient_of_a_batch_is_that_of_finite_differences() -> None:
+def test_the_gradient_of_a_batch_agrees_with_finite_differences() -> None:
     """The loss is quadratic in each feature, so a central difference is exact."""
     features, slope, step = rand(3, 4, 3, 5), rand(3, 4, 4, seed=9) - 0.5, 2**-6
     ours = features.clone().requires_grad_()
@@ -168,7 +168,7 @@ def test_styles_are_averaged_by_their_shares(shares: tuple[float, float], parts:
     np.testing.assert_allclose(found.numpy(), parts[0] * one.numpy() + parts[1] * other.numpy(), rtol=1e-6)
 
 
-def test_a_share_for_each_style_is_needed() -> None:
+def test_each_style_needs_a_share() -> None:
     statistics: list[dict[Layer, Tensor]] = [{"relu1_1": rand(2, 2)}] * 2
     with pytest.raises(ValueError, match="is shorter than"):
         blended(statistics, [1.0])

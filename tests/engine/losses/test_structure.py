@@ -38,14 +38,14 @@ def places(features: Tensor) -> list[Array]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_self_similarity_is_that_of_the_paper(dtype: torch.dtype) -> None:
+def test_self_similarity_agrees_with_the_paper(dtype: torch.dtype) -> None:
     features = (rand(1, 7, 4, 5) - 0.3).to(dtype)
     found = self_similarity(features)
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found.numpy(), similarities(places(features)), rtol=1e-3, atol=1e-6)
 
 
-def test_self_similarity_does_not_see_what_a_place_looks_like_but_how_it_differs() -> None:
+def test_self_similarity_depends_only_on_the_differences_between_places() -> None:
     """Any rotation of the features, and any gain, leaves it as it is."""
     features = rand(1, 6, 4, 5)
     rotation = torch.linalg.qr(rand(6, 6, seed=3) - 0.5).Q
@@ -55,14 +55,14 @@ def test_self_similarity_does_not_see_what_a_place_looks_like_but_how_it_differs
 
 
 @pytest.mark.parametrize(("height", "width", "stride"), [(32, 32, 1), (33, 32, 2), (40, 64, 2), (100, 90, 3)])
-def test_places_of_large_features_are_a_grid_over_the_picture(height: int, width: int, stride: int) -> None:
+def test_large_features_are_sampled_on_a_grid(height: int, width: int, stride: int) -> None:
     features = rand(1, 2, height, width)
     found = self_similarity(features)
     assert found.shape[0] == len(range(0, height, stride)) * len(range(0, width, stride)) <= PLACES
     torch.testing.assert_close(found, self_similarity(features[..., ::stride, ::stride]), rtol=0, atol=0)
 
 
-def test_places_that_all_look_alike_give_no_noise() -> None:
+def test_equal_features_at_all_places_give_finite_distances_and_gradients() -> None:
     alike = torch.full((1, 4, 3, 3), 0.7).requires_grad_()
     found = self_similarity(alike)
     assert found.isfinite().all()
@@ -86,7 +86,7 @@ def test_a_place_without_features_gives_finite_distances_and_gradients() -> None
 
 
 def edges(image: Tensor, pool: int) -> Array:
-    """Pixel by pixel: what the four neighbours of a square's mean have over it; beyond the frame it has itself."""
+    """The Laplacian of the means of squares, one by one. At the border, a square is its own neighbour."""
     pixels = image[0].double().numpy()
     height, width = (side // pool for side in pixels.shape[1:])
     found = np.zeros((3, height, width))
@@ -111,7 +111,7 @@ def test_edges_are_the_laplacian_of_the_means_of_squares(pool: int) -> None:
     np.testing.assert_allclose(laplacian(image, pool)[0].numpy(), edges(image, pool), atol=1e-5)
 
 
-def test_a_flat_picture_has_no_edges_not_even_at_its_frame() -> None:
+def test_a_flat_picture_has_no_edges_even_at_its_border() -> None:
     assert laplacian(torch.full((1, 3, 20, 30), 0.7), 4).abs().max() < 1e-6
 
 
@@ -126,7 +126,7 @@ def test_total_variation_is_the_mean_difference_of_neighbours() -> None:
     assert total_variation(image).item() == pytest.approx(across + down, rel=1e-5)
 
 
-def test_a_flat_picture_has_no_variation_and_a_chessboard_all() -> None:
+def test_the_total_variation_is_0_for_a_flat_picture_and_2_for_a_chessboard() -> None:
     assert total_variation(torch.full((1, 3, 6, 9), 0.3)).item() == 0
     board = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).repeat(3, 4).expand(1, 3, 6, 8)
     assert total_variation(board).item() == 2
@@ -141,7 +141,7 @@ def structure(features: Tensor, image: Tensor) -> StructureTerm:
     return StructureTerm.of(1.0, {LAYER: features}, image)
 
 
-def test_the_distance_is_the_mean_of_that_of_edges_and_of_self_similarity() -> None:
+def test_the_distance_is_the_mean_of_the_distances_of_edges_and_of_self_similarity() -> None:
     content, painting = rand(1, 5, 4, 6, seed=1), rand(1, 5, 4, 6, seed=2)
     photo, image = rand(1, 3, 32, 48, seed=3), rand(1, 3, 32, 48, seed=4)
     moved = abs(similarities(places(painting)) - similarities(places(content))).sum() / (2 * 24)
@@ -152,19 +152,19 @@ def test_the_distance_is_the_mean_of_that_of_edges_and_of_self_similarity() -> N
     assert found == pytest.approx((moved + np.mean(blurred)) / 2, rel=1e-3)
 
 
-def test_the_content_itself_is_at_no_distance() -> None:
+def test_the_distance_of_the_content_itself_is_zero() -> None:
     content, photo = rand(1, 5, 4, 6), rand(1, 3, 32, 48)
     assert structure(content, photo)({LAYER: content}, photo).item() == 0
 
 
-def test_a_flat_picture_is_as_far_as_one_in_edges() -> None:
+def test_the_edge_distance_of_a_flat_picture_is_one() -> None:
     content, photo = rand(1, 5, 4, 6), rand(1, 3, 32, 48)
     found = structure(content, photo)({LAYER: content}, torch.full_like(photo, 0.5)).item()
     assert 2 * found == pytest.approx(1, rel=1e-5)
 
 
-def test_self_similarity_is_never_farther_than_one() -> None:
-    """Each column of distances lies wholly elsewhere."""
+def test_the_self_similarity_distance_is_a_half_if_half_of_the_relations_change() -> None:
+    """Of the two places that are unlike a place, one changes."""
     photo = torch.full((1, 3, 32, 32), 0.5)
     one, other = torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 2)
     one[0, :, 0, :], one[0, :, 1, :] = torch.tensor([[1.0, 1.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [1.0, 1.0]])
@@ -176,7 +176,7 @@ def test_self_similarity_is_never_farther_than_one() -> None:
     assert 2 * found == pytest.approx(0.5, rel=1e-5)  # one of the two places that were far away still is
 
 
-def test_a_flat_content_counts_no_noise_as_edges() -> None:
+def test_noise_over_a_flat_content_hardly_counts_as_edges() -> None:
     """A division by nearly 0 would let this distance dominate all others."""
     flat, features = torch.full((1, 3, 32, 32), 0.5), rand(1, 4, 4, 4)
     grainy = (flat + (rand(1, 3, 32, 32) - 0.5) / 255).requires_grad_()
@@ -188,10 +188,10 @@ def test_a_flat_content_counts_no_noise_as_edges() -> None:
 
 
 @pytest.mark.parametrize(("side", "pools"), [(16, {4, 16}), (64, {4, 16}), (15, {4})])
-def test_squares_are_left_out_that_do_not_fit_the_picture(side: int, pools: set[int]) -> None:
+def test_squares_larger_than_the_picture_are_left_out(side: int, pools: set[int]) -> None:
     image = rand(1, 3, side, 40)
     assert structure(rand(1, 4, 2, 5), image).edges.keys() == pools
 
 
-def test_it_asks_for_one_layer() -> None:
+def test_structure_needs_one_layer() -> None:
     assert structure(rand(1, 4, 2, 5), rand(1, 3, 16, 40)).layers == {LAYER}

@@ -24,7 +24,7 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="There is 
 
 
 class Tape(TorchDispatchMode):
-    """Writes down what torch computes, and on which tensors, below autograd."""
+    """Records what torch computes, and on which tensors, below autograd."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -39,7 +39,7 @@ class Tape(TorchDispatchMode):
 
 
 class Graph:
-    """What a CUDA graph does: the same operations again on the same memory, with whatever that holds by then."""
+    """Does what a CUDA graph does: it repeats the same operations on the same memory, with its current values."""
 
     def __init__(self) -> None:
         self.tape = Tape()
@@ -73,8 +73,8 @@ def on(stream: Stream) -> Iterator[None]:
 
 
 @pytest.fixture
-def imitated(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
-    """CUDA's graphs on the CPU, and the ones that were made."""
+def fake_graphs(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
+    """Imitates CUDA graphs on the CPU. Returns those that were made."""
     made: list[Graph] = []
 
     def graph() -> Graph:
@@ -124,29 +124,29 @@ def eager() -> list[tuple[float, ...]]:
     return walked(walk, walk.step)
 
 
-# --- Elsewhere than on a GPU ---
+# --- Without a GPU ---
 
 
-def test_on_a_cpu_the_step_itself_is_given_back() -> None:
+def test_on_a_cpu_replayed_returns_the_step_itself() -> None:
     walk = Walk()
     step = walk.step
     assert replayed(step, walk.state, CPU) is step
 
 
-# --- What a recording has to be ---
+# --- Recording ---
 
 
-def test_a_replayed_step_does_what_the_step_does(imitated: list[Graph]) -> None:
-    """Neither the warm-up nor the recording counts as a step, and each replay goes by what is there by then."""
+def test_a_replayed_step_equals_the_step(fake_graphs: list[Graph]) -> None:
+    """Neither the warm-up nor the recording counts as a step, and each replay reads the current values."""
     walk = Walk()
     assert walked(walk, replayed(walk.step, walk.state, CUDA)) == eager()
-    (graph,) = imitated
+    (graph,) = fake_graphs
     assert graph.replays == len(RATES) - 1
     assert walk.runs == 1 + WARM_UP + 1
 
 
-def test_state_that_the_first_step_makes_is_kept_from_the_warm_up_too(imitated: list[Graph]) -> None:
-    """As Adam's moments are, which are not there before."""
+def test_the_warm_up_does_not_change_state_that_the_first_step_creates(fake_graphs: list[Graph]) -> None:
+    """Adam creates its moments in its first step."""
 
     class Late(Walk):
         def state(self) -> Sequence[Tensor]:
@@ -157,14 +157,16 @@ def test_state_that_the_first_step_makes_is_kept_from_the_warm_up_too(imitated: 
     assert walked(walk, replayed(walk.step, walk.state, CUDA)) == eager()
 
 
-def test_each_step_has_a_recording_of_its_own(imitated: list[Graph]) -> None:
+def test_each_step_has_its_own_recording(fake_graphs: list[Graph]) -> None:
     one, other = Walk(), Walk()
     steps = [replayed(walk.step, walk.state, CUDA) for walk in (one, other)]
     assert walked(one, steps[0]) == walked(other, steps[1]) == eager()
-    assert len(imitated) == 2
+    assert len(fake_graphs) == 2
 
 
-def test_a_step_that_can_not_be_recorded_runs_without(imitated: list[Graph], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_step_that_cannot_be_recorded_runs_unrecorded(
+    fake_graphs: list[Graph], caplog: pytest.LogCaptureFixture
+) -> None:
     class Reading(Walk):
         def step(self) -> tuple[Tensor, Tensor]:
             assert self.place[0].item() >= 0  # waits for the GPU, which no recording can
@@ -174,10 +176,10 @@ def test_a_step_that_can_not_be_recorded_runs_without(imitated: list[Graph], cap
     assert walked(walk, replayed(walk.step, walk.state, CUDA)) == eager()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "operation not permitted" in caplog.text
-    assert [graph.replays for graph in imitated] == [0]
+    assert [graph.replays for graph in fake_graphs] == [0]
 
 
-def test_a_first_step_that_fails_is_taken_again(imitated: list[Graph]) -> None:
+def test_a_failed_first_step_can_be_repeated(fake_graphs: list[Graph]) -> None:
     class Failing(Walk):
         def step(self) -> tuple[Tensor, Tensor]:
             if not self.runs:
@@ -216,24 +218,27 @@ def both(monkeypatch: pytest.MonkeyPatch, network: VGG19, **fields: Any) -> tupl
     ],
     ids=["plain", "bfloat16", "every term"],
 )
-def test_a_replayed_painting_is_the_painting(
-    fields: dict[str, Any], imitated: list[Graph], monkeypatch: pytest.MonkeyPatch
+def test_a_replayed_painting_gives_the_same_bytes(
+    fields: dict[str, Any], fake_graphs: list[Graph], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = narrow_network(getattr(torch, fields.get("precision", "float32")))
     stepped, replayed = both(monkeypatch, network, steps=10, pace=EVERY_STEP, **fields)
     assert [event.loss for event in replayed.events] == [event.loss for event in stepped.events]
     assert replayed.result.picture == stepped.result.picture
-    assert [graph.replays for graph in imitated] == [4, 4]  # a recording for each scale, whose first step is no replay
+    assert [graph.replays for graph in fake_graphs] == [
+        4,
+        4,
+    ]  # a recording for each scale, whose first step is no replay
 
 
-def test_a_replayed_painting_can_be_looked_at_on_the_way(
-    imitated: list[Graph], narrow: VGG19, monkeypatch: pytest.MonkeyPatch
+def test_a_replayed_painting_reports_the_losses_and_the_preview_of_each_step(
+    fake_graphs: list[Graph], narrow: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each event has the losses and the preview of its own step, although a replay overwrites the tensors."""
     stepped, replayed = both(monkeypatch, narrow, steps=5, pace=ALL)
     assert [event.preview for event in replayed.events] == [event.preview for event in stepped.events]
     assert all(one.loss > other.loss for one, other in pairwise(replayed.events))
-    assert imitated[0].replays == 4
+    assert fake_graphs[0].replays == 4
 
 
 # --- On a GPU ---
@@ -242,7 +247,7 @@ def test_a_replayed_painting_can_be_looked_at_on_the_way(
 @needs_cuda
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("recompute", [False, True])
-def test_on_a_gpu_a_replayed_painting_is_the_painting(
+def test_on_a_gpu_replaying_does_not_change_the_painting(
     recompute: bool, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """But for the order in which a GPU adds, which is another each time."""
@@ -260,7 +265,7 @@ def test_on_a_gpu_a_replayed_painting_is_the_painting(
 
 
 @needs_cuda
-def test_on_a_gpu_a_replayed_painting_goes_on_from_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_gpu_a_replayed_painting_resumes_from_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     network = load_cached("embedded", CUDA, torch.float32)
     kept: list[bytes] = []
 
@@ -275,7 +280,7 @@ def test_on_a_gpu_a_replayed_painting_goes_on_from_a_checkpoint(monkeypatch: pyt
 
 
 @needs_cuda
-def test_on_a_gpu_a_recorded_step_takes_the_steps_of_one_that_is_not() -> None:
+def test_on_a_gpu_a_replayed_step_equals_the_step() -> None:
     class OnGPU(Walk):
         def __init__(self) -> None:
             super().__init__()

@@ -39,8 +39,8 @@ def rand(*shape: int, seed: int = 0) -> Tensor:
 GOAL, STEEPNESS = 0.3 + 0.4 * rand(1, 3, 3, 4, seed=1), 0.5 + 2 * rand(1, 3, 3, 4, seed=2)
 
 
-def valley(image: Tensor) -> Losses:
-    """A quadratic whose bottom is :data:`GOAL`."""
+def quadratic(image: Tensor) -> Losses:
+    """A quadratic with its minimum at :data:`GOAL`."""
     total = (0.5 * STEEPNESS * (image - GOAL).square()).sum()
     return Losses(total, {"content": total * 2, "style": total * 3})
 
@@ -50,7 +50,7 @@ def slope(image: Array) -> Array:
     return found
 
 
-def begun(name: Name, image: Tensor, evaluate: Callable[[Tensor], Losses] = valley) -> Optimiser:
+def begun(name: Name, image: Tensor, evaluate: Callable[[Tensor], Losses] = quadratic) -> Optimiser:
     found = optimiser(name, image)
     found.begin(found.image, evaluate)
     return found
@@ -93,7 +93,7 @@ class ByHand:
 # --- Adam ---
 
 
-def test_adam_takes_the_steps_of_the_paper_each_at_its_rate() -> None:
+def test_adam_agrees_with_the_paper_at_changing_rates() -> None:
     start = rand(1, 3, 3, 4)
     adam, by_hand = begun("adam", start), ByHand(array(start))
     for rate in (0.03, 0.02, 0.05, 0.01, 0.002, 0.1):
@@ -107,7 +107,7 @@ def test_a_step_returns_the_losses_before_it() -> None:
     for name in ("adam", "lbfgs"):
         moving = begun(name, start)
         for _ in range(3):
-            expected = valley(moving.image.detach())
+            expected = quadratic(moving.image.detach())
             found = moving.step(0.01)
             assert found.total.item() == pytest.approx(expected.total.item(), rel=1e-5)
             assert found.terms.keys() == expected.terms.keys()
@@ -116,7 +116,7 @@ def test_a_step_returns_the_losses_before_it() -> None:
             assert not any(loss.requires_grad for loss in (found.total, *found.terms.values()))
 
 
-def test_adam_stays_within_what_pixels_can_be_and_comes_away_from_there() -> None:
+def test_adam_keeps_pixels_in_range_and_can_leave_the_bounds() -> None:
     def down(image: Tensor) -> Losses:
         return Losses(image.sum(), {})
 
@@ -139,7 +139,7 @@ def flat(value: float) -> Callable[[Tensor], Losses]:
 
 
 def test_adam_carries_both_moments_and_the_count_of_steps_to_the_next_size() -> None:
-    """All pixels are alike, so that no interpolation changes them: what comes after is what would have come."""
+    """All pixels are equal, so interpolation changes nothing: the steps are the same as without a change of size."""
     adam, by_hand = Adam(torch.full((1, 3, 3, 4), 0.9)), ByHand(np.full((), 0.9))
     for size in ((4, 3), (8, 6), (16, 12)):
         adam.begin(resized(adam.image.detach(), size), flat(0.2))
@@ -163,16 +163,16 @@ def test_a_moment_stays_at_its_place_when_the_size_changes() -> None:
     assert moments["exp_avg_sq"].min() >= 0
 
 
-def test_beginning_at_the_same_size_keeps_everything() -> None:
+def test_beginning_again_at_the_same_size_changes_nothing() -> None:
     once, twice = (begun("adam", rand(1, 3, 3, 4)) for _ in range(2))
     for _ in range(3):
         once.step(0.02)
-        twice.begin(twice.image, valley)
+        twice.begin(twice.image, quadratic)
         twice.step(0.02)
     assert torch.equal(once.image, twice.image)
 
 
-def test_an_optimiser_leaves_the_image_that_it_was_given_alone() -> None:
+def test_an_optimiser_does_not_change_the_image_that_it_is_given() -> None:
     for name in ("adam", "lbfgs"):
         start = rand(1, 3, 3, 4)
         moved = begun(name, start)
@@ -182,13 +182,13 @@ def test_an_optimiser_leaves_the_image_that_it_was_given_alone() -> None:
         assert not torch.equal(moved.image, start)
 
 
-def test_adam_goes_on_from_its_state_as_if_nothing_had_been() -> None:
+def test_adam_resumes_exactly_from_its_state() -> None:
     whole = begun("adam", rand(1, 3, 3, 4))
     for _ in range(4):
         whole.step(0.03)
     image, state = whole.image.detach().clone(), {name: each.clone() for name, each in whole.state().items()}
     rest = optimiser("adam", image, state)
-    rest.begin(rest.image, valley)
+    rest.begin(rest.image, quadratic)
     for _ in range(4):
         whole.step(0.02)
         rest.step(0.02)
@@ -215,7 +215,7 @@ def adam_state(**changed: Any) -> dict[str, Tensor]:
         adam_state(step=torch.tensor(float("nan"))),
     ],
 )
-def test_adam_refuses_a_state_that_is_not_its_own(state: dict[str, Tensor]) -> None:
+def test_adam_refuses_an_invalid_state(state: dict[str, Tensor]) -> None:
     assert optimiser("adam", rand(1, 3, 3, 4), adam_state())
     with pytest.raises(ValueError, match="Adam"):
         optimiser("adam", rand(1, 3, 3, 4), state)
@@ -224,9 +224,9 @@ def test_adam_refuses_a_state_that_is_not_its_own(state: dict[str, Tensor]) -> N
 # --- L-BFGS ---
 
 
-def test_lbfgs_takes_the_steps_of_bfgs() -> None:
-    """Of the inverse of the Hessian written out in full, which so few steps need no memory limit for; in variables that
-    low frequencies weigh more in. The first step goes straight down, however far.
+def test_lbfgs_agrees_with_bfgs() -> None:
+    """BFGS keeps the whole inverse of the Hessian, in variables in which low frequencies weigh more. The first step
+    follows the gradient.
     """
     start = GOAL + 0.1 * (rand(1, 3, 3, 4) - 0.5)
     basis = np.eye(start.numel()).reshape(-1, *start.shape[1:])
@@ -261,8 +261,8 @@ def test_lbfgs_takes_the_steps_of_bfgs() -> None:
         assert np.linalg.norm(at - expected) < 0.01 * np.linalg.norm(expected - before)
 
 
-def test_lbfgs_learns_the_curvature_along_the_first_step_as_the_clamp_cut_it() -> None:
-    """The second step is that of BFGS for the way from image to image, which the pixels at their bounds did not go."""
+def test_lbfgs_measures_the_curvature_along_the_clamped_step() -> None:
+    """The second step is that of BFGS for the difference of the clamped images."""
     goal = torch.where(rand(1, 3, 3, 4) < 0.4, -1.0, GOAL)
     start = torch.where(goal < 0, 0.001, 0.5)
     shape = start.shape[1:]
@@ -285,7 +285,7 @@ def test_lbfgs_learns_the_curvature_along_the_first_step_as_the_clamp_cut_it() -
     assert np.linalg.norm(array(moving.image) - expected) < 0.01 * np.linalg.norm(expected - at)
 
 
-def test_lbfgs_finds_the_bottom_of_a_valley_long_before_adam() -> None:
+def test_lbfgs_reaches_the_minimum_of_a_quadratic_sooner_than_adam() -> None:
     distances = []
     for name in ("adam", "lbfgs"):
         moving = begun(name, rand(1, 3, 3, 4))
@@ -295,8 +295,8 @@ def test_lbfgs_finds_the_bottom_of_a_valley_long_before_adam() -> None:
     assert distances[1] < 0.01 * distances[0]
 
 
-def test_lbfgs_stays_within_what_pixels_can_be_and_comes_near_the_lowest_point_there() -> None:
-    """Near: the clamp goes the shortest way for the pixels, which is not that for the variables it works with."""
+def test_lbfgs_keeps_pixels_in_range_and_approaches_the_minimum_there() -> None:
+    """It does not reach it: the clamp gives the nearest pixels, but not the nearest variables of the optimiser."""
     goal = torch.where(rand(1, 3, 3, 4) < 0.3, torch.where(GOAL < 0.5, -0.5, 1.5), GOAL)
     assert goal.min() < 0
     assert goal.max() > 1
@@ -310,7 +310,7 @@ def test_lbfgs_stays_within_what_pixels_can_be_and_comes_near_the_lowest_point_t
 
 
 def test_lbfgs_clears_its_history_at_each_size() -> None:
-    """What it knew of another valley would lead it astray."""
+    """The curvature of another objective would mislead it."""
     travelled, fresh = begun("lbfgs", rand(1, 3, 3, 4), flat(0.1)), None
     for _ in range(5):
         travelled.step(1)
@@ -323,7 +323,7 @@ def test_lbfgs_clears_its_history_at_each_size() -> None:
         assert torch.equal(travelled.image, fresh.image)
 
 
-def test_lbfgs_at_the_bottom_stays_there() -> None:
+def test_lbfgs_stays_at_the_minimum() -> None:
     moving = begun("lbfgs", GOAL)
     for _ in range(3):
         moving.step(1)
@@ -339,7 +339,7 @@ def test_lbfgs_keeps_no_state_and_refuses_one() -> None:
         optimiser("lbfgs", rand(1, 3, 3, 4), adam_state())
 
 
-def test_lbfgs_remembers_no_more_than_it_says() -> None:
+def test_lbfgs_keeps_no_more_steps_than_its_history_allows() -> None:
     """Each step remembered costs two images."""
     moving = begun("lbfgs", rand(1, 3, 3, 4), lambda image: Losses((image - GOAL).abs().pow(1.5).sum(), {}))
     for _ in range(HISTORY + 10):
@@ -350,7 +350,7 @@ def test_lbfgs_remembers_no_more_than_it_says() -> None:
 
 
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])
-def test_a_gradient_that_fails_leaves_no_tensor_of_its_graph(name: Name) -> None:
+def test_a_failed_gradient_leaves_no_tensor_of_its_graph(name: Name) -> None:
     """Nor does one that is cancelled. The branch that fails is the newer one, which torch visits first."""
     kept: list[weakref.ref[Tensor]] = []
 

@@ -41,7 +41,7 @@ def checkpoint(height: int = 20, width: int = 30) -> Checkpoint:
     )
 
 
-def test_nothing_is_lost_on_the_way_through_bytes() -> None:
+def test_a_checkpoint_is_read_exactly_from_its_bytes() -> None:
     before = checkpoint()
     after = from_bytes(to_bytes(before), Checkpoint)
     assert isinstance(after, Checkpoint)
@@ -54,7 +54,7 @@ def test_nothing_is_lost_on_the_way_through_bytes() -> None:
         assert one.dtype == torch.float32
 
 
-def test_an_optimiser_without_a_state_is_kept_as_such() -> None:
+def test_a_checkpoint_may_have_no_optimiser_state() -> None:
     after = from_bytes(to_bytes(replace(checkpoint(), state={})), Checkpoint)
     assert isinstance(after, Checkpoint)
     assert after.state == {}
@@ -70,7 +70,7 @@ def test_a_final_state_is_its_image_in_8_bits_and_takes_3_bytes_a_pixel() -> Non
     assert 3 * 512 * 384 < len(data) < 3 * 512 * 384 + 4096
 
 
-def test_its_size_is_48_bytes_a_pixel_with_the_state_of_adam_and_24_without() -> None:
+def test_a_checkpoint_takes_48_bytes_a_pixel_with_adam_and_24_without() -> None:
     small, large = (checkpoint(side, side) for side in (64, 128))
     pixels = 128**2 - 64**2
     assert len(to_bytes(large)) - len(to_bytes(small)) == pytest.approx(48 * pixels, rel=0.01)
@@ -78,7 +78,7 @@ def test_its_size_is_48_bytes_a_pixel_with_the_state_of_adam_and_24_without() ->
     assert bare[1] - bare[0] == pytest.approx(24 * pixels, rel=0.01)
 
 
-def test_bytes_that_would_run_code_are_refused_and_do_not(tmp_path: Path) -> None:
+def test_bytes_that_contain_code_are_refused_and_it_does_not_run(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     buffer = BytesIO()
     torch.save({"scale": Evil(f"touch {trace}")}, buffer)

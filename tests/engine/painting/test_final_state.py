@@ -47,7 +47,7 @@ def test_a_result_names_the_state_that_its_picture_was_made_from(colours: str, n
     assert (end.result.picture == usual.result.picture) == (colours == "style")
 
 
-def test_without_a_place_to_save_or_a_style_there_is_no_final_state(narrow: VGG19) -> None:
+def test_without_a_save_function_or_a_style_there_is_no_final_state(narrow: VGG19) -> None:
     saved = painted(narrow, steps=2, save=SavedStates().save).result
     failed = painted(narrow, steps=2, save=lambda _: None).result
     assert failed.checkpoint is None
@@ -67,7 +67,7 @@ def test_a_painting_continues_another_one_in_a_third_of_its_steps(optimiser: str
     assert (more.result.steps, more.result.ending) == (6, "finished")
 
 
-def test_it_keeps_the_detail_of_the_image_though_it_starts_at_a_coarse_scale(
+def test_a_continued_painting_keeps_detail_although_it_starts_at_a_coarse_scale(
     narrow: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pyramid, "COARSEST", 32)
@@ -93,7 +93,7 @@ def test_a_weaker_painting_or_one_with_other_strokes_starts_nearer_to_the_conten
     assert broader < 0.6 * same
 
 
-def test_another_recipe_starts_from_the_image_without_its_own_start_and_noise(narrow: VGG19) -> None:
+def test_a_continued_painting_ignores_the_start_and_the_noise_of_its_recipe(narrow: VGG19) -> None:
     _, data = ended(narrow, steps=20)
     one, same, other = (
         painted(narrow, strength=80, final_state=data, **fields).result.picture
@@ -104,7 +104,7 @@ def test_another_recipe_starts_from_the_image_without_its_own_start_and_noise(na
     assert one != painted(narrow, strength=80).result.picture
 
 
-def test_a_larger_painting_leaves_out_the_scales_up_to_the_image(
+def test_a_larger_painting_skips_the_scales_up_to_the_size_of_the_image(
     narrow: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pyramid, "COARSEST", 32)
@@ -143,7 +143,7 @@ def test_a_painting_that_continues_another_resumes_from_its_own_checkpoints(
         assert rest.result.picture == whole.result.picture
 
 
-def test_without_the_state_it_starts_from_its_pictures_and_says_so(narrow: VGG19) -> None:
+def test_without_the_final_state_a_painting_starts_from_the_content(narrow: VGG19) -> None:
     fresh = painted(narrow, steps=3)
     alone = painted(narrow, steps=3, continues="5" * 64)
     assert alone.result.picture == fresh.result.picture
@@ -151,7 +151,7 @@ def test_without_the_state_it_starts_from_its_pictures_and_says_so(narrow: VGG19
 
 
 def test_a_checkpoint_of_another_recipe_is_not_resumed(narrow: VGG19, caplog: pytest.LogCaptureFixture) -> None:
-    """Its image is that of a painting half done, and its moments are those of another objective."""
+    """Its image is unfinished, and its moments belong to another objective."""
     foreign = saved_after(2, narrow, Recipe(size=64, steps=12))
     other = painted(narrow, strength=80, resume=foreign)
     assert other.events[0].step == 1
@@ -170,7 +170,7 @@ def test_a_checkpoint_of_another_recipe_is_not_resumed(narrow: VGG19, caplog: py
     ],
     ids=["tall", "floats", "another size", "too small", "too large"],
 )
-def test_a_final_state_of_another_content_is_not_started_from(
+def test_a_final_state_of_another_content_is_not_used(
     state: FinalState, narrow: VGG19, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = painted(narrow, steps=2, final_state=to_bytes(state)).result.picture
@@ -178,7 +178,7 @@ def test_a_final_state_of_another_content_is_not_started_from(
     assert "starts over" in caplog.text
 
 
-def test_a_final_state_of_a_content_of_another_resolution_is_started_from(narrow: VGG19) -> None:
+def test_a_final_state_of_the_content_in_another_resolution_is_used(narrow: VGG19) -> None:
     _, data = ended(narrow, steps=20)
     large = Picture(corpus.scene(192, 128))
     assert painted(narrow, large, steps=2, final_state=data).losses[0] < 0.8 * painted(narrow, large, steps=2).losses[0]

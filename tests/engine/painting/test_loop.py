@@ -1,4 +1,4 @@
-"""Paintings: small, but from decoded pictures to encoded bytes. Those that are looked at are by the real network."""
+"""Small paintings, from decoded pictures to encoded bytes. Tests of how a painting looks use the real network."""
 
 import io
 import math
@@ -17,7 +17,6 @@ from PIL import Image, ImageChops, ImageOps
 
 from engine.errors import OutOfMemory, PaintingCancelled, PaintingPaused
 from engine.images.codec import Picture, decode, fitted
-from engine.painting import pyramid
 from engine.painting.loop import paint
 from engine.painting.reporter import Pace
 from engine.progress import StopToken
@@ -39,17 +38,10 @@ from tests.engine.painted import (
     style_distance,
 )
 
-
-@pytest.fixture
-def two_scales(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small pictures go through 32 and 64 pixels, as large ones do through 256 and 512."""
-    monkeypatch.setattr(pyramid, "COARSEST", 32)
-
-
 # --- What it paints ---
 
 
-def test_painting_lowers_the_loss_and_comes_nearer_to_the_style_at_layers_that_it_does_not_optimise(
+def test_a_painting_comes_nearer_to_the_style_at_layers_that_it_does_not_optimise(
     network: VGG19,
 ) -> None:
     end = painted(network, steps=20, strength=80)
@@ -60,18 +52,18 @@ def test_painting_lowers_the_loss_and_comes_nearer_to_the_style_at_layers_that_i
 
 
 @pytest.mark.usefixtures("two_scales")
-def test_no_strength_gives_the_content_back_to_the_pixel_at_once(narrow: VGG19) -> None:
+def test_a_strength_of_zero_returns_the_content_without_any_step(narrow: VGG19) -> None:
     result = painted(narrow, strength=0, noise=0.5)
     assert result.image.tobytes() == shown(CONTENT).tobytes()
     assert result.events == []
     assert result.result.ending == "finished"
 
 
-def test_a_style_weight_of_nothing_is_no_strength(narrow: VGG19) -> None:
+def test_a_style_weight_of_zero_equals_a_strength_of_zero(narrow: VGG19) -> None:
     assert painted(narrow, style_weight=0).result.picture == painted(narrow, strength=0).result.picture
 
 
-def test_the_loss_is_made_of_its_parts(narrow: VGG19) -> None:
+def test_the_loss_is_the_weighted_sum_of_its_terms(narrow: VGG19) -> None:
     """The style's weight is divided by what its loss is for the content as it is, which no weight changes."""
     colourful = Picture(Image.merge("RGB", [Image.effect_noise((96, 64), 80) for _ in range(3)]))
 
@@ -124,27 +116,27 @@ def test_styles_are_blended_by_their_shares(network: VGG19) -> None:
     assert reds[0] + 4 < reds[1] < reds[2] - 4
 
 
-def test_without_shares_all_styles_count_the_same(narrow: VGG19) -> None:
+def test_without_shares_all_styles_have_equal_shares(narrow: VGG19) -> None:
     one = painted(narrow, styles=[RED, BLUE], steps=4)
     other = painted(narrow, styles=[RED, BLUE], steps=4, style_shares=(2, 2))
     assert one.result.picture == other.result.picture
 
 
-def test_the_same_style_twice_is_the_style(narrow: VGG19) -> None:
+def test_the_same_style_twice_gives_almost_the_picture_of_one(narrow: VGG19) -> None:
     once, twice = painted(narrow, steps=6), painted(narrow, styles=[STYLE, STYLE], steps=6)
     assert abs(once.pixels - twice.pixels).mean() < 1
 
 
-def test_a_share_for_each_style_is_needed(narrow: VGG19) -> None:
+def test_each_style_needs_a_share(narrow: VGG19) -> None:
     with pytest.raises(ValueError, match="zip"):
         painted(narrow, styles=[RED, BLUE], style_shares=(1,))
 
 
-def test_a_picture_in_its_own_style_stays_as_it_is(network: VGG19) -> None:
+def test_a_picture_in_its_own_style_does_not_change(network: VGG19) -> None:
     assert painted(network, styles=[CONTENT], strength=100).image.tobytes() == shown(CONTENT).tobytes()
 
 
-# --- The same again ---
+# --- Reproducibility and checkpoints ---
 
 
 @pytest.mark.usefixtures("two_scales")
@@ -164,14 +156,14 @@ def test_the_pace_of_reports_does_not_change_the_picture(narrow: VGG19) -> None:
 
 @pytest.mark.usefixtures("two_scales")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_painting_goes_on_from_any_checkpoint_to_the_same_bytes(precision: str) -> None:
+def test_a_painting_resumes_from_any_checkpoint_to_the_same_bytes(precision: str) -> None:
     network = load_cached("embedded", torch.device("cpu"), getattr(torch, precision))
     recipe = Recipe(size=64, steps=7, noise=0.1)
     saved = SavedStates()
     whole = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, save=saved.save))
     assert [event.scale for event in whole.events] == [32] * 4 + [64] * 3
     checkpoints = [event.checkpoint for event in whole.events]
-    assert checkpoints.pop() is None  # nothing is left to go on with
+    assert checkpoints.pop() is None  # no step is left
     for done, checkpoint in enumerate(checkpoints, 1):
         assert checkpoint is not None
         rest = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=saved[checkpoint]))
@@ -183,7 +175,7 @@ def test_a_painting_goes_on_from_any_checkpoint_to_the_same_bytes(precision: str
 
 
 @pytest.mark.usefixtures("two_scales")
-def test_a_painting_can_be_interrupted_again_and_again(narrow: VGG19) -> None:
+def test_a_painting_can_be_resumed_many_times(narrow: VGG19) -> None:
     recipe = Recipe(size=64, steps=6)
     saved = SavedStates()
     resume = None
@@ -233,12 +225,12 @@ def test_after_an_unusable_checkpoint_the_painting_starts_over(
     assert "starts over" in caplog.text
 
 
-def test_a_checkpoint_of_another_painting_is_not_gone_on_with(narrow: VGG19) -> None:
+def test_a_checkpoint_of_another_content_is_not_resumed(narrow: VGG19) -> None:
     foreign = saved_after(2, narrow, Recipe(size=64, steps=6), Picture(corpus.scene(64, 96)))
     assert drained(paint(CONTENT, [STYLE], Recipe(size=64, steps=6), narrow, resume=foreign)).events[0].step == 1
 
 
-def test_a_checkpoint_that_can_not_be_kept_stops_nothing(narrow: VGG19) -> None:
+def test_a_painting_continues_if_its_checkpoint_cannot_be_saved(narrow: VGG19) -> None:
     end = drained(paint(CONTENT, [STYLE], Recipe(size=64, steps=4), narrow, pace=ALL, save=lambda _: None))
     assert [event.checkpoint for event in end.events] == [None] * 4
     assert end.result.picture == painted(narrow, steps=4).result.picture
@@ -265,7 +257,7 @@ def test_a_short_painting_reports_its_first_and_its_last_step(narrow: VGG19) -> 
     assert {event.checkpoint for event in events} == {None}
 
 
-def test_progress_names_the_device_and_says_what_a_step_takes(narrow: VGG19) -> None:
+def test_progress_has_the_device_and_the_time_of_a_step(narrow: VGG19) -> None:
     events = painted(narrow, steps=6, pace=ALL).events
     assert {event.device for event in events} == {"CPU with 1 threads"}
     seconds = [event.step_seconds for event in events]
@@ -298,7 +290,7 @@ def test_previews_and_checkpoints_can_be_left_out(narrow: VGG19) -> None:
 # --- What it ends as ---
 
 
-def test_the_result_is_a_bare_png_with_the_recipe_beside_it(narrow: VGG19) -> None:
+def test_the_result_is_a_png_without_metadata_and_has_the_recipe(narrow: VGG19) -> None:
     end = painted(narrow, steps=2, seed=5)
     result = end.result
     assert (result.format, end.image.format, end.image.mode) == ("png", "PNG", "RGB")
@@ -308,7 +300,7 @@ def test_the_result_is_a_bare_png_with_the_recipe_beside_it(narrow: VGG19) -> No
     assert result.seconds >= end.events[-1].elapsed
 
 
-def test_alpha_is_kept_and_scaled_along(narrow: VGG19) -> None:
+def test_the_alpha_channel_is_kept_and_scaled(narrow: VGG19) -> None:
     alpha = Image.linear_gradient("L").resize((96, 64))
     end = painted(narrow, Picture(CONTENT.rgb, alpha), steps=2)
     assert end.image.mode == "RGBA"
@@ -337,7 +329,7 @@ def test_a_result_over_the_limit_is_a_jpeg_within_it(narrow: VGG19) -> None:
 # --- How it is stopped ---
 
 
-def test_a_painting_that_is_stopped_keeps_the_picture_so_far(narrow: VGG19) -> None:
+def test_a_painting_that_is_finished_early_has_the_picture_so_far(narrow: VGG19) -> None:
     stop = StopToken()
     painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), narrow, stop, pace=ALL)
     events = [next(painting) for _ in range(4)]
@@ -351,7 +343,7 @@ def test_a_painting_that_is_stopped_keeps_the_picture_so_far(narrow: VGG19) -> N
 
 
 @pytest.mark.usefixtures("two_scales")
-def test_a_painting_that_finishes_at_a_coarse_scale_has_its_full_size(narrow: VGG19) -> None:
+def test_a_painting_that_is_finished_early_at_a_coarse_scale_has_its_full_size(narrow: VGG19) -> None:
     stop = StopToken()
     stop.finish()
     end = painted(narrow, steps=10_000, stop=stop)
@@ -360,7 +352,7 @@ def test_a_painting_that_finishes_at_a_coarse_scale_has_its_full_size(narrow: VG
     assert end.image.size == (64, 43)
 
 
-def test_a_painting_that_is_stopped_within_its_last_step_is_finished(narrow: VGG19) -> None:
+def test_a_painting_that_is_finished_early_in_its_last_step_counts_as_finished(narrow: VGG19) -> None:
     stop = StopToken()
     stop.finish()
     assert painted(narrow, steps=1, stop=stop).result.ending == "finished"
@@ -381,7 +373,7 @@ def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, n
     recipe, saved, stop = Recipe(size=64, steps=8), SavedStates(), StopToken()
     painting = paint(CONTENT, [STYLE], recipe, narrow, stop, pace=EVERY_STEP, save=saved.save)
     for _ in range(steps):
-        assert next(painting).checkpoint is None  # none is due for seconds
+        assert next(painting).checkpoint is None  # none is due
     stop.pause()
     event = next(painting)
     assert event.step == steps + 1
@@ -393,7 +385,7 @@ def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, n
     assert rest.result.picture == painted(narrow, steps=8).result.picture
 
 
-def test_a_painting_that_is_paused_within_its_last_step_is_finished(narrow: VGG19) -> None:
+def test_a_painting_that_is_paused_in_its_last_step_is_finished(narrow: VGG19) -> None:
     stop = StopToken()
     painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), narrow, stop, pace=EVERY_STEP)
     next(painting), next(painting)
@@ -410,7 +402,7 @@ def test_a_painting_that_is_paused_before_its_first_step_takes_none(narrow: VGG1
     assert not saved
 
 
-def test_a_pause_whose_checkpoint_can_not_be_kept_is_a_pause(narrow: VGG19) -> None:
+def test_a_painting_pauses_even_if_its_checkpoint_cannot_be_saved(narrow: VGG19) -> None:
     stop = StopToken()
     painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=9), narrow, stop, pace=EVERY_STEP, save=lambda _: None)
     next(painting)
@@ -420,8 +412,8 @@ def test_a_pause_whose_checkpoint_can_not_be_kept_is_a_pause(narrow: VGG19) -> N
         next(painting)
 
 
-def test_another_thread_cancels_a_painting_that_reports_nothing(narrow: VGG19) -> None:
-    """By a step that has begun, and long before the next progress."""
+def test_another_thread_can_cancel_a_painting_between_two_reports(narrow: VGG19) -> None:
+    """Within a step, and long before the next progress."""
     stop, begun = StopToken(), threading.Event()
     checks = 0
 
@@ -451,8 +443,8 @@ def test_another_thread_cancels_a_painting_that_reports_nothing(narrow: VGG19) -
 
 
 @pytest.mark.parametrize("check", [1, 20, 60, 80, 100])
-def test_cancelling_ends_the_step_between_two_layers(check: int, network: VGG19) -> None:
-    """Whether content or style are looked at, or the painting goes forwards or backwards."""
+def test_a_step_can_be_cancelled_between_two_layers(check: int, network: VGG19) -> None:
+    """While content and style are analysed, and in the forward and the backward pass of a step."""
     checks = 0
 
     def cancelled() -> bool:
@@ -471,7 +463,7 @@ def test_cancelling_ends_the_step_between_two_layers(check: int, network: VGG19)
 @pytest.mark.parametrize(
     ("size", "expected"), [((320, 40), (128, 16)), ((40, 320), (16, 128)), ((50, 50), (64, 64)), ((64, 33), (64, 33))]
 )
-def test_any_aspect_is_painted(size: tuple[int, int], expected: tuple[int, int], narrow: VGG19) -> None:
+def test_any_aspect_ratio_is_painted(size: tuple[int, int], expected: tuple[int, int], narrow: VGG19) -> None:
     end = painted(narrow, Picture(corpus.scene(*size)), [Picture(corpus.stripes(*size[::-1]))], steps=3, pace=ALL)
     assert end.image.size == expected
 
@@ -525,7 +517,7 @@ print(painted(64).recipe.size)
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="Only Linux limits the data of a process.")
-def test_too_little_memory_makes_a_smaller_picture_and_the_process_goes_on() -> None:
+def test_too_little_memory_gives_a_smaller_picture_and_the_process_survives() -> None:
     done = subprocess.run(
         [sys.executable, "-c", STARVED], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
     )
@@ -539,7 +531,7 @@ def test_too_little_memory_makes_a_smaller_picture_and_the_process_goes_on() -> 
 @pytest.mark.parametrize(
     "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")]
 )
-def test_the_errors_of_other_allocators_are_out_of_memory_too(
+def test_errors_of_other_allocators_become_out_of_memory(
     error: Exception, network: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def features(*_: object, **__: object) -> None:
@@ -551,7 +543,7 @@ def test_the_errors_of_other_allocators_are_out_of_memory_too(
     assert raised.value.size == 64
 
 
-def test_other_errors_of_torch_stay_what_they_are(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_of_torch_are_raised_unchanged(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
     def features(*_: object, **__: object) -> None:
         raise RuntimeError("expected scalar type Float but found Half")
 

@@ -17,7 +17,7 @@ def test_each_method_of_a_recipe_has_a_function() -> None:
     assert METHODS.keys() == set(get_args(Method))
 
 
-def test_the_default_recipe_is_painted_as_gatys_did() -> None:
+def test_the_default_method_is_gatys() -> None:
     assert method(Recipe()) is loop.paint
 
 
@@ -30,7 +30,7 @@ def test_another_method_calls_another_function(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_unknown_method_is_an_error_that_names_it() -> None:
-    """No recipe that was validated has one; a worker may be sent one that was not."""
+    """A validated recipe has none, but a worker can receive one that was not validated."""
     with pytest.raises(UnknownMethod) as raised:
         method(Recipe().model_copy(update={"method": "strotss"}))
     assert texts.explain(raised.value) == "This version of Atelier has no method strotss. It has: gatys, instant."

@@ -14,14 +14,14 @@ counts = st.integers(1, 10_000)
 
 
 @given(sizes, counts)
-def test_the_steps_add_up_and_each_scale_has_some(size: int, steps: int) -> None:
+def test_the_steps_add_up_and_each_scale_has_at_least_one(size: int, steps: int) -> None:
     found = scales(size, steps)
     assert sum(each.steps for each in found) == steps
     assert all(each.steps >= 1 for each in found)
 
 
 @given(sizes, counts)
-def test_the_sizes_double_up_to_the_wanted_one(size: int, steps: int) -> None:
+def test_the_sizes_double_up_to_the_final_one(size: int, steps: int) -> None:
     found = [each.size for each in scales(size, steps)]
     assert found[-1] == size
     assert all(finer // 2 == coarser for coarser, finer in pairwise(found))
@@ -29,7 +29,7 @@ def test_the_sizes_double_up_to_the_wanted_one(size: int, steps: int) -> None:
 
 
 @given(sizes, st.integers(10, 10_000))
-def test_with_steps_enough_the_coarsest_scale_can_not_be_halved(size: int, steps: int) -> None:
+def test_with_enough_steps_the_coarsest_scale_is_the_smallest_possible(size: int, steps: int) -> None:
     assert scales(size, steps)[0].size < 2 * COARSEST
 
 
@@ -58,7 +58,7 @@ def test_the_steps_are_shared_evenly_and_the_coarsest_scale_takes_the_rest(size:
         (1024, 1, [(1024, 1)]),
     ],
 )
-def test_schedules_worked_out_by_hand(size: int, steps: int, expected: list[tuple[int, int]]) -> None:
+def test_examples_give_their_known_schedules(size: int, steps: int, expected: list[tuple[int, int]]) -> None:
     assert [(each.size, each.steps) for each in scales(size, steps)] == expected
 
 
@@ -71,6 +71,6 @@ def test_the_learning_rate_starts_high_and_only_falls(steps: int) -> None:
     assert all(low <= rate <= high for rate in rates)
 
 
-def test_half_way_the_learning_rate_is_half_way() -> None:
+def test_the_learning_rate_is_halfway_after_half_of_the_steps() -> None:
     assert learning_rate(50, 100, 0.04) == pytest.approx((0.04 + LEARNING_RATE[1]) / 2)
     assert learning_rate(100, 100, 0.04) == pytest.approx(LEARNING_RATE[1])

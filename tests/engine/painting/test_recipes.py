@@ -1,4 +1,4 @@
-"""What a recipe can say, and that each of it is seen in the painting."""
+"""The effect of each field of a recipe on the painting."""
 
 import gc
 import weakref
@@ -32,10 +32,10 @@ from tests.engine.painted import (
     Array,
     SavedStates,
     drained,
-    grain,
     images,
     layer_distances,
     levels,
+    local_contrast,
     painted,
     read,
     shown,
@@ -46,10 +46,10 @@ from tests.engine.painted import (
 FIVE: tuple[Layer, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
-# --- How much, and of what ---
+# --- Weights ---
 
 
-def test_the_more_strength_the_nearer_to_the_style_and_the_farther_from_the_content(network: VGG19) -> None:
+def test_more_strength_comes_nearer_to_the_style_and_farther_from_the_content(network: VGG19) -> None:
     paintings = [painted(network, steps=20, strength=strength) for strength in (0, 5, 25, 75, 100)]
     to_style = [style_distance(network, each.image, shown(STYLE)) for each in paintings]
     assert to_style[:-1] == sorted(to_style[:-1], reverse=True)
@@ -59,7 +59,7 @@ def test_the_more_strength_the_nearer_to_the_style_and_the_farther_from_the_cont
     assert to_content == sorted(to_content)
 
 
-def test_dynamic_weights_pull_at_the_layer_that_lags(network: VGG19) -> None:
+def test_a_dynamic_balance_reduces_the_largest_style_distance(network: VGG19) -> None:
     def worst(**fields: Any) -> float:
         end = painted(network, steps=30, strength=90, **fields)
         return max(layer_distances(network, end.image, shown(STYLE), FIVE).values())
@@ -67,7 +67,7 @@ def test_dynamic_weights_pull_at_the_layer_that_lags(network: VGG19) -> None:
     assert worst(balance="dynamic") < worst(balance="fixed")
 
 
-def test_a_layer_with_more_weight_comes_nearer(network: VGG19) -> None:
+def test_a_layer_with_more_weight_comes_nearer_to_the_style(network: VGG19) -> None:
     def distance(weight: float) -> float:
         layers = dict.fromkeys(FIVE, 1.0) | {"relu3_1": weight}
         end = painted(network, steps=8, style_layers=layers)
@@ -83,7 +83,7 @@ def edges_of(image: Tensor) -> Array:
     return np.diff(squares, 2)
 
 
-def test_detail_holds_edges_and_relations_to_the_contents(network: VGG19) -> None:
+def test_detail_keeps_edges_and_self_similarity_nearer_to_the_content(network: VGG19) -> None:
     def strayed(detail: float) -> tuple[float, float]:
         image = tensor(painted(network, steps=8, strength=80, detail=detail).image)
         content = tensor(shown(CONTENT))
@@ -99,14 +99,16 @@ def test_detail_holds_edges_and_relations_to_the_contents(network: VGG19) -> Non
     assert more[1] < less[1]
 
 
-def test_total_variation_smooths(network: VGG19) -> None:
-    assert grain(painted(network, steps=8, total_variation=20).pixels) < 0.8 * grain(painted(network, steps=8).pixels)
+def test_total_variation_smooths_the_painting(network: VGG19) -> None:
+    assert local_contrast(painted(network, steps=8, total_variation=20).pixels) < 0.8 * local_contrast(
+        painted(network, steps=8).pixels
+    )
 
 
 # --- Methods and scales ---
 
 
-def test_an_instant_painting_takes_the_palette_and_the_finest_detail_from_the_content(network: VGG19) -> None:
+def test_an_instant_painting_has_the_palette_of_the_style_and_no_pixel_grid(network: VGG19) -> None:
     """Its scales are 64 and 128 pixels."""
     instant = painted(network, size=256, steps=6, method="instant", start="matched")
     assert (instant.result.width, instant.result.height) == (256, 171)
@@ -135,7 +137,7 @@ def test_even_and_odd_pixels_are_painted_alike(network: VGG19) -> None:
 
 
 def width_of_strokes(pixels: Array) -> float:
-    """The distance at which a picture is half as like itself as it is at once, in pixels, across and down."""
+    """The distance in pixels at which the autocorrelation falls to one half, on average of both directions."""
     grey = pixels.mean(axis=2) - pixels.mean()
     spectrum = abs(np.fft.fft2(grey)) ** 2
     alike = np.fft.ifft2(spectrum).real
@@ -153,7 +155,7 @@ def test_larger_strokes_are_wider(network: VGG19) -> None:
     assert finer < broader
 
 
-class Noted:
+class RecordingNetwork:
     """A network that records the sizes of its inputs."""
 
     def __init__(self, network: VGG19) -> None:
@@ -171,11 +173,13 @@ class Noted:
 
 
 @pytest.mark.parametrize(("size", "stroke", "side"), [(64, 1, 64), (128, 1, 128), (128, 0.5, 64), (64, 2, 128)])
-def test_a_style_is_looked_at_in_proportion_to_the_painting(size: int, stroke: float, side: int, narrow: VGG19) -> None:
-    noted: Any = Noted(narrow)
+def test_a_style_is_analysed_at_a_size_in_proportion_to_the_painting(
+    size: int, stroke: float, side: int, narrow: VGG19
+) -> None:
+    recording: Any = RecordingNetwork(narrow)
     square = Picture(corpus.stripes(200, 200))
-    painted(noted, styles=[square], size=size, stroke=stroke, steps=1)
-    assert (side, side) in noted.sizes
+    painted(recording, styles=[square], size=size, stroke=stroke, steps=1)
+    assert (side, side) in recording.sizes
 
 
 # --- Colours ---
@@ -187,7 +191,7 @@ def palette(pixels: Array) -> Array:
     return found
 
 
-def test_matched_colours_are_the_contents_palette_in_the_styles_strokes(network: VGG19) -> None:
+def test_matched_colours_have_the_palette_of_the_content_but_not_its_colour_at_each_place(network: VGG19) -> None:
     content = palette(levels(shown(CONTENT)))
     mask = Image.new("L", STYLE.rgb.size, 140)
     red = Picture(Image.composite(Image.new("RGB", STYLE.rgb.size, "red"), STYLE.rgb, mask))
@@ -197,17 +201,17 @@ def test_matched_colours_are_the_contents_palette_in_the_styles_strokes(network:
     }
     away = {colours: float(np.linalg.norm(palette(end.pixels) - content)) for colours, end in ends.items()}
     assert away["matched"] < 0.5 * away["style"]
-    # Place by place it is free, where `content` is not.
+    # Single places may have other colours, unlike with `content`.
     chroma = {
         colours: oklab(tensor(end.image))[:, 1:] - oklab(tensor(shown(CONTENT)))[:, 1:] for colours, end in ends.items()
     }
     assert chroma["matched"].norm() > 2 * chroma["content"].norm()
 
 
-# --- Where it starts, and how it goes ---
+# --- Start and optimiser ---
 
 
-def test_it_starts_from_the_content_from_its_palette_changed_or_from_noise(narrow: VGG19) -> None:
+def test_a_painting_starts_from_the_content_the_recoloured_content_or_noise(narrow: VGG19) -> None:
     content = tensor(shown(CONTENT))
     first = {
         start: images(narrow, 1, start=start, noise=0)[0].sub(content).abs().mean().item()
@@ -219,18 +223,18 @@ def test_it_starts_from_the_content_from_its_palette_changed_or_from_noise(narro
     assert not torch.equal(one, other)
 
 
-def test_lbfgs_comes_lower_than_adam_in_as_many_steps(network: VGG19) -> None:
+def test_lbfgs_reaches_a_lower_loss_than_adam_in_the_same_steps(network: VGG19) -> None:
     adam, lbfgs = (painted(network, steps=12, strength=80, optimiser=name).losses for name in ("adam", "lbfgs"))
     assert lbfgs[-1] < adam[-1]
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
-def test_each_optimiser_gives_the_same_bytes_again(optimiser: str, narrow: VGG19) -> None:
+def test_each_optimiser_is_reproducible(optimiser: str, narrow: VGG19) -> None:
     first, again = (painted(narrow, optimiser=optimiser, steps=8).result.picture for _ in range(2))
     assert first == again
 
 
-def test_lbfgs_goes_on_from_a_checkpoint(narrow: VGG19) -> None:
+def test_lbfgs_resumes_from_a_checkpoint(narrow: VGG19) -> None:
     saved = SavedStates()
     whole = painted(narrow, optimiser="lbfgs", steps=12, pace=ALL, save=saved.save)
     rest = painted(narrow, optimiser="lbfgs", steps=12, resume=list(saved.values())[5])
@@ -240,7 +244,7 @@ def test_lbfgs_goes_on_from_a_checkpoint(narrow: VGG19) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"pooling": "average"}, {"content_layers": {"conv4_2": 1}}, {"noise": 0.2}])
-def test_other_layers_pooling_and_noise_make_another_picture(fields: dict[str, Any], narrow: VGG19) -> None:
+def test_layers_pooling_and_noise_change_the_picture(fields: dict[str, Any], narrow: VGG19) -> None:
     usual, other = painted(narrow), painted(narrow, **fields)
     assert other.result.picture != usual.result.picture
     assert other.losses[-1] < other.losses[0]
@@ -249,7 +253,7 @@ def test_other_layers_pooling_and_noise_make_another_picture(fields: dict[str, A
 # --- When it ends ---
 
 
-def test_a_painting_ends_when_it_has_stopped_changing_and_says_so(narrow: VGG19) -> None:
+def test_a_painting_settles_when_it_stops_changing(narrow: VGG19) -> None:
     settled = painted(narrow, steps=60, tolerance=8)
     assert settled.result.ending == "settled"
     assert settled.result.steps == settled.events[-1].step < 60
@@ -263,14 +267,14 @@ def test_without_a_tolerance_no_painting_settles(narrow: VGG19) -> None:
 
 
 def test_only_the_finest_scale_settles(narrow: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten of its steps are looked at, however still the coarse one was."""
+    """At least ten of its steps are compared, however little the coarse scale changed."""
     monkeypatch.setattr(pyramid, "COARSEST", 32)
     settled = painted(narrow, steps=40, tolerance=200)
     assert (settled.result.ending, settled.result.steps) == ("settled", 30)
     assert settled.events[-1].scale == 64
 
 
-def test_a_painting_that_goes_on_settles_where_it_would_have(narrow: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_painting_settles_at_the_same_step(narrow: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pyramid, "COARSEST", 32)
     saved = SavedStates()
     whole = painted(narrow, steps=80, tolerance=8, pace=ALL, save=saved.save)
@@ -284,13 +288,13 @@ def test_a_painting_that_goes_on_settles_where_it_would_have(narrow: VGG19, monk
 # --- How long it takes ---
 
 
-def test_the_time_left_is_that_of_the_steps_to_come(narrow: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_remaining_time_is_that_of_the_remaining_steps(narrow: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step takes 0.1 ms for each pixel: at 32 px a quarter of what it takes at 64 px. A scale begins with the time
     of one step more.
     """
     now = 0.0
 
-    class Ticking(Noted):
+    class Ticking(RecordingNetwork):
         def features(self, image: Tensor, *arguments: Any, **options: Any) -> dict[Layer, Tensor]:
             nonlocal now
             if image.requires_grad:
@@ -309,7 +313,7 @@ def test_the_time_left_is_that_of_the_steps_to_come(narrow: VGG19, monkeypatch: 
 # --- Too little memory ---
 
 
-class Small(Noted):
+class SmallDevice(RecordingNetwork):
     """A device on which a gradient of more than so many pixels does not fit."""
 
     def __init__(self, network: VGG19, pixels: int) -> None:
@@ -324,9 +328,11 @@ class Small(Noted):
         return super().features(image, layers, check, **options)
 
 
-def test_what_does_not_fit_is_painted_smaller_from_where_it_was(narrow: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_painting_that_does_not_fit_into_memory_continues_at_a_smaller_size(
+    narrow: VGG19, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pyramid, "COARSEST", 64)
-    small: Any = Small(narrow, 100 * 67)
+    small: Any = SmallDevice(narrow, 100 * 67)
     saved = SavedStates()
     recipe = Recipe(size=128, steps=8)
     whole = drained(paint(CONTENT, [STYLE], recipe, small, pace=ALL, save=saved.save))
@@ -340,7 +346,7 @@ def test_what_does_not_fit_is_painted_smaller_from_where_it_was(narrow: VGG19, m
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
-def test_what_a_failed_step_held_is_free_before_the_next_size_is_tried(
+def test_tensors_of_a_failed_step_are_freed_before_a_smaller_size_is_tried(
     optimiser: str, narrow: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own tensors, although a cycle holds them, and what the picture was compared with."""
@@ -348,7 +354,7 @@ def test_what_a_failed_step_held_is_free_before_the_next_size_is_tried(
     kept: list[weakref.ref[Tensor]] = []
     alive: list[int] = []
 
-    class Failing(Small):
+    class Failing(SmallDevice):
         def features(self, image: Tensor, *arguments: Any, **options: Any) -> dict[Layer, Tensor]:
             try:
                 return super().features(image, *arguments, **options)
@@ -360,7 +366,7 @@ def test_what_a_failed_step_held_is_free_before_the_next_size_is_tried(
 
     objective = Targets.objective
 
-    def noted(targets: Targets, scale: Scale) -> Objective:
+    def recording(targets: Targets, scale: Scale) -> Objective:
         gc.disable()
         alive.append(sum(each() is not None for each in kept))
         found = objective(targets, scale)
@@ -369,7 +375,7 @@ def test_what_a_failed_step_held_is_free_before_the_next_size_is_tried(
         kept.extend(weakref.ref(target.value) for target in content.targets.values())
         return found
 
-    monkeypatch.setattr(Targets, "objective", noted)
+    monkeypatch.setattr(Targets, "objective", recording)
     failing: Any = Failing(narrow, 100 * 67)
     try:
         end = drained(
@@ -382,12 +388,12 @@ def test_what_a_failed_step_held_is_free_before_the_next_size_is_tried(
     assert len(kept) == 4  # of three sizes, and of the step that failed
 
 
-def test_a_painting_that_can_not_go_on_ends_with_the_picture_of_the_scale_before(
+def test_a_painting_that_no_longer_fits_at_any_size_ends_with_the_picture_of_the_last_scale(
     narrow: VGG19, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here the memory shrinks after the first scale, so that not even its size fits again."""
     monkeypatch.setattr(pyramid, "COARSEST", 64)
-    small: Any = Small(narrow, 100 * 67)
+    small: Any = SmallDevice(narrow, 100 * 67)
     saved = SavedStates()
     painting = paint(CONTENT, [STYLE], Recipe(size=128, steps=8), small, pace=ALL, save=saved.save)
     for _ in range(4):
@@ -401,13 +407,13 @@ def test_a_painting_that_can_not_go_on_ends_with_the_picture_of_the_scale_before
     assert np.abs(rest.pixels / 255 - image).mean() < 0.02  # it was enlarged for the sizes that were tried
 
 
-def test_only_what_fits_at_no_size_fails(narrow: VGG19) -> None:
-    small: Any = Small(narrow, 1000)
+def test_a_painting_that_fits_at_no_size_fails(narrow: VGG19) -> None:
+    small: Any = SmallDevice(narrow, 1000)
     with pytest.raises(OutOfMemory):
         drained(paint(CONTENT, [STYLE], Recipe(size=128, steps=4), small))
 
 
-# --- Several styles, with whatever else a recipe says ---
+# --- Several styles with other options ---
 
 
 @pytest.mark.parametrize(
@@ -422,8 +428,8 @@ def test_only_what_fits_at_no_size_fails(narrow: VGG19) -> None:
     ],
     ids=lambda fields: " ".join(fields) or "default",
 )
-def test_a_style_counts_by_its_share_with_every_other_option(fields: dict[str, Any], narrow: VGG19) -> None:
-    """Wherever it stands: one with a share of nothing leaves no trace, and one with a share leaves one."""
+def test_shares_of_styles_work_with_every_other_option(fields: dict[str, Any], narrow: VGG19) -> None:
+    """A style with a share of zero has no effect, at any position. A style with a positive share has one."""
     other = Picture(corpus.scene(80, 96).rotate(90))
     alone = painted(narrow, styles=[STYLE], steps=3, **fields).result.picture
     for styles, shares in (([STYLE, other], (2, 0)), ([other, STYLE], (0, 3))):

@@ -60,7 +60,7 @@ def equal(one: Statistics, other: Statistics) -> bool:
     return all(a.keys() == b.keys() and all(torch.equal(a[each], b[each]) for each in a) for a, b in pairs)
 
 
-def test_they_are_correlations_and_mean_squares_of_the_features(counted: Counted, image: Tensor) -> None:
+def test_statistics_are_correlations_and_mean_squares_of_the_features(counted: Counted, image: Tensor) -> None:
     found = computed(counted, image)
     features = {layer: each.double() for layer, each in counted.features(image, [*GRAMS, *ENERGIES]).items()}
     assert found.grams.keys() == set(GRAMS)
@@ -71,13 +71,13 @@ def test_they_are_correlations_and_mean_squares_of_the_features(counted: Counted
     assert not any(each.requires_grad for each in (*found.grams.values(), *found.energies.values()))
 
 
-def test_a_second_time_they_come_from_the_cache(counted: Counted, image: Tensor) -> None:
+def test_the_second_time_statistics_come_from_the_cache(counted: Counted, image: Tensor) -> None:
     first = computed(counted, image)
     assert equal(computed(counted, image), first)
     assert len(counted.sizes) == 1
 
 
-def test_the_key_is_the_pixels_and_not_the_tensor(counted: Counted, image: Tensor) -> None:
+def test_equal_pixels_in_another_tensor_have_the_same_key(counted: Counted, image: Tensor) -> None:
     first = computed(counted, image)
     assert equal(computed(counted, image.clone()), first)
     assert equal(computed(counted, image.contiguous(memory_format=torch.channels_last)), first)
@@ -85,7 +85,7 @@ def test_the_key_is_the_pixels_and_not_the_tensor(counted: Counted, image: Tenso
     assert len(counted.sizes) == 1
 
 
-def test_a_tensor_that_is_overwritten_is_another_picture(counted: Counted, image: Tensor) -> None:
+def test_an_overwritten_tensor_has_another_key(counted: Counted, image: Tensor) -> None:
     first = computed(counted, image)
     image.neg_().add_(1)
     assert not equal(computed(counted, image), first)
