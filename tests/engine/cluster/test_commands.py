@@ -320,6 +320,7 @@ class TestProcesses:
         await worker.says("can't be reached, retrying")
         suspended = worker.worker_process()
         suspended.suspend()  # so that its shutdown takes time
+        await eventually(lambda: suspended.status() == psutil.STATUS_STOPPED)
         worker.process.terminate()
         await eventually(partial(has_pending, suspended, signal.SIGTERM), "the command shuts its worker down")
         worker.process.send_signal(signal.SIGINT)
