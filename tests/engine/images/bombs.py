@@ -1,4 +1,4 @@
-"""Files that cost a decoder the most: some are over the limits, the others are the worst that is within them.
+"""Files that cost a decoder the most: some are over the limits, the others are the most expensive within them.
 
 Each function makes one file of at most 16 MB in memory; those in :data:`WITHIN` claim no more than 64 megapixels, so
 that nothing but the decoder's memory and deadline can bound them.
@@ -14,7 +14,7 @@ from PIL import Image
 from tests.engine.images import corpus
 
 FULL = 2**24 - 2**16
-"""Bytes: nearly what a file may have."""
+"""Bytes: almost the limit for a file."""
 
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -23,7 +23,7 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 def png(
     width: int, height: int, depth: int, colour: int, *chunks: bytes, interlaced: bool = False, fill: int = 0
 ) -> bytes:
-    """A PNG of one colour, whole and valid, whose rows are never held at once: deflate makes 1 byte of 1000."""
+    """A valid PNG of one colour. Its rows are never in memory at once: deflate compresses 1000 bytes into 1."""
     deflate = zlib.compressobj(9)
     pixels = bytearray()
     for left, top, across, down in ADAM7 if interlaced else ((0, 0, 1, 1),):
@@ -38,7 +38,7 @@ def png(
 
 
 def zeros(megabytes: int) -> bytes:
-    """Deflated: a thousandth."""
+    """Compressed zeros, which take a thousandth of their size."""
     deflate = zlib.compressobj(9)
     return b"".join(deflate.compress(bytes(2**20)) for _ in range(megabytes)) + deflate.flush()
 
@@ -51,14 +51,14 @@ def png_of_inflating_texts() -> bytes:
 
 
 def png_of_empty_chunks(name: bytes) -> bytes:
-    """1.3 million of them."""
+    """A PNG with 1.3 million empty chunks."""
     whole = png(64, 64, 8, 2)
     at = whole.index(b"IDAT") - 4
     return whole[:at] + corpus.chunk(name, b"") * (FULL // 12) + whole[at:]
 
 
 def png_of_single_bytes() -> bytes:
-    """64 megapixels of which each deflated byte is a chunk of its own."""
+    """64 megapixels. Each compressed byte has its own chunk."""
     whole = png(8000, 8000, 8, 6)
     at = whole.index(b"IDAT")
     (length,) = struct.unpack_from(">I", whole, at - 4)
@@ -67,7 +67,7 @@ def png_of_single_bytes() -> bytes:
 
 
 def png_with_a_key() -> bytes:
-    """16-bit grey with a transparent level, which has to be looked for in every pixel."""
+    """16-bit grey with a transparent level, which the decoder must compare with every pixel."""
     return png(8000, 8000, 16, 0, corpus.chunk(b"tRNS", b"\x12\x34"))
 
 
@@ -80,7 +80,7 @@ def jpeg(width: int, height: int, **options: object) -> bytes:
 
 
 def jpeg_of_scans(scans: int) -> bytes:
-    """64 progressive megapixels whose last scan is repeated: each is a pass over all coefficients."""
+    """A progressive JPEG of 64 megapixels whose last scan is repeated. Each scan is a pass over all coefficients."""
     data = jpeg(8000, 8000, progressive=True, quality=30)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * scans + data[-2:]
@@ -140,7 +140,7 @@ def avif() -> bytes:
 
 
 def avif_that_understates() -> bytes:
-    """A frame of 31 megapixels in a container that says 96 x 64. Only libavif sees the larger size."""
+    """A frame of 31 megapixels in a container that declares 96 x 64. Only libavif sees the real size."""
     data = bytearray(_large_avif())
     at = data.index(b"ispe") + 8
     data[at : at + 8] = struct.pack(">II", 96, 64)
@@ -165,7 +165,7 @@ def bmp_of_runs(run: bytes, size: int = FULL) -> bytes:
 
 
 OVER: dict[str, Callable[[], bytes]] = {f"{name} over the limits": make for name, make in corpus.BOMBS.items()}
-"""Refused by what their headers say."""
+"""Their headers are enough to refuse them."""
 
 WITHIN: dict[str, Callable[[], bytes]] = {
     "PNG, 1 bit": lambda: corpus.png_bomb(8000, 8000),
@@ -214,7 +214,7 @@ WITHIN: dict[str, Callable[[], bytes]] = {
     "BMP, far jumps": lambda: bmp_of_runs(b"\x00\x02\xff\xff", 4_000),
     "BMP, ends of lines": lambda: bmp_of_runs(b"\x00\x00"),
 }
-"""Sound or not, they pass every limit that can be read off a header."""
+"""Valid or not, they pass every limit that can be checked in a header."""
 
 
 NAMES = (*OVER, *WITHIN)

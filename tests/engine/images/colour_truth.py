@@ -1,4 +1,4 @@
-"""Colour spaces derived a second time, in float64 and the other way round: from linear sRGB to a file's levels.
+"""Colour spaces implemented independently, in float64 and in the opposite direction: from linear sRGB to levels.
 
 Matrices are the published ones, so that none of them comes from the code under test: ITU-R BT.2087-0 for BT.2020, CSS
 Color 4 (section 18) for Display P3 and ProPhoto RGB, Adobe RGB (1998) Color Image Encoding for Adobe RGB.
@@ -27,7 +27,7 @@ SRGB_CHRM = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 
 
 def chart(side: int = 48) -> NDArray[np.uint8]:
-    """Levels of sRGB, shape (side, side, 3): ramps of grey and of pure colours from black on, and much in between."""
+    """Levels of sRGB, shape (side, side, 3): ramps of grey and of pure colours, and a range of mixtures."""
     across, down = np.meshgrid(np.linspace(0, 1, side), np.linspace(0, 1, side))
     levels = np.stack([across, down, np.abs(across - down)], axis=2) * 255
     levels[:4] = np.linspace(0, 255, side)[None, :, None]

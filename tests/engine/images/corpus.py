@@ -1,4 +1,4 @@
-"""Pictures and hostile files made in memory, so that the repository carries none of either."""
+"""Pictures and hostile files made in memory, so that the repository contains none."""
 
 import functools
 import struct
@@ -25,7 +25,7 @@ def scene(width: int = 96, height: int = 64) -> Image.Image:
 
 
 def stripes(width: int = 96, height: int = 64) -> Image.Image:
-    """Slanted strokes in two colours over a third: a texture that no :func:`scene` has."""
+    """Slanted strokes in two colours over a third: a texture unlike :func:`scene`."""
     image = Image.new("RGB", (width, height), (250, 200, 40))
     draw = ImageDraw.Draw(image)
     for number, x in enumerate(range(-height, width, 9)):
@@ -117,7 +117,7 @@ def avif_bomb(width: int = 20_000, height: int = 12_000) -> bytes:
 
 
 def gif(screen: tuple[int, int], frame: Image.Image, left: int, top: int) -> bytes:
-    """A frame, in mode ``P``, at a place of its own."""
+    """A GIF with one frame, in mode ``P``, at that place on the screen."""
     whole = saved(frame, "GIF", interlace=0)
     at = whole.index(b"\x2c\0\0\0\0" + struct.pack("<HH", *frame.size))
     place = struct.pack("<HH", left, top)

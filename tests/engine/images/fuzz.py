@@ -1,8 +1,8 @@
 """Hostile files through the decoder of a worker: ``python -m tests.engine.images.fuzz --inputs 50000 --seed 0 --json
 FILE``.
 
-First the bombs, then everything that :mod:`tests.engine.images.hostile` makes by a system, then mutations at random up
-to the number of inputs. Nothing is asserted; ``crashes`` must be 0.
+First the bombs, then all systematic inputs of :mod:`tests.engine.images.hostile`, then random mutations up to the
+number of inputs. It asserts nothing; ``crashes`` must be 0.
 """
 
 import argparse
@@ -35,7 +35,7 @@ LONGER_SIDE = 512
 
 @dataclass
 class Report:
-    """What came of the inputs."""
+    """The results of the inputs."""
 
     inputs: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -115,7 +115,7 @@ def _outcome(each: Input, decoder: Decoder) -> tuple[str, list[str], list[str]]:
 
 
 def _watch(decoder: Decoder, report: Report, ended: threading.Event) -> None:
-    """Look at the processes that are there, because nobody waits for the forks of one that is killed."""
+    """Sample the running processes, because nobody waits for the forks of a killed process."""
     while not ended.wait(0.05):
         for process in decoder.processes():
             with contextlib.suppress(psutil.Error):

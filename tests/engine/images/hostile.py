@@ -1,5 +1,5 @@
-"""Hostile files by the thousand, made from a few sound ones: cut, flipped, mislabelled, with absurd headers and broken
-metadata. The most costly ones are in :mod:`tests.engine.images.bombs`.
+"""Thousands of hostile files, made from a few valid ones: truncated, with flipped bytes, mislabelled, with absurd
+headers or broken metadata. The most expensive ones are in :mod:`tests.engine.images.bombs`.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from tests.engine.images.colour_truth import ADOBE_CHRM, P3_ENDS, bmp_of, chart,
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One file: ``kind`` says what was done to it, ``name`` what it was done to, and where."""
+    """One file: ``kind`` says how it was changed, ``name`` which file was changed, and where."""
 
     kind: str
     name: str
@@ -31,7 +31,7 @@ class Input:
 
 @functools.cache
 def seeds() -> dict[str, bytes]:
-    """A small sound file of every kind that the decoders have a branch for, all with metadata where there can be."""
+    """A small valid file of every kind that the decoders distinguish, with metadata if its format can contain any."""
     scene = corpus.scene()
     clear = scene.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(scene.size))
@@ -101,7 +101,7 @@ def hidden_default(scene: Image.Image) -> bytes:
 
 
 def of_apple(clear: Image.Image) -> bytes:
-    """Its pixels without a header of zlib's, behind a chunk of Apple's."""
+    """A PNG in Apple's variant: an additional first chunk, and pixels without a zlib header."""
     deflate = zlib.compressobj(9, wbits=-15)
     rows = b"".join(b"\0" + clear.crop((0, y, 96, y + 1)).tobytes() for y in range(64))
     parts = (
@@ -134,13 +134,13 @@ def exif(orientation: int = 6) -> bytes:
 
 
 def truncations() -> Iterator[Input]:
-    """Each seed cut after every hundredth of it, nothing at all included."""
+    """Each seed truncated to each percentage of its length, from 0 to 99."""
     for (name, data), percent in itertools.product(seeds().items(), range(100)):
         yield Input("truncated", f"{name} at {percent} %", data[: len(data) * percent // 100])
 
 
 def flips() -> Iterator[Input]:
-    """One byte turned over: each of the first 48, where the headers are, and 48 spread over the rest."""
+    """One inverted byte: each of the first 48, where the headers are, and 48 spread over the rest."""
     for name, data in seeds().items():
         rest = range(48, len(data), max(1, len(data) // 48))
         for at in (*range(48), *rest):
@@ -195,7 +195,7 @@ def sizes() -> Iterator[Input]:
 
 
 def broken_exif() -> Iterator[tuple[str, bytes]]:
-    """TIFF structures, little endian, that lie."""
+    """Invalid TIFF structures, little endian."""
 
     def entry(tag: int, kind: int, count: int, value: int) -> bytes:
         return struct.pack("<HHII", tag, kind, count, value)
@@ -267,7 +267,7 @@ def metadata() -> Iterator[Input]:
 
 
 def avif_with_exif(block: bytes) -> bytes:
-    """In the place of a sound one and of its length: AVIF's writer reads what it is given."""
+    """An AVIF whose valid EXIF is replaced by a block of the same length: the writer accepts only valid EXIF."""
     template = Image.Exif()
     template[0x010E] = "x" * 400
     sound = template.tobytes()[6:]
@@ -308,11 +308,11 @@ def colours() -> Iterator[Input]:
             )
 
 
-# --- Files that are two things, or another ---
+# --- Files of two kinds, and files of other kinds ---
 
 
 def polyglots() -> Iterator[Input]:
-    """Pictures that are scripts or archives too, and files that only claim to be pictures."""
+    """Pictures that are also scripts or archives, and files that only claim to be pictures."""
     archive = b"PK\x03\x04" + bytes(26) + b"PK\x05\x06" + bytes(18)
     script = b"=1;alert(document.domain)//*/"
     page = b"<!DOCTYPE html><script>alert(1)</script>"
@@ -355,17 +355,17 @@ def polyglots() -> Iterator[Input]:
 
 
 def systematic() -> Iterator[Input]:
-    """All but the bombs, in an order that doesn't change."""
+    """All inputs except the bombs, in a fixed order."""
     return itertools.chain(truncations(), flips(), sizes(), metadata(), colours(), polyglots())
 
 
-# --- At random ---
+# --- Random mutations ---
 
 _NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
 def mutations(seed: int) -> Iterator[Input]:
-    """Without end: one to four changes to a seed, which a ``seed`` decides."""
+    """Endless: files with one to four random changes, determined by ``seed``."""
     chance = random.Random(seed)
     files = list(seeds().items())
     for number in itertools.count():
@@ -382,7 +382,7 @@ def _mutate(data: bytearray, chance: random.Random, other: bytes) -> None:
     length = len(data)
     if not length:
         return
-    # Half of the hits are among the headers.
+    # Half of the changes are in the headers.
     at = chance.randrange(min(length, 100)) if chance.random() < 0.5 else chance.randrange(length)
     span = chance.choice((1, 4, 16, 256, 4096))
     match chance.randrange(9):
@@ -410,7 +410,7 @@ def _mutate(data: bytearray, chance: random.Random, other: bytes) -> None:
 
 
 def _mend(data: bytearray) -> None:
-    """Right the checksums of a PNG, so that what is inside of its chunks is looked at."""
+    """Correct the checksums of a PNG, so that decoders read the content of its chunks."""
     at = 8
     while at + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)

@@ -1,4 +1,4 @@
-"""BMP as browsers read it: headers, bit fields, runs, alpha, and files that end early."""
+"""BMP as browsers read it: headers, bit fields, runs, alpha, and truncated files."""
 
 import random
 import struct
@@ -30,7 +30,7 @@ def bmp(
     gap: int = 0,
     start: int | None = None,
 ) -> bytes:
-    """A file with any header; ``masks`` stand within it where it has room for them, else behind it."""
+    """A file with any header; ``masks`` are in it if they fit, otherwise after it."""
     if header == 12:
         fields = struct.pack("<IHHHH", 12, width, height, 1, bits)
     else:
@@ -50,7 +50,7 @@ def padded(row: bytes) -> bytes:
 
 
 def packed(levels: Sequence[Sequence[tuple[int, ...]]], masks: Masks, bits: int) -> bytes:
-    """Rows from the last to the first, each pixel's levels put under its masks."""
+    """Rows from the last to the first, with each pixel's levels at the bits of the masks."""
     rows = []
     for row in reversed(levels):
         values = [
@@ -108,7 +108,7 @@ PLAIN_32 = (0xFF0000, 0xFF00, 0xFF, 0)
         (32, 124, FIELDS, (0xFF00, 0, 0xFF, 0)),
     ],
 )
-def test_the_colours_under_any_masks(bits: int, header: int, compression: int, masks: Masks) -> None:
+def test_colours_are_read_by_any_masks(bits: int, header: int, compression: int, masks: Masks) -> None:
     levels = levels_under(masks)
     given = masks[:3] if compression else ()
     picture = decode(bmp(bits, packed(levels, masks, bits), header=header, compression=compression, masks=given))
@@ -136,7 +136,7 @@ def test_the_colours_under_any_masks(bits: int, header: int, compression: int, m
         (32, 124, FIELDS, (0x3FF00000, 0xFFC00, 0x3FF, 0xC0000000)),
     ],
 )
-def test_alpha_counts_where_it_has_a_mask(bits: int, header: int, compression: int, masks: Masks) -> None:
+def test_alpha_is_read_by_its_mask(bits: int, header: int, compression: int, masks: Masks) -> None:
     levels = levels_under(masks)
     picture = decode(bmp(bits, packed(levels, masks, bits), header=header, compression=compression, masks=masks))
     assert alphas(picture) == [[eight_bits(pixel[3], masks[3]) for pixel in row] for row in levels]
@@ -151,7 +151,7 @@ def test_alpha_counts_where_it_has_a_mask(bits: int, header: int, compression: i
         (32, 40, ALPHA_FIELDS, (0xFF0000, 0xFF00, 0xFF, 0xFF000000)),
     ],
 )
-def test_alpha_of_0_throughout_means_none(bits: int, header: int, compression: int, masks: Masks) -> None:
+def test_alpha_of_0_everywhere_means_no_alpha(bits: int, header: int, compression: int, masks: Masks) -> None:
     levels = [[(*pixel[:3], 0) for pixel in row] for row in levels_under(masks)]
     picture = decode(bmp(bits, packed(levels, masks, bits), header=header, compression=compression, masks=masks))
     assert picture.alpha is None
@@ -159,14 +159,14 @@ def test_alpha_of_0_throughout_means_none(bits: int, header: int, compression: i
 
 
 @pytest.mark.parametrize(("header", "compression"), [(40, NO_FIELDS), (40, FIELDS), (52, FIELDS)])
-def test_the_fourth_byte_of_a_header_without_a_mask_for_it_is_no_alpha(header: int, compression: int) -> None:
+def test_the_fourth_byte_without_a_mask_is_no_alpha(header: int, compression: int) -> None:
     masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
     given = masks[:3] if compression else ()
     data = bmp(32, packed(levels_under(masks), masks, 32), header=header, compression=compression, masks=given)
     assert decode(data).alpha is None
 
 
-def test_a_mask_of_alpha_beyond_the_pixels_is_ignored() -> None:
+def test_a_mask_of_alpha_outside_the_pixel_is_ignored() -> None:
     rows = b"".join(padded(bytes([7, 8, 9]) * WIDTH) for _ in range(HEIGHT))
     picture = decode(bmp(24, rows, header=124, masks=(0xFF0000, 0xFF00, 0xFF, 0xFF000000)))
     assert picture.alpha is None
@@ -176,7 +176,7 @@ def test_a_mask_of_alpha_beyond_the_pixels_is_ignored() -> None:
 @pytest.mark.parametrize("alpha", [0xFF, 0xFFFFFFFF, 0xFF0000])
 def test_without_bit_fields_a_mask_of_alpha_that_overlaps_a_colour_is_ignored(alpha: int) -> None:
     levels = levels_under(PLAIN_32)
-    masks = (0xFF00, 0xFF0000, 0xFF000000, alpha)  # those of the colours count for nothing
+    masks = (0xFF00, 0xFF0000, 0xFF000000, alpha)  # the masks of the colours are ignored
     picture = decode(bmp(32, packed(levels, PLAIN_32, 32), header=124, compression=NO_FIELDS, masks=masks))
     assert picture.alpha is None
     assert colours(picture) == [[tuple(pixel[:3]) for pixel in row] for row in levels]
@@ -206,7 +206,7 @@ def striped() -> tuple[list[tuple[int, int, int]], list[bytes]]:
 
 
 @pytest.mark.parametrize("header", [40, 52, 56, 108, 124])
-def test_a_top_down_picture_is_not_upside_down(header: int) -> None:
+def test_a_top_down_picture_is_upright(header: int) -> None:
     expected, rows = striped()
     down = decode(bmp(24, b"".join(rows), header=header, height=-HEIGHT))
     up = decode(bmp(24, b"".join(reversed(rows)), header=header))
@@ -215,7 +215,7 @@ def test_a_top_down_picture_is_not_upside_down(header: int) -> None:
     assert down.rgb.size == (WIDTH, HEIGHT)
 
 
-def test_a_top_down_picture_with_a_palette_or_bit_fields_is_not_upside_down() -> None:
+def test_a_top_down_picture_with_a_palette_or_bit_fields_is_upright() -> None:
     rows = b"".join(padded(bytes([y]) * WIDTH) for y in range(HEIGHT))
     palette = b"".join(bytes([0, 0, 7 * level % 256, 0]) for level in range(256))
     picture = decode(bmp(8, rows, palette=palette, height=-HEIGHT))
@@ -226,7 +226,7 @@ def test_a_top_down_picture_with_a_palette_or_bit_fields_is_not_upside_down() ->
     assert [row[0][0] for row in colours(picture)] == list(range(HEIGHT))
 
 
-def test_a_gap_before_the_pixels_is_skipped_and_a_start_of_0_means_none() -> None:
+def test_a_gap_before_the_pixels_is_skipped_and_an_offset_of_0_means_no_gap() -> None:
     expected, rows = striped()
     pixels = b"".join(reversed(rows))
     for data in (bmp(24, pixels, gap=33), bmp(24, pixels, start=0)):
@@ -242,7 +242,7 @@ def test_a_gap_before_the_pixels_is_skipped_and_a_start_of_0_means_none() -> Non
     ("bits", "header"),
     [(2, 40), (2, 124), *((bits, header) for bits in (1, 4, 8) for header in (12, 40, 64, 124))],
 )
-def test_palettes(bits: int, header: int) -> None:
+def test_pixels_have_the_colours_of_the_palette(bits: int, header: int) -> None:
     most = 1 << bits
     colour = {index: (index * 11 % 256, 200 - index % 200, index * 5 % 256) for index in range(most)}
     entry = 3 if header == 12 else 4
@@ -257,7 +257,7 @@ def test_palettes(bits: int, header: int) -> None:
     assert colours(picture) == [[colour[index] for index in row] for row in indices]
 
 
-def test_a_colour_that_the_palette_lacks_is_black() -> None:
+def test_an_index_beyond_the_palette_is_black() -> None:
     rows = padded(bytes([0, 1, 2, 3, 200] * 8)) * HEIGHT
     palette = bytes([1, 2, 3, 0, 4, 5, 6, 0])
     for data in (bmp(8, rows, palette=palette), bmp(8, rows, palette=palette, colours=2)):
@@ -265,7 +265,7 @@ def test_a_colour_that_the_palette_lacks_is_black() -> None:
 
 
 @pytest.mark.parametrize("header", [12, 16, 20, 36, 42, 46, 64])
-def test_headers_of_os2(header: int) -> None:
+def test_headers_of_os2_are_read(header: int) -> None:
     expected, rows = striped()
     assert [row[0] for row in colours(decode(bmp(24, b"".join(reversed(rows)), header=header)))] == expected
 
@@ -282,7 +282,7 @@ def test_headers_of_os2(header: int) -> None:
         bmp(24, bytes(120 * HEIGHT), start=20),
     ],
 )
-def test_what_browsers_do_not_show_is_refused(data: bytes) -> None:
+def test_files_that_browsers_do_not_show_are_refused(data: bytes) -> None:
     with pytest.raises(PictureDamaged):
         decode(data)
 
@@ -300,27 +300,27 @@ def red(picture: Picture, y: int) -> list[int]:
     return [pixel[0] for pixel in colours(picture)[y]]
 
 
-def test_runs_of_bytes() -> None:
+def test_runs_of_bytes_are_decoded() -> None:
     row = bytes([30, 9, 0, 5, 1, 2, 3, 4, 5, 0, 5, 77])  # 30 times 9; five as they are, and padding; 5 times 77
     picture = decode(rle(1, 8, (row + b"\0\0") * HEIGHT + b"\0\1"))
     assert red(picture, 20) == [255 - index for index in [9] * 30 + [1, 2, 3, 4, 5] + [77] * 5]
     assert picture.alpha is None
 
 
-def test_runs_of_half_bytes() -> None:
+def test_runs_of_half_bytes_are_decoded() -> None:
     row = bytes([31, 0x3A, 0, 5, 0x12, 0x34, 0x50, 0, 4, 0x77])  # by turns 3 and 10; five as they are, and padding
     picture = decode(rle(2, 4, (row + b"\0\0") * HEIGHT + b"\0\1"))
     assert red(picture, 20) == [255 - index for index in [3, 10] * 15 + [3, 1, 2, 3, 4, 5] + [7] * 4]
     assert picture.alpha is None
 
 
-def test_runs_of_colours() -> None:
+def test_runs_of_colours_are_decoded() -> None:
     row = bytes([35, 1, 2, 3, 0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 2, 4, 5, 6])  # three as they are, and padding
     picture = decode(bmp(24, (row + b"\0\0") * HEIGHT + b"\0\1", header=64, compression=4))
     assert colours(picture)[7] == [(3, 2, 1)] * 35 + [(6, 5, 4), (9, 8, 7), (12, 11, 10)] + [(6, 5, 4)] * 2
 
 
-def test_what_runs_skip_is_transparent() -> None:
+def test_pixels_that_runs_skip_are_transparent() -> None:
     """The first row, which is the lowest, ends early; one and a half rows are skipped; the rest is not painted."""
     whole = bytes([WIDTH, 9, 0, 0])
     runs = bytes([10, 9, 0, 0]) + whole + bytes([0, 2, 20, 1, 20, 9, 0, 0]) + whole * 20 + b"\0\1"
@@ -335,7 +335,7 @@ def test_what_runs_skip_is_transparent() -> None:
     assert picture.shown is None
 
 
-def test_runs_that_are_too_long_end_with_their_row_and_those_that_leave_the_picture_are_refused() -> None:
+def test_runs_end_with_their_row_and_jumps_out_of_the_picture_are_refused() -> None:
     picture = decode(rle(1, 8, bytes([255, 9, 0, 0]) * HEIGHT))
     assert red(picture, 0) == [246] * WIDTH
     for jump in (bytes([0, 2, 41, 0]), bytes([0, 2, 0, 33])):
@@ -343,15 +343,15 @@ def test_runs_that_are_too_long_end_with_their_row_and_those_that_leave_the_pict
             decode(rle(1, 8, jump + bytes([40, 9, 0, 0]) * HEIGHT))
 
 
-def test_runs_that_paint_nothing_are_refused_as_transparent() -> None:
+def test_runs_without_any_pixel_are_refused_as_transparent() -> None:
     with pytest.raises(PictureTransparent):
         decode(rle(1, 8, b"\0\1"))
 
 
-# --- Files that end early ---
+# --- Truncated files ---
 
 
-def test_rows_that_a_truncated_file_lacks_are_transparent() -> None:
+def test_missing_rows_of_a_truncated_file_are_transparent() -> None:
     expected, rows = striped()
     up, down = bmp(24, b"".join(reversed(rows))), bmp(24, b"".join(rows), height=-HEIGHT)
     for lost in (1, 60, 120, 121, 1200):
@@ -366,9 +366,9 @@ def test_rows_that_a_truncated_file_lacks_are_transparent() -> None:
     assert refused.value.shown == pytest.approx(21 / 33)
 
 
-def test_truncated_runs() -> None:
+def test_rows_after_truncated_runs_are_transparent() -> None:
     row = bytes([WIDTH, 9, 0, 0])
-    assert decode(rle(1, 8, row * (HEIGHT - 1) + row[:2])).shown is None  # only the end is not there
+    assert decode(rle(1, 8, row * (HEIGHT - 1) + row[:2])).shown is None  # only the end is missing
     picture = decode(rle(1, 8, row * 25))
     assert picture.shown == pytest.approx(25 / 33)
     assert [each[0] for each in alphas(picture)] == [0] * 8 + [255] * 25
@@ -376,7 +376,7 @@ def test_truncated_runs() -> None:
         decode(rle(1, 8, row * 20))
 
 
-def test_a_cut_in_the_header_is_damage() -> None:
+def test_a_truncated_header_is_refused() -> None:
     data = bmp(16, bytes(80 * HEIGHT), compression=FIELDS, header=124, masks=(0xF00, 0xF0, 0xF, 0xF000))
     for length in range(20, 138):
         with pytest.raises(PictureError):

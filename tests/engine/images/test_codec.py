@@ -1,4 +1,4 @@
-"""Decoding of untrusted bytes, and files that carry pixels and nothing else."""
+"""Decoding of untrusted bytes, and encoded files, which contain only pixels."""
 
 import itertools
 import struct
@@ -51,7 +51,7 @@ def test_each_format_gives_the_same_scene(format: str) -> None:
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "AVIF"])
-def test_the_first_frame_of_an_animation(format: str) -> None:
+def test_an_animation_gives_its_first_frame(format: str) -> None:
     frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "lime", "blue")]
     data = corpus.saved(frames[0], format, save_all=True, append_images=frames[1:], duration=100)
     red, green, blue = pixel(decode(data), (5, 5))
@@ -70,7 +70,7 @@ def test_the_first_frame_of_an_animation(format: str) -> None:
         ("RGBA", (200, 10, 90, 255), (200, 10, 90)),
     ],
 )
-def test_modes_of_png(mode: str, colour: int | tuple[int, ...], expected: tuple[int, int, int]) -> None:
+def test_each_mode_of_png_is_decoded(mode: str, colour: int | tuple[int, ...], expected: tuple[int, int, int]) -> None:
     source = Image.new("RGB", (40, 40), (200, 10, 90)).quantize(4) if mode == "P" else Image.new(mode, (40, 40), colour)
     picture = decode(corpus.saved(source, "PNG"))
     assert pixel(picture) == expected
@@ -78,12 +78,12 @@ def test_modes_of_png(mode: str, colour: int | tuple[int, ...], expected: tuple[
 
 
 @pytest.mark.parametrize(("format", "options"), [("JPEG", {"quality": 95}), ("BMP", {}), ("GIF", {}), ("WEBP", {})])
-def test_grey_in_other_formats(format: str, options: dict[str, int]) -> None:
+def test_grey_is_decoded_in_other_formats(format: str, options: dict[str, int]) -> None:
     picture = decode(corpus.saved(Image.new("L", (40, 40), 77), format, **options))
     assert all(abs(value - 77) <= 2 for value in pixel(picture))
 
 
-def test_cmyk_jpeg_without_a_profile() -> None:
+def test_a_cmyk_jpeg_without_a_profile_is_decoded() -> None:
     source = Image.new("CMYK", (64, 64), (0, 255, 255, 0))
     red, green, blue = pixel(decode(corpus.saved(source, "JPEG", quality=95)))
     assert red > 235
@@ -93,7 +93,7 @@ def test_cmyk_jpeg_without_a_profile() -> None:
 # --- Alpha ---
 
 
-def test_alpha_is_kept_apart_and_the_colours_are_put_on_white() -> None:
+def test_alpha_is_separate_and_colours_are_composited_on_white() -> None:
     source = Image.new("RGBA", (40, 40), (200, 0, 100, 255))
     source.paste((200, 0, 100, 0), (0, 0, 20, 40))
     source.paste((200, 0, 100, 128), (20, 0, 30, 40))
@@ -108,7 +108,7 @@ def test_alpha_is_kept_apart_and_the_colours_are_put_on_white() -> None:
             assert abs(value - expected) <= 1
 
 
-def test_alpha_of_avif() -> None:
+def test_alpha_of_avif_is_decoded() -> None:
     source = corpus.scene().convert("RGBA")
     source.putalpha(Image.linear_gradient("L").resize(source.size))
     alpha = decode(corpus.saved(source, "AVIF")).alpha
@@ -116,7 +116,7 @@ def test_alpha_of_avif() -> None:
     assert mean_difference(alpha.convert("RGB"), source.getchannel("A").convert("RGB")) < 3
 
 
-def test_alpha_of_palettes() -> None:
+def test_alpha_of_palettes_is_decoded() -> None:
     source = Image.new("P", (40, 40), 0)
     source.putpalette([200, 0, 100, 0, 50, 250])
     source.paste(1, (20, 0, 40, 40))
@@ -131,9 +131,9 @@ def test_alpha_of_palettes() -> None:
 # --- Orientation ---
 
 
-def undone(image: Image.Image, orientation: int) -> Image.Image:
-    """What a camera that notes ``orientation`` stores of an upright picture, by index arithmetic: for 6, say, the
-    standard has the first row as the right side and the first column as the top.
+def stored_with(image: Image.Image, orientation: int) -> Image.Image:
+    """The stored pixels of an upright picture with this EXIF orientation, by index arithmetic. For example, with 6 the
+    first row is the right side and the first column is the top.
     """
     width, height = image.size
     swaps = orientation >= 5
@@ -158,16 +158,16 @@ def undone(image: Image.Image, orientation: int) -> Image.Image:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
-def test_orientation(format: str, orientation: int) -> None:
+def test_each_orientation_of_exif_is_applied(format: str, orientation: int) -> None:
     upright = corpus.scene(48, 36)
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    picture = decode(corpus.saved(undone(upright, orientation), format, exif=exif, quality=95))
+    picture = decode(corpus.saved(stored_with(upright, orientation), format, exif=exif, quality=95))
     assert picture.rgb.size == upright.size
     assert mean_difference(picture.rgb, upright) < 6
 
 
-def test_orientation_turns_alpha_too() -> None:
+def test_orientation_is_applied_to_alpha() -> None:
     source = corpus.scene(48, 36).convert("RGBA")
     source.putalpha(Image.linear_gradient("L").resize(source.size))
     exif = Image.Exif()
@@ -178,7 +178,7 @@ def test_orientation_turns_alpha_too() -> None:
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "AVIF"])
-def test_xmp_turns_nothing(format: str) -> None:
+def test_orientation_in_xmp_is_ignored(format: str) -> None:
     for xmp in (b'<x tiff:Orientation="6"/>', b"<tiff:Orientation>6</tiff:Orientation>"):
         if format == "PNG":
             info = PngImagePlugin.PngInfo()
@@ -191,12 +191,12 @@ def test_xmp_turns_nothing(format: str) -> None:
 
 
 @pytest.mark.parametrize(("orientation", "rotation"), [(1, None), (6, 3), (3, 2), (8, 1)])
-def test_an_avif_is_turned_by_its_own_property_and_not_by_exif(orientation: int, rotation: int | None) -> None:
+def test_the_orientation_of_an_avif_is_its_own_property_and_not_exif(orientation: int, rotation: int | None) -> None:
     """``irot`` counts quarters against the clock (ISO/IEC 23008-12, 6.5.10)."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     upright = corpus.scene(48, 36)
-    data = corpus.saved(undone(upright, orientation), "AVIF", exif=exif, quality=95)
+    data = corpus.saved(stored_with(upright, orientation), "AVIF", exif=exif, quality=95)
     assert (b"irot" in data) == (rotation is not None)
     if rotation is not None:
         assert data[data.index(b"irot") + 4] == rotation
@@ -209,7 +209,7 @@ def test_an_avif_is_turned_by_its_own_property_and_not_by_exif(orientation: int,
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "AVIF"])
-def test_a_picture_that_is_wholly_transparent_is_refused(format: str) -> None:
+def test_a_fully_transparent_picture_is_refused(format: str) -> None:
     clear = corpus.scene(96, 64).convert("RGBA")
     clear.putalpha(0)
     for longer_side in (None, 48):
@@ -219,7 +219,7 @@ def test_a_picture_that_is_wholly_transparent_is_refused(format: str) -> None:
     assert decode(corpus.saved(clear, format), longer_side=48).alpha is not None
 
 
-def test_a_palette_or_a_key_may_make_a_picture_wholly_transparent() -> None:
+def test_a_picture_that_is_fully_transparent_by_its_palette_or_key_is_refused() -> None:
     source = Image.new("P", (40, 40), 1)
     source.putpalette([200, 0, 100, 0, 50, 250])
     for format, key in (("PNG", 1), ("PNG", bytes([255, 0])), ("GIF", 1)):
@@ -244,7 +244,7 @@ def test_a_gif_is_transparent_around_its_first_frame() -> None:
 # --- Damage ---
 
 
-def test_damage_keeps_its_cause() -> None:
+def test_an_error_for_damage_has_its_cause() -> None:
     data = corpus.sample("AVIF")
     with pytest.raises(PictureDamaged) as refused:
         decode(data[: len(data) // 2])
@@ -259,7 +259,7 @@ def test_flipped_bytes_give_a_picture_or_its_error(format: str, flips: list[tupl
     data = bytearray(corpus.sample(format))
     for place, value in flips:
         data[int(place**2 * len(data))] = value  # squared: more hits in the headers
-    only_a_picture_or_its_error(bytes(data))
+    decodes_or_raises_picture_error(bytes(data))
 
 
 @settings(max_examples=150)
@@ -270,10 +270,10 @@ def test_flipped_bytes_give_a_picture_or_its_error(format: str, flips: list[tupl
     rest=st.binary(max_size=400),
 )
 def test_any_bytes_give_a_picture_or_its_error(start: bytes, rest: bytes) -> None:
-    only_a_picture_or_its_error(start + rest)
+    decodes_or_raises_picture_error(start + rest)
 
 
-def only_a_picture_or_its_error(data: bytes) -> None:
+def decodes_or_raises_picture_error(data: bytes) -> None:
     try:
         picture = decode(data, Limits(pixels=4_000_000, side=4_096))
     except PictureError:
@@ -285,7 +285,7 @@ def only_a_picture_or_its_error(data: bytes) -> None:
 
 @pytest.mark.parametrize("format", corpus.FORMATS)
 @pytest.mark.parametrize("tail", [b"PK\x03\x04" + bytes(99), b"<script>alert(1)</script>", b"\0" * 5000])
-def test_what_follows_the_picture_is_left_behind(format: str, tail: bytes) -> None:
+def test_bytes_after_the_picture_are_ignored(format: str, tail: bytes) -> None:
     picture = decode(corpus.sample(format) + tail)
     assert picture.rgb.size == (96, 64)
     assert tail not in encode(picture.rgb, "png")
@@ -296,7 +296,9 @@ def test_what_follows_the_picture_is_left_behind(format: str, tail: bytes) -> No
 
 @settings(max_examples=25)
 @given(width=st.integers(32, 900), height=st.integers(32, 900), longer_side=st.integers(SHORTEST_SIDE, 1000))
-def test_a_picture_is_as_large_as_wanted_or_as_it_was(width: int, height: int, longer_side: int) -> None:
+def test_a_reduced_picture_has_the_requested_size_or_its_own_if_smaller(
+    width: int, height: int, longer_side: int
+) -> None:
     for format in ("JPEG", "BMP"):
         data = corpus.saved(Image.new("RGB", (width, height), "teal"), format)
         picture = decode(data, Limits(aspect=900), longer_side=longer_side)
@@ -323,7 +325,7 @@ def test_a_reduced_picture_looks_the_same_in_each_mode(mode: str) -> None:
             assert mean_difference(picture.alpha.convert("RGB"), smaller.convert("RGB")) < 1
 
 
-def test_what_is_hidden_by_alpha_does_not_bleed_into_a_reduced_picture() -> None:
+def test_hidden_colours_do_not_bleed_into_a_reduced_picture() -> None:
     source = Image.new("RGBA", (640, 640), (0, 200, 0, 255))
     source.paste((255, 0, 0, 0), (0, 0, 320, 640))
     picture = decode(corpus.saved(source, "PNG"), longer_side=64)
@@ -347,12 +349,12 @@ Output = Literal["png", "jpeg", "webp"]
 
 
 @pytest.mark.parametrize(("format", "error"), [("png", 0.0), ("jpeg", 3.0), ("webp", 4.0)])
-def test_there_and_back(format: Output, error: float) -> None:
+def test_an_encoded_picture_decodes_to_itself(format: Output, error: float) -> None:
     picture = decode(encode(corpus.scene(), format))
     assert mean_difference(picture.rgb, corpus.scene()) <= error
 
 
-def laden() -> bytes:
+def picture_with_metadata() -> bytes:
     exif = Image.Exif()
     exif[0x010E] = "SECRET description"
     exif.get_ifd(0x8825)[2] = (48.0, 8.0, 30.0)
@@ -365,8 +367,8 @@ def laden() -> bytes:
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
-def test_nothing_but_pixels_is_written(format: Output) -> None:
-    picture = decode(laden())
+def test_no_metadata_is_written(format: Output) -> None:
+    picture = decode(picture_with_metadata())
     assert not picture.rgb.info
     picture.rgb.info = {
         "comment": b"SECRET",
@@ -400,12 +402,12 @@ def test_alpha_is_written(format: Output) -> None:
     assert back.alpha.tobytes() == alpha.tobytes()
 
 
-def test_jpeg_has_no_alpha_so_it_is_put_on_white() -> None:
+def test_alpha_is_composited_on_white_for_jpeg() -> None:
     back = decode(encode(corpus.scene(), "jpeg", alpha=Image.new("L", (96, 64), 0)))
     assert min(pixel(back, (50, 30))) >= 253
 
 
-def test_quality_decides_the_size() -> None:
+def test_a_higher_quality_gives_a_larger_file() -> None:
     for format in ("jpeg", "webp"):
         sizes = [len(encode(corpus.scene(480, 320), format, quality=quality)) for quality in (20, 60, 95)]
         assert all(one < other for one, other in pairwise(sizes))
@@ -419,7 +421,7 @@ def test_noise_fits_into_the_buffer_of_the_encoder(quality: int) -> None:
     assert decode(data).rgb.size == noise.size
 
 
-def test_what_can_not_be_encoded() -> None:
+def test_a_wrong_alpha_size_or_a_too_large_webp_is_an_error() -> None:
     with pytest.raises(ValueError, match="alpha"):
         encode(corpus.scene(), "png", alpha=Image.new("L", (3, 3)))
     with pytest.raises(ValueError, match="16400"):
@@ -429,7 +431,7 @@ def test_what_can_not_be_encoded() -> None:
 # --- Warnings ---
 
 
-def test_pillows_warnings_stay_inside_and_filters_come_back() -> None:
+def test_pillows_warnings_are_not_shown_and_filters_are_restored() -> None:
     exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(30)
     data = corpus.saved(corpus.scene(), "JPEG", exif=exif)
     before = list(warnings.filters)
@@ -448,5 +450,5 @@ def test_pillows_warnings_stay_inside_and_filters_come_back() -> None:
     assert list(warnings.filters) == before
 
 
-def test_pillow_can_do_what_is_promised() -> None:
+def test_pillow_has_all_formats() -> None:
     assert all(features.check(feature) for feature in ("webp", "avif", "littlecms2", "jpg", "zlib"))

@@ -1,4 +1,4 @@
-"""Oklab against its definition, recomputed in numpy and float64."""
+"""Oklab against its definition, computed in numpy and float64."""
 
 import colorsys
 
@@ -59,7 +59,9 @@ def defined(colour: tuple[float, float, float]) -> Array:
         ((0, 0, 1), (0.45201, -0.03246, -0.31153)),
     ],
 )
-def test_published_values(colour: tuple[float, float, float], lab: tuple[float, float, float]) -> None:
+def test_oklab_agrees_with_published_values(
+    colour: tuple[float, float, float], lab: tuple[float, float, float]
+) -> None:
     assert oklab(pixels(colour)).flatten().tolist() == pytest.approx(lab, abs=2e-4)
 
 
@@ -69,31 +71,31 @@ def test_any_colour_agrees_with_the_definition() -> None:
     np.testing.assert_allclose(found, [defined(colour) for colour in colours], atol=5e-4)
 
 
-def test_each_grey_has_no_colour() -> None:
+def test_greys_have_no_chroma() -> None:
     greys = [(level / 255,) * 3 for level in range(256)]
     lightness, *colour = oklab(pixels(*greys))[0, :, 0]
     assert (lightness.diff() > 0).all()
     assert max(each.abs().max().item() for each in colour) < 1e-4
 
 
-def test_there_and_back() -> None:
+def test_srgb_inverts_oklab() -> None:
     image = rand(1)
     torch.testing.assert_close(srgb(oklab(image)), image, rtol=0, atol=1e-4)
 
 
-def test_every_level_of_a_channel_survives() -> None:
+def test_every_level_of_a_channel_is_restored() -> None:
     colours = [(level / 255, 0.0, 1 - level / 255) for level in range(256)]
     back = srgb(oklab(pixels(*colours)))
     assert torch.equal((back * 255).round(), (pixels(*colours) * 255).round())
 
 
-def test_colours_outside_of_srgb_are_clipped_to_it() -> None:
+def test_colours_outside_of_srgb_are_clipped() -> None:
     back = srgb(torch.tensor([0.7, 0.4, 0.4]).reshape(1, 3, 1, 1))
     assert back.isfinite().all()
     assert 0 <= back.min() <= back.max() <= 1
 
 
-def test_lightness_of_one_picture_and_hue_of_the_other() -> None:
+def test_recoloured_paintings_have_their_own_lightness_and_the_contents_hue() -> None:
     painting, content = rand(2) * 0.2 + 0.45, rand(3) * 0.2 + 0.4  # pale, so that nothing is clipped
     found = oklab(with_colours_of(painting, content))
     torch.testing.assert_close(found[:, 0], oklab(painting)[:, 0], rtol=0, atol=1e-3)
@@ -107,7 +109,7 @@ def test_a_blue_painting_of_an_orange_content_is_orange() -> None:
     assert hue == pytest.approx(colorsys.rgb_to_hsv(*orange)[0], abs=0.03)
 
 
-def test_a_grey_content_makes_a_grey_painting() -> None:
+def test_a_grey_content_gives_a_grey_painting() -> None:
     red, green, blue = with_colours_of(rand(5), torch.full((1, 3, 16, 16), 0.5))[0]
     assert max((red - green).abs().max().item(), (green - blue).abs().max().item()) < 2 / 255
 
@@ -130,7 +132,7 @@ def statistics(image: Tensor) -> tuple[Array, Array]:
 
 
 def tinted(seed: int, mean: tuple[float, float, float], spread: float) -> Tensor:
-    """Random colours around one, the channels spread unlike."""
+    """Random colours around ``mean``, with different deviations of the channels."""
     noise = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(seed)).clamp(-2, 2)
     mixed = torch.einsum("ij,bjhw->bihw", torch.tensor([[1.0, 0.3, 0.0], [0.2, 0.8, 0.1], [0.5, 0.0, 0.4]]), noise)
     return torch.tensor(mean).reshape(1, 3, 1, 1) + spread * mixed
@@ -138,7 +140,7 @@ def tinted(seed: int, mean: tuple[float, float, float], spread: float) -> Tensor
 
 WARM, COLD = tinted(1, (0.6, 0.5, 0.35), 0.06), tinted(2, (0.4, 0.5, 0.65), 0.04)
 MUTED, PALE = tinted(3, (0.5, 0.52, 0.5), 0.012), tinted(4, (0.62, 0.6, 0.58), 0.008)
-"""Colours as of a misty day: their chroma varies by less than a hundredth."""
+"""Colours with little chroma, which varies by less than a hundredth."""
 
 
 def test_a_palette_is_the_mean_and_the_covariance_of_the_colours() -> None:
@@ -149,7 +151,7 @@ def test_a_palette_is_the_mean_and_the_covariance_of_the_colours() -> None:
 
 
 @pytest.mark.parametrize("shares", [(1.0, 1.0), (1.0, 3.0), (20.0, 60.0), (0.0, 1.0)])
-def test_a_blended_palette_is_that_of_all_colours_together(shares: tuple[float, float]) -> None:
+def test_a_blended_palette_is_the_palette_of_all_colours_together(shares: tuple[float, float]) -> None:
     parts = [round(4 * share / sum(shares)) for share in shares]
     together = torch.cat([image for image, part in zip((WARM, COLD), parts, strict=True) for _ in range(part)], dim=3)
     mean, covariance = statistics(together)
@@ -172,7 +174,7 @@ def test_a_recoloured_picture_has_the_palette(image: Tensor, other: Tensor) -> N
     np.testing.assert_allclose(covariance, expected_covariance, rtol=0.03, atol=0.02 * np.trace(expected_covariance))
 
 
-def test_of_all_linear_maps_to_the_palette_it_is_the_one_that_moves_colours_least() -> None:
+def test_recolouring_is_the_linear_map_that_changes_colours_least() -> None:
     """By Brenier's theorem that is the one whose matrix is symmetric and positive."""
     before, after = colours(WARM), colours(recoloured(WARM, Palette.of(COLD)))
     matrix, residue, _, _ = np.linalg.lstsq(before - before.mean(axis=0), after - after.mean(axis=0), rcond=None)
@@ -182,11 +184,11 @@ def test_of_all_linear_maps_to_the_palette_it_is_the_one_that_moves_colours_leas
 
 
 @pytest.mark.parametrize("image", [WARM, MUTED], ids=["warm", "muted"])
-def test_a_picture_recoloured_to_its_own_palette_stays_as_it_is(image: Tensor) -> None:
+def test_a_picture_recoloured_to_its_own_palette_does_not_change(image: Tensor) -> None:
     torch.testing.assert_close(recoloured(image, Palette.of(image)), image, rtol=0, atol=2e-3)
 
 
-def test_recoloured_to_a_grey_palette_a_picture_is_grey() -> None:
+def test_a_picture_recoloured_to_a_grey_palette_is_grey() -> None:
     grey = (torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(6)) * 0.4 + 0.3).expand(1, 3, 16, 16)
     red, green, blue = recoloured(WARM, Palette.of(grey))[0]
     assert max((red - green).abs().max().item(), (green - blue).abs().max().item()) < 2 / 255
@@ -201,7 +203,7 @@ def test_a_plain_picture_stays_plain_in_any_palette(level: float) -> None:
     np.testing.assert_allclose(colours(found[..., :1, :1])[0], statistics(WARM)[0], atol=5e-3)
 
 
-def test_colours_that_the_palette_pushes_out_of_srgb_are_clipped_to_it() -> None:
+def test_recoloured_colours_outside_of_srgb_are_clipped() -> None:
     far = Palette(torch.tensor([0.8, 0.2, 0.2]).double(), 0.09 * torch.eye(3).double())
     found = recoloured(WARM, far)
     assert found.isfinite().all()

@@ -1,4 +1,4 @@
-"""HDR by the formulas of its standards, and ICC profiles by LittleCMS."""
+"""HDR against the formulas of its standards, and ICC profiles against LittleCMS."""
 
 import math
 from io import BytesIO
@@ -44,7 +44,7 @@ def greys(nits: list[float], width: int = 64, rows: int = 16) -> Array:
 
 @pytest.mark.parametrize("peak", [203.0, 400.0, 1000.0, 4000.0, 10_000.0])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_highlights_of_pq_are_rolled_off_by_bt_2390(peak: float, channels: int) -> None:
+def test_highlights_of_pq_are_compressed_as_in_bt_2390(peak: float, channels: int) -> None:
     nits = [0, 1, 10, 50, 100, 150, 203, peak / 2, peak]
     signal = greys(nits)[..., :channels]
     got = np.asarray(decode(png_of(levels_of(signal, 16), 16, cicp(9, 16))).rgb)[::16, 0, :]
@@ -53,10 +53,10 @@ def test_highlights_of_pq_are_rolled_off_by_bt_2390(peak: float, channels: int) 
         assert np.abs(levels - expected).max() <= 1
     assert got[-1].tolist() == [255, 255, 255]
     if peak == 1000:
-        assert got[nits.index(203.0)].min() > 225  # a page stays nearly white beside the sun
+        assert got[nits.index(203.0)].min() > 225  # a white page stays nearly white beside highlights
 
 
-def test_a_few_glints_darken_nothing() -> None:
+def test_a_few_bright_pixels_darken_nothing() -> None:
     signal = greys([10, 100, 203])
     expected = np.asarray(decode(png_of(levels_of(signal, 16), 16, cicp(9, 16))).rgb)
     signal[7, 9:11] = 1
@@ -66,7 +66,7 @@ def test_a_few_glints_darken_nothing() -> None:
 
 
 def test_a_bright_colour_keeps_its_hue() -> None:
-    """If each channel were rolled off alone, green would get close to red in an orange of 1,000 cd/m²."""
+    """If each channel were compressed separately, green would come close to red in an orange of 1,000 cd/m²."""
     light = np.array([4.9, 2.0, 0.5])
     orange = np.broadcast_to(truth.pq_signal(light @ truth.TO_BT2020.T), (64, 64, 3))
     got = truth.linear(np.asarray(decode(png_of(levels_of(orange, 16), 16, cicp(9, 16))).rgb))[0, 0]
@@ -74,7 +74,7 @@ def test_a_bright_colour_keeps_its_hue() -> None:
     assert got[1] / got[2] == pytest.approx(light[1] / light[2], rel=0.05)
 
 
-def test_hlg_of_75_percent_is_white_and_full_hlg_is_rolled_off() -> None:
+def test_hlg_of_75_percent_is_white_and_brighter_hlg_is_compressed() -> None:
     page = np.full((64, 64, 3), 0.75)
     assert np.asarray(decode(png_of(levels_of(page, 16), 16, cicp(9, 18))).rgb).min() >= 254
     sun = page.copy()
@@ -85,7 +85,7 @@ def test_hlg_of_75_percent_is_white_and_full_hlg_is_rolled_off() -> None:
     assert got[63, 63, 0] == 255
 
 
-def test_sixteen_bits_keep_the_dark_greys_of_linear_light_apart() -> None:
+def test_sixteen_bits_keep_dark_greys_of_linear_light_distinct() -> None:
     ramp = np.linspace(0, 0.01, 64)
     for channels in (1, 2, 3, 4):
         signal = np.ones((64, 64, channels))
@@ -94,8 +94,8 @@ def test_sixteen_bits_keep_the_dark_greys_of_linear_light_apart() -> None:
         assert np.abs(got[0] - 255 * truth.srgb_signal(ramp)[:, None]).max() <= 1
 
 
-def test_littlecms_agrees_about_a_wide_gamut() -> None:
-    """On a profile that says the same as the chunk: Display P3 seen from the white of D50 (ICC.1:2022, Annex E)."""
+def test_a_wide_gamut_agrees_with_littlecms() -> None:
+    """For a profile that means the same as the chunk: Display P3 adapted to D50 (ICC.1:2022, Annex E)."""
     columns = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True):
@@ -137,7 +137,7 @@ def test_a_profile_agrees_with_littlecms_over_a_gradient() -> None:
 
 
 @pytest.mark.parametrize("value", [30, 90, 150, 220])
-def test_a_profile_of_greys_or_of_colours_for_greys_by_formula(value: int) -> None:
+def test_a_grey_picture_is_converted_by_a_grey_or_an_rgb_profile(value: int) -> None:
     expected = 255 * truth.srgb_signal(np.array(value / 255))
     for profile in (corpus.grey_profile(1.0), corpus.rgb_profile(1.0)):
         for mode, format in (("L", "PNG"), ("L", "JPEG"), ("LA", "PNG")):
@@ -153,7 +153,7 @@ def test_an_srgb_profile_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("profile", [b"broken", bytes(200), corpus.swapped_profile()[:300], corpus.grey_profile(1.8)])
-def test_a_broken_or_unfitting_profile_is_ignored(profile: bytes) -> None:
+def test_a_broken_profile_or_one_for_other_pictures_is_ignored(profile: bytes) -> None:
     for format in ("PNG", "WEBP", "JPEG"):
         got = levels(corpus.saved(corpus.scene(), format, icc_profile=profile))
         assert np.abs(got - np.asarray(corpus.scene())).mean() < 4

@@ -1,4 +1,4 @@
-"""Numbers of colour spaces against the published ones."""
+"""Colour spaces against published numbers."""
 
 import contextlib
 from typing import Literal
@@ -11,11 +11,11 @@ from tests.engine.images import colour_truth as truth
 
 
 @pytest.mark.parametrize(("code", "published"), [(9, truth.TO_BT2020), (12, truth.TO_P3), (1, np.eye(3))])
-def test_matrices_are_the_published_ones(code: int, published: truth.Array) -> None:
+def test_matrices_agree_with_the_published_ones(code: int, published: truth.Array) -> None:
     assert ColourSpace.of(PRIMARIES[code], srgb).to_srgb @ published == pytest.approx(np.eye(3), abs=2e-4)
 
 
-def test_luminances_are_the_published_ones() -> None:
+def test_luminances_agree_with_the_published_ones() -> None:
     assert ColourSpace.of(PRIMARIES[9], srgb).luminances == pytest.approx([0.2627, 0.6780, 0.0593], abs=1e-4)
     assert ColourSpace.of(BT709, srgb).luminances == pytest.approx([0.2126, 0.7152, 0.0722], abs=1e-4)
 
@@ -42,11 +42,11 @@ def test_curves_rise_from_black_to_white(code: int) -> None:
         (16, 0.5, 92.2457 / 203), (17, 0.5, 0.1800), (18, 0.5, 1 / 12),
     ],
 )  # fmt: skip
-def test_curves_at_one_half(code: int, signal: float, light: float) -> None:
+def test_curves_agree_with_the_standards_at_one_half(code: int, signal: float, light: float) -> None:
     assert float(CURVES[code](np.array(signal))) == pytest.approx(light, abs=1e-3)
 
 
-def test_no_primaries_break_the_arithmetic() -> None:
+def test_random_primaries_give_finite_numbers_or_an_error() -> None:
     random = np.random.default_rng(0)
     sound = 0
     for largest in [0.4, 1.0, 40_000.0] * 200:

@@ -1,4 +1,4 @@
-"""What files say about their colours, and the conversion to sRGB by it."""
+"""Colour information in files, and the conversion to sRGB."""
 
 import struct
 import zlib
@@ -53,7 +53,7 @@ def colour_of(data: bytes) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("name", SPACES)
 @pytest.mark.parametrize("channels", [3, 4])
-def test_a_png_comes_in_srgb(name: str, channels: int) -> None:
+def test_a_png_is_converted_to_srgb(name: str, channels: int) -> None:
     chunks, signal = SPACES[name]
     if channels == 4:
         signal = np.concatenate([signal, np.ones_like(signal[..., :1])], axis=2)
@@ -66,7 +66,7 @@ def test_a_png_comes_in_srgb(name: str, channels: int) -> None:
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("chunk", [gama(1), cicp(12, 8), cicp(9, 8)])
-def test_a_grey_png_comes_in_srgb_and_grey(depth: int, channels: int, chunk: bytes) -> None:
+def test_a_grey_png_is_converted_to_srgb_and_stays_grey(depth: int, channels: int, chunk: bytes) -> None:
     levels = levels_of(truth.linear(CHART)[:, :, :channels], depth)
     if channels == 2:
         levels[..., 1] = 2**depth - 1
@@ -75,7 +75,7 @@ def test_a_grey_png_comes_in_srgb_and_grey(depth: int, channels: int, chunk: byt
 
 
 @pytest.mark.parametrize("chunks", [[gama(1)], [cicp(9, 16)]])
-def test_a_palette_comes_in_srgb_and_keeps_its_transparency(chunks: list[bytes]) -> None:
+def test_a_palette_is_converted_to_srgb_and_keeps_its_transparency(chunks: list[bytes]) -> None:
     colours = CHART[::4, ::4].reshape(-1, 3)
     light = truth.linear(colours)
     signal = light if len(chunks[0]) == 16 else truth.pq_signal(light @ truth.TO_BT2020.T)
@@ -90,7 +90,7 @@ def test_a_palette_comes_in_srgb_and_keeps_its_transparency(chunks: list[bytes])
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_colours_behind_alpha_are_converted_before_they_are_put_on_white(depth: int) -> None:
+def test_translucent_colours_are_converted_before_they_are_composited_on_white(depth: int) -> None:
     levels = np.full((40, 40, 4), 2**depth // 4, dtype=np.uint16)
     levels[..., 3] = 2 ** (depth - 1)
     colour = 255 * truth.srgb_signal(np.array(levels[0, 0, 0] / (2**depth - 1)))
@@ -185,26 +185,26 @@ PLAIN = np.full((40, 40, 3), (200, 100, 30), dtype=np.uint16)
         ([corpus.chunk(b"nOne", b"")] * 20 + [LINEAR], [LINEAR]),
     ],
 )
-def test_the_precedence_of_chunks_of_png(chunks: list[bytes], same_as: list[bytes]) -> None:
+def test_colour_chunks_of_a_png_have_a_precedence(chunks: list[bytes], same_as: list[bytes]) -> None:
     assert colour_of(png_of(PLAIN, 8, *chunks)) == colour_of(png_of(PLAIN, 8, *same_as))
 
 
-def test_those_chunks_give_different_colours() -> None:
-    """Else the test above could not fail."""
+def test_the_chunks_of_that_test_give_different_colours() -> None:
+    """Otherwise the test above could not fail."""
     assert len({colour_of(png_of(PLAIN, 8, *chunks)) for chunks in ([], [P3], [ICC], [LINEAR])}) == 4
 
 
-def test_chunks_behind_the_pixels_are_ignored() -> None:
+def test_chunks_after_the_pixels_are_ignored() -> None:
     for chunk in (P3, ICC, LINEAR):
         assert colour_of(png_of(PLAIN, 8, after=chunk)) == (200, 100, 30)
 
 
 @pytest.mark.parametrize("gamma", [0.00016, 0.01, 100.0, 6250.0])
-def test_an_absurd_gamma_breaks_nothing(gamma: float) -> None:
+def test_an_extreme_gamma_is_decoded(gamma: float) -> None:
     assert difference(png_of(levels_of(LIGHT, 16), 16, gama(gamma), chrm(truth.ADOBE_CHRM))).shape == CHART.shape
 
 
-# --- ICC profiles with four numbers ---
+# --- ICC profiles with a cicp tag ---
 
 
 def with_cicp(profile: bytes, code: bytes) -> bytes:
@@ -221,9 +221,9 @@ def with_cicp(profile: bytes, code: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "JPEG", "AVIF"])
-def test_a_profile_s_tag_of_four_numbers_counts_more_than_its_curves(format: str) -> None:
+def test_the_cicp_tag_of_a_profile_takes_precedence_over_its_curves(format: str) -> None:
     profile = with_cicp(corpus.swapped_profile(), b"\x09\x10\0\1")
-    assert ImageCms.ImageCmsProfile(BytesIO(profile)).profile.xcolor_space == "RGB "  # it is sound
+    assert ImageCms.ImageCmsProfile(BytesIO(profile)).profile.xcolor_space == "RGB "  # it is valid
     signal = levels_of(truth.pq_signal(truth.linear(PLAIN.astype(np.uint8)) @ truth.TO_BT2020.T), 8)
     data = corpus.saved(Image.fromarray(signal.astype("u1")), format, icc_profile=profile, quality=95)
     assert np.abs(np.asarray(decode(data).rgb).astype(int) - PLAIN).max() <= (3 if format in {"PNG", "WEBP"} else 8)
@@ -258,7 +258,7 @@ AVIFS = {
 
 
 @pytest.mark.parametrize("name", AVIFS)
-def test_an_avif_comes_in_srgb(name: str) -> None:
+def test_an_avif_is_converted_to_srgb(name: str) -> None:
     primaries, transfer, signal = AVIFS[name]
     bound = 4 if name == "PQ" else 3  # YUV of 8 bits, which is all that Pillow writes, is coarse for PQ
     data = nclx(avif(signal), primaries, transfer)
@@ -269,7 +269,7 @@ def test_an_avif_comes_in_srgb(name: str) -> None:
     assert difference(data)[4:, 4:].mean() < bound
 
 
-def test_an_animated_avif_may_have_its_nclx_in_the_track_only() -> None:
+def test_the_nclx_of_an_animated_avif_may_be_in_the_track_only() -> None:
     signal = AVIFS["P3"][2]
     second = Image.new("RGB", (48, 48))
     data = nclx(avif(signal, save_all=True, append_images=[second]), 12, 13)
@@ -279,8 +279,8 @@ def test_an_animated_avif_may_have_its_nclx_in_the_track_only() -> None:
     assert difference(head + b"freenclx" + rest).mean() < 3  # only the track has it
 
 
-def test_the_primary_picture_of_an_avif_counts() -> None:
-    """The first property of all belongs to nobody."""
+def test_an_avif_has_the_colours_of_its_primary_picture() -> None:
+    """The first colour property belongs to no picture."""
     data = nclx(avif(AVIFS["P3"][2]), 12, 13)
     other = struct.pack(">I4s4sHHHB", 19, b"colr", b"nclx", 1, 8, 6, 0x80)
     made = bytearray(data)
@@ -297,7 +297,7 @@ def test_the_primary_picture_of_an_avif_counts() -> None:
     assert difference(bytes(made)).mean() < 3
 
 
-def test_a_profile_counts_more_than_nclx_if_it_is_sound() -> None:
+def test_a_valid_profile_takes_precedence_over_nclx() -> None:
     signal = PLAIN / 255
     swapped = nclx(avif(signal, icc_profile=corpus.swapped_profile()), 12, 8)
     assert np.abs(np.asarray(decode(swapped).rgb).astype(int) - PLAIN[..., ::-1]).max() <= 6
@@ -315,20 +315,20 @@ CALIBRATED = bytes(4)
 
 
 @pytest.mark.parametrize("ends", [P3_ENDS, P3_XYZ])
-def test_a_calibrated_bmp_comes_in_srgb(ends: tuple[float, ...]) -> None:
+def test_a_calibrated_bmp_is_converted_to_srgb(ends: tuple[float, ...]) -> None:
     signal = (LIGHT @ truth.TO_P3.T) ** (1 / 1.8)
     data = bmp_of(levels_of(signal, 8), CALIBRATED, ends, (1.8, 1.8, 1.8))
     assert difference(data).mean() < 1
 
 
-def test_a_bmp_has_an_exponent_for_each_channel() -> None:
+def test_a_bmp_has_a_gamma_for_each_channel() -> None:
     gammas = (1.0, 1.8, 2.6)
     signal = LIGHT ** (1 / np.array(gammas))
     ends = (0.64, 0.33, 0.03, 0.30, 0.60, 0.10, 0.15, 0.06, 0.79)
     assert difference(bmp_of(levels_of(signal, 8), CALIBRATED, ends, gammas)).mean() < 1.5
 
 
-def test_a_profile_within_a_bmp() -> None:
+def test_a_profile_in_a_bmp_is_used() -> None:
     data = bmp_of(PLAIN, b"DEBM", profile=corpus.swapped_profile())
     assert np.abs(np.array(colour_of(data)) - (30, 100, 200)).max() <= 1
 

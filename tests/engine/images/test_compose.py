@@ -1,4 +1,4 @@
-"""What is made of a job's pictures."""
+"""Pictures that are composed of a job's pictures."""
 
 from io import BytesIO
 
@@ -36,7 +36,7 @@ def test_a_comparison_has_the_photo_on_the_left_and_the_painting_on_the_right() 
 
 
 @pytest.mark.parametrize(("kind", "side"), [("webp", 512), ("gif", 400)])
-def test_a_timelapse_moves_and_holds_the_painting_at_its_end(kind: Composition, side: int) -> None:
+def test_a_timelapse_shows_all_frames_and_the_last_one_longer(kind: Composition, side: int) -> None:
     image = opened(compose(kind, frames(20), LIMIT))
     assert (image.format, max(image.size)) == (kind.upper(), side)
     assert image.n_frames == 20  # type: ignore[attr-defined]
@@ -51,7 +51,7 @@ def test_a_timelapse_moves_and_holds_the_painting_at_its_end(kind: Composition, 
     assert shown[0][1] != shown[1][1]
 
 
-def test_a_composition_becomes_smaller_where_its_file_is_too_large() -> None:
+def test_a_composition_becomes_smaller_if_its_file_is_too_large() -> None:
     pictures = frames(6)
     large = compose("webp", pictures, LIMIT)
     small = compose("webp", pictures, len(large) - 1)

@@ -1,5 +1,6 @@
-"""The decoder's own process: what it gives, and what a picture that ends it costs."""
+"""The process of the decoder: what it returns, and what happens when a picture ends it."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -62,14 +63,14 @@ def shared() -> Iterator[Decoder]:
 
 @pytest.fixture
 def patient() -> Iterator[Decoder]:
-    """One whose deadline is not what ends anything here."""
+    """A decoder with a deadline that these tests never reach."""
     with Decoder(deadline=100) as decoder:
         decoder.warm_up()
         yield decoder
 
 
 def eventually(look: Callable[[], T]) -> T:
-    """What ``look`` finds, as soon as that is something."""
+    """Wait until ``look`` returns a true value, and return it."""
     end = time.monotonic() + 60
     while not (found := look()):
         assert time.monotonic() < end, "it never came"
@@ -83,11 +84,24 @@ def forks(decoder: Decoder) -> list[psutil.Process]:
 
 
 def gone(process: int) -> bool:
-    return not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def running_in_session(leader: int) -> list[int]:
+    """A decoder and its forks. A fork that is watched from here could end before it is found."""
+    found = []
+    for process in psutil.pids():
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(process) == leader and not gone(process):
+                found.append(process)
+    return found
 
 
 def outcome(decode: Callable[[], Picture]) -> tuple[object, ...]:
-    """All that a caller could see of it."""
+    """Everything that a caller can see of the result."""
     try:
         picture = decode()
     except PictureError as error:
@@ -117,7 +131,7 @@ def test_each_kind_of_file_decodes_as_in_this_process(shared: Decoder, name: str
         (Limits(aspect=1), PictureTooNarrow(96, 64, 1)),
     ],
 )
-def test_each_refusal_comes_whole(limits: Limits, expected: PictureError) -> None:
+def test_each_refusal_has_all_its_fields(limits: Limits, expected: PictureError) -> None:
     with Decoder(limits) as decoder, pytest.raises(type(expected)) as refused:
         decoder.decode(SCENE)
     assert refused.value.args == expected.args
@@ -141,19 +155,19 @@ def test_truncated_transparent_and_other_files_decode_as_in_this_process(shared:
     assert there[0] is not PictureDamaged
 
 
-def test_the_largest_size_of_a_header_comes_whole(shared: Decoder) -> None:
+def test_the_largest_size_in_a_header_is_reported_exactly(shared: Decoder) -> None:
     with pytest.raises(PictureTooLarge) as refused:
         shared.decode(hostile.resized(SCENE, 2**32 - 1, 2**32 - 1))
     assert refused.value.value == 2**32 - 1
 
 
-def test_the_detail_of_damage_comes_whole(shared: Decoder) -> None:
+def test_the_detail_of_damage_is_reported(shared: Decoder) -> None:
     with pytest.raises(PictureDamaged) as damaged:
         shared.decode(corpus.saved(corpus.scene(), "AVIF")[:-99])
     assert damaged.value.detail.startswith("AVIF: SyntaxError: ")
 
 
-def test_threads_decode_side_by_side(shared: Decoder) -> None:
+def test_threads_decode_at_the_same_time(shared: Decoder) -> None:
     colours = [(level, 255 - level, 7) for level in range(0, 200, 5)]
     files = [corpus.saved(Image.new("RGB", (64, 64), colour), "PNG") for colour in colours]
     with ThreadPoolExecutor(4) as pool:
@@ -173,34 +187,34 @@ def test_a_picture_does_not_wait_for_a_slow_one(patient: Decoder) -> None:
             slow.result()
 
 
-# --- What a picture can do to it ---
+# --- Pictures that end a decoder ---
 
 
 def begun(decoder: Decoder, pool: ThreadPoolExecutor) -> tuple["Future[Picture]", psutil.Process]:
     """A picture that is being decoded, and the process that does it."""
-    doomed = pool.submit(decoder.decode, endless())
+    decoding = pool.submit(decoder.decode, endless())
     (fork,) = eventually(lambda: forks(decoder))
-    return doomed, fork
+    return decoding, fork
 
 
-@pytest.mark.parametrize("fate", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT, signal.SIGXCPU])
-def test_a_crash_fails_one_picture(patient: Decoder, fate: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT, signal.SIGXCPU])
+def test_a_crash_fails_one_picture(patient: Decoder, number: signal.Signals) -> None:
     with ThreadPoolExecutor(1) as pool:
-        doomed, fork = begun(patient, pool)
-        fork.send_signal(fate)
-        with pytest.raises(PictureDamaged, match=f"the decoder was ended by {fate.name}"):
-            doomed.result()
+        decoding, fork = begun(patient, pool)
+        fork.send_signal(number)
+        with pytest.raises(PictureDamaged, match=f"the decoder was ended by {number.name}"):
+            decoding.result()
     assert patient.decode(SCENE).width == 96
     assert patient.restarts == 1
 
 
 def test_a_killed_decoder_fails_one_picture_and_leaves_nothing(patient: Decoder) -> None:
     with ThreadPoolExecutor(1) as pool:
-        doomed, fork = begun(patient, pool)
+        decoding, fork = begun(patient, pool)
         (process,) = patient.processes()
         os.kill(process, signal.SIGKILL)
         with pytest.raises(PictureDamaged, match="SIGKILL"):
-            doomed.result()
+            decoding.result()
     assert patient.decode(SCENE).width == 96
     eventually(partial(gone, fork.pid))
     assert gone(process)
@@ -215,16 +229,17 @@ def test_a_decoder_that_dies_while_idle_fails_no_picture(patient: Decoder) -> No
     assert patient.restarts == 2
 
 
-def test_a_picture_that_takes_too_long_is_given_up() -> None:
-    with Decoder(deadline=0.3) as decoder, ThreadPoolExecutor(1) as pool:
+def test_a_picture_that_takes_too_long_is_refused() -> None:
+    with Decoder(deadline=0.3) as decoder:
         decoder.warm_up()
-        doomed, fork = begun(decoder, pool)
+        (process,) = decoder.processes()
+        assert running_in_session(process) == [process]
         with pytest.raises(PictureDamaged, match=r"not decoded within 0\.3 s"):
-            doomed.result()
-        eventually(partial(gone, fork.pid))
+            decoder.decode(endless())
+        eventually(lambda: not running_in_session(process))
 
 
-def test_a_decoder_that_stands_still_is_given_up() -> None:
+def test_a_decoder_that_hangs_is_killed() -> None:
     with Decoder(deadline=0.3) as decoder:
         decoder.warm_up()
         (process,) = decoder.processes()
@@ -236,7 +251,7 @@ def test_a_decoder_that_stands_still_is_given_up() -> None:
 
 @linux
 @pytest.mark.parametrize("name", ["PNG, 1 bit", "GIF, 64 megapixels", "WEBP, canvas", "AVIF, understated"])
-def test_a_picture_that_wants_too_much_memory_fails_alone(name: str) -> None:
+def test_only_the_picture_that_needs_too_much_memory_fails(name: str) -> None:
     data = bombs.made(name)
     with Decoder(memory=40 * 2**20) as decoder:
         for longer_side in (64, None):
@@ -245,18 +260,18 @@ def test_a_picture_that_wants_too_much_memory_fails_alone(name: str) -> None:
         assert decoder.decode(SCENE).width == 96
 
 
-def test_the_usual_memory_is_enough_for_the_largest_picture(patient: Decoder) -> None:
+def test_the_default_memory_is_enough_for_the_largest_picture(patient: Decoder) -> None:
     picture = patient.decode(bombs.webp(8000, 8000, lossless=True, quality=0), longer_side=4096)
     assert picture.rgb.size == (4096, 4096)
     assert picture.alpha is not None
     assert patient.restarts == 0
 
 
-# --- What it may not do ---
+# --- Confinement ---
 
 
 @linux
-def test_it_is_confined(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_decoder_has_no_secrets_files_or_modules_it_does_not_need(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISCORD_TOKEN", "hunter2")
     read, write = os.pipe()
     os.set_inheritable(write, True)
@@ -281,12 +296,12 @@ def test_it_is_confined(monkeypatch: pytest.MonkeyPatch) -> None:
         os.close(write)
 
 
-def test_memory_follows_the_limits() -> None:
+def test_the_memory_limit_follows_from_the_picture_limits() -> None:
     assert memory_for(Limits()) < 1.7e9
     assert memory_for(Limits(pixels=1_000_000)) < 0.4e9
 
 
-LIES: dict[str, tuple[bytes, str]] = {
+INVALID_ANSWERS: dict[str, tuple[bytes, str]] = {
     "more pixels than asked for": (ANSWER.pack(OPAQUE, 65, 64, -1), "65 x 64"),
     "no pixels": (ANSWER.pack(TRANSPARENT, 0, 64, -1), "0 x 64"),
     "absurd pixels": (ANSWER.pack(OPAQUE, 2**63, 2**63, -1), "x"),
@@ -300,8 +315,8 @@ LIES: dict[str, tuple[bytes, str]] = {
 }
 
 
-def liar(answer: bytes) -> Callable[[Confinement, socket.socket], "subprocess.Popen[bytes]"]:
-    """Starts a process that hears one request out and gives an answer that doesn't depend on it."""
+def answering(answer: bytes) -> Callable[[Confinement, socket.socket], "subprocess.Popen[bytes]"]:
+    """Returns a function that starts a process, which reads one request and sends a fixed answer."""
     asked = REQUEST.size + len(SCENE)
     program = f"""
 import os
@@ -319,18 +334,18 @@ os.write(0, {answer!r})
     return start
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_its_answers_are_not_trusted(lie: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer, message = LIES[lie]
-    monkeypatch.setattr(decoder_module, "_started", liar(answer))
+@pytest.mark.parametrize("name", INVALID_ANSWERS)
+def test_invalid_answers_of_the_decoder_are_rejected(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, message = INVALID_ANSWERS[name]
+    monkeypatch.setattr(decoder_module, "_started", answering(answer))
     with Decoder() as decoder, pytest.raises(PictureDamaged, match=message):
         decoder.decode(SCENE, longer_side=64)
 
 
-def test_what_it_says_unasked_is_no_answer_to_the_next_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unrequested_answer_is_not_used_for_the_next_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     with Decoder() as decoder:
         with monkeypatch.context() as patched:
-            patched.setattr(decoder_module, "_started", liar(ANSWER.pack(NOT_A_PICTURE, 0, 0, -1) * 2))
+            patched.setattr(decoder_module, "_started", answering(ANSWER.pack(NOT_A_PICTURE, 0, 0, -1) * 2))
             with pytest.raises(NotAPicture):
                 decoder.decode(SCENE)
         assert decoder.decode(SCENE).width == 96
@@ -339,14 +354,14 @@ def test_what_it_says_unasked_is_no_answer_to_the_next_picture(monkeypatch: pyte
 # --- Beginning and end ---
 
 
-def test_a_decoder_that_can_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_decoder_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with Decoder() as decoder, pytest.raises(RuntimeError, match="/nowhere/python"):
         decoder.decode(SCENE)
 
 
 @linux
-def test_a_decoder_that_dies_at_its_start_says_why() -> None:
+def test_the_error_for_a_decoder_that_dies_at_its_start_says_why() -> None:
     with (
         Decoder(memory=2**80) as decoder,
         pytest.raises(RuntimeError, match=r"ended with status 1 at its start: .*Error"),
@@ -354,21 +369,21 @@ def test_a_decoder_that_dies_at_its_start_says_why() -> None:
         decoder.warm_up()
 
 
-def test_nothing_is_left_after_the_end(patient: Decoder) -> None:
+def test_closing_ends_all_processes(patient: Decoder) -> None:
     with ThreadPoolExecutor(1) as pool:
-        doomed, fork = begun(patient, pool)
+        decoding, fork = begun(patient, pool)
         patient.warm_up()
         processes = patient.processes()
         assert len(processes) == 2
         patient.close()
         with pytest.raises(PictureDamaged):
-            doomed.result()
+            decoding.result()
     eventually(lambda: all(gone(each) for each in (*processes, fork.pid)))
     with pytest.raises(RuntimeError, match="closed"):
         patient.decode(SCENE)
 
 
-def test_it_ends_with_the_process_that_it_belongs_to() -> None:
+def test_the_decoder_ends_with_the_process_that_started_it() -> None:
     program = (
         "from engine.images.decoder import Decoder; decoder = Decoder(); decoder.warm_up();"
         "print(*decoder.processes(), flush=True); input()"

@@ -1,4 +1,4 @@
-"""Encoding within a number of bytes: what is given up, in which order, and that it is as little as possible."""
+"""Encoding within a number of bytes: what is reduced, in which order, and that it is reduced as little as possible."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from engine.images.headers import is_lossless
 
 
 def noise(size: tuple[int, int]) -> Image.Image:
-    """Nothing that a format can save on."""
+    """An image that no format can compress."""
     width, height = size
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
@@ -25,7 +25,7 @@ def gradient(size: tuple[int, int]) -> Image.Image:
 
 
 @pytest.mark.parametrize("transparent", [False, True])
-def test_a_picture_stays_lossless_as_long_as_it_can(transparent: bool) -> None:
+def test_a_picture_stays_lossless_if_it_fits(transparent: bool) -> None:
     image = soft((300, 200))
     alpha = gradient((300, 200)) if transparent else None
     png, webp = (encode(image, format, alpha=alpha, quality=None) for format in ("png", "webp"))
@@ -42,10 +42,10 @@ def test_a_picture_stays_lossless_as_long_as_it_can(transparent: bool) -> None:
     assert not is_lossless(encode_within(image, len(webp) - 1, alpha=alpha).data)
 
 
-@pytest.mark.parametrize("size", [(300, 200), (1100, 1050)], ids=["whole", "by a sample"])
+@pytest.mark.parametrize("size", [(300, 200), (1100, 1050)], ids=["measured whole", "measured by a sample"])
 @pytest.mark.parametrize("quality", [LOWEST_QUALITY, 71, HIGHEST_QUALITY - 1, HIGHEST_QUALITY])
 def test_the_quality_is_the_highest_that_fits(size: tuple[int, int], quality: int) -> None:
-    # Calm on one side and wild on the other, so that a sample can mislead.
+    # Smooth on one side and noisy on the other, so that a sample can mislead.
     image = soft(size)
     image.paste(noise((size[0] // 3, size[1])), (0, 0))
     limit = len(encode(image, "jpeg", quality=quality))
@@ -56,7 +56,7 @@ def test_the_quality_is_the_highest_that_fits(size: tuple[int, int], quality: in
         assert encode_within(image, limit - 1, alpha=None).quality == quality - 1
 
 
-def test_transparency_survives_in_a_lossy_webp() -> None:
+def test_a_lossy_webp_keeps_transparency() -> None:
     image, alpha = noise((300, 200)), gradient((300, 200))
     found = encode_within(image, 60_000, alpha=alpha)
     assert (found.format, found.quality is not None, len(found.data) <= 60_000) == ("webp", True, True)
@@ -65,7 +65,7 @@ def test_transparency_survives_in_a_lossy_webp() -> None:
     assert abs(np.asarray(back.alpha).astype(int) - np.asarray(alpha)).max() <= 8
 
 
-def test_a_picture_is_scaled_as_little_as_necessary_where_no_quality_is_low_enough() -> None:
+def test_a_picture_is_scaled_as_little_as_possible_if_no_quality_is_low_enough() -> None:
     picture = Picture(noise((300, 200)), gradient((300, 200)))
     file = encode(picture.rgb, "png", alpha=picture.alpha)
     for limit in (8000, 2000):

@@ -1,4 +1,4 @@
-"""What is read from a file without a decoder."""
+"""Headers, which are read without a decoder."""
 
 import struct
 
@@ -10,7 +10,7 @@ from engine.images.headers import MAX_SCANS, MAX_SEGMENTS
 from tests.engine.images import corpus
 
 
-def test_a_second_header_of_png_can_not_change_the_size() -> None:
+def test_a_second_header_of_a_png_cannot_change_the_size() -> None:
     second = corpus.chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
     rows = (b"\0" + bytes([9, 8, 7]) * 40) * 40
     assert decode(corpus.png(40, 40, 8, 2, rows, second)).rgb.size == (40, 40)
@@ -23,7 +23,7 @@ def test_a_jpeg_with_countless_scans_is_refused() -> None:
 
 
 @pytest.mark.parametrize("filler", [b"\0", b"\xff", b"\xff\x00", b"\xff\xd0", b"\xff\xd8", b"\xff\xfe\0\2"])
-def test_a_jpeg_full_of_nothing_is_refused_after_a_few_looks(filler: bytes) -> None:
+def test_a_jpeg_with_too_many_segments_is_refused_early(filler: bytes) -> None:
     data = corpus.sample("JPEG")
     with pytest.raises(PictureDamaged, match=r"JPEG with (\d+) segments") as refused:
         decode(data[:2] + b"\xff\xfe\0\2" + filler * (2**22 // len(filler)) + data[2:])
@@ -31,7 +31,7 @@ def test_a_jpeg_full_of_nothing_is_refused_after_a_few_looks(filler: bytes) -> N
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
-def test_an_orientation_is_one_short_number_of_either_order(format: str) -> None:
+def test_an_orientation_is_one_16_bit_number_in_either_byte_order(format: str) -> None:
     def turned(exif: bytes) -> bool:
         return decode(corpus.saved(corpus.scene(), format, exif=exif)).rgb.size == (64, 96)
 

@@ -1,4 +1,4 @@
-"""A sample of what :mod:`tests.engine.images.fuzz` decodes, and that the confinement refuses no sound file."""
+"""A sample of the inputs of :mod:`tests.engine.images.fuzz`. The confinement makes no difference to the results."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ LIGHT = ("PNG, endless EXIF", "JPEG, 64 megapixels", "JPEG, only a header", "JPE
 
 
 @pytest.mark.slow
-def test_hostile_files_hurt_neither_worker_nor_machine() -> None:
+def test_hostile_files_crash_no_worker() -> None:
     made = (Input("bomb", name, bombs.made(name)) for name in LIGHT)
     # The test below has the other kinds. 17 and 100 have no common factor, so the cuts of the seeds differ.
     broken = itertools.islice(itertools.chain(truncations(), flips(), sizes()), 0, None, 17)
@@ -34,10 +34,10 @@ def test_hostile_files_hurt_neither_worker_nor_machine() -> None:
 
 
 @pytest.mark.parametrize(("made", "step"), [(metadata, 13), (colours, 4), (polyglots, 7)])
-def test_the_confined_decoder_makes_the_same_of_a_hostile_file_as_any(
+def test_the_confined_decoder_gives_the_same_result_for_a_hostile_file(
     made: Callable[[], Iterator[Input]], step: int
 ) -> None:
-    """It can open no file and import no module, which must make no difference."""
+    """It cannot open files or import modules, which must make no difference."""
     with Decoder() as decoder:
         for each in itertools.islice(made(), 0, None, step):
             assert outcome(partial(decoder.decode, each.data)) == outcome(partial(decode, each.data)), each.name

@@ -1,4 +1,4 @@
-"""Each kind of file that is not accepted is recognised."""
+"""The kinds of files that are recognised and refused."""
 
 import pytest
 from PIL import Image
@@ -54,7 +54,7 @@ def box(brand: bytes, *compatible: bytes) -> bytes:
         (b"", ""),
     ],
 )
-def test_the_kind_of_a_file(data: bytes, kind: str) -> None:
+def test_the_error_names_the_kind_of_the_file(data: bytes, kind: str) -> None:
     with pytest.raises(NotAPicture) as refused:
         decode(data)
     assert refused.value.kind == kind

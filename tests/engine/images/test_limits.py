@@ -1,4 +1,4 @@
-"""What a picture from outside may measure, in each format."""
+"""Limits on the size of pictures, in each format."""
 
 import struct
 
@@ -14,7 +14,7 @@ from tests.engine.images import corpus
 
 
 @pytest.mark.parametrize("format", corpus.FORMATS)
-def test_each_limit(format: str) -> None:
+def test_each_limit_is_applied(format: str) -> None:
     data = corpus.sample(format)
     for limits, measure, value in (
         (Limits(bytes=len(data) - 1), "bytes", len(data)),
@@ -30,14 +30,14 @@ def test_each_limit(format: str) -> None:
     assert decode(data, Limits(bytes=len(data), pixels=96 * 64, side=96, least=64)).width == 96
 
 
-def test_one_pixel_is_too_small() -> None:
+def test_a_picture_of_one_pixel_is_too_small() -> None:
     with pytest.raises(PictureTooSmall):
         decode(corpus.saved(Image.new("RGB", (1, 1)), "PNG"))
 
 
 @pytest.mark.parametrize("size", [(320, 40), (40, 320)])
 @pytest.mark.parametrize("format", corpus.FORMATS)
-def test_a_strip_is_refused_when_it_is_narrower_than_the_limit(format: str, size: tuple[int, int]) -> None:
+def test_a_picture_is_refused_if_its_aspect_ratio_is_over_the_limit(format: str, size: tuple[int, int]) -> None:
     data = corpus.saved(Image.new("RGB", size, "teal"), format)
     assert decode(data, Limits(aspect=8)).rgb.size == size
     with pytest.raises(PictureTooNarrow) as refused:
@@ -45,13 +45,13 @@ def test_a_strip_is_refused_when_it_is_narrower_than_the_limit(format: str, size
     assert (refused.value.width, refused.value.height, refused.value.limit) == (*size, 7)
 
 
-def test_a_strip_of_one_pixel_over_the_usual_aspect_is_refused() -> None:
+def test_a_picture_one_pixel_over_the_default_aspect_ratio_is_refused() -> None:
     with pytest.raises(PictureTooNarrow):
         decode(corpus.saved(Image.new("RGB", (321, 40)), "PNG"))
 
 
 @pytest.mark.parametrize("format", corpus.FORMATS)
-def test_bombs_are_refused_without_memory(format: str) -> None:
+def test_bombs_are_refused_with_little_memory(format: str) -> None:
     data = corpus.BOMBS[format]()
     assert len(data) < 200_000
     with Decoder(memory=24 * 2**20) as decoder, pytest.raises(PictureTooLarge) as refused:
@@ -82,7 +82,7 @@ def test_a_frame_beyond_the_screen_of_a_gif_counts_towards_each_limit() -> None:
 
 
 @pytest.mark.parametrize("height", [64, -64])
-def test_a_bmp_of_either_direction_is_measured_alike(height: int) -> None:
+def test_a_bmp_has_the_same_size_in_either_direction(height: int) -> None:
     data = bytearray(corpus.sample("BMP"))
     data[22:26] = struct.pack("<i", height)
     assert decode(bytes(data), Limits(side=96, pixels=96 * 64, least=64)).rgb.size == (96, 64)

@@ -1,4 +1,4 @@
-"""Which picture a PNG shows: the first frame of an animation, Apple's colours, the sound part of a damaged file."""
+"""Which picture a PNG shows: the first frame of an animation, Apple's colours, the valid part of a damaged file."""
 
 import struct
 import tracemalloc
@@ -126,7 +126,7 @@ def test_the_palette_and_its_transparency_apply_to_the_first_frame() -> None:
         (control(0)[:-1] + b"\0", frame(1, GREEN)),
     ],
 )
-def test_a_first_frame_that_breaks_the_rules_leaves_the_default_image(frames: tuple[bytes, ...]) -> None:
+def test_an_invalid_first_frame_is_replaced_by_the_default_image(frames: tuple[bytes, ...]) -> None:
     data = file(header(WIDTH, HEIGHT), animation(), pixels(RED), *frames, END)
     assert at(decode(data), 9, 9) == (255, 0, 0)
 
@@ -138,7 +138,7 @@ def test_frames_without_an_animation_are_not_shown() -> None:
     assert at(decode(file(header(WIDTH, HEIGHT), pixels(RED), animation(), *frames, END)), 9, 9) == (255, 0, 0)
 
 
-# --- What comes before the header ---
+# --- Apple's PNGs, and other chunks before the header ---
 
 
 def raw_deflated(rows: bytes) -> bytes:
@@ -158,7 +158,7 @@ def apple(image: Image.Image, flags: int, colour: int, *, parts: int = 1) -> byt
 
 
 @pytest.mark.parametrize("parts", [1, 4])
-def test_colours_of_apple_are_blue_first(parts: int) -> None:
+def test_apples_pngs_are_bgr(parts: int) -> None:
     scene = corpus.scene(WIDTH, HEIGHT)
     red, green, blue = scene.split()
     picture = decode(apple(Image.merge("RGB", (blue, green, red)), 0x50002006, 2, parts=parts))
@@ -166,7 +166,7 @@ def test_colours_of_apple_are_blue_first(parts: int) -> None:
     assert picture.alpha is None
 
 
-def test_colours_of_apple_are_multiplied_by_alpha() -> None:
+def test_apples_pngs_have_premultiplied_colours() -> None:
     """By the formula: what is stored is the colour times alpha over 255, in BGRA."""
     colour, alpha = (200, 100, 40), Image.linear_gradient("L").resize((WIDTH, HEIGHT))
     bands = [alpha.point([round(value * level / 255) for level in range(256)]) for value in reversed(colour)]
@@ -181,7 +181,7 @@ def test_colours_of_apple_are_multiplied_by_alpha() -> None:
         assert all(abs(one - other) <= 2 for one, other in zip(found, on_white, strict=True))
 
 
-def test_apples_opaque_pictures_have_no_alpha_and_straight_ones_are_not_divided() -> None:
+def test_apples_flags_mean_opaque_or_not_premultiplied() -> None:
     stored = Image.new("RGBA", (WIDTH, HEIGHT), (40, 100, 200, 51))
     assert at(decode(apple(stored, 0x50002006, 6)), 5, 5) == (200, 100, 40)
     assert decode(apple(stored, 0x50002006, 6)).alpha is None
@@ -189,18 +189,18 @@ def test_apples_opaque_pictures_have_no_alpha_and_straight_ones_are_not_divided(
     assert at(decode(apple(stored, 0x50002004, 6)), 5, 5) == on_white
 
 
-def test_a_grey_picture_of_apple() -> None:
+def test_apples_grey_pngs_are_decoded() -> None:
     assert at(decode(apple(Image.new("L", (WIDTH, HEIGHT), 77), 0x50002006, 0)), 5, 5) == (77, 77, 77)
 
 
-def test_apples_mark_on_a_usual_picture_changes_nothing() -> None:
+def test_apples_chunk_in_a_standard_png_is_ignored() -> None:
     scene = corpus.scene(WIDTH, HEIGHT)
     mark = corpus.chunk(b"CgBI", struct.pack(">I", 0x50002006))
     assert decode(file(mark, header(WIDTH, HEIGHT), pixels(scene), END)).rgb.tobytes() == scene.tobytes()
 
 
 @pytest.mark.parametrize("first", [b"IDAT", b"tEXt", b"iDOT", b"CgBJ", b"JHDR", b"IEND"])
-def test_another_first_chunk_is_damage_and_not_a_size(first: bytes) -> None:
+def test_a_png_with_another_first_chunk_is_damaged(first: bytes) -> None:
     with pytest.raises(PictureDamaged, match=f"begins with b'{first.decode()}'"):
         decode(file(corpus.chunk(first, b"\x50\0\x20\x06"), header(WIDTH, HEIGHT), pixels(RED), END))
     with pytest.raises(PictureDamaged):
@@ -216,7 +216,7 @@ def split(image: Image.Image, parts: int) -> list[bytes]:
     return [corpus.chunk(b"IDAT", stream[part * size : (part + 1) * size]) for part in range(parts)]
 
 
-def test_a_wrong_checksum_does_not_matter_if_the_pixels_are_sound() -> None:
+def test_a_wrong_checksum_is_ignored_if_the_pixels_are_valid() -> None:
     parts = [part[:-4] + b"\0\0\0\0" for part in split(corpus.scene(WIDTH, HEIGHT), 5)]
     picture = decode(file(header(WIDTH, HEIGHT), *parts, END))
     assert picture.rgb.tobytes() == corpus.scene(WIDTH, HEIGHT).tobytes()
@@ -224,7 +224,7 @@ def test_a_wrong_checksum_does_not_matter_if_the_pixels_are_sound() -> None:
 
 
 @pytest.mark.parametrize("broken", range(10))
-def test_pixels_from_a_damaged_chunk_on_are_not_shown(broken: int) -> None:
+def test_pixels_after_a_damaged_chunk_are_not_shown(broken: int) -> None:
     """A changed colour inflates as before; only the checksum shows it."""
     parts = split(corpus.scene(WIDTH, HEIGHT), 10)
     changed = bytearray(parts[broken])
@@ -242,25 +242,25 @@ def test_pixels_from_a_damaged_chunk_on_are_not_shown(broken: int) -> None:
     assert picture.rgb.crop(there).tobytes() == corpus.scene(WIDTH, HEIGHT).crop(there).tobytes()
 
 
-def test_an_ancillary_chunk_that_is_damaged_is_left_out() -> None:
+def test_a_damaged_ancillary_chunk_is_ignored() -> None:
     clear = corpus.chunk(b"tRNS", struct.pack(">3H", 255, 0, 0))
     assert decode(file(header(WIDTH, HEIGHT), clear, pixels(_half_red()), END)).alpha is not None
     assert decode(file(header(WIDTH, HEIGHT), clear[:-1] + b"\0", pixels(_half_red()), END)).alpha is None
 
 
-def test_a_header_that_is_damaged_is_refused() -> None:
+def test_a_damaged_header_is_refused() -> None:
     with pytest.raises(PictureError):
         decode(file(header(WIDTH, HEIGHT)[:-1] + b"\0", pixels(RED), END))
 
 
-def test_exif_behind_the_pixels_of_a_png_counts() -> None:
+def test_exif_after_the_pixels_of_a_png_is_read() -> None:
     rows = (b"\0" + bytes([9, 8, 7]) * 40) * 50
     orientation = corpus.chunk(b"eXIf", corpus.exif_block(3, 1, b"\6\0\0\0")[6:])
     data = corpus.png(40, 50, 8, 2, rows)
     assert decode(data[:-12] + orientation + data[-12:]).rgb.size == (50, 40)
 
 
-def test_text_and_profile_bombs_of_png_are_skipped() -> None:
+def test_compressed_texts_and_profiles_of_a_png_are_not_inflated() -> None:
     zeros = zlib.compress(bytes(40 * 2**20), 9)
     chunks = (
         corpus.chunk(b"zTXt", b"Comment\0\0" + zeros),

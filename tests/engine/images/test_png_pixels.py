@@ -1,4 +1,4 @@
-"""Pixels of a PNG that Pillow reads only in part: of 16 bits, and with a transparent colour."""
+"""Pixels of PNGs that Pillow does not read completely: with 16 bits, and with a transparent colour."""
 
 import struct
 
@@ -16,7 +16,7 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped() -> None:
 
 
 @pytest.mark.parametrize(("colour", "values"), [(2, (51_400, 2_570, 23_130)), (6, (51_400, 2_570, 23_130, 65_535))])
-def test_sixteen_bit_colour(colour: int, values: tuple[int, ...]) -> None:
+def test_sixteen_bit_colours_are_scaled(colour: int, values: tuple[int, ...]) -> None:
     row = b"\0" + struct.pack(f">{len(values)}H", *values) * 40
     assert decode(corpus.png(40, 40, 16, colour, row * 40)).rgb.getpixel((0, 0)) == (200, 10, 90)
 
@@ -34,7 +34,7 @@ def test_sixteen_bit_colour(colour: int, values: tuple[int, ...]) -> None:
         (16, 2, b"\x01\x09\x02\0\x03\0", b"\x01\x08\x02\0\x03\0", struct.pack(">3H", 265, 512, 768)),
     ],
 )
-def test_a_transparent_key_of_png_at_each_depth(
+def test_the_transparent_colour_is_found_at_each_depth(
     depth: int, colour: int, clear: bytes, solid: bytes, key: bytes
 ) -> None:
     samples = {0: 1, 2: 3}[colour]

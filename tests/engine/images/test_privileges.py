@@ -1,4 +1,4 @@
-"""What code that has taken over a decoder can still do: nothing, if the kernel has Landlock and seccomp."""
+"""What code can do that runs in a decoder: nothing, if the kernel has Landlock and seccomp."""
 
 import os
 import re
@@ -69,7 +69,7 @@ decoder_process._prepare = lambda: None
 ALONE = (
     "privileges.drop_root = lambda: None\nlimit = resource.setrlimit\nresource.setrlimit = lambda kind, value: None\n"
 )
-"""Without the other limits."""
+"""Code that switches the other limits off."""
 WITHOUT: dict[str, str] = {
     "nothing": "",
     "all but seccomp": ALONE + "privileges.restrict_files = lambda: None\n",
@@ -160,7 +160,7 @@ class Takeover:
 
 @pytest.fixture
 def takeover(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Takeover]:
-    """A decoder without what the parameter names."""
+    """A decoder without the layers of confinement that the parameter names."""
     program = f"{DECODER}\n{WITHOUT[request.param]}\ndecoder_process.main()"
 
     def start(confinement: Confinement, channel: socket.socket) -> "subprocess.Popen[bytes]":
@@ -191,8 +191,8 @@ def without(*layers: str) -> pytest.MarkDecorator:
 
 
 @without("all")
-def test_each_attempt_succeeds_where_nothing_refuses_it(takeover: Takeover) -> None:
-    """Else the tests below would show nothing."""
+def test_each_attempt_succeeds_without_confinement(takeover: Takeover) -> None:
+    """Otherwise the tests below could not fail."""
     attempts = PATHS | PROCESSES | CALLS
     if os.geteuid() != 0:
         del attempts["make a device"]
@@ -201,7 +201,7 @@ def test_each_attempt_succeeds_where_nothing_refuses_it(takeover: Takeover) -> N
 
 @has_seccomp
 @without("nothing", "all but seccomp")
-def test_seccomp_refuses_all_but_to_compute_and_to_answer(takeover: Takeover) -> None:
+def test_seccomp_allows_only_to_compute_and_to_answer(takeover: Takeover) -> None:
     attempts = PATHS | PROCESSES | CALLS
     assert takeover.outcomes(attempts) == dict.fromkeys(attempts, "EPERM")
     for number in (*range(424, 470), 999, 100_000):  # every newer call, and those that kernels will have
@@ -211,7 +211,7 @@ def test_seccomp_refuses_all_but_to_compute_and_to_answer(takeover: Takeover) ->
 @has_seccomp
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="only x86-64 has other conventions")
 @without("nothing")
-def test_no_other_convention_gets_around_seccomp(takeover: Takeover) -> None:
+def test_seccomp_refuses_calls_by_other_conventions(takeover: Takeover) -> None:
     assert takeover.outcome("call(0x40000000 + 39)") == "EPERM"
     assert takeover.outcome("call(0x40000000 + 1, 0, 0, 0)") == "EPERM", "write of x32, whose 64-bit twin is allowed"
     assert takeover.outcome("i386()") in {
@@ -234,7 +234,7 @@ def test_landlock_refuses_other_processes_and_the_network(takeover: Takeover) ->
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give root up")
-def test_a_decoder_of_root_is_nobodys() -> None:
+def test_a_decoder_started_by_root_runs_as_nobody() -> None:
     with Decoder() as decoder:
         decoder.warm_up()
         (process,) = decoder.processes()
@@ -276,7 +276,7 @@ def machine(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def test_the_filter_allows_what_it_names_and_nothing_else(machine: str) -> None:
+def test_the_filter_allows_only_the_calls_that_it_names(machine: str) -> None:
     header = Path("/usr/include", HEADERS[machine])
     if not header.exists():
         pytest.skip(f"{header} is not here: the numbers were not checked")
@@ -296,7 +296,7 @@ def test_the_filter_allows_what_it_names_and_nothing_else(machine: str) -> None:
     assert all(verdict(program, architecture, number | 0x4000_0000) == REFUSE for number in range(2_000))
 
 
-def test_the_filter_looks_at_arguments(machine: str) -> None:
+def test_the_filter_checks_arguments(machine: str) -> None:
     rules = privileges.ALLOWED
 
     def of(name: str, *arguments: int) -> int:
@@ -313,7 +313,7 @@ def test_the_filter_looks_at_arguments(machine: str) -> None:
     assert {of("madvise", 0, 9, advice) for advice in (0, 3, 12, 100, 101)} == {REFUSE}
 
 
-def test_the_filter_ends_what_calls_as_another_architecture(machine: str) -> None:
+def test_the_filter_ends_a_process_that_calls_as_another_architecture(machine: str) -> None:
     program = privileges.program(machine)
     others = {0x40000003, 0x40000028, 0, 0xFFFFFFFF, *privileges.ARCHITECTURES.values()}
     for architecture in others - {privileges.ARCHITECTURES[machine]}:

@@ -1,4 +1,4 @@
-"""Resizing, against the discrete cosine transform written out as matrices."""
+"""Resizing, against the discrete cosine transform in matrix form."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def by_matrix(length: int, points: int) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("size", [(14, 10), (4, 3), (9, 6), (18, 4)])
-def test_it_is_the_cosine_transform_cut_off_or_padded(size: tuple[int, int]) -> None:
+def test_resampling_truncates_or_pads_the_cosine_transform(size: tuple[int, int]) -> None:
     image = rand(1, 3, 5, 7)
     expected = np.einsum("ph,bchw,qw->bcpq", by_matrix(5, size[1]), image.double().numpy(), by_matrix(7, size[0]))
     np.testing.assert_allclose(resampled(image, size).numpy(), expected, atol=1e-5)
@@ -48,13 +48,13 @@ def test_an_enlargement_treats_even_and_odd_pixels_alike() -> None:
     assert parity(resized(noise, (192, 192))) < 0.01 < parity(bicubic)
 
 
-def test_an_image_of_that_size_is_left_alone() -> None:
+def test_an_image_of_the_requested_size_is_returned_unchanged() -> None:
     image = rand(1, 3, 6, 9)
     assert resized(image, (9, 6)) is image
 
 
 @pytest.mark.parametrize("size", [(18, 12), (5, 4), (9, 7)])
-def test_an_image_is_resized_without_leaving_what_pixels_can_be(size: tuple[int, int]) -> None:
+def test_resizing_keeps_pixels_in_range(size: tuple[int, int]) -> None:
     """Sinc interpolation overshoots at hard edges."""
     hard = (rand(1, 3, 6, 9) < 0.5).float()
     found = resized(hard, size)
@@ -63,5 +63,5 @@ def test_an_image_is_resized_without_leaving_what_pixels_can_be(size: tuple[int,
     assert found.mean().item() == pytest.approx(hard.mean().item(), abs=0.1)
 
 
-def test_a_plain_image_is_plain_at_any_size() -> None:
+def test_a_plain_image_stays_plain_at_any_size() -> None:
     torch.testing.assert_close(resized(torch.full((1, 3, 6, 9), 0.3), (17, 13)), torch.full((1, 3, 13, 17), 0.3))

@@ -1,4 +1,4 @@
-"""Truncated files: the rows that they hold are shown, and their share is reported."""
+"""Truncated files: the rows that they contain are shown, and their share is reported."""
 
 import contextlib
 import random
@@ -121,7 +121,7 @@ def test_the_missing_rows_of_an_interlaced_picture_repeat_those_above(name: str)
 
 @pytest.mark.parametrize("name", [name for name in IN_ROWS if name.startswith("JPEG")])
 @pytest.mark.parametrize("tail", [b"", b"\xff", b"\0" * 5000, b"not a marker"])
-def test_a_jpeg_that_lacks_only_its_end_marker_is_whole(name: str, tail: bytes) -> None:
+def test_a_jpeg_without_its_end_marker_is_complete(name: str, tail: bytes) -> None:
     data = IN_ROWS[name]()
     for longer_side in (None, 96):
         picture = decode(data[:-2] + tail, longer_side=longer_side)
@@ -130,7 +130,7 @@ def test_a_jpeg_that_lacks_only_its_end_marker_is_whole(name: str, tail: bytes) 
         assert picture.rgb.tobytes() == decode(data, longer_side=longer_side).rgb.tobytes()
 
 
-def test_a_progressive_jpeg_without_its_end_marker_is_whole_too() -> None:
+def test_a_progressive_jpeg_without_its_end_marker_is_complete() -> None:
     data = corpus.saved(textured(), "JPEG", progressive=True)
     picture = decode(data[:-2])
     assert picture.shown is None
@@ -138,7 +138,7 @@ def test_a_progressive_jpeg_without_its_end_marker_is_whole_too() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_a_progressive_jpeg_that_is_cut_late_is_coarser_and_one_that_is_cut_early_refused(mode: str) -> None:
+def test_a_progressive_jpeg_truncated_late_is_coarser_and_one_truncated_early_is_refused(mode: str) -> None:
     data = corpus.saved(textured(mode), "JPEG", quality=90, progressive=True)
     whole = decode(data)
     for percent in range(70, 100, 2):
@@ -163,8 +163,8 @@ def difference(one: Picture, other: Picture) -> float:
     return sum(abs(a - b) for a, b in pairs) / (one.width * one.height * 3)
 
 
-def test_zeros_at_the_end_of_a_file_are_no_pixels() -> None:
-    """As after a download that stopped: the file has its full length, but the rest of it is 0."""
+def test_zeros_at_the_end_of_a_file_count_as_missing() -> None:
+    """An interrupted download can have its full length, with zeros at the end."""
     for name in ("PNG", "JPEG"):
         data = IN_ROWS[name]()
         cut = len(data) * 8 // 10
@@ -175,7 +175,7 @@ def test_zeros_at_the_end_of_a_file_are_no_pixels() -> None:
             decode(data[: len(data) // 2] + bytes(len(data) // 2))
 
 
-def test_a_png_without_its_end_is_whole_but_reported() -> None:
+def test_a_png_without_its_end_is_shown_and_reported() -> None:
     data = IN_ROWS["PNG"]()
     for lost in (5, 11, 12, 14):
         picture = decode(data[:-lost])
@@ -185,7 +185,7 @@ def test_a_png_without_its_end_is_whole_but_reported() -> None:
 
 
 @pytest.mark.parametrize("name", ["PNG palette", "GIF"])
-def test_a_file_that_is_damaged_in_the_middle_is_shown_up_to_there(name: str) -> None:
+def test_a_file_is_shown_up_to_the_damage(name: str) -> None:
     data = bytearray(IN_ROWS[name]())
     whole = opaque(decode(bytes(data)))
     place = len(data) * 85 // 100
@@ -200,7 +200,7 @@ def test_a_file_that_is_damaged_in_the_middle_is_shown_up_to_there(name: str) ->
     assert False not in same_rows(opaque(picture), whole)[: SIZE[1] * 8 // 10]
 
 
-def test_an_animation_that_is_cut_later_shows_its_first_frame() -> None:
+def test_an_animation_truncated_after_its_first_frame_shows_that_frame() -> None:
     frames: dict[str, object] = {"save_all": True, "append_images": [textured().rotate(90)] * 3, "duration": 40}
     for format in ("GIF", "WEBP", "PNG"):
         data = corpus.saved(textured(), format, **frames)
@@ -220,14 +220,14 @@ def test_less_than_half_of_a_file_is_refused(format: str) -> None:
 
 
 def test_a_truncated_avif_is_refused() -> None:
-    """As in browsers: all of it is one frame of video."""
+    """Browsers refuse it, too: it is one frame of video."""
     data = corpus.saved(textured(), "AVIF")
     for lost in (1, 100, len(data) // 3):
         with pytest.raises(PictureDamaged):
             decode(data[:-lost])
 
 
-def test_a_truncated_picture_is_turned_and_scaled_as_the_whole_is() -> None:
+def test_a_truncated_picture_is_oriented_and_scaled_like_a_complete_one() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = corpus.saved(textured(), "PNG", exif=exif)
@@ -238,6 +238,6 @@ def test_a_truncated_picture_is_turned_and_scaled_as_the_whole_is() -> None:
     assert picture.alpha.getpixel((71, 50)) == 255
 
 
-def test_a_progressive_jpeg_that_lacks_its_last_refinement_is_reported() -> None:
+def test_a_progressive_jpeg_without_its_last_refinement_is_reported() -> None:
     data = corpus.saved(textured(), "JPEG", quality=92, progressive=True)
     assert decode(data[: data.rindex(b"\xff\xda")]).shown == 1
