@@ -5,16 +5,23 @@ import contextlib
 import signal
 import tempfile
 import webbrowser
+from typing import Final
 
 from rich.console import Console
 
 from bot.demo.start import drawn, running_bot
 from bot.library.built_in import BUILT_IN
 from bot.sandbox.member import Upload
-from bot.sandbox.page.contract import Actor, Example
+from bot.sandbox.page.contract import Actor, Example, Starter
 from bot.sandbox.page.server import Page
 from bot.sandbox.protocol.permissions import Permission
 from bot.sandbox.server import LocalDiscord
+
+STARTER: Final = Starter(
+    "Try it: paint the lake town in the style of the impasto strokes",
+    "stylize",
+    {"content": {"example": "town.jpg"}, "style": {"example": "strokes.jpg"}},
+)
 
 
 def serve(port: int, *, open_browser: bool) -> int:
@@ -31,7 +38,7 @@ async def _serve(port: int, data: str, *, open_browser: bool) -> int:
     async with LocalDiscord() as discord:
         actors = await furnish(discord)
         operators = [actors[-1].member.id]
-        async with Page(discord, actors, examples(), port) as page:
+        async with Page(discord, actors, examples(), starter=STARTER, port=port) as page:
             starting = asyncio.create_task(_run(discord, page, data, console, operators, open_browser=open_browser))
             asked = asyncio.create_task(leaving.wait())
             await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)

@@ -9,7 +9,6 @@ from bot.sandbox.member import Member, OptionValue, Upload
 from bot.sandbox.page.connection import Connection
 from bot.sandbox.page.contract import Actor, Example, describe_message, is_in, place_of, sees
 from bot.sandbox.protocol.errors import ApiError, JsonObject
-from bot.sandbox.protocol.permissions import Permission
 from bot.sandbox.server import LocalDiscord
 from bot.sandbox.state.commands import ATTACHMENT, USER, InvocationRefused
 from bot.sandbox.state.invocation import ACKNOWLEDGE_WITHIN, NO_RESPONSE, Invocation
@@ -107,16 +106,14 @@ class Actions:
         uploads = [self._upload(page, file) for file in action.get("files", [])]
         for upload in uploads:
             if len(upload.data) > limit:
-                raise Refused(f"{upload.filename} is too large: {limit // 1024 // 1024} MB is the limit here.")
+                raise Refused(too_large(upload.filename, limit))
         message = await member.say(str(action.get("content", "")), *uploads)
         return {"message": str(message.id)}
 
     async def _delete(self, page: Connection, action: JsonObject) -> JsonObject:
         record = self._record(page, action)
-        member = page.actor.member
-        moderates = member.permissions & (Permission.MANAGE_MESSAGES | Permission.ADMINISTRATOR)
         in_server = self._parts.world.channel(record.channel_id).guild_id is not None
-        if record.author != member.user and not (moderates and in_server):
+        if record.author != page.actor.member.user and not (page.actor.moderates and in_server):
             raise Refused("You may delete your own messages only.")
         self._discord.delete_message(self._parts.messages.snapshot(record))
         return {}
@@ -229,6 +226,11 @@ class Actions:
             else:
                 options[name] = value
         return options
+
+
+def too_large(filename: str, limit: int) -> str:
+    """The sentence about a file of more than `limit` bytes."""
+    return f"{filename} is too large: {limit / (1 << 20):.3g} MB is the limit here."
 
 
 async def _unknown(page: Connection, action: JsonObject) -> JsonObject:

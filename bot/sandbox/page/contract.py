@@ -5,9 +5,10 @@ The page opens `GET /live`, a web socket. Both sides send JSON objects with a `t
 **The server sends**
 
 - `welcome`: first, and again when the page acts as another member. `live` names the connection; `me` is a member's id;
-  `members` are `{id, name, role, locale}`; `bot` is `{id, name}`; `guilds` are `{id, name}`; `channels` are
-  `{id, type, name, guild, parent, archived}`, those that this member sees, `type` as in Discord; `file_limit` is in
-  bytes; `examples` are `{name, title, role}`, pictures to attach, at `GET /examples/NAME`.
+  `members` are `{id, name, role, locale, moderator}`; `bot` is `{id, name}`; `guilds` are `{id, name}`; `channels` are
+  `{id, type, name, guild, parent, archived}`, those that this member sees, `type` as in Discord; `roles` are
+  `{id, name, guild}`; `file_limit` is in bytes; `examples` are `{name, title, role}`, pictures to attach, at
+  `GET /examples/NAME`; `starter` is `{label, command, options}`, a command that the page offers to begin with, or null.
 - `message`: `change` is `create`, `update` or `delete`, `message` is the message, or its `id` and `channel_id` where it
   was deleted. A message is Discord's own object. `pings` are the ids of the members whom it notifies, and `command` is
   the name of the command that it answers, or null.
@@ -63,6 +64,7 @@ from dataclasses import dataclass, field
 
 from bot.sandbox.member import Member
 from bot.sandbox.protocol.errors import JsonObject
+from bot.sandbox.protocol.permissions import Permission
 from bot.sandbox.server import Parts
 from bot.sandbox.state.messages import Change, Record
 from bot.sandbox.state.world import FORUM, GROUP, Channel, Place, User
@@ -75,6 +77,21 @@ class Actor:
     member: Member
     role: str
 
+    @property
+    def moderates(self) -> bool:
+        """Whether they may delete the messages of others in servers."""
+        return bool(self.member.permissions & (Permission.MANAGE_MESSAGES | Permission.ADMINISTRATOR))
+
+    def describe(self) -> JsonObject:
+        """The member as the page knows them."""
+        return {
+            "id": str(self.member.id),
+            "name": self.member.name,
+            "role": self.role,
+            "locale": self.member.locale,
+            "moderator": self.moderates,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -84,6 +101,15 @@ class Example:
     title: str
     role: str
     data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """A command that the page offers to begin with, in one click. `options` are as the action `invoke` has them."""
+
+    label: str
+    command: str
+    options: JsonObject
 
 
 _CHANGES: Mapping[Change, str] = {Change.CREATED: "create", Change.EDITED: "update", Change.DELETED: "delete"}
@@ -108,11 +134,16 @@ def describe_change(parts: Parts, change: Change, record: Record) -> JsonObject:
 
 
 def describe_places(parts: Parts, user: User) -> JsonObject:
-    """The servers, and the channels that a member sees."""
+    """The servers with their roles, and the channels that a member sees."""
     world = parts.world
     return {
         "guilds": [{"id": str(guild.id), "name": guild.name} for guild in world.guilds.values()],
         "channels": [_describe_channel(parts, each) for each in world.channels.values() if is_in(each, user)],
+        "roles": [
+            {"id": role["id"], "name": role["name"], "guild": str(guild.id)}
+            for guild in world.guilds.values()
+            for role in world.roles(guild)
+        ],
     }
 
 

@@ -6,6 +6,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,9 +15,9 @@ from aiohttp import WSMsgType, web
 
 from bot.sandbox.cdn import clean_filename, guess_content_type
 from bot.sandbox.member import Upload
-from bot.sandbox.page.actions import Actions
+from bot.sandbox.page.actions import Actions, too_large
 from bot.sandbox.page.connection import Connection
-from bot.sandbox.page.contract import Actor, Example, describe_change, describe_places, sees
+from bot.sandbox.page.contract import Actor, Example, Starter, describe_change, describe_places, sees
 from bot.sandbox.page.panel import Panel
 from bot.sandbox.protocol.errors import JsonObject
 from bot.sandbox.server import LocalDiscord
@@ -56,13 +57,20 @@ class Page:
     """
 
     def __init__(
-        self, discord: LocalDiscord, actors: Iterable[Actor], examples: Iterable[Example] = (), port: int = 0
+        self,
+        discord: LocalDiscord,
+        actors: Iterable[Actor],
+        examples: Iterable[Example] = (),
+        *,
+        starter: Starter | None = None,
+        port: int = 0,
     ) -> None:
         """Listen on this port, 0 for any free one. A page acts as the first of the `actors` at first."""
         self._discord = discord
         self._parts = discord.parts
         self._actors = {actor.member.id: actor for actor in actors}
         self._examples = {example.name: example for example in examples}
+        self._starter = starter
         self._port = port
         self._key = secrets.token_urlsafe(32)
         self._runner: web.AppRunner | None = None
@@ -136,20 +144,13 @@ class Page:
                 "type": "welcome",
                 "live": page.id,
                 "me": str(member.id),
-                "members": [
-                    {
-                        "id": str(each.member.id),
-                        "name": each.member.name,
-                        "role": each.role,
-                        "locale": each.member.locale,
-                    }
-                    for each in self._actors.values()
-                ],
+                "members": [each.describe() for each in self._actors.values()],
                 "bot": {"id": str(bot.id), "name": bot.name},
                 "file_limit": self._discord.attachment_size_limit,
                 "examples": [
                     {"name": each.name, "title": each.title, "role": each.role} for each in self._examples.values()
                 ],
+                "starter": None if self._starter is None else asdict(self._starter),
                 **describe_places(self._parts, member.user),
             }
         )
@@ -233,8 +234,7 @@ class Page:
         async for chunk in request.content.iter_any():
             data += chunk
             if len(data) > limit:
-                reason = f"{filename} is too large: {limit // 1024 // 1024} MB is the limit here."
-                return web.json_response({"reason": reason}, status=413)
+                return web.json_response({"reason": too_large(filename, limit)}, status=413)
         width, height = (_number(request.query.get(name)) for name in ("width", "height"))
         name = secrets.token_urlsafe(16)
         page.uploads[name] = Upload(filename, bytes(data), guess_content_type(filename), width, height)
