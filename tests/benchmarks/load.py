@@ -171,7 +171,10 @@ async def _settled(invocations: Sequence[Invocation], engine: AsyncEngine) -> No
 
 
 async def _places(crowd: Crowd, engine: AsyncEngine) -> tuple[int, int]:
-    """How many places are shown, and how many of them are wrong when nothing changes any more."""
+    """How many places are shown, and how many of them are wrong when nothing changes any more.
+
+    A job that has begun may show its last place until its first step.
+    """
     began = time.monotonic()
     while True:
         waiting = [each for each in crowd.invocations if each.acknowledged_after is not None and not _is_refused(each)]
@@ -179,7 +182,8 @@ async def _places(crowd: Crowd, engine: AsyncEngine) -> tuple[int, int]:
         seen: Counter[int] = Counter()
         wrong = 0
         for invocation in waiting:
-            wrong += _place(invocation.original) != fair.get((invocation.user.id, seen[invocation.user.id]))
+            place = fair.get((invocation.user.id, seen[invocation.user.id]))
+            wrong += place != 0 and _place(invocation.original) != place
             seen[invocation.user.id] += 1
         if not wrong or time.monotonic() - began > PLACES_WITHIN:
             return len(waiting), wrong
@@ -206,14 +210,13 @@ async def _fair_places(engine: AsyncEngine) -> dict[tuple[int, int], int]:
 
 
 def _place(message: Message | None) -> int | None:
-    """The place that a message tells: 0 for a job that is begun, None where it tells none."""
+    """The place that a message tells. None where it tells none."""
     if message is None:
         return None
     if message.content.startswith("Next in line"):
         return 1
-    if found := _BEFORE.search(message.content):
-        return int(found[1]) + 1
-    return 0 if message.thinking or message.content.startswith("Painting") else None
+    found = _BEFORE.search(message.content)
+    return int(found[1]) + 1 if found else None
 
 
 def _is_painted(message: Message | None) -> bool:
