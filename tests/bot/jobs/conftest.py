@@ -1,4 +1,4 @@
-"""The service of jobs with a fake executor, whose paintings the test makes, and with replies that record."""
+"""The service of jobs with a fake executor, whose paintings the test controls, and with replies that are recorded."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -14,7 +14,7 @@ from tests.waiting import eventually
 
 
 class TestAFailingBlobStore:
-    """Its library raises an error of its own."""
+    """Its library raises an error that is derived from no known one."""
 
     @pytest.fixture(autouse=True)
     def short_pauses(self, workshop: Workshop) -> None:
@@ -45,7 +45,7 @@ class TestAFailingBlobStore:
         assert workshop.replies.endings(job) == [result]
         assert len(workshop.executor.paintings) == 1
 
-    async def test_loses_no_result_that_can_not_be_delivered_either(self, workshop: Workshop) -> None:
+    async def test_loses_no_result_that_cannot_be_delivered_either(self, workshop: Workshop) -> None:
         workshop.replies.deliver = discord_is_gone
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
@@ -79,7 +79,7 @@ class TestAFailingBlobStore:
         assert workshop.replies.endings(job) == [result]
 
     @pytest.mark.parametrize("end", ["cancelled", "expired"])
-    async def test_jobs_can_be_cancelled_and_expire(self, workshop: Workshop, end: str) -> None:
+    async def test_lets_waiting_jobs_be_cancelled_and_expire(self, workshop: Workshop, end: str) -> None:
         workshop.back_off = wait_fixed(3600)
         workshop.restart()
         async with workshop.running():

@@ -1,4 +1,4 @@
-"""Jobs that go on from the results of others, and what members wish of jobs in progress."""
+"""Jobs that continue from results, and what members can ask of running jobs."""
 
 import asyncio
 from dataclasses import replace
@@ -23,7 +23,7 @@ async def delivered(workshop: Workshop, state: bytes = b"final state") -> Job:
 
 
 def from_result(parent: Job, owner: int = BOB, action: str = "stronger", **recipe: object) -> Order:
-    """The order of a member who goes on from a result."""
+    """The order of a member who continues from a result."""
     changed = parent.recipe.model_copy(update={"continues": parent.final_state or "", **recipe})
     return replace(
         order(owner), inputs=Inputs(parent.inputs.content, parent.inputs.styles), recipe=changed, parent=parent.id,
@@ -31,7 +31,7 @@ def from_result(parent: Job, owner: int = BOB, action: str = "stronger", **recip
     )  # fmt: skip
 
 
-async def test_a_job_continues_from_a_result_and_keeps_its_pictures_though_the_result_is_deleted(
+async def test_a_job_continues_from_a_result_and_keeps_its_pictures_if_the_result_is_deleted(
     workshop: Workshop,
 ) -> None:
     async with workshop.running():
@@ -78,7 +78,8 @@ async def test_without_its_final_state_a_result_is_painted_from_the_start(worksh
         assert (await workshop.found(child)).painted_recipe == asked.recipe.whole
 
 
-async def test_a_double_press_makes_one_job(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pressing_twice_makes_one_job(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.jobs.database.store.TWICE_WITHIN", 3600.0)
     async with workshop.running():
         parent = await delivered(workshop)
 
@@ -101,7 +102,7 @@ async def test_a_double_press_makes_one_job(workshop: Workshop, monkeypatch: pyt
         await press(BOB, "stronger")
 
 
-async def test_a_running_job_ends_with_the_picture_as_it_is_also_in_the_next_process(workshop: Workshop) -> None:
+async def test_a_request_to_finish_a_job_early_survives_a_restart(workshop: Workshop) -> None:
     async with workshop.running():
         job, painting = await workshop.accept_and_paint(ANN)
         waiting = await workshop.accept(ANN)
@@ -121,7 +122,7 @@ async def test_a_running_job_ends_with_the_picture_as_it_is_also_in_the_next_pro
             await workshop.jobs.finish(job.id, Actor(ANN))
 
 
-async def test_the_owner_is_mentioned_once_if_they_want_to_be(workshop: Workshop) -> None:
+async def test_the_owner_is_mentioned_once_if_they_asked_for_it(workshop: Workshop) -> None:
     async with workshop.running():
         wanted, painting = await workshop.accept_and_paint(ANN)
         with pytest.raises(NotYourJob):

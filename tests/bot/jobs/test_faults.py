@@ -138,10 +138,10 @@ class TestAFailure:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             workshop.jobs._runner._expire_after = timedelta(0)
-            painting.finish(b"a long night's work")
+            painting.finish(b"painting")
             await workshop.until(job, "delivered")
         assert (await workshop.found(job)).delivered_by == "kept"
-        assert (await workshop.jobs.picture(job.id, ANN))[1] == b"a long night's work"
+        assert (await workshop.jobs.picture(job.id, ANN))[1] == b"painting"
 
     @pytest.mark.parametrize("name", ["finish", "conclude", "set_checkpoint", "queue", "owned", "begin", "give_up"])
     @pytest.mark.usefixtures("no_pauses")
@@ -188,7 +188,7 @@ class TestMaintenance:
             async with workshop.running():
                 for kind in ("remove", "list", "date"):
                     Shaky.raised, Shaky.at = 0, frozenset({kind})
-                    await eventually(lambda: Shaky.raised == 3)
+                    await eventually(lambda: Shaky.raised >= 3)
                 Shaky.trouble = None
                 await eventually(lambda: list(workshop.blobs) == [])
 

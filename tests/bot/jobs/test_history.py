@@ -48,7 +48,7 @@ async def until_framed(workshop: Workshop, of: Job) -> None:
 
 
 class TestPages:
-    async def test_lead_through_everything_and_back(self, workshop: Workshop, history: JobHistory) -> None:
+    async def test_lead_through_all_jobs_and_back(self, workshop: Workshop, history: JobHistory) -> None:
         store = workshop.store
         assert await history.page(ANN, 3) == HistoryPage([], newer=False, older=False)
         # Two jobs of one moment are told apart by their ids.
@@ -94,7 +94,9 @@ class TestAFinishedPainting:
         workshop.blobs.remove(done.painted.picture if done.painted else "")
         assert await history.thumbnails([again]) == {}
 
-    async def test_is_compared_and_replayed_for_its_owner_alone(self, workshop: Workshop, history: JobHistory) -> None:
+    async def test_has_a_comparison_and_a_timelapse_for_its_owner_only(
+        self, workshop: Workshop, history: JobHistory
+    ) -> None:
         async with workshop.running():
             done = await painted(workshop, previews=3)
         assert await history.comparison(done.id, ANN, 10**7) == (done, b"comparison content painting")
@@ -110,7 +112,7 @@ class TestAFinishedPainting:
         with pytest.raises(BlobLost):
             await history.comparison(done.id, ANN, 10**7)
 
-    async def test_keeps_few_frames_and_loses_them_first(self, workshop: Workshop, history: JobHistory) -> None:
+    async def test_keeps_few_frames_and_they_are_removed_first(self, workshop: Workshop, history: JobHistory) -> None:
         async with workshop.running():
             accepted, painting = await workshop.accept_and_paint()
             for step in range(1, 401):
@@ -130,7 +132,7 @@ class TestAFinishedPainting:
         assert (await workshop.found(done)).frames == {}
         assert await workshop.jobs.picture(done.id, ANN) == (await workshop.found(done), b"painting")
 
-    async def test_goes_on_with_its_frames_after_a_restart(self, workshop: Workshop) -> None:
+    async def test_keeps_its_frames_over_a_restart(self, workshop: Workshop) -> None:
         async with workshop.running():
             accepted, painting = await workshop.accept_and_paint()
             painting.show(2, preview=b"two", checkpoint=b"checkpoint")
@@ -155,7 +157,7 @@ class TestAFinishedPainting:
 
 
 class TestARecipe:
-    async def test_is_found_by_its_members_and_in_its_server(self, workshop: Workshop, history: JobHistory) -> None:
+    async def test_is_found_by_its_owner_and_in_its_server(self, workshop: Workshop, history: JobHistory) -> None:
         smaller = Recipe(size=96)
         workshop.executor.slots_now = 2
         async with workshop.running():
@@ -168,7 +170,7 @@ class TestARecipe:
                 for place in (None, SERVER + 1):
                     with pytest.raises(RecipeNotFound):
                         await history.recipe(text, CID, place)
-            # Nothing tells of jobs without a result but to their owner.
+            # Only its owner finds a job without a result.
             assert (await history.recipe(waiting.id, BOB, None)).id == waiting.id
             for text in (waiting.id, Recipe().id, "no id", ""):
                 with pytest.raises(RecipeNotFound):
@@ -179,7 +181,7 @@ class TestARecipe:
             assert (await history.recipe(smaller.id, ANN, SERVER)).id == done.id
             assert (await history.recipe(smaller.id, BOB, SERVER)).id == mine.id
 
-    async def test_is_searched_among_ones_own(self, workshop: Workshop, history: JobHistory) -> None:
+    async def test_is_searched_among_the_members_own_jobs(self, workshop: Workshop, history: JobHistory) -> None:
         town, cat = (
             job(ANN, description=name, recipe=Recipe(seed=seed), created_at=NOW + timedelta(seconds=seed))
             for seed, name in enumerate(("Town, painted", "50 % of a cat, painted"))

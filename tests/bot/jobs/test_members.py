@@ -86,7 +86,9 @@ async def test_everything_is_exported_in_parts_that_fit(workshop: Workshop, own:
         await running.aclose()
 
 
-async def test_everything_goes_while_a_painting_runs_and_nothing_of_others(workshop: Workshop, own: MemberData) -> None:
+async def test_everything_of_a_member_is_removed_during_a_painting_and_nothing_of_others(
+    workshop: Workshop, own: MemberData
+) -> None:
     async with workshop.running():
         for owner in (ANN, BOB):
             accepted, painting = await workshop.accept_and_paint(owner)

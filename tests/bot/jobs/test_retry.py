@@ -30,7 +30,7 @@ class Flaky:
         return self.calls
 
 
-def test_pauses_grow_to_a_minute_and_differ() -> None:
+def test_pauses_grow_to_a_minute_and_are_random() -> None:
     retry = Retry(asyncio.Event())
     for attempt, longest in [(1, 2), (2, 4), (3, 8), (10, 60), (5000, 60)]:
         pauses = [retry.pause(attempt) for _ in range(50)]

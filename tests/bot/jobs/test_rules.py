@@ -1,4 +1,4 @@
-"""The rules of servers and what operators set: who may order a job, how often, and whether it begins."""
+"""The rules of servers and operators: who can order a job, how often, and whether it begins."""
 
 import asyncio
 from dataclasses import replace
@@ -31,7 +31,7 @@ def allow(workshop: Workshop, per_day: int) -> None:
     workshop.jobs._policy = replace(workshop.jobs._policy, max_per_day=per_day)
 
 
-class TestTheQuotaOfADay:
+class TestTheDailyQuota:
     async def test_holds_after_a_restart_and_ends_after_24_hours(self, workshop: Workshop) -> None:
         allow(workshop, 2)
         first = await place(workshop)
@@ -58,7 +58,7 @@ class TestTheQuotaOfADay:
         assert sum(isinstance(each, Job) for each in outcomes) == 3
         assert {type(each) for each in outcomes} <= {Job, DailyLimit, AlreadyAccepted}
 
-    async def test_is_lower_in_a_server_that_says_so(self, workshop: Workshop) -> None:
+    async def test_can_be_lower_in_a_server(self, workshop: Workshop) -> None:
         allow(workshop, 3)
         await workshop.store.change_guild_rules(HERE, max_per_day=1)
         await place(workshop)
@@ -68,7 +68,7 @@ class TestTheQuotaOfADay:
         await place(workshop, guild_id=ELSEWHERE)
         await place(workshop, guild_id=None)
 
-    async def test_is_given_back_by_jobs_that_fail_or_are_cancelled_unpainted(self, workshop: Workshop) -> None:
+    async def test_is_not_used_by_jobs_that_fail_or_are_cancelled_unpainted(self, workshop: Workshop) -> None:
         allow(workshop, 1)
         async with workshop.running():
             failing, painting = await workshop.accept_and_paint(ANN)
@@ -84,7 +84,7 @@ class TestTheQuotaOfADay:
             await place(workshop, BOB)
 
 
-async def test_rules_are_changed_by_two_moderators_at_once(workshop: Workshop) -> None:
+async def test_concurrent_changes_of_different_rules_are_all_kept(workshop: Workshop) -> None:
     rules = workshop.store.change_guild_rules
     await asyncio.gather(rules(HERE, max_open=1), rules(HERE, max_per_day=2), rules(HERE, max_size=256))
     found = await workshop.store.guild_rules(HERE)
@@ -132,7 +132,7 @@ class TestTheRulesOfAServer:
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 class TestTheOperatorsControls:
-    async def test_pause_begins_no_job_in_any_process_and_members_read_it(self, workshop: Workshop) -> None:
+    async def test_pause_stops_new_jobs_in_all_processes_and_is_shown_to_members(self, workshop: Workshop) -> None:
         async with workshop.running():
             first, painting = await workshop.accept_and_paint(ANN)
             await workshop.store.switch("paused", on=True)  # by another process
@@ -149,7 +149,7 @@ class TestTheOperatorsControls:
             (await workshop.executor.painting(2)).finish()
             await workshop.until(waiting, "delivered")
 
-    async def test_drain_accepts_nothing_and_block_nothing_of_one_member(self, workshop: Workshop) -> None:
+    async def test_drain_rejects_all_orders_and_block_those_of_one_member(self, workshop: Workshop) -> None:
         store = workshop.store
         await store.switch("draining", on=True)
         await store.switch("draining", on=True)

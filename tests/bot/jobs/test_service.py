@@ -18,7 +18,7 @@ from tests.waiting import eventually
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 class TestAJob:
-    async def test_is_queued_painted_shown_and_delivered_in_this_order(self, workshop: Workshop) -> None:
+    async def test_shows_its_progress_in_order_and_then_its_result(self, workshop: Workshop) -> None:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint()
             shown = [painting.show(step, preview=b"preview") for step in (1, 5, 10)]
@@ -45,7 +45,7 @@ class TestAJob:
         assert workshop.blobs.get(found.inputs.content) == b"photo"
         assert [workshop.blobs.get(style) for style in found.inputs.styles] == [b"style"]
 
-    async def test_moves_through_its_states_while_it_is_made(self, workshop: Workshop) -> None:
+    async def test_passes_through_its_states(self, workshop: Workshop) -> None:
         may_arrive = workshop.replies.hold("edit")
         async with workshop.running():
             job, painting = await workshop.accept_and_paint()
@@ -71,7 +71,7 @@ class TestAJob:
         assert workshop.blobs.get(found.final_state) == b"final state"
         assert await workshop.jobs.picture(job.id, ANN) == (await workshop.found(job), b"painting")
 
-    async def test_shows_its_progress_to_every_observer_though_one_of_them_fails(self, workshop: Workshop) -> None:
+    async def test_shows_its_progress_to_every_observer_even_if_one_fails(self, workshop: Workshop) -> None:
         seen: list[tuple[str, int]] = []
 
         def fail(_job: Job, _progress: Progress) -> None:
@@ -153,7 +153,7 @@ class TestCancelling:
             await workshop.until(job, "cancelled")
         assert [type(ending) for ending in workshop.replies.endings(job)] == [PaintingCancelled]
 
-    async def test_while_delivered_comes_too_late(self, workshop: Workshop) -> None:
+    async def test_during_delivery_raises_job_ended(self, workshop: Workshop) -> None:
         may_arrive = workshop.replies.hold("token")
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
@@ -207,12 +207,12 @@ class TestCancelling:
                 with pytest.raises(JobEnded):
                     await workshop.jobs.cancel(gone, Actor(ANN))
 
-    @pytest.mark.parametrize("patience", range(6))
-    async def test_at_the_moment_of_its_end_has_one_ending(self, workshop: Workshop, patience: int) -> None:
+    @pytest.mark.parametrize("loop_turns", range(6))
+    async def test_at_the_moment_of_its_end_has_one_ending(self, workshop: Workshop, loop_turns: int) -> None:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             painting.finish()
-            for _ in range(patience):
+            for _ in range(loop_turns):
                 await asyncio.sleep(0)
             try:
                 await workshop.jobs.cancel(job.id, Actor(ANN))
@@ -289,7 +289,7 @@ class TestTwoProcesses:
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-async def test_a_picture_is_for_its_owner_and_only_once_it_is_painted(workshop: Workshop) -> None:
+async def test_only_its_owner_gets_a_picture_and_only_after_it_is_painted(workshop: Workshop) -> None:
     mine = await workshop.accept(ANN)
     with pytest.raises(NotYourJob):
         await workshop.jobs.picture(mine.id, BOB)

@@ -123,7 +123,9 @@ async def test_equal_bytes_count_once(store: Store, blobs: Blobs) -> None:
     assert storage.used == 8
 
 
-async def test_uses_the_clock_of_the_blob_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_age_of_a_blob_follows_the_clock_of_the_blob_store(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its clock is two hours behind ours. A new blob is not old."""
     blobs = Blobs(new_place())
     now = MemoryFileSystem.modified
@@ -153,7 +155,7 @@ async def test_a_failed_removal_does_not_stop_the_others(store: Store, tmp_path:
     assert [blob.name for blob in blobs] == [stuck]
 
 
-async def test_rejects_blobs_that_leave_too_little_free_space(store: Store, blobs: Blobs) -> None:
+async def test_blobs_that_leave_too_little_free_space_are_rejected(store: Store, blobs: Blobs) -> None:
     free = Storage(blobs, store, StoragePolicy()).free()
     assert free is not None
     await Storage(blobs, store, StoragePolicy(min_free_bytes=free // 2)).check_space(1000)
@@ -161,7 +163,7 @@ async def test_rejects_blobs_that_leave_too_little_free_space(store: Store, blob
         await Storage(blobs, store, StoragePolicy(min_free_bytes=free * 2)).check_space(1000)
 
 
-async def test_ignores_the_disk_if_the_blobs_are_elsewhere(store: Store) -> None:
+async def test_free_space_on_the_disk_is_ignored_if_the_blobs_are_elsewhere(store: Store) -> None:
     storage = Storage(Blobs("memory://elsewhere"), store, StoragePolicy(min_free_bytes=2**62))
     assert storage.free() is None
     await storage.check_space(1000)
@@ -184,9 +186,9 @@ RACES += [("order", steps, others) for steps in (2, 3, 4, 5, 7) for others in (5
 async def test_no_interleaving_removes_a_claimed_blob(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A member sends pictures that were here before, to one process, while another one sweeps.
+    """A member sends stored pictures again to one process, while another process sweeps.
 
-    One makes some steps, then the other some, and so on to the end: at every place where it may matter.
+    The processes take turns after different numbers of steps.
     """
     monkeypatch.setattr(module, "POLL_EVERY", 0)
     turns = Turns()

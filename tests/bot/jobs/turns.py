@@ -39,9 +39,9 @@ class Turns:
     async def play(self, actors: Mapping[str, Coroutine[Any, Any, Any]], runs: Iterable[int]) -> None:
         """Run all actors to their end, one step at a time.
 
-        Always the first goes on until it has ended or made as many steps as the next of ``runs`` says, and then is the
-        last of them. Faults of interleaving mostly need few changes of the actor, at the right places (Burckhardt et
-        al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010).
+        The first actor continues until it ends or has made the next number of steps in ``runs``. Then it becomes the
+        last. Most interleaving bugs need only few changes of the actor, at the right places (Burckhardt et al.,
+        "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010).
         """
 
         async def act(name: str) -> None:

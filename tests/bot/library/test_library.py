@@ -24,7 +24,7 @@ def age(workshop: Workshop) -> None:
         os.utime(folder / blob.name[:2] / blob.name, (0, 0))
 
 
-async def test_a_picture_stays_while_its_style_or_a_job_needs_it(workshop: Workshop) -> None:
+async def test_a_picture_is_kept_while_its_style_or_a_job_needs_it(workshop: Workshop) -> None:
     library = StyleLibrary(workshop.store, workshop.storage, workshop.executor, LibraryPolicy())
     for name in ("Waves", "Sky"):
         await library.add(MINE, name, name.encode(), ANN)
@@ -44,7 +44,7 @@ async def test_a_picture_stays_while_its_style_or_a_job_needs_it(workshop: Works
         workshop.executor.paintings[1].finish()
 
 
-async def test_two_at_once_share_neither_a_name_nor_the_last_place(workshop: Workshop, url: str) -> None:
+async def test_concurrent_additions_cannot_share_a_name_or_exceed_the_limit(workshop: Workshop, url: str) -> None:
     async with opened(url) as other_store:
         libraries = [
             StyleLibrary(each, workshop.storage, workshop.executor, LibraryPolicy(max_per_member=2))
@@ -61,7 +61,7 @@ async def test_two_at_once_share_neither_a_name_nor_the_last_place(workshop: Wor
         assert len(await libraries[0].search("", READER, 25, built_in=False)) == 2
 
 
-async def test_names_that_begin_with_the_text_come_first_and_wildcards_are_plain_text(workshop: Workshop) -> None:
+async def test_the_search_lists_names_that_begin_with_the_text_first_and_has_no_wildcards(workshop: Workshop) -> None:
     library = StyleLibrary(workshop.store, workshop.storage, workshop.executor, LibraryPolicy())
     for name in ("Old sea", "Seaside", "100 % oil", "1000 oils"):
         await library.add(MINE, name, b"picture", ANN)
@@ -81,12 +81,12 @@ async def test_names_that_begin_with_the_text_come_first_and_wildcards_are_plain
     ("name", "shown"),
     [(" ##a\n b\u202e ", "a b"), ("e\u0301", "é"), ("👩‍🎨", "👩‍🎨"), ("x" * 50, "x" * 50)],
 )
-def test_names_are_tidied(name: str, shown: str) -> None:
+def test_names_are_cleaned(name: str, shown: str) -> None:
     assert cleaned(name) == shown
 
 
 @pytest.mark.parametrize("name", ["", " # ", "\u200d\u0301", "x" * 51, "\ufdfa" * 50])
-def test_names_that_nobody_could_read_are_refused(name: str) -> None:
+def test_unreadable_names_are_refused(name: str) -> None:
     with pytest.raises(StyleNameUnusable):
         cleaned(name)
 

@@ -32,7 +32,7 @@ def test_ciphertext_does_not_contain_the_address() -> None:
 
 
 class TestKeys:
-    def test_old_addresses_stay_readable_behind_a_new_key(self) -> None:
+    def test_old_addresses_stay_readable_after_a_new_key_is_added(self) -> None:
         old, new = new_key(), new_key()
         before = Cipher([old]).encrypt(ADDRESS)
         both = Cipher([new, old])
@@ -126,6 +126,6 @@ class TestTheKeyFile:
                 assert [path.name for path in (tmp_path / str(number)).iterdir()] == [FILE]
 
 
-def test_a_new_key_is_fernets() -> None:
+def test_new_keys_are_valid_and_different() -> None:
     assert Fernet(new_key())
     assert new_key() != new_key()

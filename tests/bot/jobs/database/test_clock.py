@@ -81,7 +81,9 @@ def clock() -> Iterator[Clock]:
 
 
 @pytest.mark.parametrize("shift", [-HOUR, DAY], ids=["set back by an hour", "set forward by a day"])
-def test_on_one_machine_jobs_are_adopted_and_not_expired(clock: Clock, tmp_path: Path, shift: int) -> None:
+def test_after_this_machines_clock_is_set_jobs_are_adopted_and_not_expired(
+    clock: Clock, tmp_path: Path, shift: int
+) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}"
 
     def say(act: str) -> list[int]:
@@ -98,7 +100,7 @@ def test_on_one_machine_jobs_are_adopted_and_not_expired(clock: Clock, tmp_path:
     assert (adopted, overdue) == (1, 0)
 
 
-def test_of_the_server_jobs_are_adopted_and_not_expired(clock: Clock) -> None:
+def test_after_the_database_servers_clock_is_set_jobs_are_adopted_and_not_expired(clock: Clock) -> None:
     where = postgresql.programs()
     if where is None:
         pytest.skip("PostgreSQL is not installed")
@@ -115,7 +117,7 @@ def test_of_the_server_jobs_are_adopted_and_not_expired(clock: Clock) -> None:
             assert not await one.renew("one")
             assert await other.adopt("other", CLUSTER) == []
             assert await one.overdue("one", 60) == []
-            assert await one.renew("one"), "it goes as it should"
+            assert await one.renew("one"), "the clock runs as expected again"
             # Its last renewal is in the future now.
             clock.shift(-HOUR)
             assert not await other.renew("other")

@@ -37,7 +37,7 @@ from tests.postgresql import Server
 
 Check = Callable[[Callable[[Connection], object]], Awaitable[object]]
 ROOT = Path(__file__).parents[4]
-sqlite_alone = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+sqlite_only = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 OPEN_IT = """
 import asyncio, sys
 from bot.jobs.database.cipher import Cipher
@@ -74,13 +74,13 @@ def modes(folder: Path) -> dict[str, int]:
 
 
 def open_to_others(folder: Path) -> None:
-    """What is in it."""
+    """Let all users read the files in ``folder``."""
     for path in folder.iterdir():
         path.chmod(0o644)
 
 
-@sqlite_alone
-async def test_the_files_are_private(url: str, tmp_path: Path) -> None:
+@sqlite_only
+async def test_the_files_of_the_database_are_private(url: str, tmp_path: Path) -> None:
     private = dict.fromkeys(("atelier.db", "atelier.db-shm", "atelier.db-wal"), 0o600)
     before = os.umask(0)
     try:
@@ -93,7 +93,7 @@ async def test_the_files_are_private(url: str, tmp_path: Path) -> None:
         os.umask(before)
 
 
-async def test_keeps_everything_when_it_is_reopened(url: str) -> None:
+async def test_a_reopened_database_has_kept_everything(url: str) -> None:
     stored = job()
     async with opened(url) as store:
         await store.add(stored, "me", "cluster", 3)
@@ -105,7 +105,9 @@ async def test_keeps_everything_when_it_is_reopened(url: str) -> None:
         assert await store.synced("global") == "a"
 
 
-async def test_closes_after_those_who_use_it_and_refuses_others(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closing_waits_for_running_queries_and_refuses_new_ones(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bot.jobs.database.connect.CLOSE_WITHIN", 20)
     connections = Counter[str]()
     async with connected(url) as engine:
@@ -129,7 +131,7 @@ async def test_closes_after_those_who_use_it_and_refuses_others(url: str, monkey
         await engine.connect()
 
 
-async def test_can_be_created_by_several_processes_at_once(url: str) -> None:
+async def test_several_processes_can_create_the_database_at_once(url: str) -> None:
     pipe = asyncio.subprocess.PIPE
     processes = [
         await asyncio.create_subprocess_exec(
@@ -144,7 +146,7 @@ async def test_can_be_created_by_several_processes_at_once(url: str) -> None:
     assert [(out, error.decode()) for out, error in told] == [(b"0\n", "")] * 2
 
 
-async def test_accepts_orders_of_one_member_from_several_processes_up_to_the_limit(url: str) -> None:
+async def test_orders_of_one_member_in_several_processes_respect_the_limit(url: str) -> None:
     async with opened(url) as one, opened(url) as other:
         adding = [each.add(job(), "me", "cluster", 7) for each in (one, other) for _ in range(10)]
         outcomes = await asyncio.gather(*adding, return_exceptions=True)
@@ -152,14 +154,14 @@ async def test_accepts_orders_of_one_member_from_several_processes_up_to_the_lim
         assert await one.count_open(1) == await other.count_open(1) == 7
 
 
-async def test_shows_no_parameters_in_its_errors(url: str) -> None:
+async def test_errors_show_no_parameters(url: str) -> None:
     async with connected(url) as engine, engine.connect() as connection:
         with pytest.raises(SQLAlchemyError) as refused:
             await connection.execute(text("SELECT :secret FROM nowhere"), {"secret": "the token"})
         assert "the token" not in str(refused.value)
 
 
-@sqlite_alone
+@sqlite_only
 class TestSqlite:
     async def test_reports_a_full_disk(self, store: Store) -> None:
         async with store._engine.connect() as connection:
@@ -179,7 +181,7 @@ class TestSqlite:
         assert other.execute("SELECT id FROM jobs").fetchall() == [(stored.id,)]
         other.close()
 
-    async def test_holds_no_token_in_plain_text(self, store: Store, tmp_path: Path) -> None:
+    async def test_stores_no_token_in_plain_text(self, store: Store, tmp_path: Path) -> None:
         stored = job(address="an interaction's token")
         await store.add(stored, "me", "cluster", 3)
         files = await asyncio.to_thread(lambda: b"".join(path.read_bytes() for path in tmp_path.glob("atelier.db*")))
@@ -211,7 +213,7 @@ class TestSqlite:
         other.close()
         assert await change
 
-    async def test_does_not_open_a_file_that_is_no_database(self, url: str, tmp_path: Path) -> None:
+    async def test_rejects_a_file_that_is_no_database(self, url: str, tmp_path: Path) -> None:
         (tmp_path / "atelier.db").write_text("my diary, which is rather long and no database at all. " * 20)
         with pytest.raises(SQLAlchemyError):
             async with connected(url):
@@ -245,7 +247,7 @@ class TestMigrations:
         options = {"compare_type": True, "compare_server_default": True}
         assert await check(lambda c: compare_metadata(MigrationContext.configure(c, opts=options), Base.metadata)) == []
 
-    async def test_are_checked_against_the_code(self, check: Check) -> None:
+    async def test_differ_from_the_code_if_an_index_is_missing(self, check: Check) -> None:
         def differences(connection: Connection) -> object:
             connection.exec_driver_sql("DROP INDEX ix_jobs_history")
             return compare_metadata(MigrationContext.configure(connection), Base.metadata)
@@ -312,10 +314,10 @@ class TestMigrations:
             assert found[3].painted == Painted("9" * 64, "png", 512, 384, 90, 41.5, "finished", 512)
 
     async def test_can_be_downgraded_and_upgraded_again(self, check: Check) -> None:
-        def there_and_back(connection: Connection) -> object:
+        def down_and_up(connection: Connection) -> object:
             command.downgrade(alembic(connection), "base")
             assert set(inspect(connection).get_table_names()) <= {"alembic_version"}
             command.upgrade(alembic(connection), "head")
             return compare_metadata(MigrationContext.configure(connection), Base.metadata)
 
-        assert await check(there_and_back) == []
+        assert await check(down_and_up) == []

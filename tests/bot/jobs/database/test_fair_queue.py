@@ -148,7 +148,7 @@ def test_concurrent_orders_do_not_exceed_the_limit(url: str, owners: list[int], 
     asyncio.run(run())
 
 
-async def test_serves_each_member_once_before_any_member_twice(store: Store) -> None:
+async def test_the_queue_serves_each_member_once_before_any_member_twice(store: Store) -> None:
     await store.renew(ME)
     members = Members(store)
     await members.arrive(0)
@@ -158,7 +158,7 @@ async def test_serves_each_member_once_before_any_member_twice(store: Store) -> 
     assert await members.owners() == [1, 2, 3, 1, 0, 3, 1, 0]
 
 
-async def test_moves_up_the_later_jobs_of_a_member_who_cancels(store: Store) -> None:
+async def test_the_later_jobs_of_a_member_who_cancels_move_up(store: Store) -> None:
     await store.renew(ME)
     members = Members(store)
     for owner in (1, 1, 1, 2, 2):
@@ -168,7 +168,7 @@ async def test_moves_up_the_later_jobs_of_a_member_who_cancels(store: Store) -> 
     assert await members.owners() == [1, 2, 1, 2]
 
 
-async def test_gives_no_advantage_to_a_member_who_cancels_and_orders_again(store: Store) -> None:
+async def test_a_member_who_cancels_and_orders_again_has_no_advantage(store: Store) -> None:
     await store.renew(ME)
     members = Members(store)
     for owner in (1, 2, 3):
@@ -178,7 +178,7 @@ async def test_gives_no_advantage_to_a_member_who_cancels_and_orders_again(store
     assert await members.owners() == [2, 3, 1]
 
 
-async def test_serves_a_requeued_job_before_later_ones(store: Store) -> None:
+async def test_a_requeued_job_is_served_before_later_ones(store: Store) -> None:
     await store.renew(ME)
     members = Members(store)
     first = await members.arrive(1)
@@ -193,8 +193,10 @@ async def test_serves_a_requeued_job_before_later_ones(store: Store) -> None:
     ("one", "then"),
     [("waits", [2, 3, 1]), ("was begun", [2, 3, 1]), ("has ended", [2, 1, 3]), ("was cancelled", [2, 1, 3])],
 )
-async def test_gives_the_turn_after_the_owners_open_jobs(store: Store, one: str, then: list[int]) -> None:
-    """Ann's only job is open or ended when she orders another. Member 2 waits already, and member 3 comes later."""
+async def test_a_new_job_gets_the_turn_after_the_open_jobs_of_its_owner(
+    store: Store, one: str, then: list[int]
+) -> None:
+    """The only job of member 1 is open or ended when they order another. Member 2 already waits; member 3 comes later."""
     await store.renew(ME)
     members = Members(store)
     await members.arrive(1)
@@ -278,8 +280,8 @@ async def play_in_servers(members: Members, acts: list[tuple[str, int | None, in
                 assert await members.waiting() == before, "everything is as before"
 
 
-async def test_a_server_with_a_hundred_askers_does_not_starve_another(store: Store) -> None:
-    """Members 1 to 9 ask in one server, 10 in another, and 11 in direct messages. A late member comes in between."""
+async def test_a_busy_server_does_not_starve_another(store: Store) -> None:
+    """Members 1 to 9 order in one server, 10 in another, and 11 in direct messages. Member 9 orders last."""
     await store.renew(ME)
     members = Members(store)
     for owner in (1, 1, 2, 3, 4, 5):
@@ -311,7 +313,7 @@ async def test_orders_in_a_server_at_the_same_time_get_one_turn_each(store: Stor
     assert [owners.index(10), owners[2:].index(10)] == [1, 1]
 
 
-async def test_a_job_that_is_put_at_the_end_does_not_take_its_server_along(store: Store) -> None:
+async def test_a_job_that_moves_to_the_end_does_not_move_other_jobs_of_its_server(store: Store) -> None:
     await store.renew(ME)
     members = Members(store)
     unreadable = await members.arrive(1, 0)

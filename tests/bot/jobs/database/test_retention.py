@@ -25,7 +25,7 @@ def freed(forgotten: Collection[str], ended: Mapping[str, frozenset[str]], neede
 
 
 @given(jobs=st.lists(blobs, max_size=8), needed=st.lists(blobs, max_size=3), need=st.integers(1, 90))
-def test_frees_only_as_much_as_needed_oldest_first(
+def test_the_oldest_jobs_are_removed_and_no_more_than_needed(
     jobs: list[frozenset[str]], needed: list[frozenset[str]], need: int
 ) -> None:
     ended = {str(number): names for number, names in enumerate(jobs)}
@@ -33,13 +33,13 @@ def test_frees_only_as_much_as_needed_oldest_first(
     claims = Counter(name for names in [*needed, *jobs] for name in names)
     chosen = enough(ended, claims, SIZES, need)
     if freed(ended, ended, open_jobs) < need:
-        assert chosen == [], "what can't make room is no reason to forget anybody"
+        assert chosen == [], "no job is removed if that cannot make enough room"
         return
     assert freed(chosen, ended, open_jobs) >= need
     shortest = next(
         oldest for count in range(len(ended) + 1) if freed(oldest := list(ended)[:count], ended, open_jobs) >= need
     )
-    assert set(chosen) <= set(shortest), "an older one would have done"
+    assert set(chosen) <= set(shortest), "an older job would be enough"
     for each in chosen:
         assert freed([other for other in chosen if other != each], ended, open_jobs) < need, "it is not needed"
 
@@ -50,7 +50,7 @@ def test_one_large_job_is_removed_before_many_small_ones() -> None:
     sizes = {str(number): 2_000_000 // 86 for number in range(86)} | {"86": 92_000_000}
     claims = dict.fromkeys(sizes, 1)
     assert enough(ended, claims, sizes, 4_000_000) == ["86"]
-    assert enough(ended, claims | {"86": 2}, sizes, 4_000_000) == [], "it is painted: nothing makes room"
+    assert enough(ended, claims | {"86": 2}, sizes, 4_000_000) == [], "nothing can make room"
     assert enough(ended, claims, sizes, 40_000) == ["0", "1"]
 
 
@@ -68,7 +68,7 @@ async def stored(
     return made
 
 
-async def test_frees_blobs_without_other_claims(store: Store) -> None:
+async def test_making_room_frees_blobs_without_other_claims(store: Store) -> None:
     """Each job has 100 bytes of its own; the 1,000 bytes of the style are in use."""
     waits = await stored(store, 0, State.DELIVERED, delivered_by="kept")
     ended = [await stored(store, number, State.DELIVERED) for number in range(1, 6)]
@@ -89,10 +89,10 @@ async def test_frees_blobs_without_other_claims(store: Store) -> None:
     assert await store.make_room(sizes, 500, (used - 150,)) == Freed(), "what others have freed is counted"
     freed_now = await store.make_room(sizes, 500, (used - 600,))
     assert (freed_now.jobs, len(freed_now.blobs)) == (4, 8)
-    assert await left() == [painted.id], "the one that waits is the last to go"
+    assert await left() == [painted.id], "the job that waits for its member is removed last"
 
 
-async def test_frees_final_states_before_any_job(store: Store) -> None:
+async def test_making_room_frees_final_states_before_any_job(store: Store) -> None:
     ended = [await stored(store, number, State.DELIVERED, final_state=f"{number:063}e") for number in range(3)]
     sizes = {f"{number:063}e": 100 for number in range(3)} | {f"{number:064}": 10 for number in range(3)}
 
@@ -109,7 +109,7 @@ async def test_frees_final_states_before_any_job(store: Store) -> None:
 
 
 @pytest.mark.parametrize("owner", [Owner("style", "7"), Owner("member", str(2**64 - 1))])
-async def test_keeps_the_blobs_of_styles_and_members(store: Store, owner: Owner) -> None:
+async def test_making_room_keeps_the_blobs_of_styles_and_members(store: Store, owner: Owner) -> None:
     ended = await stored(store, 1, State.DELIVERED)
     async with store._changing() as connection:
         await claim(connection, owner, {"picture": ended.inputs.content})
@@ -124,7 +124,7 @@ async def test_keeps_the_blobs_of_styles_and_members(store: Store, owner: Owner)
     assert await store.claimed(sizes) == {"d" * 64}
 
 
-async def test_frees_no_blob_with_a_hold(store: Store) -> None:
+async def test_making_room_frees_no_blob_with_a_hold(store: Store) -> None:
     ended = await stored(store, 1, State.DELIVERED)
     holds = await store.hold([ended.inputs.content], 60)
     for _ in range(2):

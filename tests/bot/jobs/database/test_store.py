@@ -40,7 +40,7 @@ async def waiting(store: Store, process: str = ME) -> list[str]:
 
 
 class TestAJob:
-    async def test_comes_back_as_it_was_stored(self, store: Store) -> None:
+    async def test_is_read_as_it_was_stored(self, store: Store) -> None:
         styles = tuple(f"{number:064}" for number in range(12))
         (stored,) = await added(store, job(owner=2**63 - 1, styles=styles, process=ME))
         assert await store.get(stored.id) == stored
@@ -61,7 +61,7 @@ class TestAJob:
         await store.add(job(owner=2), ME, CLUSTER, 2)
         assert [await store.count_open(owner) for owner in (1, 2, 3)] == [2, 2, 0]
 
-    async def test_goes_through_its_life(self, store: Store) -> None:
+    async def test_passes_through_its_states(self, store: Store) -> None:
         (stored,) = await added(store, job())
         assert await store.begin(stored.id, ME, CLUSTER)
         assert await store.set_checkpoint(stored.id, ME, "1" * 64) is None
@@ -74,7 +74,7 @@ class TestAJob:
         found = await store.get(stored.id)
         assert found is not None
         assert (found.state, found.delivered_by, found.address, found.checkpoint) == (State.DELIVERED, "edit", "", None)
-        assert found.final_state is None, "a checkpoint is none"
+        assert found.final_state is None, "a checkpoint is no final state"
         assert found.painted == PAINTED
 
     @pytest.mark.parametrize(("end", "kept"), [(State.DELIVERED, "3" * 64), (State.FAILED, None)])
@@ -91,7 +91,7 @@ class TestAJob:
         assert (found.final_state, found.checkpoint) == (kept, None)
         assert await store.claimed(["2" * 64, "3" * 64]) == ({kept} if kept else set())
 
-    async def test_keeps_why_it_has_no_result(self, store: Store) -> None:
+    async def test_keeps_the_reason_why_it_has_no_result(self, store: Store) -> None:
         (stored,) = await added(store, job())
         await store.begin(stored.id, ME, CLUSTER)
         assert await store.give_up(stored.id, OutOfMemory(768), ME) is State.RUNNING
@@ -100,13 +100,13 @@ class TestAJob:
         assert isinstance(found.cause, OutOfMemory)
         assert found.cause.size == 768
 
-    async def test_returns_the_checkpoint_that_may_be_removed(self, store: Store) -> None:
+    async def test_gives_up_the_checkpoint_that_a_newer_one_replaces(self, store: Store) -> None:
         (stored,) = await added(store, job())
         assert await store.set_checkpoint(stored.id, ME, "1" * 64) == "1" * 64, "it is not painted"
         await store.begin(stored.id, ME, CLUSTER)
         await store.set_checkpoint(stored.id, ME, "1" * 64)
         assert await store.set_checkpoint(stored.id, ME, "1" * 64) is None, "it is the same one"
-        assert await store.set_checkpoint(stored.id, OTHER, "3" * 64) == "3" * 64, "it is somebody else's"
+        assert await store.set_checkpoint(stored.id, OTHER, "3" * 64) == "3" * 64, "another process owns the job"
 
 
 class TestAChange:
@@ -245,7 +245,7 @@ class TestProcesses:
             return await store.adopt(OTHER, CLUSTER) == [(stored.id, State.QUEUED)]
 
         await eventually(adopted)
-        assert not await store.finish(stored.id, ME, PAINTED), "the silent one may no longer change it"
+        assert not await store.finish(stored.id, ME, PAINTED), "the process without a lease may no longer change it"
 
     async def test_repaint_a_job_whose_result_was_not_stored(self, store: Store) -> None:
         (stored,) = await added(store, job())
@@ -254,7 +254,7 @@ class TestProcesses:
         await store.leave(ME)
         assert await store.adopt(OTHER, CLUSTER) == [(stored.id, State.QUEUED)]
 
-    async def test_leave_ended_jobs_alone(self, store: Store) -> None:
+    async def test_change_no_ended_job(self, store: Store) -> None:
         (stored,) = await added(store, job())
         await store.give_up(stored.id, PaintingCancelled())
         await store.conclude(stored.id, ME, State.CANCELLED, "token")
@@ -281,9 +281,9 @@ class TestAnAcknowledgedOrder:
             for name in names:
                 await store.renew(name)
             taken = await asyncio.gather(*(each.interrupted(name) for each, name in zip(stores, names, strict=True)))
-        assert sorted(taken, key=len) == [[], [], [], [order]], "the one that expired is not told"
+        assert sorted(taken, key=len) == [[], [], [], [order]], "the expired order is left out"
         name = names[taken.index([order])]
-        assert await store.interrupted(name) == [order], "until it is answered"
+        assert await store.interrupted(name) == [order], "it stays until it is answered"
         await store.answered(order.id, "another")
         assert await store.is_noted(order.id, name)
         await store.answered(order.id, name)
@@ -298,7 +298,7 @@ class TestAnAcknowledgedOrder:
         await added(store, stored)
         assert not await store.is_noted(stored.id, ME)
 
-    async def test_holds_no_token_in_plain_text(self, store: Store) -> None:
+    async def test_is_stored_without_its_token_in_plain_text(self, store: Store) -> None:
         await store.note(self.order(), ME)
         async with store._engine.connect() as connection:
             assert SECRET not in str((await connection.execute(text("SELECT * FROM acknowledged"))).all())

@@ -43,8 +43,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
-class Left:
-    """What a bot of the previous version left behind: rows of revision 0004, and their blobs."""
+class OldData:
+    """The data of a bot of the previous version: rows of revision 0004, and their blobs."""
 
     def __init__(self, blobs: Blobs) -> None:
         self.jobs: list[dict[str, Any]] = []
@@ -114,17 +114,17 @@ async def test_jobs_in_flight_are_finished_and_nothing_is_lost(
     monkeypatch.setattr("bot.jobs.service.RENEW_EVERY", 0.1)
     monkeypatch.setattr("bot.jobs.database.leases.LEASE", LEASE)
     blobs = Blobs(str(tmp_path / "blobs"))
-    left = Left(blobs)
-    left.job(1, "queued", turn=1)
-    left.job(2, "running", checkpoint=b"half done")
-    left.job(3, "queued")
-    left.job(4, "delivering", checkpoint=b"done", picture=b"painting 4")
-    left.job(5, "delivering", cause=dump(OutOfMemory(384)))
-    left.job(6, "delivering", checkpoint=b"nearly done")  # its result was only in memory
-    left.job(7, "delivered", picture=b"painting 7", way="kept", address="", process="")
+    old = OldData(blobs)
+    old.job(1, "queued", turn=1)
+    old.job(2, "running", checkpoint=b"half done")
+    old.job(3, "queued")
+    old.job(4, "delivering", checkpoint=b"done", picture=b"painting 4")
+    old.job(5, "delivering", cause=dump(OutOfMemory(384)))
+    old.job(6, "delivering", checkpoint=b"nearly done")  # its result was only in memory
+    old.job(7, "delivered", picture=b"painting 7", way="kept", address="", process="")
     now = time.monotonic() if url.startswith("sqlite") else time.time()
-    written, orphan = left.put(b"of an order that is being stored"), left.put(b"an orphan")
-    await left.store(
+    written, orphan = old.put(b"of an order that is being stored"), old.put(b"an orphan")
+    await old.store(
         before,
         {
             "processes": [{"id": "before", "seen": now}],
