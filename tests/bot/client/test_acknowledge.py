@@ -16,6 +16,7 @@ from bot.sandbox import Faults, Invocation, LocalDiscord, Upload
 from bot.settings import Settings
 from tests.bot.conftest import CONTENT, STYLE, is_private_answer
 from tests.doubles.jobs import FakeJobs
+from tests.waiting import eventually
 
 CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
 LOST = {
@@ -47,7 +48,7 @@ def ready_event(ready: asyncio.Event) -> Callable[[], Coroutine[Any, Any, None]]
 @pytest.mark.usefixtures("client")
 class TestStylize:
     @pytest.mark.parametrize("fault", LOST)
-    async def test_is_accepted_though_an_answer_was_lost(
+    async def test_is_accepted_even_if_an_answer_is_lost(
         self, discord: LocalDiscord, fake_jobs: FakeJobs, fault: str
     ) -> None:
         lose_one(discord, fault)
@@ -58,10 +59,10 @@ class TestStylize:
         assert discord.faults[fault] == 1
         assert f'"message":{invocation.history[0].id}' in order.address
 
-    async def test_tells_an_error_to_the_member_alone_though_an_answer_was_lost(
+    async def test_reports_an_error_privately_even_if_an_answer_is_lost(
         self, discord: LocalDiscord, fake_jobs: FakeJobs
     ) -> None:
-        fake_jobs.refusal = RuntimeError("a fault of ours")
+        fake_jobs.refusal = RuntimeError("a bug")
         lose_one(discord, "reset_after")
         message = await (await stylize(discord)).wait_until(is_private_answer, 5)
         assert message.content.startswith("Something went wrong. Try again.")
@@ -69,7 +70,7 @@ class TestStylize:
 
     @pytest.mark.parametrize(("status", "code"), [(400, 40060), (404, 10062)])
     @pytest.mark.parametrize("style", [STYLE, Upload("large.png", bytes(2 * 2**20))], ids=["accepted", "refused"])
-    async def test_is_left_to_the_process_that_was_faster(
+    async def test_is_ignored_if_another_process_was_faster(
         self,
         discord: LocalDiscord,
         fake_jobs: FakeJobs,
@@ -91,7 +92,7 @@ class TestStylize:
         assert "warning" not in logged
         assert "error" not in logged
 
-    async def test_is_accepted_once_where_two_processes_hear_of_it(
+    async def test_is_accepted_once_if_two_processes_receive_it(
         self, discord: LocalDiscord, client_settings: Settings, services: Services, fake_jobs: FakeJobs
     ) -> None:
         async with Atelier(client_settings, services) as other:
@@ -104,15 +105,19 @@ class TestStylize:
             invocation = await stylize(discord)
             async with asyncio.timeout(10):
                 await fake_jobs.accepted.wait()
+
+            def callbacks() -> list[int]:
+                return [each.status for each in discord.requests if each.route.startswith("/interactions")]
+
+            await eventually(lambda: len(callbacks()) == 2, "the answer of the second process")
             await asyncio.sleep(0.3)
             assert len(fake_jobs.orders) == 1
-            callbacks = [request.status for request in discord.requests if request.route.startswith("/interactions")]
-            assert sorted(callbacks) == [200, 400]
+            assert sorted(callbacks()) == [200, 400]
             assert [message.id for message in discord.channel_messages] == [invocation.history[0].id]
             await other.close()
             await asyncio.gather(connected, return_exceptions=True)
 
-    async def test_is_refused_with_a_word_while_the_bot_goes_down(
+    async def test_is_refused_with_an_explanation_during_a_shutdown(
         self, discord: LocalDiscord, fake_jobs: FakeJobs
     ) -> None:
         fake_jobs.refusal = Closing()
@@ -120,7 +125,7 @@ class TestStylize:
         assert "I'm restarting" in (await invocation.wait_until(is_private_answer, 5)).content
         assert discord.channel_messages == []
 
-    async def test_is_refused_with_a_word_where_its_answer_was_deleted(
+    async def test_is_refused_with_an_explanation_even_if_its_answer_was_deleted(
         self, discord: LocalDiscord, fake_jobs: FakeJobs
     ) -> None:
         fake_jobs.refusal = Closing()
@@ -129,7 +134,7 @@ class TestStylize:
         message = await invocation.wait_until(lambda message: bool(message.content), 5)
         assert "I'm restarting" in message.content
 
-    async def test_gives_up_the_other_download_when_one_fails(
+    async def test_cancels_the_other_download_if_one_fails(
         self, discord: LocalDiscord, client: Atelier, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         given_up = asyncio.Event()

@@ -74,11 +74,11 @@ async def fetched(
     return await AttachmentDownloader(session, f"{cdn.origin}/attachments", limit).fetch(role, attached(url))
 
 
-async def test_a_picture_comes_as_it_was_sent(session: aiohttp.ClientSession, cdn: Server) -> None:
+async def test_a_picture_is_downloaded_unchanged(session: aiohttp.ClientSession, cdn: Server) -> None:
     assert await fetched(session, cdn, f"{cdn.origin}/attachments/1/2/photo.png?ex=1&hm=2") == PICTURE
 
 
-async def test_a_link_is_asked_for_as_it_was_signed(session: aiohttp.ClientSession, cdn: Server) -> None:
+async def test_a_signed_link_is_requested_unchanged(session: aiohttp.ClientSession, cdn: Server) -> None:
     queries = []
 
     async def note(request: web.Request) -> web.StreamResponse:
@@ -92,7 +92,7 @@ async def test_a_link_is_asked_for_as_it_was_signed(session: aiohttp.ClientSessi
 
 
 @pytest.mark.parametrize("surplus", [0, 1])
-async def test_exactly_the_limit_passes_and_one_byte_more_does_not(
+async def test_a_file_at_the_limit_is_accepted_and_one_byte_more_is_refused(
     session: aiohttp.ClientSession, cdn: Server, surplus: int
 ) -> None:
     limit = len(PICTURE) - surplus
@@ -106,7 +106,7 @@ async def test_exactly_the_limit_passes_and_one_byte_more_does_not(
     assert (refused.value.reason.measure, refused.value.reason.limit) == ("bytes", limit)
 
 
-async def test_a_stream_without_end_is_left_at_the_limit(session: aiohttp.ClientSession, cdn: Server) -> None:
+async def test_an_endless_download_is_stopped_at_the_limit(session: aiohttp.ClientSession, cdn: Server) -> None:
     sent = 0
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -130,7 +130,7 @@ async def test_a_stream_without_end_is_left_at_the_limit(session: aiohttp.Client
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "GZIP", "unheard-of"])
-async def test_a_small_file_that_unpacks_to_a_large_one_is_not_unpacked(
+async def test_a_compressed_response_is_not_decompressed(
     session: aiohttp.ClientSession, cdn: Server, encoding: str
 ) -> None:
     bomb = gzip.compress(bytes(20_000_000))
@@ -146,7 +146,9 @@ async def test_a_small_file_that_unpacks_to_a_large_one_is_not_unpacked(
     assert wanted == ["identity"]
 
 
-async def test_what_is_announced_as_too_large_is_not_read(session: aiohttp.ClientSession, cdn: Server) -> None:
+async def test_a_response_with_a_too_large_content_length_is_not_read(
+    session: aiohttp.ClientSession, cdn: Server
+) -> None:
     async def announce(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": str(LIMIT + 1)})
         await response.prepare(request)
@@ -165,7 +167,7 @@ async def test_what_is_announced_as_too_large_is_not_read(session: aiohttp.Clien
         await cdn.gone.wait()
 
 
-async def test_other_places_are_not_asked(session: aiohttp.ClientSession, cdn: Server, elsewhere: Server) -> None:
+async def test_no_other_server_is_requested(session: aiohttp.ClientSession, cdn: Server, elsewhere: Server) -> None:
     port = cdn.origin.rpartition(":")[2]
     for url in (
         f"{elsewhere.origin}/attachments/a.png",  # another port
@@ -197,7 +199,7 @@ async def test_other_places_are_not_asked(session: aiohttp.ClientSession, cdn: S
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_the_cdn_can_not_send_the_bot_elsewhere(
+async def test_redirects_are_not_followed(
     session: aiohttp.ClientSession, cdn: Server, elsewhere: Server, status: int
 ) -> None:
     async def redirect(_request: web.Request) -> web.StreamResponse:
@@ -210,7 +212,7 @@ async def test_the_cdn_can_not_send_the_bot_elsewhere(
 
 
 @pytest.mark.parametrize("status", [204, 206, 403, 404, 500])
-async def test_what_the_cdn_does_not_have_fails(session: aiohttp.ClientSession, cdn: Server, status: int) -> None:
+async def test_any_status_but_200_is_an_error(session: aiohttp.ClientSession, cdn: Server, status: int) -> None:
     async def refuse(_request: web.Request) -> web.StreamResponse:
         return web.Response(status=status)
 
@@ -221,7 +223,7 @@ async def test_what_the_cdn_does_not_have_fails(session: aiohttp.ClientSession, 
 
 
 @pytest.mark.parametrize("begins", [False, True], ids=["before it begins", "in the middle"])
-async def test_a_stream_that_stalls_fails(
+async def test_a_download_that_stalls_fails(
     session: aiohttp.ClientSession, cdn: Server, monkeypatch: pytest.MonkeyPatch, begins: bool
 ) -> None:
     async def stall(request: web.Request) -> web.StreamResponse:
@@ -238,7 +240,7 @@ async def test_a_stream_that_stalls_fails(
         await fetched(session, cdn, f"{cdn.origin}/a.png")
 
 
-async def test_a_stream_that_drips_fails_in_the_end(
+async def test_a_download_that_takes_too_long_fails(
     session: aiohttp.ClientSession, cdn: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def drip(request: web.Request) -> web.StreamResponse:
@@ -254,7 +256,7 @@ async def test_a_stream_that_drips_fails_in_the_end(
         await fetched(session, cdn, f"{cdn.origin}/a.png")
 
 
-async def test_a_stream_that_breaks_off_fails(session: aiohttp.ClientSession, cdn: Server) -> None:
+async def test_a_download_that_breaks_off_fails(session: aiohttp.ClientSession, cdn: Server) -> None:
     async def cut(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": str(len(PICTURE))})
         await response.prepare(request)
@@ -268,13 +270,13 @@ async def test_a_stream_that_breaks_off_fails(session: aiohttp.ClientSession, cd
         await fetched(session, cdn, f"{cdn.origin}/a.png")
 
 
-async def test_a_cdn_that_is_down_fails(session: aiohttp.ClientSession, unused_tcp_port: int) -> None:
+async def test_an_unreachable_cdn_is_an_error(session: aiohttp.ClientSession, unused_tcp_port: int) -> None:
     origin = f"http://127.0.0.1:{unused_tcp_port}"
     with pytest.raises(DownloadFailed):
         await AttachmentDownloader(session, origin, LIMIT).fetch("content", attached(f"{origin}/a.png"))
 
 
-def test_waiting_is_bounded_at_every_stage() -> None:
+def test_each_stage_of_a_download_has_a_timeout() -> None:
     timeout = attachments.TIMEOUT
     for seconds in (timeout.total, timeout.sock_connect, timeout.sock_read):
         assert seconds

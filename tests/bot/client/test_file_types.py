@@ -1,4 +1,4 @@
-"""Members pick pictures, in commands and in modals, also where Discord refuses to filter files."""
+"""Members choose pictures, in commands and in modals, even if Discord refuses to filter files."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ async def opened(discord: LocalDiscord) -> Invocation:
     return invocation
 
 
-async def test_a_command_takes_pictures_only(discord: LocalDiscord, client: Atelier) -> None:
+async def test_a_command_accepts_only_pictures(discord: LocalDiscord, client: Atelier) -> None:
     ada = discord.member("Ada")
     with pytest.raises(InvocationRefused, match=r"town\.pdf"):
         await ada.invoke("stylize", content=DOCUMENT, style=STYLE)
@@ -48,7 +48,7 @@ async def test_a_command_takes_pictures_only(discord: LocalDiscord, client: Atel
         await client.tree.sync()
 
 
-async def test_a_modal_takes_pictures_only(discord: LocalDiscord, client: Atelier) -> None:
+async def test_a_modal_accepts_only_pictures(discord: LocalDiscord, client: Atelier) -> None:
     client.tree.add_command(form)
     await client.tree.sync()
     ada = discord.member("Ada")

@@ -22,17 +22,17 @@ from tests.bot.delivery.conftest import (
     Deliver,
     ReplyTo,
     direct_messages,
+    expire_token,
     moderator_deletes,
     moved,
     requests,
     result,
     shows,
     the_one,
-    token_dies,
 )
 
 
-async def test_an_address_knows_what_the_bot_can_reach(discord: LocalDiscord, job: Job) -> None:
+async def test_an_address_has_the_place_the_channel_and_the_upload_limit(discord: LocalDiscord, job: Job) -> None:
     assert '"place":"server"' in job.address
     assert f'"channel":{discord.channel_id}' in job.address
     assert '"file_limit":10485760' in job.address
@@ -59,24 +59,22 @@ class TestAPainting:
         assert first.endswith(f"recipe `{Recipe(size=96).id}`")
         assert more == ["Painted at 96 px, because there was not enough memory for 1,024 px."]
 
-    async def test_is_edited_in_by_the_bot_once_the_token_has_died(
+    async def test_replaces_the_reply_by_an_edit_after_the_token_has_expired(
         self, discord: LocalDiscord, job: Job, deliver: Deliver
     ) -> None:
-        token_dies(discord)
+        expire_token(discord)
         assert await deliver(job, result()) == "edit"
         assert shows(the_one(discord.channel_messages))
         assert direct_messages(discord) == []
 
-    async def test_does_not_even_try_a_token_whose_time_is_over(
-        self, discord: LocalDiscord, job: Job, deliver: Deliver
-    ) -> None:
+    async def test_does_not_use_an_expired_token(self, discord: LocalDiscord, job: Job, deliver: Deliver) -> None:
         assert await deliver(moved(job, created_at=0), result()) == "edit"
         assert requests(discord, BY_TOKEN) == 0
 
-    async def test_is_posted_in_reply_where_the_old_message_takes_no_edit(
+    async def test_is_posted_as_a_reply_if_the_message_cannot_be_edited(
         self, discord: LocalDiscord, job: Job, deliver: Deliver
     ) -> None:
-        token_dies(discord)
+        expire_token(discord)
         discord.fail_next(BY_BOT, 400, code=30046)
         assert await deliver(job, result()) == "post"
         first, posted = discord.channel_messages
@@ -92,10 +90,10 @@ class TestAPainting:
         assert (request.body["nonce"], request.body["enforce_nonce"]) == (job.id, True)
         assert direct_messages(discord) == []
 
-    async def test_is_posted_once_long_after_the_nonce_was_forgotten(
+    async def test_is_posted_once_even_after_discord_has_forgotten_the_nonce(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
-        token_dies(discord)
+        expire_token(discord)
         for _ in range(2):
             discord.fail_next(BY_BOT, 400, code=30046)
             assert await reply_to(job).deliver(result()) == "post"
@@ -106,7 +104,7 @@ class TestAPainting:
     async def test_is_posted_once_in_a_busy_channel(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, messages: int
     ) -> None:
-        token_dies(discord)
+        expire_token(discord)
         discord.fail_next(BY_BOT, 400, code=30046)
         assert await reply_to(job).deliver(result()) == "post"
         for number in range(messages):
@@ -120,7 +118,7 @@ class TestAPainting:
     async def test_is_sent_once_in_busy_direct_messages(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
-        token_dies(discord)
+        expire_token(discord)
         away = moved(job, place="elsewhere")
         assert await reply_to(away).deliver(result()) == "direct"
         ada = discord.member("Ada")
@@ -130,7 +128,7 @@ class TestAPainting:
         assert await reply_to(dataclasses.replace(away, state=State.DELIVERING)).deliver(result()) == "direct"
         assert len(direct_messages(discord)) == 102
 
-    async def test_is_looked_for_no_further_than_its_reply(
+    async def test_is_searched_for_only_after_its_reply(
         self, discord: LocalDiscord, client: Atelier, job: Job, reply_to: ReplyTo
     ) -> None:
         """Messages before the reply belong to other jobs, so the bot does not search them."""
@@ -141,21 +139,21 @@ class TestAPainting:
         assert await reply_to(moved(job, created_at=0, message=reply.id)).deliver(result()) == "post"
         assert requests(discord, LOOK) == 1
 
-    async def test_goes_to_direct_messages_where_too_much_was_said_to_look_through(
+    async def test_goes_to_direct_messages_if_the_channel_has_too_many_messages_to_search(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("bot.delivery.channels.MAX_SEARCHED", 200)
-        token_dies(discord)
+        expire_token(discord)
         discord.fail_next(BY_BOT, 400, code=30046)
         for number in range(200):
             await discord.member("Bob").say(f"message {number}")
         assert await reply_to(job).deliver(result()) == "direct"
         assert len(discord.channel_messages) == 201
 
-    async def test_goes_to_direct_messages_where_the_channel_is_closed(
+    async def test_goes_to_direct_messages_if_the_bot_cannot_post_in_the_channel(
         self, discord: LocalDiscord, job: Job, deliver: Deliver
     ) -> None:
-        token_dies(discord)
+        expire_token(discord)
         discord.fail_next(BY_BOT, 403, code=50001)
         discord.fail_next(SEND, 403, code=50013)
         assert await deliver(job, result()) == "direct"
@@ -165,10 +163,10 @@ class TestAPainting:
         assert shows(message)
         assert message.content.startswith("town, painted in the style of strokes\nPainted in 8 s")
 
-    async def test_goes_to_direct_messages_where_the_app_came_along_with_a_member(
+    async def test_goes_to_direct_messages_if_only_the_member_has_installed_the_app(
         self, discord: LocalDiscord, job: Job, deliver: Deliver
     ) -> None:
-        token_dies(discord)
+        expire_token(discord)
         assert await deliver(moved(job, place="elsewhere"), result()) == "direct"
         assert shows(the_one(direct_messages(discord)))
         assert requests(discord, BY_BOT) == 0
@@ -182,17 +180,17 @@ class TestAPainting:
         assert await deliver(here, result()) == "edit"
         assert shows(the_one(direct_messages(discord)))
 
-    async def test_is_kept_where_the_member_takes_no_direct_messages(
+    async def test_is_kept_if_the_member_accepts_no_direct_messages(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
-        token_dies(discord)
+        expire_token(discord)
         discord.fail_next(OPEN_DIRECT, 400, code=50033, times=2)
         assert await reply_to(moved(job, place="elsewhere")).deliver(result()) == "kept"
         discord.refuse_direct_messages(discord.member("Ada"))
         assert await reply_to(moved(job, place="elsewhere")).deliver(result()) == "kept"
         assert direct_messages(discord) == []
 
-    async def test_does_not_come_back_to_where_the_reply_was_deleted(
+    async def test_is_not_posted_in_a_channel_where_the_reply_was_deleted(
         self, discord: LocalDiscord, job: Job, deliver: Deliver, invocation: Invocation
     ) -> None:
         await moderator_deletes(discord, invocation.history[0].id)
@@ -200,19 +198,19 @@ class TestAPainting:
         assert discord.channel_messages == []
         assert shows(the_one(direct_messages(discord)))
 
-    async def test_is_looked_for_in_vain_without_harm_where_looking_is_forbidden(
+    async def test_goes_to_direct_messages_if_the_bot_cannot_read_the_channel(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
-        token_dies(discord)
+        expire_token(discord)
         discord.fail_next(BY_BOT, 400, code=30046)
         discord.fail_next(LOOK, 403, code=50001)
         assert await reply_to(job).deliver(result()) == "direct"
         assert len(discord.channel_messages) == 1
 
-    async def test_has_a_name_that_Markdown_does_not_touch(  # noqa: N802
+    async def test_has_a_description_with_escaped_markdown(
         self, discord: LocalDiscord, job: Job, deliver: Deliver
     ) -> None:
-        token_dies(discord)
+        expire_token(discord)
         discord.fail_next(BY_BOT, 400, code=30046)
         hostile = dataclasses.replace(job, description="**b** [x](https://a.b) <@1> @everyone `c` ||d||")
         assert await deliver(hostile, result()) == "post"
@@ -222,7 +220,7 @@ class TestAPainting:
 
 
 class TestAFailure:
-    async def test_turns_the_reply_into_words(
+    async def test_replaces_the_reply_by_a_text(
         self, discord: LocalDiscord, job: Job, deliver: Deliver, invocation: Invocation
     ) -> None:
         assert await deliver(job, OutOfMemory(512)) == "token"
@@ -232,8 +230,10 @@ class TestAFailure:
         assert message.id == invocation.history[0].id
         assert direct_messages(discord) == []
 
-    async def test_is_posted_once_by_its_jobs_id(self, discord: LocalDiscord, job: Job, deliver: Deliver) -> None:
-        token_dies(discord)
+    async def test_is_posted_once_with_the_id_of_its_job(
+        self, discord: LocalDiscord, job: Job, deliver: Deliver
+    ) -> None:
+        expire_token(discord)
         discord.fail_next(BY_BOT, 400, code=30046)
         assert await deliver(job, JobExpired(24)) == "post"
         posted = discord.channel_messages[-1]
@@ -243,7 +243,7 @@ class TestAFailure:
             f"-# Job {job.id}",
         ]
 
-    async def test_is_told_by_direct_message_where_the_reply_is_gone(
+    async def test_is_sent_as_a_direct_message_if_the_reply_was_deleted(
         self, discord: LocalDiscord, job: Job, deliver: Deliver, invocation: Invocation
     ) -> None:
         await moderator_deletes(discord, invocation.history[0].id)
@@ -260,21 +260,21 @@ class TestACancelledJob:
         (message,) = discord.channel_messages
         assert (message.content, message.buttons) == ("A moderator of this server cancelled this picture.", ())
 
-    async def test_leaves_nothing_behind(self, discord: LocalDiscord, job: Job, deliver: Deliver) -> None:
+    async def test_has_its_reply_deleted(self, discord: LocalDiscord, job: Job, deliver: Deliver) -> None:
         assert await deliver(job, PaintingCancelled()) == "token"
         assert discord.channel_messages == []
 
-    async def test_leaves_nothing_behind_without_the_token(
+    async def test_has_its_reply_deleted_without_the_token(
         self, discord: LocalDiscord, job: Job, deliver: Deliver
     ) -> None:
-        token_dies(discord)
+        expire_token(discord)
         assert await deliver(job, PaintingCancelled()) == "edit"
         assert discord.channel_messages == []
 
-    async def test_tells_nobody_where_its_reply_is_out_of_reach(
+    async def test_sends_nothing_if_its_reply_cannot_be_reached(
         self, discord: LocalDiscord, job: Job, deliver: Deliver
     ) -> None:
-        token_dies(discord)
+        expire_token(discord)
         assert await deliver(moved(job, place="elsewhere"), PaintingCancelled()) == "kept"
         assert direct_messages(discord) == []
 
@@ -283,7 +283,7 @@ class TestTrouble:
     @pytest.mark.parametrize(
         ("status", "code"), [(401, 0), (400, 40003), (429, 0)], ids=["bot's token", "too many at once", "banned"]
     )
-    async def test_that_may_pass_delays_the_delivery(
+    async def test_that_is_temporary_delays_the_delivery(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, status: int, code: int
     ) -> None:
         reply = reply_to(job)
@@ -293,7 +293,7 @@ class TestTrouble:
         assert await reply.deliver(result()) == "token"
         assert shows(the_one(discord.channel_messages))
 
-    async def test_of_the_server_is_waited_out(self, discord: LocalDiscord, job: Job, reply_to: ReplyTo) -> None:
+    async def test_on_the_server_is_retried(self, discord: LocalDiscord, job: Job, reply_to: ReplyTo) -> None:
         discord.fail_next(BY_TOKEN, 503)
         discord.rate_limit_next(BY_TOKEN, 0.2)
         assert await reply_to(job).deliver(result()) == "token"
@@ -309,11 +309,11 @@ class TestTrouble:
         monkeypatch.undo()
         assert await reply.deliver(result()) == "token"
 
-    async def test_in_sending_leads_to_no_second_message(
+    async def test_while_sending_leads_to_no_second_message(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
         """The edit is rejected once, and the answer to the post is lost. Afterwards the edit would work."""
-        token_dies(discord)
+        expire_token(discord)
         reply = reply_to(job)
         discord.fail_next(BY_BOT, 403, code=50013)
         discord.fail_next(SEND, 401)
@@ -332,7 +332,7 @@ class TestTrouble:
         """If only the member has installed the app, the bot can't read the reply after the token has expired."""
         away = moved(job, place="elsewhere")
         assert await reply_to(away).deliver(result()) == "token"
-        token_dies(discord)
+        expire_token(discord)
         assert await reply_to(dataclasses.replace(away, state=State.DELIVERING)).deliver(result()) == "kept"
         assert shows(the_one(discord.channel_messages))
         assert direct_messages(discord) == []
@@ -341,7 +341,7 @@ class TestTrouble:
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
         assert await reply_to(job).deliver(result()) == "token"
-        token_dies(discord)
+        expire_token(discord)
         for looking, way in ((None, "token"), (50001, "kept")):
             discord.fail_next(BY_BOT, 403, code=50001)
             if looking:

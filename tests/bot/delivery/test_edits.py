@@ -37,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.delivery.reply.EDIT_EVERY", 0.02)
 
 
-async def test_a_process_that_may_have_lost_the_job_says_nothing(
+async def test_a_process_that_may_have_lost_the_job_edits_nothing(
     discord: LocalDiscord, client: Atelier, job: Job
 ) -> None:
     reply = DiscordReply(client, job, views(client), client.services.executor, lambda: False)
@@ -50,8 +50,8 @@ async def test_a_process_that_may_have_lost_the_job_says_nothing(
     assert message.thinking
 
 
-class TestWhatIsShownMeanwhile:
-    async def test_is_the_latest(
+class TestAnEdit:
+    async def test_shows_the_latest_state(
         self, discord: LocalDiscord, job: Job, invocation: Invocation, reply_to: ReplyTo
     ) -> None:
         reply = reply_to(job)
@@ -70,7 +70,7 @@ class TestWhatIsShownMeanwhile:
         assert [each.id for each in kept.attachments] == [each.id for each in shown.attachments]
         assert requests(discord, BY_TOKEN) == 3
 
-    async def test_is_never_shown_after_the_end(
+    async def test_never_follows_the_result(
         self, discord: LocalDiscord, job: Job, invocation: Invocation, reply_to: ReplyTo
     ) -> None:
         reply = reply_to(job)
@@ -83,7 +83,7 @@ class TestWhatIsShownMeanwhile:
         assert shows(the_one(discord.channel_messages))
         assert is_final(invocation.history[-1])
 
-    async def test_holds_up_the_end_only_shortly_when_it_is_stuck(
+    async def test_that_hangs_delays_the_result_only_briefly(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("bot.delivery.reply.SETTLE_TIMEOUT", 0.1)
@@ -96,7 +96,7 @@ class TestWhatIsShownMeanwhile:
         assert await reply.deliver(result()) == "token"
         assert shows(the_one(discord.channel_messages))
 
-    async def test_leaves_the_way_free_when_the_tokens_allowance_is_used_up(
+    async def test_that_uses_up_the_rate_limit_does_not_delay_the_result(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """discord.py sleeps after such an edit while it holds the token's lock. The delivery cancels that sleep."""
@@ -111,7 +111,7 @@ class TestWhatIsShownMeanwhile:
             assert await reply.deliver(result()) == "token"
         assert shows(the_one(discord.channel_messages))
 
-    async def test_is_given_up_when_it_takes_too_long(
+    async def test_is_abandoned_after_a_timeout(
         self,
         discord: LocalDiscord,
         job: Job,
@@ -128,7 +128,7 @@ class TestWhatIsShownMeanwhile:
         assert "step 2 of" in (await invocation.wait_until(is_painting, 5)).content
 
     @pytest.mark.parametrize("status", [500, 429])
-    async def test_comes_again_when_it_did_not_arrive(
+    async def test_is_repeated_if_it_failed(
         self,
         discord: LocalDiscord,
         job: Job,
@@ -146,7 +146,7 @@ class TestWhatIsShownMeanwhile:
         reply_to(job).queued(1)
         await invocation.wait_until(lambda message: "Next in line" in message.content, 20)
 
-    async def test_comes_once_the_process_is_sure_of_the_job(
+    async def test_waits_until_the_process_surely_owns_the_job(
         self, client: Atelier, job: Job, invocation: Invocation
     ) -> None:
         sure = False
@@ -166,9 +166,9 @@ class TestWhatIsShownMeanwhile:
     @pytest.mark.parametrize(
         ("status", "code", "html"),
         [(413, 40005, None), (413, 0, HTML_413), (400, 50035, None), (403, 50013, None)],
-        ids=["too large", "too large for a proxy", "not understood", "not permitted"],
+        ids=["too large", "too large for a proxy", "invalid", "not permitted"],
     )
-    async def test_goes_on_after_a_preview_that_was_refused(
+    async def test_can_follow_a_preview_that_was_refused(
         self,
         discord: LocalDiscord,
         job: Job,
@@ -192,7 +192,7 @@ class TestWhatIsShownMeanwhile:
         assert has_preview(await invocation.wait_until(lambda message: "step 3 of" in message.content, 5))
         assert await reply.deliver(result()) == "token"
 
-    async def test_is_no_longer_tried_where_the_reply_was_deleted(
+    async def test_is_not_repeated_if_the_reply_was_deleted(
         self, discord: LocalDiscord, job: Job, invocation: Invocation, reply_to: ReplyTo
     ) -> None:
         refused = asyncio.Event()
@@ -206,7 +206,7 @@ class TestWhatIsShownMeanwhile:
             await asyncio.sleep(0.05)
         assert requests(discord, BY_TOKEN) == 1
 
-    async def test_is_tried_less_and_less_often_where_the_bot_may_not(
+    async def test_is_repeated_less_often_after_each_refusal(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
     ) -> None:
         """Edits resume once the process may edit again."""

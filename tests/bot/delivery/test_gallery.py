@@ -1,4 +1,4 @@
-"""Pages of pictures as a member sees them: as a gallery, or as attachments where Discord refuses the gallery."""
+"""Pages of pictures as a member sees them: as a gallery, or as attachments if Discord refuses the gallery."""
 
 import re
 from typing import Any, Self
@@ -36,7 +36,7 @@ class Next(JobComponent[ui.Button[ui.View]], template=r"next:(?P<number>\d)"):
 
 
 def page(number: int) -> Page:
-    """Page 0 has no picture, each other two, the second of which is a spoiler."""
+    """Page 0 has no pictures. The other pages have two each, and the second is a spoiler."""
     pictures = [
         Picture(photo((32, 32), hue=number), f"{name}-{number}.png", f"{name}, page {number}", spoiler=name == "b")
         for name in "ab"
@@ -46,7 +46,7 @@ def page(number: int) -> Page:
 
 @pytest.fixture
 async def pages(client: Atelier) -> None:
-    """The command `/pages number`, which shows a page to the member alone."""
+    """The command `/pages number`, which shows an ephemeral page."""
 
     @app_commands.command(description="Show a page")
     async def pages(interaction: library.Interaction, number: int) -> None:
@@ -68,7 +68,7 @@ def edits(discord: LocalDiscord) -> list[int]:
 
 
 @pytest.mark.usefixtures("pages")
-async def test_a_page_is_a_gallery_and_the_next_takes_its_place(discord: LocalDiscord) -> None:
+async def test_a_page_is_a_gallery_and_the_next_page_replaces_it(discord: LocalDiscord) -> None:
     ada = discord.member("Ada")
     first = await ada.invoke("pages", number=1)
     shown = await first.wait_until(lambda message: bool(message.components), 5)
@@ -87,7 +87,7 @@ async def test_a_page_is_a_gallery_and_the_next_takes_its_place(discord: LocalDi
 
 
 @pytest.mark.usefixtures("pages")
-async def test_a_page_has_attachments_where_galleries_are_refused(discord: LocalDiscord) -> None:
+async def test_a_page_has_attachments_if_galleries_are_refused(discord: LocalDiscord) -> None:
     discord.refuses_gallery_edits = True
     ada = discord.member("Ada")
     # A page without pictures is not refused. After it, the message can't become anything but a gallery.

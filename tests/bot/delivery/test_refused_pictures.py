@@ -22,13 +22,13 @@ from tests.bot.delivery.conftest import (
     Deliver,
     ReplyTo,
     direct_messages,
+    expire_token,
     moderator_deletes,
     moved,
     progress,
     result,
     shows,
     the_one,
-    token_dies,
 )
 
 
@@ -48,7 +48,7 @@ async def _no_workers(picture: bytes, max_bytes: int) -> Encoded:
     raise NoWorkers
 
 
-class TestTooLarge:
+class TestAPictureThatIsTooLarge:
     @pytest.mark.parametrize("html", [None, HTML_413], ids=["Discord", "a proxy"])
     @pytest.mark.parametrize("way", ["token", "edit", "post", "direct"])
     async def test_is_sent_again_as_a_smaller_file(
@@ -74,18 +74,18 @@ class TestTooLarge:
         note = r"\nSent as JPEG at quality \d\d: the original is too large to send here\."
         assert re.search(rf"{note}$" if way in {"token", "edit"} else rf"{note}\n-# Job {job.id}$", message.content)
 
-    async def test_is_sent_within_what_discord_grants_everywhere_first(
+    async def test_is_sent_within_the_limit_that_applies_everywhere(
         self, discord: LocalDiscord, job: Job, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A member's limit may be above the bot's limit, which applies after the token has expired."""
-        token_dies(discord)
+        expire_token(discord)
         limit = len(NOISE) * 7 // 8
         monkeypatch.setattr("bot.delivery.channels.FILE_SIZE", limit)
         assert await deliver(moved(job, file_limit=limit), result(NOISE)) == "edit"
         (attachment,) = the_one(discord.channel_messages).attachments
         assert limit // 3 < len(attachment.data) <= limit
 
-    async def test_is_scaled_where_no_quality_is_low_enough(
+    async def test_is_scaled_if_no_quality_is_low_enough(
         self, discord: LocalDiscord, job: Job, deliver: Deliver
     ) -> None:
         heavy = encode(Image.open(io.BytesIO(NOISE)), "jpeg", quality=40)
@@ -110,7 +110,7 @@ class TestTooLarge:
         assert await reply.deliver(result(NOISE)) == "token"
         assert the_one(discord.channel_messages).attachments
 
-    @pytest.mark.parametrize("limit", [100, 10 * 2**20], ids=["known before", "found out"])
+    @pytest.mark.parametrize("limit", [100, 10 * 2**20], ids=["limit known before", "limit found out"])
     async def test_is_kept_and_the_reply_says_so(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, limit: int
     ) -> None:
@@ -122,7 +122,7 @@ class TestTooLarge:
         assert message.buttons == ()
         assert direct_messages(discord) == []
 
-    async def test_is_said_by_direct_message_where_the_reply_is_gone(
+    async def test_is_explained_by_a_direct_message_if_the_reply_was_deleted(
         self, discord: LocalDiscord, job: Job, deliver: Deliver, invocation: Invocation
     ) -> None:
         await moderator_deletes(discord, invocation.history[0].id)
@@ -131,11 +131,9 @@ class TestTooLarge:
         assert "`/jobs`" in the_one(direct_messages(discord)).content
         assert discord.channel_messages == []
 
-    async def test_and_no_picture_at_all_is_told_in_words(
-        self, discord: LocalDiscord, job: Job, deliver: Deliver
-    ) -> None:
+    async def test_and_cannot_be_decoded_is_explained(self, discord: LocalDiscord, job: Job, deliver: Deliver) -> None:
         discord.attachment_size_limit = 10
-        assert await deliver(job, result(b"a worker that has lost its mind")) == "kept"
+        assert await deliver(job, result(b"this is no picture")) == "kept"
         assert "too large" in the_one(discord.channel_messages).content
 
 
@@ -149,7 +147,7 @@ class TestAPictureThatIsRefused:
             (404, 10015, None),
         ],
     )
-    async def test_by_every_way_is_told_in_words(
+    async def test_in_every_channel_is_explained(
         self, discord: LocalDiscord, job: Job, reply_to: ReplyTo, status: int, code: int, html: str | None
     ) -> None:
         for route in (BY_TOKEN, BY_BOT):
@@ -167,7 +165,7 @@ class TestAPictureThatIsRefused:
     async def test_in_the_channel_leaves_no_reply_that_looks_unfinished(
         self, discord: LocalDiscord, job: Job, deliver: Deliver, direct: bool
     ) -> None:
-        token_dies(discord)
+        expire_token(discord)
         discord.forbid(Permission.ATTACH_FILES)
         discord.refuse_direct_messages(discord.member("Ada"), refuse=not direct)
         assert await deliver(job, result()) == ("direct" if direct else "kept")
@@ -175,7 +173,7 @@ class TestAPictureThatIsRefused:
         assert the_one(discord.channel_messages).content.startswith(words)
         assert [shows(message) for message in direct_messages(discord)] == [True] * direct
 
-    async def test_where_the_reply_was_deleted_is_told_in_a_direct_message(
+    async def test_after_its_reply_was_deleted_is_explained_by_a_direct_message(
         self, discord: LocalDiscord, job: Job, deliver: Deliver, invocation: Invocation
     ) -> None:
         await moderator_deletes(discord, invocation.history[0].id)

@@ -1,4 +1,4 @@
-"""``/admin``: what operators read and change, and that nobody else does. And what a blocked member reads."""
+"""``/admin``: what operators read and change, that nobody else can use it, and what a blocked member reads."""
 
 from datetime import UTC, datetime
 
@@ -33,7 +33,7 @@ def operator(discord: LocalDiscord, client: Atelier) -> Member:
 
 
 async def answer(asker: Member, command: str, /, **options: OptionValue) -> str:
-    """What the bot answers to the member alone."""
+    """The bot's ephemeral answer."""
     return (await (await asker.invoke(f"admin {command}", **options)).wait_until(is_private_answer, 5)).content
 
 
@@ -85,7 +85,9 @@ async def test_block_and_unblock(discord: LocalDiscord, operator: Member, servic
     assert "is an operator" in await answer(operator, "block", member=operator)
 
 
-async def test_nobody_else_may(discord: LocalDiscord, operator: Member, services: Services) -> None:
+async def test_other_members_cannot_use_the_command(
+    discord: LocalDiscord, operator: Member, services: Services
+) -> None:
     bob = discord.member("Bob")
     with pytest.raises(InvocationRefused):
         await bob.invoke("admin pause")
@@ -113,7 +115,7 @@ async def test_a_blocked_member_gets_only_a_refusal(
     assert fake_jobs.orders == []
 
 
-async def test_without_operators_there_is_no_such_command(
+async def test_without_operators_the_command_does_not_exist(
     discord: LocalDiscord, client_settings: Settings, services: Services
 ) -> None:
     async with Atelier(client_settings.model_copy(update={"operator_ids": None}), services) as other:

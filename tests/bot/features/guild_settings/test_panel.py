@@ -1,4 +1,4 @@
-"""``/settings``: the panel, who may use it, and what a choice changes."""
+"""``/settings``: the panel, who can use it, and what a choice changes."""
 
 import asyncio
 
@@ -87,7 +87,7 @@ async def test_each_choice_is_stored_at_once_and_shown(
     assert await services.store.guild_rules(discord.guild_id) == NO_RULES
 
 
-async def test_it_offers_nothing_above_the_operators_limits(manager: Member, services: Services) -> None:
+async def test_the_panel_offers_nothing_above_the_operators_limits(manager: Member, services: Services) -> None:
     message = await panel(manager)
     menus = {menu["custom_id"]: menu for row in message.components for menu in row.get("components", [])}
     offered = {name: [option["label"] for option in menu.get("options", [])] for name, menu in menus.items()}
@@ -124,7 +124,7 @@ async def test_the_servers_style_is_used_where_a_member_gives_none_until_it_is_r
     assert len(fake_jobs.orders) == 1
 
 
-async def test_only_those_who_can_manage_the_server_may_choose(
+async def test_only_members_who_can_manage_the_server_can_change_settings(
     discord: LocalDiscord, manager: Member, services: Services
 ) -> None:
     with pytest.raises(InvocationRefused):
@@ -138,7 +138,7 @@ async def test_only_those_who_can_manage_the_server_may_choose(
     assert await services.store.guild_rules(discord.guild_id) == NO_RULES
 
 
-async def test_orders_follow_the_servers_choices_unless_the_member_chooses(
+async def test_orders_have_the_servers_defaults_unless_the_member_chooses(
     discord: LocalDiscord, client: Atelier, services: Services, fake_jobs: FakeJobs
 ) -> None:
     await services.store.change_guild_rules(discord.guild_id, quality="quick", strength=20)

@@ -59,9 +59,7 @@ def menu(message: Message) -> str:
     return custom_id
 
 
-async def test_a_painting_is_compared_and_replayed_to_its_owner_alone(
-    discord: LocalDiscord, painting: Painting
-) -> None:
+async def test_only_the_owner_gets_the_comparison_and_the_timelapse(discord: LocalDiscord, painting: Painting) -> None:
     job, message = await painting(2)
     custom_id = menu(message)
     ada, bob = discord.member("Ada"), discord.member("Bob")
@@ -87,9 +85,7 @@ async def test_a_painting_is_compared_and_replayed_to_its_owner_alone(
     assert [each.id for each in discord.channel_messages] == [message.id]
 
 
-async def test_a_timelapse_without_frames_is_told_in_words(
-    discord: LocalDiscord, services: Services, painting: Painting
-) -> None:
+async def test_a_missing_timelapse_is_explained(discord: LocalDiscord, services: Services, painting: Painting) -> None:
     ada = discord.member("Ada")
     _, message = await painting(1)
     answer = await (await ada.choose(message, menu(message), "timelapse")).wait_until(is_private_answer, 5)

@@ -43,7 +43,7 @@ async def job(discord: LocalDiscord, client_store: Store, ada: Member) -> Job:
     )
 
 
-async def test_every_member_finds_and_reads_a_recipe(discord: LocalDiscord, ada: Member, job: Job) -> None:
+async def test_every_member_of_the_server_can_read_a_recipe(discord: LocalDiscord, ada: Member, job: Job) -> None:
     suggesting = await ada.autocomplete("recipe", "id", "DOTS")
     await suggesting.acknowledged()
     (suggested,) = suggesting.choices
@@ -62,7 +62,7 @@ async def test_every_member_finds_and_reads_a_recipe(discord: LocalDiscord, ada:
     (file,) = shown.attachments
     assert file.filename == f"recipe-{RECIPE.id}.json"
     assert Recipe.model_validate_json(file.data) == RECIPE
-    # The caption in the server tells everybody the id. It does not tell how the files are called.
+    # The caption in the server shows the id to everybody, but not the names of the files.
     bob = discord.member("Bob")
     shown = await (await bob.invoke("recipe", id=RECIPE.id)).wait_until(is_private_answer, 5)
     assert shown.content.startswith(f"**Recipe `{RECIPE.id}`**\nSize: 384 px")
@@ -77,7 +77,7 @@ async def test_every_member_finds_and_reads_a_recipe(discord: LocalDiscord, ada:
     assert discord.channel_messages == []
 
 
-async def test_ones_own_recipe_paints_a_new_photo_in_the_same_styles(
+async def test_a_members_own_recipe_paints_a_new_photo_in_the_same_styles(
     discord: LocalDiscord, fake_jobs: FakeJobs, ada: Member, job: Job
 ) -> None:
     await ada.invoke("recipe", id=job.id, content=Upload("my_cat.jpg", CONTENT.data))

@@ -93,7 +93,7 @@ async def test_a_form_from_before_a_restart_is_refused_in_words(
     assert fake_jobs.orders == []
 
 
-async def test_pictures_that_components_show_count_and_other_messages_are_refused(
+async def test_pictures_in_components_can_be_used_and_messages_without_pictures_are_refused(
     ada: Member, discord: LocalDiscord, fake_jobs: FakeJobs
 ) -> None:
     listed = await ada.invoke("style list")

@@ -51,7 +51,7 @@ def names(*messages: Message) -> list[str]:
     return [name for archive in archives for name in archive.namelist()]
 
 
-async def test_a_copy_of_everything_comes_to_the_member_alone(
+async def test_a_member_privately_gets_a_copy_of_everything(
     discord: LocalDiscord, ada: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = await (await ada.invoke("mydata export")).wait_until(is_private_answer, 5)
@@ -61,7 +61,7 @@ async def test_a_copy_of_everything_comes_to_the_member_alone(
     endings = ["painting.png", "photo.bin", "picture.json", "recipe.json", "style-0.bin"] * 3
     assert sorted(name.rpartition("/")[2] for name in everything) == sorted([*endings, "style.json", "style.png"])
     await handled()
-    # Where an export has to end early, its last part says how to go on.
+    # If an export ends early, its last part says how to continue.
     monkeypatch.setattr("bot.features.my_data.command.FILE_SIZE", 0)
     monkeypatch.setattr("bot.features.my_data.command.LARGEST_PART", 8000)
     monkeypatch.setattr("bot.features.my_data.command.PARTS", 2)
@@ -79,7 +79,9 @@ async def test_a_copy_of_everything_comes_to_the_member_alone(
     assert discord.channel_messages == []
 
 
-async def test_everything_is_deleted_after_one_question(discord: LocalDiscord, ada: Member, services: Services) -> None:
+async def test_everything_is_deleted_after_a_confirmation(
+    discord: LocalDiscord, ada: Member, services: Services
+) -> None:
     asked = await (await ada.invoke("mydata delete")).wait_until(is_private_answer, 5)
     assert "3 pictures with photos, style pictures and recipes, and 1 saved style." in asked.content
     answers = []

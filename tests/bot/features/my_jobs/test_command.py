@@ -84,7 +84,7 @@ def numbers(message: Message) -> list[int]:
 
 
 class TestTheList:
-    async def test_tells_what_became_of_each_newest_first(self, discord: LocalDiscord, keep: Keep, ada: int) -> None:
+    async def test_has_the_state_of_each_job_newest_first(self, discord: LocalDiscord, keep: Keep, ada: int) -> None:
         await keep(job(discord.member("Bob").id, 0, description="somebody else's"))
         await keep(job(ada, 9, state=State.FAILED, cause=OutOfMemory(512)))
         await keep(job(ada, 8, state=State.CANCELLED))
@@ -117,21 +117,19 @@ class TestTheList:
         assert [button.label for button in message.buttons] == ["Cancel 1", "Cancel 2"]
         assert discord.channel_messages == []
 
-    async def test_is_friendly_when_there_is_nothing(self, discord: LocalDiscord, ada: int) -> None:
+    async def test_says_how_to_begin_if_it_is_empty(self, discord: LocalDiscord, ada: int) -> None:
         message = await listed(discord)
         assert text_of(message) == "You have no pictures yet. Use `/stylize` to paint one."
         assert len(message.components) == 1
 
-    async def test_fits_a_message_and_keeps_names_out_of_Markdown(  # noqa: N802
-        self, discord: LocalDiscord, keep: Keep, ada: int
-    ) -> None:
+    async def test_fits_a_message_and_escapes_names(self, discord: LocalDiscord, keep: Keep, ada: int) -> None:
         for age in range(12):
             await keep(job(ada, age, description="*" * 1024, state=State.FAILED, cause=OutOfMemory(2048)))
         text = text_of(await listed(discord))
         assert len(text.splitlines()) == 11
         assert text.count(r"\*") == text.count("*") - 10 * 4 - 4
 
-    async def test_cancels_what_is_open(self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int) -> None:
+    async def test_cancels_open_jobs(self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int) -> None:
         waiting = await keep(job(ada, 3))
         await keep(job(ada, 2, state=State.DELIVERED, painted=PAINTED))
         await keep(job(ada, 1))
@@ -147,7 +145,7 @@ class TestTheList:
         assert [shown for shown in again.history if shown.id == message.id and not shown.buttons] == []
 
     @pytest.mark.parametrize("galleries", [True, False], ids=["gallery", "attachments"])
-    async def test_turns_pages_with_thumbnails_to_the_oldest_and_back(
+    async def test_has_pages_with_thumbnails_to_the_oldest_and_back(
         self, discord: LocalDiscord, services: Services, keep: Keep, ada: int, galleries: bool
     ) -> None:
         discord.refuses_gallery_edits = not galleries
@@ -182,7 +180,7 @@ def says_new(message: Message) -> Callable[[Message], bool]:
 
 
 class TestAPainting:
-    async def test_is_shown_again_to_its_owner_alone(
+    async def test_is_shown_again_only_to_its_owner(
         self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int
     ) -> None:
         kept = await keep(job(ada, state=State.DELIVERED, delivered_by="kept", painted=PAINTED))
@@ -205,7 +203,7 @@ class TestAPainting:
         assert "press *Delete* there" in (await press.wait_until(says_new(again), 5)).content
         assert kept.id not in fake_jobs.jobs
 
-    async def test_is_shown_again_with_the_words_that_it_came_with(
+    async def test_is_shown_again_with_its_caption(
         self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int
     ) -> None:
         painted = dataclasses.replace(PAINTED, steps=63, ending="settled", size=96)
@@ -225,11 +223,11 @@ class TestAPainting:
         [
             (None, "already finished, cancelled or deleted"),
             (BlobLost("77"), "were lost"),
-            (RuntimeError("a fault of ours"), "Something went wrong"),
+            (RuntimeError("a bug"), "Something went wrong"),
         ],
         ids=repr,
     )
-    async def test_that_is_gone_is_told_in_words(
+    async def test_that_is_gone_is_explained(
         self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int, refusal: Exception | None, words: str
     ) -> None:
         kept = await keep(job(ada, state=State.DELIVERED, painted=PAINTED))
@@ -237,7 +235,7 @@ class TestAPainting:
         fake_jobs.refusal = refusal
         assert words in (await shown(discord, message, kept.id)).content
 
-    async def test_that_is_too_large_here_is_told_in_words(
+    async def test_that_is_too_large_here_is_explained(
         self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int
     ) -> None:
         kept = await keep(job(ada, state=State.DELIVERED, painted=PAINTED))
@@ -248,7 +246,7 @@ class TestAPainting:
         assert "more than I can send here" in again.content
         assert again.attachments == ()
 
-    @pytest.mark.parametrize("known", [True, False], ids=["known before", "found out"])
+    @pytest.mark.parametrize("known", [True, False], ids=["limit known before", "limit found out"])
     async def test_that_is_too_large_here_is_shown_as_a_smaller_file(
         self, discord: LocalDiscord, fake_jobs: FakeJobs, keep: Keep, ada: int, known: bool
     ) -> None:
@@ -265,7 +263,7 @@ class TestAPainting:
         assert "the original is too large to send here" in again.content
 
     @pytest.mark.parametrize("status", [400, 403, 429])
-    async def test_that_is_refused_is_told_in_words(
+    async def test_that_discord_refuses_is_explained(
         self,
         discord: LocalDiscord,
         fake_jobs: FakeJobs,
@@ -282,11 +280,11 @@ class TestAPainting:
         assert again.attachments == ()
 
 
-async def test_a_fault_of_ours_is_told(
+async def test_a_bug_is_reported_to_the_member(
     discord: LocalDiscord, services: Services, ada: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("a fault of ours")
+        raise RuntimeError("a bug")
 
     monkeypatch.setattr(services.history, "page", broken)
     message = await listed(discord)

@@ -33,7 +33,7 @@ async def refused(discord: LocalDiscord, invocation: Invocation) -> str:
     return answer.content
 
 
-async def test_a_press_makes_a_job_of_the_one_who_presses_with_a_public_reply_of_its_own(
+async def test_a_press_makes_a_job_of_the_member_who_presses_with_its_own_public_reply(
     discord: LocalDiscord, fake_jobs: FakeJobs, delivered: Delivered
 ) -> None:
     job, message = await delivered()
@@ -81,7 +81,7 @@ async def test_an_instant_picture_can_be_finished(
     assert order.recipe == job.recipe.model_copy(update=standard)
 
 
-async def test_what_can_not_be_done_is_told_to_the_member_alone(
+async def test_what_cannot_be_done_is_explained_privately(
     discord: LocalDiscord, fake_jobs: FakeJobs, services: Services, delivered: Delivered
 ) -> None:
     job, message = await delivered()
@@ -108,7 +108,7 @@ async def test_what_can_not_be_done_is_told_to_the_member_alone(
     assert len(fake_jobs.orders) == 1
 
 
-async def test_tweaking_changes_several_options_and_paints_afresh_only_where_it_must(
+async def test_tweaking_changes_several_options_and_continues_from_the_result_if_possible(
     discord: LocalDiscord, fake_jobs: FakeJobs, delivered: Delivered
 ) -> None:
     job, message = await delivered()

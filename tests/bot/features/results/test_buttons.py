@@ -1,4 +1,4 @@
-"""The other buttons: of a painting that is not finished, and *Delete*."""
+"""The other buttons: those of an unfinished painting, and *Delete*."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tests.bot.features.results.conftest import Delivered
 from tests.doubles.jobs import FakeJobs
 
 
-async def test_delete_removes_the_message_and_the_job_for_its_owner_alone(
+async def test_only_the_owner_can_delete_the_message_and_its_job(
     discord: LocalDiscord, fake_jobs: FakeJobs, delivered: Delivered
 ) -> None:
     job, message = await delivered()
@@ -37,7 +37,7 @@ async def test_delete_removes_the_message_and_the_job_for_its_owner_alone(
     assert discord.channel_messages == []
 
 
-async def test_a_painting_in_progress_can_be_finished_and_pings_only_whom_it_is_for(
+async def test_a_running_painting_can_be_finished_early_and_mentions_only_its_owner(
     discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs, delivered: Delivered
 ) -> None:
     job, _ = await delivered()

@@ -42,7 +42,7 @@ async def press(discord: LocalDiscord, message: Message, member: str = "Ada") ->
     return await discord.member(member).press(message, "Cancel")
 
 
-async def test_it_cancels_and_says_so_to_the_one_who_pressed(
+async def test_a_press_cancels_the_job_and_is_answered_privately(
     discord: LocalDiscord, fake_jobs: FakeJobs, job: Job, waiting: Message
 ) -> None:
     answer = await (await press(discord, waiting)).wait_until(is_private_answer, 5)
@@ -50,7 +50,7 @@ async def test_it_cancels_and_says_so_to_the_one_who_pressed(
     assert fake_jobs.jobs[job.id].state is State.CANCELLED
 
 
-async def test_it_is_for_the_owner_alone(
+async def test_other_members_cannot_cancel(
     discord: LocalDiscord, fake_jobs: FakeJobs, job: Job, waiting: Message
 ) -> None:
     answer = await (await press(discord, waiting, "Bob")).wait_until(is_private_answer, 5)
@@ -60,7 +60,7 @@ async def test_it_is_for_the_owner_alone(
     assert message.buttons
 
 
-async def test_it_is_for_moderators_of_the_jobs_server_too(
+async def test_moderators_of_the_jobs_server_can_cancel(
     discord: LocalDiscord, fake_jobs: FakeJobs, job: Job, waiting: Message
 ) -> None:
     moderator = discord.member("Bob")
@@ -74,7 +74,7 @@ async def test_it_is_for_moderators_of_the_jobs_server_too(
     assert fake_jobs.jobs[job.id].state is State.CANCELLED
 
 
-async def test_pressed_after_the_end_it_says_so_and_goes_away(
+async def test_a_press_after_the_end_is_answered_and_removes_the_button(
     discord: LocalDiscord, fake_jobs: FakeJobs, job: Job, waiting: Message
 ) -> None:
     fake_jobs.hold(job, state=State.DELIVERED, delivered_by="kept")
@@ -84,7 +84,7 @@ async def test_pressed_after_the_end_it_says_so_and_goes_away(
     assert tidy.content == waiting.content
 
 
-async def test_it_is_acknowledged_while_the_database_is_slow(
+async def test_a_press_is_acknowledged_while_the_database_is_slow(
     discord: LocalDiscord, fake_jobs: FakeJobs, waiting: Message, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, answered = asyncio.Event(), asyncio.Event()
@@ -101,13 +101,13 @@ async def test_it_is_acknowledged_while_the_database_is_slow(
     assert (await invocation.wait_until(is_private_answer, 5)).content == "Cancelled."
 
 
-async def test_a_fault_of_ours_is_told(discord: LocalDiscord, fake_jobs: FakeJobs, waiting: Message) -> None:
-    fake_jobs.refusal = RuntimeError("a fault of ours")
+async def test_a_bug_is_reported_to_the_member(discord: LocalDiscord, fake_jobs: FakeJobs, waiting: Message) -> None:
+    fake_jobs.refusal = RuntimeError("a bug")
     answer = await (await press(discord, waiting)).wait_until(is_private_answer, 5)
     assert "Something went wrong" in answer.content
 
 
-async def test_a_press_that_another_process_answers_is_left_to_it(
+async def test_a_press_that_another_process_answers_is_ignored(
     discord: LocalDiscord, fake_jobs: FakeJobs, job: Job, waiting: Message, capsys: pytest.CaptureFixture[str]
 ) -> None:
     discord.fail_next(CALLBACK, 400, code=40060)

@@ -14,7 +14,7 @@ from tests.bot.features.results.conftest import PICTURE, Delivered
 from tests.doubles.jobs import FakeJobs
 
 
-async def test_it_shows_the_recipe_to_every_member(
+async def test_the_menu_shows_the_recipe_to_every_member(
     discord: LocalDiscord, delivered: Delivered, fake_jobs: FakeJobs
 ) -> None:
     job, message = await delivered()
@@ -27,7 +27,7 @@ async def test_it_shows_the_recipe_to_every_member(
     assert "no longer have the files" in (await choice.wait_until(is_private_answer, 5)).content
 
 
-async def test_it_has_what_features_add_where_they_offer_it(
+async def test_the_menu_has_the_entries_that_features_offer(
     discord: LocalDiscord, client: Atelier, delivered: Delivered
 ) -> None:
     async def ask(interaction: library.Interaction[Any], job_id: str) -> None:
@@ -35,7 +35,7 @@ async def test_it_has_what_features_add_where_they_offer_it(
 
     async def fail(interaction: library.Interaction[Any], job_id: str) -> str:
         await interaction.response.defer(thinking=True)
-        raise RuntimeError("a fault of ours")
+        raise RuntimeError("a bug")
 
     client.result_actions["ask"] = ResultAction("Ask", ask, defers=False)
     client.result_actions["fail"] = ResultAction("Fail", fail, defers=False)

@@ -89,7 +89,7 @@ async def test_a_style_is_added_found_shown_renamed_and_removed(ada: Member, dis
     assert discord.channel_messages == []
 
 
-async def test_the_servers_styles_are_for_everybody_there_and_changed_by_its_moderators(
+async def test_all_members_can_use_the_servers_styles_and_moderators_can_change_them(
     ada: Member, mod: Member, discord: LocalDiscord
 ) -> None:
     assert "Manage Server" in await add(ada, "Waves", library="server")
@@ -99,7 +99,7 @@ async def test_the_servers_styles_are_for_everybody_there_and_changed_by_its_mod
     assert await add(ada, "Waves", DOTS) == "Added **Waves** to your styles. Use it as `saved_style` of `/stylize`."
     assert await suggested(ada, "wav") == ["Waves", "Waves (this server)"]
     assert (await listed(ada)).startswith("**1.** Waves\n**2.** Waves · this server\n")
-    # By name, one's own comes first. Nobody else sees it.
+    # By name, the member's own style comes first. Nobody else sees it.
     shown = await answer(await ada.invoke("style show", name="waves"))
     assert shown.attachments[0].data == DOTS.data
     mine, servers = [each["value"] for each in (await waiting(ada, "waves")).choices]
@@ -124,7 +124,9 @@ async def waiting(member: Member, typed: str) -> Invocation:
     return invocation
 
 
-async def test_what_can_not_be_saved_is_refused_with_a_reason(ada: Member, mod: Member, services: Services) -> None:
+async def test_a_style_that_cannot_be_saved_is_refused_with_a_reason(
+    ada: Member, mod: Member, services: Services
+) -> None:
     await add(ada, "Sea")
     await add(ada, "Sky")
     assert "already a style named **SEA**" in await add(ada, "SEA")
@@ -166,7 +168,9 @@ def shown_names(message: Message) -> list[str]:
     return [item["description"] for part in message.components if part["type"] == 12 for item in part["items"]]
 
 
-async def test_a_saved_style_paints_and_names_the_picture(ada: Member, services: Services, fake_jobs: FakeJobs) -> None:
+async def test_a_saved_style_is_painted_and_named_in_the_description(
+    ada: Member, services: Services, fake_jobs: FakeJobs
+) -> None:
     await add(ada, "St. Ives", DOTS)
 
     async def ordered(**options: str | Upload) -> None:

@@ -72,7 +72,7 @@ class TestAPainting:
         assert re.fullmatch(r"Painted in \d+ s · 96 × 72 · recipe `[0-9a-f]{8}`", final.content)
         assert "Cancel" not in {button.label for button in final.buttons}
 
-    async def test_arrives_wherever_it_was_asked_for(self, discord: LocalDiscord) -> None:
+    async def test_arrives_in_each_kind_of_place(self, discord: LocalDiscord) -> None:
         ada, bob = discord.member("Ada"), discord.member("Bob")
         abroad = discord.add_guild(installed="user")
         places = {
@@ -130,13 +130,13 @@ class TestAPainting:
         assert EDIT_EVERY == 2
         assert all(later - earlier > 1.9 for earlier, later in pairwise(edits()))
 
-    async def test_fits_what_the_server_lets_through(self, discord: LocalDiscord) -> None:
+    async def test_fits_the_upload_limit_of_the_server(self, discord: LocalDiscord) -> None:
         discord.attachment_size_limit = 12_000
         final = await (await stylize(discord)).wait_until(is_final, TIMEOUT)
         assert final.attachments[0].size <= 12_000
         assert (opened(final).format, opened(final).size) == ("JPEG", (96, 72))
 
-    async def test_has_the_strength_and_the_colours_that_were_asked_for(self, discord: LocalDiscord) -> None:
+    async def test_has_the_requested_strength_and_colours(self, discord: LocalDiscord) -> None:
         async def painted(**options: str | int) -> Image.Image:
             invocation = await stylize(discord, **options)
             return opened(await invocation.wait_until(is_final, TIMEOUT)).convert("RGB")
@@ -148,7 +148,7 @@ class TestAPainting:
         assert distance(faint, content) < distance(strong, content) / 2
         assert distance(chroma(own), chroma(content)) < distance(chroma(strong), chroma(content)) / 2
 
-    async def test_of_two_styles_says_what_was_asked_for(self, discord: LocalDiscord) -> None:
+    async def test_of_two_styles_has_its_options_in_the_caption(self, discord: LocalDiscord) -> None:
         second = Upload("plain_red.png", plain((80, 80)))
         invocation = await stylize(discord, style2=second, mix="30 70", strength=80, colours="content")
         final = await invocation.wait_until(is_final, TIMEOUT)
@@ -197,7 +197,7 @@ class TestAPainting:
         assert shown_again.attachments[0].filename == final.attachments[0].filename
         assert shown_again.attachments[0].description == final.attachments[0].description
 
-    async def test_of_a_truncated_file_is_made_and_says_so(self, discord: LocalDiscord) -> None:
+    async def test_of_a_truncated_file_has_a_warning(self, discord: LocalDiscord) -> None:
         cut, without_end = CONTENT.data[: len(CONTENT.data) * 9 // 10], STYLE.data[:-12]
         assert without_end + b"\0\0\0\0IEND\xaeB`\x82" == STYLE.data
         files = {"content": Upload("town.png", cut), "style": Upload("strokes.png", without_end)}
@@ -208,7 +208,7 @@ class TestAPainting:
         alpha = opened(final).getchannel("A")
         assert (alpha.getpixel((50, 5)), alpha.getpixel((50, 71))) == (255, 0)
 
-    async def test_comes_from_a_style_of_one_colour_and_from_the_content_itself(self, discord: LocalDiscord) -> None:
+    async def test_works_with_a_plain_style_and_with_the_content_as_style(self, discord: LocalDiscord) -> None:
         for style in (Upload("red.png", plain((80, 80))), CONTENT):
             invocation = await stylize(discord, style=style)
             assert opened(await invocation.wait_until(is_final, TIMEOUT)).size == (96, 72)
@@ -267,7 +267,7 @@ BAD = {
 class TestABadPicture:
     @pytest.mark.parametrize("role", ["content", "style"])
     @pytest.mark.parametrize("kind", BAD)
-    async def test_is_explained_to_the_member_alone(self, discord: LocalDiscord, kind: str, role: str) -> None:
+    async def test_is_explained_privately(self, discord: LocalDiscord, kind: str, role: str) -> None:
         data, reason = BAD[kind]
         discord.attachment_size_limit = 50 * 2**20
         invocation = await stylize(discord, **{role: Upload("holiday.png", data, "image/png")})
@@ -291,7 +291,7 @@ class TestABadPicture:
 
 @pytest.mark.usefixtures("bot")
 class TestCancelling:
-    async def test_takes_the_reply_away_and_frees_the_worker(self, discord: LocalDiscord) -> None:
+    async def test_removes_the_reply_and_frees_the_worker(self, discord: LocalDiscord) -> None:
         first = await stylize(discord, quality="fine")
         painting = await first.wait_until(is_painting, TIMEOUT)
         second = await stylize(discord, "Bob")
@@ -310,7 +310,7 @@ class TestCancelling:
         await waiting.wait_until(is_gone, 5)
         await cancel(discord, painting)
 
-    async def test_is_for_the_owner_alone(self, discord: LocalDiscord) -> None:
+    async def test_is_refused_to_other_members(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="standard")
         painting = await invocation.wait_until(is_painting, TIMEOUT)
         assert "Only the member who requested" in await cancel(discord, painting, "Bob")
@@ -329,17 +329,17 @@ class TestCancelling:
 class TestTheQueue:
     async def test_takes_members_in_turns(self, discord: LocalDiscord) -> None:
         painting = await (await stylize(discord, quality="fine")).wait_until(is_painting, TIMEOUT)
-        greedy = [await stylize(discord)]
-        await greedy[0].wait_until(says("Next in line"), TIMEOUT)
-        greedy.append(await stylize(discord))
-        await greedy[1].wait_until(says("**1** before"), TIMEOUT)
-        modest = await stylize(discord, "Bob")
-        await modest.wait_until(says("Next in line"), TIMEOUT)
-        await greedy[1].wait_until(says("**2** before"), TIMEOUT)
+        anns = [await stylize(discord)]
+        await anns[0].wait_until(says("Next in line"), TIMEOUT)
+        anns.append(await stylize(discord))
+        await anns[1].wait_until(says("**1** before"), TIMEOUT)
+        bobs = await stylize(discord, "Bob")
+        await bobs.wait_until(says("Next in line"), TIMEOUT)
+        await anns[1].wait_until(says("**2** before"), TIMEOUT)
         await cancel(discord, painting)
-        await asyncio.gather(*(each.wait_until(is_final, TIMEOUT) for each in (*greedy, modest)))
+        await asyncio.gather(*(each.wait_until(is_final, TIMEOUT) for each in (*anns, bobs)))
 
-    async def test_is_not_for_one_member_alone(self, discord: LocalDiscord) -> None:
+    async def test_limits_the_open_jobs_of_a_member(self, discord: LocalDiscord) -> None:
         jobs = [await stylize(discord, quality="fine") for _ in range(4)]
 
         async def outcome(job: Invocation) -> Message:
@@ -354,7 +354,7 @@ class TestTheQueue:
 
 
 class TestARestart:
-    async def test_goes_on_in_the_middle_of_a_picture(
+    async def test_continues_a_half_finished_painting(
         self, discord: LocalDiscord, start: Bot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("engine.executor.executor.CHECKPOINT_EVERY", 0.3)
@@ -368,7 +368,7 @@ class TestARestart:
             await cancel(discord, after)
             await invocation.wait_until(is_gone, 5)
 
-    async def test_paints_what_was_running_and_what_was_waiting(self, discord: LocalDiscord, start: Bot) -> None:
+    async def test_finishes_running_and_waiting_jobs(self, discord: LocalDiscord, start: Bot) -> None:
         async with start():
             running = await stylize(discord, quality="standard")
             await running.wait_until(is_painting, TIMEOUT)
@@ -381,11 +381,11 @@ class TestARestart:
 
 @pytest.mark.usefixtures("bot")
 class TestTrouble:
-    async def test_a_fault_of_ours_is_told_to_the_member_and_logged_whole(
+    async def test_a_bug_is_reported_to_the_member_and_logged_with_its_traceback(
         self, discord: LocalDiscord, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         async def broken(*_: object) -> None:
-            raise RuntimeError("a fault of ours")
+            raise RuntimeError("a bug")
 
         logs.configure("INFO", "console")
         monkeypatch.setattr(JobService, "accept", broken)
@@ -396,10 +396,10 @@ class TestTrouble:
         assert discord.channel_messages == []
         logged = capsys.readouterr().err
         assert f"interaction={invocation.id}" in logged
-        assert "RuntimeError: a fault of ours" in logged
+        assert "RuntimeError: a bug" in logged
         assert invocation.token not in logged
 
-    async def test_a_picture_arrives_after_the_token_has_died(self, discord: LocalDiscord) -> None:
+    async def test_a_picture_arrives_after_the_token_has_expired(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="standard")
         await invocation.wait_until(is_painting, TIMEOUT)
         arrived = asyncio.Event()
@@ -426,7 +426,7 @@ class TestTrouble:
         discord.fail_next(EDIT, 500)
         await invocation.wait_until(is_final, TIMEOUT)
 
-    async def test_a_deleted_reply_sends_the_picture_to_its_member_alone_and_stops_nothing_else(
+    async def test_after_a_deleted_reply_the_member_gets_the_picture_directly_and_the_next_one_as_usual(
         self, discord: LocalDiscord
     ) -> None:
         invocation = await stylize(discord, quality="standard")

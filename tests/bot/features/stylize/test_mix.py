@@ -1,4 +1,4 @@
-"""How much of each style, as members type it."""
+"""The shares of styles, as members type them."""
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from bot.jobs.errors import MixUnusable
     "mix",
     ["70 30", " 70  30 ", "70, 30", "70/30", "70 / 30", "70:30", "70;30", "70 + 30", "70% 30%", "70.0 30"],
 )
-def test_two_numbers_are_two_shares_whatever_stands_between(mix: str) -> None:
+def test_numbers_can_have_any_usual_separator(mix: str) -> None:
     assert shares(mix, 2) == (70, 30)
 
 
@@ -27,7 +27,7 @@ def test_two_numbers_are_two_shares_whatever_stands_between(mix: str) -> None:
         ("999999 0.000001", 2, (999_999, 0.000001)),
     ],
 )
-def test_shares_are_taken_as_they_are_said(mix: str | None, styles: int, expected: tuple[float, ...]) -> None:
+def test_shares_are_the_numbers_as_typed(mix: str | None, styles: int, expected: tuple[float, ...]) -> None:
     assert shares(mix, styles) == expected
 
 
@@ -57,14 +57,14 @@ def test_shares_are_taken_as_they_are_said(mix: str | None, styles: int, expecte
         ("   ", 2),
     ],
 )
-def test_what_is_no_share_for_each_style_is_refused(mix: str, styles: int) -> None:
+def test_a_mix_without_one_number_for_each_style_is_refused(mix: str, styles: int) -> None:
     with pytest.raises(MixUnusable) as refused:
         shares(mix, styles)
     assert refused.value.styles == styles
 
 
 @given(st.text(max_size=60), st.integers(1, 3))
-def test_whatever_is_typed_is_shares_or_refused(mix: str, styles: int) -> None:
+def test_any_text_gives_valid_shares_or_an_error(mix: str, styles: int) -> None:
     try:
         weights = shares(mix, styles)
     except MixUnusable:

@@ -36,7 +36,7 @@ async def refused(discord: LocalDiscord, **options: Any) -> str:
 
 @pytest.mark.usefixtures("client")
 class TestTheRecipe:
-    async def test_is_the_default_but_for_the_quality_where_nothing_is_said(
+    async def test_has_the_defaults_and_the_standard_quality_without_options(
         self, discord: LocalDiscord, fake_jobs: FakeJobs
     ) -> None:
         order = await ordered(discord, fake_jobs)
@@ -59,7 +59,7 @@ class TestTheRecipe:
             ("colours", "content", "colours", "content"),
         ],
     )
-    async def test_has_what_was_said(
+    async def test_has_the_value_of_each_option(
         self, discord: LocalDiscord, fake_jobs: FakeJobs, option: str, value: object, field: str, expected: object
     ) -> None:
         order = await ordered(discord, fake_jobs, **{option: value})
@@ -82,7 +82,7 @@ class TestTheRecipe:
         saved = (style.file.read_bytes() for style in BUILT_IN[:2])
         assert (order.recipe.style_shares, order.inputs.styles) == ((60, 30, 10), (STYLE.data, *saved))
 
-    async def test_has_equal_shares_unless_told_otherwise(self, discord: LocalDiscord, fake_jobs: FakeJobs) -> None:
+    async def test_has_no_shares_without_a_mix(self, discord: LocalDiscord, fake_jobs: FakeJobs) -> None:
         order = await ordered(discord, fake_jobs, style3=SKY)
         assert (order.recipe.style_shares, order.inputs.styles) == ((), (STYLE.data, SKY.data))
 
@@ -101,7 +101,7 @@ class TestARefusal:
             ({"style2": WAVES, "style3": LARGE}, "**Style 3:** The file is too large."),
         ],
     )
-    async def test_is_told_to_the_member_alone_and_nothing_is_ordered(
+    async def test_is_private_and_orders_nothing(
         self, discord: LocalDiscord, fake_jobs: FakeJobs, options: dict[str, Any], words: str
     ) -> None:
         assert words in await refused(discord, **options)

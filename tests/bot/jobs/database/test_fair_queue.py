@@ -196,7 +196,7 @@ async def test_a_requeued_job_is_served_before_later_ones(store: Store) -> None:
 async def test_a_new_job_gets_the_turn_after_the_open_jobs_of_its_owner(
     store: Store, one: str, then: list[int]
 ) -> None:
-    """The only job of member 1 is open or ended when they order another. Member 2 already waits; member 3 comes later."""
+    """The only job of member 1 is open or ended when they order another. Member 2 waits, and 3 comes later."""
     await store.renew(ME)
     members = Members(store)
     await members.arrive(1)
