@@ -196,7 +196,7 @@ async def client(discord: LocalDiscord, client_settings: Settings, services: Ser
 
 
 async def handled() -> None:
-    """Wait until the client handles no interaction, at most 5 s: a test may leave one that waits for what never comes.
+    """Wait until the client handles no interaction, at most 5 s: a test may leave one that waits forever.
 
     A member may have read the answer before the handler has ended.
     """

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Ended:
-    """What is left of a process. White space is made single: lines are broken for a terminal."""
+    """The result of a process. Whitespace is collapsed, because lines are wrapped for a terminal."""
 
     code: int
     out: str
@@ -76,5 +76,5 @@ def at(local: LocalDiscord, **environment: str) -> dict[str, str]:
 
 
 def names_in(directory: Path) -> set[str]:
-    """What lies there."""
+    """The names of the files in it."""
     return {path.name for path in directory.iterdir()}

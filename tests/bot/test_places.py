@@ -65,7 +65,7 @@ def place_of(job: Job) -> str:
 
 
 @pytest.mark.parametrize("installed", ["guild", "both"])
-async def test_a_server_with_the_app_has_the_reply_edited(setting: Setting, installed: str) -> None:
+async def test_in_a_server_with_the_app_the_reply_is_edited(setting: Setting, installed: str) -> None:
     place = setting.discord.add_guild(installed=installed)  # type: ignore[arg-type]
     job = await setting.asked(place)
     assert place_of(job) == "server"
@@ -73,7 +73,7 @@ async def test_a_server_with_the_app_has_the_reply_edited(setting: Setting, inst
     assert setting.pictures(place) == 1
 
 
-async def test_a_channel_that_was_closed_to_the_bot_leaves_direct_messages(setting: Setting) -> None:
+async def test_from_a_channel_that_the_bot_cannot_see_the_picture_goes_to_direct_messages(setting: Setting) -> None:
     job = await setting.asked(setting.discord.home)
     setting.discord.forbid(Permission.VIEW_CHANNEL)
     assert await setting.delivered(job) == "direct"
@@ -81,7 +81,7 @@ async def test_a_channel_that_was_closed_to_the_bot_leaves_direct_messages(setti
     assert setting.pictures(setting.discord.direct(setting.discord.member("Ada"))) == 1
 
 
-async def test_a_server_without_the_app_leaves_direct_messages(setting: Setting) -> None:
+async def test_from_a_server_without_the_app_the_picture_goes_to_direct_messages(setting: Setting) -> None:
     place = setting.discord.add_guild(installed="user")
     job = await setting.asked(place)
     assert place_of(job) == "elsewhere"
@@ -91,7 +91,7 @@ async def test_a_server_without_the_app_leaves_direct_messages(setting: Setting)
     assert not [request for request in setting.discord.requests if str(place.channel_id) in request.path]
 
 
-async def test_a_private_group_leaves_direct_messages(setting: Setting) -> None:
+async def test_from_a_private_group_the_picture_goes_to_direct_messages(setting: Setting) -> None:
     place = setting.discord.add_group(setting.discord.member("Ada"), setting.discord.member("Bob"))
     job = await setting.asked(place)
     assert place_of(job) == "elsewhere"
@@ -99,14 +99,14 @@ async def test_a_private_group_leaves_direct_messages(setting: Setting) -> None:
 
 
 @pytest.mark.parametrize("kind", ["thread", "post"])
-async def test_a_thread_has_the_reply_edited(setting: Setting, kind: str) -> None:
+async def test_in_a_thread_the_reply_is_edited(setting: Setting, kind: str) -> None:
     place = setting.discord.add_thread() if kind == "thread" else setting.discord.add_post()
     job = await setting.asked(place)
     assert await setting.delivered(job) == "edit"
     assert setting.pictures(place) == 1
 
 
-async def test_an_archived_thread_is_reopened_by_a_message(setting: Setting) -> None:
+async def test_in_an_archived_thread_a_message_reopens_it(setting: Setting) -> None:
     place = setting.discord.add_thread()
     job = await setting.asked(place)
     setting.discord.archive_thread(place)
@@ -118,7 +118,7 @@ async def test_an_archived_thread_is_reopened_by_a_message(setting: Setting) -> 
 
 
 @pytest.mark.parametrize("why", ["locked", "forbidden"])
-async def test_a_closed_thread_leaves_direct_messages(setting: Setting, why: str) -> None:
+async def test_from_a_closed_thread_the_picture_goes_to_direct_messages(setting: Setting, why: str) -> None:
     place = setting.discord.add_thread()
     job = await setting.asked(place)
     setting.discord.archive_thread(place, locked=why == "locked")
@@ -130,7 +130,7 @@ async def test_a_closed_thread_leaves_direct_messages(setting: Setting, why: str
 
 
 @pytest.mark.parametrize("installed", ["guild", "user"])
-async def test_direct_messages_have_the_reply_edited(setting: Setting, installed: str) -> None:
+async def test_in_direct_messages_the_reply_is_edited(setting: Setting, installed: str) -> None:
     place = setting.discord.direct(setting.discord.member("Ada"), installed=installed)  # type: ignore[arg-type]
     job = await setting.asked(place)
     assert place_of(job) == "direct"

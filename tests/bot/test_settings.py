@@ -298,7 +298,7 @@ def test_blobs_are_in_the_data_directory_by_default(tmp_path: Path) -> None:
         Settings(blobs_url="simplecache::s3://bucket/atelier")
 
 
-def test_the_settings_of_workers() -> None:
+def test_workers_get_their_settings() -> None:
     settings = Settings(
         vgg19_weights="torchvision", device="cpu", precision="float32", threads=2, worker_memory_mb=3072
     )

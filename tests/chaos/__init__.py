@@ -1,1 +1,1 @@
-"""The proof that nothing acknowledged is lost: the real bot under SIGKILL and faults."""
+"""A test that no acknowledged job is lost: the real bot under SIGKILL and faults."""

@@ -1,4 +1,4 @@
-"""Afterwards: has each accepted job exactly one final answer, and is it its own?"""
+"""Checks after a run that each accepted job has exactly one final answer, and its own."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from tests.chaos.message_log import MessageLog, MessageState
 from tests.chaos.pictures import likeness
 from tests.chaos.watch import Row, Watch
 
-Kind = Literal["lost", "doubled", "stranger", "went back", "disagrees"]
+Kind = Literal["lost", "doubled", "mixed up", "went back", "disagrees"]
 
 MOST_WORK_LOST: Final = 15.0
-"""Seconds."""
-ALIKE: Final = 0.6
+"""Seconds of work that a kill may cost."""
+MIN_LIKENESS: Final = 0.6
 """The least correlation of a painting with the pattern of its content; another's is below 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that must not be."""
+    """A violation."""
 
     kind: Kind
     job: str
@@ -31,16 +31,18 @@ class Finding:
 class Checker:
     """Compares what the members saw with what the database says."""
 
-    def __init__(self, book: RequestLog, watch: Watch, message_log: MessageLog) -> None:
-        self._book = book
+    def __init__(self, request_log: RequestLog, watch: Watch, message_log: MessageLog) -> None:
+        self._request_log = request_log
         self._watch = watch
         self._message_log = message_log
-        self._requests = {row.id: request for request in book.requests if (row := book.job(request)) is not None}
+        self._requests = {
+            row.id: request for request in request_log.requests if (row := request_log.job(request)) is not None
+        }
         self._named: dict[str, list[list[MessageState]]] = {}
         self.most_work_lost = 0.0
-        """The most seconds of work, as its member saw it, by which a painting went back; set by :meth:`findings`."""
+        """The most seconds of visible work by which a painting went back. Set by :meth:`findings`."""
         for states in message_log.messages():
-            for job in {job for sight in states for job in sight.jobs}:
+            for job in {job for state in states for job in state.jobs}:
                 self._named.setdefault(job, []).append(states)
 
     def findings(self) -> list[Finding]:
@@ -64,7 +66,7 @@ class Checker:
         yield from self._owner(request, row, messages)
         yield from _count(row, messages, self._message_log.states(request.invocation.original_id))
         if row.state != "cancelled" and self._told_cancelled(request):
-            yield Finding("disagrees", row.id, f"its member was told that it is cancelled, and it is {row.state}")
+            yield Finding("disagrees", row.id, f"its member was told that it is cancelled, but it is {row.state}")
 
     def _messages(self, request: Request, row: Row) -> list[list[MessageState]]:
         """Every message about a job: those of its interaction, and those that name it, but not what ``/jobs`` shows."""
@@ -74,31 +76,31 @@ class Checker:
     def _told_cancelled(self, request: Request) -> bool:
         told = texts.error_message(PaintingCancelled())
         return any(
-            sight.content == told
+            state.content == told
             for press in request.presses
             for message in press.message_ids
-            for sight in self._message_log.states(message)
+            for state in self._message_log.states(message)
         )
 
     def _owner(self, request: Request, row: Row, messages: list[list[MessageState]]) -> Iterable[Finding]:
         if row.owner != request.member.id:
-            yield Finding("stranger", row.id, f"belongs to {row.owner}, asked for by {request.member.id}")
-        for job, digest in {final for states in messages for sight in states for final in sight.finals}:
+            yield Finding("mixed up", row.id, f"belongs to {row.owner}, asked for by {request.member.id}")
+        for job, digest in {final for states in messages for state in states for final in state.finals}:
             if job and job != row.id:
-                yield Finding("stranger", row.id, f"its reply showed the painting of {job}")
+                yield Finding("mixed up", row.id, f"its reply showed the painting of {job}")
             alike = likeness(self._message_log.pictures[digest], request.number)
-            if alike < ALIKE:
-                yield Finding("stranger", row.id, f"its painting is like its content by {alike:.2f} only")
+            if alike < MIN_LIKENESS:
+                yield Finding("mixed up", row.id, f"its painting resembles its content only by {alike:.2f}")
 
 
 def _count(row: Row, messages: list[list[MessageState]], reply: list[MessageState]) -> Iterable[Finding]:
-    """One answer, of the kind that the database says, and no other."""
-    pictures = [states for states in messages if any(sight.finals for sight in states)]
+    """There is exactly one answer, of the kind that the database has."""
+    pictures = [states for states in messages if any(state.finals for state in states)]
     overwritten = [states for states in pictures if not states[-1].deleted and not states[-1].finals]
     for states in overwritten:
         yield Finding("went back", row.id, f"its finished painting was replaced by {states[-1].content!r}")
     shown = [states for states in pictures if states not in overwritten]
-    told = [states for states in messages if any(sight.is_ending for sight in states)]
+    told = [states for states in messages if any(state.is_ending for state in states)]
     standing = [states for states in shown + told if not states[-1].deleted]
     if len(standing) > 1:
         yield Finding("doubled", row.id, f"{len(standing)} answers stand: {[s[-1].content for s in standing]}")
@@ -108,7 +110,7 @@ def _count(row: Row, messages: list[list[MessageState]], reply: list[MessageStat
 def _missing(
     row: Row, shown: list[list[MessageState]], told: list[list[MessageState]], reply: list[MessageState]
 ) -> Iterable[Finding]:
-    """An end that its member can't know of, or one that was told otherwise than the database has it."""
+    """An ending that its member can't know, or that was shown differently from the database."""
     last = reply[-1].content if reply else "nothing"
     match row.state:
         case "delivered":
@@ -133,14 +135,14 @@ def _missing(
 
 
 def _work_lost(states: list[MessageState]) -> float:
-    """The most seconds of work by which the steps went back that a member read: since they read that step first."""
+    """The most seconds of work by which the shown steps went back, from the time when a step was shown first."""
     most = 0.0
     rising: list[tuple[float, int]] = []
-    for sight in states:
-        if sight.step is None:
+    for state in states:
+        if state.step is None:
             continue
-        if rising and sight.step < rising[-1][1]:
-            most = max(most, rising[-1][0] - next(at for at, step in rising if step >= sight.step))
+        if rising and state.step < rising[-1][1]:
+            most = max(most, rising[-1][0] - next(at for at, step in rising if step >= state.step))
             rising = []
-        rising.append((sight.at, sight.step))
+        rising.append((state.at, state.step))
     return most

@@ -1,6 +1,6 @@
-"""The real command line at thumbnail sizes: what the chaos test starts wherever an operator starts ``atelier``.
+"""The real command line at thumbnail sizes. The chaos test starts it where an operator starts ``atelier``.
 
-Only the sizes, the steps and the time between checkpoints are smaller, so that a thousand jobs take two hours or so.
+Only the sizes, the steps and the time between checkpoints are smaller, so that a thousand jobs take about two hours.
 """
 
 import importlib
@@ -9,7 +9,7 @@ from typing import Final, cast
 from engine import presets
 
 CHECKPOINT_EVERY: Final = 0.5
-"""Seconds of work, in place of ten."""
+"""Seconds of work, instead of ten."""
 PRESETS: Final[dict[presets.Quality, presets.Preset]] = {
     "instant": presets.Preset(64, 6, "instant", "matched"),
     "quick": presets.Preset(64, 12),
@@ -29,7 +29,7 @@ def shrink() -> None:
             vars(module)["CHECKPOINT_EVERY"] = CHECKPOINT_EVERY
 
 
-# Not under the guard: a worker process that Dask's nanny spawns imports this module under another name.
+# Not under the condition below: a worker process that Dask spawns imports this module under another name.
 shrink()
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A small disk of its own for the bot's data, which can be filled up: a tmpfs, where this user may mount one."""
+"""A small disk for the bot's data, which can be filled: a tmpfs, if this user can mount one."""
 
 import asyncio
 import contextlib
@@ -21,22 +21,22 @@ class Disk:
         self._ballast = folder / "ballast"
 
     def fill(self, leave: int) -> None:
-        """Take all room but ``leave`` bytes."""
+        """Use all space except ``leave`` bytes."""
         taken = shutil.disk_usage(self.folder).free - leave
         block = bytes(MEBIBYTE)
-        # Unbuffered: what a buffer still holds fails once more when the file is closed.
+        # Unbuffered, because a buffered write would fail again when the file is closed.
         with contextlib.suppress(OSError), self._ballast.open("ab", buffering=0) as ballast:
             while taken > 0:
                 taken -= ballast.write(block[: min(taken, MEBIBYTE)])
 
     def empty(self) -> None:
-        """Give the room back."""
+        """Free the space again."""
         self._ballast.unlink(missing_ok=True)
 
 
 @asynccontextmanager
 async def small_disk(folder: Path) -> AsyncIterator[Disk | None]:
-    """Mount a disk at ``folder`` while inside; None where this user may not, and ``folder`` stays what it is."""
+    """Mount a disk at ``folder``. Yields None if this user can't mount, and leaves ``folder`` unchanged."""
     if not await _run("mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "atelier-chaos", str(folder)):
         yield None
         return

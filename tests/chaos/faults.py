@@ -1,4 +1,4 @@
-"""What goes wrong at Discord and under the bot's data, besides processes that die."""
+"""Faults of Discord and of the disk, in addition to processes that die."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ from bot.settings import MEBIBYTE
 from tests.chaos.disk import Disk
 
 MIN_FREE_MB: Final = 16
-"""What the bot is told to keep free on its small disk."""
+"""The bot's setting for free space on its small disk."""
 FAULTS: Final = Faults(
     rate_limit=0.03,
     server_error=0.02,
@@ -24,18 +24,18 @@ FAULTS: Final = Faults(
     deleted_message=0.02,
     retry_after=1.0,
 )
-"""Of the bot's requests, what befalls which share."""
+"""The share of the bot's requests that has each fault."""
 LASTS: Final = (2.0, 8.0)
-"""Seconds for which a trouble of some length lasts."""
+"""The shortest and the longest duration of a larger fault, in seconds."""
 
 
 class FaultInjector:
-    """Lets Discord fail at random, and every now and then something larger for a while."""
+    """Makes requests fail at random, and sometimes causes a larger fault for a while."""
 
     def __init__(
         self, discord: LocalDiscord, members: Sequence[Member], places: Sequence[Place], disk: Disk | None, seed: int
     ) -> None:
-        """``places`` are those where the bot is a member; without a ``disk`` of its own none is filled."""
+        """``places`` are those where the bot is a member. Without a ``disk``, none is filled."""
         self._discord = discord
         self._members = members
         self._places = places
@@ -46,11 +46,11 @@ class FaultInjector:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How often what has gone wrong."""
+        """How often each fault has happened."""
         return dict(self._discord.faults + self._disks)
 
     async def run(self, pause: float) -> None:
-        """Go on until cancelled; ``pause`` is the mean number of seconds between two of the larger faults."""
+        """Cause faults until cancelled. ``pause`` is the mean number of seconds between two larger faults."""
         kinds = [self._drop, self._forbid, self._refuse_direct, *([self._fill] if self._disk else [])]
         self._discord.inject(replace(FAULTS, seed=self._seed))
         try:

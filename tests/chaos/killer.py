@@ -1,4 +1,4 @@
-"""Who kills what, and when: every victim at every change of a job's state, and at random moments besides."""
+"""Kills each kind of process at each change of a job's state, and at random moments."""
 
 import asyncio
 import random
@@ -14,12 +14,12 @@ from tests.chaos.watch import Watch
 
 Victim = Literal["bot", "worker", "scheduler", "bot and worker"]
 Moment = Literal[
-    "acknowledged",  # the member reads "thinking …", nothing is stored yet
+    "acknowledged",  # the member reads "thinking …", and nothing is stored yet
     "queued",
     "running",
     "checkpointed",
     "delivering",
-    "told",  # Discord has the picture, the bot has not heard so
+    "told",  # Discord has the picture, but the bot has no response yet
     "delivered",
     "cancelled",
     "random",
@@ -27,15 +27,15 @@ Moment = Literal[
 Manner = Literal["kill", "terminate", "freeze"]
 
 LEAST_PAUSE: Final = 1.0
-PATIENCE: Final = 20.0
-"""Seconds to wait for a moment that doesn't come."""
+MOMENT_TIMEOUT: Final = 20.0
+"""The most seconds to wait for a moment."""
 FREEZE_FOR: Final = (11.0, 14.0)
 """Seconds: longer than a bot's lease of ten."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedSignal:
-    """One thing to do to somebody at some moment."""
+    """A signal to send to a process at a moment."""
 
     victim: Victim
     moment: Moment
@@ -61,7 +61,7 @@ class Killer:
         """``pause`` is the mean number of seconds between two signals."""
         self.sent: list[SentSignal] = []
         self.missed = 0
-        """Moments that did not come within :data:`PATIENCE`."""
+        """Moments that did not come within :data:`MOMENT_TIMEOUT`."""
         self._fleet = fleet
         self._watch = watch
         self._rng = rng
@@ -98,14 +98,14 @@ class Killer:
 
     def _shuffled_plan(self) -> list[PlannedSignal]:
         victims = ("bot", "worker") if self._fleet.embedded else get_args(Victim)
-        deck = [PlannedSignal(victim, moment) for victim, moment in product(victims, get_args(Moment))]
-        deck += [
+        plan = [PlannedSignal(victim, moment) for victim, moment in product(victims, get_args(Moment))]
+        plan += [
             PlannedSignal("bot", moment, "terminate") for moment in ("queued", "checkpointed", "delivering", "random")
         ]
         if len(self._fleet.of("bot")) > 1:
-            deck += [PlannedSignal("bot", moment, "freeze") for moment in ("checkpointed", "delivering", "random")]
-        self._rng.shuffle(deck)
-        return deck
+            plan += [PlannedSignal("bot", moment, "freeze") for moment in ("checkpointed", "delivering", "random")]
+        self._rng.shuffle(plan)
+        return plan
 
     async def _send_at_moment(self, planned: PlannedSignal) -> None:
         if planned.moment == "random":
@@ -114,7 +114,7 @@ class Killer:
         self._done.clear()
         self._armed = planned
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(MOMENT_TIMEOUT):
                 await self._done.wait()
         except TimeoutError:
             self._armed = None

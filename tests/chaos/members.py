@@ -1,4 +1,4 @@
-"""Simulated members: they ask for pictures, lose patience, cancel, press twice, and ask for more than they may."""
+"""Simulated members: they order pictures, stop waiting, cancel, press twice, and order more than they may."""
 
 import asyncio
 import hashlib
@@ -14,7 +14,7 @@ from tests.chaos.pictures import drawn
 from tests.chaos.watch import Row, Watch
 
 ACKNOWLEDGED_WITHIN: Final = 3.5
-"""Seconds: Discord's three, and the way."""
+"""Seconds: Discord's three, and the time of the network."""
 THINKS_FOR: Final = 25.0
 """Seconds that a member looks at "thinking …" before they ask again."""
 WAITS_FOR: Final = 120.0
@@ -28,12 +28,12 @@ Cancel = Literal["never", "at once", "while painting"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a member means to do about one picture."""
+    """What a member will do with one picture."""
 
     quality: Quality
     cancel: Cancel
     presses: int
-    """How often they press Cancel, where they do."""
+    """How often they press Cancel."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,11 +44,11 @@ class Request:
     member: Member
     plan: Plan
     digest: str
-    """SHA-256 of its content, under which the bot keeps it."""
+    """SHA-256 of its content, which is the name of its blob."""
     invocation: Invocation
     presses: list[Invocation] = field(default_factory=list)
     fetched: bool = False
-    """Whether the member has fetched the painting by ``/jobs``, because no way led to them."""
+    """Whether the member has fetched the painting with ``/jobs``, because it could not be delivered."""
 
 
 class RequestLog:
@@ -68,22 +68,22 @@ class RequestLog:
         return len(self._watch.rows)
 
     def job(self, request: Request) -> Row | None:
-        """What the database has of a request."""
+        """The row of a request in the database."""
         found = self._watch.by_content(request.digest)
         if found is None:
             found = self._watch.rows.get(self._message_log.job_at(request.invocation.original_id))
         return found
 
     def refusal(self, request: Request) -> str:
-        """The words by which an ask was refused or ended, if there were any."""
+        """The text that refused or ended a request, or an empty text."""
         for message in request.invocation.message_ids:
-            for sight in self._message_log.states(message):
-                if sight.is_ending:
-                    return sight.content
+            for state in self._message_log.states(message):
+                if state.is_ending:
+                    return state.content
         return ""
 
     def take(self) -> int | None:
-        """The number of one more request, or None while or because there are enough; :meth:`settle` must follow."""
+        """The number of one more request, or None if enough are accepted or pending. :meth:`settle` must follow."""
         if self.accepted + self._undecided >= self._wanted:
             return None
         self._undecided += 1
@@ -91,12 +91,12 @@ class RequestLog:
         return self._numbers
 
     def settle(self) -> None:
-        """An ask that was taken has been accepted, or will not be."""
+        """The request is accepted, or it will not be accepted."""
         self._undecided -= 1
 
     @property
     def full(self) -> bool:
-        """Whether as many jobs as wanted were accepted."""
+        """Whether enough jobs are accepted."""
         return self.accepted >= self._wanted
 
 
@@ -107,35 +107,37 @@ class Places:
         self.discord = discord
         self.joined = (discord.home, discord.add_guild("The other shard's"))
         """Those where the bot is a member."""
-        self._stranger = discord.add_guild("Where the bot is not", installed="user")
+        self._without_bot = discord.add_guild("Where the bot is not", installed="user")
 
     def choose(self, member: Member, rng: random.Random) -> Place:
-        """Mostly a server with the bot in it."""
+        """Choose a place, mostly a server with the bot in it."""
         first, second = self.joined
-        places = (first, second, self._stranger, self.discord.direct(member))
+        places = (first, second, self._without_bot, self.discord.direct(member))
         return rng.choices(places, (0.45, 0.25, 0.2, 0.1))[0]
 
 
 class SimulatedMember:
-    """One member with several hands: each hand follows one picture at a time."""
+    """One member who orders several pictures in parallel."""
 
-    def __init__(self, member: Member, places: Places, book: RequestLog, rng: random.Random, *, hands: int) -> None:
+    def __init__(
+        self, member: Member, places: Places, request_log: RequestLog, rng: random.Random, *, parallel: int
+    ) -> None:
         self.member = member
         self._places = places
-        self._book = book
+        self._request_log = request_log
         self._rng = rng
-        self._hands = hands
+        self._parallel = parallel
 
     async def live(self) -> None:
         """Order until there are enough jobs and each own job has ended or timed out."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._hands):
-                group.create_task(self._hand())
+            for _ in range(self._parallel):
+                group.create_task(self._order_in_turn())
 
-    async def _hand(self) -> None:
+    async def _order_in_turn(self) -> None:
         await asyncio.sleep(self._rng.uniform(0, 2))
-        while not self._book.full:
-            number = self._book.take()
+        while not self._request_log.full:
+            number = self._request_log.take()
             if number is None:
                 await asyncio.sleep(1)
                 continue
@@ -143,7 +145,7 @@ class SimulatedMember:
                 request = await self._invoke(number)
                 accepted = request is not None and await self._accepted(request)
             finally:
-                self._book.settle()
+                self._request_log.settle()
             if request is None or not accepted:
                 await asyncio.sleep(self._rng.uniform(0.5, 3))  # and the member tries again
                 continue
@@ -163,7 +165,7 @@ class SimulatedMember:
             colours="content",
         )
         request = Request(number, member, plan, hashlib.sha256(picture).hexdigest(), invocation)
-        self._book.requests.append(request)
+        self._request_log.requests.append(request)
         try:
             await invocation.acknowledged(ACKNOWLEDGED_WITHIN)
         except TimeoutError:
@@ -176,17 +178,19 @@ class SimulatedMember:
         return Plan(quality, cancel, self._rng.choice((1, 1, 2, 3)))
 
     async def _accepted(self, request: Request) -> bool:
-        """Whether a job came of it within a member's patience."""
-        await _until(lambda: self._book.job(request) is not None or bool(self._book.refusal(request)), THINKS_FOR)
-        return self._book.job(request) is not None
+        """Whether it becomes a job while the member waits."""
+        await _until(
+            lambda: self._request_log.job(request) is not None or bool(self._request_log.refusal(request)), THINKS_FOR
+        )
+        return self._request_log.job(request) is not None
 
     async def _follow(self, request: Request) -> None:
         def ended() -> bool:
-            row = self._book.job(request)
+            row = self._request_log.job(request)
             return row is not None and not row.is_open
 
         def painting() -> bool:
-            row = self._book.job(request)
+            row = self._request_log.job(request)
             return row is not None and row.state != "queued"
 
         if request.plan.cancel == "while painting":
@@ -194,26 +198,26 @@ class SimulatedMember:
         if request.plan.cancel != "never":
             await self._cancel(request, ended)
         await _until(ended, WAITS_FOR)
-        row = self._book.job(request)
+        row = self._request_log.job(request)
         if row is not None and (row.state, row.delivered_by) == ("delivered", "kept"):
             await self._fetch(request, row.id)
 
     async def _fetch(self, request: Request, job: str) -> None:
-        """Look where the bot keeps what it could not bring."""
+        """Fetch a painting that could not be delivered."""
         for _ in range(5):
             try:
                 listed = await request.member.invoke("jobs")
                 menu = await listed.wait_until(lambda message: bool(message.components), 10)
                 chosen = await request.member.choose(menu, "jobs:show", job)
                 await chosen.wait_until(_shows(job), 10)
-            except (TimeoutError, InvocationRefused):  # a bot that was killed; or the list is too short
+            except (TimeoutError, InvocationRefused):  # the bot was killed, or the list is too short
                 await asyncio.sleep(2)
             else:
                 request.fetched = True
                 return
 
     async def _cancel(self, request: Request, ended: Callable[[], bool]) -> None:
-        """Press Cancel as soon as it is there, again where nobody answered."""
+        """Press Cancel as soon as the button is there, and again without an answer."""
         for _ in range(5):
             await _until(lambda: ended() or _can_cancel(request), 20)
             reply = request.invocation.original
@@ -223,7 +227,7 @@ class SimulatedMember:
             for _ in range(request.plan.presses):
                 try:
                     presses.append(await request.member.press(reply, "Cancel"))
-                except InvocationRefused:  # gone while the finger was on its way
+                except InvocationRefused:  # the button was removed in the meantime
                     return
             request.presses += presses
             await _until(lambda found=presses: any(press.acknowledged_after for press in found), ACKNOWLEDGED_WITHIN)  # type: ignore[misc]
@@ -240,25 +244,25 @@ def _shows(job: str) -> Callable[[Message], bool]:
     return lambda message: any(job in attachment.filename for attachment in message.attachments)
 
 
-def simulated_members(places: Places, book: RequestLog, count: int, seed: int) -> list[SimulatedMember]:
-    """``count`` members; every third wants more at a time than an operator's three."""
+def simulated_members(places: Places, request_log: RequestLog, count: int, seed: int) -> list[SimulatedMember]:
+    """``count`` members; every third orders more at a time than the operator's limit of three."""
     return [
         SimulatedMember(
             places.discord.member(f"Member {number}"),
             places,
-            book,
+            request_log,
             random.Random(f"member {number} of {seed}"),
-            hands=5 if number % 3 == 2 else 2,
+            parallel=5 if number % 3 == 2 else 2,
         )
         for number in range(count)
     ]
 
 
 async def _until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait until a condition holds, for so long at most; whether it does."""
+    """Wait until a condition holds, at most that long. Returns whether it holds."""
     try:
         async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110 - what it looks at are other people's messages and rows
+            while not condition():  # noqa: ASYNC110 - other tasks and processes change it
                 await asyncio.sleep(LOOK_EVERY)
     except TimeoutError:
         return condition()

@@ -1,4 +1,4 @@
-"""What the members saw: each state of each message of the local Discord, reduced to what the checker asks about."""
+"""What the members saw: each state of each message of the local Discord, reduced to what the checker needs."""
 
 import hashlib
 import re
@@ -32,26 +32,26 @@ class MessageState:
     thinking: bool
     content: str
     jobs: frozenset[str]
-    """Those that its Cancel button, its text or its paintings name."""
+    """The jobs that its Cancel button, its text or its paintings name."""
     button: bool
     """Whether it can be cancelled."""
     finals: tuple[tuple[str, str], ...]
-    """Of each finished painting on it: the job that its name tells, else empty, and the SHA-256 of its bytes."""
+    """For each finished painting: the job in its file name, or an empty text, and the SHA-256 of its bytes."""
     step: int | None
-    """The step that it tells."""
+    """The step that it shows."""
 
     @property
     def is_ending(self) -> bool:
-        """Whether it tells in words alone that something ended, or was refused.
+        """Whether it says, as text only, that something ended or was refused.
 
-        The place in line is none, with or without its button: a press that comes too late takes that away.
+        A position in the queue is no ending, even without its button: a late press removes the button.
         """
         told = bool(self.content) and not self.thinking and not self.deleted and not _WAITS.match(self.content)
         return told and self.step is None and not self.button and not self.finals
 
 
 class MessageLog:
-    """Sees every message of the bot. ``on_moment`` is called at once, before the bot itself hears of its effect."""
+    """Records every message of the bot. Listeners are called at once, before the bot has its response."""
 
     def __init__(self, discord: LocalDiscord) -> None:
         self.pictures: dict[str, bytes] = {}
@@ -65,16 +65,16 @@ class MessageLog:
         self._listeners.append(listener)
 
     def states(self, message: int | None) -> list[MessageState]:
-        """All that was seen of a message, oldest first; nothing of one that there never was."""
+        """All states of a message, oldest first. Empty for an unknown message."""
         return self._states.get(message or 0, [])
 
     def messages(self) -> Iterator[list[MessageState]]:
-        """The states of each message, in the order in which the messages came."""
+        """The states of each message, in the order of the messages."""
         yield from self._states.values()
 
     def job_at(self, message: int | None) -> str:
-        """The job that a message named, else empty."""
-        return next((job for sight in self.states(message) for job in sight.jobs), "")
+        """The job that a message named, or an empty text."""
+        return next((job for state in self.states(message) for job in state.jobs), "")
 
     def _see(self, message: Message) -> None:
         if not message.author_is_bot:
@@ -88,7 +88,7 @@ class MessageLog:
         buttons = [found[1] for button in message.buttons if (found := _JOB.fullmatch(button.custom_id or ""))]
         named = [*buttons, *_NAMED.findall(message.content), *(job for job, _ in finals if job)]
         step = _STEP.search(message.content)
-        sight = MessageState(
+        state = MessageState(
             at=time.monotonic(),
             message=message.id,
             channel=message.channel_id,
@@ -101,12 +101,12 @@ class MessageLog:
             finals=tuple(finals),
             step=int(step[1]) if step else None,
         )
-        self._states[message.id].append(sight)
-        if sight.deleted:
+        self._states[message.id].append(state)
+        if state.deleted:
             return
-        if sight.thinking:
+        if state.thinking:
             self._tell("acknowledged")
-        elif sight.finals:
+        elif state.finals:
             self._tell("told")
 
     def _tell(self, moment: Moment) -> None:

@@ -1,4 +1,4 @@
-"""Pictures that can be told apart after they have been painted: each job's content carries a pattern of its own."""
+"""Pictures that can be distinguished after they were painted: each job's content has its own pattern."""
 
 import io
 import random
@@ -33,7 +33,7 @@ def drawn(number: int) -> bytes:
 
 
 def likeness(picture: bytes, number: int) -> float:
-    """How much a painting is that of the content of this number: 1 for certain, about 0 for another's."""
+    """How much a painting resembles the content with this number: up to 1 for its own, about 0 for another."""
     with Image.open(io.BytesIO(picture)) as image:
         cells = np.asarray(image.convert("L").resize((CELLS, CELLS), Image.Resampling.BOX), dtype=np.float64)
     return float(np.corrcoef(cells.ravel(), _pattern(number).ravel())[0, 1])

@@ -1,4 +1,4 @@
-"""Scheduler, workers and bots as processes of their own, started again whenever they end, as a supervisor would."""
+"""Scheduler, workers and bots as separate processes, which are restarted whenever they end, as by a supervisor."""
 
 import asyncio
 import contextlib
@@ -21,33 +21,33 @@ Role = Literal["scheduler", "worker", "bot"]
 RESTART_AFTER: Final = 0.3
 """Seconds between a process's end and its next start."""
 LONGEST_RESTART: Final = 5.0
-"""The same for a process that keeps ending by itself."""
+"""The longest such pause, for a process that repeatedly ends by itself."""
 STOP_WITHIN: Final = 15.0
-"""Seconds that a process has to end when asked, before it is killed."""
+"""Seconds after SIGTERM until a process is killed."""
 
 
 class Child:
-    """One supervised process and all that it starts: they form a group of their own and are killed as one."""
+    """One supervised process and its children, which form a process group and are killed together."""
 
     def __init__(self, role: Role, name: str, arguments: Sequence[str], environment: Mapping[str, str], logs: Path):
         self.role: Role = role
         self.name = name
         self.log = logs / f"{name}.log"
-        """Where its standard output and error go, every start after the other."""
+        """The file with its standard output and error, of all starts."""
         self.unexpected_exits = 0
         """How often it ended by itself."""
         self.shutdown_seconds: list[float] = []
-        """How long it took to end each time that it was asked to."""
+        """How long it took to end after each SIGTERM."""
         self._arguments = arguments
         self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
         self._started_at = 0.0
         self._asked_at: float | None = None
-        self._struck = False
+        self._signalled = False
 
     async def supervise(self) -> None:
-        """Start it, and start it again, until cancelled; then nothing of it is left."""
-        falls_in_a_row = 0
+        """Start it and restart it until cancelled. Then end all of its processes."""
+        exits_in_a_row = 0
         try:
             while True:
                 await self._start()
@@ -55,13 +55,13 @@ class Child:
                 await self._process.wait()
                 if self._asked_at is not None:
                     self.shutdown_seconds.append(time.monotonic() - self._asked_at)
-                elif not self._struck:
+                elif not self._signalled:
                     self.unexpected_exits += 1
-                    falls_in_a_row = falls_in_a_row + 1 if self.age < 10 else 1
+                    exits_in_a_row = exits_in_a_row + 1 if self.age < 10 else 1
                 else:
-                    falls_in_a_row = 0
-                self._sweep()
-                await asyncio.sleep(min(RESTART_AFTER * 2**falls_in_a_row, LONGEST_RESTART))
+                    exits_in_a_row = 0
+                self._kill_group()
+                await asyncio.sleep(min(RESTART_AFTER * 2**exits_in_a_row, LONGEST_RESTART))
         finally:
             await self._stop()
 
@@ -72,8 +72,8 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs now, and nobody has struck it."""
-        return self._process is not None and self._process.returncode is None and not self._struck
+        """Whether it runs now, and no signal was sent to end it."""
+        return self._process is not None and self._process.returncode is None and not self._signalled
 
     @property
     def pid(self) -> int | None:
@@ -81,15 +81,15 @@ class Child:
         return self._process.pid if self._process is not None and self.alive else None
 
     def kill(self) -> bool:
-        """End all of it at once (SIGKILL); whether there was something to kill."""
+        """Send SIGKILL to all of its processes. Returns whether it was alive."""
         if not self.alive:
             return False
-        self._struck = True
+        self._signalled = True
         self._signal(signal.SIGKILL)
         return True
 
     def kill_innermost(self) -> bool:
-        """SIGKILL for the largest of the processes that it has started, as the kernel does when memory runs out."""
+        """Send SIGKILL to the largest of its children, as the kernel does when memory runs out."""
         if self._process is None or not self.alive:
             return False
         try:
@@ -107,14 +107,14 @@ class Child:
         """Send SIGTERM, as a supervisor does when the machine shuts down."""
         if self._process is None or not self.alive:
             return False
-        self._struck = True
+        self._signalled = True
         self._asked_at = time.monotonic()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGTERM)
         return True
 
     async def freeze(self, seconds: float) -> bool:
-        """Let all of it stand still (SIGSTOP) and then go on, as a machine that swaps does; whether it was there."""
+        """Stop all of its processes (SIGSTOP) for a while, like a machine that swaps. Returns whether it was alive."""
         if not self.alive:
             return False
         self._signal(signal.SIGSTOP)
@@ -125,7 +125,7 @@ class Child:
         return True
 
     def resident(self) -> int:
-        """Bytes of memory that the process itself holds; 0 when it is not there."""
+        """The resident memory of the process in bytes; 0 if it does not run."""
         try:
             return int(psutil.Process(self.pid).memory_info().rss) if self.pid else 0
         except psutil.Error:
@@ -143,15 +143,15 @@ class Child:
                 start_new_session=True,
             )
         self._started_at = time.monotonic()
-        self._asked_at, self._struck = None, False
+        self._asked_at, self._signalled = None, False
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 
-    def _sweep(self) -> None:
-        """What it had started goes with it, as in a container."""
+    def _kill_group(self) -> None:
+        """Kill what it had started, as in a container."""
         self._signal(signal.SIGKILL)
 
     async def _stop(self) -> None:
@@ -165,7 +165,7 @@ class Child:
                 self._signal(signal.SIGKILL)
                 await self._process.wait()
             self.shutdown_seconds.append(time.monotonic() - began)
-        self._sweep()
+        self._kill_group()
 
 
 class Fleet:
@@ -174,13 +174,13 @@ class Fleet:
     def __init__(self, children: Sequence[Child], ports: Sequence[int]) -> None:
         self.children = children
         self._ports = ports
-        """Where each bot tells how it is."""
+        """The health port of each bot."""
 
     async def wait_until_healthy(self, seconds: float) -> None:
-        """Wait until every bot has all that it needs.
+        """Wait until every bot is healthy.
 
         Raises:
-            TimeoutError: one has not, within so many seconds.
+            TimeoutError: one is not healthy within ``seconds``.
         """
         async with asyncio.timeout(seconds), aiohttp.ClientSession() as session:
             for port in self._ports:
@@ -189,27 +189,27 @@ class Fleet:
 
     @property
     def embedded(self) -> bool:
-        """Whether each bot has its worker within itself."""
+        """Whether each bot has an embedded worker."""
         return not self.of("worker")
 
     def of(self, role: Role) -> list[Child]:
-        """Those of one role."""
+        """The children with one role."""
         return [child for child in self.children if child.role == role]
 
     def unexpected_exits(self) -> dict[str, int]:
-        """How often those of each role ended by themselves."""
+        """How often processes of each role ended by themselves."""
         return {role: sum(child.unexpected_exits for child in self.of(role)) for role in ("scheduler", "worker", "bot")}
 
     def shutdown_seconds(self) -> list[float]:
-        """How long bots took to end when asked."""
+        """How long bots took to end after SIGTERM."""
         return [seconds for child in self.of("bot") for seconds in child.shutdown_seconds]
 
 
 @asynccontextmanager
 async def fleet(environment: Mapping[str, str], logs: Path, *, bots: int, workers: int) -> AsyncIterator[Fleet]:
-    """Register the commands, then keep a scheduler, ``workers`` workers and ``bots`` bots running while inside.
+    """Register the commands, and keep a scheduler, ``workers`` workers and ``bots`` bots running.
 
-    Without workers of their own the bots embed one each.
+    With 0 workers, each bot has an embedded one.
 
     Raises:
         RuntimeError: the commands could not be registered.
@@ -231,7 +231,7 @@ async def fleet(environment: Mapping[str, str], logs: Path, *, bots: int, worker
     try:
         yield Fleet(children, ports)
     finally:
-        for role in ("bot", "worker", "scheduler"):  # as an operator would: those who need others first
+        for role in ("bot", "worker", "scheduler"):  # in the order of an operator: dependants first
             ending = [task for child, task in tasks.items() if child.role == role]
             for task in ending:
                 task.cancel()
@@ -258,4 +258,4 @@ def _shard(number: int, count: int) -> dict[str, str]:
 async def _sync(environment: Mapping[str, str], logs: Path) -> None:
     process = await asyncio.create_subprocess_exec(*atelier("sync"), env=dict(environment), cwd=logs)
     if await process.wait() != 0:
-        raise RuntimeError("atelier sync failed: what it said is above")
+        raise RuntimeError("atelier sync failed, see its output above")

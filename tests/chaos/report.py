@@ -1,4 +1,4 @@
-"""What a run of the chaos test came to, as JSON and as a table."""
+"""The result of a run of the chaos test, as JSON and as a table."""
 
 import json
 import re
@@ -21,7 +21,7 @@ _NUMBERS: Final = re.compile(r"[0-9a-f-]{16,}")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Counts, and everything that must not be."""
+    """Counts, and all violations."""
 
     seed: int
     seconds: float
@@ -37,26 +37,26 @@ class Report:
     missed: int
     faults: dict[str, int]
     resumed: int
-    """Delivered jobs that had a checkpoint when a bot, worker or scheduler under them was struck."""
+    """Delivered jobs that had a checkpoint when a bot, worker or scheduler got a signal."""
     interrupted: int
-    """Delivered jobs that were being painted when a bot, worker or scheduler was struck."""
+    """Delivered jobs that were running when a bot, worker or scheduler got a signal."""
     most_work_lost: float
-    """The most seconds of work by which a painting went back before its member's eyes."""
+    """The most seconds of visible work by which a painting went back."""
     cancelled: int
     refused: dict[str, int]
-    """Asks answered by words in place of a job."""
+    """Requests that were answered by a text instead of a job."""
     unacknowledged: int
-    """Asks that nobody answered within Discord's three seconds: Discord itself tells so."""
+    """Requests without an answer within Discord's three seconds. Discord itself tells the member."""
     only_acknowledged: int
-    """Asks whose bot died between "thinking …" and the job: no promise was given."""
+    """Requests whose bot died between "thinking …" and the job, so that nothing was promised."""
     unexpected_exits: dict[str, int]
-    """How often processes ended by themselves; workers do when their scheduler is gone."""
+    """How often processes ended by themselves. Workers do so when their scheduler is gone."""
     shutdown_seconds: float
-    """The longest that a bot took to end when asked."""
+    """The longest time that a bot took to end after SIGTERM."""
     fetched: int
-    """Paintings that were kept, and that their member fetched by ``/jobs``."""
+    """Paintings that could not be delivered and that their member fetched with ``/jobs``."""
     orphans: int
-    """Blobs that no job claims in the end."""
+    """Blobs that no job claims at the end."""
     errors: dict[str, int]
     """Lines of the bots' logs at level error or above, by event."""
     lost: int
@@ -85,16 +85,16 @@ class Report:
             console.print(f"[red]{finding['kind']}[/] {finding['job']}: {finding['detail']}", highlight=False)
 
 
-def outcomes(book: RequestLog) -> tuple[Counter[str], int, int]:
-    """Of the asks that became no job: refused by which words, unacknowledged, acknowledged and no more."""
+def outcomes(request_log: RequestLog) -> tuple[Counter[str], int, int]:
+    """The requests that became no job: refused, by text; unacknowledged; and only acknowledged."""
     refused: Counter[str] = Counter()
     unacknowledged = only_acknowledged = 0
-    for request in book.requests:
-        if book.job(request) is not None:
+    for request in request_log.requests:
+        if request_log.job(request) is not None:
             continue
         if request.invocation.acknowledged_after is None:
             unacknowledged += 1
-        elif told := book.refusal(request):
+        elif told := request_log.refusal(request):
             refused[told.split("`")[0].split(".")[0][:60]] += 1
         else:
             only_acknowledged += 1
@@ -102,7 +102,7 @@ def outcomes(book: RequestLog) -> tuple[Counter[str], int, int]:
 
 
 def survivors(watch: Watch, killer: Killer) -> tuple[int, int]:
-    """How many jobs went on from a checkpoint after a signal and were delivered; how many were painted then."""
+    """How many delivered jobs had a checkpoint at the time of a signal, and how many were running."""
     delivered = {row.id for row in watch.rows.values() if row.state == "delivered"}
     kept = {job for signal in killer.sent for job in signal.kept}
     running = {job for signal in killer.sent for job in signal.running}
@@ -125,5 +125,5 @@ def logged_errors(logs: Iterable[Path]) -> Counter[str]:
 
 
 def as_dicts(findings: Iterable[Finding]) -> list[dict[str, str]]:
-    """Findings as JSON has them."""
+    """Findings as JSON objects."""
     return [{"kind": finding.kind, "job": finding.job, "detail": finding.detail} for finding in findings]

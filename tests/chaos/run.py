@@ -34,28 +34,28 @@ class Scenario:
     """What to run."""
 
     jobs: int
-    """How many are to be accepted."""
+    """The number of jobs to accept."""
     members: int = 10
     seed: int = 0
     minutes: float = 60.0
-    """After these, members ask for no more."""
+    """After these, members order no more."""
     settle: float = 240.0
-    """Seconds for what is open then to end, in peace."""
+    """Seconds for open jobs to end afterwards, without faults."""
     bots: int = 1
     workers: int = 1
     database: str | None = None
-    """SQLAlchemy's URL; SQLite beside the blobs unless given."""
+    """SQLAlchemy's URL; None for SQLite beside the blobs."""
     kill_every: float | None = 6.0
-    """Mean seconds between two blows, beyond one; None for none."""
+    """Mean seconds between two signals, in addition to one second; None for no signals."""
     fault_every: float | None = 8.0
-    """Mean seconds between two of the larger faults; None for no faults at all."""
+    """Mean seconds between two larger faults; None for no faults."""
 
 
 async def run(scenario: Scenario, folder: Path) -> Report:
     """Run it, with data and logs in ``folder``.
 
     Raises:
-        RuntimeError, TimeoutError: not even the start worked.
+        RuntimeError, TimeoutError: the processes could not be started.
     """
     began = time.monotonic()
     data, logs = folder / "data", folder / "logs"
@@ -71,29 +71,27 @@ async def run(scenario: Scenario, folder: Path) -> Report:
         ):
             await children.wait_until_healthy(START_WITHIN)
             places = Places(discord)
-            book = RequestLog(scenario.jobs, watch, message_log)
+            request_log = RequestLog(scenario.jobs, watch, message_log)
             killer = Killer(
                 children, watch, message_log, random.Random(f"killer {scenario.seed}"), pause=scenario.kill_every or 1
             )
-            crowd = simulated_members(places, book, scenario.members, scenario.seed)
-            injector = FaultInjector(
-                discord, [customer.member for customer in crowd], places.joined, disk, scenario.seed
-            )
-            async with _going_on(
+            members = simulated_members(places, request_log, scenario.members, scenario.seed)
+            injector = FaultInjector(discord, [member.member for member in members], places.joined, disk, scenario.seed)
+            async with _in_background(
                 *([killer.run()] if scenario.kill_every else []),
                 *([injector.run(scenario.fault_every)] if scenario.fault_every else []),
             ):
-                await _ask(crowd, scenario)
+                await _order(members, scenario)
             with suppress(TimeoutError):
                 async with asyncio.timeout(scenario.settle):
                     await _settled(watch)
             await watch.read_all()
             claimed = await watch.claimed()
-            checker = Checker(book, watch, message_log)
+            checker = Checker(request_log, watch, message_log)
             findings = checker.findings()
         rows = list(watch.rows.values())
         resumed, interrupted = survivors(watch, killer)
-        refused, unacknowledged, only_acknowledged = outcomes(book)
+        refused, unacknowledged, only_acknowledged = outcomes(request_log)
         return Report(
             seed=scenario.seed,
             seconds=time.monotonic() - began,
@@ -114,7 +112,7 @@ async def run(scenario: Scenario, folder: Path) -> Report:
             only_acknowledged=only_acknowledged,
             unexpected_exits=children.unexpected_exits(),
             shutdown_seconds=max(children.shutdown_seconds(), default=0.0),
-            fetched=sum(request.fetched for request in book.requests),
+            fetched=sum(request.fetched for request in request_log.requests),
             orphans=_orphans(data / "blobs", claimed),
             errors=logged_errors(child.log for child in children.of("bot")),
             lost=sum(finding.kind == "lost" for finding in findings),
@@ -124,7 +122,7 @@ async def run(scenario: Scenario, folder: Path) -> Report:
 
 
 def _environment(discord: LocalDiscord, data: Path, database: str | None) -> Mapping[str, str]:
-    """An operator's environment, with nothing of the real operator's in it."""
+    """An operator's environment, without the settings of the user who runs the test."""
     root = Path(__file__).parents[2]
     environment = {name: value for name, value in os.environ.items() if name not in OPERATORS_OWN} | {
         "DISCORD_TOKEN": discord.token,
@@ -141,8 +139,8 @@ def _environment(discord: LocalDiscord, data: Path, database: str | None) -> Map
 
 
 @asynccontextmanager
-async def _going_on(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Have these coroutines run beside what is inside; what they raise ends it."""
+async def _in_background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run these coroutines in the meantime. Their errors are raised at the end."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         yield
@@ -154,16 +152,16 @@ async def _going_on(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
                 raise ended
 
 
-async def _ask(crowd: list[SimulatedMember], scenario: Scenario) -> None:
-    """Let the members live until they have what they want, or the time is over."""
+async def _order(members: list[SimulatedMember], scenario: Scenario) -> None:
+    """Let the members order until they have enough jobs, or the time is over."""
     with suppress(TimeoutError):
         async with asyncio.timeout(scenario.minutes * 60), asyncio.TaskGroup() as group:
-            for customer in crowd:
-                group.create_task(customer.live())
+            for member in members:
+                group.create_task(member.live())
 
 
 async def _settled(watch: Watch) -> None:
-    """Wait until no job has been open for :data:`QUIET` seconds: whoever would answer twice has the time to."""
+    """Wait until no job has been open for :data:`QUIET` seconds, which leaves time for a second answer."""
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < QUIET:
         if watch.open_rows():

@@ -1,4 +1,4 @@
-"""The short form of ``python -m tests.chaos``: minutes of an operator's worst day in one."""
+"""A short run of ``python -m tests.chaos``."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from tests.chaos.run import Scenario, run
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_no_accepted_job_is_lost_or_answered_twice_whatever_is_killed(tmp_path: Path) -> None:
-    """Bots, a worker and the scheduler die under a handful of jobs while Discord fails: each job has its one answer."""
+async def test_no_accepted_job_is_lost_or_answered_twice_under_kills_and_faults(tmp_path: Path) -> None:
+    """Bots, a worker and the scheduler are killed and Discord fails, and each job has exactly one answer."""
     scenario = Scenario(jobs=8, members=4, minutes=0.4, settle=120, kill_every=2.0, fault_every=6.0)
 
     report = await run(scenario, tmp_path)

@@ -1,4 +1,4 @@
-"""A bot that is asked to stop, as a process of its own in the middle of a picture."""
+"""A bot that is stopped or killed, as a separate process, during a painting or an order."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 @asynccontextmanager
 async def bot(discord: LocalDiscord, data: Path, command: str = "run") -> AsyncIterator[asyncio.subprocess.Process]:
-    """The bot at thumbnail sizes; killed if it is still there in the end."""
+    """The bot at thumbnail sizes. It is killed at the exit if it still runs."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.chaos.child", command),
         env=os.environ
@@ -50,7 +50,7 @@ async def bot(discord: LocalDiscord, data: Path, command: str = "run") -> AsyncI
 
 
 def job(data: Path) -> tuple[str, str, bool]:
-    """The one job's state, who looks after it, and whether it has a checkpoint."""
+    """The state of the only job, its process, and whether it has a checkpoint."""
     engine = create_engine(f"sqlite:///{data / 'atelier.db'}")
     with engine.connect() as connection:
         id, state, process = connection.execute(text("SELECT id, state, process FROM jobs")).one()
@@ -69,7 +69,7 @@ def step(message: Message) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_reaches_a_checkpoint_lets_go_and_goes_on_with_the_next_start(tmp_path: Path) -> None:
+async def test_a_stopped_bot_saves_a_checkpoint_and_the_next_one_continues_from_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with LocalDiscord() as discord:
         async with bot(discord, data, "sync") as sync:
@@ -87,7 +87,7 @@ async def test_reaches_a_checkpoint_lets_go_and_goes_on_with_the_next_start(tmp_
         async with bot(discord, data) as second:
             after = await invocation.wait_until(lambda m: m in invocation.history[seen:] and is_painting(m), 90)
             assert step(after) > step(before)
-            # A second signal does not wait for anything.
+            # A second signal ends it at once.
             second.send_signal(signal.SIGTERM)
             await asyncio.sleep(0)
             second.send_signal(signal.SIGINT)
@@ -101,12 +101,12 @@ async def test_reaches_a_checkpoint_lets_go_and_goes_on_with_the_next_start(tmp_
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_killed_before_an_order_is_a_job_has_its_successor_tell_the_member_once(
+async def test_after_a_bot_is_killed_before_an_order_is_stored_the_next_one_tells_the_member_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, killed = asyncio.Event(), asyncio.Event()
 
-    async def too_late(_cdn: Cdn, _request: web.Request) -> web.Response:
+    async def hanging_download(_cdn: Cdn, _request: web.Request) -> web.Response:
         asked.set()
         await killed.wait()
         return web.Response(status=404)
@@ -119,8 +119,8 @@ async def test_killed_before_an_order_is_a_job_has_its_successor_tell_the_member
         return found
 
     data = tmp_path / "data"
-    sorry = texts.error_message(OrderInterrupted())
-    monkeypatch.setattr(Cdn, "handle", too_late)
+    explanation = texts.error_message(OrderInterrupted())
+    monkeypatch.setattr(Cdn, "handle", hanging_download)
     async with LocalDiscord() as discord:
         async with bot(discord, data, "sync") as sync:
             assert await sync.wait() == 0
@@ -134,11 +134,11 @@ async def test_killed_before_an_order_is_a_job_has_its_successor_tell_the_member
             killed.set()
         (thinking,) = invocation.history
         async with bot(discord, data):
-            message = await invocation.wait_until(lambda message: message.content == sorry, 90)
+            message = await invocation.wait_until(lambda message: message.content == explanation, 90)
             assert message.id == thinking.id
             await eventually(lambda: notes() == 0)
         async with bot(discord, data):
             await discord.wait_for_bot(90)
             await eventually(lambda: notes() == 0)
-        assert [message.content for message in invocation.history] == ["", sorry]
-        assert [message.content for message in discord.channel_messages] == [sorry]
+        assert [message.content for message in invocation.history] == ["", explanation]
+        assert [message.content for message in discord.channel_messages] == [explanation]

@@ -1,4 +1,4 @@
-"""What the database says of the jobs, read from outside many times a second."""
+"""The jobs in the database, read by another process many times a second."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 OPEN: Final = ("queued", "running", "delivering")
 LOOK_EVERY: Final = 0.02
-"""Seconds; a state that lasts shorter may be missed, its row is not."""
+"""Seconds. A shorter state can be missed, but no row is."""
 
 _ALL_ROWS: Final = text(
     "SELECT id, owner, state, process, cause, delivered_by,"
@@ -28,7 +28,7 @@ _CLAIMED: Final = text("SELECT DISTINCT name FROM claims")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A job as the database has it; of the pictures, the names in the blobs. What it has not is empty."""
+    """A job in the database, with the names of its blobs. Missing values are empty texts."""
 
     id: str
     owner: int
@@ -58,7 +58,7 @@ class Watch:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str) -> AsyncIterator[Self]:
-        """Connect to a database whose tables are there, and read it until left."""
+        """Connect to a database that has its tables, and read it until the exit."""
         engine = create_async_engine(url)
         if engine.dialect.name == "sqlite":
             event.listen(engine.sync_engine, "connect", _wait_for_writers)
@@ -72,7 +72,7 @@ class Watch:
             await engine.dispose()
 
     def on_moment(self, listener: Callable[[str], None]) -> None:
-        """Call this at once with each state that a job has come to, and with ``checkpointed`` at each checkpoint."""
+        """Call this with each new state of a job, and with ``checkpointed`` at each checkpoint."""
         self._listeners.append(listener)
 
     def by_content(self, digest: str) -> Row | None:
@@ -88,7 +88,7 @@ class Watch:
         self._take(await self._read(_ALL_ROWS))
 
     async def claimed(self) -> set[str]:
-        """The names of all bytes that some job still claims."""
+        """The names of all claimed blobs."""
         return {row["name"] for row in await self._read(_CLAIMED)}
 
     async def _look(self) -> None:
@@ -99,7 +99,7 @@ class Watch:
                 if gone:
                     found += await self._read(_THESE_ROWS, ids=gone)
                 self._take(found)
-            except DBAPIError:  # locked, or its disk is full: the next look is a new chance
+            except DBAPIError:  # locked, or its disk is full: the next read may succeed
                 await asyncio.sleep(10 * LOOK_EVERY)
             await asyncio.sleep(LOOK_EVERY)
 
@@ -124,7 +124,7 @@ class Watch:
 
 
 def _row(found: Mapping[str, Any], before: Row | None) -> Row:
-    """The row, with the names of the pictures that it had before it ended."""
+    """The row, with the blobs that the job had before it ended."""
     names = {name: found[name] or "" for name in ("content", "checkpoint", "painted")}
     if before is not None:
         names = {name: value or getattr(before, name) for name, value in names.items()}

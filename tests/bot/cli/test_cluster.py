@@ -35,14 +35,14 @@ class TestCertificates:
         assert code == 0
         assert (tmp_path / "gpu-2" / "ca.pem").read_bytes() == (tmp_path / "ca" / "ca.pem").read_bytes()
 
-    def test_that_are_there_stay(self, tmp_path: Path) -> None:
+    def test_that_exist_are_kept(self, tmp_path: Path) -> None:
         said("cluster", "certs", "--out", str(tmp_path))
         code, output = said("cluster", "certs", "--out", str(tmp_path))
         assert code == 1
         assert "--force" in output
         assert said("cluster", "certs", "--out", str(tmp_path), "--keep")[0] == 0
 
-    def test_that_cannot_be_written_are_told(self, tmp_path: Path) -> None:
+    def test_that_cannot_be_written_are_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("in the way")
         code, output = said("cluster", "certs", "--out", str(tmp_path / "file"))
         assert code == 1
@@ -59,7 +59,7 @@ def test_each_command_explains_itself(command: list[str]) -> None:
 
 
 @pytest.mark.parametrize("place", [[], ["--blobs", "simplecache::s3://bucket/atelier"]])
-def test_a_worker_of_another_machine_is_told_where_the_pictures_are(place: list[str], tmp_path: Path) -> None:
+def test_a_worker_of_another_machine_needs_one_blob_store(place: list[str], tmp_path: Path) -> None:
     said("cluster", "certs", "--out", str(tmp_path))
     files = [f"--tls-{name}={tmp_path / 'worker' / name}.pem" for name in ("ca", "certificate", "key")]
     code, output = said("worker", "--scheduler", "tls://127.0.0.1:9", *files, *place)
@@ -68,7 +68,7 @@ def test_a_worker_of_another_machine_is_told_where_the_pictures_are(place: list[
     assert "one place" in output
 
 
-async def test_the_name_of_a_worker_moves_no_cursor() -> None:
+async def test_control_characters_in_the_name_of_a_worker_are_escaped() -> None:
     """A worker chooses its own name, so it may contain anything."""
     async with (
         QuietScheduler(host="127.0.0.1", port=0) as scheduler,
@@ -79,7 +79,7 @@ async def test_the_name_of_a_worker_moves_no_cursor() -> None:
 
 
 class TestTheBot:
-    def test_speaks_to_a_scheduler_by_tls(self, tmp_path: Path) -> None:
+    def test_connects_to_a_scheduler_by_tls(self, tmp_path: Path) -> None:
         said("cluster", "certs", "--out", str(tmp_path))
         ca, certificate, key = (tmp_path / "bot" / name for name in FILES)
         settings = Settings(scheduler="tls://elsewhere:8786", tls_ca=ca, tls_certificate=certificate, tls_key=key)
@@ -88,10 +88,10 @@ class TestTheBot:
         assert made.require_encryption
 
     @pytest.mark.parametrize("scheduler", ["tcp://10.0.0.1:8786", "10.0.0.1:8786", "tls://10.0.0.1:8786"])
-    def test_does_not_without_certificates(self, scheduler: str) -> None:
+    def test_refuses_another_machine_without_certificates(self, scheduler: str) -> None:
         with pytest.raises(ClusterUnsafe, match="atelier cluster certs"):
             security(Settings(scheduler=scheduler))
 
-    def test_needs_none_on_its_own_machine(self) -> None:
+    def test_needs_no_certificates_on_its_own_machine(self) -> None:
         assert security(Settings()) is None
         assert security(Settings(scheduler="tcp://127.0.0.1:8786")) is None

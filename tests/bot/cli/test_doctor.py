@@ -30,7 +30,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
 
 
 class TestDoctor:
-    def test_without_a_token_finds_everything_else_well(self, outputs: dict[str, Ended]) -> None:
+    def test_finds_everything_else_in_order_without_a_token(self, outputs: dict[str, Ended]) -> None:
         bare = outputs["bare"]
         assert (bare.code, bare.error) == (1, "")
         assert bare.out.count("✗") == 1
@@ -38,7 +38,7 @@ class TestDoctor:
         for subject in ("device", "weights", "decoder", "disk", "pictures", "key", "database", "scheduler"):
             assert f"✓ {subject}: " in bare.out
 
-    def test_with_everything_in_place_finds_all_well(self, outputs: dict[str, Ended]) -> None:
+    def test_finds_everything_in_order(self, outputs: dict[str, Ended]) -> None:
         well = outputs["well"]
         assert (well.code, well.error) == (0, "")
         assert well.out.count("✓") == 9
@@ -46,7 +46,7 @@ class TestDoctor:
         assert "✗" not in well.out
         assert "logged in as Atelier" in well.out
 
-    def test_names_what_is_wrong_and_the_setting_that_mends_it(self, outputs: dict[str, Ended]) -> None:
+    def test_names_each_problem_and_the_setting_that_fixes_it(self, outputs: dict[str, Ended]) -> None:
         wrong = outputs["wrong"]
         assert (wrong.code, wrong.error) == (1, "")
         findings = dict(part.split(": ", 1) for part in wrong.out.split("✗ ")[1:])
@@ -63,7 +63,7 @@ class TestDoctor:
         assert "rejects the token" in findings["Discord"]
         assert "abc.def.ghi" not in wrong.out
 
-    async def test_tells_of_secrets_without_showing_them(self, tmp_path: Path, unused_tcp_port: int) -> None:
+    async def test_reports_on_secrets_without_showing_them(self, tmp_path: Path, unused_tcp_port: int) -> None:
         (tmp_path / "token").write_text("s3cret.to.ken\n")
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "secret.key").write_text(f"{new_key()}\n")
@@ -87,7 +87,7 @@ class TestDoctor:
             assert "VGG19_WEIGHTS" not in findings[subject]
         assert "s3cret" not in result.out
 
-    async def test_names_a_file_that_holds_no_key(self, tmp_path: Path) -> None:
+    async def test_names_a_key_file_without_a_key(self, tmp_path: Path) -> None:
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "secret.key").write_text("s3cret")
         result = await atelier(tmp_path, "doctor", DEVICE="nowhere")

@@ -43,7 +43,7 @@ class TestHelp:
         assert f"bot {command}" in result.out
         assert names_in(tmp_path) == set()
 
-    async def test_is_what_one_gets_without_a_command(self, tmp_path: Path) -> None:
+    async def test_is_shown_without_a_command(self, tmp_path: Path) -> None:
         result = await atelier(tmp_path)
         assert result.code == 2
         assert "Commands" in result.out + result.error
@@ -54,8 +54,8 @@ class TestHelp:
         assert "'paint'" in result.error
 
 
-class TestWithoutDiscord:
-    async def test_no_token_is_told_in_a_sentence(self, tmp_path: Path) -> None:
+class TestErrors:
+    async def test_explain_a_missing_token(self, tmp_path: Path) -> None:
         for result in await both(tmp_path, DISCORD_TOKEN=""):
             assert (result.code, result.out) == (2, "")
             assert is_sentence(result.error)
@@ -63,7 +63,7 @@ class TestWithoutDiscord:
             assert "DISCORD_TOKEN" in result.error
         assert names_in(tmp_path) == set()
 
-    async def test_a_wrong_token_is_told_in_a_sentence(self, tmp_path: Path, local: LocalDiscord) -> None:
+    async def test_explain_a_rejected_token(self, tmp_path: Path, local: LocalDiscord) -> None:
         wrong = "MTIzNDU2.wrong-token.aBcDeFgHiJkLmNoPqRsTuVwXyZ"
         for result in await both(tmp_path, **at(local, DISCORD_TOKEN=wrong)):
             assert (result.code, result.out) == (2, "")
@@ -71,22 +71,20 @@ class TestWithoutDiscord:
             assert result.error.startswith("Discord rejects the token")
             assert wrong not in result.error
 
-    async def test_a_discord_that_does_not_answer_is_told_in_a_sentence(
-        self, tmp_path: Path, unused_tcp_port: int
-    ) -> None:
+    async def test_explain_an_unreachable_discord(self, tmp_path: Path, unused_tcp_port: int) -> None:
         url = f"http://127.0.0.1:{unused_tcp_port}/api/v10"
         result = await atelier(tmp_path, "sync", DISCORD_TOKEN="abc.def.ghi", DISCORD_API_URL=url)
         assert (result.code, result.out) == (1, "")
         assert result.error.startswith(f"Discord can't be reached at {url}")
         assert "Traceback" not in result.error
 
-    async def test_an_address_that_is_none_is_told_in_a_sentence(self, tmp_path: Path) -> None:
+    async def test_explain_an_invalid_address(self, tmp_path: Path) -> None:
         for result in await both(tmp_path, DISCORD_TOKEN="abc.def.ghi", DISCORD_API_URL="discord"):
             assert (result.code, result.out) == (1, "")
             assert result.error.startswith("Discord can't be reached at discord")
             assert "Traceback" not in result.error
 
-    async def test_a_bad_setting_is_named(self, tmp_path: Path) -> None:
+    async def test_name_an_invalid_setting(self, tmp_path: Path) -> None:
         (tmp_path / ".env").write_text("LOG_FORMAT=xml\nDISCORD_TOKEN=abc.def.ghi\n")
         for result in await asyncio.gather(
             *(atelier(tmp_path, command, THREADS="two") for command in ("run", "sync", "doctor"))
@@ -97,7 +95,7 @@ class TestWithoutDiscord:
             assert "Traceback" not in result.error
             assert "abc.def.ghi" not in result.error
 
-    async def test_a_secret_that_can_not_be_read_is_named(self, tmp_path: Path) -> None:
+    async def test_name_an_unreadable_secret(self, tmp_path: Path) -> None:
         (tmp_path / "key").write_text("s3cret-key")
         for result in await asyncio.gather(
             *(
@@ -113,9 +111,7 @@ class TestWithoutDiscord:
             assert "Traceback" not in result.error
             assert "s3cret" not in result.error
 
-    async def test_a_data_directory_that_is_none_is_told_in_a_sentence(
-        self, tmp_path: Path, local: LocalDiscord
-    ) -> None:
+    async def test_explain_an_unusable_data_directory(self, tmp_path: Path, local: LocalDiscord) -> None:
         (tmp_path / "data").write_text("not a directory")
         result = await atelier(tmp_path, "run", **at(local))
         assert (result.code, result.out) == (1, "")
@@ -123,7 +119,7 @@ class TestWithoutDiscord:
         assert result.error.endswith("Run atelier doctor to see what works.")
         assert "Traceback" not in result.error
 
-    async def test_a_database_that_is_none_is_told_in_a_sentence(self, tmp_path: Path, local: LocalDiscord) -> None:
+    async def test_explain_an_unusable_database(self, tmp_path: Path, local: LocalDiscord) -> None:
         (tmp_path / "diary.txt").write_text("Dear diary, this is no database. " * 50)
         url = f"sqlite+aiosqlite:///{tmp_path / 'diary.txt'}"
         result = await atelier(tmp_path, "run", **at(local, DATABASE_URL=url))
@@ -150,7 +146,7 @@ class TestSync:
         assert await sync() == ("Commands registered for all servers.", 1)
         assert local.refusals == []
 
-    async def test_for_one_server_leaves_the_others_alone(self, tmp_path: Path, local: LocalDiscord) -> None:
+    async def test_for_one_server_changes_no_other(self, tmp_path: Path, local: LocalDiscord) -> None:
         place = f"server {local.guild_id}"
         for outcome in ("registered", "unchanged"):
             result = await atelier(tmp_path, "sync", "--guild", str(local.guild_id), **at(local))
@@ -159,7 +155,7 @@ class TestSync:
         assert f"/guilds/{local.guild_id}/" in path
         assert local.refusals == []
 
-    async def test_what_discord_refuses_is_told_in_a_sentence(self, tmp_path: Path, local: LocalDiscord) -> None:
+    async def test_explains_a_refusal_by_discord(self, tmp_path: Path, local: LocalDiscord) -> None:
         result = await atelier(tmp_path, "sync", "--guild", "42", **at(local))
         assert (result.code, result.out) == (1, "")
         assert "Missing Access" in result.error
@@ -178,7 +174,7 @@ class TestSync:
 
 
 class TestKey:
-    async def test_is_what_the_setting_takes(self, tmp_path: Path) -> None:
+    async def test_prints_a_new_valid_key(self, tmp_path: Path) -> None:
         first, second = await asyncio.gather(*(atelier(tmp_path, "key") for _ in range(2)))
         assert (first.code, first.error) == (0, "")
         assert first.out != second.out

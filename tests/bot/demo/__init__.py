@@ -1,1 +1,1 @@
-"""Tests of the pictures that come with Atelier."""
+"""Tests of the demo."""

@@ -1,4 +1,4 @@
-"""The log: everything that happened, each on a line that no value can break or forge."""
+"""The log: it has every event, on a line that no value can break or forge."""
 
 import asyncio
 import io
@@ -20,7 +20,7 @@ from tests.bot.logged import FORMS, TOKEN, WAYS, Form, handling, listening, logg
 
 
 @pytest.fixture(autouse=True)
-def as_it_was() -> Iterator[None]:
+def restored_logging() -> Iterator[None]:
     """Restore the configuration of logging."""
     with listening():
         yield
@@ -78,13 +78,13 @@ class TestNoValueForgesALine:
             assert line["level"]
 
     @pytest.mark.parametrize("escape", ESCAPES)
-    def test_and_json_keeps_it_as_it_was(self, escape: str) -> None:
+    def test_and_json_keeps_the_value_unchanged(self, escape: str) -> None:
         (line,) = parsed(logged("json", lambda: ours.info("event", file=ESCAPES[escape])))
         assert line["file"] == ESCAPES[escape]
 
     @given(st.text(), st.text(), st.text(min_size=1))
     @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    def test_whatever_it_is(self, event: str, value: str, key: str) -> None:
+    def test_with_any_text(self, event: str, value: str, key: str) -> None:
         def log() -> None:
             ours.info(event, value=value, request={key: [value]}, **{f"key_{key}": value})
             theirs.warning("%s of %r", value, value)
@@ -95,15 +95,15 @@ class TestNoValueForgesALine:
         assert second.isprintable()
 
     @pytest.mark.parametrize("value", ["a b=c", "a job=0000", "'", 'say "x"'])
-    def test_nor_a_value_beside_it(self, value: str) -> None:
+    def test_or_another_value(self, value: str) -> None:
         assert f" file={value!r}" in logged("console", lambda: ours.info("event", file=value))
 
-    def test_and_reads_well_when_there_is_nothing_to_hide(self) -> None:
+    def test_and_ordinary_values_are_readable(self) -> None:
         output = logged("console", lambda: ours.info("wörter ☃ 🎨", name="Größe.png", count=3, ratio=0.5, well=True))
         line = ENTRY.sub("", output).split()
         assert line == ["wörter", "☃", "🎨", "[bot.somewhere]", "count=3", "name=Größe.png", "ratio=0.5", "well=True"]
 
-    def test_an_error_is_set_in_below_its_line(self) -> None:
+    def test_and_a_traceback_is_indented_below_its_line(self) -> None:
         output = logged("console", lambda: handling(lambda: ours.exception("event"), "first\n2026 second"))
         head, *below = output.splitlines()
         assert ENTRY.match(head)
@@ -111,9 +111,9 @@ class TestNoValueForgesALine:
         assert below[-2:] == ["    RuntimeError: first", "    2026 second"]
 
 
-class TestTheJobInHand:
+class TestTheBoundJob:
     @pytest.mark.parametrize("form", FORMS)
-    async def test_stands_on_each_line_of_what_it_began(self, form: Form) -> None:
+    async def test_is_on_each_line_of_the_tasks_that_it_started(self, form: Form) -> None:
         job = "5f420c727cca59b4"
 
         async def work() -> None:
@@ -148,7 +148,7 @@ class TestTheJobInHand:
             assert [line.get("job") for line in parsed("\n".join(lines))] == [job] * 6 + [None]
 
 
-class TestTheRestIsLogged:
+class TestEverythingElseIsLogged:
     @pytest.mark.parametrize("form", FORMS)
     @pytest.mark.parametrize(
         "text",
@@ -172,7 +172,7 @@ class TestTheRestIsLogged:
         assert "https://discord.com/api/v10/webhooks/1234/…/messages/5?thread=6" in output
         assert all(word in output for word in ("before", "after"))
 
-    def test_of_addresses_without_a_password(self) -> None:
+    def test_including_addresses_without_a_password(self) -> None:
         urls = ["http://127.0.0.1:8080/api/v10/users/@me", "tls://host:8786", "https://host:443/a, mail me@host"]
         (line,) = parsed(logged("json", lambda: ours.info("event", urls=urls)))
         assert line["urls"] == urls
@@ -188,7 +188,7 @@ class TestTheRestIsLogged:
         )
     )
     @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    def test_json_is_one_object_a_line_whatever_it_holds(self, values: dict[str, Any]) -> None:
+    def test_as_one_json_object_on_each_line(self, values: dict[str, Any]) -> None:
         output = logged("json", lambda: ours.info("event", **values))
         (line,) = output.removesuffix("\n").split("\n")
         found = json.loads(line)
@@ -196,7 +196,7 @@ class TestTheRestIsLogged:
         assert set(values) <= set(found)
 
     @pytest.mark.parametrize("value", [12345678901, -12345678901, 12345678.25, 1e22, True, None])
-    def test_numbers_and_truth_values_stay_what_they_are(self, value: float | None) -> None:
+    def test_numbers_and_booleans_keep_their_type(self, value: float | None) -> None:
         (line,) = parsed(logged("json", lambda: ours.info("event", max_token=value, after={"token": value})))
         assert (line["max_token"], line["after"]) == (value, {"token": value})
 
@@ -207,7 +207,7 @@ class TestTheRestIsLogged:
             assert all(word in output for word in ("Traceback", "RuntimeError: boom", "KeyError", "in fail"))
 
     @pytest.mark.parametrize("form", FORMS)
-    def test_a_call_that_can_not_be_shown_is_told_by_its_place(self, form: Form) -> None:
+    def test_a_call_that_cannot_be_formatted_is_logged_with_its_place(self, form: Form) -> None:
         class Broken:
             def __repr__(self) -> str:
                 raise ValueError("no")
@@ -223,7 +223,7 @@ class TestTheRestIsLogged:
             assert len(output.splitlines()) == 1
 
     @pytest.mark.parametrize("form", FORMS)
-    def test_the_job_in_hand_stands_on_each_line(self, form: Form) -> None:
+    def test_with_the_bound_job_on_each_line(self, form: Form) -> None:
         def log() -> None:
             with structlog.contextvars.bound_contextvars(job="5f420c727cca59b4"):
                 ours.info("ours")
@@ -236,13 +236,13 @@ class TestTheRestIsLogged:
         assert "5f420c727cca59b4" not in after
 
     @pytest.mark.parametrize("name", ["discord.gateway", "aiohttp.server", "sqlalchemy.engine", "py.warnings"])
-    def test_libraries_speak_in_the_same_form(self, name: str) -> None:
+    def test_libraries_log_in_the_same_format(self, name: str) -> None:
         (line,) = parsed(logged("json", lambda: logging.getLogger(name).warning("It is %s", "late")))
         assert (line["event"], line["logger"], line["level"]) == ("It is late", name, "warning")
         assert line["timestamp"].endswith("Z")
 
     @pytest.mark.parametrize("form", FORMS)
-    def test_libraries_with_handlers_of_their_own_speak_in_the_same_form(self, form: Form) -> None:
+    def test_libraries_with_their_own_handlers_log_in_the_same_format(self, form: Form) -> None:
         library = logging.getLogger("a.library")
         own = io.StringIO()
         library.addHandler(logging.StreamHandler(own))
@@ -251,7 +251,7 @@ class TestTheRestIsLogged:
         assert "It is at /webhooks/1234/…" in output
         assert own.getvalue() == ""
 
-    def test_by_level(self) -> None:
+    def test_according_to_the_level(self) -> None:
         def log() -> None:
             for logger in (ours, theirs, logging.getLogger("distributed.worker"), logging.getLogger("asyncio")):
                 logger.debug("debug")
@@ -267,7 +267,7 @@ class TestTheRestIsLogged:
             "ERROR": 0,
         }
 
-    def test_once(self) -> None:
+    def test_only_once(self) -> None:
         def log() -> None:
             logs.configure("INFO", "json")
             logs.configure("INFO", "json")
@@ -275,14 +275,14 @@ class TestTheRestIsLogged:
 
         assert len(parsed(logged("json", log))) == 1
 
-    def test_on_standard_error_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_only_on_standard_error(self, capsys: pytest.CaptureFixture[str]) -> None:
         logs.configure("INFO", "json")
         ours.info("event")
         out, error = capsys.readouterr()
         assert (out, len(parsed(error))) == ("", 1)
 
 
-def test_a_library_that_is_imported_later_stays_quiet() -> None:
+def test_a_library_that_is_imported_later_keeps_its_level() -> None:
     """The import of Dask's distributed changes the levels and handlers of its loggers."""
     code = (
         "import logging; from bot.telemetry import logs; logs.configure('INFO', 'console');"

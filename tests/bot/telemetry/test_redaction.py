@@ -1,4 +1,4 @@
-"""The log shows no secret: neither known ones nor those that only have the shape of one."""
+"""The log shows no secret: neither a known one nor a text that looks like one."""
 
 import base64
 import json
@@ -49,7 +49,7 @@ class TestNoSecretIsLogged:
     @pytest.mark.parametrize("shape", SHAPES)
     @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(secret=secrets, way=st.sampled_from(sorted(WAYS)))
-    def test_not_the_tokens_and_signatures_that_come_and_go(
+    def test_not_tokens_and_signatures_in_known_places(
         self, form: Form, terminal: bool, shape: str, secret: str, way: str
     ) -> None:
         output = logged(form, lambda: WAYS[way](SHAPES[shape](secret)), terminal=terminal)
@@ -61,7 +61,7 @@ class TestNoSecretIsLogged:
     @pytest.mark.parametrize("key", ["token", "interaction_token", "TOKEN", "Token"])
     @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(secret=secrets)
-    def test_not_what_is_called_a_token(self, form: Form, terminal: bool, key: str, secret: str) -> None:
+    def test_not_a_value_that_is_named_token(self, form: Form, terminal: bool, key: str, secret: str) -> None:
         def log() -> None:
             ours.info("event", **{key: secret})
             ours.info("event", request={"headers": {key: secret}})
@@ -126,7 +126,7 @@ KNOWN: dict[str, str] = {
 @pytest.mark.parametrize("form", FORMS)
 class TestNoOtherSecretIsLogged:
     @pytest.mark.parametrize("shape", SHAPED)
-    def test_not_what_looks_like_one(self, form: Form, terminal: bool, shape: str) -> None:
+    def test_not_a_text_that_looks_like_a_secret(self, form: Form, terminal: bool, shape: str) -> None:
         text, secret = SHAPED[shape]
         for way, say in WAYS.items():
             output = logged(form, lambda say=say: say(text), terminal=terminal)  # type: ignore[misc]
@@ -134,7 +134,7 @@ class TestNoOtherSecretIsLogged:
             assert output
 
     @pytest.mark.parametrize("written", KNOWN)
-    def test_not_what_is_known_however_it_is_written(self, form: Form, terminal: bool, written: str) -> None:
+    def test_not_a_known_secret_in_any_encoding(self, form: Form, terminal: bool, written: str) -> None:
         text = f"beware of {KNOWN[written]}!"
         for way, say in WAYS.items():
             output = logged(form, lambda say=say: say(text), terminal=terminal, also=PASSWORD)  # type: ignore[misc]
@@ -142,16 +142,16 @@ class TestNoOtherSecretIsLogged:
             assert output
 
 
-class TestWhatIsKnownByValue:
+class TestKnownSecrets:
     @pytest.mark.parametrize("scheme", ["postgresql+asyncpg", "s3"])
-    def test_a_password_is_found_as_drivers_are_given_it(self, scheme: str) -> None:
+    def test_include_the_decoded_password_of_a_url(self, scheme: str) -> None:
         password = "p@ss/w0rd horse%"
         clean = redactor(f"{scheme}://atelier:{quote(password, safe='')}@db.example/atelier")
         assert clean(f"authentication failed with {password}!") == "authentication failed with …!"
         assert clean(f"authentication failed with {password!r} and {json.dumps(password)}").count("…") == 2
 
     @pytest.mark.parametrize("turned", [False, True])
-    def test_one_that_begins_another_leaves_nothing_of_it(self, turned: bool) -> None:
+    def test_are_removed_completely_if_one_begins_another(self, turned: bool) -> None:
         short, middle, long = "correct-horse", "correct-horse-battery", "correct-horse-battery-staple"
         clean = redactor(*((short, middle, long) if not turned else (long, middle, short)))
         assert clean(f"{long} {middle} {short}; {long.encode().hex()}") == "… … …; …"
@@ -163,7 +163,7 @@ def prefixes(text: str) -> Iterator[str]:
         yield from {text[: (part.start() + part.end() + 1) // 2], text[: part.end()]}
 
 
-def test_time_grows_with_the_text_and_no_faster() -> None:
+def test_the_time_grows_linearly_with_the_text() -> None:
     """Members write text that is logged. Repeated prefixes of secrets are the worst case for the patterns."""
     clean = redactor(PASSWORD, SECRET_KEY, TOKEN)
     texts = [shape("x" * 40) for shape in SHAPES.values()] + [text for text, _ in SHAPED.values()]
@@ -223,6 +223,6 @@ logs.configure("INFO", "json", "the secret word")
     def test_when_the_user_ends_the_process(self) -> None:
         assert self.said("raise KeyboardInterrupt") == ("", "")
 
-    def test_when_a_line_can_not_be_written(self) -> None:
+    def test_when_a_line_cannot_be_written(self) -> None:
         code = "logging.getLogger('x').warning('%s ☃ %s', 'the secret word', 'the secret word')"
         assert "secret" not in self.said(code, PYTHONIOENCODING="ascii:strict")[1]
