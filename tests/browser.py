@@ -28,6 +28,8 @@ ARGUMENTS = (
     "--disable-sync",
 )
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+WITHIN = 60
+"""Seconds for anything to happen in a page, a painting above all."""
 SERIOUS = {"serious", "critical"}
 
 
@@ -92,11 +94,16 @@ async def watched(browser: Browser) -> AsyncIterator[Watched]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def context(browser: Browser, watched: Watched) -> AsyncIterator[BrowserContext]:
-    """A fresh profile with a laptop's window."""
-    context = await browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
+async def context(browser: Browser, watched: Watched, request: pytest.FixtureRequest) -> AsyncIterator[BrowserContext]:
+    """A fresh profile with a laptop's window. What its pages show at the end is kept, for failures above all."""
+    context = await browser.new_context(
+        viewport={"width": 1280, "height": 800}, locale="en-US", reduced_motion="reduce"
+    )
+    context.set_default_timeout(WITHIN * 1000)
     await watched.watch(context)
     yield context
+    for number, page in enumerate(context.pages):
+        await keep(page, f"{request.node.name}-{number}" if number else request.node.name)
     await context.close()
 
 
@@ -111,10 +118,12 @@ async def keep(page: Page, name: str) -> None:
     await page.screenshot(path=ARTIFACTS / f"{name}.png")
 
 
-async def findings(page: Page) -> list[str]:
-    """The serious findings of axe-core about the page as it is now."""
+async def findings(page: Page, *rules: str) -> list[str]:
+    """The serious findings of axe-core about the page as it is now, by these rules or by all."""
     await page.evaluate(AXE)
-    found = await page.evaluate("axe.run({resultTypes: ['violations']})")
+    found = await page.evaluate(
+        "rules => axe.run({resultTypes: ['violations'], ...(rules.length ? {runOnly: rules} : {})})", rules
+    )
     return [
         f"{violation['id']} ({violation['impact']}): {node['target']} {node['failureSummary']}"
         for violation in found["violations"]

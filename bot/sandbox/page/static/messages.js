@@ -212,7 +212,7 @@ export class MessageList {
       const newDay = !earlier || sent.toDateString() !== earlier.toDateString();
       const follows = !newDay && before.author.id === message.author.id && sent - earlier < TOGETHER && !message.command && !("referenced_message" in message) && !((before.flags ^ message.flags) & EPHEMERAL);
       all[at].classList.toggle("follows", follows);
-      if (newDay) all[at].before(h("li.divider", { role: "separator", "aria-label": day.format(sent) }, h("span", {}, day.format(sent))));
+      if (newDay) all[at].before(h("li.divider", {}, h("span", {}, day.format(sent))));
     }
   }
 

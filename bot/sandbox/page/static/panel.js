@@ -22,6 +22,7 @@ export function mountPanel(live, aside) {
 
   const turn = async (name, box) => {
     problem.textContent = "";
+    box.setAttribute("aria-busy", "true");
     try {
       await live.ask("trouble", { name, on: box.checked });
       announce(`${box.labels[0].firstChild.textContent}: ${box.checked ? "on" : "off"}`);
@@ -29,6 +30,7 @@ export function mountPanel(live, aside) {
       box.checked = !box.checked;
       problem.textContent = error.message;
     }
+    box.removeAttribute("aria-busy");
   };
 
   const showTrouble = (on) => {
@@ -56,6 +58,7 @@ export function mountPanel(live, aside) {
       }
       entries.forEach(append);
       showTrouble(trouble);
+      list.scrollTop = list.scrollHeight;
     } catch {
       // The next welcome asks again.
     }
@@ -67,7 +70,7 @@ export function mountPanel(live, aside) {
     h("fieldset.trouble", {}, h("legend", {}, "Make trouble"), TROUBLE.map(([name, title, hint]) => {
       const box = h("input", { type: "checkbox", role: "switch", id: `trouble-${name}`, "aria-describedby": `hint-${name}`, onchange: () => turn(name, box) });
       switches.set(name, box);
-      return h("div.switch", {}, box, h("label", { for: box.id }, title), h("span.hint", { id: `hint-${name}` }, hint));
+      return h("div.switch", {}, box, h("label", { for: box.id }, title), h("span.trouble-hint", { id: `hint-${name}` }, hint));
     })),
     problem,
     h("div.filter", { role: "group", "aria-label": "Show" }, Object.entries(KINDS).map(([kind, title]) => h("button", {
@@ -82,9 +85,12 @@ export function mountPanel(live, aside) {
     list,
   );
 
+  const { trouble, welcome } = live.handlers;
   live.handlers.traffic = (event) => append(event.entry);
-  live.handlers.trouble = (event) => showTrouble(event.on);
-  const welcome = live.handlers.welcome;
+  live.handlers.trouble = (event) => {
+    trouble?.(event);
+    showTrouble(event.on);
+  };
   live.handlers.welcome = (event) => {
     welcome?.(event);
     if (!aside.hidden) watch();
@@ -101,7 +107,7 @@ function line(live, entry) {
     h("summary", {},
       h("time", { dateTime: at.toISOString() }, `${at.toTimeString().slice(0, 8)}.${String(at.getMilliseconds()).padStart(3, "0")}`),
       h("span.arrow", { role: "img", "aria-label": entry.kind === "event" ? "to the bot" : "from the bot" }, entry.kind === "event" ? "→" : "←"),
-      h("span.title", {}, entry.title),
+      h("span.title", { title: entry.title }, entry.title.replace(/\d{15,}/g, (id) => `…${id.slice(-4)}`)),
       request && h(`span.status.${entry.status === null ? "cut" : `s${Math.floor(entry.status / 100)}`}`, {}, entry.status ?? "cut"),
       entry.fault && h("span.fault", {}, entry.fault.replaceAll("_", " ")),
     ),
@@ -110,6 +116,7 @@ function line(live, entry) {
     const { body, answer } = await live.ask("bodies", { number: entry.number });
     const files = entry.files === 1 ? "1 file" : `${entry.files} files`;
     return [
+      request && h("p.whole-title", {}, entry.title),
       request && h("h3", {}, `Request: ${entry.sent_bytes} bytes${entry.files ? ` with ${files}` : ""}`),
       shown(body),
       request && h("h3", {}, `Answer: ${entry.answer_bytes} bytes`),

@@ -36,7 +36,7 @@ export class Sidebar {
     };
     const list = h("ul", {},
       server("@me", "Direct messages", h("span.server-icon", {}, icon("mail"))),
-      h("li.rail-line", { role: "presentation" }),
+      h("li.rail-line", { "aria-hidden": "true" }),
       app.guilds.map((guild) => server(guild.id, guild.name, h("span.server-icon", { "aria-hidden": "true" }, initials(guild.name)))));
     fill(this.servers, list);
     rove(list, "button.server");
