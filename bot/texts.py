@@ -11,6 +11,7 @@ from bot.jobs.errors import (
     AlreadyPainting,
     Blocked,
     CancelledByModerator,
+    CancelledByOperator,
     Closing,
     DailyLimit,
     DeliveryDelayed,
@@ -25,6 +26,7 @@ from bot.jobs.errors import (
     MixUnusable,
     NoStyle,
     NotBegun,
+    NotFailed,
     NotInAServer,
     NotKept,
     NotManager,
@@ -138,6 +140,10 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
             return "I'm not taking new pictures at the moment. Pictures in progress will be finished. Try again later."
         case CancelledByModerator():
             return "A moderator of this server cancelled this picture."
+        case CancelledByOperator():
+            return "The bot's operator cancelled this picture."
+        case NotFailed():
+            return "This picture did not fail."
         case NotYourJob(moderated=True):
             return "Only the member who requested this picture, or a moderator of its server, can do that."
         case NotYourJob():

@@ -30,7 +30,7 @@ import structlog
 from bot import texts
 from bot.delivery.channels import DeliveryChannels, Payload, Picture, Rejection, sent_within_limits
 from bot.delivery.target import ReplyTarget
-from bot.jobs.errors import CancelledByModerator, DeliveryDelayed
+from bot.jobs.errors import CancelledByModerator, CancelledByOperator, DeliveryDelayed
 from bot.jobs.model import DeliveredBy, Ending, Job, State
 from bot.telemetry import metrics
 from engine.errors import PaintingCancelled
@@ -133,14 +133,15 @@ class DiscordReply:
         """Deliver the end through the first channel that works.
 
         The reply of a job is deleted if its owner cancelled it: they got an answer when they did so. If a moderator
-        did, the reply says so.
+        or an operator did, the reply says so.
 
         Raises:
             DeliveryDelayed: Discord can't be reached or is overloaded, or another process may look after the job.
         """
         await self._settle()
         self._check_ownership()
-        if isinstance(ending, PaintingCancelled) and not isinstance(ending, CancelledByModerator):
+        told = isinstance(ending, CancelledByModerator | CancelledByOperator)
+        if isinstance(ending, PaintingCancelled) and not told:
             outcome: DeliveredBy | Rejection = await self._channels.delete()
         else:
             outcome = await self._deliver(ending)

@@ -21,6 +21,7 @@ class ReplyTarget(BaseModel):
 
     application: int
     token: str = Field(repr=False)
+    """Empty after the end of the job."""
     channel: int
     message: int
     created_at: float

@@ -1,11 +1,19 @@
-"""What members do with jobs that are accepted. The right to do so is checked here."""
+"""What members and operators do with jobs that are accepted. A member's right to do so is checked here."""
 
 import asyncio
 
 import structlog
 
 from bot.jobs.database.store import Store
-from bot.jobs.errors import CancelledByModerator, JobEnded, NotBegun, NotKept, NotYourJob, StillOpen
+from bot.jobs.errors import (
+    CancelledByModerator,
+    CancelledByOperator,
+    JobEnded,
+    NotBegun,
+    NotKept,
+    NotYourJob,
+    StillOpen,
+)
 from bot.jobs.model import Actor, Job, State
 from bot.jobs.runner import JobRunner
 from bot.jobs.storage import Storage
@@ -14,7 +22,7 @@ from engine.errors import PaintingCancelled
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-class MemberActs:
+class Acts:
     """A part of :class:`bot.jobs.service.JobService`."""
 
     _store: Store
@@ -50,7 +58,17 @@ class MemberActs:
     async def cancel(self, job_id: str, actor: Actor) -> None:
         """See :class:`bot.jobs.api.Jobs`."""
         job = await self._job(job_id, actor, moderated=True)
-        cause = PaintingCancelled() if job.owner == actor.id else CancelledByModerator()
+        await self._cancel(job_id, PaintingCancelled() if job.owner == actor.id else CancelledByModerator())
+
+    async def cancel_as_operator(self, job_id: str) -> None:
+        """Cancel an open job, and tell its owner.
+
+        Raises:
+            JobEnded: it has ended already.
+        """
+        await self._cancel(job_id, CancelledByOperator())
+
+    async def _cancel(self, job_id: str, cause: PaintingCancelled) -> None:
         if await self._store.give_up(job_id, cause) is None:
             raise JobEnded
         log.info("job cancelled", job=job_id)

@@ -165,6 +165,14 @@ class CancelledByModerator(PaintingCancelled):
     """A moderator of the server cancelled the member's job."""
 
 
+class CancelledByOperator(PaintingCancelled):
+    """An operator of the bot cancelled the member's job."""
+
+
+class NotFailed(AtelierError):
+    """The job can't be painted again, because it did not fail."""
+
+
 class JobEnded(AtelierError):
     """The job has ended, or does not exist."""
 

@@ -52,6 +52,9 @@ class Actor:
 
 OPEN: Final = frozenset({State.QUEUED, State.RUNNING, State.DELIVERING})
 
+FAILED: Final = frozenset({State.FAILED, State.EXPIRED})
+"""The states of a job without a picture that nobody cancelled."""
+
 DeliveredBy = Literal["token", "edit", "post", "direct", "kept"]
 """How an ending reached its member: by an edit of the reply with the interaction's token or with the bot's token, by a
 new message in the channel, by a direct message, or not at all. In the last case, ``/jobs`` shows it.
@@ -92,6 +95,9 @@ class Order:
     :data:`bot.jobs.database.store.TWICE_WITHIN`.
     """
 
+
+RETRY: Final = "retry"
+"""The action of :meth:`Job.ordered_again`. The parent is the failed job."""
 
 _OF_THE_RECIPE: Final = frozenset({"size", "continues", "recipe_id"})
 """The fields of :class:`Painted` that a result has in its recipe."""
@@ -152,7 +158,7 @@ class Job:
     """As ordered."""
     inputs: Inputs[str]
     address: str
-    """As in the order. After the end of the job: :attr:`Reply.posted` if it has a picture, else empty."""
+    """As in the order. After the end of the job: :attr:`Reply.posted`, or empty if it was cancelled."""
     description: str
     max_bytes: int
     state: State
@@ -187,6 +193,12 @@ class Job:
     def painted_recipe(self) -> Recipe:
         """The recipe as it was painted, or as ordered if nothing is painted yet."""
         return self.recipe if self.painted is None else self.painted.recipe(self.recipe)
+
+    def ordered_again(self) -> Order:
+        """An order of the same picture by the same member, in the same reply."""
+        inputs: Inputs[bytes | str] = Inputs(self.inputs.content, self.inputs.styles)
+        same = {each.name: getattr(self, each.name) for each in fields(Order)}
+        return Order(**same | {"id": new_id(), "inputs": inputs, "parent": self.id, "action": RETRY})
 
 
 FRAMES: Final = 19

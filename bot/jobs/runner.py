@@ -13,6 +13,7 @@ from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.store import Store
 from bot.jobs.errors import Closing, JobEnded, JobExpired, OrderInterrupted, UnexpectedError
 from bot.jobs.model import (
+    FAILED,
     FRAME_BYTES,
     NO_INPUTS,
     OPEN,
@@ -230,7 +231,8 @@ class JobRunner:
 
     async def _conclude(self, job: Job, reply: Reply, end: State, cause: str, delivered_by: DeliveredBy) -> None:
         self._replies.drop(job.id)
-        posted = reply.posted if end is State.DELIVERED else ""
+        # An operator can have a failed job painted again, in the same message.
+        posted = reply.posted if end is State.DELIVERED or end in FAILED else ""
         if await self._retry.change(lambda: self._store.conclude(job.id, self._process, end, delivered_by, posted)):
             metrics.ENDED.labels(end.value, cause).inc()
             metrics.DELIVERIES.labels(delivered_by).inc()

@@ -9,7 +9,7 @@ owner's id, so a process that lost its lease can't change the job any more.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from tenacity.wait import wait_base
 
-from bot.jobs.acts import MemberActs
+from bot.jobs.acts import Acts
 from bot.jobs.admission import Admission
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.connect import is_full
@@ -26,14 +26,17 @@ from bot.jobs.database.leases import LEASE
 from bot.jobs.database.store import Store
 from bot.jobs.errors import (
     AlreadyAccepted,
+    Blocked,
     Closing,
+    Draining,
     JobExpired,
     JobUnreadable,
+    NotFailed,
     PictureRejected,
     Role,
     role_of,
 )
-from bot.jobs.model import Actor, Job, Observer, Order, State, new_id
+from bot.jobs.model import FAILED, Actor, Job, Observer, Order, State, new_id
 from bot.jobs.queue_positions import QueuePositions
 from bot.jobs.replies import Replies, ReplyTo
 from bot.jobs.retry import BACK_OFF, Retry, failures_logged, repeat_every
@@ -68,7 +71,7 @@ def saturated(number: int, jobs: int, slots: int) -> bool:
     return number >= slots and jobs > slots
 
 
-class JobService(MemberActs):
+class JobService(Acts):
     """See :class:`bot.jobs.api.Jobs`. Jobs are painted while :meth:`run` runs."""
 
     def __init__(
@@ -169,6 +172,30 @@ class JobService(MemberActs):
         self._changed.set()
         return job
 
+    async def retry(self, job_id: str) -> Job:
+        """Queue a failed job again, for an operator: as a new job of its owner, in the same reply.
+
+        It counts towards the limits of its owner, as the failed one no longer does.
+
+        Raises:
+            NotKept: the job, or its pictures, are not stored any more.
+            NotFailed, JobUnreadable: it has not failed, or its record is damaged.
+            AlreadyPainting: it was queued again already.
+            Blocked, Draining: the operators allow no order of its owner, or of anybody.
+            AtelierError: what :meth:`accept` raises.
+        """
+        job = await self.get(job_id)
+        if isinstance(job.cause, JobUnreadable):
+            raise job.cause
+        if job.state not in FAILED:
+            raise NotFailed
+        controls = await self._store.controls()
+        if job.owner in controls.blocked:
+            raise Blocked
+        if controls.draining:
+            raise Draining
+        return await self.accept(job.ordered_again())
+
     def is_blocked(self, member: int) -> bool:
         """See :class:`bot.jobs.api.Jobs`."""
         return member in self._controls.blocked
@@ -183,6 +210,11 @@ class JobService(MemberActs):
     def observe(self, observer: Observer) -> None:
         """Call ``observer`` with the progress of every running job of this process."""
         self._runner.observers.append(observer)
+
+    @property
+    def painting(self) -> Collection[str]:
+        """The ids of the jobs that this process paints now."""
+        return self._runner.paintings.keys()
 
     async def run(self) -> None:
         """Run this process's jobs until cancelled. No failure ends it."""

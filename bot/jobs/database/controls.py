@@ -73,10 +73,11 @@ class OperatorControls(Transactions):
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
         now = datetime.now(UTC)
-        return [Failure(row.id, row.guild_id, row.changed_at or now, _cause(row.id, row.cause)) for row in rows]
+        return [Failure(row.id, row.guild_id, row.changed_at or now, cause_of(row.id, row.cause)) for row in rows]
 
 
-def _cause(job: str, stored: str) -> AtelierError:
+def cause_of(job: str, stored: str) -> AtelierError:
+    """Why a job failed, as its row says. A row that can't be read counts as a bug."""
     try:
         return errors.load(stored)
     except (LookupError, TypeError, ValueError):

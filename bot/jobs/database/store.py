@@ -22,13 +22,14 @@ from bot.jobs.database.history import History, role_of
 from bot.jobs.database.job_rows import STATES, ReadableRow, result_columns
 from bot.jobs.database.leases import Leases, orphaned
 from bot.jobs.database.members import Members
+from bot.jobs.database.overview import JobOverview
 from bot.jobs.database.retention import Retention, end_holds
 from bot.jobs.database.styles import Styles
 from bot.jobs.database.tables import AcknowledgedRow, ClaimRow, JobRow, SyncRow, service_time
 from bot.jobs.database.usage import Usage, charge, refund, refuse, within
 from bot.jobs.database.wishes import Wishes
 from bot.jobs.errors import AddressUnreadable, AlreadyPainting, JobUnreadable, NotKept
-from bot.jobs.model import FRAMES, NO_INPUTS, OPEN, DeliveredBy, Job, Painted, State
+from bot.jobs.model import FAILED, FRAMES, NO_INPUTS, OPEN, DeliveredBy, Job, Painted, State
 from bot.jobs.rules import NO_QUOTA, Quota
 from engine.errors import AtelierError
 from engine.recipe import Recipe
@@ -58,7 +59,19 @@ class Queue:
     """The number of running jobs of the cluster, of all processes."""
 
 
-class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Wishes, Guilds, OperatorControls, Usage):
+class Store(
+    Leases,
+    Retention,
+    Acknowledgements,
+    Styles,
+    History,
+    Members,
+    Wishes,
+    Guilds,
+    OperatorControls,
+    JobOverview,
+    Usage,
+):
     """Each method is one transaction, committed when it returns. All raise SQLAlchemy's errors."""
 
     def __init__(self, engine: AsyncEngine, cipher: Cipher) -> None:
@@ -255,7 +268,7 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Wishe
                 if end is not State.DELIVERED:
                     roles += ["state", *map(role_of, range(FRAMES))]
                 await unclaim(connection, Owner("job", job), roles)
-            if ended and end in {State.FAILED, State.EXPIRED}:
+            if ended and end in FAILED:
                 await refund(connection, job)
         return ended
 
@@ -331,7 +344,8 @@ class Store(Leases, Retention, Acknowledgements, Styles, History, Members, Wishe
         try:
             return self._cipher.decrypt(str(row.address)) if row.address else ""
         except AddressUnreadable:
-            log.warning("no key of SECRET_KEY fits a job's address", job=row.id)
+            if row.state in OPEN:
+                log.warning("no key of SECRET_KEY fits a job's address", job=row.id)
             return ""
 
     async def _jobs(self, which: ColumnElement[bool]) -> list[Job]:

@@ -75,8 +75,8 @@ class JobRow(Base):
     recipe_id: Mapped[str | None] = mapped_column(String(8), index=True)
     """The id of the recipe as painted, or as ordered if nothing is painted yet. None if it could not be read."""
     address: Mapped[str] = mapped_column(Text)
-    """Encrypted, because it contains an interaction's token. After the end of the job: where its picture was posted,
-    without the token, or empty.
+    """Encrypted, because it contains an interaction's token. After the end of the job: where its picture or
+    its failure was posted, without the token, or empty.
     """
     description: Mapped[str] = mapped_column(Text)
     max_bytes: Mapped[int] = mapped_column(Integer)

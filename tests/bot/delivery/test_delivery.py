@@ -8,8 +8,9 @@ import discord as library
 import pytest
 
 from bot.client.client import Atelier
-from bot.jobs.errors import CancelledByModerator, DeliveryDelayed, JobExpired, UnexpectedError
-from bot.jobs.model import Job, State
+from bot.delivery.target import ReplyTarget
+from bot.jobs.errors import CancelledByModerator, CancelledByOperator, DeliveryDelayed, JobExpired, UnexpectedError
+from bot.jobs.model import Job, State, new_id
 from bot.sandbox import Invocation, LocalDiscord
 from engine.errors import OutOfMemory, PaintingCancelled
 from engine.recipe import Recipe
@@ -260,6 +261,12 @@ class TestACancelledJob:
         (message,) = discord.channel_messages
         assert (message.content, message.buttons) == ("A moderator of this server cancelled this picture.", ())
 
+    async def test_tells_its_owner_that_an_operator_cancelled_it(
+        self, reply_to: ReplyTo, job: Job, discord: LocalDiscord
+    ) -> None:
+        assert await reply_to(job).deliver(CancelledByOperator()) == "token"
+        assert the_one(discord.channel_messages).content == "The bot's operator cancelled this picture."
+
     async def test_has_its_reply_deleted(self, discord: LocalDiscord, job: Job, deliver: Deliver) -> None:
         assert await deliver(job, PaintingCancelled()) == "token"
         assert discord.channel_messages == []
@@ -277,6 +284,18 @@ class TestACancelledJob:
         expire_token(discord)
         assert await deliver(moved(job, place="elsewhere"), PaintingCancelled()) == "kept"
         assert direct_messages(discord) == []
+
+
+class TestARetriedJob:
+    async def test_replaces_the_message_of_its_failure_without_the_token(
+        self, discord: LocalDiscord, job: Job, reply_to: ReplyTo
+    ) -> None:
+        failed = reply_to(job)
+        assert await failed.deliver(UnexpectedError(job.id)) == "token"
+        assert ReplyTarget.model_validate_json(job.address).token not in failed.posted
+        again = reply_to(dataclasses.replace(job, id=new_id(), address=failed.posted))
+        assert await again.deliver(result()) == "edit"
+        assert shows(the_one(discord.channel_messages))
 
 
 class TestTrouble:
