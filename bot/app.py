@@ -33,6 +33,7 @@ from bot.jobs.storage import Storage, StoragePolicy
 from bot.library.library import LibraryPolicy, StyleLibrary
 from bot.settings import MEBIBYTE, OWN_FILES, Settings
 from bot.web.health import Health
+from bot.web.operator.routes import OperatorPage
 from bot.web.server import serve
 from engine import private
 from engine.blobs import Blobs
@@ -133,8 +134,11 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         features.load(client)
         await _log_in(client, token)
         health = Health(client, executor, store, settings.data_directory, min_free_bytes=storage_policy.min_free_bytes)
+        page = None
+        if settings.health_port is not None:
+            page = OperatorPage.of(settings, store, storage, executor, jobs, history, health, lambda: client.latency)
         await stack.enter_async_context(
-            serve(settings.health_host, settings.health_port, health, lambda: not jobs.closing)
+            serve(settings.health_host, settings.health_port, health, lambda: not jobs.closing, page)
         )
         tasks = [
             asyncio.create_task(jobs.run()),

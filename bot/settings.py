@@ -20,6 +20,8 @@ from engine.worker.protocol import WorkerSettings
 MEBIBYTE: Final = 2**20
 OWN_FILES: Final = r"atelier\.db.*|secret\.key.*|blobs|lost\+found"
 """A regular expression for the names of the bot's own files in its data directory."""
+SHORTEST_TOKEN: Final = 16
+"""Characters of the operators' token."""
 DRIVERS: Final = ("sqlite+aiosqlite", "postgresql+asyncpg")
 
 
@@ -95,6 +97,19 @@ def _usable_keys(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+def _unguessable(value: SecretStr | None) -> SecretStr | None:
+    """Reject a token that is too short, or that an HTTP header can't carry."""
+    if value is None:
+        return None
+    token = value.get_secret_value()
+    if len(token) < SHORTEST_TOKEN or not re.fullmatch(r"[!-~]+", token):
+        raise _wrong(
+            "expected at least {least} letters, digits and signs without spaces; `atelier key` makes one",
+            least=str(SHORTEST_TOKEN),
+        )
+    return value
+
+
 def _parted(keys: SecretStr) -> tuple[str, ...]:
     return tuple(re.findall(r"[^,\s]+", keys.get_secret_value()))
 
@@ -162,6 +177,9 @@ class Settings(BaseSettings):
     max_job_hours: float = Field(default=24, gt=0, le=8760)
 
     operator_ids: Annotated[frozenset[int] | None, NoDecode, BeforeValidator(_ids)] = None
+    operator_token_file: Path | None = None
+    operator_token: Annotated[Secret, AfterValidator(_unguessable)] = None
+    operator_pictures: bool = False
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
@@ -201,6 +219,8 @@ class Settings(BaseSettings):
             texts.append(self.discord_token.get_secret_value())
         if self.database_url is not None:
             texts.append(self.database_url.get_secret_value())
+        if self.operator_token is not None:
+            texts.append(self.operator_token.get_secret_value())
         return tuple(texts)
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""The operator's HTTP endpoints: ``/healthz``, ``/readyz`` and ``/metrics``. On loopback by default."""
+"""The operator's HTTP side: a page, ``/healthz``, ``/readyz`` and ``/metrics``. On loopback by default."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -10,16 +10,23 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 
 from bot.telemetry import metrics
 from bot.web.health import Finding, Health
+from bot.web.operator.routes import OperatorPage
 
 LAG_EVERY: Final = 0.25
 """Seconds between two measurements of the event loop's lag."""
 
 
 @asynccontextmanager
-async def serve(host: str, port: int | None, health: Health, accepts_jobs: Callable[[], bool]) -> AsyncIterator[None]:
+async def serve(
+    host: str,
+    port: int | None,
+    health: Health,
+    accepts_jobs: Callable[[], bool],
+    page: OperatorPage | None = None,
+) -> AsyncIterator[None]:
     """Listen on ``host:port`` within the context. Without a port, do nothing.
 
-    ``accepts_jobs`` returns whether the bot accepts jobs. It does not while it shuts down.
+    ``accepts_jobs`` returns whether the bot accepts jobs. It does not while it shuts down. ``page`` is served at ``/``.
 
     Raises:
         OSError: the port is in use.
@@ -27,8 +34,13 @@ async def serve(host: str, port: int | None, health: Health, accepts_jobs: Calla
     if port is None:
         yield
         return
-    lag = asyncio.create_task(_watch_lag())
-    runner = web.AppRunner(_application(health, accepts_jobs), access_log=None, shutdown_timeout=1.0)
+    observers: list[Callable[[float], None]] = [metrics.LOOP_LAG.observe]
+    app = _application(health, accepts_jobs)
+    if page is not None:
+        page.add_to(app)
+        observers.append(page.speed.lagged)
+    lag = asyncio.create_task(_watch_lag(observers))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     try:
         await runner.setup()
         await web.TCPSite(runner, host, port).start()
@@ -71,9 +83,10 @@ def _response(findings: Mapping[str, Finding]) -> web.Response:
     return web.json_response(answer, status=200 if healthy else 503, headers={"Cache-Control": "no-store"})
 
 
-async def _watch_lag() -> None:
+async def _watch_lag(observers: Sequence[Callable[[float], None]]) -> None:
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + LAG_EVERY
         await asyncio.sleep(LAG_EVERY)
-        metrics.LOOP_LAG.observe(max(0.0, loop.time() - due))
+        for observe in observers:
+            observe(max(0.0, loop.time() - due))

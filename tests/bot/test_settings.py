@@ -22,6 +22,7 @@ VALUES = {
     "DISCORD_TOKEN": "s3cret-token",
     "DATABASE_URL": "postgresql+asyncpg://atelier:s3cret-password@localhost/atelier",
     "SECRET_KEY": KEY,
+    "OPERATOR_TOKEN": "s3cret-operators-token",
 }
 """A value for each secret."""
 URLS = ["DISCORD_API_URL", "DISCORD_GATEWAY_URL", "DISCORD_CDN_URL"]
@@ -271,6 +272,14 @@ def test_keys_are_split(text: str) -> None:
     new, old = KEY, Fernet.generate_key().decode()
     assert Settings(secret_key=SecretStr(text.format(new=new, old=old))).secret_keys == (new, old)
     assert Settings().secret_keys == ()
+
+
+@pytest.mark.parametrize("token", ["fifteen-letters", "sixteen  letters", "sixteen-lettérs-"])
+def test_an_operator_token_is_long_and_fits_into_a_header(token: str) -> None:
+    with pytest.raises(ValidationError, match="at least 16 letters") as refused:
+        Settings(operator_token=SecretStr(token))
+    assert token not in str(refused.value)
+    assert "sixteen-letters-" in Settings(operator_token=SecretStr("sixteen-letters-")).secrets
 
 
 def test_settings_are_frozen() -> None:
