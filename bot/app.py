@@ -14,7 +14,7 @@ import structlog
 from distributed import Security
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from bot import features
+from bot import features, locales
 from bot.client.attachments import AttachmentDownloader
 from bot.client.client import Atelier
 from bot.client.services import Services
@@ -204,6 +204,7 @@ async def run(settings: Settings, token: str) -> None:
     :data:`STOP_TIMEOUT` seconds. A second signal ends the process at once.
     """
     return_large_blocks()
+    locales.load()
     # Modules' objects live as long as the process. Without this, each full garbage collection would traverse them and
     # block the event loop for up to 0.2 s.
     gc.collect()

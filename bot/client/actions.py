@@ -14,7 +14,7 @@ class ResultAction:
     """An entry of the menu under a result. A feature adds it in its ``setup``: ``client.result_actions[name] = …``."""
 
     label: str
-    """Up to 100 characters."""
+    """In English, marked by :func:`bot.locales.N_`. Up to 100 characters in each language."""
     act: Callable[[discord.Interaction[Any], str], Awaitable[str | None]]
     """Called with the job's id when anybody who sees the result chooses it. Returns the answer for the member, or None
     if it has answered.

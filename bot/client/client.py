@@ -12,10 +12,12 @@ import structlog
 import yarl
 from discord import app_commands
 
+from bot import locales
 from bot.client.actions import ResultAction
 from bot.client.errors import answer_error
 from bot.client.file_types import is_refused, with_file_types
 from bot.client.services import Services
+from bot.client.translated_commands import translated_command
 from bot.jobs.errors import Blocked, FormLost
 from bot.settings import Settings
 from bot.telemetry.http_trace import Traffic
@@ -29,42 +31,45 @@ ANOTHER_ANSWERS_WITHIN: Final = 1.0
 class CommandTree(app_commands.CommandTree["Atelier"]):
     """Answers every command that raises. Lets members pick only pictures as attachments."""
 
-    async def payload(self, guild: discord.abc.Snowflake | None = None) -> list[dict[str, Any]]:
+    def payload(self, guild: discord.abc.Snowflake | None = None, *, file_types: bool = True) -> list[dict[str, Any]]:
         """The commands as :meth:`sync` sends them."""
-        commands = self.get_commands(guild=guild)
-        if self.translator is not None:
-            described = [await command.get_translated_payload(self, self.translator) for command in commands]
-        else:
-            described = [command.to_dict(self) for command in commands]
-        return [with_file_types(command) for command in described]
+        described = [translated_command(command.to_dict(self)) for command in self.get_commands(guild=guild)]
+        return [with_file_types(command) for command in described] if file_types else described
 
     async def sync(self, *, guild: discord.abc.Snowflake | None = None) -> list[app_commands.AppCommand]:
-        """Register the commands. If Discord refuses them, register them as discord.py does: without the filter.
+        """Register the commands. If Discord refuses them, register them without the filter.
 
         Raises:
             app_commands.CommandSyncFailure: Discord rejects them anyway.
             discord.HTTPException: Discord rejects the request for another reason.
         """
-        application = self.client.application_id or 0
-        payload: list[Any] = await self.payload(guild)
         try:
-            if guild is None:
-                registered = await self._http.bulk_upsert_global_commands(application, payload)
-            else:
-                registered = await self._http.bulk_upsert_guild_commands(application, guild.id, payload)
+            registered = await self._register(self.payload(guild), guild)
         except discord.HTTPException as error:
             if not is_refused(error):
                 raise
-            commands = await super().sync(guild=guild)
+            plain = self.payload(guild, file_types=False)
+            try:
+                registered = await self._register(plain, guild)
+            except discord.HTTPException as again:
+                if not is_refused(again):
+                    raise
+                raise app_commands.CommandSyncFailure(again, self.get_commands(guild=guild)) from again
             log.warning("Discord refuses file_types, so members can pick any file", reason=error.text)
-            return commands
         return [app_commands.AppCommand(data=command, state=self._state) for command in registered]
 
+    async def _register(self, payload: list[Any], guild: discord.abc.Snowflake | None) -> list[Any]:
+        application = self.client.application_id or 0
+        if guild is None:
+            return await self._http.bulk_upsert_global_commands(application, payload)
+        return await self._http.bulk_upsert_guild_commands(application, guild.id, payload)
+
     async def interaction_check(self, interaction: "discord.Interaction[Atelier]", /) -> bool:
-        """Called by discord.py before each command. Answers a blocked member.
+        """Called by discord.py before each command. Chooses the member's language, and answers a blocked member.
 
         It asks no database, because the command has to be acknowledged within 3 s.
         """
+        locales.choose(interaction.locale.value)
         if not interaction.client.services.jobs.is_blocked(interaction.user.id):
             return True
         if interaction.type is discord.InteractionType.application_command:
@@ -136,6 +141,7 @@ class Atelier(discord.Client):
 
     async def _submitted(self, interaction: discord.Interaction) -> None:
         """Handle a modal that is not in the memory of this process, as discord.py has no persistent modals."""
+        locales.choose(interaction.locale.value)
         data: dict[str, Any] = dict(interaction.data or {})
         store = self._connection._view_store
         if (custom_id := data["custom_id"]) in store._modals:

@@ -6,9 +6,11 @@ from typing import ClassVar, Self, TypeVar
 import discord
 from discord import ui
 
+from bot import locales
 from bot.client.client import Atelier
 from bot.client.errors import answer_error, report_error, undelivered_is_logged
 from bot.jobs.errors import Blocked, NotKept
+from bot.locales import gettext
 
 ItemT = TypeVar("ItemT", bound=ui.Item[ui.View])
 
@@ -28,7 +30,8 @@ class JobComponent(ui.DynamicItem[ItemT], template=r"(?!)"):  # matches nothing:
         return True
 
     async def callback(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]
-        """Called by discord.py for each press or choice."""
+        """Called by discord.py for each press or choice. The answer is in the member's language."""
+        locales.choose(interaction.locale.value)
         with undelivered_is_logged(interaction):
             deferred = self.defers(interaction)
             if deferred:
@@ -69,7 +72,7 @@ class JobButton(JobComponent[ui.Button[ui.View]], template=r"(?!)"):
 
     action: ClassVar[str]
     label: ClassVar[str]
-    """Up to 80 characters."""
+    """In English, marked by :func:`bot.locales.N_`. Up to 80 characters in each language."""
     style: ClassVar[discord.ButtonStyle] = discord.ButtonStyle.secondary
 
     def __init_subclass__(cls, *, action: str) -> None:
@@ -77,8 +80,9 @@ class JobButton(JobComponent[ui.Button[ui.View]], template=r"(?!)"):
         cls.action = action
 
     def __init__(self, job: str, label: str | None = None) -> None:
-        """``label`` replaces that of the class."""
-        super().__init__(ui.Button(label=label or self.label, style=self.style, custom_id=f"{self.action}:{job}"))
+        """``label`` replaces that of the class, and is translated."""
+        label = label or gettext(self.label)
+        super().__init__(ui.Button(label=label, style=self.style, custom_id=f"{self.action}:{job}"))
         self.job = job
 
     @classmethod
@@ -102,7 +106,8 @@ class JobModal(ui.Modal):
     """
 
     async def interaction_check(self, interaction: discord.Interaction[Atelier], /) -> bool:  # type: ignore[override]
-        """Called by discord.py before ``on_submit``."""
+        """Called by discord.py before ``on_submit``. What follows is in the member's language."""
+        locales.choose(interaction.locale.value)
         check_not_blocked(interaction)
         return True
 
@@ -122,7 +127,8 @@ class PersistentModal(JobModal):
     action: ClassVar[str]
 
     def __init__(self, title: str, job: str) -> None:
-        super().__init__(title=title, custom_id=f"{self.action}:{job}")
+        """``title`` is translated here."""
+        super().__init__(title=gettext(title), custom_id=f"{self.action}:{job}")
         self.job = job
         self.stop()  # discord.py would keep it in memory
 

@@ -27,7 +27,7 @@ async def sync(client: Atelier, store: Store, guild: int | None = None, *, force
     server = discord.Object(guild) if guild else None
     if server:
         client.tree.copy_global_to(guild=server)
-    ours = await client.tree.payload(server)
+    ours = client.tree.payload(server)
     scope = str(guild or "global")
     if not force and await store.synced(scope) == _fingerprint(ours, await _registered(client, guild)):
         return "unchanged"

@@ -27,7 +27,7 @@ from typing import Final
 import discord
 import structlog
 
-from bot import texts
+from bot import locales, texts
 from bot.delivery.channels import DeliveryChannels, Payload, Picture, Rejection, sent_within_limits
 from bot.delivery.target import ReplyTarget
 from bot.jobs.errors import CancelledByModerator, CancelledByOperator, DeliveryDelayed
@@ -120,14 +120,16 @@ class DiscordReply:
 
     def queued(self, position: int, *, paused: bool = False) -> None:
         """Show the place in the queue."""
-        self._show(_Edit(texts.paused(position) if paused else texts.queued(position), None))
+        with locales.using(self._job.locale):
+            self._show(_Edit(texts.paused(position) if paused else texts.queued(position), None))
 
     def progressed(self, progress: Progress) -> None:
         """Show the progress and the newest preview. A painting that takes no longer than an edit shows only its end."""
         if progress.elapsed + progress.remaining < EDIT_EVERY:
             return
         self._preview = progress.preview or self._preview
-        self._show(_Edit(texts.painting(progress), self._preview))
+        with locales.using(self._job.locale):
+            self._show(_Edit(texts.painting(progress), self._preview))
 
     async def deliver(self, ending: Ending) -> DeliveredBy:
         """Deliver the end through the first channel that works.
@@ -144,13 +146,16 @@ class DiscordReply:
         if isinstance(ending, PaintingCancelled) and not told:
             outcome: DeliveredBy | Rejection = await self._channels.delete()
         else:
-            outcome = await self._deliver(ending)
+            with locales.using(self._job.locale):
+                outcome = await self._deliver(ending)
         return "kept" if isinstance(outcome, Rejection) else outcome
 
     async def ping(self, delivered_by: DeliveredBy, ending: State) -> None:
         """Mention the owner. A direct message has notified them already."""
         if delivered_by != "direct":
-            await self._channels.mention(texts.ping(self._job.owner, ending, kept=delivered_by == "kept"))
+            with locales.using(self._job.locale):
+                text = texts.ping(self._job.owner, ending, kept=delivered_by == "kept")
+            await self._channels.mention(text)
 
     async def close(self) -> None:
         """Stop editing and abandon an edit in flight."""
@@ -191,7 +196,7 @@ class DiscordReply:
         return Payload(texts.error_message(ending))
 
     def _picture(self, data: bytes, filename: str) -> Picture:
-        return Picture(data, filename, self._job.description, self._job.spoiler)
+        return Picture(data, filename, texts.described(self._job.description), self._job.spoiler)
 
     async def _send(self, payload: Payload) -> DeliveredBy | Rejection:
         outcome: DeliveredBy | Rejection = await self._edit_finally(payload)

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, Protocol, Self
 
 from pydantic import Field
 
+from bot.locales import ENGLISH
 from engine.errors import AtelierError
 from engine.progress import FileFormat, Progress, Quality, Result
 from engine.recipe import Inputs, Recipe
@@ -63,6 +64,8 @@ Ending = Result | AtelierError
 """A result, or the reason why there is none."""
 
 
+NAMES_SEPARATOR: Final = "\x1f"
+"""ASCII's unit separator, which no name contains."""
 NO_INPUTS: Final = Inputs("", ())
 """Of a job that can't be painted."""
 
@@ -83,7 +86,9 @@ class Order:
     address: str
     """Where to reply. A secret, and opaque to this package: :data:`bot.jobs.replies.ReplyTo` reads it."""
     description: str
-    """The picture in one sentence, as its alternative text."""
+    """The names of the photo and of its styles, separated by :data:`NAMES_SEPARATOR`. :func:`bot.texts.described` puts
+    them into words.
+    """
     max_bytes: int
     """The largest size of the encoded result."""
     spoiler: bool = False
@@ -94,6 +99,8 @@ class Order:
     """What the member chose there, in up to 32 characters. The same choice is accepted again only after its end: see
     :data:`bot.jobs.database.store.TWICE_WITHIN`.
     """
+    locale: str = ENGLISH
+    """Discord's name of the language of its reply."""
 
 
 RETRY: Final = "retry"
@@ -166,6 +173,7 @@ class Job:
     spoiler: bool = False
     parent: str = ""
     action: str = ""
+    locale: str = ENGLISH
     """As in the order."""
     pings: bool = False
     """Whether its owner wants to be mentioned when it ends."""

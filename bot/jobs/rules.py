@@ -47,6 +47,8 @@ class GuildRules(BaseModel):
     """For members who give none: the reference of a style of the server's or a built-in one, which may be removed."""
     spoiler: bool = False
     """Whether every painting is a spoiler."""
+    locale: Annotated[str, Field(max_length=16)] | None = None
+    """Discord's name of the language of replies in public. None leaves it to the member who asks."""
 
     def limited(self, recipe: Recipe) -> Recipe:
         """The recipe, with at most the size that is allowed."""

@@ -258,6 +258,7 @@ class JobRunner:
             inputs=NO_INPUTS,
             address=order.address,
             description=order.description,
+            locale=order.locale,
             max_bytes=0,
             state=State.DELIVERING,  # another process may have replied and died before it removed the record
             created_at=datetime.now(UTC),

@@ -154,6 +154,7 @@ class JobService(Acts):
                 spoiler=order.spoiler or rules.spoiler,
                 parent=order.parent,
                 action=order.action,
+                locale=order.locale,
                 state=State.QUEUED,
                 created_at=datetime.now(UTC),
             )

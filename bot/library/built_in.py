@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bot.locales import N_, gettext
+
 PICTURES: Final = Path(__file__).parent / "pictures"
 
 
@@ -13,7 +15,12 @@ class BuiltInStyle:
 
     id: str
     """Unique, and the name of its file."""
-    name: str
+    english_name: str
+
+    @property
+    def name(self) -> str:
+        """What members call it, in the language that applies."""
+        return gettext(self.english_name)
 
     @property
     def filename(self) -> str:
@@ -27,16 +34,16 @@ class BuiltInStyle:
 
 
 BUILT_IN: Final = (
-    BuiltInStyle("impasto", "Impasto swirls"),
-    BuiltInStyle("glass", "Stained glass"),
-    BuiltInStyle("woodblock", "Woodblock print"),
-    BuiltInStyle("watercolour", "Watercolour"),
-    BuiltInStyle("pointillism", "Pointillism"),
-    BuiltInStyle("mosaic", "Mosaic"),
-    BuiltInStyle("cubism", "Cubist facets"),
-    BuiltInStyle("ink-wash", "Ink wash"),
-    BuiltInStyle("pencil", "Pencil hatching"),
-    BuiltInStyle("linocut", "Linocut flowers"),
-    BuiltInStyle("risograph", "Risograph dots"),
-    BuiltInStyle("gold-leaf", "Gold leaf"),
+    BuiltInStyle("impasto", N_("Impasto swirls")),
+    BuiltInStyle("glass", N_("Stained glass")),
+    BuiltInStyle("woodblock", N_("Woodblock print")),
+    BuiltInStyle("watercolour", N_("Watercolour")),
+    BuiltInStyle("pointillism", N_("Pointillism")),
+    BuiltInStyle("mosaic", N_("Mosaic")),
+    BuiltInStyle("cubism", N_("Cubist facets")),
+    BuiltInStyle("ink-wash", N_("Ink wash")),
+    BuiltInStyle("pencil", N_("Pencil hatching")),
+    BuiltInStyle("linocut", N_("Linocut flowers")),
+    BuiltInStyle("risograph", N_("Risograph dots")),
+    BuiltInStyle("gold-leaf", N_("Gold leaf")),
 )

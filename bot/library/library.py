@@ -162,7 +162,9 @@ class StyleLibrary:
         except StyleNameUnusable:
             raise StyleNotFound("") from None
         named: Style | None = await self._store.style_named(reader.libraries, name)
-        named = named or next((each for each in BUILT_IN if key_of(each.name) == key_of(name)), None)
+        named = named or next(
+            (each for each in BUILT_IN if key_of(name) in {key_of(each.name), key_of(each.english_name)}), None
+        )
         if named is None:
             raise StyleNotFound(name)
         return named

@@ -251,7 +251,7 @@ def test_different_errors_are_told_differently() -> None:
         (MixUnusable(3), ["each of your 3 styles", "`60 30 10`"]),
         (TooManyJobs(1), ["1 picture "]),
         (TooManyJobs(3), ["3 pictures "]),
-        (OutOfMemory(2048), ["2048"]),
+        (OutOfMemory(2048), ["2,048"]),
         (UnexpectedError("5f420c727cca59b4"), ["`5f420c727cca59b4`"]),
         (JobExpired(24), ["24 hours"]),
         (JobExpired(1), ["1 hour."]),
@@ -287,7 +287,7 @@ def test_durations_are_told_as_people_do(seconds: float, text: str) -> None:
 
 @given(st.floats(min_value=0, max_value=1e6))
 def test_durations_are_about_right(seconds: float) -> None:
-    text = texts.duration(seconds)
+    text = texts.duration(seconds).replace(",", "")
     parts = [(int(number), unit) for number, unit in re.findall(r"(\d+) (min|s)", text)]
     assert " ".join(f"{number} {unit}" for number, unit in parts) == text
     assert abs(sum(number * (60 if unit == "min" else 1) for number, unit in parts) - seconds) <= max(1, seconds / 10)
@@ -400,6 +400,11 @@ HOSTILE = [
 ]
 
 
+def described(*filenames: str) -> str:
+    """The alt text of a painting from files of these names."""
+    return texts.described(texts.names_of_files(*filenames))
+
+
 @given(st.text(), st.text())
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_alt_text_is_one_line_that_fits_whatever_the_files_are_called(hostile: str, content: str, style: str) -> None:
@@ -410,7 +415,7 @@ def test_alt_text_is_one_line_that_fits_whatever_the_files_are_called(hostile: s
         (hostile, style, hostile),
         (hostile, hostile, content, hostile),
     ):
-        text = texts.described(*names)
+        text = described(*names)
         assert len(text) <= ALT_TEXT_LIMIT
         assert text == " ".join(text.split())
         assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", text)
@@ -433,12 +438,12 @@ def test_alt_text_is_one_line_that_fits_whatever_the_files_are_called(hostile: s
     ],
 )
 def test_alt_text_names_a_file_as_people_would(filename: str, title: str) -> None:
-    assert texts.described(filename, "waves.png") == f"{title}, painted in the style of waves"
+    assert described(filename, "waves.png") == f"{title}, painted in the style of waves"
 
 
 def test_alt_text_names_every_style() -> None:
-    assert texts.described("town.png", "waves.png", "sky.jpg") == "town, painted in the style of waves and sky"
-    assert texts.described("a.png", "b.png", "c.png", "d.png") == "a, painted in the style of b, c and d"
+    assert described("town.png", "waves.png", "sky.jpg") == "town, painted in the style of waves and sky"
+    assert described("a.png", "b.png", "c.png", "d.png") == "a, painted in the style of b, c and d"
 
 
 def job(description: str, **changes: Any) -> Job:
@@ -483,12 +488,12 @@ def test_what_is_sent_apart_fits_a_message_and_ends_with_the_jobs_id(description
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_a_title_is_no_markdown(hostile: str, text: str) -> None:
     for name in (hostile, text):
-        bare = re.sub(r"\\[^0-9A-Za-z\s]", "", texts.titled(texts.described(name, "waves.png")))
+        bare = re.sub(r"\\[^0-9A-Za-z\s]", "", texts.titled(described(name, "waves.png")))
         assert not re.search(r"[\\`*_~|<>\[\](){}#+:@-]", bare)
 
 
 def test_alt_text_can_be_attached() -> None:
     for name in HOSTILE:
-        file = discord.File(__file__, "painting.png", description=texts.described(name, name))
-        assert file.to_dict(0)["description"] == texts.described(name, name)
+        file = discord.File(__file__, "painting.png", description=described(name, name))
+        assert file.to_dict(0)["description"] == described(name, name)
         file.close()

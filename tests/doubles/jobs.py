@@ -109,6 +109,7 @@ class FakeJobs:
                 action=order.action,
                 address=order.address,
                 description=order.description,
+                locale=order.locale,
                 max_bytes=order.max_bytes,
                 spoiler=order.spoiler,
                 state=State.QUEUED,

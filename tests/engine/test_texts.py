@@ -21,7 +21,7 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.PictureTruncated(0.4): ("incomplete", "missing", "Send the whole file"),
     errors.PictureTransparent(): ("transparent", "Send one"),
     errors.PaintingCancelled(): ("Cancelled",),
-    errors.OutOfMemory(2048): ("not enough memory", "2048 px", "Try again"),
+    errors.OutOfMemory(2048): ("not enough memory", "2,048 px", "Try again"),
     errors.WorkerLost(3): ("failed several times", "Try"),
     errors.PaintingPaused(): ("Paused", "continues"),
     errors.NoWorkers(): ("not available", "Try again"),

@@ -8,6 +8,7 @@ from discord import app_commands
 from bot.client.client import Atelier
 from bot.features.admin import texts
 from bot.jobs.errors import NotOperator
+from bot.locales import gettext
 
 SHOWN: Final = 10
 """Failures in the list, the newest first."""
@@ -43,7 +44,7 @@ async def pause(interaction: discord.Interaction[Atelier]) -> None:
     """Pause."""
     await _begin(interaction)
     await interaction.client.services.store.switch("paused", on=True)
-    await _apply(interaction, texts.PAUSED)
+    await _apply(interaction, gettext(texts.PAUSED))
 
 
 @admin.command(description="Accept and paint again, after /admin pause or /admin drain")
@@ -53,7 +54,7 @@ async def resume(interaction: discord.Interaction[Atelier]) -> None:
     store = interaction.client.services.store
     await store.switch("paused", on=False)
     await store.switch("draining", on=False)
-    await _apply(interaction, texts.RESUMED)
+    await _apply(interaction, gettext(texts.RESUMED))
 
 
 @admin.command(description="Accept no more orders, and finish the open ones. Says how many are left")

@@ -6,21 +6,23 @@ from typing import Final
 from bot.jobs.database.controls import Failure
 from bot.jobs.rules import Controls
 from bot.limits import MESSAGE_LENGTH
+from bot.locales import N_
+from bot.locales import gettext as _
 from bot.texts import duration, error_message, shortened
 from engine.worker.protocol import WorkerInfo
 
-PAUSED: Final = (
+PAUSED: Final = N_(
     "Paused: no painting begins until `/admin resume`. Orders are accepted and wait. Paintings in progress go on."
 )
-RESUMED: Final = "Orders are accepted and paintings begin."
+RESUMED: Final = N_("Orders are accepted and paintings begin.")
 
 
 def draining(left: int, paused: bool) -> str:
     """After ``/admin drain``."""
     if not left:
-        return "No orders are accepted until `/admin resume`. No pictures are left."
-    text = f"No orders are accepted until `/admin resume`. Pictures left: **{left}**."
-    return f"{text}\nPainting is paused, so waiting pictures are not finished." if paused else text
+        return _("No orders are accepted until `/admin resume`. No pictures are left.")
+    text = _("No orders are accepted until `/admin resume`. Pictures left: **{count}**.", count=left)
+    return f"{text}\n{_('Painting is paused, so waiting pictures are not finished.')}" if paused else text
 
 
 def status(
@@ -36,16 +38,18 @@ def status(
     """The state of all processes. ``oldest`` is in seconds."""
     lines = []
     if controls.paused:
-        lines.append("**Paused:** no painting begins.")
+        lines.append(_("**Paused:** no painting begins."))
     if controls.draining:
-        lines.append("**Draining:** no orders are accepted.")
+        lines.append(_("**Draining:** no orders are accepted."))
     lines += [
-        f"Waiting: {queued}, the oldest for {duration(oldest)}" if queued else "Waiting: 0",
-        f"Being painted: {running}",
-        f"Being sent: {max(0, open_jobs - queued - running)}",
-        f"Bot processes: {processes}",
-        f"Blocked members: {len(controls.blocked)}",
-        f"Workers: {len(workers)}",
+        _("Waiting: {count}, the oldest for {duration}", count=queued, duration=duration(oldest))
+        if queued
+        else _("Waiting: {count}", count=0),
+        _("Being painted: {count}", count=running),
+        _("Being sent: {count}", count=max(0, open_jobs - queued - running)),
+        _("Bot processes: {count}", count=processes),
+        _("Blocked members: {count}", count=len(controls.blocked)),
+        _("Workers: {count}", count=len(workers)),
         *(f"- {_code(each.name)}: {each.device}, {each.precision}" for each in workers),
     ]
     return shortened("\n".join(lines), MESSAGE_LENGTH)
@@ -54,7 +58,7 @@ def status(
 def failures(found: Sequence[Failure]) -> str:
     """The last failures. Names no member, and shows nothing of their pictures."""
     if not found:
-        return "No picture has failed, as far as jobs are stored."
+        return _("No picture has failed, as far as jobs are stored.")
     lines = [
         f"`{each.job}` <t:{int(each.at.timestamp())}:R> · {type(each.cause).__name__}: {error_message(each.cause)}"
         for each in found
@@ -64,17 +68,21 @@ def failures(found: Sequence[Failure]) -> str:
 
 def blocked(member: int, *, new: bool) -> str:
     """After ``/admin block``."""
-    return f"<@{member}> is blocked." if new else f"<@{member}> was blocked already."
+    if new:
+        return _("{member} is blocked.", member=f"<@{member}>")
+    return _("{member} was blocked already.", member=f"<@{member}>")
 
 
 def unblocked(member: int, *, was: bool) -> str:
     """After ``/admin unblock``."""
-    return f"<@{member}> is no longer blocked." if was else f"<@{member}> was not blocked."
+    if was:
+        return _("{member} is no longer blocked.", member=f"<@{member}>")
+    return _("{member} was not blocked.", member=f"<@{member}>")
 
 
 def is_operator(member: int) -> str:
     """After ``/admin block`` of an operator."""
-    return f"<@{member}> is an operator, and can't be blocked."
+    return _("{member} is an operator, and can't be blocked.", member=f"<@{member}>")
 
 
 def _code(text: str) -> str:

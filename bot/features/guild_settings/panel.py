@@ -17,6 +17,7 @@ from bot.jobs.errors import NotManager
 from bot.jobs.rules import GuildRules, Policy
 from bot.library.library import Style, reference
 from bot.limits import MENU_OPTIONS
+from bot.locales import gettext, pgettext
 from engine.presets import Quality
 from engine.recipe import Recipe
 
@@ -93,10 +94,10 @@ async def panel(interaction: discord.Interaction[Atelier], rules: GuildRules) ->
 
 def _panel(rules: GuildRules, policy: Policy, styles: Sequence[Style]) -> ui.LayoutView:
     view = ui.LayoutView(timeout=None)
-    view.add_item(ui.TextDisplay(texts.TITLE))
+    view.add_item(ui.TextDisplay(gettext(texts.TITLE)))
 
     def add(title: str, rule: str, menu: ui.Item[Any]) -> None:
-        view.add_item(ui.TextDisplay(title))
+        view.add_item(ui.TextDisplay(gettext(title)))
         view.add_item(ui.ActionRow(RuleMenu(menu, rule)))
 
     def offer(title: str, rule: str, unset: str, values: Sequence[tuple[object, str]]) -> None:
@@ -114,7 +115,7 @@ def _panel(rules: GuildRules, policy: Policy, styles: Sequence[Style]) -> ui.Lay
         "channels",
         ui.ChannelSelect(
             custom_id="settings:channels",
-            placeholder=texts.ALL_CHANNELS,
+            placeholder=gettext(texts.ALL_CHANNELS),
             channel_types=_CHANNELS,
             default_values=channels,
             **some,
@@ -123,21 +124,23 @@ def _panel(rules: GuildRules, policy: Policy, styles: Sequence[Style]) -> ui.Lay
     add(
         texts.ROLES,
         "roles",
-        ui.RoleSelect(custom_id="settings:roles", placeholder=texts.ALL_ROLES, default_values=roles, **some),
+        ui.RoleSelect(custom_id="settings:roles", placeholder=gettext(texts.ALL_ROLES), default_values=roles, **some),
     )
     fewer = [(number, str(number)) for number in range(1, policy.max_open)]
     offer(texts.MAX_OPEN, "max_open", texts.the_bots_limit(policy.max_open), fewer)
     days = [(number, str(number)) for number in _DAYS if policy.max_per_day is None or number < policy.max_per_day]
-    no_limit = texts.NO_LIMIT if policy.max_per_day is None else texts.the_bots_limit(policy.max_per_day)
+    no_limit = gettext(texts.NO_LIMIT) if policy.max_per_day is None else texts.the_bots_limit(policy.max_per_day)
     offer(texts.MAX_PER_DAY, "max_per_day", no_limit, days)
-    offer(texts.MAX_SIZE, "max_size", texts.ANY_SIZE, [(size, texts.pixels(size)) for size in _SIZES])
-    offer(texts.QUALITY, "quality", texts.the_bots_default("standard"), [(each, each) for each in get_args(Quality)])
+    offer(texts.MAX_SIZE, "max_size", gettext(texts.ANY_SIZE), [(size, texts.pixels(size)) for size in _SIZES])
+    qualities = {each: pgettext("quality", each) for each in get_args(Quality)}
+    offer(texts.QUALITY, "quality", texts.the_bots_default(qualities["standard"]), list(qualities.items()))
     strengths = [(value, str(value)) for value in range(0, 101, 10)]
     offer(texts.STRENGTH, "strength", texts.the_bots_default(round(Recipe().strength)), strengths)
     named = [(reference(style), style_texts.label(style)) for style in styles]
     title = texts.STYLE if len(named) < MENU_OPTIONS else texts.STYLE_OF_MANY
-    offer(title, "style", texts.NO_STYLE, named)
-    offer(texts.SPOILER, "spoiler", texts.SOME_SPOILERS, [(True, texts.ALL_SPOILERS)])
+    offer(title, "style", gettext(texts.NO_STYLE), named)
+    offer(texts.SPOILER, "spoiler", gettext(texts.SOME_SPOILERS), [(True, gettext(texts.ALL_SPOILERS))])
+    offer(texts.LOCALE, "locale", gettext(texts.EACH_LOCALE), list(texts.LOCALES.items()))
     return view
 
 

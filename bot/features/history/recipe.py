@@ -12,7 +12,7 @@ from bot.delivery.channels import NO_MENTIONS
 from bot.features.history import texts
 from bot.features.stylize.order import PaintingRequest, Picture, StoredPicture, check_stated_sizes, submit
 from bot.jobs.errors import JobUnreadable, StylesNotYours
-from bot.jobs.model import Job
+from bot.jobs.model import NAMES_SEPARATOR, Job
 from bot.limits import OPTION_LENGTH, SUGGESTIONS
 from engine.recipe import Inputs
 
@@ -66,7 +66,8 @@ async def _paint(interaction: discord.Interaction[Atelier], wanted: str, content
         raise StylesNotYours
     painted = job.painted_recipe.whole
     styles = tuple(StoredPicture(each, "", job.spoiler) for each in job.inputs.styles)
-    description = common.described(content.filename, common.styles_of(job.description))
+    _photo, *names = job.description.split(NAMES_SEPARATOR)
+    description = common.names_of_files(content.filename, *names)
     pictures: Inputs[Picture] = Inputs(content, styles)
     await submit(interaction, message, PaintingRequest(pictures, lambda _: painted, description))
 

@@ -4,55 +4,56 @@ from typing import Final
 
 from bot import texts
 from bot.jobs.model import Job
+from bot.locales import N_, pgettext
+from bot.locales import gettext as _
 from engine.recipe import Recipe
 
-COMPARE: Final = "Compare with the photo"
-RECIPE: Final = "Show the recipe"
-TIMELAPSE: Final = "Show a timelapse"
-AS_GIF: Final = "It doesn't move? Show it as a GIF"
+COMPARE: Final = N_("Compare with the photo")
+RECIPE: Final = N_("Show the recipe")
+TIMELAPSE: Final = N_("Show a timelapse")
+AS_GIF: Final = N_("It doesn't move? Show it as a GIF")
 
 
 def compared(job: Job) -> str:
     """Above a comparison."""
-    return f"{texts.titled(job.description)}: before and after"
+    return _("{picture}: before and after", picture=texts.titled(texts.described(job.description)))
 
 
 def comparison_alt(job: Job) -> str:
     """The alt text of a comparison."""
-    return f"The photo and the painting side by side: {job.description}"
+    return _("The photo and the painting side by side: {picture}", picture=texts.described(job.description))
 
 
 def replayed(job: Job) -> str:
     """Above a timelapse."""
-    return f"{texts.titled(job.description)}: how it was painted"
+    return _("{picture}: how it was painted", picture=texts.titled(texts.described(job.description)))
 
 
 def timelapse_alt(job: Job) -> str:
     """The alt text of a timelapse."""
-    return f"A timelapse of the painting: {job.description}"
+    return _("A timelapse of the painting: {picture}", picture=texts.described(job.description))
 
 
 def recipe(recipe: Recipe, description: str | None) -> str:
     """A recipe in readable lines. The description is None for another member's picture."""
-    strokes = {value: name for name, value in texts.STROKES.items()}
+    strokes = {value: pgettext("stroke", name) for name, value in texts.STROKES.items()}
+    title = _("Recipe `{id}`", id=recipe.id)
     lines = [
-        f"**Recipe `{recipe.id}`**"
-        if description is None
-        else f"**Recipe `{recipe.id}`** · {texts.titled(description)}",
-        f"Size: {recipe.size:,} px on the longer side, {recipe.steps:,} steps",
-        f"Strength: {recipe.strength:g}",
-        f"Colours: {texts.COLOURS[recipe.colours]}",
-        f"Strokes: {strokes.get(recipe.stroke, f'× {recipe.stroke:g}')}",
-        f"Detail: {recipe.detail:g}",
+        f"**{title}**" if description is None else f"**{title}** · {texts.titled(texts.described(description))}",
+        _("Size: {size} px on the longer side, {steps} steps", size=recipe.size, steps=recipe.steps),
+        _("Strength: {value}", value=recipe.strength),
+        _("Colours: {value}", value=texts.colours(recipe.colours)),
+        _("Strokes: {value}", value=strokes.get(recipe.stroke, f"× {recipe.stroke:g}")),
+        _("Detail: {value}", value=recipe.detail),
     ]
     if recipe.style_shares:
-        lines.append(f"Mix: {' : '.join(f'{share:g}' for share in recipe.style_shares)}")
-    lines.append(f"Seed: {recipe.seed}")
+        lines.append(_("Mix: {shares}", shares=texts.ratio(recipe.style_shares)))
+    lines.append(_("Seed: {seed}", seed=str(recipe.seed)))
     if recipe.continues:
-        lines.append("This picture continued an earlier one. From the start, the recipe gives a similar picture.")
+        lines.append(_("This picture continued an earlier one. From the start, the recipe gives a similar picture."))
     return "\n".join(lines)
 
 
 def suggestion(job: Job) -> str:
     """A job in the suggestions of ``/recipe``."""
-    return f"{job.painted_recipe.id} · {job.description}"
+    return f"{job.painted_recipe.id} · {texts.described(job.description)}"

@@ -17,6 +17,7 @@ from bot.features.stylize.order import StylizeRequest, place
 from bot.jobs.database.styles import LibraryKind
 from bot.library.library import NAME_LENGTH, Style
 from bot.limits import MENU_OPTIONS, OPTION_LENGTH
+from bot.locales import gettext, pgettext
 from bot.texts import shortened
 from engine.presets import Quality
 
@@ -28,8 +29,8 @@ class PictureModal(JobModal):
     """Asks which picture of a message is meant, if it has several. Subclasses add further fields."""
 
     def __init__(self, title: str, pictures: Sequence[MessagePicture], choice: str) -> None:
-        """``choice`` is the label of the menu of pictures."""
-        super().__init__(title=title, timeout=OPEN_FOR)
+        """``choice`` is the label of the menu of pictures. It and the title are translated here."""
+        super().__init__(title=gettext(title), timeout=OPEN_FOR)
         self._pictures = pictures[:MENU_OPTIONS]
         options = [
             discord.SelectOption(
@@ -41,7 +42,7 @@ class PictureModal(JobModal):
         ]
         self._chosen = _menu("picture", options)
         if len(options) > 1:
-            self.add_item(ui.Label(text=choice, component=self._chosen))
+            self.add_item(ui.Label(text=gettext(choice), component=self._chosen))
 
     @property
     def picture(self) -> MessagePicture:
@@ -49,8 +50,10 @@ class PictureModal(JobModal):
         return self._pictures[int(_value(self._chosen) or "1") - 1]
 
     def _add_quality(self) -> ui.Select[Any]:
-        menu = _menu("quality", [discord.SelectOption(label=each, value=each) for each in get_args(Quality)])
-        self.add_item(ui.Label(text=texts.QUALITY, description=texts.QUALITY_HINT, component=menu))
+        menu = _menu(
+            "quality", [discord.SelectOption(label=pgettext("quality", each), value=each) for each in get_args(Quality)]
+        )
+        self.add_item(ui.Label(text=gettext(texts.QUALITY), description=gettext(texts.QUALITY_HINT), component=menu))
         return menu
 
 
@@ -76,7 +79,9 @@ class StyleModal(PictureModal):
     def __init__(self, pictures: Sequence[MessagePicture]) -> None:
         super().__init__(texts.USE_AS_STYLE, pictures, texts.STYLE_CHOICE)
         self._photo = PictureUpload(custom_id="photo", max_values=1)
-        self.add_item(ui.Label(text=texts.PHOTO, description=texts.PHOTO_UPLOAD, component=self._photo))
+        self.add_item(
+            ui.Label(text=gettext(texts.PHOTO), description=gettext(texts.PHOTO_UPLOAD), component=self._photo)
+        )
         self._quality = self._add_quality()
 
     async def on_submit(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]
@@ -94,16 +99,16 @@ class SaveModal(PictureModal):
         self._name: ui.TextInput[Any] = ui.TextInput(
             custom_id="name", max_length=NAME_LENGTH, default=name[:NAME_LENGTH] or None
         )
-        self.add_item(ui.Label(text=texts.NAME, description=texts.NAME_HINT, component=self._name))
+        self.add_item(ui.Label(text=gettext(texts.NAME), description=gettext(texts.NAME_HINT), component=self._name))
         self._library = _menu(
             "library",
             [
-                discord.SelectOption(label=texts.ONLY_YOU, value="member", default=True),
-                discord.SelectOption(label=texts.EVERYBODY_HERE, value="server"),
+                discord.SelectOption(label=gettext(texts.ONLY_YOU), value="member", default=True),
+                discord.SelectOption(label=gettext(texts.EVERYBODY_HERE), value="server"),
             ],
         )
         if manages:
-            self.add_item(ui.Label(text=texts.LIBRARY, component=self._library))
+            self.add_item(ui.Label(text=gettext(texts.LIBRARY), component=self._library))
 
     async def on_submit(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]
         """Save the style."""

@@ -9,6 +9,7 @@ from discord import ui
 from bot.client.client import Atelier
 from bot.client.components import JobComponent
 from bot.features.my_data import texts
+from bot.locales import gettext
 
 
 class DeleteEverythingButton(JobComponent[ui.Button[ui.View]], template=r"forget:(?P<member>[0-9]{1,20})"):
@@ -18,7 +19,11 @@ class DeleteEverythingButton(JobComponent[ui.Button[ui.View]], template=r"forget
 
     def __init__(self, member: int) -> None:
         super().__init__(
-            ui.Button(label=texts.DELETE_EVERYTHING, style=discord.ButtonStyle.danger, custom_id=f"forget:{member}")
+            ui.Button(
+                label=gettext(texts.DELETE_EVERYTHING),
+                style=discord.ButtonStyle.danger,
+                custom_id=f"forget:{member}",
+            )
         )
         self.member = member
 

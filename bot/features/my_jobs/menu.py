@@ -15,7 +15,8 @@ from bot.features.my_jobs import texts
 from bot.features.results.views import result_view
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import Job
-from bot.texts import caption, not_shown, titled, too_large_here
+from bot.locales import gettext
+from bot.texts import caption, described, not_shown, titled, too_large_here
 
 MENU: Final = "jobs:show"
 """The menu's custom id."""
@@ -27,7 +28,7 @@ class ShowMenu(JobComponent[ui.Select[ui.View]], template=MENU):
     thinking: ClassVar[bool] = True
 
     def __init__(self, options: Sequence[discord.SelectOption] = ()) -> None:
-        super().__init__(ui.Select(custom_id=MENU, placeholder=texts.SHOW_AGAIN, options=list(options)))
+        super().__init__(ui.Select(custom_id=MENU, placeholder=gettext(texts.SHOW_AGAIN), options=list(options)))
 
     @classmethod
     async def from_custom_id(
@@ -54,10 +55,11 @@ async def _payload(interaction: discord.Interaction[Atelier], job_id: str) -> tu
     """The job, and its painting with its caption. Raises what :meth:`bot.jobs.api.Jobs.picture` raises."""
     job, picture = await interaction.client.services.jobs.picture(job_id, interaction.user.id)
     kind = "png" if job.painted is None else job.painted.format
-    text = titled(job.description)
+    description = described(job.description)
+    text = titled(description)
     if job.painted is not None:
         text = caption(job.painted.result(job.recipe, picture), job.recipe)
-    return job, Payload(text, Picture(picture, f"painting-{job.id}.{kind}", job.description, job.spoiler))
+    return job, Payload(text, Picture(picture, f"painting-{job.id}.{kind}", description, job.spoiler))
 
 
 async def _send(

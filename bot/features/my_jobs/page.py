@@ -18,6 +18,8 @@ from bot.jobs.database.history import Position
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import HistoryPage, Job, State
 from bot.limits import MENU_OPTIONS, ROW_BUTTONS, ROWS
+from bot.locales import gettext
+from bot.texts import described
 
 SHOWN: Final = 10
 """Jobs on a page. With a thumbnail for each, and their buttons, they have at most 40 components."""
@@ -41,7 +43,7 @@ class PageButton(
         moment = (beside.created_at - _EPOCH) // _MICROSECOND
         super().__init__(
             ui.Button(
-                label=_LABELS[direction],
+                label=gettext(_LABELS[direction]),
                 style=discord.ButtonStyle.secondary,
                 custom_id=f"jobs:{direction}:{max(0, moment)}:{beside.job}",
                 disabled=disabled,
@@ -85,7 +87,7 @@ async def show_jobs(interaction: discord.Interaction[Atelier], page: HistoryPage
 def _picture(job: Job, thumbnail: bytes | None) -> Picture | None:
     if thumbnail is None:
         return None
-    return Picture(thumbnail, f"thumbnail-{job.id}.jpg", job.description, job.spoiler)
+    return Picture(thumbnail, f"thumbnail-{job.id}.jpg", described(job.description), job.spoiler)
 
 
 def _rows(page: HistoryPage) -> list[list[ui.Item[Any]]]:

@@ -6,26 +6,28 @@ from typing import Final
 from bot.jobs.errors import JobUnreadable
 from bot.jobs.model import Job, State
 from bot.limits import MESSAGE_LENGTH, OPTION_LENGTH
-from bot.texts import error_message, shortened, titled
+from bot.locales import N_
+from bot.locales import gettext as _
+from bot.texts import described, error_message, shortened, titled
 
-SHOW_AGAIN: Final = "Show a painting again …"
-NEWER: Final = "◀ Newer"
-OLDER: Final = "Older ▶"
+SHOW_AGAIN: Final = N_("Show a painting again …")
+NEWER: Final = N_("◀ Newer")
+OLDER: Final = N_("Older ▶")
 
 
 def cancel(number: int) -> str:
     """On the button that cancels a job of the list."""
-    return f"Cancel {number}"
+    return _("Cancel {number}", number=number)
 
 
 def not_listed() -> str:
     """In place of a page of ``/jobs`` that Discord rejects."""
-    return "Discord didn't accept the list. Use `/jobs` again in a minute."
+    return _("Discord didn't accept the list. Use `/jobs` again in a minute.")
 
 
 def your_pictures(jobs: Sequence[Job]) -> str:
     """Above a part of a member's jobs."""
-    return "**Your pictures**" if jobs else "You have no pictures yet. Use `/stylize` to paint one."
+    return _("**Your pictures**") if jobs else _("You have no pictures yet. Use `/stylize` to paint one.")
 
 
 def listed(jobs: Sequence[Job]) -> list[str]:
@@ -38,33 +40,34 @@ def listed(jobs: Sequence[Job]) -> list[str]:
 
 def option(number: int, job: Job) -> str:
     """The label of a job in a menu. Discord shows no Markdown there."""
-    return shortened(f"{number}. {job.description}", OPTION_LENGTH)
+    return shortened(f"{number}. {described(job.description)}", OPTION_LENGTH)
 
 
 def _line(number: int, job: Job, *, reason: bool) -> str:
     unreadable = isinstance(job.cause, JobUnreadable)
-    state = "failed" if unreadable else _state(job)
-    because = f" ({error_message(job.cause).rstrip('.')})" if reason and state == "failed" and job.cause else ""
+    failed = unreadable or job.state is State.FAILED
+    state = _("failed") if failed else _state(job)
+    because = f" ({error_message(job.cause).rstrip('.。')})" if reason and failed and job.cause else ""
     when = f"<t:{int(job.created_at.timestamp())}:R>"
-    recipe = "" if unreadable else f" · recipe `{job.painted_recipe.id}`"
-    return f"**{number}.** {titled(job.description)} · {state}{because} · {when}{recipe}"
+    recipe = "" if unreadable else f" · {_('recipe `{id}`', id=job.painted_recipe.id)}"
+    return f"**{number}.** {titled(described(job.description))} · {state}{because} · {when}{recipe}"
 
 
 def _state(job: Job) -> str:  # noqa: PLR0911 - one return for each state is the clearest form
     match job.state:
         case State.QUEUED:
-            return "waiting"
+            return _("waiting")
         case State.RUNNING:
-            return "being painted"
+            return _("being painted")
         case State.DELIVERING:
-            return "being sent"
+            return _("being sent")
         case State.DELIVERED if job.delivered_by == "kept":
-            return "finished, **saved here for you**"
+            return _("finished, **saved here for you**")
         case State.DELIVERED:
-            return "finished"
+            return _("finished")
         case State.CANCELLED:
-            return "cancelled"
+            return _("cancelled")
         case State.EXPIRED:
-            return "not finished in time"
+            return _("not finished in time")
         case State.FAILED:
-            return "failed"
+            return _("failed")

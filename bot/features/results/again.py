@@ -20,9 +20,9 @@ from bot.client.components import JobComponent
 from bot.features.results import texts
 from bot.features.stylize.order import PaintingRequest, StoredPicture, submit
 from bot.jobs.errors import Unchangeable
-from bot.jobs.model import Job
+from bot.jobs.model import NAMES_SEPARATOR, Job
 from bot.jobs.rules import GuildRules
-from bot.texts import title_of
+from bot.locales import gettext
 from engine.presets import PRESETS, Tier
 from engine.recipe import Inputs, Recipe
 
@@ -112,7 +112,7 @@ class PaintAgainButton(
 
     def __init__(self, action: str, job: str) -> None:
         label, self._change = BUTTONS[action]
-        super().__init__(ui.Button(label=label, custom_id=f"{action}:{job}"))
+        super().__init__(ui.Button(label=gettext(label), custom_id=f"{action}:{job}"))
         self.action = action
         self.job = job
 
@@ -162,7 +162,12 @@ def request(parent: Job, action: str, change: Change, rules: GuildRules) -> Pain
 
 def photo_of(parent: Job) -> StoredPicture:
     """The photo of a result, for a painting in another style."""
-    return StoredPicture(parent.inputs.content, title_of(parent.description), parent.spoiler)
+    return StoredPicture(parent.inputs.content, photo_name(parent), parent.spoiler)
+
+
+def photo_name(job: Job) -> str:
+    """The name of a job's photo."""
+    return job.description.split(NAMES_SEPARATOR)[0]
 
 
 def _continued(parent: Job) -> Recipe:

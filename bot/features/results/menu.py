@@ -13,6 +13,7 @@ from bot.client.components import JobComponent
 from bot.features.results import texts
 from bot.jobs.model import Job
 from bot.limits import MENU_OPTIONS
+from bot.locales import gettext
 
 
 class ResultMenu(JobComponent[ui.Select[ui.View]], template=r"menu:(?P<job>[0-9a-f]{16})"):
@@ -21,14 +22,14 @@ class ResultMenu(JobComponent[ui.Select[ui.View]], template=r"menu:(?P<job>[0-9a
     thinking: ClassVar[bool] = True
 
     def __init__(self, job: str, options: Sequence[discord.SelectOption] = ()) -> None:
-        super().__init__(ui.Select(custom_id=f"menu:{job}", placeholder=texts.MORE, options=list(options)))
+        super().__init__(ui.Select(custom_id=f"menu:{job}", placeholder=gettext(texts.MORE), options=list(options)))
         self.job = job
 
     @classmethod
     def of(cls, client: Atelier, job: Job) -> Self | None:
         """The menu of a job. None if nothing is offered."""
         offered = {name: action for name, action in client.result_actions.items() if action.offered(job)}
-        options = [discord.SelectOption(label=action.label, value=name) for name, action in offered.items()]
+        options = [discord.SelectOption(label=gettext(action.label), value=name) for name, action in offered.items()]
         return cls(job.id, options[:MENU_OPTIONS]) if options else None
 
     @classmethod

@@ -10,13 +10,14 @@ from bot.client.client import Atelier
 from bot.client.components import JobButton, PersistentModal
 from bot.client.file_types import send_modal
 from bot.features.results import texts
-from bot.features.results.again import photo_of
+from bot.features.results.again import photo_name, photo_of
 from bot.features.styles.fields import StyleFields, offered_styles
 from bot.features.styles.suggest import reader_of
 from bot.features.stylize.order import PaintingRequest, StoredPicture, check_stated_sizes, submit
 from bot.jobs.errors import NoStyle, NotKept
 from bot.jobs.model import Job
 from bot.library.library import Style
+from bot.locales import gettext
 from engine.recipe import Inputs
 
 
@@ -70,7 +71,7 @@ class AnotherStyleModal(PersistentModal):
             PaintingRequest(
                 Inputs(content, (style,)),
                 lambda _: recipe,
-                all_texts.described(content.filename, style.filename),
+                all_texts.names_of_files(content.filename, style.filename),
                 parent.id,
                 f"{self.action} {style.id}",
             ),
@@ -91,7 +92,7 @@ class AsPhotoModal(AnotherStyleModal):
         """
         if parent.painted is None:
             raise NotKept
-        return StoredPicture(parent.painted.picture, all_texts.title_of(parent.description), parent.spoiler)
+        return StoredPicture(parent.painted.picture, photo_name(parent), parent.spoiler)
 
 
 async def _found(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self, cast, get_args
 
 import discord
 from discord import ui
@@ -15,7 +15,8 @@ from bot.features.results.again import request
 from bot.features.stylize.order import submit
 from bot.jobs.errors import Unchanged
 from bot.jobs.rules import GuildRules
-from bot.texts import COLOURS, STROKES
+from bot.locales import gettext, pgettext
+from bot.texts import COLOURS, STROKES, colours
 from engine.presets import PRESETS, Quality, Tier
 from engine.recipe import Recipe
 
@@ -48,13 +49,17 @@ class TweakModal(PersistentModal):
     def __init__(self, job: str, recipe: Recipe = _DEFAULTS) -> None:
         """``recipe`` has the options that are chosen at first."""
         super().__init__(texts.TWEAK_TITLE, job)
-        strokes = {f"{value:g}": texts.STROKE_NAMES[name] for name, value in STROKES.items()}
+        strokes = {f"{value:g}": pgettext("stroke", name) for name, value in STROKES.items()}
         percent = {f"{each}": f"{each}" for each in PERCENT}
         self._strength = self._select("strength", texts.STRENGTH, percent, recipe.strength, texts.STRENGTH_HINT)
         self._detail = self._select("detail", texts.DETAIL, percent, recipe.detail, texts.DETAIL_HINT)
         self._stroke = self._select("stroke", texts.STROKE, strokes, recipe.stroke)
-        self._colours = self._select("colours", texts.COLOURS, COLOURS, recipe.colours)
-        self._quality = self._select("quality", texts.QUALITY, texts.QUALITIES, SAME)
+        self._colours = self._select(
+            "colours", texts.COLOURS, {value: colours(value) for value in COLOURS}, recipe.colours
+        )
+        qualities = {SAME: gettext(texts.SAME_QUALITY)}
+        qualities |= {quality: pgettext("quality", quality) for quality in get_args(Quality)}
+        self._quality = self._select("quality", texts.QUALITY, qualities, SAME)
 
     def _select(
         self, name: str, label: str, choices: Mapping[Any, str], chosen: float | str, hint: str | None = None
@@ -64,7 +69,7 @@ class TweakModal(PersistentModal):
         shown = {**choices} if value in choices else {**choices, value: value}
         options = [discord.SelectOption(label=text, value=key, default=key == value) for key, text in shown.items()]
         select = ui.Select[Self](custom_id=name, options=options)
-        self.add_item(ui.Label(text=label, description=hint, component=select))
+        self.add_item(ui.Label(text=gettext(label), description=hint and gettext(hint), component=select))
         return select
 
     async def on_submit(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]

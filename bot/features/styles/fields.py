@@ -13,6 +13,7 @@ from bot.features.styles.suggest import reader_of
 from bot.jobs.errors import StyleGivenTwice, style_role
 from bot.library.library import Style, reference
 from bot.limits import MENU_OPTIONS
+from bot.locales import gettext
 
 
 async def offered_styles(interaction: discord.Interaction[Atelier]) -> list[Style]:
@@ -29,8 +30,11 @@ class StyleFields:
         self._upload = PictureUpload(custom_id="style", required=False, max_values=1)
         options = [discord.SelectOption(label=texts.label(each), value=reference(each)) for each in styles]
         self._menu: ui.Select[Any] = ui.Select(custom_id="saved", options=options, required=False)
-        modal.add_item(ui.Label(text=texts.STYLE, component=self._upload))
-        modal.add_item(ui.Label(text=texts.SAVED_STYLE, description=texts.SAVED_STYLE_HINT, component=self._menu))
+        modal.add_item(ui.Label(text=gettext(texts.STYLE), component=self._upload))
+        saved = ui.Label(
+            text=gettext(texts.SAVED_STYLE), description=gettext(texts.SAVED_STYLE_HINT), component=self._menu
+        )
+        modal.add_item(saved)
 
     def chosen(self) -> discord.Attachment | str | None:
         """The picture, or the reference of a saved style. None if the member filled in neither.

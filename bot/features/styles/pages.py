@@ -16,6 +16,7 @@ from bot.features.styles.suggest import reader_of
 from bot.jobs.errors import DeliveryDelayed
 from bot.library.library import Style, StyleLibrary
 from bot.limits import GALLERY_ITEMS
+from bot.locales import gettext
 from engine.errors import AtelierError
 
 PAGE: Final = GALLERY_ITEMS
@@ -25,10 +26,10 @@ PAGE: Final = GALLERY_ITEMS
 class PageButton(JobComponent[ui.Button[ui.View]], template=r"styles:page:(?P<page>[0-9]{1,4})"):
     """Shows another page in the message of the button."""
 
-    def __init__(self, page: int, label: str = "Page", *, disabled: bool = False) -> None:
+    def __init__(self, page: int, label: str = texts.NEXT, *, disabled: bool = False) -> None:
         super().__init__(
             ui.Button(
-                label=label,
+                label=gettext(label),
                 style=discord.ButtonStyle.secondary,
                 custom_id=f"styles:page:{page}",
                 disabled=disabled,
@@ -67,8 +68,8 @@ async def show_styles(interaction: discord.Interaction[Atelier], number: int) ->
 
     def rows() -> list[list[ui.Item[Any]]]:
         # A button without a page has a custom id that no other button of the message has.
-        previous = PageButton(number - 1 if number else last + 1, "Previous", disabled=number == 0)
-        following = PageButton(number + 1, "Next", disabled=number == last)
+        previous = PageButton(number - 1 if number else last + 1, texts.PREVIOUS, disabled=number == 0)
+        following = PageButton(number + 1, texts.NEXT, disabled=number == last)
         return [[previous, following]] if last else []
 
     try:

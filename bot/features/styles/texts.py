@@ -7,11 +7,16 @@ import discord
 
 from bot.jobs.database.styles import Library, SavedStyle
 from bot.library.library import Style
+from bot.locales import N_
+from bot.locales import gettext as _
 from bot.texts import titled
 
-STYLE: Final = "Style picture"
-SAVED_STYLE: Final = "Saved style"
-SAVED_STYLE_HINT: Final = "Instead of a style picture. /stylize finds more as you type."
+STYLE: Final = N_("Style picture")
+SAVED_STYLE: Final = N_("Saved style")
+SAVED_STYLE_HINT: Final = N_("Instead of a style picture. /stylize finds more as you type.")
+
+PREVIOUS: Final = N_("Previous")
+NEXT: Final = N_("Next")
 
 
 def label(style: Style) -> str:
@@ -20,27 +25,30 @@ def label(style: Style) -> str:
         case SavedStyle(library=Library(kind="member")):
             return style.name
         case SavedStyle():
-            return f"{style.name} (this server)"
+            return _("{style} (this server)", style=style.name)
         case _:
-            return f"{style.name} (built-in)"
+            return _("{style} (built-in)", style=style.name)
 
 
 def added(style: SavedStyle) -> str:
     """A style was added."""
     name = titled(style.name)
     if style.library.kind == "server":
-        return f"Added **{name}** to this server's styles. Everybody here can use it as `saved_style` of `/stylize`."
-    return f"Added **{name}** to your styles. Use it as `saved_style` of `/stylize`."
+        return _(
+            "Added **{style}** to this server's styles. Everybody here can use it as `saved_style` of `/stylize`.",
+            style=name,
+        )
+    return _("Added **{style}** to your styles. Use it as `saved_style` of `/stylize`.", style=name)
 
 
 def renamed(before: str, name: str) -> str:
     """A style was renamed."""
-    return f"Renamed **{titled(before)}** to **{titled(name)}**."
+    return _("Renamed **{before}** to **{name}**.", before=titled(before), name=titled(name))
 
 
 def removed(style: SavedStyle) -> str:
     """A style was removed."""
-    return f"Removed **{titled(style.name)}**. Pictures that use it are painted all the same."
+    return _("Removed **{style}**. Pictures that use it are painted all the same.", style=titled(style.name))
 
 
 def shown(style: Style) -> str:
@@ -48,23 +56,33 @@ def shown(style: Style) -> str:
     name = titled(style.name)
     match style:
         case SavedStyle(library=Library(kind="member"), added_at=added_at):
-            return f"**{name}** · your style, added {discord.utils.format_dt(added_at, 'R')}"
+            return _("**{style}** · your style, added {when}", style=name, when=discord.utils.format_dt(added_at, "R"))
         case SavedStyle(added_at=added_at, added_by=member):
-            return f"**{name}** · this server's style, added {discord.utils.format_dt(added_at, 'R')} by <@{member}>"
+            return _(
+                "**{style}** · this server's style, added {when} by {member}",
+                style=name,
+                when=discord.utils.format_dt(added_at, "R"),
+                member=f"<@{member}>",
+            )
         case _:
-            return f"**{name}** · built-in style"
+            return _("**{style}** · built-in style", style=name)
 
 
 def listed(styles: Sequence[Style], first: int, total: int) -> str:
     """A page of styles, numbered from ``first``, above their pictures in the same order."""
     lines = [_line(number, style) for number, style in enumerate(styles, first)]
-    range_ = f"-# {first} to {first + len(styles) - 1} of {total}. Add your own with `/style add`."
-    return "\n".join([*lines, range_])
+    shown = _(
+        "{first} to {last} of {total}. Add your own with `/style add`.",
+        first=first,
+        last=first + len(styles) - 1,
+        total=total,
+    )
+    return "\n".join([*lines, f"-# {shown}"])
 
 
 def not_listed() -> str:
     """Discord refused a page."""
-    return "Discord didn't accept the list. Try again later."
+    return _("Discord didn't accept the list. Try again later.")
 
 
 def _line(number: int, style: Style) -> str:
@@ -73,6 +91,6 @@ def _line(number: int, style: Style) -> str:
         case SavedStyle(library=Library(kind="member")):
             return f"**{number}.** {name}"
         case SavedStyle():
-            return f"**{number}.** {name} · this server"
+            return f"**{number}.** {name} · {_('this server')}"
         case _:
-            return f"**{number}.** {name} · built-in"
+            return f"**{number}.** {name} · {_('built-in')}"

@@ -109,7 +109,7 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
             raise NoStyle
         styles.append(servers)
     pictures: Inputs[Picture] = Inputs(request.content, tuple(styles))
-    description = texts.described(*(picture.filename for picture in pictures))
+    description = texts.names_of_files(*(picture.filename for picture in pictures))
     return await submit(interaction, message, PaintingRequest(pictures, recipe, description))
 
 
@@ -140,7 +140,9 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
     owner = interaction.user.id
     address = ReplyTarget.of(interaction, message).model_dump_json()
     expires_at = interaction.created_at + timedelta(seconds=TOKEN_LIFE)
-    await services.jobs.acknowledged(Acknowledged(order, owner, address, request.description, expires_at))
+    # A reply in public is in the server's language, if its moderators chose one.
+    locale = (await services.store.guild_rules(interaction.guild_id)).locale or interaction.locale.value
+    await services.jobs.acknowledged(Acknowledged(order, owner, address, request.description, locale, expires_at))
     async with services.jobs.admission(actor_of(interaction), order):
         attached = _attached(tuple(request.pictures))
         inputs: dict[Role, bytes | str] = {}
@@ -166,6 +168,7 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
                 or any(isinstance(picture, StoredPicture) and picture.spoiler for picture in request.pictures),
                 parent=request.parent,
                 action=request.action,
+                locale=locale,
             )
         )
 

@@ -23,6 +23,7 @@ class Acknowledged:
     owner: int
     address: str
     description: str
+    locale: str
     expires_at: datetime
     """The time when the interaction's token expires, by this machine's clock."""
 
@@ -43,6 +44,7 @@ class Acknowledgements(Transactions):
                     interrupted=False,
                     address=self._cipher.encrypt(order.address),
                     description=order.description,
+                    locale=order.locale,
                     expires_at=order.expires_at,
                 )
             )
@@ -82,5 +84,7 @@ class Acknowledgements(Transactions):
                 log.warning("no key of SECRET_KEY fits an order's address", job=each.id)
                 await self.answered(each.id, process)
             else:
-                orders.append(Acknowledged(each.id, each.owner, address, each.description, each.expires_at))
+                orders.append(
+                    Acknowledged(each.id, each.owner, address, each.description, each.locale, each.expires_at)
+                )
         return orders

@@ -38,6 +38,7 @@ class ReadableRow(BaseModel):
     spoiler: bool
     parent: str
     action: str
+    locale: str
     pings: bool
     finishing: bool
     painted: str
@@ -62,6 +63,7 @@ class ReadableRow(BaseModel):
             spoiler=self.spoiler,
             parent=self.parent,
             action=self.action,
+            locale=self.locale,
             pings=self.pings,
             finishing=self.finishing,
             state=self.state,

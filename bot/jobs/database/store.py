@@ -121,6 +121,7 @@ class Store(
             "spoiler": job.spoiler,
             "parent": job.parent,
             "action": job.action,
+            "locale": job.locale,
             "painted": "",
             "cause": "",
             "delivered_by": "",

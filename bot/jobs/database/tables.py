@@ -26,6 +26,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
 
+from bot.locales import ENGLISH
+
 
 class Base(DeclarativeBase):
     """The tables' metadata."""
@@ -83,6 +85,7 @@ class JobRow(Base):
     spoiler: Mapped[bool] = mapped_column(Boolean, server_default=false())
     parent: Mapped[str] = mapped_column(String(16), server_default=text("''"))
     action: Mapped[str] = mapped_column(String(32), server_default=text("''"))
+    locale: Mapped[str] = mapped_column(String(16), server_default=ENGLISH)
     pings: Mapped[bool] = mapped_column(Boolean, server_default=false())
     finishing: Mapped[bool] = mapped_column(Boolean, server_default=false())
     painted: Mapped[str] = mapped_column(Text)
@@ -184,6 +187,7 @@ class AcknowledgedRow(Base):
     address: Mapped[str] = mapped_column(Text)
     """Encrypted."""
     description: Mapped[str] = mapped_column(Text)
+    locale: Mapped[str] = mapped_column(String(16), server_default=ENGLISH)
     expires_at: Mapped[datetime] = mapped_column(Moment)
 
 

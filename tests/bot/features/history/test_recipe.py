@@ -34,7 +34,7 @@ async def job(discord: LocalDiscord, client_store: Store, ada: Member) -> Job:
             recipe=RECIPE,
             inputs=Inputs("c" * 64, ("5" * 64, "6" * 64)),
             address="",
-            description="town, painted in the style of strokes and dots",
+            description="town\x1fstrokes\x1fdots",
             max_bytes=2**20,
             state=State.DELIVERED,
             created_at=datetime(2026, 11, 22, 12, tzinfo=UTC),
@@ -86,7 +86,7 @@ async def test_a_members_own_recipe_paints_a_new_photo_in_the_same_styles(
     (order,) = fake_jobs.orders
     assert (order.owner, order.recipe) == (ada.id, RECIPE)
     assert order.inputs == Inputs(CONTENT.data, job.inputs.styles)
-    assert order.description == "my cat, painted in the style of strokes and dots"
+    assert order.description == "my cat\x1fstrokes\x1fdots"
     (reply,) = discord.channel_messages
     assert reply.thinking
     # Another member's styles are not used, and nothing of the attempt stays in the channel.

@@ -49,10 +49,10 @@ async def test_stylize_paints_a_picture_of_the_message(ada: Member, discord: Loc
     await accepted(fake_jobs)
     first, second = fake_jobs.orders
     assert (first.inputs.content, first.inputs.styles, first.recipe.steps) == (CONTENT.data, (STYLE.data,), 10)
-    assert (first.owner, first.description, first.spoiler) == (ada.id, "town, painted in the style of strokes", False)
+    assert (first.owner, first.description, first.spoiler) == (ada.id, "town\x1fstrokes", False)
     assert (second.inputs.content, second.inputs.styles) == (SKY.data, (BUILT_IN[0].file.read_bytes(),))
     assert (second.recipe.steps, second.spoiler) == (30, True)
-    assert second.description == f"sky, painted in the style of {BUILT_IN[0].name}"
+    assert second.description == f"sky\x1f{BUILT_IN[0].name}"
     none: dict[str, list[str] | list[Upload]] = {}
     for fields in (none, none | {"style": [STYLE], "saved": [reference(BUILT_IN[0])]}):
         modal = await opened(ada, "Stylize", message)

@@ -147,7 +147,7 @@ async def test_the_photo_or_the_result_is_painted_in_another_style(
     order = await submitted(await ada.press(message, "Another style …"))
     assert order.inputs == Inputs(job.inputs.content, (STYLE.data,))
     assert order.recipe == job.recipe
-    assert order.description == "town, painted in the style of strokes"
+    assert order.description == "town\x1fstrokes"
     order = await submitted(await ada.choose(message, f"menu:{job.id}", "photo"))
     assert order.inputs == Inputs(job.painted.picture, (STYLE.data,))
     opened = await ada.press(message, "Another style …")

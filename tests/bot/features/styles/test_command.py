@@ -182,7 +182,7 @@ async def test_a_saved_style_is_painted_and_named_in_the_description(
     await ordered(saved_style=await choice(ada, "ives"), style2=STYLE, mix="70 30")
     order = fake_jobs.orders[-1]
     assert (order.inputs.styles, order.recipe.style_shares) == ((DOTS.data, STYLE.data), (70, 30))
-    assert order.description == "town, painted in the style of St. Ives and strokes"
+    assert order.description == "town\x1fSt. Ives\x1fstrokes"
     await ordered(saved_style=BUILT_IN[0].name.upper())
     assert fake_jobs.orders[-1].inputs.styles == (BUILT_IN[0].file.read_bytes(),)
 

@@ -70,7 +70,7 @@ class TestTheRecipe:
     ) -> None:
         order = await ordered(discord, fake_jobs, style3=SKY, style2=WAVES, mix="60 30 10")
         assert (order.recipe.style_shares, order.inputs.styles) == ((60, 30, 10), (STYLE.data, WAVES.data, SKY.data))
-        assert order.description == "town, painted in the style of strokes, waves and sky"
+        assert order.description == "town\x1fstrokes\x1fwaves\x1fsky"
 
     async def test_takes_each_style_from_the_library_or_as_a_picture(
         self, discord: LocalDiscord, fake_jobs: FakeJobs

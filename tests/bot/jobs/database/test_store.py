@@ -265,7 +265,7 @@ class TestProcesses:
 
 class TestAnAcknowledgedOrder:
     def order(self, *, seconds: float = 900) -> Acknowledged:
-        return Acknowledged(new_id(), 7, SECRET, "A town", later(seconds))
+        return Acknowledged(new_id(), 7, SECRET, "A town", "de", later(seconds))
 
     async def test_is_adopted_once_when_its_process_is_dead(self, store: Store, url: str) -> None:
         order = self.order()
@@ -291,7 +291,7 @@ class TestAnAcknowledgedOrder:
 
     async def test_has_no_record_once_it_is_a_job(self, store: Store) -> None:
         stored = job(owner=7)
-        await store.note(Acknowledged(stored.id, 7, SECRET, "A town", later(900)), ME)
+        await store.note(Acknowledged(stored.id, 7, SECRET, "A town", "de", later(900)), ME)
         with pytest.raises(TooManyJobs):
             await store.add(stored, ME, CLUSTER, 0)
         assert await store.is_noted(stored.id, ME)
