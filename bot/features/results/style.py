@@ -17,7 +17,6 @@ from bot.features.stylize.order import PaintingRequest, StoredPicture, check_sta
 from bot.jobs.errors import NoStyle, NotKept
 from bot.jobs.model import Job
 from bot.library.library import Style
-from bot.locales import gettext
 from engine.recipe import Inputs
 
 
