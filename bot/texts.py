@@ -111,11 +111,11 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
         case NoStyle():
             return _("**Style:** Attach a style picture, or choose a saved style.")
         case StyleGivenTwice(role=role):
-            reason = _(
+            advice = _(
                 "Give either a picture or a saved style, not both. "
                 "To blend two styles in `/stylize`, give the second one as `style2` or `saved_style2`."
             )
-            return f"**{role_name(role)}:** {reason}"
+            return f"**{role_name(role)}:** {advice}"
         case StyleNotFound(name=""):
             return _("This style doesn't exist any more. `/style list` shows your styles.")
         case StyleNotFound(name=name):
