@@ -115,7 +115,7 @@ async def test_the_servers_style_is_used_where_a_member_gives_none_until_it_is_r
     async with asyncio.timeout(10):
         await fake_jobs.accepted.wait()
     assert fake_jobs.orders[0].inputs.styles == (STYLE.data,)
-    assert fake_jobs.orders[0].description == "town, painted in the style of Our glass"
+    assert fake_jobs.orders[0].description == "town\x1fOur glass"
     await services.store.remove_style(ours.id)
     assert chosen(await panel(manager), "style") == ["-"]
     answer = await (await bob.invoke("stylize", content=CONTENT)).wait_until(is_private_answer, 5)
