@@ -4,7 +4,7 @@ from bot.jobs.database.controls import Control
 from bot.jobs.database.store import Store
 from bot.jobs.errors import AlreadyPainting, Blocked, DailyLimit, Draining, JobEnded, NotFailed, NotKept, TooManyJobs
 from bot.jobs.service import JobService
-from bot.texts import counted, error_message
+from bot.texts import error_message
 from engine.errors import AtelierError
 
 
@@ -84,8 +84,12 @@ def refusal(error: AtelierError) -> str:  # noqa: PLR0911 - one return for each 
         case Draining():
             return "No orders are accepted at the moment. Resume first."
         case TooManyJobs(limit=limit):
-            return f"Its member has {counted(limit, 'open picture')} already, the most that is allowed."
+            return f"Its member has {_counted(limit, 'open picture')} already, the most that is allowed."
         case DailyLimit(limit=limit):
-            return f"Its member has ordered {counted(limit, 'picture')} in 24 hours, the most that is allowed."
+            return f"Its member has ordered {_counted(limit, 'picture')} in 24 hours, the most that is allowed."
         case _:
             return error_message(error)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from bot import texts
 from bot.jobs.database.overview import Glance, JobsAtAGlance
 from bot.jobs.errors import JobUnreadable
 from bot.jobs.model import FAILED, OPEN, RETRY, State
-from bot.texts import error_message
 from bot.web.health import Finding
 from bot.web.operator.live import LiveProgress
 from engine.worker.protocol import WorkerInfo
@@ -99,7 +99,7 @@ def _job(now: Snapshot, job: Glance) -> dict[str, Any]:
         "size": job.painted.get("size") or job.recipe.get("size"),
         "steps": job.recipe.get("steps"),
         "method": job.recipe.get("method"),
-        "description": job.description if now.pictures else None,
+        "description": texts.described(job.description) if now.pictures else None,
     }
 
 
@@ -126,7 +126,7 @@ def _ended(now: Snapshot, job: Glance, again: set[str]) -> dict[str, Any]:
         "seconds": job.painted.get("seconds"),
         "delivered_by": job.delivered_by,
         "cause": type(job.cause).__name__ if job.cause is not None else None,
-        "text": _plain(error_message(job.cause)) if job.cause is not None else None,
+        "text": _plain(texts.error_message(job.cause)) if job.cause is not None else None,
         "spoiler": job.spoiler,
         "picture": now.pictures and bool(job.painted) and not job.spoiler,
         "retried": failed and job.id in again,

@@ -22,6 +22,7 @@ from bot.jobs.history import JobHistory
 from bot.jobs.rules import Controls
 from bot.settings import Settings
 from bot.telemetry import metrics
+from bot.texts import described
 from bot.web.health import Health
 from bot.web.operator.history import SpeedHistory
 from bot.web.operator.routes import OperatorPage
@@ -135,7 +136,7 @@ class TestThePage:
             painting.show(3, preview=PREVIEW)
             seen = await state_with(session, lambda jobs: jobs["begun"] and jobs["begun"][0]["progress"])
             (begun,) = seen["begun"]
-            assert (begun["id"], begun["here"], begun["description"]) == (job.id, True, job.description)
+            assert (begun["id"], begun["here"], begun["description"]) == (job.id, True, described(job.description))
             assert (begun["progress"]["step"], begun["progress"]["steps"], begun["progress"]["remaining"]) == (3, 10, 9)
             assert [each["id"] for each in seen["waiting"]] == [waiting.id]
             assert str(MEMBER) not in json.dumps(seen)
