@@ -82,8 +82,8 @@ async def furnish(discord: LocalDiscord) -> list[Actor]:
     await edsger.at(elsewhere).say("Another server of the same bot.")
     return [
         Actor(ada, "Member"),
-        Actor(grace, "Moderator: Manage Server"),
-        Actor(edsger, "Administrator, operator of the bot"),
+        Actor(grace, "Moderator"),
+        Actor(edsger, "Operator of the bot"),
     ]
 
 

@@ -31,6 +31,7 @@ class App {
     this.messages = new MessageList(byId("messages"), this);
     this.composer = new Composer(byId("composer"), this);
     this.follow();
+    this.toggle = this.panelToggle(byId("panel"));
     mountPanel(this.live, byId("panel"));
     const shown = this.live.handlers.trouble;
     this.live.handlers.trouble = (event) => { this.fileLimit = event.file_limit; shown?.(event); };
@@ -60,8 +61,7 @@ class App {
   welcome(event) {
     const { me, members, guilds, channels, bot, examples, roles, file_limit: fileLimit, starter } = event;
     const wished = sessionStorage.getItem("member");
-    if (this.me === null && wished && wished !== me && members.some((member) => member.id === wished)) {
-      this.me = me;
+    if (wished && wished !== me && members.some((member) => member.id === wished)) {
       this.live.ask("act_as", { member: wished });
       return;
     }
@@ -105,14 +105,20 @@ class App {
     this.sidebar.draw();
     this.header();
     this.title();
-    this.composer.place(`${channel.guild ? "#" : "@"}${channel.name}`);
+    this.composer.place(`${channel.parent ? "" : channel.guild ? "#" : "@"}${channel.name}`);
     await this.messages.open(channel, this.intro()).catch((error) => this.toast(error.message));
   }
 
+  panelToggle(panel) {
+    const toggle = h("button.tool", {
+      type: "button", id: "panel-toggle", "aria-controls": "panel", "aria-expanded": "false", "aria-label": "What Discord saw", title: "What Discord saw",
+      onclick: () => { panel.hidden = !panel.hidden; toggle.setAttribute("aria-expanded", String(!panel.hidden)); },
+    }, icon("traffic"), h("span.wide", {}, "What Discord saw"));
+    return toggle;
+  }
+
   header() {
-    const { channel } = this;
-    const panel = byId("panel");
-    const toggle = h("button.tool", { type: "button", id: "panel-toggle", "aria-controls": "panel", "aria-expanded": String(!panel.hidden), title: "What Discord saw", onclick: () => { panel.hidden = !panel.hidden; toggle.setAttribute("aria-expanded", String(!panel.hidden)); } }, icon("traffic"), h("span.wide", {}, "What Discord saw"));
+    const { channel, toggle } = this;
     const parent = this.channels.find((each) => each.id === channel.parent);
     fill(byId("channel-header"),
       h("button.tool.drawer-button", { type: "button", "aria-label": "Servers and channels", "aria-controls": "sidebar", "aria-expanded": "false", onclick: () => this.drawer(true) }, icon("menu")),
@@ -135,7 +141,7 @@ class App {
     const { channel, starter } = this;
     return [
       h("span.big-sign", {}, icon(this.sign(channel))),
-      h("h2", {}, channel.guild ? `Welcome to #${channel.name}!` : channel.name),
+      h("h2", {}, channel.guild && !channel.parent ? `Welcome to #${channel.name}!` : channel.name),
       h("p", {}, "This is a Discord of your own, on this machine. The bot is the real one: it receives what you do over Discord's gateway and answers over its REST interface."),
       h("p", {}, "Type ", h("kbd", {}, "/"), " for commands. Right-click a message, or use its menu, for ", h("b", {}, "Apps"), "."),
       starter && h("button.button.primary.starter", { type: "button", onclick: () => this.run(`/${starter.command}`, "invoke", { channel: this.channel.id, command: starter.command, options: starter.options }) }, starter.label),

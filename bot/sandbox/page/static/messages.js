@@ -33,7 +33,9 @@ export class MessageList {
     box.addEventListener("load", () => this.stick(), true);
     box.addEventListener("contextmenu", (event) => this.contextMenu(event));
     box.addEventListener("keydown", (event) => this.key(event));
-    new ResizeObserver(() => this.stick()).observe(box);
+    const observer = new ResizeObserver(() => this.stick());
+    observer.observe(box);
+    observer.observe(this.list);
     this.atEnd = true;
   }
 
@@ -61,12 +63,15 @@ export class MessageList {
       const before = this.list.querySelector("li[data-id]")?.dataset.id;
       const { messages, more } = await this.app.live.ask("open", { channel, before });
       if (channel !== this.channel) return;
+      // The browser would keep the place, too, but not at the very top.
+      this.box.style.overflowAnchor = "none";
       const height = this.box.scrollHeight - this.box.scrollTop;
       this.more = more;
       this.start.hidden = more;
       this.list.prepend(...messages.map((message) => this.make(message)));
       this.regroup();
       this.box.scrollTop = this.box.scrollHeight - height;
+      requestAnimationFrame(() => { this.box.style.overflowAnchor = ""; });
     } catch {
       // The connection was lost; the next scroll asks again.
     } finally {

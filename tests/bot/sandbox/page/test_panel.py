@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 import aiohttp
 import pytest
@@ -14,26 +13,7 @@ from bot.sandbox.page.contract import Actor
 from bot.sandbox.page.server import Page
 from bot.sandbox.page.trouble import SMALL_LIMIT, Trouble
 from tests.bot.sandbox.conftest import Caller, Probe, form
-
-
-class Socket:
-    """The socket of an open page."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Talk over this."""
-        self.events: list[Any] = []
-        self._socket = socket
-        self._asked = 0
-
-    async def ask(self, kind: str, **fields: object) -> Any:
-        """Ask for an action and return its end. Other events are kept."""
-        self._asked += 1
-        await self._socket.send_json(fields | {"type": kind, "id": self._asked})
-        while True:
-            event = await self._socket.receive_json(timeout=10)
-            if event.get("id") == self._asked:
-                return event
-            self.events.append(event)
+from tests.bot.sandbox.page.talk import Socket
 
 
 @pytest.fixture
