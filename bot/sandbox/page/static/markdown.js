@@ -54,7 +54,7 @@ function blocks(text, names) {
     if (!found) { plain.push(lines[at]); continue; }
     flush();
     if (found[1] === "-#") result.push(h("div.subtext", {}, inline(found[2], names)));
-    else if (found[1]) result.push(h(`div.heading.heading-${found[1].length}`, { role: "heading", "aria-level": String(found[1].length + 2) }, inline(found[2], names)));
+    else if (found[1]) result.push(h(`div.heading.level-${found[1].length}`, { role: "heading", "aria-level": String(found[1].length + 2) }, inline(found[2], names)));
     else if (found[3]) {
       const rest = found[3] === ">>> " ? [found[4], ...lines.splice(at + 1)] : [found[4]];
       while (/^> ?/.test(lines[at + 1] ?? "")) rest.push(lines.splice(at + 1, 1)[0].replace(/^> ?/, ""));
