@@ -69,7 +69,7 @@ export class MessageList {
       this.more = more;
       this.start.hidden = more;
       this.list.prepend(...messages.map((message) => this.make(message)));
-      this.regroup();
+      this.regroup(0, messages.length + 1);
       this.box.scrollTop = this.box.scrollHeight - height;
       requestAnimationFrame(() => { this.box.style.overflowAnchor = ""; });
     } catch {
@@ -84,14 +84,17 @@ export class MessageList {
     if (message.channel_id !== this.channel) return;
     const item = this.items.get(message.id);
     if (change === "delete") {
-      item?.element.remove();
+      if (!item) return;
+      const above = item.element.previousElementSibling;
+      if (above?.matches(".divider")) above.remove();
+      item.element.remove();
       this.items.delete(message.id);
       this.regroup();
     } else if (item) {
       this.update(item, message);
     } else if (change === "create") {
       this.list.append(this.make(message));
-      this.regroup(2);
+      this.regroup(this.items.size - 1);
       this.speak(message);
     }
     this.stick();
@@ -203,13 +206,10 @@ export class MessageList {
     this.app.focusComposer();
   }
 
-  /** Groups messages that follow each other, and draws a line between days. `last` limits it to the last messages. */
-  regroup(last = Infinity) {
-    const all = [...this.list.children].filter((each) => each.dataset.id);
-    const from = Math.max(0, all.length - last);
-    const dividers = last === Infinity ? this.list.querySelectorAll(".divider") : all.slice(from).map((each) => each.previousElementSibling).filter((each) => each?.matches(".divider"));
-    dividers.forEach((each) => each.remove());
-    for (let at = from; at < all.length; at++) {
+  /** Groups messages that follow each other, and draws a line between days, from one index to another. */
+  regroup(from = 0, to = this.items.size) {
+    const all = [...this.list.querySelectorAll(":scope > .message")];
+    for (let at = Math.max(0, from); at < to; at++) {
       const { message } = this.items.get(all[at].dataset.id);
       const before = at > 0 ? this.items.get(all[at - 1].dataset.id).message : null;
       const sent = new Date(message.timestamp);
@@ -217,6 +217,8 @@ export class MessageList {
       const newDay = !earlier || sent.toDateString() !== earlier.toDateString();
       const follows = !newDay && before.author.id === message.author.id && sent - earlier < TOGETHER && !message.command && !("referenced_message" in message) && !((before.flags ^ message.flags) & EPHEMERAL);
       all[at].classList.toggle("follows", follows);
+      const above = all[at].previousElementSibling;
+      if (above?.matches(".divider")) above.remove();
       if (newDay) all[at].before(h("li.divider", {}, h("span", {}, day.format(sent))));
     }
   }
