@@ -1,4 +1,4 @@
-"""A local Discord for each test, and two ways to talk to it: discord.py, and bare requests."""
+"""A local Discord for each test, and two clients: discord.py, and bare requests."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tests.bot.sandbox.openapi import PATH, OpenAPI
 
 
 class Probe(discord.Client):
-    """The smallest client with commands; each test gives it its own."""
+    """A minimal client. Each test gives it its own commands."""
 
     def __init__(self, **options: Any) -> None:
-        """Ask for what a bot like this one asks for; `options` are further ones of discord.py's."""
+        """Use the intents of Atelier. `options` are those of discord.py's client."""
         # discord.py waits this long for further servers before it is ready; here there is one.
         super().__init__(intents=discord.Intents.default(), guild_ready_timeout=0.05, **options)
         self.tree = app_commands.CommandTree(self)
@@ -32,7 +32,7 @@ class Probe(discord.Client):
         self.tree.error(self._on_failure)
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
-        """Do not wait 5 seconds before each further identify, as Discord would have it."""
+        """Do not wait 5 seconds before each further identify, which Discord requires."""
 
     async def _on_failure(self, interaction: discord.Interaction, error: app_commands.AppCommandError) -> None:
         self.failures.append(error)
@@ -78,7 +78,7 @@ class Caller:
         return f"/webhooks/{self.local.application_id}/{invocation.token}{rest}"
 
     async def begin(self, name: str = "Ann", **arguments: Any) -> Invocation:
-        """Let a member send the command `/ping`, registered if need be."""
+        """Let a member send the command `/ping`. Register it first if necessary."""
         if not any(request.method == "PUT" for request in self.local.requests):
             await self.register({"name": "ping", "description": "Answer"})
         return await self.local.member(name).invoke("ping", **arguments)

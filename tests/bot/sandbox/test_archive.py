@@ -1,4 +1,4 @@
-"""What can be asked of the local Discord afterwards."""
+"""The archive of the local Discord."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.bot.sandbox.conftest import Caller, form
 EPHEMERAL = 64
 
 
-async def test_everything_is_kept(local: LocalDiscord, call: Caller) -> None:
+async def test_the_archive_has_every_message(local: LocalDiscord, call: Caller) -> None:
     ann = local.member("Ann")
     said = await ann.say("hello", Upload("a.png", b"1"))
     invocation, hidden = await call.begin(), await call.begin("Bob")

@@ -10,12 +10,12 @@ from tests.bot.sandbox.conftest import Caller, form
 
 
 async def fetch(call: Caller, url: str) -> tuple[int, bytes, str]:
-    """Status, bytes and content type of what is at a link."""
+    """The status, bytes and content type of the response."""
     async with call.session.get(url) as response:
         return response.status, await response.read(), response.headers["Content-Type"]
 
 
-async def test_a_link_gives_the_file_back(local: LocalDiscord, call: Caller) -> None:
+async def test_a_link_serves_its_file(local: LocalDiscord, call: Caller) -> None:
     said = await local.member("Ann").say("", Upload("a b.png", b"\x00\x01"), Upload("c", b"3"))
     first, second = said.attachments
     assert first.url.startswith(f"{local.cdn_url}/{local.channel_id}/{first.id}/a_b.png?ex=")
@@ -35,7 +35,7 @@ async def test_a_link_gives_the_file_back(local: LocalDiscord, call: Caller) -> 
         ("/attachments/", "/attachments/1", 404),
     ],
 )
-async def test_a_changed_link_gives_nothing(local: LocalDiscord, call: Caller, old: str, new: str, status: int) -> None:
+async def test_a_changed_link_is_refused(local: LocalDiscord, call: Caller, old: str, new: str, status: int) -> None:
     [file] = (await local.member("Ann").say("", Upload("a.png", b"1"))).attachments
     assert old in file.url
     assert (await fetch(call, file.url.replace(old, new)))[0] == status
@@ -51,7 +51,7 @@ async def test_a_link_expires_after_a_day(local: LocalDiscord, call: Caller) -> 
     assert (await fetch(call, local.channel_messages[0].attachments[0].url))[0] == 200
 
 
-async def test_a_dropped_attachment_is_gone(call: Caller) -> None:
+async def test_the_file_of_a_removed_attachment_is_gone(call: Caller) -> None:
     invocation = await call.begin()
     await call.answer(invocation, 5)
     path = call.hook(invocation, "/messages/@original")
@@ -67,5 +67,5 @@ async def test_a_dropped_attachment_is_gone(call: Caller) -> None:
 
 
 @pytest.mark.parametrize(("given", "kept"), [("a b.png", "a_b.png"), ("a/../b:c.png", "a..bc.png"), ("?", "unknown")])
-def test_names_are_cleaned(given: str, kept: str) -> None:
+def test_file_names_are_cleaned(given: str, kept: str) -> None:
     assert clean_filename(given) == kept

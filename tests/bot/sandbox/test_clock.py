@@ -11,7 +11,7 @@ from bot.sandbox import SandboxClock
 from bot.sandbox.clock import Snowflakes
 
 
-def test_the_clock_can_be_moved_forward_only() -> None:
+def test_the_clock_can_only_be_moved_forward() -> None:
     clock = SandboxClock()
     assert clock.now() == pytest.approx(time.time(), abs=5)
     before = clock.now()
@@ -21,7 +21,7 @@ def test_the_clock_can_be_moved_forward_only() -> None:
         clock.advance(-1)
 
 
-def test_identifiers_grow_and_tell_their_time() -> None:
+def test_identifiers_increase_and_contain_their_time() -> None:
     clock = SandboxClock()
     snowflakes = Snowflakes(clock)
     made = [snowflakes.next() for _ in range(1000)]

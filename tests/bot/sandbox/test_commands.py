@@ -1,4 +1,4 @@
-"""Commands: what may be registered, and what a member may fill in."""
+"""Commands: which can be registered, and which options a member can send."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def command(*options: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"name": "paint", "description": "Paint", "options": list(options), **fields}
 
 
-async def test_sync_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_registers_commands_that_members_can_use(local: LocalDiscord, bot: Probe) -> None:
     @bot.tree.command(description="Paint")
     @app_commands.choices(mode=[app_commands.Choice(name="Fast", value="fast")])
     async def paint(interaction: discord.Interaction, mode: app_commands.Choice[str], steps: int = 5) -> None:
@@ -53,7 +53,7 @@ async def test_sync_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
     assert not bot.failures
 
 
-async def test_commands_of_the_server_come_before_those_of_everywhere(local: LocalDiscord, call: Caller) -> None:
+async def test_commands_of_a_server_take_precedence_over_global_ones(local: LocalDiscord, call: Caller) -> None:
     base = f"/applications/{local.application_id}"
     await call("PUT", f"{base}/commands", json=[command()])
     reply = await call("PUT", f"{base}/guilds/{local.guild_id}/commands", json=[command(option(required=True))])
@@ -92,7 +92,7 @@ async def test_one_command_is_added_or_replaced(local: LocalDiscord, call: Calle
         (command(type=3), ("0", "description")),
     ],
 )
-async def test_malformed_commands_are_named_by_their_place(
+async def test_the_error_for_a_malformed_command_has_its_path(
     local: LocalDiscord, call: Caller, body: dict[str, Any], place: tuple[str, ...]
 ) -> None:
     reply = await call.register(body)
@@ -115,7 +115,7 @@ async def test_unknown_fields_are_refused_by_name(call: Caller, body: dict[str, 
     assert named in reply.json["message"]
 
 
-async def test_the_application_and_the_server_must_be_ours(local: LocalDiscord, call: Caller) -> None:
+async def test_another_application_or_server_is_refused(local: LocalDiscord, call: Caller) -> None:
     assert (await call("GET", "/applications/7/commands")).json["code"] == 20012
     assert (await call("GET", f"/applications/{local.application_id}/guilds/7/commands")).json["code"] == 50001
 
@@ -140,7 +140,7 @@ async def test_the_application_and_the_server_must_be_ours(local: LocalDiscord, 
         (option(kind=11), {"x": Upload("a.png", bytes(101))}, "has 101 bytes; 100 are allowed"),
     ],
 )
-async def test_what_a_member_cannot_send(
+async def test_invalid_options_cannot_be_sent(
     local: LocalDiscord, call: Caller, known: dict[str, Any], options: dict[str, Any], complaint: str
 ) -> None:
     local.attachment_size_limit = 100
@@ -161,13 +161,13 @@ async def test_what_a_member_cannot_send(
         (option(kind=11), Upload("a.png", b"1")),
     ],
 )
-async def test_what_a_member_can_send(local: LocalDiscord, call: Caller, known: dict[str, Any], value: Any) -> None:
+async def test_valid_options_can_be_sent(local: LocalDiscord, call: Caller, known: dict[str, Any], value: Any) -> None:
     await call.register(command(known))
     invocation = await local.member("Ann").invoke("paint", x=value)
     assert (await call.answer(invocation, 5)).status == 204
 
 
-async def test_unknown_commands_and_half_named_ones(local: LocalDiscord, call: Caller) -> None:
+async def test_unknown_and_incomplete_command_names_are_refused(local: LocalDiscord, call: Caller) -> None:
     await call.register(command(option("add", 1)))
     ann = local.member("Ann")
     with pytest.raises(InvocationRefused, match=r"no command 'draw' is registered; there are \['paint'\]"):

@@ -1,4 +1,4 @@
-"""Faults: those at random, and those that are done to one interaction, message, channel or member."""
+"""Faults: random ones, and those of one interaction, message, channel or member."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ EPHEMERAL = 64
 
 
 async def ask(call: Caller, times: int) -> list[int]:
-    """What becomes of so many requests: their statuses, 0 for a lost connection."""
+    """The statuses of that many requests; 0 for a lost connection."""
     found: list[int] = []
     for _ in range(times):
-        # Clear of the real limit, which is not what is looked at here.
+        # The usual rate limit does not apply.
         call.local.clock.advance(1)
         try:
-            # DELETE and GET would be sent a second time by aiohttp itself.
+            # aiohttp itself would repeat DELETE and GET.
             reply = await call("POST", "/users/@me/channels", json={"recipient_id": str(call.local.member("Ann").id)})
         except aiohttp.ClientConnectionError:
             found.append(0)
@@ -34,7 +34,7 @@ async def ask(call: Caller, times: int) -> list[int]:
     return found
 
 
-async def test_each_fault_befalls_its_share(local: LocalDiscord, call: Caller) -> None:
+async def test_each_fault_happens_to_its_share_of_requests(local: LocalDiscord, call: Caller) -> None:
     local.inject(
         Faults(
             seed=5,
@@ -69,7 +69,9 @@ async def test_the_same_seed_gives_the_same_faults(local: LocalDiscord, call: Ca
 
 
 @pytest.mark.parametrize("faults", [Faults(reset_after=1), Faults(late_error=1)])
-async def test_an_answer_is_lost_though_all_was_done(local: LocalDiscord, call: Caller, faults: Faults) -> None:
+async def test_a_response_can_be_lost_after_the_request_was_carried_out(
+    local: LocalDiscord, call: Caller, faults: Faults
+) -> None:
     path = f"/channels/{local.channel_id}/messages"
     body = {"content": "done", "nonce": "job", "enforce_nonce": True}
     local.inject(faults)
@@ -79,14 +81,14 @@ async def test_an_answer_is_lost_though_all_was_done(local: LocalDiscord, call: 
         assert faults.reset_after == 1
     [message] = local.channel_messages
     local.inject(None)
-    # Who sends it again with its nonce gets the one that is there.
+    # A second request with the same nonce returns the existing message.
     again = await call("POST", path, data=form(body, ("a.png", b"1")))
     assert again.json["id"] == str(message.id)
     assert local.channel_messages == [message]
 
 
 @pytest.mark.parametrize("faults", [Faults(reset_before=1), Faults(server_error=1), Faults(rate_limit=1)])
-async def test_nothing_is_done_where_a_fault_comes_before(local: LocalDiscord, call: Caller, faults: Faults) -> None:
+async def test_a_fault_before_a_request_prevents_it(local: LocalDiscord, call: Caller, faults: Faults) -> None:
     local.inject(faults)
     try:
         reply = await call("POST", f"/channels/{local.channel_id}/messages", json={"content": "done"})
@@ -96,7 +98,7 @@ async def test_nothing_is_done_where_a_fault_comes_before(local: LocalDiscord, c
     assert local.channel_messages == []
 
 
-async def test_a_lost_acknowledgement_is_one(call: Caller) -> None:
+async def test_a_lost_acknowledgement_still_counts(call: Caller) -> None:
     invocation = await call.begin()
     call.local.inject(Faults(reset_after=1))
     with pytest.raises(aiohttp.ClientConnectionError):
@@ -106,7 +108,7 @@ async def test_a_lost_acknowledgement_is_one(call: Caller) -> None:
     assert (await call("PATCH", call.hook(invocation, "/messages/@original"), json={"content": "x"})).status == 200
 
 
-async def test_discord_py_gets_through_rate_limits(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_retries_after_rate_limits(local: LocalDiscord, bot: Probe) -> None:
     @bot.tree.command(description="Answer")
     async def ping(interaction: discord.Interaction) -> None:
         await interaction.response.defer()
@@ -121,7 +123,7 @@ async def test_discord_py_gets_through_rate_limits(local: LocalDiscord, bot: Pro
     assert [message.content for message in invocation.history] == ["", "0", "1", "2", "3"]
 
 
-async def test_faults_keep_to_their_routes(local: LocalDiscord, call: Caller) -> None:
+async def test_faults_apply_only_to_their_routes(local: LocalDiscord, call: Caller) -> None:
     path = f"/channels/{local.channel_id}/messages"
     local.inject(Faults(server_error=1, only=frozenset({MESSAGES}), spare=frozenset({f"GET {MESSAGES}"})))
     assert (await call("POST", path, json={"content": "x"})).status >= 500
@@ -141,7 +143,7 @@ async def test_impossible_faults_are_refused(local: LocalDiscord) -> None:
 async def test_tokens_expire_at_random(local: LocalDiscord, call: Caller) -> None:
     invocation = await call.begin()
     local.inject(Faults(expired_token=1))
-    # Not yet acknowledged: there is nothing to expire.
+    # It is not yet acknowledged, so its token can't expire.
     assert (await call.answer(invocation, 5)).status == 204
     reply = await call("PATCH", call.hook(invocation, "/messages/@original"), json={"content": "x"})
     assert (reply.status, reply.json["code"]) == (401, 50027)
@@ -151,14 +153,14 @@ async def test_tokens_expire_at_random(local: LocalDiscord, call: Caller) -> Non
     assert local.faults == {"expired_token": 1}
 
 
-async def test_messages_vanish_under_an_edit(local: LocalDiscord, call: Caller) -> None:
+async def test_messages_are_deleted_before_an_edit_at_random(local: LocalDiscord, call: Caller) -> None:
     invocation, hidden = await call.begin(), await call.begin("Bob")
     await call.answer(invocation, 4, {"content": "x"})
     await call.answer(hidden, 4, {"content": "x", "flags": EPHEMERAL})
     local.inject(Faults(deleted_message=1))
     reply = await call("PATCH", call.hook(invocation, "/messages/@original"), json={"content": "y"})
     assert (reply.status, reply.json["code"]) == (404, 10008)
-    # What one member alone sees no moderator deletes.
+    # A moderator can't delete an ephemeral message.
     assert (await call("PATCH", call.hook(hidden, "/messages/@original"), json={"content": "y"})).status == 200
     sent = await call("POST", f"/channels/{local.channel_id}/messages", json={"content": "z"})
     path = f"/channels/{local.channel_id}/messages/{sent.json['id']}"
@@ -167,7 +169,7 @@ async def test_messages_vanish_under_an_edit(local: LocalDiscord, call: Caller) 
     assert local.faults == {"deleted_message": 2}
 
 
-async def test_one_token_expires(local: LocalDiscord, call: Caller) -> None:
+async def test_one_token_can_be_expired(local: LocalDiscord, call: Caller) -> None:
     mine, other = await call.begin(), await call.begin("Bob")
     await call.answer(mine, 4, {"content": "a"})
     await call.answer(other, 4, {"content": "b"})
@@ -208,7 +210,7 @@ async def test_a_moderator_deletes_a_message(local: LocalDiscord, call: Caller) 
         ),
     ],
 )
-async def test_what_the_bot_may_not_do(
+async def test_missing_permissions_are_refused_with_discords_codes(
     local: LocalDiscord, call: Caller, forbidden: Permission, refused: dict[str, int]
 ) -> None:
     invocation = await call.begin()
@@ -236,7 +238,7 @@ async def test_what_the_bot_may_not_do(
         if name == "GET" and forbidden is Permission.READ_MESSAGE_HISTORY:
             assert reply.json == []
     assert found == refused
-    # The token of an interaction asks nobody.
+    # The token of an interaction needs no permission.
     edited = await call("PATCH", call.hook(invocation, "/messages/@original"), data=form({}, ("a.png", b"1")))
     assert edited.status == 200
     local.permit(forbidden)
@@ -245,7 +247,7 @@ async def test_what_the_bot_may_not_do(
     assert local.faults == {"missing_permissions": 1}
 
 
-async def test_discord_py_hears_of_its_permissions(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_receives_changes_of_its_permissions(local: LocalDiscord, bot: Probe) -> None:
     seen: list[bool] = []
 
     @bot.tree.command(description="Answer")
@@ -273,13 +275,13 @@ async def test_discord_py_hears_of_its_permissions(local: LocalDiscord, bot: Pro
     assert seen == [False]
 
 
-async def test_permissions_are_taken_only_where_there_are_some(local: LocalDiscord) -> None:
+async def test_permissions_can_only_be_removed_where_the_bot_has_some(local: LocalDiscord) -> None:
     for place in (local.direct(local.member("Ann")), local.add_guild(installed="user")):
         with pytest.raises(ValueError, match="the bot has no permissions in"):
             local.forbid(Permission.SEND_MESSAGES, place)
 
 
-async def test_a_member_takes_no_direct_messages(local: LocalDiscord, bot: Probe) -> None:
+async def test_a_member_can_refuse_direct_messages(local: LocalDiscord, bot: Probe) -> None:
     ann = local.member("Ann")
     direct = await bot.create_dm(discord.Object(ann.id))
     first = await direct.send("still welcome")
@@ -287,14 +289,16 @@ async def test_a_member_takes_no_direct_messages(local: LocalDiscord, bot: Probe
     with pytest.raises(discord.Forbidden) as caught:
         await direct.send("not any more")
     assert caught.value.code == 50007
-    # What is there can be changed.
+    # An existing message can be changed.
     await first.edit(content="changed")
     local.refuse_direct_messages(ann, refuse=False)
     await direct.send("welcome again")
     assert [message.content for message in local.direct_messages(ann)] == ["changed", "welcome again"]
 
 
-async def test_ordered_and_dropped_ones_are_counted(local: LocalDiscord, call: Caller, bot: Probe) -> None:
+async def test_requested_failures_and_dropped_connections_are_counted(
+    local: LocalDiscord, call: Caller, bot: Probe
+) -> None:
     local.fail_next("/users/@me", 500)
     local.rate_limit_next("/users/@me", 0.01)
     assert [(await call("GET", "/users/@me")).status for _ in range(3)] == [500, 429, 200]

@@ -1,4 +1,4 @@
-"""The gateway: greeting, heartbeats, lost connections and refusals."""
+"""The gateway: identifying, heartbeats, lost connections and refusals."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Socket:
         return frame
 
     async def close_code(self) -> int | None:
-        """Read to the end; the code with which it came."""
+        """Read until the connection is closed. Returns the close code."""
         while not self.socket.closed:
             await self.socket.receive(timeout=5)
         return self.socket.close_code
 
 
 async def connect(call: Caller, **query: str) -> Socket:
-    """Connect and read the greeting."""
+    """Connect and read HELLO."""
     socket = Socket(await call.session.ws_connect(call.local.gateway_url, params={"v": "10", **query}))
     assert (await socket.receive())["op"] == 10
     return socket
@@ -68,7 +68,7 @@ async def test_discord_py_gets_ready_and_sees_the_server(local: LocalDiscord, bo
     assert channel.permissions_for(guild.me).attach_files
 
 
-async def test_the_greeting_by_hand(local: LocalDiscord, call: Caller) -> None:
+async def test_a_bare_client_can_identify(local: LocalDiscord, call: Caller) -> None:
     socket, ready = await identify(call)
     assert ready["t"] == "READY"
     assert ready["s"] == 1
@@ -94,17 +94,17 @@ async def test_discord_py_refuses_to_start_with_a_wrong_token(
             await client.start("not the token")
 
 
-async def test_silence_closes_with_4009() -> None:
+async def test_missing_heartbeats_close_with_4009() -> None:
     async with LocalDiscord(heartbeat_interval=0.05) as local, aiohttp.ClientSession() as session:
         socket = await connect(Caller(local, session))
         assert await socket.close_code() == 4009
 
 
-async def test_heartbeats_keep_the_connection() -> None:
+async def test_heartbeats_keep_the_connection_open() -> None:
     async with LocalDiscord(heartbeat_interval=0.5) as local, aiohttp.ClientSession() as session:
         socket, _ = await identify(Caller(local, session))
         for _ in range(4):
-            # Each within the interval, all of them together beyond what silence is allowed.
+            # Each pause is shorter than the interval. All together are longer than the allowed silence.
             with pytest.raises(TimeoutError):
                 await socket.socket.receive(timeout=0.25)
             await socket.send(1, None)
@@ -122,7 +122,7 @@ async def test_heartbeats_keep_the_connection() -> None:
         (2, {"token": "LOCAL", "properties": {}, "intents": 0, "shard": "first"}, 4010),
     ],
 )
-async def test_what_is_allowed_before_the_greeting_is_over(
+async def test_only_some_operations_are_allowed_before_identifying(
     call: Caller, operation: int, data: dict[str, Any] | None, code: int | None
 ) -> None:
     if data is not None and data.get("token") == "LOCAL":
@@ -156,7 +156,7 @@ async def test_unknown_gateway_arguments_are_refused_by_name(
     assert local.refusals == [message]
 
 
-async def test_one_zlib_stream_for_the_whole_connection(call: Caller) -> None:
+async def test_a_compressed_connection_is_one_zlib_stream(call: Caller) -> None:
     socket = await call.session.ws_connect(call.local.gateway_url, params={"v": "10", "compress": "zlib-stream"})
     stream = zlib.decompressobj()
     hello = await socket.receive_bytes(timeout=5)
@@ -180,7 +180,7 @@ async def test_resume_replays_what_was_missed(local: LocalDiscord, call: Caller)
         ("MESSAGE_CREATE", 4),
         ("RESUMED", 5),
     ]
-    # Without the message content intent a bot sees that there is a message, not what is in it.
+    # Without the message content intent, a bot sees a message without its content.
     assert missed[1]["d"]["content"] == ""
     assert missed[1]["d"]["attachments"] == []
 
@@ -195,7 +195,7 @@ async def test_only_known_sessions_are_resumed(local: LocalDiscord, call: Caller
     assert (frame["op"], frame["d"]) == (9, False)
 
 
-async def test_a_session_that_took_its_leave_is_gone(local: LocalDiscord, call: Caller) -> None:
+async def test_a_session_that_was_closed_cannot_be_resumed(local: LocalDiscord, call: Caller) -> None:
     socket, ready = await identify(call)
     await socket.socket.close(code=1000)
     again = await connect(call)
@@ -210,20 +210,20 @@ async def test_discord_py_resumes_after_a_lost_connection(local: LocalDiscord, c
 
     await bot.tree.sync()
     await local.drop_gateway()
-    # Nobody is there to hear it: the event waits in the session.
+    # No client is connected, so the event waits in the session.
     invocation = await local.member("Ann").invoke("ping")
     message = await invocation.wait_until(lambda message: message.content == "pong", 10)
     assert message.author_is_bot
 
 
-async def test_discord_py_comes_back_when_asked(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_reconnects_when_asked(local: LocalDiscord, bot: Probe) -> None:
     resumed = bot.wait_for("resumed", timeout=10)
     await local.request_reconnect()
     await resumed
     await local.wait_for_bot(10)
 
 
-async def test_discord_py_identifies_anew_when_it_cannot_resume(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_identifies_again_when_it_cannot_resume(local: LocalDiscord, bot: Probe) -> None:
     await bot.wait_until_ready()
     again = bot.wait_for("connect", timeout=10)
     await local.drop_gateway()
@@ -232,6 +232,6 @@ async def test_discord_py_identifies_anew_when_it_cannot_resume(local: LocalDisc
     await local.wait_for_bot(10)
 
 
-async def test_waiting_for_a_bot_that_never_comes(local: LocalDiscord) -> None:
+async def test_waiting_for_a_bot_has_a_timeout(local: LocalDiscord) -> None:
     with pytest.raises(TimeoutError, match="a bot did not come within"):
         await local.wait_for_bot(0.01)

@@ -15,7 +15,7 @@ EPHEMERAL = 64
 ROW = {"type": 1, "components": [{"type": 2, "style": 1, "label": "More", "custom_id": "more:1"}]}
 
 
-async def test_a_command_with_a_picture_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_answers_a_command_with_a_picture(local: LocalDiscord, bot: Probe) -> None:
     seen: list[discord.Attachment] = []
 
     @bot.tree.command(description="Paint")
@@ -48,7 +48,7 @@ async def test_a_command_with_a_picture_through_discord_py(local: LocalDiscord, 
     assert [(file.filename, file.description, file.data) for file in preview.attachments] == [
         ("preview.png", "A preview", b"\x89PNG")
     ]
-    # Filling the placeholder is no edit, what comes after it is.
+    # Filling the placeholder is no edit. Later changes are.
     assert preview.edited_at is None
     assert final.edited_at is not None
     # The preview was not listed in the second edit, so it is gone.
@@ -59,7 +59,7 @@ async def test_a_command_with_a_picture_through_discord_py(local: LocalDiscord, 
     assert local.channel_messages == [final]
 
 
-async def test_what_is_not_claimed_of_a_file_is_not_passed_on(local: LocalDiscord, bot: Probe) -> None:
+async def test_unknown_properties_of_a_file_are_not_sent(local: LocalDiscord, bot: Probe) -> None:
     @bot.tree.command(description="Look")
     async def look(interaction: discord.Interaction, photo: discord.Attachment) -> None:
         await interaction.response.send_message(f"{photo.content_type} {photo.width} {photo.height}", ephemeral=True)
@@ -72,7 +72,7 @@ async def test_what_is_not_claimed_of_a_file_is_not_passed_on(local: LocalDiscor
     assert local.channel_messages == []
 
 
-async def test_the_answer_tells_what_it_made(local: LocalDiscord, bot: Probe) -> None:
+async def test_the_response_to_an_answer_describes_its_message(local: LocalDiscord, bot: Probe) -> None:
     made: list[tuple[object, ...]] = []
     done = asyncio.Event()
 
@@ -91,7 +91,7 @@ async def test_the_answer_tells_what_it_made(local: LocalDiscord, bot: Probe) ->
     assert made == [(message.id, True, False), (message.id, "pong")]
 
 
-async def test_without_with_response_there_is_no_content(call: Caller) -> None:
+async def test_an_answer_without_with_response_has_no_content(call: Caller) -> None:
     reply = await call.answer(await call.begin(), 4, {"content": "pong"})
     assert (reply.status, reply.json) == (204, None)
 
@@ -116,7 +116,7 @@ async def test_an_answer_after_three_seconds_is_10062(local: LocalDiscord, call:
         await invocation.wait_until(lambda message: True, 60)
 
 
-async def test_an_answer_just_in_time(local: LocalDiscord, call: Caller) -> None:
+async def test_an_answer_within_three_seconds_is_accepted(local: LocalDiscord, call: Caller) -> None:
     invocation = await call.begin()
     local.clock.advance(2.0)
     assert (await call.answer(invocation, 5)).status == 204
@@ -124,7 +124,7 @@ async def test_an_answer_just_in_time(local: LocalDiscord, call: Caller) -> None
     assert invocation.failed is None
 
 
-async def test_only_the_right_token_answers(call: Caller) -> None:
+async def test_an_answer_needs_the_right_token(call: Caller) -> None:
     invocation = await call.begin()
     reply = await call("POST", f"/interactions/{invocation.id}/guess/callback", json={"type": 5})
     assert (reply.status, reply.json["code"]) == (404, 10062)
@@ -132,7 +132,7 @@ async def test_only_the_right_token_answers(call: Caller) -> None:
     assert (reply.status, reply.json["code"]) == (404, 10062)
 
 
-async def test_a_token_lives_fifteen_minutes(local: LocalDiscord, call: Caller) -> None:
+async def test_a_token_is_valid_for_fifteen_minutes(local: LocalDiscord, call: Caller) -> None:
     invocation = await call.begin()
     await call.answer(invocation, 5)
     local.clock.advance(14 * 60)
@@ -146,7 +146,7 @@ async def test_a_token_lives_fifteen_minutes(local: LocalDiscord, call: Caller) 
     assert invocation.original.content == "still"
 
 
-async def test_a_placeholder_never_filled_is_a_failure(local: LocalDiscord, call: Caller) -> None:
+async def test_a_deferred_answer_that_is_never_completed_is_a_failure(local: LocalDiscord, call: Caller) -> None:
     invocation = await call.begin()
     await call.answer(invocation, 5)
     assert invocation.failed is None
@@ -154,7 +154,7 @@ async def test_a_placeholder_never_filled_is_a_failure(local: LocalDiscord, call
     assert invocation.failed == "The application did not respond"
 
 
-async def test_no_follow_up_before_the_answer(call: Caller) -> None:
+async def test_a_follow_up_before_the_answer_is_refused(call: Caller) -> None:
     invocation = await call.begin()
     reply = await call("POST", call.hook(invocation), json={"content": "early"})
     assert (reply.status, reply.json["code"]) == (404, 10015)
@@ -163,13 +163,13 @@ async def test_no_follow_up_before_the_answer(call: Caller) -> None:
 
 
 @pytest.mark.parametrize("deferred_flags", [0, EPHEMERAL])
-async def test_the_first_follow_up_takes_the_place_of_the_placeholder(call: Caller, deferred_flags: int) -> None:
+async def test_the_first_follow_up_replaces_the_placeholder(call: Caller, deferred_flags: int) -> None:
     invocation = await call.begin()
     await call.answer(invocation, 5, {"flags": deferred_flags})
     assert invocation.original is not None
     placeholder = invocation.original
     assert placeholder.thinking
-    # Its own flag is without effect: what was deferred decides.
+    # Its own flag has no effect: the flag of the deferred answer applies.
     reply = await call("POST", call.hook(invocation), json={"content": "here", "flags": EPHEMERAL - deferred_flags})
     assert reply.json["id"] == str(placeholder.id)
     assert invocation.original.content == "here"
@@ -179,7 +179,7 @@ async def test_the_first_follow_up_takes_the_place_of_the_placeholder(call: Call
     assert second.json["id"] != str(placeholder.id)
 
 
-async def test_a_deleted_placeholder_leaves_the_follow_up_its_own_flag(local: LocalDiscord, call: Caller) -> None:
+async def test_after_a_deleted_placeholder_a_follow_up_has_its_own_flag(local: LocalDiscord, call: Caller) -> None:
     invocation = await call.begin()
     await call.answer(invocation, 5)
     assert (await call("DELETE", call.hook(invocation, "/messages/@original"))).status == 204
@@ -192,7 +192,7 @@ async def test_a_deleted_placeholder_leaves_the_follow_up_its_own_flag(local: Lo
     assert (reply.status, reply.json["code"]) == (404, 10008)
 
 
-async def test_a_deferred_answer_takes_one_flag_only(call: Caller) -> None:
+async def test_a_deferred_answer_can_have_only_the_ephemeral_flag(call: Caller) -> None:
     invocation = await call.begin()
     reply = await call.answer(invocation, 5, {"flags": 1 << 15})
     assert (reply.status, reply.json["code"]) == (400, 50035)
@@ -200,7 +200,7 @@ async def test_a_deferred_answer_takes_one_flag_only(call: Caller) -> None:
     assert invocation.acknowledged_after is None
 
 
-async def test_follow_ups_are_edited_and_deleted_by_their_number(call: Caller) -> None:
+async def test_follow_ups_are_edited_and_deleted_by_their_id(call: Caller) -> None:
     invocation = await call.begin()
     await call.answer(invocation, 4, {"content": "first"})
     sent = await call("POST", call.hook(invocation), json={"content": "second"})
@@ -213,7 +213,7 @@ async def test_follow_ups_are_edited_and_deleted_by_their_number(call: Caller) -
     assert invocation.history[2].edited_at is not None
 
 
-async def test_a_token_does_not_reach_the_messages_of_another(call: Caller) -> None:
+async def test_a_token_cannot_change_messages_of_another_interaction(call: Caller) -> None:
     mine, other = await call.begin(), await call.begin("Bob")
     await call.answer(mine, 4, {"content": "mine"})
     await call.answer(other, 4, {"content": "other"})
@@ -222,7 +222,7 @@ async def test_a_token_does_not_reach_the_messages_of_another(call: Caller) -> N
     assert (reply.status, reply.json["code"]) == (404, 10008)
 
 
-async def test_a_button_pressed_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_handles_a_button(local: LocalDiscord, bot: Probe) -> None:
     class Buttons(discord.ui.View):
         @discord.ui.button(label="More", custom_id="more:1")
         async def more(self, interaction: discord.Interaction, button: discord.ui.Button[Buttons]) -> None:
@@ -242,7 +242,7 @@ async def test_a_button_pressed_through_discord_py(local: LocalDiscord, bot: Pro
     changed = await pressed.wait_until(lambda message: message.content == "more", 5)
     assert changed.id == message.id
     assert changed.buttons[0].disabled
-    # Who sent the command sees the change too.
+    # The member who sent the command sees the change, too.
     assert invocation.original == changed
     follow_up = await pressed.wait_until(lambda message: message.content == "coming", 5)
     assert follow_up.ephemeral
@@ -251,7 +251,7 @@ async def test_a_button_pressed_through_discord_py(local: LocalDiscord, bot: Pro
         await ann.press(message, "More")
 
 
-async def test_a_silent_answer_leaves_the_message_to_the_token(call: Caller) -> None:
+async def test_after_a_deferred_press_the_token_edits_the_message(call: Caller) -> None:
     invocation = await call.begin()
     await call.answer(invocation, 4, {"content": "pong", "components": [ROW]})
     assert invocation.original is not None
@@ -267,7 +267,7 @@ async def test_a_silent_answer_leaves_the_message_to_the_token(call: Caller) -> 
     assert pressed.history[-1].id != invocation.original.id
 
 
-async def test_a_press_may_be_answered_with_a_new_thinking_message(call: Caller) -> None:
+async def test_a_press_can_be_answered_with_a_new_deferred_message(call: Caller) -> None:
     invocation = await call.begin()
     await call.answer(invocation, 4, {"content": "pong", "components": [ROW]})
     assert invocation.original is not None
@@ -279,7 +279,7 @@ async def test_a_press_may_be_answered_with_a_new_thinking_message(call: Caller)
     assert described["response_message_id"] != str(invocation.original.id)
 
 
-async def test_only_who_sees_a_message_presses_its_buttons(call: Caller) -> None:
+async def test_only_members_who_see_a_message_can_press_its_buttons(call: Caller) -> None:
     invocation = await call.begin("Ann")
     await call.answer(invocation, 4, {"content": "pong", "components": [ROW], "flags": EPHEMERAL})
     assert invocation.original is not None
@@ -292,7 +292,7 @@ async def test_only_who_sees_a_message_presses_its_buttons(call: Caller) -> None
 
 
 @pytest.mark.parametrize("kind", [6, 7, 8])
-async def test_a_command_takes_no_answer_meant_for_others(call: Caller, kind: int) -> None:
+async def test_a_command_refuses_answers_for_other_interactions(call: Caller, kind: int) -> None:
     reply = await call.answer(await call.begin(), kind, {"choices": []} if kind == 8 else None)
     assert (reply.status, reply.json["code"]) == (400, 50035)
     assert "type" in reply.json["errors"]
@@ -311,7 +311,7 @@ async def test_an_unknown_type_of_answer_is_refused_by_name(call: Caller, kind: 
     assert invocation.acknowledged_after is None
 
 
-async def test_suggestions_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_suggests_choices(local: LocalDiscord, bot: Probe) -> None:
     @bot.tree.command(description="Choose")
     async def choose(interaction: discord.Interaction, style: str) -> None:
         await interaction.response.send_message(style)
@@ -326,7 +326,7 @@ async def test_suggestions_through_discord_py(local: LocalDiscord, bot: Probe) -
     assert typed.choices == ({"name": "wheat field", "value": "wheat"},)
 
 
-async def test_a_modal_with_a_file_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_opens_a_modal_with_a_file(local: LocalDiscord, bot: Probe) -> None:
     class Ask(discord.ui.Modal, title="A style"):
         name: discord.ui.TextInput[Ask] = discord.ui.TextInput(label="Name", custom_id="name", min_length=2)
         picture: discord.ui.Label[Ask] = discord.ui.Label(
@@ -355,7 +355,7 @@ async def test_a_modal_with_a_file_through_discord_py(local: LocalDiscord, bot: 
     assert message.content == "Wheat w.png 2"
 
 
-async def test_a_message_menu_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_handles_a_message_command(local: LocalDiscord, bot: Probe) -> None:
     @bot.tree.context_menu(name="Paint this")
     async def paint_this(interaction: discord.Interaction, message: discord.Message) -> None:
         [picture] = message.attachments
@@ -368,7 +368,7 @@ async def test_a_message_menu_through_discord_py(local: LocalDiscord, bot: Probe
     assert answer.content == "look 3"
 
 
-async def test_choosing_from_a_menu_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_handles_a_select_menu(local: LocalDiscord, bot: Probe) -> None:
     class Menu(discord.ui.View):
         @discord.ui.select(
             custom_id="style", options=[discord.SelectOption(label="Wheat"), discord.SelectOption(label="Waves")]
@@ -389,7 +389,7 @@ async def test_choosing_from_a_menu_through_discord_py(local: LocalDiscord, bot:
     assert (chosen.content, chosen.components) == ("Waves", ())
 
 
-async def test_following_the_messages_as_they_come(call: Caller) -> None:
+async def test_messages_can_be_followed_as_they_come(call: Caller) -> None:
     invocation = await call.begin()
     states: list[Message] = []
 
@@ -405,12 +405,12 @@ async def test_following_the_messages_as_they_come(call: Caller) -> None:
         await call("PATCH", call.hook(invocation, "/messages/@original"), json={"content": content})
     await asyncio.wait_for(following, 5)
     assert [state.content for state in states] == ["", "begin", "end"]
-    # Who comes late gets everything from the beginning.
+    # A late follower gets everything from the beginning.
     late = invocation.messages()
     assert [await anext(late), await anext(late)] == states[:2]
 
 
-async def test_files_with_the_first_answer(call: Caller) -> None:
+async def test_the_first_answer_can_have_files(call: Caller) -> None:
     invocation = await call.begin()
     payload = {"type": 4, "data": {"attachments": [{"id": 0, "filename": "b.png", "description": "A picture"}]}}
     path = f"/interactions/{invocation.id}/{invocation.token}/callback"
@@ -423,7 +423,7 @@ async def test_files_with_the_first_answer(call: Caller) -> None:
     assert invocation.token not in call.local.requests[-1].path
 
 
-async def test_a_button_in_direct_messages_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_handles_a_button_in_direct_messages(local: LocalDiscord, bot: Probe) -> None:
     class Buttons(discord.ui.View):
         @discord.ui.button(label="Again", custom_id="again")
         async def again(self, interaction: discord.Interaction, button: discord.ui.Button[Buttons]) -> None:
@@ -438,7 +438,7 @@ async def test_a_button_in_direct_messages_through_discord_py(local: LocalDiscor
     assert (await pressed.wait_until(lambda message: True, 5)).content == "Ann direct"
 
 
-async def test_every_state_of_every_message_is_told(local: LocalDiscord, call: Caller) -> None:
+async def test_listeners_receive_every_state_of_every_message(local: LocalDiscord, call: Caller) -> None:
     told: list[Message] = []
     local.on_message(told.append)
     await local.member("Bob").say("hello")
@@ -452,7 +452,7 @@ async def test_every_state_of_every_message_is_told(local: LocalDiscord, call: C
     ]
 
 
-async def test_what_a_member_cannot_choose(local: LocalDiscord, call: Caller) -> None:
+async def test_missing_commands_and_components_cannot_be_used(local: LocalDiscord, call: Caller) -> None:
     said = await local.member("Bob").say("hello")
     ann = local.member("Ann")
     with pytest.raises(InvocationRefused, match="no command 'Paint this'"):
@@ -481,7 +481,7 @@ async def test_links_and_disabled_buttons_cannot_be_pressed(call: Caller) -> Non
             await call.local.member("Ann").press(invocation.original, label)
 
 
-async def test_nobody_answers_where_no_bot_is(call: Caller) -> None:
+async def test_waiting_for_an_answer_has_a_timeout(call: Caller) -> None:
     invocation = await call.begin()
     with pytest.raises(TimeoutError, match="did not come within"):
         await invocation.acknowledged(timeout=0.01)
@@ -489,7 +489,7 @@ async def test_nobody_answers_where_no_bot_is(call: Caller) -> None:
         await invocation.wait_until(lambda message: True, 0.01)
 
 
-async def test_discord_py_learns_of_a_lost_token(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_receives_the_error_of_an_expired_token(local: LocalDiscord, bot: Probe) -> None:
     caught: list[discord.HTTPException] = []
 
     @bot.tree.command(description="Take long")

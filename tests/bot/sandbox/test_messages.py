@@ -82,7 +82,7 @@ def rows(count: int) -> list[dict[str, Any]]:
         ({"content": "x", "message_reference": {"message_id": "7"}}, ("message_reference",), "MESSAGE_REFERENCE"),
     ],
 )
-async def test_limits_are_named_by_their_place(
+async def test_the_error_for_a_limit_has_its_path(
     local: LocalDiscord, call: Caller, body: dict[str, Any], place: tuple[str, ...], code: str
 ) -> None:
     reply = await call("POST", channel(local), json=body)
@@ -110,7 +110,7 @@ async def test_limits_are_named_by_their_place(
         ({"content": "x", "attachments": None}, "attachments: null"),
     ],
 )
-async def test_what_is_not_known_is_refused_by_name(
+async def test_unknown_fields_are_refused_by_name(
     local: LocalDiscord, call: Caller, body: dict[str, Any], named: str
 ) -> None:
     reply = await call("POST", channel(local), json=body)
@@ -127,7 +127,7 @@ async def test_an_empty_message_is_50006(local: LocalDiscord, call: Caller, body
     assert (reply.status, reply.json["code"]) == (400, 50006)
 
 
-async def test_exactly_at_the_limits(local: LocalDiscord, call: Caller) -> None:
+async def test_a_message_at_its_limits_is_accepted(local: LocalDiscord, call: Caller) -> None:
     body: dict[str, Any] = {
         "content": "x" * 2000,
         "embeds": [{"description": "x" * 3000}] * 2,
@@ -156,7 +156,7 @@ async def test_a_request_over_its_limit_is_40005(local: LocalDiscord, call: Call
     assert (reply.status, reply.json["code"]) == (413, 40005)
 
 
-async def test_the_limit_can_be_another(call: Caller) -> None:
+async def test_the_file_limit_can_be_changed(call: Caller) -> None:
     call.local.attachment_size_limit = 3
     reply = await call("POST", channel(call.local), data=form({}, ("a.bin", b"1234")))
     assert reply.status == 413
@@ -166,7 +166,7 @@ async def test_the_limit_can_be_another(call: Caller) -> None:
     assert reply.status == 204
 
 
-async def test_discord_py_learns_that_a_file_is_too_large(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_receives_the_error_for_a_file_that_is_too_large(local: LocalDiscord, bot: Probe) -> None:
     local.attachment_size_limit = 1000
     await bot.wait_until_ready()
     target = bot.get_channel(local.channel_id)
@@ -181,7 +181,7 @@ async def test_eleven_files_are_too_many(local: LocalDiscord, call: Caller) -> N
     assert (reply.status, reply.json["code"]) == (400, 50035)
 
 
-async def test_an_edit_keeps_what_it_does_not_name(local: LocalDiscord, call: Caller) -> None:
+async def test_an_edit_keeps_the_fields_that_it_does_not_name(local: LocalDiscord, call: Caller) -> None:
     sent = await call("POST", channel(local), data=form({"content": "a"}, ("a.png", b"1"), ("b.png", b"2")))
     path = channel(local, f"/{sent.json['id']}")
     first, second = sent.json["attachments"]
@@ -224,10 +224,10 @@ async def test_an_edit_that_fails_changes_nothing(local: LocalDiscord, call: Cal
         assert await response.read() == b"1"
 
 
-async def test_the_second_version_cannot_be_taken_back(local: LocalDiscord, call: Caller) -> None:
+async def test_components_v2_cannot_be_switched_off_again(local: LocalDiscord, call: Caller) -> None:
     sent = await call("POST", channel(local), json={"content": "a"})
     path = channel(local, f"/{sent.json['id']}")
-    # The old content is in the way.
+    # The old content prevents it.
     assert (await call("PATCH", path, json={"flags": V2, "components": [text("b")]})).status == 400
     changed = await call("PATCH", path, json={"flags": V2, "components": [text("b")], "content": None})
     assert changed.json["flags"] & V2
@@ -236,7 +236,7 @@ async def test_the_second_version_cannot_be_taken_back(local: LocalDiscord, call
     assert (await call("PATCH", path, json={"content": "back"})).status == 400
 
 
-async def test_a_layout_with_its_picture_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_sends_a_layout_with_its_picture(local: LocalDiscord, bot: Probe) -> None:
     class Layout(discord.ui.LayoutView):
         row: discord.ui.ActionRow[Layout] = discord.ui.ActionRow()
 
@@ -254,7 +254,7 @@ async def test_a_layout_with_its_picture_through_discord_py(local: LocalDiscord,
             view=view, attachments=[discord.File(__file__, "a.png", description="A picture")]
         )
         assert message.flags.components_v2
-        # What discord.py has read it can send again.
+        # discord.py can send again what it has read.
         await message.edit(view=discord.ui.LayoutView.from_message(message))
 
     await bot.tree.sync()
@@ -280,7 +280,7 @@ async def test_an_embed_shows_its_attachment(local: LocalDiscord, bot: Probe) ->
     assert local.channel_messages[0].content == "again"
 
 
-async def test_a_channel_message_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_sends_edits_and_deletes_channel_messages(local: LocalDiscord, bot: Probe) -> None:
     await bot.wait_until_ready()
     target = bot.get_channel(local.channel_id)
     assert isinstance(target, discord.TextChannel)
@@ -301,7 +301,7 @@ async def test_a_channel_message_through_discord_py(local: LocalDiscord, bot: Pr
     assert caught.value.code == 10008
 
 
-async def test_an_enforced_nonce_is_forgotten_after_minutes(local: LocalDiscord, call: Caller) -> None:
+async def test_an_enforced_nonce_is_forgotten_after_five_minutes(local: LocalDiscord, call: Caller) -> None:
     body = {"content": "x", "nonce": "n", "enforce_nonce": True}
     first = await call("POST", channel(local), json=body)
     again = await call("POST", channel(local), json=body)
@@ -310,7 +310,7 @@ async def test_an_enforced_nonce_is_forgotten_after_minutes(local: LocalDiscord,
     assert (await call("POST", channel(local), json=body)).json["id"] != first.json["id"]
 
 
-async def test_an_ephemeral_message_does_not_exist_for_the_channel(local: LocalDiscord, call: Caller) -> None:
+async def test_an_ephemeral_message_is_not_in_the_channel(local: LocalDiscord, call: Caller) -> None:
     invocation = await call.begin()
     await call.answer(invocation, 4, {"content": "secret", "flags": 64})
     assert invocation.original is not None
@@ -319,7 +319,7 @@ async def test_an_ephemeral_message_does_not_exist_for_the_channel(local: LocalD
     assert (await call("GET", channel(local))).json == []
 
 
-async def test_the_words_of_others_cannot_be_changed(local: LocalDiscord, call: Caller) -> None:
+async def test_messages_of_others_cannot_be_changed(local: LocalDiscord, call: Caller) -> None:
     said = await local.member("Ann").say("mine", Upload("a.png", b"1"))
     reply = await call("PATCH", channel(local, f"/{said.id}"), json={"content": "yours"})
     assert (reply.status, reply.json["code"]) == (403, 50005)
@@ -327,7 +327,7 @@ async def test_the_words_of_others_cannot_be_changed(local: LocalDiscord, call: 
     assert (reply.status, reply.json["code"]) == (403, 50013)
 
 
-async def test_direct_messages_through_discord_py(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_sends_direct_messages(local: LocalDiscord, bot: Probe) -> None:
     ann = local.member("Ann")
     user = discord.Object(ann.id)
     direct = await bot.create_dm(user)
@@ -337,7 +337,7 @@ async def test_direct_messages_through_discord_py(local: LocalDiscord, bot: Prob
     assert local.channel_messages == []
 
 
-async def test_unknown_channels_and_recipients(call: Caller) -> None:
+async def test_unknown_channels_and_recipients_are_refused(call: Caller) -> None:
     reply = await call("POST", "/channels/7/messages", json={"content": "x"})
     assert (reply.status, reply.json["code"]) == (404, 10003)
     reply = await call("POST", "/users/@me/channels", json={"recipient_id": "7"})
@@ -354,7 +354,7 @@ async def test_messages_reach_discord_py_as_events(local: LocalDiscord, bot: Pro
     assert message.content == ""
 
 
-async def test_looking_around_a_message(local: LocalDiscord, call: Caller) -> None:
+async def test_messages_can_be_listed_around_a_message(local: LocalDiscord, call: Caller) -> None:
     ann = local.member("Ann")
     said = [await ann.say(str(number)) for number in range(7)]
 
@@ -374,7 +374,7 @@ async def test_looking_around_a_message(local: LocalDiscord, call: Caller) -> No
     assert "after and before at once" in reply.json["message"]
 
 
-async def test_a_reply_quotes_what_it_replies_to(local: LocalDiscord, call: Caller) -> None:
+async def test_a_reply_contains_the_message_that_it_replies_to(local: LocalDiscord, call: Caller) -> None:
     said = await local.member("Ann").say("hello")
     body = {"content": "a", "message_reference": {"message_id": str(said.id), "fail_if_not_exists": False}}
     first = (await call("POST", channel(local), json=body)).json
@@ -394,7 +394,7 @@ async def test_a_reply_quotes_what_it_replies_to(local: LocalDiscord, call: Call
     assert (await call("POST", channel(local), json=body)).json["code"] == 50035
 
 
-async def test_a_nonce_belongs_to_its_channel_and_to_what_is_there(local: LocalDiscord, call: Caller) -> None:
+async def test_a_nonce_applies_in_its_channel_while_its_message_exists(local: LocalDiscord, call: Caller) -> None:
     body = {"content": "x", "nonce": 5, "enforce_nonce": True}
     first = (await call("POST", channel(local), json=body)).json
     assert first["nonce"] == 5

@@ -1,4 +1,4 @@
-"""What discord.py sends is what Discord's own document describes, and the measure itself can fail."""
+"""Requests and responses conform to Discord's OpenAPI document, and the check can fail."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GOOD = RestRequest(
 )
 
 
-def test_a_good_request_has_no_violations(openapi: OpenAPI) -> None:
+def test_a_valid_request_has_no_violations(openapi: OpenAPI) -> None:
     assert openapi.request(GOOD) == []
 
 
@@ -64,7 +64,7 @@ def test_each_kind_of_violation_is_found(openapi: OpenAPI, change: dict[str, Any
     assert any(complaint in sentence for sentence in found), found
 
 
-async def test_discord_py_keeps_to_the_document(local: LocalDiscord, bot: Probe, openapi: OpenAPI) -> None:
+async def test_discord_py_conforms_to_the_document(local: LocalDiscord, bot: Probe, openapi: OpenAPI) -> None:
     class Buttons(discord.ui.View):
         @discord.ui.button(label="More", custom_id="more")
         async def more(self, interaction: discord.Interaction, button: discord.ui.Button[Buttons]) -> None:
@@ -101,7 +101,7 @@ async def test_discord_py_keeps_to_the_document(local: LocalDiscord, bot: Probe,
     assert {key: sentences for key, sentences in found.items() if sentences} == {}
 
 
-async def test_the_local_discord_keeps_to_the_document(local: LocalDiscord, call: Caller, openapi: OpenAPI) -> None:
+async def test_the_local_discord_conforms_to_the_document(local: LocalDiscord, call: Caller, openapi: OpenAPI) -> None:
     button = {"type": 2, "style": 1, "label": "x", "custom_id": "x", "emoji": {"name": "🖼"}}
     body = {"content": "a", "components": [{"type": 1, "components": [button]}], "embeds": [{"title": "t"}]}
     application, channel = f"/applications/{local.application_id}", f"/channels/{local.channel_id}"

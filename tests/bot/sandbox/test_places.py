@@ -1,4 +1,4 @@
-"""Where the application is installed: a server's, a member's own, direct messages, and several servers."""
+"""Where the application is installed: in servers, by members, in direct messages, and in several servers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Seen = list[tuple[Any, ...]]
 
 @pytest.fixture
 async def seen(bot: Probe) -> Seen:
-    """What the command `/where`, which is offered everywhere, sees of where it is."""
+    """The contexts that the command `/where` receives. It is offered everywhere."""
     found: Seen = []
 
     @bot.tree.command(description="Where am I?")
@@ -38,7 +38,7 @@ async def seen(bot: Probe) -> Seen:
     return found
 
 
-async def test_discord_py_knows_where_it_is(local: LocalDiscord, bot: Probe, seen: Seen) -> None:
+async def test_discord_py_receives_the_context_of_each_place(local: LocalDiscord, bot: Probe, seen: Seen) -> None:
     ann, bob = local.member("Ann"), local.member("Bob")
     places: list[Place] = [
         local.home,
@@ -71,7 +71,7 @@ async def test_discord_py_knows_where_it_is(local: LocalDiscord, bot: Probe, see
     assert local.refusals == []
 
 
-async def test_discord_py_knows_threads_and_languages(local: LocalDiscord, bot: Probe) -> None:
+async def test_discord_py_receives_threads_and_languages(local: LocalDiscord, bot: Probe) -> None:
     found = asyncio.get_running_loop().create_future()
 
     @bot.tree.command(description="Where am I?")
@@ -114,7 +114,7 @@ async def test_a_message_reopens_an_archived_thread(local: LocalDiscord, call: C
     assert (sent.status, again.status) == ((400, 400) if locked else (200, 200))
 
 
-async def test_a_forum_has_messages_in_its_posts_only(local: LocalDiscord, bot: Probe, call: Caller) -> None:
+async def test_a_forum_has_messages_only_in_its_posts(local: LocalDiscord, bot: Probe, call: Caller) -> None:
     await bot.wait_until_ready()
     made = bot.wait_for("thread_create", timeout=5)
     local.add_post()
@@ -127,7 +127,7 @@ async def test_a_forum_has_messages_in_its_posts_only(local: LocalDiscord, bot: 
         await thread.send("b")
 
 
-async def test_owners_are_told_as_discord_does(local: LocalDiscord) -> None:
+async def test_the_owners_of_an_installation_are_described_like_discords(local: LocalDiscord) -> None:
     ann = local.member("Ann")
     abroad = local.add_guild(installed="user")
     assert local.home.owners(ann.user) == {"0": str(local.guild_id)}
@@ -136,7 +136,7 @@ async def test_owners_are_told_as_discord_does(local: LocalDiscord) -> None:
     assert local.direct(ann, installed="both").owners(ann.user) == {"0": "0", "1": str(ann.id)}
 
 
-async def test_the_bots_own_token_gets_nowhere_where_it_is_not(local: LocalDiscord, call: Caller) -> None:
+async def test_the_bots_token_cannot_reach_places_without_the_bot(local: LocalDiscord, call: Caller) -> None:
     await call.register({"name": "ping", "description": "Answer"})
     ann = local.member("Ann")
     for place in (local.add_guild(installed="user"), local.add_group(ann, local.member("Bob"))):
@@ -154,7 +154,7 @@ async def test_the_bots_own_token_gets_nowhere_where_it_is_not(local: LocalDisco
         assert sent.status == 200
 
 
-async def test_a_visitor_has_five_follow_ups(local: LocalDiscord, call: Caller) -> None:
+async def test_an_app_outside_the_server_has_five_follow_ups(local: LocalDiscord, call: Caller) -> None:
     await call.register({"name": "ping", "description": "Answer"})
     ann = local.member("Ann")
     abroad = local.add_guild(installed="user")
@@ -171,14 +171,14 @@ async def test_a_visitor_has_five_follow_ups(local: LocalDiscord, call: Caller) 
         assert (await call("PATCH", call.hook(invocation, "/messages/@original"), json={"content": "b"})).status == 200
 
 
-async def test_a_press_belongs_to_where_its_message_came_from(local: LocalDiscord, call: Caller) -> None:
+async def test_a_press_has_the_place_of_its_message(local: LocalDiscord, call: Caller) -> None:
     await call.register({"name": "ping", "description": "Answer"})
     ann = local.member("Ann")
     abroad = local.add_guild(installed="user")
     invocation = await ann.at(abroad).invoke("ping")
     await call.answer(invocation, 4, {"content": "a", "components": [BUTTON]})
     assert invocation.original is not None
-    # Wherever the member's hands were before.
+    # The place of the member does not matter.
     pressed = await ann.press(invocation.original, "More")
     assert pressed.place == abroad
     await call.answer(
@@ -193,7 +193,7 @@ async def test_a_press_belongs_to_where_its_message_came_from(local: LocalDiscor
     assert (await ann.submit(pressed, f="x")).place == abroad
 
 
-async def test_a_press_on_a_direct_message(local: LocalDiscord, call: Caller) -> None:
+async def test_a_press_on_a_direct_message_is_answered_there(local: LocalDiscord, call: Caller) -> None:
     ann = local.member("Ann")
     path = f"/channels/{local.direct(ann).channel_id}/messages"
     assert (await call("POST", path, json={"content": "a", "components": [BUTTON]})).status == 200
@@ -215,7 +215,7 @@ async def test_a_press_on_a_direct_message(local: LocalDiscord, call: Caller) ->
         ({"dm_permission": False}, {"home", "second", "abroad"}),
     ],
 )
-async def test_a_command_is_offered_where_it_says(
+async def test_a_command_is_offered_only_in_its_contexts(
     local: LocalDiscord, call: Caller, fields: dict[str, Any], offered: set[str]
 ) -> None:
     await call.register({"name": "ping", "description": "Answer"} | fields)
@@ -235,7 +235,7 @@ async def test_a_command_is_offered_where_it_says(
                 await ann.at(place).invoke("ping")
 
 
-async def test_a_command_of_one_server_is_there_alone(local: LocalDiscord, call: Caller) -> None:
+async def test_a_command_of_one_server_exists_only_there(local: LocalDiscord, call: Caller) -> None:
     second = local.add_guild()
     path = f"/applications/{local.application_id}/guilds/{second.guild_id}/commands"
     assert (await call("PUT", path, json=[{"name": "ping", "description": "Answer"}])).status == 200
@@ -248,7 +248,7 @@ async def test_a_command_of_one_server_is_there_alone(local: LocalDiscord, call:
     assert reply.json["code"] == 50001
 
 
-async def test_a_second_server_is_there_at_once(local: LocalDiscord, bot: Probe) -> None:
+async def test_the_bot_joins_a_second_server_at_once(local: LocalDiscord, bot: Probe) -> None:
     await bot.wait_until_ready()
     joined = bot.wait_for("guild_join", timeout=5)
     second = local.add_guild("Second")
@@ -261,7 +261,7 @@ async def test_a_second_server_is_there_at_once(local: LocalDiscord, bot: Probe)
     assert local.channel_messages == []
 
 
-async def test_words_abroad_are_not_heard(local: LocalDiscord, bot: Probe) -> None:
+async def test_messages_in_servers_without_the_bot_are_not_received(local: LocalDiscord, bot: Probe) -> None:
     heard: list[str] = []
 
     @bot.event

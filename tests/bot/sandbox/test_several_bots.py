@@ -1,4 +1,4 @@
-"""Several bot processes: shards, processes that share everything, and processes that get killed at any moment."""
+"""Several bot processes: shards, processes with the same servers, and processes that are killed at any moment."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ async def main(api, gateway, channel, token):
 
 asyncio.run(main(*sys.argv[1:]))
 """
-"""A bot that is always in the middle of something."""
+"""A bot that always has requests in flight."""
 
 
-async def test_two_bots_hear_of_one_command_and_one_answers(local: LocalDiscord, connected: Connected) -> None:
+async def test_two_bots_receive_one_command_and_one_can_answer(local: LocalDiscord, connected: Connected) -> None:
     heard = asyncio.Barrier(2)
     done = asyncio.Event()
     lost: list[discord.HTTPException] = []
     answered: list[discord.Interaction] = []
 
     async def ping(interaction: discord.Interaction) -> None:
-        # Both have it before either answers.
+        # Both have received it before either answers.
         await heard.wait()
         try:
             await interaction.response.send_message("pong")
@@ -109,7 +109,7 @@ async def test_each_shard_has_its_own_servers(local: LocalDiscord, connected: Co
     assert "direct" not in seen[one]
 
 
-async def test_any_number_of_shards_get_servers_by_turns(local: LocalDiscord) -> None:
+async def test_servers_are_spread_over_any_number_of_shards(local: LocalDiscord) -> None:
     guilds = [local.guild_id] + [local.add_guild().guild_id or 0 for _ in range(5)]
     for count in (2, 3, 6):
         numbers = [(guild >> 22) % count for guild in guilds]
@@ -117,7 +117,7 @@ async def test_any_number_of_shards_get_servers_by_turns(local: LocalDiscord) ->
 
 
 def request_of(kind: str, local: LocalDiscord, link: str) -> bytes:
-    """The beginning of a request, as much as had been sent when the bot was killed."""
+    """The bytes of a request that were sent before the bot was killed."""
     path = f"{yarl.URL(local.api_url).path}/channels/{local.channel_id}/messages"
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bot {local.token}\r\n"
     multipart = '--b\r\nContent-Disposition: form-data; name="files[0]"; filename="a"\r\n\r\n123'
@@ -157,7 +157,7 @@ KINDS = [
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_half_a_request_leaves_nothing_behind(
+async def test_an_aborted_request_leaves_no_task_and_no_warning(
     local: LocalDiscord, call: Caller, caplog: pytest.LogCaptureFixture, kind: str, reset: bool
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -168,21 +168,21 @@ async def test_half_a_request_leaves_nothing_behind(
         _, writer = await asyncio.open_connection(link.host, link.port)
         writer.write(request_of(kind, local, link.raw_path_qs))
         await writer.drain()
-        # Once before the server has looked at it, once while it waits for the rest.
+        # First before the server has read it, then while it waits for the rest.
         if seen:
             assert (await call("GET", "/users/@me")).status == 200
         if reset:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
     assert (await call("GET", "/users/@me")).status == 200
-    # That of the request above may stay: its connection is kept.
+    # The connection of the request above stays open, with its task.
     await eventually(lambda: len(asyncio.all_tasks()) <= tasks + 1)
     assert [record.getMessage() for record in caplog.records] == []
     assert local.refusals == []
     assert len(local.channel_messages) == (3 if kind == "a whole request" else 1)
 
 
-async def test_killed_bots_leave_nothing_behind(
+async def test_killed_bots_leave_no_connection_and_no_warning(
     local: LocalDiscord, call: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -192,7 +192,7 @@ async def test_killed_bots_leave_nothing_behind(
 
     arguments = (local.api_url, local.gateway_url, str(local.channel_id), local.token)
     for wanted in (20, 40, 60):
-        # Clear of the rate limit of the channel.
+        # The rate limit of the channel does not apply.
         local.clock.advance(60)
         bot = await asyncio.create_subprocess_exec(sys.executable, "-c", VICTIM, *arguments)
         try:
@@ -207,7 +207,7 @@ async def test_killed_bots_leave_nothing_behind(
     assert local.refusals == []
 
 
-async def test_a_body_that_nobody_can_read_is_refused(local: LocalDiscord, call: Caller) -> None:
+async def test_an_unreadable_body_is_refused(local: LocalDiscord, call: Caller) -> None:
     headers = {"Content-Type": "multipart/form-data; boundary=b", "Authorization": f"Bot {local.token}"}
     url = f"{local.api_url}/channels/{local.channel_id}/messages"
     async with call.session.post(url, data=b"not a part", headers=headers) as response:
@@ -220,7 +220,7 @@ async def test_the_session_of_a_killed_bot_is_forgotten(local: LocalDiscord, cal
     resume = {"token": local.token, "session_id": ready["d"]["session_id"], "seq": 2}
     await local.drop_gateway()
     local.clock.advance(301)
-    # Whatever happens next makes room.
+    # The next event removes old sessions.
     await local.member("Ann").say("hello")
     async with aiohttp.ClientSession() as session, session.ws_connect(local.gateway_url) as again:
         assert (await again.receive_json())["op"] == 10
