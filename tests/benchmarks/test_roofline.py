@@ -17,8 +17,8 @@ from tests.benchmarks.roofline import measure, steps_for
 
 
 @pytest.mark.parametrize(("last", "modules"), [("relu1_1", 2), ("conv3_2", 13), ("relu5_1", 30)])
-def test_convolutions_count_as_torch_counts_them(last: str, modules: int) -> None:
-    """Over torchvision's own network up to that layer, with odd sides, and the gradient of the picture."""
+def test_the_operations_of_convolutions_are_counted_as_torch_counts_them(last: str, modules: int) -> None:
+    """For torchvision's network up to that layer, with the gradient of the picture."""
     network = vgg19(weights=None).features[:modules].requires_grad_(requires_grad=False)
     image = torch.rand(1, 3, 50, 70, requires_grad=True)
     with FlopCounterMode(display=False) as counter:
@@ -32,7 +32,7 @@ def test_a_layer_that_does_not_exist_is_refused() -> None:
         convolutions(64, 64, "relu6_1")
 
 
-def test_the_peak_is_the_fastest_at_its_best_and_never_the_convolution_of_the_image() -> None:
+def test_the_peak_is_the_best_rate_of_all_convolutions_except_the_first() -> None:
     kernels = Kernels(convolutions(32, 32, "relu1_2"), torch.device("cpu"), torch.float32)
     kernels.measure()
     kernels.best |= {("conv1_1", "forward"): 1e-9, ("conv1_2", "forward"): 2.0, ("conv1_2", "backward"): 2.5}
@@ -43,8 +43,8 @@ def test_the_peak_is_the_fastest_at_its_best_and_never_the_convolution_of_the_im
     assert kernels.best["conv1_2", "forward"] < 2.0
 
 
-def test_every_part_of_a_step_is_found_by_the_profiler() -> None:
-    """A step in small, whose operations are known."""
+def test_the_profiler_finds_every_part_of_a_step() -> None:
+    """A small step whose operations are known."""
     weight = torch.rand(8, 3, 3, 3)
     image = torch.rand(1, 3, 32, 32, requires_grad=True)
     with parts.profiler(torch.device("cpu")) as profile:
@@ -77,7 +77,7 @@ def test_an_operation_belongs_to_one_part(names: list[str], part: str) -> None:
 
 
 @pytest.mark.parametrize("size", [64, 512, 2048])
-def test_so_many_steps_are_ordered_that_enough_are_at_the_full_size(size: int) -> None:
+def test_the_total_number_of_steps_gives_the_requested_number_at_the_full_size(size: int) -> None:
     assert scales(size, steps_for(size, 7))[-1].steps == 7
 
 
@@ -91,7 +91,7 @@ def test_a_small_painting_is_measured() -> None:
     assert found.parts[parts.BACKWARD] > 0
 
 
-def test_a_network_of_torch_s_is_what_is_counted() -> None:
+def test_every_convolution_of_torchs_vgg19_has_the_assumed_form() -> None:
     """Every convolution of VGG19 is 3×3 with stride 1 and keeps the size, as the count assumes."""
     for module in vgg19(weights=None).features:
         if isinstance(module, nn.Conv2d):

