@@ -203,20 +203,20 @@ def errors_in_the_source() -> set[str]:
 NAMES = errors_in_the_source()
 
 
-def test_every_error_of_the_product_is_looked_at_here() -> None:
+def test_every_error_is_tested_here() -> None:
     assert {type(error).__name__ for error in ERRORS} == NAMES - BASES
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 class TestAnError:
-    def test_is_told_in_short_whole_sentences(self, error: AtelierError) -> None:
+    def test_has_a_message_of_short_sentences(self, error: AtelierError) -> None:
         text = texts.error_message(error)
         assert text.endswith(".")
         assert re.match(r"(\*\*(Content|Style( \d)?|Mix):\*\* )?[A-Z]", text)
         assert len(text) < 200
         assert text == " ".join(text.split())
 
-    def test_shows_nothing_of_the_code(self, error: AtelierError) -> None:
+    def test_shows_no_names_of_the_code(self, error: AtelierError) -> None:
         text = texts.error_message(error)
         names = NAMES | {"Error", "Exception", "None", "object"}
         assert not [name for name in names if name in text]
@@ -225,15 +225,15 @@ class TestAnError:
         )  # apostrophes within words, mentions
         assert not re.search(r"[()<>{}\[\]'\\]|/", prose)
 
-    def test_shows_nothing_of_the_machine(self, error: AtelierError) -> None:
+    def test_shows_no_details_of_the_machine(self, error: AtelierError) -> None:
         for detail in ("secret", "cdn.", "404", "cuda", "chunk"):
             assert detail not in texts.error_message(error)
 
-    def test_has_words_of_its_own(self, error: AtelierError) -> None:
+    def test_has_its_own_message(self, error: AtelierError) -> None:
         assert texts.error_message(error) not in {str(error), engine.texts.explain(AtelierError(*error.args))}
 
 
-def test_different_errors_are_told_differently() -> None:
+def test_different_errors_have_different_messages() -> None:
     messages = {texts.error_message(error) for error in ERRORS}
     by_operator = [error for error in ERRORS if isinstance(error, OperatorError)]  # all have the same message
     assert len(messages) == len(ERRORS) - len(by_operator) + 1
@@ -259,7 +259,7 @@ def test_different_errors_are_told_differently() -> None:
     ],
     ids=repr,
 )
-def test_an_error_says_what_one_needs_to_know(error: AtelierError, needed: list[str]) -> None:
+def test_an_error_message_contains_the_necessary_facts(error: AtelierError, needed: list[str]) -> None:
     assert [part for part in needed if part not in texts.error_message(error)] == []
 
 
@@ -281,12 +281,12 @@ def test_an_error_says_what_one_needs_to_know(error: AtelierError, needed: list[
         (3600, "60 min"),
     ],
 )
-def test_durations_are_told_as_people_do(seconds: float, text: str) -> None:
+def test_durations_are_rounded_and_readable(seconds: float, text: str) -> None:
     assert texts.duration(seconds) == text
 
 
 @given(st.floats(min_value=0, max_value=1e6))
-def test_durations_are_about_right(seconds: float) -> None:
+def test_durations_are_approximately_right(seconds: float) -> None:
     text = texts.duration(seconds).replace(",", "")
     parts = [(int(number), unit) for number, unit in re.findall(r"(\d+) (min|s)", text)]
     assert " ".join(f"{number} {unit}" for number, unit in parts) == text
@@ -294,7 +294,7 @@ def test_durations_are_about_right(seconds: float) -> None:
 
 
 @pytest.mark.parametrize(("place", "text"), [(1, "Next"), (2, "**1** before"), (17, "**16** before")])
-def test_places_are_told_as_people_count(place: int, text: str) -> None:
+def test_places_are_counted_from_one(place: int, text: str) -> None:
     assert text in texts.queued(place)
     assert f"number **{place}** in line" in texts.paused(place)
 
@@ -319,11 +319,11 @@ def progress(step: int, steps: int, remaining: float = 80) -> Progress:
     return Progress(step, steps, 512, 1.0, 0.5, 0.5, 1.0, remaining)
 
 
-def test_a_running_job_says_step_and_time_left() -> None:
+def test_the_text_of_a_running_job_has_its_step_and_remaining_time() -> None:
     assert texts.painting(progress(3, 60, 75)).endswith("step 3 of 60 · about 1 min 15 s left")
 
 
-def test_a_caption_says_time_size_and_recipe() -> None:
+def test_a_caption_has_the_time_the_size_and_the_recipe() -> None:
     recipe = Recipe(seed=3)
     result = Result(b"", "png", 512, 384, recipe, 60, 75.2, "finished")
     assert texts.caption(result, recipe) == f"Painted in 1 min 15 s · 512 × 384 · recipe `{recipe.id}`"
@@ -344,13 +344,13 @@ def test_a_caption_says_time_size_and_recipe() -> None:
         ({"strength": 0, "detail": 100, "stroke": 2}, "strength 0 · broad strokes · detail 100"),
     ],
 )
-def test_a_caption_says_what_was_asked_for(wish: dict[str, Any], text: str) -> None:
+def test_a_caption_has_the_requested_options(wish: dict[str, Any], text: str) -> None:
     recipe = Recipe(**wish)
     result = Result(b"", "png", 512, 384, recipe, 60, 75.2, "finished")
     assert texts.caption(result, recipe) == f"Painted in 1 min 15 s · 512 × 384 · {text} · recipe `{recipe.id}`"
 
 
-def test_a_caption_says_why_a_picture_is_smaller_or_was_ready_early_and_the_recipe_that_was_painted() -> None:
+def test_a_caption_explains_a_smaller_size_and_an_early_end_and_has_the_recipe_that_was_painted() -> None:
     ordered = Recipe(size=1024, steps=1200)
     painted = Recipe(size=724, steps=1200)
     result = Result(b"", "png", 724, 543, painted, 63, 75.2, "settled")
@@ -363,7 +363,7 @@ def test_a_caption_says_why_a_picture_is_smaller_or_was_ready_early_and_the_reci
     assert texts.caption(stopped, ordered).splitlines()[1:] == ["Stopped early after 1,001 of 1,200 steps."]
 
 
-def test_a_caption_says_which_pictures_were_truncated() -> None:
+def test_a_caption_names_truncated_pictures() -> None:
     whole = Result(b"", "png", 512, 384, Recipe(), 60, 75.2, "finished")
     cut = replace(whole, shown=(0.75, None, 1.0))
     assert texts.caption(cut, Recipe()).splitlines() == [
@@ -407,7 +407,7 @@ def described(*filenames: str) -> str:
 
 @given(st.text(), st.text())
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_alt_text_is_one_line_that_fits_whatever_the_files_are_called(hostile: str, content: str, style: str) -> None:
+def test_alt_text_is_one_line_that_fits_for_any_file_names(hostile: str, content: str, style: str) -> None:
     for names in (
         (hostile, style),
         (content, hostile),
@@ -437,7 +437,7 @@ def test_alt_text_is_one_line_that_fits_whatever_the_files_are_called(hostile: s
         *((name, "a picture") for name in ("", ".", "...", ".png", " .png", "___.png", "\n.png")),
     ],
 )
-def test_alt_text_names_a_file_as_people_would(filename: str, title: str) -> None:
+def test_alt_text_has_readable_file_names(filename: str, title: str) -> None:
     assert described(filename, "waves.png") == f"{title}, painted in the style of waves"
 
 
@@ -465,20 +465,18 @@ def job(description: str, **changes: Any) -> Job:
 @given(st.lists(st.text(max_size=1024), min_size=1, max_size=10), st.sampled_from(ERRORS), st.sampled_from(State))
 @example(["*" * 1024] * 10, OutOfMemory(2048), State.FAILED)
 @example(["_" * 1024] * 10, OutOfMemory(2048), State.DELIVERED)
-def test_a_list_fits_a_message_whatever_the_files_are_called(
-    descriptions: list[str], cause: AtelierError, state: State
-) -> None:
+def test_a_list_fits_a_message_for_any_file_names(descriptions: list[str], cause: AtelierError, state: State) -> None:
     jobs = [job(each, cause=cause, state=state, delivered_by="kept") for each in descriptions]
     assert len("\n".join([jobs_texts.your_pictures(jobs), *jobs_texts.listed(jobs)])) <= 2000
 
 
 @given(st.text(max_size=1024))
-def test_an_option_fits_a_menu_whatever_the_files_are_called(description: str) -> None:
+def test_an_option_fits_a_menu_for_any_file_names(description: str) -> None:
     assert 0 < len(jobs_texts.option(10, job(description))) <= 100
 
 
 @given(st.text(max_size=1024))
-def test_what_is_sent_apart_fits_a_message_and_ends_with_the_jobs_id(description: str) -> None:
+def test_a_separate_message_fits_and_ends_with_the_id_of_the_job(description: str) -> None:
     text = texts.sent("Words.", job(description), named=True)
     assert len(text) < 2000
     assert text.endswith("\nWords.\n-# Job 0123456789abcdef")
@@ -486,7 +484,7 @@ def test_what_is_sent_apart_fits_a_message_and_ends_with_the_jobs_id(description
 
 @given(st.text())
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_a_title_is_no_markdown(hostile: str, text: str) -> None:
+def test_a_title_contains_no_markdown(hostile: str, text: str) -> None:
     for name in (hostile, text):
         bare = re.sub(r"\\[^0-9A-Za-z\s]", "", texts.titled(described(name, "waves.png")))
         assert not re.search(r"[\\`*_~|<>\[\](){}#+:@-]", bare)

@@ -9,7 +9,7 @@ from tests.drawing import built_in
 from tests.drawing.test_pictures import signal_to_noise
 
 
-def test_shipped_files() -> None:
+def test_every_shipped_file_has_the_right_size_and_no_metadata() -> None:
     assert {each.id for each in BUILT_IN} == set(built_in.DRAWN)
     for style in BUILT_IN:
         data = style.file.read_bytes()

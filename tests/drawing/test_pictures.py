@@ -27,7 +27,7 @@ def signal_to_noise(one: Image.Image, other: Image.Image) -> float:
     ("path", "size"),
     [(pictures.CONTENT, (960, 720)), (pictures.STYLE, (768, 768)), (pictures.STYLE_GLASS, (768, 768))],
 )
-def test_shipped_files(path: Path, size: tuple[int, int]) -> None:
+def test_a_shipped_file_has_the_right_size_and_no_metadata(path: Path, size: tuple[int, int]) -> None:
     data = path.read_bytes()
     assert len(data) <= pictures.MOST_BYTES
     assert shipped(path).size == size
@@ -37,21 +37,21 @@ def test_shipped_files(path: Path, size: tuple[int, int]) -> None:
         assert not image.getexif()
 
 
-def test_all_drawn_files_are_shipped() -> None:
+def test_every_drawn_picture_is_shipped_as_a_file() -> None:
     assert all(path.is_file() for path in pictures.DRAWN)
 
 
-def test_the_window_is_the_shipped_one() -> None:
+def test_the_code_draws_the_shipped_window() -> None:
     assert signal_to_noise(pictures.style_glass(), shipped(pictures.STYLE_GLASS)) > 29
 
 
-def test_the_painting_is_the_shipped_one() -> None:
+def test_the_code_draws_the_shipped_painting() -> None:
     small = pictures.style(192).filter(ImageFilter.GaussianBlur(2))
     reference = shipped(pictures.STYLE).resize((192, 192), Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(2))
     assert signal_to_noise(small, reference) > 25
 
 
-def test_the_scene_is_the_shipped_one() -> None:
+def test_the_code_draws_the_shipped_scene() -> None:
     small = pictures.content(160).filter(ImageFilter.GaussianBlur(1))
     reference = shipped(pictures.CONTENT).resize((160, 120), Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(1))
     assert signal_to_noise(small, reference) > 25
@@ -64,7 +64,7 @@ def test_the_same_call_draws_the_same_picture(monkeypatch: pytest.MonkeyPatch) -
     assert pictures.content(48).tobytes() == pictures.content(48).tobytes()
 
 
-def test_a_file_over_the_cap_loses_quality(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_above_the_limit_is_saved_at_a_lower_quality(monkeypatch: pytest.MonkeyPatch) -> None:
     image = pictures.style_glass(128)
     whole = len(pictures.file_of(image))
     monkeypatch.setattr(pictures, "MOST_BYTES", whole * 2 // 3)
@@ -74,7 +74,7 @@ def test_a_file_over_the_cap_loses_quality(monkeypatch: pytest.MonkeyPatch) -> N
         pictures.file_of(image)
 
 
-def test_the_command_draws_into_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_draws_the_pictures_into_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "DRAWN", {pictures.STYLE_GLASS: lambda: pictures.style_glass(64)})
     monkeypatch.setattr("sys.argv", ["pictures", str(tmp_path / "new")])
     pictures.main()

@@ -64,25 +64,25 @@ def test_each_error_says_what_is_wrong_and_what_to_do(error: errors.AtelierError
         ("camera's raw", ("That is a camera's raw file", "Export it as PNG or JPEG")),
     ],
 )
-def test_a_file_of_another_kind_is_called_what_it_is(kind: str, parts: tuple[str, ...]) -> None:
+def test_the_message_names_the_kind_of_a_file_that_is_not_a_picture(kind: str, parts: tuple[str, ...]) -> None:
     said = texts.explain(errors.NotAPicture(kind))
     for part in parts:
         assert part in said
     assert len(said) < 220
 
 
-def test_a_truncated_picture_that_is_painted_is_told() -> None:
+def test_a_warning_says_how_much_of_a_truncated_picture_is_missing() -> None:
     assert texts.truncated(0.876) == "The file is incomplete: 12 % of the picture is missing."
     assert texts.truncated(0.999) == "The file is incomplete: 1 % of the picture is missing."
     assert "only fine detail" in texts.truncated(1.0)
 
 
-def test_no_error_of_the_engine_is_left_without_words() -> None:
+def test_every_error_of_the_engine_is_tested_above() -> None:
     bases = {errors.AtelierError, errors.OperatorError, errors.PictureError}
     assert {type(error) for error in SAID} == set(hierarchy()) - bases
 
 
-def test_what_is_for_the_log_is_not_said() -> None:
+def test_details_for_the_log_are_not_shown() -> None:
     for error in (errors.PictureDamaged("PNG: OSError: secret"), errors.StorageFailed("OSError: secret")):
         assert "secret" not in texts.explain(error)
 
@@ -97,14 +97,14 @@ def test_what_is_for_the_log_is_not_said() -> None:
         ("stopped", 1, "Stopped early after 1 of 5,000 steps."),
     ],
 )
-def test_an_ending_is_told_with_its_steps(
+def test_the_ending_is_described_with_its_steps(
     ending: Literal["finished", "settled", "stopped"], steps: int, said: str
 ) -> None:
     assert texts.ending(Result(b"", "png", 64, 48, Recipe(steps=5000), steps, 1.0, ending)) == said
 
 
 @pytest.mark.parametrize(("size", "told"), [(1024, False), (1023, True), (64, True)])
-def test_only_what_is_smaller_than_ordered_is_told_as_such(size: int, told: bool) -> None:
+def test_only_a_smaller_size_than_ordered_is_explained(size: int, told: bool) -> None:
     result = Result(b"", "png", size, 48, Recipe(size=size), 1, 1.0, "finished")
     said = texts.reduced(result, Recipe(size=1024))
     expected = f"Painted at {size:,} px, because there was not enough memory for 1,024 px."
