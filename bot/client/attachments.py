@@ -1,7 +1,7 @@
 """Downloads of members' attachments: only from Discord's CDN, within limits of size and time."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -13,6 +13,9 @@ from engine.errors import PictureTooLarge
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=5, sock_read=10)
 """Seconds. The total includes the wait for a free connection when many members send pictures at the same time."""
+
+Check = Callable[[Role, bytes], Awaitable[None]]
+"""Raises an error for a picture that can't be used."""
 
 
 class Attached(Protocol):
@@ -53,15 +56,24 @@ class AttachmentDownloader:
         """
         self._check_size(role, attachment.size)
 
-    async def fetch_all(self, attachments: Mapping[Role, Attached]) -> list[bytes]:
-        """Download all attachments concurrently. The result is in their order. The first failure cancels the others.
+    async def fetch_all(self, attachments: Mapping[Role, Attached], check: Check) -> list[bytes]:
+        """Download all attachments concurrently, and check each as soon as it is there. The result is in their order.
+
+        The first failure cancels the others.
 
         Raises:
             DownloadFailed, PictureRejected: of the first download that failed.
+            Exception: what ``check`` raises.
         """
+
+        async def checked(role: Role, attachment: Attached) -> bytes:
+            data = await self.fetch(role, attachment)
+            await check(role, data)
+            return data
+
         try:
             async with asyncio.TaskGroup() as group:
-                downloads = [group.create_task(self.fetch(role, each)) for role, each in attachments.items()]
+                downloads = [group.create_task(checked(role, each)) for role, each in attachments.items()]
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return [download.result() for download in downloads]

@@ -4,7 +4,7 @@
 implement them.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from io import BufferedIOBase
@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.history import Position
+from bot.jobs.errors import Role
 from bot.jobs.model import Actor, HistoryPage, Job, Order
 
 
@@ -51,8 +52,19 @@ class Jobs(Protocol):
         """Apply what the operators changed now, instead of within seconds."""
         ...
 
-    async def accept(self, order: Order) -> Job:
+    async def check(self, role: Role, picture: bytes) -> None:
+        """Check that a worker can decode a picture.
+
+        Raises:
+            PictureRejected: it can't be used.
+            WorkerLost, NoWorkers: it could not be checked.
+        """
+        ...
+
+    async def accept(self, order: Order, *, checked: Collection[Role] = ()) -> Job:
         """Check an order's pictures, store them and the job, and queue it. It is committed when this returns.
+
+        Those of the roles ``checked`` passed :meth:`check` before.
 
         The rules of the server limit the recipe's size, and can make the painting a spoiler.
 

@@ -130,14 +130,21 @@ class JobService(Acts):
         async with self._admission.enter(actor, order):
             yield
 
-    async def accept(self, order: Order) -> Job:
+    async def check(self, role: Role, picture: bytes) -> None:
+        """See :class:`bot.jobs.api.Jobs`."""
+        try:
+            await self._executor.check(picture)
+        except PictureError as error:
+            raise PictureRejected(role, error) from error
+
+    async def accept(self, order: Order, *, checked: Collection[Role] = ()) -> Job:
         """See :class:`bot.jobs.api.Jobs`."""
         new = [each for each in order.inputs if isinstance(each, bytes)]
         kept = [each for each in order.inputs if isinstance(each, str)]
         await self._storage.check_space(sum(map(len, new)))
         for index, picture in enumerate(order.inputs):
-            if isinstance(picture, bytes):
-                await self._check(role_of(index), picture)
+            if isinstance(picture, bytes) and role_of(index) not in checked:
+                await self.check(role_of(index), picture)
         rules = await self._store.guild_rules(order.guild_id)
         try:
             stored = iter(await self._storage.put_all(new))
@@ -261,12 +268,6 @@ class JobService(Acts):
             else:
                 sound[job.id] = job.guild_id
         return sound
-
-    async def _check(self, role: Role, picture: bytes) -> None:
-        try:
-            await self._executor.check(picture)
-        except PictureError as error:
-            raise PictureRejected(role, error) from error
 
     async def _poll(self, group: asyncio.TaskGroup) -> None:
         """Read this process's jobs from the database, and start or stop tasks accordingly."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from bot.jobs.database.history import role_of
 from bot.jobs.database.job_rows import result_columns
 from bot.jobs.database.store import Store
 from bot.jobs.database.tables import JobRow
-from bot.jobs.errors import JobEnded, NotBegun, NotKept, NotYourJob, StillOpen
+from bot.jobs.errors import JobEnded, NotBegun, NotKept, NotYourJob, Role, StillOpen
 from bot.jobs.model import OPEN, Actor, Job, Order, State
 from engine.recipe import Inputs
 
@@ -93,7 +93,10 @@ class FakeJobs:
     async def read_controls(self) -> None:
         """See :class:`bot.jobs.api.Jobs`."""
 
-    async def accept(self, order: Order) -> Job:
+    async def check(self, role: Role, picture: bytes) -> None:
+        """Every picture is fine."""
+
+    async def accept(self, order: Order, *, checked: Collection[Role] = ()) -> Job:
         """See :class:`bot.jobs.api.Jobs`."""
         self._refuse()
         self.orders.append(order)

@@ -146,7 +146,7 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
     async with services.jobs.admission(actor_of(interaction), order):
         attached = _attached(tuple(request.pictures))
         inputs: dict[Role, bytes | str] = {}
-        inputs |= zip(attached, await services.attachments.fetch_all(attached), strict=True)
+        inputs |= zip(attached, await services.attachments.fetch_all(attached, services.jobs.check), strict=True)
         for index, picture in enumerate(request.pictures):
             match picture:
                 case StoredPicture():
@@ -169,7 +169,8 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
                 parent=request.parent,
                 action=request.action,
                 locale=locale,
-            )
+            ),
+            checked=attached,
         )
 
 

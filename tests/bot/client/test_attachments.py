@@ -14,7 +14,7 @@ from aiohttp import web
 from bot.client import attachments
 from bot.client.attachments import AttachmentDownloader
 from bot.jobs.errors import DownloadFailed, PictureRejected, Role
-from engine.errors import PictureTooLarge
+from engine.errors import NotAPicture, PictureTooLarge
 
 LIMIT = 100_000
 PICTURE = bytes(range(256)) * 300
@@ -296,3 +296,45 @@ async def test_a_stated_size_above_the_limit_is_refused_before_the_download(
         downloader.check_stated_size("content", attachment)
     assert refused.value.role == "content"
     assert repr(refused.value.reason) == repr(PictureTooLarge("bytes", size, LIMIT))
+
+
+async def test_each_picture_is_checked_while_others_are_downloaded(session: aiohttp.ClientSession, cdn: Server) -> None:
+    """The second download ends only after the first picture was checked."""
+    first_checked = asyncio.Event()
+    checks: list[tuple[Role, bytes]] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("late.png"):
+            await first_checked.wait()
+        return web.Response(body=request.path.encode())
+
+    async def check(role: Role, picture: bytes) -> None:
+        checks.append((role, picture))
+        first_checked.set()
+
+    cdn.answer = answer
+    downloader = AttachmentDownloader(session, f"{cdn.origin}/attachments", LIMIT)
+    late, early = (attached(f"{cdn.origin}/attachments/{name}.png") for name in ("late", "early"))
+    pictures = [b"/attachments/late.png", b"/attachments/early.png"]
+    async with asyncio.timeout(10):
+        assert await downloader.fetch_all({"content": late, "style": early}, check) == pictures
+    assert checks == [("style", pictures[1]), ("content", pictures[0])]
+
+
+async def test_a_picture_that_fails_its_check_ends_the_other_downloads(
+    session: aiohttp.ClientSession, cdn: Server
+) -> None:
+    async def never(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("late.png"):
+            await asyncio.Event().wait()
+        return web.Response(body=b"bad")
+
+    async def check(role: Role, picture: bytes) -> None:
+        raise PictureRejected(role, NotAPicture())
+
+    cdn.answer = never
+    downloader = AttachmentDownloader(session, f"{cdn.origin}/attachments", LIMIT)
+    late, early = (attached(f"{cdn.origin}/attachments/{name}.png") for name in ("late", "early"))
+    with pytest.raises(PictureRejected) as refused:
+        await downloader.fetch_all({"content": late, "style": early}, check)
+    assert refused.value.role == "style"

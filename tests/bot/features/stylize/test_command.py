@@ -384,7 +384,7 @@ class TestTrouble:
     async def test_a_bug_is_reported_to_the_member_and_logged_with_its_traceback(
         self, discord: LocalDiscord, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        async def broken(*_: object) -> None:
+        async def broken(*_: object, **__: object) -> None:
             raise RuntimeError("a bug")
 
         logs.configure("INFO", "console")
