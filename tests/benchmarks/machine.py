@@ -44,9 +44,16 @@ def described(compute: Compute | None = None) -> str:
     name = names[0] if names else platform.processor() or platform.machine()
     device = f"; {compute.name}, {compute.precision}" if compute else ""
     return (
-        f"{name} ({torch.backends.cpu.get_cpu_capability()}), {CPU_COUNT} cores granted{device}; "
+        f"{name} ({instructions()}), {CPU_COUNT} cores granted{device}; "
         f"torch {torch.__version__}, Python {platform.python_version()}\n$ {' '.join(sys.orig_argv)}"
     )
+
+
+def instructions() -> str:
+    """The widest instructions of the processor for bfloat16, else for float32."""
+    names = {"amx_bf16": "AMX-BF16", "avx512_bf16": "AVX-512 BF16"}
+    found = torch.cpu.get_capabilities()
+    return next((name for key, name in names.items() if found.get(key)), torch.backends.cpu.get_cpu_capability())
 
 
 def percentile(values: Sequence[float], share: float) -> float:

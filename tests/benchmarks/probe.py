@@ -1,17 +1,88 @@
-"""The real bot with a stopwatch in its event loop: :mod:`tests.benchmarks.service` starts it as its own process."""
+"""The real bot with stopwatches: :mod:`tests.benchmarks.service` starts it as its own process.
+
+It measures the lag of its event loop, and the time of the calls in :data:`CALLS`, which make up a job's way.
+"""
 
 import asyncio
+import functools
 import json
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, Final
+from unittest import mock
 
 from bot.app import run
+from bot.client.attachments import AttachmentDownloader
+from bot.delivery.channels import DeliveryChannels
+from bot.jobs.database.store import Store
+from bot.jobs.storage import Storage
 from bot.settings import Settings
 from bot.telemetry import logs
+from engine.executor.executor import DaskExecutor
+from engine.executor.remote_painting import RemotePainting
+from engine.progress import Result
+from engine.worker.protocol import BEGUN
 
 TICK = 0.005
 """Seconds between two readings of the clock."""
+CALLS: Final[tuple[tuple[str, type, str], ...]] = (
+    ("record the command in the database", Store, "note"),
+    ("download a picture", AttachmentDownloader, "fetch"),
+    ("check a picture", DaskExecutor, "check"),
+    ("store the pictures", Storage, "put_all"),
+    ("accept the job in the database", Store, "add"),
+    ("begin the job in the database", Store, "begin"),
+    ("show progress", DeliveryChannels, "show"),
+    ("finish the job in the database", Store, "finish"),
+    ("deliver the picture", DeliveryChannels, "edit"),
+)
+"""What is measured: its name, and the asynchronous method that does it."""
+
+spans: list[tuple[str, float, float]] = []
+"""Name, begin and end by the system's clock."""
+
+
+Call = Callable[..., Coroutine[Any, Any, Any]]
+
+
+def _timed(name: str, call: Call) -> Call:
+    @functools.wraps(call)
+    async def measured(*given: Any, **options: Any) -> Any:
+        began = time.time()
+        try:
+            return await call(*given, **options)
+        finally:
+            spans.append((name, began, time.time()))
+
+    return measured
+
+
+class _Painting(RemotePainting):
+    """Notes when a worker has begun, and how long it painted."""
+
+    _sent = _arrived = 0.0
+
+    async def _attempt(self) -> Any:
+        self._sent = time.time()
+        outcome = await super()._attempt()
+        if isinstance(outcome, Result):
+            spans.append(("at the worker: decode, paint, encode, and the way back", self._arrived, time.time()))
+            spans.append(("of it: paint", self._arrived, self._arrived + outcome.seconds))
+        return outcome
+
+    def _receive(self, channel: str, message: Any) -> None:
+        if message == BEGUN:
+            self._arrived = time.time()
+            spans.append(("from the order to its arrival at a worker", self._sent, self._arrived))
+        super()._receive(channel, message)
+
+
+def _measure_calls() -> None:
+    for name, owner, method in CALLS:
+        setattr(owner, method, _timed(name, getattr(owner, method)))
+    mock.patch("engine.executor.executor.RemotePainting", _Painting).start()
 
 
 async def _measure(lags: list[tuple[float, float]]) -> None:
@@ -36,5 +107,6 @@ async def _run() -> list[tuple[float, float]]:
 
 if __name__ == "__main__":
     logs.configure("WARNING", "console")
+    _measure_calls()
     measured = asyncio.run(_run())
-    Path(sys.argv[1]).write_text(json.dumps(measured))
+    Path(sys.argv[1]).write_text(json.dumps({"lags": measured, "spans": spans}))

@@ -130,16 +130,26 @@ def table_of_layers(found: Found) -> Table:
     return table
 
 
-def table_of_parts(found: Sequence[Found]) -> Table:
-    """Where the time of a step goes."""
+def table_of_parts(found: Sequence[Found], peak: float) -> Table:
+    """Where the time of a step goes, and what is lost to the peak."""
     table = Table(
-        "a step's time in", *(f"{each.size} px" for each in found), title="by torch's profiler, the least of each"
+        *("a step's time in", *(f"{each.size} px" for each in found)), title="by torch's profiler, the least of each"
     )
-    for part in parts.PARTS:
-        shares = (
-            f"{each.parts[part] * 1e3:.1f} ms, {each.parts[part] / sum(each.parts.values()):.0%}" for each in found
+
+    def add(name: str, seconds: Sequence[float]) -> None:
+        cells = (
+            f"{it * 1e3:.1f} ms, {it / sum(each.parts.values()):.0%}" for it, each in zip(seconds, found, strict=True)
         )
-        table.add_row(part, *shares)
+        table.add_row(name, *cells)
+
+    for part in parts.PARTS:
+        add(part, [each.parts[part] for each in found])
+    table.add_section()
+    ideal = [each.flop / peak for each in found]
+    add("convolutions, had they the peak", ideal)
+    convolutions = [each.parts[parts.FORWARD] + each.parts[parts.BACKWARD] for each in found]
+    add("lost: slower convolutions", [it - least for it, least in zip(convolutions, ideal, strict=True)])
+    add("lost: everything else", [sum(each.parts.values()) - it for each, it in zip(found, convolutions, strict=True)])
     return table
 
 
@@ -162,8 +172,9 @@ def main(
     found = [measure(content, style, size, compute, rounds=rounds, steps=steps) for size in sizes or SIZES]
     for each in found:
         console.print(table_of_layers(each))
-    console.print(table_of_parts(found))
-    console.print(table_of_shares(found, max(each.kernels.peak for each in found)))
+    peak = max(each.kernels.peak for each in found)
+    console.print(table_of_parts(found, peak))
+    console.print(table_of_shares(found, peak))
 
 
 if __name__ == "__main__":

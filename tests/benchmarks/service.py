@@ -1,7 +1,7 @@
 """The time from a member's command to the picture, and the lag of the bot's event loop, against the local Discord.
 
 ``python -m tests.benchmarks.service`` prints both: the time to the acknowledgement, to the first preview and to the
-picture, on a warm worker, and the lag while these jobs run.
+picture, on a warm worker, and the lag while these jobs run. For each job it prints a timeline of the bot's work.
 """
 
 import asyncio
@@ -56,6 +56,8 @@ class Job:
     """Seconds since the command."""
 
     quality: str
+    began: float
+    """The command, by the system's clock."""
     acknowledged: float
     first_preview: float
     picture: float
@@ -63,7 +65,7 @@ class Job:
 
 async def job(discord: LocalDiscord, quality: str, content: Upload, style: Upload) -> Job:
     """Ask for one picture and follow it."""
-    began = time.perf_counter()
+    clock, began = time.time(), time.perf_counter()
     invocation = await discord.member("Ada").invoke("stylize", content=content, style=style, quality=quality)
 
     async def until(*names: str) -> float:
@@ -76,10 +78,21 @@ async def job(discord: LocalDiscord, quality: str, content: Upload, style: Uploa
     first = await until("preview", "painting")  # an instant picture has no preview
     picture = await until("painting")
     assert invocation.acknowledged_after is not None
-    return Job(quality, invocation.acknowledged_after, first, picture)
+    return Job(quality, clock, invocation.acknowledged_after, first, picture)
 
 
-async def measure(qualities: Sequence[str], content: Upload, style: Upload) -> tuple[list[Job], list[float]]:
+@dataclass(frozen=True)
+class Span:
+    """One part of a job's way. Times by the system's clock."""
+
+    name: str
+    began: float
+    ended: float
+
+
+async def measure(
+    qualities: Sequence[str], content: Upload, style: Upload
+) -> tuple[list[Job], list[float], list[Span]]:
     """Start everything, paint once to warm up, then once for each of ``qualities``; the event loop's lags, too."""
     with tempfile.TemporaryDirectory() as data:
         file = Path(data) / "lags.json"
@@ -88,7 +101,19 @@ async def measure(qualities: Sequence[str], content: Upload, style: Upload) -> t
             began = time.time()
             jobs = [await job(discord, quality, content, style) for quality in qualities]
             ended = time.time()
-        return jobs, [lag for at, lag in json.loads(file.read_text()) if began <= at <= ended]
+        found = json.loads(file.read_text())
+        lags = [lag for at, lag in found["lags"] if began <= at <= ended]
+        return jobs, lags, [Span(*each) for each in found["spans"]]
+
+
+def timeline(job: Job, spans: Sequence[Span]) -> Table:
+    """What the bot did for a job, by its begin."""
+    table = Table("begins after", "takes", "", title=f"from the command to the picture: {job.quality}")
+    within = [span for span in spans if job.began <= span.began <= job.began + job.picture]
+    for span in sorted(within, key=lambda span: span.began):
+        table.add_row(f"{span.began - job.began:.3f} s", f"{span.ended - span.began:.3f} s", span.name)
+    table.add_row(f"{job.picture:.3f} s", "", "the member has the picture")
+    return table
 
 
 def main(
@@ -100,7 +125,7 @@ def main(
 ) -> None:
     """The time from a member's command to the picture, and the lag of the bot's event loop."""
     uploads = (Upload(path.name, path.read_bytes()) for path in (content, style))
-    jobs, lags = asyncio.run(measure(quality or ["standard"], *uploads))
+    jobs, lags, spans = asyncio.run(measure(quality or ["standard"], *uploads))
     table = Table("quality", "acknowledged", "first preview", "picture")
     for each in jobs:
         times = f"{each.acknowledged:.3f} s", f"{each.first_preview:.2f} s", f"{each.picture:.2f} s"
@@ -108,6 +133,8 @@ def main(
     told = (f"{1000 * lag:.1f} ms" for lag in (median(lags), percentile(lags, 0.99), max(lags)))
     console = Console()
     console.print(described(), highlight=False, markup=False)
+    for each in jobs:
+        console.print(timeline(each, spans))
     console.print(table, f"lag of the event loop, median / p99 / most: {' / '.join(told)}")
 
 
