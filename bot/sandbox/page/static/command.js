@@ -75,9 +75,8 @@ export class CommandForm {
   }
 
   restKey(event) {
-    if (event.key === "Escape" && !this.rest.value) { event.preventDefault(); this.cancel(); return; }
     if (this.suggestions.key(event)) return;
-    if (event.key === "Backspace" && !this.rest.value) {
+    if (event.key === "Escape") { event.preventDefault(); this.cancel(); } else if (event.key === "Backspace" && !this.rest.value) {
       const last = this.used.findLast((field) => !field.option.required);
       if (last) this.remove(last);
       else this.cancel();
