@@ -20,7 +20,9 @@ from bot.demo.sandbox import examples, furnish
 from bot.sandbox import LocalDiscord, Member, Place
 from bot.sandbox.page.server import Page
 from bot.settings import Settings
+from tests.ports import free_port
 
+OPERATOR_TOKEN = "the-token-of-the-operators"
 _NUMBERS = count(1)
 
 
@@ -85,6 +87,9 @@ async def sandbox(scheduler: str, place: str, tmp_path_factory: pytest.TempPathF
                 blobs_url=place,
                 scheduler=scheduler,
                 operator_ids=frozenset({actors[-1].member.id}),
+                operator_token=SecretStr(OPERATOR_TOKEN),
+                operator_pictures=True,
+                health_port=free_port(),
             )
             async with open_store(settings) as store, Atelier(settings) as client:
                 features.load(client)

@@ -84,7 +84,7 @@ async def test_a_reload_in_the_middle_of_a_job_loses_nothing(room: Room, context
     await tab.get_by_text(re.compile(r"^Painting .* step \d+ of 5,?000")).filter(has_not_text=before).wait_for()
     await eventually(lambda: room.sandbox.page.open_pages == 1)
     await tab.get_by_role("button", name="Cancel", exact=True).click()
-    await tab.get_by_text("Cancelled").wait_for()
+    await tab.get_by_text("Cancelled").first.wait_for()
 
 
 async def test_everything_can_be_done_with_the_keyboard(room: Room, context: BrowserContext) -> None:
