@@ -1,6 +1,6 @@
-"""Each function is one process's share of :mod:`tests.benchmarks.time_to_quality`: a contestant's, or the judge's.
+"""The functions that :mod:`tests.benchmarks.time_to_quality` runs: one for each contestant, and one for the judge.
 
-Each runs in a process of its own, one after the other, so that peak memory and caches are its own.
+Each runs in its own process, one after the other, so peak memory and caches are measured separately.
 """
 
 import resource
@@ -43,7 +43,7 @@ WARM_UP: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What all contestants of one run have in common."""
+    """The input of all contestants of one run."""
 
     pair: Pair
     shape: tuple[int, int]
@@ -59,12 +59,12 @@ class Run:
     """The result of a contestant."""
 
     curve: tuple[Point, ...]
-    """Its own objective from step 0, if it computes it."""
+    """The values of its own objective from step 0, if it computes them."""
     kept: tuple[Kept, ...]
     steps: int
     seconds: float
     peak_mb: float
-    """Peak memory of its process with the network; on a GPU, of torch's allocations."""
+    """Peak memory of the process, including the network; on a GPU, of torch's allocations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +75,17 @@ class Case:
     contestant: str
     kept: tuple[Kept, ...]
     target: float | None = None
-    """The yardstick's objective, where it is known already. The objective of the clipped picture is another."""
+    """The final objective of the yardstick, if it is known. It differs from the objective of the clipped picture."""
 
 
 def prepared(
     content: Path, style: Path, size: int, folder: Path, threads: int | None = None, device: str = "cpu"
 ) -> Order:
-    """Write both pictures, as all contestants get them, into ``folder``.
+    """Write both pictures into ``folder`` in the form that all contestants get.
 
-    The content's longer side becomes ``size``, and the style is cropped about its middle to the same shape. The seed's
-    Gram matrices are sums over positions: of a style with more positions than the content has, they would ask for
-    something that no other objective asks for. With one size, the contestants' own resizing does nothing.
+    The longer side of the content becomes ``size``, and the style is cropped around its middle to the same shape. The
+    Gram matrices of the seed are sums over positions, so a style with more positions than the content would give a
+    target that no other objective has. With equal sizes, the contestants' own resizing has no effect.
     """
     rgb = decode(content.read_bytes()).rgb
     shape = fitted(rgb.size, size)
@@ -125,10 +125,10 @@ def run_peer(order: Order, name: str, steps: int | None = None) -> Run:
 
 
 def run_ours(order: Order, recipe: Recipe, name: str) -> Run:
-    """Let Atelier paint. Its images are those of its checkpoints; its last is the picture that it delivers, of 8 bits.
+    """Run a painting of Atelier. The images come from its checkpoints; the last is the result, with 8 bits a channel.
 
-    It keeps freed memory, as a worker does. On a GPU a checkpoint costs as much as a step, so a first painting gives
-    the images and a second one their times.
+    The process keeps freed memory, like a worker. On a GPU a checkpoint takes as long as a step, so a first painting
+    gives the images and a second one the times.
     """
     keep_large_blocks()
     set_threads(order.threads)
@@ -170,7 +170,7 @@ def run_ours(order: Order, recipe: Recipe, name: str) -> Run:
 
 
 def recipes(order: Order, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """For each peer whose objective a recipe can say, the fields that say it. See :func:`matching`."""
+    """The fields of the matching recipe for each peer whose objective a recipe can express. See :func:`matching`."""
     set_threads(order.threads)
     device = choose(order.device).device
     parameters = weights.load("embedded")
@@ -189,8 +189,8 @@ def recipes(order: Order, names: Sequence[str]) -> dict[str, dict[str, Any]]:
 def energies(
     coefficients: Coefficients, network: VGG19, content: Tensor, style: Tensor
 ) -> tuple[dict[Layer, float], dict[Layer, float], dict[Layer, float]]:
-    """What the engine divides the squared distances of content layers and of style layers by, as a painting does; and
-    the content's own distances from the style, so divided.
+    """Return three values for each layer: the engine's divisor of the squared distance for a content layer, the same
+    for a style layer, and the content's distance to the style, divided by the latter.
     """
     layers = {*coefficients.content, *coefficients.style}
     of_content, of_style = network.features(content, layers), network.features(style, layers)
@@ -245,9 +245,9 @@ def matching(
 
 
 def judge(order: Order, cases: Sequence[Case]) -> list[list[Point]]:
-    """Evaluate each case's images by its yardstick's own objective, in float32, at the full size.
+    """Evaluate the images of each case by the objective of its yardstick, in float32, at the full size.
 
-    What is smaller is scaled up bicubically; what is outside [0, 1] is clipped, as when it is shown.
+    Smaller images are scaled up bicubically. Values outside [0, 1] are clipped, as in a picture file.
     """
     set_threads(order.threads)
     device = choose(order.device).device

@@ -46,41 +46,43 @@ from tests.benchmarks.machine import (
 )
 
 STEPS: Final[Mapping[int, int]] = {256: 90, 512: 90, 1024: 60}
-"""Steps by size: those of ``quality=standard`` on a CPU with bfloat16 for small sizes. For others: :data:`FEW`."""
+"""The number of steps by size: for small sizes that of ``quality=standard`` on a CPU with bfloat16. Other sizes have
+:data:`FEW`.
+"""
 FEW: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Progress without its picture: keeping pictures would count as the job's memory. Seconds."""
+    """Progress without its preview, which would count as memory of the job. Times are in seconds."""
 
     since: float
-    """Since the job came."""
+    """The time since the start of the job."""
     told: Progress
     shown: bool
-    """Whether a preview came with it."""
+    """Whether it had a preview."""
 
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """One painting in one process. Bytes, seconds."""
+    """The measurements of one painting in one process, in bytes and seconds."""
 
     width: int
     height: int
-    """Of the result: smaller than ordered where memory was too little."""
+    """The size of the result, which is smaller than ordered if there was not enough memory."""
     warm: int
     """Resident memory when the job arrived."""
     peak: int
     """Peak resident memory during the job."""
     process: int
-    """Peak resident memory of the process, which an operator's limit has to allow."""
+    """Peak resident memory of the process. An operator's limit must allow it."""
     seconds: float
-    """Of the painting as the engine counts them, which is what it predicts: without the decoding."""
+    """The time of the painting without the decoding of the pictures. The engine predicts this time."""
     events: list[Event]
 
     @property
     def added(self) -> int:
-        """By the job, on top of a warm worker."""
+        """The memory that the job adds to a warm worker."""
         return self.peak - self.warm
 
     @property
@@ -93,19 +95,19 @@ class Painted:
 
     @property
     def first_preview(self) -> float | None:
-        """From the job's bytes to the first preview; None where it ended earlier."""
+        """The time from the job's bytes to the first preview; None if the painting ended earlier."""
         return next((each.since for each in self.events if each.shown), None)
 
     @property
     def errors(self) -> list[float]:
-        """Of the predicted time, for each prediction from the first preview on: 0.1 said a tenth too much."""
+        """The relative error of each prediction from the first preview on: at 0.1 the time is 10 % too long."""
         first = next((index for index, event in enumerate(self.events) if event.shown), 0)
         told = (each.told for each in self.events[first:])
         return [(each.elapsed + each.remaining) / self.seconds - 1 for each in told]
 
 
 def paint_once(content: Path, style: Path, recipe: Recipe, threads: int | None, device: str) -> Painted:
-    """Do what a worker does, from its start to the end of one job."""
+    """Do the same as a worker from its start to the end of one job."""
     keep_large_blocks()
     decode = decoder.load_cached(Limits())
     decode.warm_up()
@@ -155,7 +157,7 @@ def _status(name: str) -> int:
 
 
 def report(painted: Mapping[int, Sequence[Painted]]) -> Table:
-    """A row for each size: the most memory, the best step, and the worst preview of its rounds."""
+    """A row for each size: the maximum memory, the fastest step and the slowest preview of all rounds."""
     table = Table("size", "a step, best", "a megapixel·step", "first preview, worst", "the job adds",
                   "whole process, at most", "error of the predicted time, median / worst")  # fmt: skip
     for size, rounds in painted.items():

@@ -15,7 +15,7 @@ from tests.benchmarks.peers import Bank, Pair, Peer, opened
 
 
 def scales(size: int, coarsest: int = 128) -> list[int]:
-    """Longer sides in pixels, the coarsest first, each √2 of the one before; ``size`` alone where it is small."""
+    """The longer sides in pixels, each √2 times the previous one. A small ``size`` is the only scale."""
     found = [size]
     while (coarser := round(size / 2 ** (len(found) / 2))) >= coarsest:
         found.insert(0, coarser)
@@ -32,7 +32,7 @@ class Crowsonkb(Peer):
 
     FIRST_STEPS: int = 1000
     LATER_STEPS: int = 500
-    """At the coarsest scale, and at each one after it."""
+    """The steps at the first scale, and at each later scale."""
     LEARNING_RATE: Final = 0.02
     BETAS: Final = (0.9, 0.99)
     AVERAGE: Final = 0.99
@@ -58,11 +58,11 @@ class Crowsonkb(Peer):
 
     @staticmethod
     def network(parameters: Parameters) -> Bank:
-        """Padded by replication in its first layer."""
+        """Return VGG19 with replicated borders in its first layer."""
         return Bank(parameters, padding="replicate")
 
     def _begin(self, image: Tensor, moments: Mapping[str, Tensor] | None) -> None:
-        """Go on from ``image`` at its scale, with the moments of the scale before."""
+        """Start the scale of ``image``, with the moments of the previous scale."""
         shape = image.shape[-2:]
         self._targets_here = self._targets((shape[0], shape[1]))
         self._left = self.LATER_STEPS if moments else self.FIRST_STEPS
@@ -83,7 +83,7 @@ class Crowsonkb(Peer):
         self._weight = self.AVERAGE * self._weight + 1 - self.AVERAGE
 
     def step(self) -> None:
-        """At the next scale where this one is done."""
+        """Make a step, at the next scale if this one is finished."""
         if not self._left:
             image = F.interpolate(self.image, self._ahead.pop(0), mode="bicubic")
             self._begin(image, self._optimizer.state[self._image])
@@ -113,16 +113,16 @@ class Crowsonkb(Peer):
 
     @property
     def image(self) -> Tensor:
-        """The average, at the scale that is worked on."""
+        """The average of the iterates, at the current scale."""
         return self._sum / self._weight
 
     @torch.no_grad()
     def objective(self, image: Tensor) -> float:
-        """At the full size."""
+        """The objective at the full size."""
         return self._loss(image, self._full).item()
 
     def coefficients(self) -> None:
-        """Not a sum of squares of Gram matrices."""
+        """Return None, since the objective is not a sum of squared differences of Gram matrices."""
         return
 
 
@@ -133,7 +133,7 @@ def _resized(image: Tensor, shape: tuple[int, int]) -> Tensor:
 
 
 def variation(image: Tensor) -> Tensor:
-    """Squared differences with the eight neighbours, those on the diagonals a quarter as much as those beside."""
+    """Squared differences with the eight neighbours. Diagonal ones have a quarter of the weight."""
     padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
     beside = (padded[..., 1:-1, 2:] - padded[..., 1:-1, 1:-1]).square().mean()
     below = (padded[..., 2:, 1:-1] - padded[..., 1:-1, 1:-1]).square().mean()

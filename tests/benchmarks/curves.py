@@ -46,20 +46,22 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An image that a contestant had after ``step`` steps and ``seconds``, exact (float32), in a file."""
+    """The exact image (float32) of a contestant after ``step`` steps and ``seconds``, in a file."""
 
     step: int
     seconds: float
     path: Path
 
     def image(self) -> Tensor:
-        """Shape (1, 3, height, width), RGB; in [0, 1] but for contestants that leave it."""
+        """RGB of shape (1, 3, height, width). Some contestants do not keep it in [0, 1]."""
         image: Tensor = torch.load(self.path, weights_only=True)
         return image
 
 
 class Keeper:
-    """Writes images into ``folder``, thinned: the next is after one step more, or :data:`GROWTH` times as many."""
+    """Writes some of the images into ``folder``: the next is due one step later, or after :data:`GROWTH` times as many
+    steps, whichever is later.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -71,7 +73,7 @@ class Keeper:
         return step >= self._next
 
     def keep(self, step: int, seconds: float, image: Tensor) -> None:
-        """Write ``image`` down. Files, not memory: the contestant's peak is to be its own."""
+        """Write ``image`` into a file. In memory it would count for the contestant's peak memory."""
         path = self._folder / f"{step}.pt"
         torch.save(image.detach().float().cpu().clone(), path)
         self.kept.append(Kept(step, seconds, path))
@@ -88,9 +90,9 @@ class Point:
 
 
 def reached(curve: Sequence[Point], target: float) -> float | None:
-    """The first time, in seconds, at which ``curve`` is at or under ``target``; None where it never is.
+    """The first time, in seconds, at which ``curve`` is at or below ``target``; None if it never is.
 
-    Between two points the logarithm of the objective is taken as linear in time.
+    Between two points the logarithm of the objective is interpolated linearly.
     """
     if curve and curve[0].value <= target:
         return curve[0].seconds
@@ -104,9 +106,9 @@ def reached(curve: Sequence[Point], target: float) -> float | None:
 
 
 def judged(kept: Sequence[Kept], targets: Collection[float], value: Callable[[Tensor], float]) -> list[Point]:
-    """Look at each :data:`EVERY`-th image and the last, and at those before the first at or under one of ``targets``.
+    """Evaluate every :data:`EVERY`-th image and the last, and all images just before the first at or below a target.
 
-    So the curve is fine near the target. An evaluation costs a third of a step.
+    So the curve has more points near the target. An evaluation takes a third of the time of a step.
     """
     points: list[Point] = []
     skipped: list[Kept] = []

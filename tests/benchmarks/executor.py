@@ -1,7 +1,7 @@
 """Seconds until a cancelled painting frees its worker, and until a painting resumes after its worker was killed.
 
 ``python -m tests.benchmarks.executor`` paints the project's own pictures on an embedded worker and prints a table.
-Freed is when the next painting, of 64 pixels, has done its first step.
+The worker counts as free when the next painting, of 64 pixels, has made its first step.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ SIZES: Final = (256, 512, 1024)
 
 
 async def freed_after(executor: DaskExecutor, inputs: Inputs[str], size: int) -> float:
-    """Seconds from asking for the cancellation of a painting of ``size`` to the next painting's first step."""
+    """Seconds from the request to cancel a painting of ``size`` to the first step of the next painting."""
     painting = executor.submit(Recipe(size=size, steps=2000), inputs)
     async for progress in painting:
         if progress.scale == size or progress.elapsed > 3:
@@ -61,7 +61,7 @@ async def resumed_after(executor: DaskExecutor, inputs: Inputs[str]) -> tuple[fl
 
 
 async def measure(sizes: Sequence[int], repeats: int) -> Table:
-    """Everything, as a table."""
+    """Measure everything and return a table."""
     table = Table("", f"median of {repeats}", "most")
     with tempfile.TemporaryDirectory() as folder:
         content, style = (Blobs(folder).put(path.read_bytes()) for path in (CONTENT, STYLE))

@@ -18,7 +18,7 @@ SHORTEST: Final = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """A 3×3 convolution of stride 1 that keeps the size; all of VGG19's are such."""
+    """A 3×3 convolution of stride 1 that keeps the size, like all convolutions of VGG19."""
 
     name: str
     """Such as ``conv3_1``."""
@@ -30,7 +30,9 @@ class Convolution:
 
     @property
     def flop(self) -> int:
-        """Of the forward pass, without the bias; multiplying and adding are two. The input's gradient takes as many."""
+        """The operations of the forward pass without the bias, where a multiplication and an addition are two. The
+        gradient of the input needs as many.
+        """
         return 2 * 9 * self.inputs * self.outputs * self.width * self.height
 
 
@@ -54,18 +56,18 @@ def convolutions(width: int, height: int, last: str) -> list[Convolution]:
 
 
 def flop_of_step(convolutions: Sequence[Convolution]) -> int:
-    """What a step *needs*: each forward and back. What is computed again to save memory does not count twice.
+    """The operations that a step *needs*, forward and backward. Recomputation that saves memory does not count.
 
-    Weights are frozen, so their gradients cost nothing.
+    Weights are frozen, so they have no gradients.
     """
     return 2 * sum(each.flop for each in convolutions)
 
 
 class Kernels:
-    """The different convolutions of a step, forward and backward, ready to be measured again and again."""
+    """The different convolutions of a step, forward and backward. They can be measured repeatedly."""
 
     def __init__(self, convolutions: Sequence[Convolution], device: torch.device, dtype: torch.dtype) -> None:
-        """``dtype`` is the step's; the convolution of the image is left to float32, as the engine does."""
+        """``dtype`` is that of the step. The convolution of the image is in float32, as in the engine."""
         self.device = device
         self.dtype = dtype
         self.convolutions = convolutions
@@ -76,19 +78,19 @@ class Kernels:
         """Random input, because products of zeros may be cheaper."""
 
     def measure(self) -> None:
-        """Time each once more."""
+        """Measure each convolution once more."""
         for each in self.convolutions:
             for direction, run in self._work(each):
                 before = self.best.get((each.name, direction), float("inf"))
                 self.best[each.name, direction] = min(before, seconds(run, self.device))
 
     def rate(self, convolution: Convolution, direction: Direction) -> float:
-        """FLOP/s at best."""
+        """The highest FLOP/s that were measured."""
         return convolution.flop / self.best[convolution.name, direction]
 
     @property
     def peak(self) -> float:
-        """FLOP/s of the fastest of all but the image's."""
+        """FLOP/s of the fastest convolution, not counting that of the image."""
         return max(self.rate(each, direction) for each in self.convolutions[1:] for direction in DIRECTIONS)
 
     def _work(self, convolution: Convolution) -> Iterator[tuple[Direction, Callable[[], object]]]:
@@ -110,7 +112,7 @@ class Kernels:
 
 
 def gradient_of_input(gradient: Tensor, image: Tensor, weight: Tensor) -> Tensor:
-    """What autograd calls for a convolution with frozen weights."""
+    """The operation that autograd calls for a convolution with frozen weights."""
     found: tuple[Tensor, Tensor | None, Tensor | None] = torch.ops.aten.convolution_backward(
         gradient, image, weight, [weight.shape[0]], [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [True, False, False]
     )
@@ -118,7 +120,7 @@ def gradient_of_input(gradient: Tensor, image: Tensor, weight: Tensor) -> Tensor
 
 
 def seconds(run: Callable[[], object], device: torch.device) -> float:
-    """How long ``run`` takes, after one call that warms up; the mean of several where it is short."""
+    """The time that ``run`` takes after one warm-up call; for a short one, the mean of several calls."""
     _finished(run, 1, device)
     once = _finished(run, 1, device)
     times = 1 + int(SHORTEST / once)

@@ -46,7 +46,7 @@ _BEFORE: Final = re.compile(r"Waiting in line: \*\*(\d+)\*\* before yours")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that was measured in one run."""
+    """The measurements of one run."""
 
     jobs: int
     delivered: int
@@ -54,7 +54,7 @@ class Report:
     acknowledged_most: float
     """Seconds until those who invoked at once were acknowledged."""
     later_p99: float
-    """The same for all further commands, which come as members get their pictures."""
+    """The same for all later commands, which members send when they get their pictures."""
     unacknowledged: int
     """The number of commands that were never acknowledged."""
     refused: int
@@ -79,7 +79,7 @@ STYLE: Final = picture(-1)
 
 
 class Crowd:
-    """The members and what they asked for."""
+    """The members and their commands."""
 
     def __init__(self, discord: LocalDiscord, members: int) -> None:
         self.members = [discord.member(f"Member {number}") for number in range(members)]
@@ -93,7 +93,7 @@ class Crowd:
         return invocation
 
     def delivered(self) -> int:
-        """How many got their picture so far."""
+        """The number of members who have got their picture."""
         return sum(1 for invocation in self.invocations if _is_painted(invocation.original))
 
 
@@ -136,7 +136,7 @@ async def measure(members: int, jobs: int) -> Report:
 
 
 def _acknowledged(invocations: Sequence[Invocation]) -> list[float]:
-    """Seconds until each was, without those that never were."""
+    """The seconds until each acknowledgement. Commands without one are left out."""
     return [each.acknowledged_after for each in invocations if each.acknowledged_after is not None]
 
 
@@ -161,7 +161,7 @@ async def _invoke_at_once(crowd: Crowd, engine: AsyncEngine) -> list[Invocation]
 
 
 async def _settled(invocations: Sequence[Invocation], engine: AsyncEngine) -> None:
-    """Wait until each acknowledged command is a job, or was refused."""
+    """Wait until each acknowledged command has a job or was refused."""
     deadline = time.monotonic() + PLACES_WITHIN
     while time.monotonic() < deadline:
         open_ones = sum(each.acknowledged_after is not None and not _is_refused(each) for each in invocations)
@@ -171,9 +171,9 @@ async def _settled(invocations: Sequence[Invocation], engine: AsyncEngine) -> No
 
 
 async def _places(crowd: Crowd, engine: AsyncEngine) -> tuple[int, int]:
-    """How many places are shown, and how many of them are wrong when nothing changes any more.
+    """The number of places that are shown, and the number that are still wrong when nothing changes any more.
 
-    A job that has begun may show its last place until its first step.
+    A job that has started may show its last place until its first step.
     """
     began = time.monotonic()
     while True:
@@ -191,9 +191,9 @@ async def _places(crowd: Crowd, engine: AsyncEngine) -> tuple[int, int]:
 
 
 async def _fair_places(engine: AsyncEngine) -> dict[tuple[int, int], int]:
-    """The place of each member's n-th job: each member's first job comes before anybody's second, else by arrival.
+    """The place of each member's n-th job: all first jobs come before all second ones, each in the order of arrival.
 
-    Those that are begun have place 0.
+    Jobs that have started have place 0.
     """
     async with engine.connect() as connection:
         rows = list(await connection.execute(text("SELECT owner, state FROM jobs ORDER BY created_at, id")))
@@ -210,7 +210,7 @@ async def _fair_places(engine: AsyncEngine) -> dict[tuple[int, int], int]:
 
 
 def _place(message: Message | None) -> int | None:
-    """The place that a message tells. None where it tells none."""
+    """The place that a message shows; None if it shows none."""
     if message is None:
         return None
     if message.content.startswith("Next in line"):
@@ -224,12 +224,12 @@ def _is_painted(message: Message | None) -> bool:
 
 
 def _is_refused(invocation: Invocation) -> bool:
-    """Whether words to the member alone stand in place of a job."""
+    """Whether the member got a private message instead of a job."""
     return any(message.ephemeral and message.content for message in invocation.history)
 
 
 async def _work(crowd: Crowd, process: psutil.Process, jobs: int) -> tuple[float, list[float]]:
-    """Have members ask again, up to so many jobs. How many came a second, and the bot's memory in MB meanwhile."""
+    """Send more commands, up to ``jobs`` jobs. Return the jobs a second, and the bot's memory over time, in MB."""
     memory: list[float] = []
 
     async def follow(invocation: Invocation) -> None:

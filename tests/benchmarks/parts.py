@@ -23,13 +23,13 @@ _COPIES: Final = ("::copy", "::_to_copy", "::to", "::clone", "::contiguous", "::
 
 
 def part_of(names: Iterable[str]) -> str:
-    """The group of an operation, one of :data:`PARTS`.
+    """The part that an operation belongs to, one of :data:`PARTS`.
 
     Args:
-        names: its own, then those of what called it, from the innermost.
+        names: its name, then the names of its callers, from the innermost.
 
-    A convolution below autograd's engine counts as backward: one that is computed forward again there, to save memory,
-    too. Matrix products are Gram matrices: a step by the default recipe has no others.
+    A convolution that autograd calls counts as backward, even a forward one that is recomputed to save memory. Matrix
+    products belong to Gram matrices, since a step of the default recipe has no others.
     """
     own, *above = (name.lower() for name in names)
     path = [own, *above]
@@ -47,7 +47,7 @@ def _any(names: Iterable[str], fragments: tuple[str, ...]) -> bool:
 
 
 def grouped(events: Iterable[FunctionEvent], *, on_device: bool) -> dict[str, float]:
-    """Seconds of each part, none left out; those of the device's kernels where ``on_device``."""
+    """Seconds of each of the parts; of the device's kernels if ``on_device``."""
     found = dict.fromkeys(PARTS, 0.0)
     for event in events:
         own = event.self_device_time_total if on_device else event.self_cpu_time_total
@@ -63,13 +63,13 @@ def _path(event: FunctionEvent) -> Iterable[str]:
 
 
 def least(steps: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """The least of each part over several steps: what others add is left out."""
+    """The minimum of each part over several steps, which leaves out the time of other processes."""
     several = list(steps)
     return {part: min(step[part] for step in several) for part in PARTS}
 
 
 def profiler(device: torch.device) -> profile:
-    """A context; afterwards its ``events()`` are what :func:`grouped` takes."""
+    """A context manager, whose ``events()`` are for :func:`grouped`."""
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # else it reports its coming and going, and that there is no GPU
     if device.type == "cuda":
         return profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA])

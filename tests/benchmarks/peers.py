@@ -45,19 +45,19 @@ class Peer(ABC):
     """One optimiser at work on one pair of pictures. The time of its constructor counts."""
 
     steps: int
-    """That it takes in all."""
+    """The total number of steps."""
 
     @staticmethod
     @abstractmethod
     def network(parameters: Parameters) -> Any:
-        """Bring VGG19 with weights for RGB in [0, 1] into the peer's own form: once, before its clock runs."""
+        """Convert VGG19 with weights for RGB in [0, 1] into the peer's form, once, before the time is measured."""
 
     @abstractmethod
     def step(self) -> Tensor | float | None:
-        """Go on by one step.
+        """Make one step.
 
         Returns:
-            The objective of the image that the step began with; None where the peer does not compute it.
+            The objective of the image before the step; None if the peer does not compute it.
         """
 
     @property
@@ -71,11 +71,11 @@ class Peer(ABC):
 
     @abstractmethod
     def coefficients(self) -> Coefficients | None:
-        """The objective in terms that Atelier's recipes have; None where they have none for it."""
+        """The objective in the terms of Atelier's recipes; None if they cannot express it."""
 
 
 def rebased(parameters: Parameters, mean: Tensor, deviation: Tensor) -> Parameters:
-    """Weights for RGB in [0, 1] turned into weights for (RGB − ``mean``) / ``deviation``."""
+    """Convert weights for RGB in [0, 1] into weights for (RGB − ``mean``) / ``deviation``."""
     weight, bias = parameters["0.weight"], parameters["0.bias"]
     return parameters | {
         "0.weight": weight * deviation[:, None, None],
@@ -136,9 +136,9 @@ class Bank(nn.Module):
 
 
 class Seed(Peer):
-    """The plain loop of many tutorials: Adam on normalised pixels, one scale, unnormalised Gram matrices, no clamping.
+    """The simple loop of many tutorials: Adam on normalised pixels, one scale, unnormalised Gram matrices, no clamping.
 
-    Its ReLUs are not in place, and it goes no deeper than its last layer, as some of its kin do.
+    Its ReLUs are not in place, and like some variants it computes no layer after its last one.
     """
 
     steps = 300
@@ -167,7 +167,7 @@ class Seed(Peer):
         self._optimizer = torch.optim.Adam([self._target], lr=self.LEARNING_RATE)
 
     def step(self) -> Tensor:
-        """Forward, backward, Adam."""
+        """Make a step of Adam."""
         loss = self._loss(self._target)
         self._optimizer.zero_grad()
         loss.backward()
@@ -191,7 +191,7 @@ class Seed(Peer):
 
     @torch.no_grad()
     def objective(self, image: Tensor) -> float:
-        """Of any image of the full size."""
+        """The objective of any image of the full size."""
         return self._loss(self._network.normalised(image)).item()
 
     def coefficients(self) -> Coefficients:
@@ -205,13 +205,13 @@ class Seed(Peer):
 
 
 def _summed_gram(features: Tensor) -> Tensor:
-    """F Fᵀ, not divided by anything."""
+    """F Fᵀ, without a divisor."""
     rows = features.flatten(2)[0]
     return rows @ rows.T
 
 
 class Pastiche(Peer):
-    """``pastiche`` from PyPI as it ships, at its defaults: L-BFGS, float32. Its class is used whole, not its loader."""
+    """The unchanged ``pastiche`` from PyPI with its defaults: L-BFGS, float32. Only its loader is not used."""
 
     steps = 100
 
@@ -229,7 +229,7 @@ class Pastiche(Peer):
 
     @staticmethod
     def network(parameters: Parameters) -> Any:
-        """Pastiche's own class, with weights for BGR in [0, 255] less the mean."""
+        """The class of pastiche, with weights for BGR in [0, 255] minus the mean."""
         from pastiche.vgg19 import VGG19
 
         mean = torch.tensor(CAFFE_MEAN_BGR).flip(0) / 255
@@ -242,7 +242,7 @@ class Pastiche(Peer):
         return VGG19(VGG19.Weights(**pairs))
 
     def step(self) -> float:
-        """One draw: with its ``max_iter`` of 1, one evaluation and one move."""
+        """Call ``draw`` once. With its ``max_iter`` of 1, this is one evaluation and one update."""
         self._artist.draw()
         return float(self._artist.loss)
 
@@ -254,7 +254,7 @@ class Pastiche(Peer):
 
     @torch.no_grad()
     def objective(self, image: Tensor) -> float:
-        """By the artist's own method."""
+        """The objective, by the method of pastiche's class."""
         own, self._artist.pastiche = self._artist.pastiche, image.flip(1) * 255 - self._mean
         try:
             return float(self._artist._calc_loss().item())
@@ -262,7 +262,7 @@ class Pastiche(Peer):
             self._artist.pastiche = own
 
     def coefficients(self) -> Coefficients:
-        """Content: 0.01 · the mean over the features. Style: 10 / C² · the mean over C² correlations."""
+        """The content has 0.01 · the mean over the features, the style 10 / C² · the mean over C² correlations."""
         artist = self._artist
         channels = {layer: artist.style_targetss[0][layer].shape[1] for layer in artist.style_layers}
         return Coefficients(
@@ -272,6 +272,6 @@ class Pastiche(Peer):
 
 
 def _named(keras: str) -> Any:
-    """Our name of a layer like ``block4_relu2``: relu4_2."""
+    """The engine's name of a layer, such as relu4_2 for ``block4_relu2``."""
     block, layer = keras.removeprefix("block").split("_")
     return f"{layer[:-1]}{block}_{layer[-1]}"

@@ -45,28 +45,28 @@ IN_WORDS: Final = {
 
 @dataclass
 class Report:
-    """Everything that was measured."""
+    """The measurements of a contest."""
 
     runs: dict[str, Run] = field(default_factory=dict)
-    """By contestant: Atelier's are ``adam for seed``, ``lbfgs for seed`` … or ``default``."""
+    """The runs by contestant. Those of Atelier are ``adam for seed``, ``lbfgs for seed`` … or ``default``."""
     curves: dict[str, dict[str, list[Point]]] = field(default_factory=dict)
-    """By yardstick and contestant."""
+    """The curves by yardstick and contestant."""
     as_shown: dict[str, float] = field(default_factory=dict)
-    """By peer: its objective at its end once what is outside [0, 1] is clipped, which its own loop does not do."""
+    """The final objective of each peer after its image was clipped to [0, 1], which its own loop does not do."""
 
     def target(self, yardstick: str) -> float:
-        """What the peer has at its end."""
+        """The final objective of the peer."""
         return self.curves[yardstick][yardstick][-1].value
 
     def seconds(self, yardstick: str, contestant: str, as_shown: bool = False) -> float | None:
-        """That ``contestant`` needs to the target, or to what the peer shows at its end; None where it does not get
-        there, or did not take part.
+        """The seconds that ``contestant`` needs to reach the target, or the value of the peer's clipped image; None
+        if it does not reach it or did not take part.
         """
         target = self.as_shown[yardstick] if as_shown else self.target(yardstick)
         return reached(self.curves[yardstick].get(contestant, []), target)
 
     def ratio(self, yardstick: str, contestant: str, as_shown: bool = False) -> float | None:
-        """How many times sooner than the peer, which shows what it shows when it is at its target."""
+        """The time of the peer to its target, divided by the time of ``contestant``."""
         own, other = self.seconds(yardstick, yardstick), self.seconds(yardstick, contestant, as_shown)
         return own / other if own and other else None
 
@@ -125,12 +125,12 @@ def _target(report: Report, yardstick: str) -> float | None:
 
 
 def in_words(name: str) -> str:
-    """What a contestant is called where it is clear whose objective is meant."""
+    """The name of a contestant in a table or plot of one objective."""
     return IN_WORDS[name.partition(" for ")[0]]
 
 
 def table_of(report: Report, yardstick: str) -> Table:
-    """By one peer's objective."""
+    """The results by the objective of one peer."""
     target = report.target(yardstick)
     table = Table(
         *("", "steps", "to the target", "sooner", "as shown", "at its end", "peak"),
@@ -152,7 +152,7 @@ def table_of(report: Report, yardstick: str) -> Table:
 
 
 def plot(report: Report, path: Path) -> None:
-    """Draw objective against seconds, a panel for each yardstick, as a PNG."""
+    """Plot the objective over time as a PNG, with a panel for each yardstick."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7 * len(report.curves), 5), layout="constrained")

@@ -22,12 +22,12 @@ OWN_STYLES: Final[Mapping[str, Callable[[], Picture]]] = {
     "glass": lambda: decode(STYLE_GLASS.read_bytes()),
     "woodcut": lambda: Picture(collection.woodcut()),
 }
-"""The project's own, drawn by its code; those that are no files take some seconds."""
+"""The project's own pictures, drawn by its code. Those without a file take some seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A picture and what the tables call it."""
+    """A picture and its name in the tables."""
 
     name: str
     picture: Picture
@@ -42,7 +42,7 @@ class Pair:
 
     @property
     def name(self) -> str:
-        """For files and tables."""
+        """The name for files and tables."""
         return f"{self.content.name}-{self.style.name}"
 
 
@@ -63,7 +63,7 @@ def _chosen(given: Sequence[Path] | None, own: Mapping[str, Callable[[], Picture
 
 
 def pairs(contents: Sequence[Named], styles: Sequence[Named]) -> tuple[Pair, ...]:
-    """Each content in each style, in an order in which any beginning has as many different ones as can be."""
+    """Each content in each style, ordered so that the first pairs have as many different pictures as possible."""
     longer = max(len(contents), len(styles))
     order = ((first, (first + shift) % longer) for shift in range(longer) for first in range(longer))
     return tuple(
@@ -79,6 +79,6 @@ def scaled(image: Image.Image, longer_side: int) -> Image.Image:
 
 
 def image_of(data: bytes) -> Image.Image:
-    """A result's picture in RGB."""
+    """The picture of a result in RGB."""
     with Image.open(BytesIO(data)) as image:
         return image.convert("RGB")

@@ -12,11 +12,11 @@ INK: Final = (235, 235, 235)
 FONT_SIZE: Final = 15
 GAP: Final = 8
 NARROWEST: Final = 230
-"""Pixels of a column at least, for the lines."""
+"""The minimum width of a column in pixels, for its lines of text."""
 CROP, ZOOM = 112, 4
 """Side of a crop, in pixels of the painting, and the pixels of the sheet that each becomes in both directions."""
 LARGEST_CELL: Final = 400
-"""Pixels; on a contact sheet larger paintings are scaled down to it. Crops never are."""
+"""The maximum size in pixels on a contact sheet. Larger paintings are scaled down; crops never are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,14 @@ def _within(image: Image.Image | None, largest: int | None) -> Image.Image:
 
 
 def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """``text``, or as much of it as ``width`` pixels hold."""
+    """``text``, shortened to ``width`` pixels."""
     while text and font.getlength(text) > width:
         text = text.removesuffix("…")[:-1] + "…" if len(text) > 1 else ""
     return text
 
 
 def places(content: Image.Image, side: int) -> dict[str, tuple[int, int]]:
-    """Where to look closely: left and top of squares of ``side`` pixels.
+    """The left and top edges of the crops, which are squares of ``side`` pixels.
 
     The upper left corner shows frames, the plainest place of the content grey patches and grain, and the busiest place
     fine details.

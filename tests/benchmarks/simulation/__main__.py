@@ -15,7 +15,7 @@ DAY = 86_400.0
 
 
 def of_shards(case: shards.Case) -> Table:
-    """Several bots, one database."""
+    """A table for several bots on one database."""
     told = asyncio.run(shards.measure(case))
     table = Table(
         "of the ideal", "idle before a job, mean", "bots' CPU a job", "database's CPU a job", "statements a job",
@@ -33,7 +33,7 @@ def of_shards(case: shards.Case) -> Table:
 
 
 def of_placing(bots: int) -> Table:
-    """Placement among mixed workers, and among the same ones throughout with paintings of 8.64 s."""
+    """A table for placement among workers of different speeds, and among equal ones with paintings of 8.64 s."""
     policies: list[tuple[placing.Policy, int]] = [("first free", 1)]
     policies += [(policy, many) for policy in ("soonest", "soonest, idle first") for many in sorted({1, bots})]
     cases = [placing.Case(policy, load, bots=many) for load in (0.5, 0.95, None) for policy, many in policies]

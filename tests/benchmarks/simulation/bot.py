@@ -1,4 +1,4 @@
-"""One bot process of the simulation: the real service of jobs, and members who always want as many more.
+"""One bot process of the simulation: the real service of jobs, and members who keep the same number of jobs open.
 
 ``python -m tests.benchmarks.simulation.bot JSON`` reads its :class:`Setting` there and writes a :class:`Report`.
 """
@@ -32,9 +32,9 @@ from engine.recipe import Inputs, Recipe
 from tests.benchmarks.simulation.cluster import SimulatedExecutor
 
 PATIENCE = 30.0
-"""Seconds without an end after which the jobs that have not ended count as lost."""
+"""When no job has ended for so many seconds, the open jobs count as lost."""
 STYLES = 100
-"""Different ones: a style is mostly one that somebody used before."""
+"""The number of different styles, so that most jobs have a style that was used before."""
 
 
 @dataclass(frozen=True)
@@ -48,28 +48,28 @@ class Setting:
     key: str
     workers: int
     share: int
-    """Jobs that this process's members have open, all the time."""
+    """The number of open jobs that the members of this process maintain."""
     since: float
     until: float
-    """What is between these Unix times is measured; no jobs are accepted after."""
+    """The Unix times between which is measured. No jobs are accepted after the second."""
     seed: int = 0
     jobs: int | None = None
-    """Accepted in all, however long that takes; None for as many as there is time for."""
+    """The number of jobs to accept, which may take any time; None to accept jobs until the end."""
 
 
 @dataclass
 class Report:
-    """The counts of a process. All but ``delivered`` are of the measured time alone."""
+    """The counts of a process. All except ``delivered`` are those of the measured time."""
 
     delivered: list[tuple[str, float]] = field(default_factory=list)
-    """Each reply's end, even one too many: the job, and when."""
+    """The job and the time of each delivery, including second deliveries of one job."""
     failed: int = 0
     statements: int = 0
     cpu: float = 0.0
 
 
 class Bot:
-    """The service with everything around it."""
+    """The service of jobs with all that it needs."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -79,11 +79,11 @@ class Bot:
         self._random = random.Random(setting.seed)
 
     def reply(self, job: Job, may_edit: Callable[[], bool]) -> "Counting":
-        """A reply that counts."""
+        """Make a reply that counts deliveries."""
         return Counting(self, job, may_edit)
 
     def ended(self, job: Job, ending: Ending) -> None:
-        """A member got the end of their job."""
+        """Count the end of a member's job."""
         self.report.delivered.append((job.id, time.time()))
         self.report.failed += not isinstance(ending, Result)
         self._room.release()
@@ -114,7 +114,7 @@ class Bot:
         return self.report
 
     async def _accept(self, jobs: JobService) -> set[str]:
-        """Have a member ask whenever another's job has ended."""
+        """Accept a job whenever another has ended."""
         accepted: set[str] = set()
         asking: set[asyncio.Task[None]] = set()
 
@@ -162,7 +162,7 @@ class Bot:
 
 
 class Counting:
-    """A reply that shows nothing to nobody."""
+    """A reply that only counts its deliveries."""
 
     posted = ""
 
@@ -173,23 +173,23 @@ class Counting:
         self.bucket = job.id
 
     def queued(self, position: int, *, paused: bool = False) -> None:
-        """Shown to nobody."""
+        """Do nothing."""
 
     def progressed(self, progress: Progress) -> None:
-        """Shown to nobody."""
+        """Do nothing."""
 
     async def deliver(self, ending: Ending) -> DeliveredBy:
-        """Note it; refused where the real one refuses."""
+        """Record the delivery, or refuse it as the real reply does."""
         if not self._may_edit():
             raise DeliveryDelayed("another process may look after the job")
         self._bot.ended(self._job, ending)
         return "token"
 
     async def ping(self, delivered_by: DeliveredBy, ending: State) -> None:
-        """Nobody asks for it."""
+        """Not used."""
 
     async def close(self) -> None:
-        """Nothing is on its way."""
+        """Do nothing."""
 
 
 def main() -> None:

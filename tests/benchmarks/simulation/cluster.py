@@ -1,7 +1,7 @@
 """Simulated workers that sleep instead of painting, shared by several bot processes, and a bot's executor for them.
 
-``python -m tests.benchmarks.simulation.cluster JSON`` is one process with all of them, behind a socket; it speaks lines
-of JSON. Their cost counts neither for the bots nor for the database.
+``python -m tests.benchmarks.simulation.cluster JSON`` is one process with all workers. It exchanges lines of JSON over
+a socket. Its CPU time counts neither for the bots nor for the database.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from tests.doubles.executor import FakeExecutor, FakePainting
 
 PREVIEW = bytes(2000)
 SPREAD = 0.25
-"""The spread of the paintings' times around the mean: with equal times all would always end at once."""
+"""The spread of the painting times around the mean. With equal times, all paintings would end at the same time."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ class Setting:
 
 @dataclass(frozen=True)
 class Stint:
-    """One painting at one worker."""
+    """One painting of one worker."""
 
     begun: float
     """Unix time."""
     planned: float
     idle: float
-    """Seconds that the worker was without work before it."""
+    """The seconds for which the worker was idle before it."""
 
 
 class Workers:
-    """All of them: a painting that arrives takes the worker that is free for longest, or waits for its turn."""
+    """All workers. A new painting gets the worker that has been idle for longest, or waits in a queue."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -63,7 +63,7 @@ class Workers:
         self._random = random.Random(1)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One bot's connection."""
+        """Serve the connection of one bot."""
         paintings: dict[int, asyncio.Task[None]] = {}
         while line := await reader.readline():
             told = json.loads(line)

@@ -1,5 +1,5 @@
-"""Placement in virtual time: the real functions of :mod:`engine.executor.placement` among workers of different
-speed.
+"""Placement in virtual time: the real functions of :mod:`engine.executor.placement`, and workers of different
+speeds.
 """
 
 import heapq
@@ -38,7 +38,7 @@ def pace(seconds: float) -> float:
 
 @dataclass(frozen=True)
 class Case:
-    """What is simulated. A load of None means that the queue is never empty."""
+    """The settings of a simulation. With a load of None the queue is never empty."""
 
     policy: Policy
     load: float | None
@@ -58,7 +58,7 @@ class Placed:
 
     case: Case
     busy: float
-    """Work done against what was offered, or could be done: the sum of all workers' speeds."""
+    """The work done, divided by the work that was offered or that all workers together can do."""
     mean: float
     """Seconds from acceptance to the end."""
 
@@ -79,11 +79,11 @@ class _Worker:
     info: WorkerInfo
     pace: float
     queue: deque[_Job] = field(default_factory=deque)
-    """The first is painted."""
+    """The first painting is the one at work."""
 
 
 class Simulation:
-    """Everything that happens, in its order."""
+    """A simulation that handles its events in order."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -107,7 +107,7 @@ class Simulation:
         return _Worker(f"worker {number}", info, pace)
 
     def run(self) -> Placed:
-        """Run the whole case."""
+        """Simulate the whole case."""
         speed = sum(1 / worker.pace for worker in self._workers.values())
         if self.case.load is None:
             for _ in range(2 * len(self._workers)):
@@ -140,7 +140,7 @@ class Simulation:
         self._submit()
 
     def _submit(self) -> None:
-        """What the service does: hand over as many as there are slots, and some more."""
+        """Submit as many jobs as there are slots, and a few more, as the service does."""
         slots = len(self._workers)
         while self._line:
             if self.case.policy == "first free":
@@ -194,7 +194,7 @@ class Simulation:
         self._done += max(0.0, self.now - max(job.begun, self.case.warm)) / worker.pace
 
     def _look(self) -> None:
-        """The bots' view of the workers is renewed, and waiting paintings may move."""
+        """Renew each bot's view of the workers. Waiting paintings may move to another worker."""
         for worker in self._workers.values():
             job = worker.queue[0] if worker.queue else None
             busy = 0.0

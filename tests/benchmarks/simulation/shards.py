@@ -26,12 +26,12 @@ from tests.postgresql import programs, serving
 
 Kind = Literal["sqlite", "postgresql"]
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "autovacuum": "on"}
-"""Settings that tests turn off and an operator would not."""
+"""Settings that the tests disable, but no operator does."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is simulated."""
+    """The settings of a measurement."""
 
     database: Kind = "postgresql"
     bots: int = 4
@@ -39,14 +39,14 @@ class Case:
     seconds: float = 8.64
     """The mean time of a painting; ``workers / seconds`` is the ideal number of jobs a second."""
     waiting: int = 100
-    """Jobs that wait in the queue, all the time."""
+    """The number of jobs that wait in the queue at any time."""
     measured: float = 60.0
     every: float = 0.25
     """Seconds between two events of a painting."""
     jobs: int | None = None
-    """Of each bot, instead of as many as there is time for."""
+    """The number of jobs of each bot; None to accept jobs until the end."""
     starting: float = 6.0
-    """Seconds until the first acceptance, and a process of its own for each bot."""
+    """Seconds until the first job is accepted, in which the processes of the bots start."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ class Measured:
     """The results."""
 
     busy: float
-    """Share of the workers' time that went into painting, as planned: throughput against the ideal."""
+    """The share of the workers' time spent on painting, which is the throughput divided by the ideal one."""
     idle_ms_mean: float
-    """From a worker that is free to a painting that begins there."""
+    """The seconds for which a free worker waits for its next painting."""
     bot_ms_per_job: float
-    """CPU of all bots together."""
+    """The CPU time of all bots."""
     database_ms_per_job: float
-    """CPU of PostgreSQL; SQLite's is the bots'."""
+    """The CPU time of PostgreSQL. That of SQLite is part of the bots'."""
     statements_per_job: float
     accepted: int
     delivered_twice: int
@@ -87,7 +87,7 @@ def _database(kind: Kind, folder: Path) -> Iterator[tuple[str, psutil.Process | 
 
 
 def _used(process: psutil.Process | None) -> float:
-    """CPU seconds of a process and of all processes that it started."""
+    """The CPU seconds of a process and of all its child processes."""
     if process is None:
         return 0.0
     own = process.cpu_times()
@@ -114,7 +114,7 @@ async def _process(module: str, setting: Any, log: Path) -> AsyncIterator[asynci
 
 
 async def measure(case: Case) -> Measured:
-    """Run it."""
+    """Run the bots and the workers, and measure."""
     with tempfile.TemporaryDirectory() as name, _database(case.database, folder := Path(name)) as (url, server):
         async with connected(url):
             pass  # makes the tables
