@@ -17,7 +17,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, async_playwright
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
-"""Where tests keep what they saw. Git ignores it."""
+"""The folder for screenshots. Git ignores it."""
 ARGUMENTS = (
     "--no-sandbox",  # Chromium's own sandbox refuses root
     "--disable-gpu",
@@ -29,7 +29,7 @@ ARGUMENTS = (
 )
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 WITHIN = 60
-"""Seconds for anything to happen in a page, a painting above all."""
+"""The maximum seconds to wait for a change of a page, such as the end of a painting."""
 SERIOUS = {"serious", "critical"}
 
 
@@ -53,7 +53,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @dataclass
 class Watched:
-    """What pages did that no page of ours may do."""
+    """The actions of pages that no page of the project may do."""
 
     faults: list[str] = field(default_factory=list)
 
@@ -83,7 +83,7 @@ class Watched:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def watched(browser: Browser) -> AsyncIterator[Watched]:
-    """At the end, check that no page did what no page of ours may do."""
+    """Check at the end that no page did anything that is not allowed."""
     watched = Watched()
     yield watched
     assert watched.faults == []
@@ -91,7 +91,7 @@ async def watched(browser: Browser) -> AsyncIterator[Watched]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser, watched: Watched, request: pytest.FixtureRequest) -> AsyncIterator[BrowserContext]:
-    """A fresh profile with a laptop's window. What its pages show at the end is kept, for failures above all."""
+    """A new profile with a window of the size of a laptop's. At the end, screenshots of its pages are kept."""
     context = await browser.new_context(
         viewport={"width": 1280, "height": 800}, locale="en-US", reduced_motion="reduce"
     )
@@ -115,7 +115,7 @@ async def keep(page: Page, name: str) -> None:
 
 
 async def findings(page: Page, *rules: str) -> list[str]:
-    """The serious findings of axe-core about the page as it is now, by these rules or by all."""
+    """The serious findings of axe-core about the current page, by these rules or by all."""
     await page.evaluate(AXE)
     found = await page.evaluate(
         "rules => axe.run({resultTypes: ['violations'], ...(rules.length ? {runOnly: rules} : {})})", rules

@@ -1,4 +1,4 @@
-"""What tests of several packages share: one cluster with a real worker for each pytest process, and free ports."""
+"""Fixtures for several packages: one cluster with a real worker for each pytest process, and free ports."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,7 +22,7 @@ WORKER = WorkerSettings(device="cpu", precision="float32", threads=1)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two processes for the whole suite, which waits as much as it computes; none but this one for a part of it."""
+    """Two processes for the whole suite, which often waits; only this process for a part of the suite."""
     return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
 
 
@@ -34,7 +34,7 @@ def unused_tcp_port() -> int:
 
 @pytest.fixture
 def unused_tcp_port_factory() -> Callable[[], int]:
-    """Makes further free ports."""
+    """A function that returns further free ports."""
     return free_port
 
 
@@ -46,7 +46,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def scheduler(place: str) -> Iterator[str]:
-    """The address of a scheduler with one painting worker, as an operator would start them."""
+    """The address of a scheduler with one worker, started like an operator's."""
     with (
         dask.config.set(
             {

@@ -1,4 +1,4 @@
-"""Processes that start quickly: forked from a server that has imported torch and the engine, and done nothing else.
+"""Processes that start quickly: they are forked from a server that has only imported torch and the engine.
 
 Tests of a cold start run a command of the operator instead.
 """
@@ -20,12 +20,12 @@ from distributed.utils import get_mp_context
 IMPORTED = ["distributed", "engine.images.decoder", "engine.painting.loop", "engine.worker.tasks"]
 
 Main = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
-"""What such a process does; it calls its argument when it is ready."""
+"""The main function of such a process. It calls its argument when it is ready."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def forks() -> Iterator[None]:
-    """Make Dask start its workers by that server."""
+    """Make Dask fork its workers from that server."""
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
         get_mp_context().set_forkserver_preload(IMPORTED)  # Dask sets its own list in this call
         yield
@@ -33,7 +33,7 @@ def forks() -> Iterator[None]:
 
 @contextmanager
 def started(main: Main) -> Iterator[ForkServerProcess]:
-    """A process that is ready; killed on exit. ``main`` can be pickled."""
+    """Start a process, wait until it is ready, and kill it on exit. ``main`` must be picklable."""
     said, saying = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("forkserver").Process(target=_run, args=(main, saying))
     process.start()

@@ -1,4 +1,4 @@
-"""Free ports for processes that must know theirs before they start."""
+"""Free ports for processes that must know their port before they start."""
 
 import secrets
 import socket

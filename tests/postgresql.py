@@ -54,7 +54,7 @@ class Server:
     names: Iterator[str] = field(default_factory=lambda: (f"test_{number}" for number in itertools.count(1)))
 
     def say(self, program: str, *arguments: str) -> None:
-        """Run one of PostgreSQL's programs against it."""
+        """Run one of PostgreSQL's programs for this server."""
         said = subprocess.run(
             [self.programs / program, f"--host={self.folder}", f"--username={USER}", *arguments],
             check=False,
@@ -80,7 +80,7 @@ class Server:
 
 
 def programs() -> Path | None:
-    """The folder of PostgreSQL's programs: the newest of Debian's, or that on the path."""
+    """The folder of PostgreSQL's programs: Debian's newest version, or the programs on the path."""
     found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     if found:
         return max(found, key=lambda path: int(path.parent.name))
@@ -101,7 +101,7 @@ def account() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def serving(where: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[Server]:
-    """A running server, from the programs in ``where``, with this additional environment."""
+    """Start a server from the programs in ``where``, with this additional environment."""
     # A socket's path must be short, and the server's user must be able to enter the folder.
     folder = Path(tempfile.mkdtemp(prefix="atelier-postgresql-", dir="/tmp"))
     runs_as = account()

@@ -1,4 +1,4 @@
-"""Waiting for what sets no event."""
+"""Wait for a condition without an event."""
 
 import asyncio
 import inspect

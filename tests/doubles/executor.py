@@ -1,4 +1,4 @@
-"""An executor without workers: the test makes each painting's progress and end."""
+"""An executor without workers. The test sets the progress and the end of each painting."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -54,7 +54,7 @@ class FakePainting:
         return self.end.done()
 
     def publish(self, progress: Progress) -> None:
-        """Publish progress as a worker sent it."""
+        """Publish progress, like a worker."""
         self._step = progress.step
         self._events.put_nowait(progress)
 
@@ -113,7 +113,7 @@ class FakeExecutor:
         self.slots_now = 1
         self.paintings: list[FakePainting] = []
         self.refused: dict[bytes, AtelierError] = {}
-        """Pictures that :meth:`check` rejects, and how."""
+        """The pictures that :meth:`check` rejects, with the errors."""
         self.checks = 0
         self.composed: list[Composition] = []
         """The kinds of all calls of :meth:`compose`."""
@@ -139,7 +139,7 @@ class FakeExecutor:
         return b" ".join([kind.encode(), *map(self.blobs.get, pictures)])
 
     async def shrink(self, picture: bytes, max_bytes: int) -> Encoded:
-        """See :class:`engine.executor.api.Executor`. Does what a worker does."""
+        """See :class:`engine.executor.api.Executor`. The result is that of a worker."""
 
         def encoded() -> Encoded:
             decoded = decode(picture, Limits(bytes=len(picture), least=1))

@@ -67,7 +67,7 @@ class FakeReplies:
 
     made: list[FakeReply] = field(default_factory=list)
     deliver: Deliver | None = None
-    """What a delivery does. By default it succeeds."""
+    """The function that delivers. By default it succeeds."""
 
     def __call__(self, job: Job, may_edit: Callable[[], bool]) -> FakeReply:
         """Make a reply."""
@@ -98,6 +98,6 @@ class FakeReplies:
         return [ending for reply in self.made if reply.job.id == job.id for ending in reply.endings]
 
 
-async def discord_is_gone(_: Ending) -> DeliveredBy:
-    """A delivery that fails for now."""
-    raise DeliveryDelayed("Discord is gone")
+async def discord_is_unavailable(_: Ending) -> DeliveredBy:
+    """A delivery that fails and can be repeated."""
+    raise DeliveryDelayed("Discord is unavailable")

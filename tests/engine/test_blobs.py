@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from engine.blobs import Blobs
 from engine.errors import BlobLost, StorageFailed, StorageFull, StorageUnavailable, StorageUnsafe
 from engine.worker import tasks
-from tests.shaky import ClientError, Shaky, new_place
+from tests.failing_store import ClientError, FailingStore, new_url
 
 ROOT = Path(__file__).parents[2]
 URLS: dict[str, Callable[[Path], str]] = {
@@ -183,9 +183,9 @@ def test_the_clock_is_the_clock_of_the_file_system(blobs: Blobs) -> None:
     assert list(blobs) == []
 
 
-@pytest.mark.parametrize("trouble", ERRORS, ids=lambda trouble: type(trouble).__name__)
-def test_any_error_of_a_file_system_raises_storage_failed(trouble: BaseException) -> None:
-    blobs = Blobs(new_place())
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_any_error_of_a_file_system_raises_storage_failed(error: BaseException) -> None:
+    blobs = Blobs(new_url())
     name = blobs.put(b"kept")
     calls: list[Callable[[], object]] = [
         lambda: blobs.put(b"more"),
@@ -195,32 +195,32 @@ def test_any_error_of_a_file_system_raises_storage_failed(trouble: BaseException
         blobs.clock,
     ]
     for call in calls:
-        with Shaky.troubled(trouble):
+        with FailingStore.failing(error):
             with pytest.raises(StorageFailed) as failed:
                 call()
-            assert Shaky.raised
-        assert failed.value.detail.startswith(f"{type(trouble).__name__}: ")
+            assert FailingStore.raised
+        assert failed.value.detail.startswith(f"{type(error).__name__}: ")
     assert [blob.name for blob in blobs] == [name]
     assert blobs.get(name) == b"kept"
 
 
-def test_a_full_store_raises_storage_full(blobs: Blobs) -> None:
-    blobs = Blobs(new_place())
+def test_a_full_store_raises_storage_full() -> None:
+    blobs = Blobs(new_url())
     for number in (errno.ENOSPC, errno.EDQUOT):
-        with Shaky.troubled(OSError(number, "full")), pytest.raises(StorageFull):
+        with FailingStore.failing(OSError(number, "full")), pytest.raises(StorageFull):
             blobs.put(b"more")
 
 
 def test_a_failing_store_costs_a_worker_at_most_one_checkpoint() -> None:
     """A checkpoint that can't be written is skipped. One that can't be read is not lost, and is retried."""
-    blobs = Blobs(new_place())
+    blobs = Blobs(new_url())
     name = blobs.put(b"a checkpoint")
-    for trouble in ERRORS:
-        with Shaky.troubled(trouble):
+    for error in ERRORS:
+        with FailingStore.failing(error):
             assert tasks._save_checkpoint(blobs, b"another checkpoint") is None
             with pytest.raises(StorageFailed):
                 tasks._read_state(blobs, name)
-            assert Shaky.raised
+            assert FailingStore.raised
     assert tasks._read_state(blobs, name) == b"a checkpoint"
     assert tasks._read_state(blobs, "0" * 64) is None
 

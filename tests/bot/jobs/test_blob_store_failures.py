@@ -8,8 +8,8 @@ from bot.jobs.model import Actor
 from engine.blobs import Blobs
 from engine.errors import StorageFailed
 from tests.bot.jobs.conftest import ANN, BOB, Workshop
-from tests.doubles.reply import discord_is_gone
-from tests.shaky import ClientError, Shaky, new_place
+from tests.doubles.reply import discord_is_unavailable
+from tests.failing_store import ClientError, FailingStore, new_url
 from tests.waiting import eventually
 
 
@@ -19,21 +19,21 @@ class TestAFailingBlobStore:
     @pytest.fixture(autouse=True)
     def short_pauses(self, workshop: Workshop) -> None:
         workshop.back_off = wait_fixed(0.02)
-        workshop.use(Blobs(new_place()))
+        workshop.use(Blobs(new_url()))
 
     async def test_rejects_an_order(self, workshop: Workshop) -> None:
-        with Shaky.troubled(ClientError(), "put"), pytest.raises(StorageFailed):
+        with FailingStore.failing(ClientError(), "put"), pytest.raises(StorageFailed):
             await workshop.accept(ANN)
-        assert Shaky.raised == 1
+        assert FailingStore.raised == 1
         assert await workshop.store.count_open() == 0
 
     async def test_delivers_a_result_from_memory_and_stores_it_later(self, workshop: Workshop) -> None:
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
-            with Shaky.troubled(ClientError(), "put"):
+            with FailingStore.failing(ClientError(), "put"):
                 result = painting.finish(b"the picture")
                 await workshop.until(job, "delivered")
-                await eventually(lambda: Shaky.raised > 3)
+                await eventually(lambda: FailingStore.raised > 3)
                 with pytest.raises(JobEnded):
                     await workshop.jobs.picture(job.id, ANN)
 
@@ -46,14 +46,14 @@ class TestAFailingBlobStore:
         assert len(workshop.executor.paintings) == 1
 
     async def test_loses_no_result_that_cannot_be_delivered_either(self, workshop: Workshop) -> None:
-        workshop.replies.deliver = discord_is_gone
+        workshop.replies.deliver = discord_is_unavailable
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
-            with Shaky.troubled(ClientError(), "put"):
+            with FailingStore.failing(ClientError(), "put"):
                 painting.finish(b"the picture")
                 await workshop.until(job, "delivering")
                 workshop.expire_now()
-                await eventually(lambda: Shaky.raised > 5)
+                await eventually(lambda: FailingStore.raised > 5)
                 assert await workshop.state(job) == "delivering"
             await workshop.until(job, "delivered")
         assert (await workshop.found(job)).delivered_by == "kept"

@@ -16,8 +16,8 @@ from bot.jobs.model import DeliveredBy, Ending
 from engine.blobs import Blobs
 from engine.errors import BlobLost, OutOfMemory, StorageFull
 from tests.bot.jobs.conftest import ANN, BOB, Workshop
-from tests.doubles.reply import discord_is_gone
-from tests.shaky import ClientError, Shaky, new_place
+from tests.doubles.reply import discord_is_unavailable
+from tests.failing_store import ClientError, FailingStore, new_url
 from tests.waiting import eventually
 
 
@@ -45,7 +45,7 @@ def no_pauses(workshop: Workshop) -> None:
 class FlakyStore(Store):
     """A real store, one method of which fails three times."""
 
-    def __init__(self, store: Store, name: str, trouble: Exception | None = None) -> None:
+    def __init__(self, store: Store, name: str, error: Exception | None = None) -> None:
         super().__init__(store._engine, store._cipher)
         self.failed = 0
         call: Callable[..., Awaitable[Any]] = getattr(super(), name)
@@ -53,7 +53,7 @@ class FlakyStore(Store):
         async def flaky(*arguments: Any, **options: Any) -> Any:
             if self.failed < 3:
                 self.failed += 1
-                raise trouble or OperationalError("a statement", None, Exception("disk I/O error"))
+                raise error or OperationalError("a statement", None, Exception("disk I/O error"))
             return await call(*arguments, **options)
 
         setattr(self, name, flaky)
@@ -117,11 +117,11 @@ class TestAFailure:
 
     @pytest.mark.usefixtures("no_pauses")
     async def test_to_deliver_is_retried_until_it_works(self, workshop: Workshop) -> None:
-        troubles: list[Exception] = [DeliveryDelayed("502"), RuntimeError("a bug"), DeliveryDelayed("reset")]
+        errors: list[Exception] = [DeliveryDelayed("502"), RuntimeError("a bug"), DeliveryDelayed("reset")]
 
         async def deliver(_: Ending) -> DeliveredBy:
-            if troubles:
-                raise troubles.pop()
+            if errors:
+                raise errors.pop()
             return "post"
 
         workshop.replies.deliver = deliver
@@ -134,7 +134,7 @@ class TestAFailure:
 
     @pytest.mark.usefixtures("no_pauses")
     async def test_to_deliver_within_its_time_keeps_the_picture_for_the_member(self, workshop: Workshop) -> None:
-        workshop.replies.deliver = discord_is_gone
+        workshop.replies.deliver = discord_is_unavailable
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             workshop.jobs._runner._expire_after = timedelta(0)
@@ -182,14 +182,14 @@ class TestMaintenance:
     async def test_survives_a_failing_blob_store(self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("bot.jobs.service.SWEEP_EVERY", 0.05)
         monkeypatch.setattr("bot.jobs.storage.UNCLAIMED_FOR", timedelta(seconds=-1))
-        workshop.use(Blobs(new_place()))
+        workshop.use(Blobs(new_url()))
         workshop.blobs.put(b"nobody's")
-        with Shaky.troubled(ClientError(), "remove"):
+        with FailingStore.failing(ClientError(), "remove"):
             async with workshop.running():
                 for kind in ("remove", "list", "date"):
-                    Shaky.raised, Shaky.at = 0, frozenset({kind})
-                    await eventually(lambda: Shaky.raised >= 3)
-                Shaky.trouble = None
+                    FailingStore.raised, FailingStore.failing_calls = 0, frozenset({kind})
+                    await eventually(lambda: FailingStore.raised >= 3)
+                FailingStore.error = None
                 await eventually(lambda: list(workshop.blobs) == [])
 
     async def test_ignores_foreign_files_beside_the_blobs(

@@ -10,7 +10,7 @@ from bot.jobs.model import Actor, DeliveredBy, Ending, State
 from engine.errors import OutOfMemory, PaintingCancelled, StorageFailed, StorageFull
 from engine.progress import Result
 from tests.bot.jobs.conftest import ANN, BOB, Workshop
-from tests.doubles.reply import discord_is_gone
+from tests.doubles.reply import discord_is_unavailable
 from tests.waiting import eventually
 
 
@@ -37,7 +37,7 @@ class TestAShutdown:
             await workshop.accept(BOB)
 
     async def test_does_not_wait_for_an_unreachable_discord(self, workshop: Workshop) -> None:
-        workshop.replies.deliver = discord_is_gone
+        workshop.replies.deliver = discord_is_unavailable
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             painting.finish()
@@ -104,7 +104,7 @@ class TestARestart:
     async def test_limits_pictures_in_memory_and_a_delayed_delivery_blocks_no_other(
         self, workshop: Workshop, killed: bool
     ) -> None:
-        workshop.replies.deliver = discord_is_gone
+        workshop.replies.deliver = discord_is_unavailable
         workshop.executor.slots_now = 3 * runner.DELIVERED_AT_ONCE
         async with workshop.running(killed=killed):
             jobs = [await workshop.accept(owner) for owner in range(workshop.executor.slots_now)]
@@ -144,7 +144,7 @@ class TestARestart:
     async def test_delivers_an_ending_without_a_picture_and_does_not_repaint(
         self, workshop: Workshop, killed: bool, cancelled: bool
     ) -> None:
-        workshop.replies.deliver = discord_is_gone
+        workshop.replies.deliver = discord_is_unavailable
         async with workshop.running(killed=killed):
             job, painting = await workshop.accept_and_paint(ANN)
             painting.show(3, checkpoint=b"checkpoint")
@@ -199,7 +199,7 @@ class TestARestart:
         async def full(_: bytes) -> str:
             raise StorageFull
 
-        workshop.replies.deliver = discord_is_gone
+        workshop.replies.deliver = discord_is_unavailable
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             painting.show(9, checkpoint=b"nearly")
@@ -219,7 +219,7 @@ class TestARestart:
     async def test_delivers_a_result_once_it_can_be_read(
         self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, back: bool
     ) -> None:
-        workshop.replies.deliver = discord_is_gone
+        workshop.replies.deliver = discord_is_unavailable
         async with workshop.running():
             job, painting = await workshop.accept_and_paint(ANN)
             result = painting.finish()

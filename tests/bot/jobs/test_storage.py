@@ -18,7 +18,7 @@ from engine.errors import PaintingCancelled, StorageFailed, StorageFull
 from engine.recipe import Inputs
 from tests.bot.jobs.conftest import job
 from tests.bot.jobs.turns import SteppingBlobs, SteppingStore, Turns
-from tests.shaky import new_place
+from tests.failing_store import new_url
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ async def test_the_age_of_a_blob_follows_the_clock_of_the_blob_store(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its clock is two hours behind ours. A new blob is not old."""
-    blobs = Blobs(new_place())
+    blobs = Blobs(new_url())
     now = MemoryFileSystem.modified
     monkeypatch.setattr(MemoryFileSystem, "modified", lambda *place: now(*place) - timedelta(hours=2))
     blobs.put(b"a checkpoint that is not noted yet")
