@@ -134,9 +134,13 @@ def sandbox(
 ) -> None:
     """Try the bot in the browser, without Discord: a local Discord as a page, the real bot, and a worker.
 
-    Choose who you are, type / to see the commands, attach pictures, press buttons, right-click messages. Everything
-    that you see is the bot's own doing over Discord's gateway and REST interface. The page answers on this machine
-    only, to whoever has the key in the printed link. Ctrl-C ends everything; nothing is kept.
+    Choose who you are, type / for the commands, attach pictures, press buttons.
+
+    What you see is the bot's own doing, over Discord's gateway and REST interface.
+
+    The page answers on this machine only, and only with the key in the printed link.
+
+    Ctrl-C ends everything; nothing is kept.
     """
     from bot.demo.sandbox import serve
 

@@ -39,6 +39,7 @@ class App {
 
   /** The page's own keys, links and drops. */
   follow() {
+    document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); this.focusComposer(); });
     window.addEventListener("hashchange", () => this.open(location.hash.slice(1)));
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && document.body.classList.contains("drawer-open")) this.drawer(false);
