@@ -210,4 +210,6 @@ function showPlots() {
   }
 }
 
-stream.open(token);
+// A hidden page lets go of its connection: browsers keep only six to a server.
+document.addEventListener("visibilitychange", () => (document.hidden ? stream.close() : stream.open(token)));
+if (!document.hidden) stream.open(token);
