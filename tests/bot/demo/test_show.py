@@ -1,4 +1,4 @@
-"""`atelier demo` as a newcomer runs it, at a smaller size: a process, a terminal, a folder of pictures."""
+"""`atelier demo` as a process, at a smaller size: its output and the pictures in its folder."""
 
 import contextlib
 import json
@@ -25,14 +25,14 @@ child.shrink()
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder that one run filled, and what it printed; begun beside a .env of somebody's own."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder and the output of one run, in a directory with the .env of a real bot."""
     here = tmp_path_factory.mktemp("demo")
     (here / ".env").write_text(
         "DISCORD_TOKEN=mine\nDATABASE_URL=sqlite+aiosqlite:////nowhere/mine.db\nSCHEDULER=tcp://127.0.0.1:1\n"
     )
     (here / "smaller").mkdir()
-    # Python imports this by itself when it starts, in the demo and in all that it starts.
+    # Python imports this module when it starts, in the demo and in its child processes.
     (here / "smaller" / "sitecustomize.py").write_text(SMALLER)
     (here / "out").mkdir()
     (here / "out" / "preview-99.jpg").write_bytes(b"of an earlier run")
@@ -53,20 +53,20 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
             out, error = demo.communicate(timeout=100)
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(demo.pid, signal.SIGKILL)  # the bot that it started holds these pipes as well
+                os.killpg(demo.pid, signal.SIGKILL)  # the bot that it started has these pipes open, too
     assert (demo.returncode, error) == (0, ""), out + error
     return here / "out", out
 
 
-def test_shows_each_state_of_the_reply(shown: tuple[Path, str]) -> None:
-    _, text = shown
+def test_the_demo_shows_each_state_of_the_reply(finished: tuple[Path, str]) -> None:
+    _, text = finished
     assert "Ada types /stylize content:town.png style:strokes.png" in text
     assert re.search(r"Atelier: Painting [▰▱]+ step \d+ of \d+ · about .+ left preview-\d\d.jpg", text)
     assert re.search(r"Atelier: Painted in .+ · \d+ × \d+ · recipe [`\w]+ final.png", text)
 
 
-def test_saves_previews_and_the_painting(shown: tuple[Path, str]) -> None:
-    out, _ = shown
+def test_the_demo_saves_previews_and_the_painting(finished: tuple[Path, str]) -> None:
+    out, _ = finished
     with Image.open(out / "final.png") as final:
         assert final.width * 3 == final.height * 4
         previews = sorted(out.glob("preview-*.jpg"))
@@ -76,8 +76,8 @@ def test_saves_previews_and_the_painting(shown: tuple[Path, str]) -> None:
                 assert preview.size == final.size
 
 
-def test_writes_down_every_request(shown: tuple[Path, str]) -> None:
-    out, _ = shown
+def test_the_demo_records_every_request(finished: tuple[Path, str]) -> None:
+    out, _ = finished
     lines = [json.loads(line) for line in (out / "transcript.jsonl").read_text().splitlines()]
     assert {"time", "method", "path", "status", "request_bytes", "response_bytes"} == set(lines[0])
     assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)

@@ -145,7 +145,7 @@ class TestAFailure:
 
     @pytest.mark.parametrize("name", ["finish", "conclude", "set_checkpoint", "queue", "owned", "begin", "give_up"])
     @pytest.mark.usefixtures("no_pauses")
-    async def test_of_the_database_for_a_while_loses_nothing(self, workshop: Workshop, name: str) -> None:
+    async def test_of_the_database_is_retried_and_loses_nothing(self, workshop: Workshop, name: str) -> None:
         workshop.store = FlakyStore(workshop.store, name)
         workshop.restart()
         async with workshop.running():

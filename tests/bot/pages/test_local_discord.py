@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 SCRIPT = "<img src=x onerror=alert(1)>"
 
 
-async def test_a_newcomer_gets_a_painting_and_a_stronger_one(room: Room, context: BrowserContext) -> None:
+async def test_a_new_member_gets_a_painting_and_another_with_more_style(room: Room, context: BrowserContext) -> None:
     tab = await room.open(context)
     await use(tab, "stylize")
     await attach(tab, "content: ", "content.jpg")
@@ -217,7 +217,7 @@ async def test_a_closed_page_leaves_nothing_running(room: Room, context: Browser
     await eventually(lambda: not of_pages())
 
 
-async def test_trouble_is_made_and_the_bot_copes(room: Room, context: BrowserContext) -> None:
+async def test_the_bot_handles_faults_that_the_panel_simulates(room: Room, context: BrowserContext) -> None:
     tab = await room.open(context)
     await tab.get_by_role("button", name="What Discord saw").click()
     await turn(tab, "Galleries refused", on=True)
@@ -248,7 +248,7 @@ async def test_trouble_is_made_and_the_bot_copes(room: Room, context: BrowserCon
 
 
 async def use(tab: Tab, command: str) -> None:
-    """Begin a command as one does: type its name, and choose it from the list."""
+    """Start a command: type its name, and choose it from the list."""
     await tab.get_by_role("combobox", name="Message ").fill(f"/{command}")
     await tab.get_by_role("option", name=f"/{command} ").first.click()
     await tab.get_by_role("group", name=f"Command {command}").wait_for()
@@ -263,7 +263,7 @@ async def attach(tab: Tab, option: str, name: str) -> None:
 
 
 async def add_option(tab: Tab, name: str, value: str = "") -> None:
-    """Add an option to the command, and perhaps its value."""
+    """Add an option to the command, with a value if there is one."""
     await tab.get_by_label("Add an option").fill(f"{name}")
     await tab.get_by_label("Add an option").press(":")
     if value:
@@ -288,7 +288,7 @@ async def act_as(tab: Tab, name: str) -> None:
 
 
 async def turn(tab: Tab, name: str, *, on: bool) -> None:
-    """Turn a switch for trouble, and wait until it is turned."""
+    """Turn the switch of a fault on or off, and wait until it is."""
     switch = tab.get_by_role("switch", name=name)
     await switch.set_checked(on)
     await switch.and_(tab.locator(":not([aria-busy])")).wait_for()
@@ -302,7 +302,7 @@ async def painted(room: Room) -> None:
 
 
 async def width(picture: Locator) -> int:
-    """The width of a picture in its own pixels, once it is there."""
+    """The width of the file of a picture in pixels, when it is loaded."""
     found = 0
 
     async def loaded() -> bool:

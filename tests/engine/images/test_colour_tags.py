@@ -189,8 +189,8 @@ def test_colour_chunks_of_a_png_have_a_precedence(chunks: list[bytes], same_as: 
     assert colour_of(png_of(PLAIN, 8, *chunks)) == colour_of(png_of(PLAIN, 8, *same_as))
 
 
-def test_the_chunks_of_that_test_give_different_colours() -> None:
-    """Otherwise the test above could not fail."""
+def test_each_chunk_of_the_test_above_gives_another_colour() -> None:
+    """Otherwise the test of the precedence could not fail."""
     assert len({colour_of(png_of(PLAIN, 8, *chunks)) for chunks in ([], [P3], [ICC], [LINEAR])}) == 4
 
 
