@@ -8,7 +8,7 @@ RANGE = range(10_000, 32_000)
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens at."""
+    """A port of the loopback interface on which no process listens."""
     while True:
         port = secrets.choice(RANGE)  # pytest-randomly seeds `random` alike in every process
         try:

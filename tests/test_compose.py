@@ -22,7 +22,7 @@ OURS = sorted(name for name, service in SERVICES.items() if service["image"] == 
 
 
 def commands(service: dict[str, Any]) -> list[list[str]]:
-    """The arguments of ``atelier`` in a service: what it runs, and what looks after its health."""
+    """The arguments of ``atelier`` in a service: those of its command and those of its health check."""
     test = service["healthcheck"].get("test", [])
     return [service["command"], *([test[2:]] if test[:2] == ["CMD", "atelier"] else [])]
 

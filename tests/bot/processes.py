@@ -29,7 +29,7 @@ class Ended:
 async def started(
     directory: Path, *arguments: str, limit: str = "true", **environment: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`python -m bot` in an empty directory, with these variables and none of ours, after the shell's `limit`."""
+    """`python -m bot` in an empty directory, with only these environment variables, after the shell's `limit`."""
     names = {name.upper() for name in Settings.model_fields}
     inherited = {name: value for name, value in os.environ.items() if name.upper() not in names}
     pipe = asyncio.subprocess.PIPE

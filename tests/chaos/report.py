@@ -46,7 +46,7 @@ class Report:
     refused: dict[str, int]
     """Requests that were answered by a text instead of a job."""
     unacknowledged: int
-    """Requests without an answer within Discord's three seconds. Discord itself tells the member."""
+    """Requests without an answer within Discord's three seconds. Discord shows an error to the member."""
     only_acknowledged: int
     """Requests whose bot died between "thinking …" and the job, so that nothing was promised."""
     unexpected_exits: dict[str, int]

@@ -129,7 +129,7 @@ def images(network: VGG19, steps: int, **fields: Any) -> list[Tensor]:
 
 
 def saved_after(steps: int, network: VGG19, recipe: Recipe, content: Picture = CONTENT) -> bytes:
-    """The checkpoint of a painting after so many steps."""
+    """The checkpoint of a painting after this number of steps."""
     saved = SavedStates()
     painting = paint(content, [STYLE], recipe, network, pace=ALL, save=saved.save)
     for _ in range(steps):

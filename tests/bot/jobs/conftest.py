@@ -81,7 +81,7 @@ class Workshop:
 
     @asynccontextmanager
     async def running(self, *, killed: bool = False) -> AsyncIterator[None]:
-        """Run the service. At the exit it shuts down, or dies as if it were killed."""
+        """Run the service. At the exit it shuts down, or ends as if it were killed."""
         before = asyncio.all_tasks()
         run = asyncio.create_task(self.jobs.run())
         try:
@@ -114,7 +114,7 @@ class Workshop:
         return await self.accept(owner, content), await self.executor.painting(begun + 1)
 
     async def found(self, job: Job) -> Job:
-        """A job as it is in the database."""
+        """The current state of a job in the database."""
         found = await self.store.get(job.id)
         assert found is not None
         return found

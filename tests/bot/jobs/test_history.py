@@ -30,7 +30,7 @@ def position(of: Job) -> Position:
 
 
 async def painted(workshop: Workshop, owner: int = ANN, previews: int = 0, recipe: Recipe | None = None) -> Job:
-    """A delivered job, which showed so many previews in its ten steps."""
+    """A delivered job, which showed this number of previews in its ten steps."""
     accepted, painting = await workshop.accept_and_paint(owner)
     for number in range(previews):
         painting.show(1 + number * 10 // previews, preview=f"preview {number}".encode())
@@ -51,7 +51,7 @@ class TestPages:
     async def test_lead_through_all_jobs_and_back(self, workshop: Workshop, history: JobHistory) -> None:
         store = workshop.store
         assert await history.page(ANN, 3) == HistoryPage([], newer=False, older=False)
-        # Two jobs of one moment are told apart by their ids.
+        # Two jobs of the same time are ordered by their ids.
         mine = [job(ANN, id=f"{number:016x}", created_at=NOW + timedelta(seconds=number // 2)) for number in range(8)]
         for each in (*mine, job(BOB, created_at=NOW)):
             await store.add(each, "here", "cluster", 100)

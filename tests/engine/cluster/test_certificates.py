@@ -1,4 +1,4 @@
-"""Certificates: whom they admit, with real handshakes, and which files exist."""
+"""Certificates: which connections they allow, with real handshakes, and which files exist."""
 
 import ipaddress
 import os

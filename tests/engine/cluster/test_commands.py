@@ -1,4 +1,4 @@
-"""``atelier scheduler`` and ``atelier worker`` as processes with TLS, and what they accept from whom."""
+"""``atelier scheduler`` and ``atelier worker`` as processes with TLS, and which connections they accept or refuse."""
 
 import asyncio
 import os

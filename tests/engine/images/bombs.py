@@ -113,7 +113,7 @@ def gif_of_runs(width: int = 8000, height: int = 8000) -> bytes:
 
 
 def gif_of_comments(block: int) -> bytes:
-    """Nearly 16 MB of comment in blocks of so many bytes."""
+    """Nearly 16 MB of comment in blocks of this number of bytes."""
     blocks = (bytes([block]) + b"a" * block) * (FULL // (block + 1))
     return gif(64, 64, b"\x21\xfe" + blocks + b"\0")
 

@@ -258,7 +258,7 @@ def test_the_other_picture_may_be_of_another_size() -> None:
 
 
 def shown_in(*colours: tuple[float, float, float]) -> Tensor:
-    """A picture of so many columns, each of one colour."""
+    """A picture with this number of columns, each of one colour."""
     return torch.tensor(colours).T[None, :, None, :].expand(1, 3, 4, len(colours))
 
 

@@ -46,7 +46,7 @@ def test_self_similarity_agrees_with_the_paper(dtype: torch.dtype) -> None:
 
 
 def test_self_similarity_depends_only_on_the_differences_between_places() -> None:
-    """Any rotation of the features, and any gain, leaves it as it is."""
+    """A rotation or a scaling of the features does not change it."""
     features = rand(1, 6, 4, 5)
     rotation = torch.linalg.qr(rand(6, 6, seed=3) - 0.5).Q
     turned = 3.7 * torch.einsum("ij,bjhw->bihw", rotation, features)

@@ -134,7 +134,7 @@ def test_adam_keeps_pixels_in_range_and_can_leave_the_bounds() -> None:
 
 
 def flat(value: float) -> Callable[[Tensor], Losses]:
-    """A loss at whose every pixel the slope is the same, whatever the size."""
+    """A loss with the same gradient at every pixel, at any size."""
     return lambda image: Losses((0.5 * (image - value).square()).sum(), {})
 
 

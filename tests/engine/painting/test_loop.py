@@ -64,7 +64,7 @@ def test_a_style_weight_of_zero_equals_a_strength_of_zero(narrow: VGG19) -> None
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms(narrow: VGG19) -> None:
-    """The style's weight is divided by what its loss is for the content as it is, which no weight changes."""
+    """The weight of the style is divided by the style loss of the content, which does not depend on weights."""
     colourful = Picture(Image.merge("RGB", [Image.effect_noise((96, 64), 80) for _ in range(3)]))
 
     def factors(style_weight: float) -> list[float]:

@@ -314,7 +314,7 @@ def test_the_remaining_time_is_that_of_the_remaining_steps(narrow: VGG19, monkey
 
 
 class SmallDevice(RecordingNetwork):
-    """A device on which a gradient of more than so many pixels does not fit."""
+    """A device whose memory is too small for a gradient of more than this number of pixels."""
 
     def __init__(self, network: VGG19, pixels: int) -> None:
         super().__init__(network)

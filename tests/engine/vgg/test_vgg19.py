@@ -258,7 +258,7 @@ def test_the_image_is_not_rounded_to_bfloat16() -> None:
     network = load_cached("embedded", torch.device("cpu"), torch.bfloat16)
     image = torch.full((1, 3, 32, 32), 0.75)
     nudged = image.clone()
-    nudged[..., ::2] += 1 / 1024  # a quarter of what bfloat16 tells apart near 0.75
+    nudged[..., ::2] += 1 / 1024  # a quarter of the resolution of bfloat16 near 0.75
     assert torch.equal(image.bfloat16(), nudged.bfloat16())
     one, other = (network.features(each, ["relu1_1"])["relu1_1"] for each in (image, nudged))
     assert not torch.equal(one, other)

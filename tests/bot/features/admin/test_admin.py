@@ -1,4 +1,4 @@
-"""``/admin``: what operators read and change, that nobody else can use it, and what a blocked member reads."""
+"""``/admin``: the information and the actions of operators, the refusal of others, and messages to a blocked member."""
 
 from datetime import UTC, datetime
 

@@ -30,7 +30,7 @@ async def panel(manager: Member) -> Message:
 
 
 async def choose(manager: Member, message: Message, rule: str, *values: object) -> Message:
-    """Choose, and return the panel as it is afterwards."""
+    """Choose, and return the updated panel."""
     invocation = await manager.choose(message, f"settings:{rule}", *map(str, values))
     return await invocation.wait_until(lambda shown: shown.id == message.id, 5)
 

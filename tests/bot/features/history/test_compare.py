@@ -26,7 +26,7 @@ Painting = Callable[[int], Awaitable[tuple[Job, Message]]]
 def painting(
     discord: LocalDiscord, client: Atelier, services: Services, fake_jobs: FakeJobs, client_store: Store
 ) -> Painting:
-    """Has Ada order a painting, and delivers it as a spoiler, with so many frames."""
+    """Order a painting as Ada, and deliver it as a spoiler with that number of frames."""
 
     async def deliver(frames: int) -> tuple[Job, Message]:
         assert isinstance(services.executor, FakeExecutor)

@@ -22,7 +22,7 @@ Delivered = Callable[..., Awaitable[tuple[Job, Message]]]
 
 @pytest.fixture
 def delivered(discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs) -> Delivered:
-    """Has Ada order a painting, and delivers it. Returns the job, and the message as it is then."""
+    """Order a painting as Ada, and deliver it. Return the job and the current message."""
 
     async def deliver(quality: Quality = "standard") -> tuple[Job, Message]:
         await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE, quality=quality)

@@ -57,7 +57,7 @@ class Clock:
         return {"LD_PRELOAD": str(self.folder / "clock.so"), "CLOCK_SHIFT": str(self.folder / "shift")}
 
     def shift(self, seconds: int) -> None:
-        """Shift it by so many seconds from the true time."""
+        """Shift the clock by this number of seconds from the true time."""
         draft = self.folder / "draft"
         draft.write_text(f"{seconds}\n")
         draft.replace(self.folder / "shift")

@@ -1,4 +1,4 @@
-"""The fair queue: members take turns and nobody starves, in any sequence of actions."""
+"""The fair queue: members take turns and no job waits forever, in any sequence of actions."""
 
 import asyncio
 import itertools
@@ -89,7 +89,7 @@ async def play(store: Store, acts: list[Act]) -> None:
                 open_before = Counter(members.jobs[each].owner for each in (*before, *members.running))
                 arrived = await members.arrive(number)
                 after = await members.waiting()
-                # No newcomer passes a queued job.
+                # No later member's job overtakes a queued job.
                 assert [each for each in after if each != arrived] == before
                 if not open_before[members.jobs[arrived].owner]:
                     ahead = Counter(members.jobs[each].owner for each in after[: after.index(arrived)])
@@ -295,7 +295,7 @@ async def test_a_busy_server_does_not_starve_another(store: Store) -> None:
     # A member who cancels does not change the turns of the server.
     await members.cancel(2)
     assert await members.owners() == [10, 11, 3, 10, 4, 5, 9, 1]
-    # One slot: the servers go on in turns after each job has ended.
+    # With one slot, the servers still take turns after each job has ended.
     served = []
     while await members.waiting():
         await members.end()
