@@ -16,7 +16,7 @@ def network() -> VGG19:
 
 @pytest.fixture(scope="session")
 def narrow() -> VGG19:
-    """A network whose step takes a tenth of the time, for tests of all but what a painting looks like."""
+    """A network whose step takes a tenth of the time, for tests that don't depend on the look of the painting."""
     return narrow_network(torch.float32)
 
 

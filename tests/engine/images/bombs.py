@@ -108,7 +108,7 @@ def gif(width: int, height: int, *extensions: bytes, frames: int = 1, pixels: by
 
 
 def gif_of_runs(width: int = 8000, height: int = 8000) -> bytes:
-    """A whole GIF of one colour: its codes stand for ever longer runs."""
+    """A complete GIF of one colour, whose codes represent longer and longer runs."""
     return corpus.saved(Image.new("P", (width, height)), "GIF")
 
 

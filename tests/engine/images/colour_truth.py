@@ -71,7 +71,7 @@ def levels_of(signal: Array, depth: int) -> NDArray[np.uint16]:
 
 
 def png_of(levels: NDArray[np.uint16], depth: int, *chunks: bytes, after: bytes = b"") -> bytes:
-    """Of shape (height, width, channels): grey, grey and alpha, RGB or RGBA; ``after`` stands behind the pixels."""
+    """Of shape (height, width, channels): grey, grey and alpha, RGB or RGBA; ``after`` follows the pixels."""
     height, width, channels = levels.shape
     rows = levels.astype(">u2" if depth == 16 else "u1")
     data = corpus.png(
@@ -111,9 +111,9 @@ def bmp_of(
     gammas: Sequence[float] = (0,) * 3,
     profile: bytes = b"",
 ) -> bytes:
-    """A BITMAPV5HEADER over 24-bit pixels, the profile behind them.
+    """A file with a BITMAPV5HEADER, 24-bit pixels and a profile.
 
-    :param space: bV5CSType, as it stands in the file.
+    :param space: bV5CSType, as in the file.
     :param ends: nine numbers.
     :param gammas: three exponents.
     """

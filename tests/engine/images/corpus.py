@@ -60,7 +60,7 @@ def chunk(name: bytes, payload: bytes) -> bytes:
 
 
 def png(width: int, height: int, depth: int, colour: int, rows: bytes, *chunks: bytes) -> bytes:
-    """A PNG with any header: ``rows`` is filtered scanlines, ``chunks`` stand between header and pixels."""
+    """A PNG with any header: ``rows`` are filtered scanlines, and ``chunks`` are between the header and the pixels."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     pixels = chunk(b"IDAT", zlib.compress(rows, 9))
     return PNG_SIGNATURE + header + b"".join(chunks) + pixels + chunk(b"IEND", b"")
@@ -142,7 +142,7 @@ def many_scans(scans: int) -> bytes:
 
 
 def swapped_profile() -> bytes:
-    """An ICC profile like sRGB but with the red and blue primaries swapped: what it calls red is blue."""
+    """An ICC profile like sRGB with the red and blue primaries swapped, so that its red is blue."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     (count,) = struct.unpack_from(">I", profile, 128)
     entries = {bytes(profile[at : at + 4]): at for at in range(132, 132 + 12 * count, 12)}

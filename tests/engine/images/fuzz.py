@@ -45,14 +45,14 @@ class Report:
     deaths: list[str] = field(default_factory=list)
     """Inputs that the decoder did not survive, and how it ended."""
     crashes: list[str] = field(default_factory=list)
-    """Inputs that raised anything else than a :class:`PictureError`, or whose picture is not what was asked for."""
+    """Inputs that raised another error than a :class:`PictureError`, or whose picture is not as requested."""
     restarts: int = 0
     slowest_ms: float = 0.0
     slowest: str = ""
     peak_mb: float = 0.0
     """The most that a process of the decoder held resident."""
     limit_mb: float = 0.0
-    """What a process may take, over what it has at its start."""
+    """The memory that a process may take in addition to that at its start."""
     seconds: float = 0.0
 
 

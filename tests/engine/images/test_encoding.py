@@ -1,4 +1,4 @@
-"""Encoding within a number of bytes: what is reduced, in which order, and that it is reduced as little as possible."""
+"""Encoding within a number of bytes: which properties are reduced, in which order, and as little as possible."""
 
 import numpy as np
 import pytest

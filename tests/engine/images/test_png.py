@@ -48,7 +48,7 @@ def animation(frames: int = 2) -> bytes:
     return corpus.chunk(b"acTL", struct.pack(">II", frames, 0))
 
 
-def control(  # a frame's place, and what is done with it
+def control(  # a frame's position and disposal
     sequence: int,
     width: int = WIDTH,
     height: int = HEIGHT,

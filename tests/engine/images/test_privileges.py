@@ -101,7 +101,7 @@ PROCESSES = {
     "read memory": "checked(libc.process_vm_readv({victim}, span(room_at.value), 1, span({address}), 1, 0))",
     "call an abstract socket": "socket.socket(socket.AF_UNIX).connect('\\0{listening}')",
 }
-"""What it refuses for what is outside."""
+"""Attempts to reach other processes, which are refused."""
 CALLS = {
     "change the mode": "os.chmod('{place}/file', 0o777)",
     "change the owner": "os.chown('{place}/file', os.getuid(), -1)",

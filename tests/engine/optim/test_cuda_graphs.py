@@ -39,7 +39,7 @@ class Tape(TorchDispatchMode):
 
 
 class Graph:
-    """Does what a CUDA graph does: it repeats the same operations on the same memory, with its current values."""
+    """Works like a CUDA graph: it repeats the same operations on the same memory, with its current values."""
 
     def __init__(self) -> None:
         self.tape = Tape()

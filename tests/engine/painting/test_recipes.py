@@ -53,7 +53,7 @@ def test_more_strength_comes_nearer_to_the_style_and_farther_from_the_content(ne
     paintings = [painted(network, steps=20, strength=strength) for strength in (0, 5, 25, 75, 100)]
     to_style = [style_distance(network, each.image, shown(STYLE)) for each in paintings]
     assert to_style[:-1] == sorted(to_style[:-1], reverse=True)
-    assert to_style[-1] < 1.03 * to_style[-2]  # so few steps of so small a picture can't tell them apart
+    assert to_style[-1] < 1.03 * to_style[-2]  # with few steps of a small picture, both look the same
     assert to_style[-1] < 0.55 * to_style[0]
     to_content = [each.events[-1].content_loss for each in paintings[1:]]
     assert to_content == sorted(to_content)
@@ -289,8 +289,8 @@ def test_a_resumed_painting_settles_at_the_same_step(narrow: VGG19, monkeypatch:
 
 
 def test_the_remaining_time_is_that_of_the_remaining_steps(narrow: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each step takes 0.1 ms for each pixel: at 32 px a quarter of what it takes at 64 px. A scale begins with the time
-    of one step more.
+    """Each step takes 0.1 ms for each pixel, at 32 px a quarter of the time at 64 px. The start of a scale takes as
+    long as one more step.
     """
     now = 0.0
 
