@@ -62,9 +62,18 @@ async def _run(
         # On a line of its own and never wrapped, for scripts.
         print(page.url, flush=True)  # noqa: T201
         if open_browser:
-            await asyncio.to_thread(webbrowser.open, page.url)
+            await asyncio.to_thread(_open, page.url)
         await bot.wait()
         console.print("[red]The bot has ended; what it said is above.[/]")
+
+
+def _open(link: str) -> None:
+    """Open a link in a browser with windows. One in the terminal would take it from the bot."""
+    with contextlib.suppress(webbrowser.Error):
+        browser = webbrowser.get()
+        in_terminal = isinstance(browser, webbrowser.GenericBrowser)
+        if not in_terminal or isinstance(browser, webbrowser.BackgroundBrowser):
+            browser.open(link)
 
 
 async def furnish(discord: LocalDiscord) -> list[Actor]:

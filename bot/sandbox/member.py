@@ -167,7 +167,7 @@ class Member:
         return self._open(Kind.COMPONENT, data, record)
 
     async def choose(self, message: Message, custom_id: str, *values: str) -> Invocation:
-        """Choose from a select menu: values of its options, or the ids of roles or channels.
+        """Choose from a select menu: values of its options, or the ids of members, roles or channels.
 
         Raises:
             InvocationRefused: the message, as it is now, has no such menu, or it does not offer these values, or the
@@ -175,7 +175,7 @@ class Member:
         """
         record = self._see(message)
         for part in walk(self._here.messages.payload(record)["components"]):
-            if part["type"] in {3, 6, 8} and part["custom_id"] == custom_id and not part.get("disabled"):
+            if part["type"] in {3, 5, 6, 8} and part["custom_id"] == custom_id and not part.get("disabled"):
                 data = {
                     "custom_id": custom_id,
                     "component_type": part["type"],

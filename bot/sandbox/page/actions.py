@@ -67,7 +67,7 @@ class Actions:
             result = {"type": "refused", "reason": str(refusal)}
         except ApiError as error:
             result = {"type": "refused", "reason": _sentence(error)}
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             result = {"type": "refused", "reason": f"The action is malformed: {error!r}."}
         page.put(result | {"id": action.get("id")})
 

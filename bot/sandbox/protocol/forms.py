@@ -11,7 +11,7 @@ from bot.sandbox.protocol.errors import ApiError, InvalidForm, NotUnderstood, Pl
 
 _TAG = "component type "
 
-KNOWN_COMPONENT_TYPES = frozenset({1, 2, 3, 4, 9, 10, 11, 12, 13, 14, 17, 18, 19})
+KNOWN_COMPONENT_TYPES = frozenset({1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 17, 18, 19})
 """The component types that exist here. One of these in a wrong place is the bot's mistake, not a missing feature."""
 
 _CODES = {

@@ -66,10 +66,10 @@ class StringSelect(Form):
 
 
 class DefaultValue(Form):
-    """What is chosen at first in a menu of roles or channels."""
+    """What is chosen at first in a menu of members, roles or channels."""
 
     id: Snowflake
-    type: Literal["role", "channel"]
+    type: Literal["user", "role", "channel"]
 
 
 class RoleSelect(Form):
@@ -84,6 +84,12 @@ class RoleSelect(Form):
     max_values: Annotated[int | None, Field(ge=1, le=25)] = None
     disabled: bool | None = None
     required: bool | None = None
+
+
+class UserSelect(RoleSelect):
+    """Type 5. Discord fills in the choices."""
+
+    type: Literal[5]  # type: ignore[assignment]
 
 
 class ChannelSelect(RoleSelect):
@@ -103,6 +109,7 @@ class ActionRow(Form):
             Annotated[
                 Annotated[Button, Tag(tag(2))]
                 | Annotated[StringSelect, Tag(tag(3))]
+                | Annotated[UserSelect, Tag(tag(5))]
                 | Annotated[RoleSelect, Tag(tag(6))]
                 | Annotated[ChannelSelect, Tag(tag(8))],
                 by_type,

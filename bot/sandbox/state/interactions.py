@@ -155,17 +155,20 @@ class Interactions:
         return self._world.channel(place.channel_id)
 
     def resolve(self, place: Place, menu: JsonObject, values: tuple[str, ...]) -> JsonObject:
-        """Describe the roles or channels that a member chose from a menu.
+        """Describe the members, roles or channels that a member chose from a menu.
 
         Raises:
-            InvocationRefused: the server has no such role or channel, or the menu does not offer it.
+            InvocationRefused: the server has no such member, role or channel, or the menu does not offer it.
         """
-        guild = self._world.guilds[place.guild_id or 0]
-        if menu["type"] == 6:
+        key = {5: "users", 6: "roles", 8: "channels"}[menu["type"]]
+        if menu["type"] == 5:
+            found = {str(user.id): user.payload() for user in self._world.users.values()}
+        elif menu["type"] == 6:
+            guild = self._world.guilds[place.guild_id or 0]
             found = {role["id"]: role for role in self._world.roles(guild)}
         else:
             kinds = menu.get("channel_types")
-            channels = [each for each in self._world.channels.values() if each.guild_id == guild.id]
+            channels = [each for each in self._world.channels.values() if each.guild_id == place.guild_id]
             found = {
                 str(each.id): self._world.channel_payload(each) | {"permissions": "0"}
                 for each in channels
@@ -173,7 +176,10 @@ class Interactions:
             }
         if len(set(values)) < len(values) or not set(values) <= set(found):
             raise InvocationRefused(f"{menu['custom_id']!r} offers {sorted(found)}, each once, not {list(values)}")
-        return {"roles" if menu["type"] == 6 else "channels": {each: found[each] for each in values}}
+        resolved: JsonObject = {key: {each: found[each] for each in values}}
+        if menu["type"] == 5 and place.guild_id is not None:
+            resolved["members"] = {each: self._world.member(self._world.users[int(each)]) for each in values}
+        return resolved
 
     def place_of(self, record: Record) -> Place:
         """Where a message is; what is pressed there concerns the installation by which it came."""

@@ -509,3 +509,22 @@ async def test_discord_py_receives_the_error_of_an_expired_token(local: LocalDis
     await local.member("Ann").invoke("wait")
     await asyncio.wait_for(sent.wait(), 5)
     assert [(type(error), error.status, error.code) for error in caught] == [(discord.HTTPException, 401, 50027)]
+
+
+async def test_a_member_chooses_members(local: LocalDiscord, bot: Probe) -> None:
+    class Menu(discord.ui.View):
+        @discord.ui.select(cls=discord.ui.UserSelect, custom_id="who", max_values=2)
+        async def who(self, interaction: discord.Interaction, select: discord.ui.UserSelect[Menu]) -> None:
+            await interaction.response.send_message(" ".join(each.display_name for each in select.values))
+
+    @bot.tree.command(description="Choose")
+    async def choose(interaction: discord.Interaction) -> None:
+        await interaction.response.send_message("Who?", view=Menu())
+
+    await bot.tree.sync()
+    ann, bob = local.member("Ann"), local.member("Bob")
+    asked = await (await ann.invoke("choose")).wait_until(lambda message: True, 5)
+    with pytest.raises(InvocationRefused, match="offers"):
+        await ann.choose(asked, "who", "1")
+    chosen = await (await ann.choose(asked, "who", str(bob.id), str(ann.id))).wait_until(lambda message: True, 5)
+    assert set(chosen.content.split()) == {"Ann", "Bob"}

@@ -109,6 +109,12 @@ export class Composer {
     if ((!content && !files.length) || this.files.busy || this.saying) return;
     this.saying = true;
     try {
+      // Who types fast presses Enter before the list of commands is there.
+      const command = content.startsWith("/") && (await this.app.slashCommands()).find((each) => [each.name, each.shown].includes(content.slice(1)));
+      if (command) {
+        if (!this.command) this.use(command);
+        return;
+      }
       await this.app.live.ask("say", { channel: this.app.channel.id, content, files });
       this.input.value = "";
       this.files.chosen = [];

@@ -131,7 +131,7 @@ async def test_a_member_types_a_command_with_files_and_fills_in_a_form(
     assert (missing["type"], missing["reason"]) == ("refused", "/paint needs ['photo']")
     gone = await ann.ask("invoke", channel=channel, command="paint", options={"photo": {"upload": "gone"}})
     assert "attach it again" in gone["reason"]
-    for malformed in ({"channel": "x"}, {}, {"channel": channel, "options": [1]}):
+    for malformed in ({"channel": "x"}, {}, {"channel": channel, "command": "paint", "options": [1]}):
         assert (await ann.ask("invoke", **malformed))["type"] == "refused"
     assert (await ann.ask("nothing"))["reason"] == "There is no action 'nothing'."
 
