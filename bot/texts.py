@@ -118,8 +118,14 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
             return f"**{role_name(role)}:** {advice}"
         case StyleNotFound(name=""):
             return _("This style doesn't exist any more. `/style list` shows your styles.")
-        case StyleNotFound(name=name):
-            return _("I know no style named **{name}**. `/style list` shows your styles.", name=titled(name))
+        case StyleNotFound(name=name, similar=""):
+            return _("There is no style named **{name}**. `/style list` shows your styles.", name=titled(name))
+        case StyleNotFound(name=name, similar=similar):
+            return _(
+                "There is no style named **{name}**. The closest name is **{similar}**.",
+                name=titled(name),
+                similar=titled(similar),
+            )
         case StyleNameUnusable(limit=limit):
             return ngettext(
                 "A style's name needs 1 to {count} character.", "A style's name needs 1 to {count} characters.", limit

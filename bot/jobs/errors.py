@@ -60,11 +60,15 @@ class StyleGivenTwice(AtelierError):
 
 
 class StyleNotFound(AtelierError):
-    """The member has no access to a style of this name, or a chosen style was removed. Then the name is empty."""
+    """The member has no access to a style of this name, or a chosen style was removed. Then the name is empty.
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    ``similar`` is the name of a style that they may mean, or empty.
+    """
+
+    def __init__(self, name: str, similar: str = "") -> None:
+        super().__init__(name, similar)
         self.name = name
+        self.similar = similar
 
 
 class StyleNameUnusable(AtelierError):

@@ -166,7 +166,8 @@ class StyleLibrary:
             (each for each in BUILT_IN if key_of(name) in {key_of(each.name), key_of(each.english_name)}), None
         )
         if named is None:
-            raise StyleNotFound(name)
+            similar = await self.search(name, reader, 1)
+            raise StyleNotFound(name, similar[0].name if similar else "")
         return named
 
     async def servers_style(self, wanted: str | None, reader: Reader) -> Style | None:

@@ -174,6 +174,7 @@ ERRORS: list[AtelierError] = [
     StyleGivenTwice("style 2"),
     StyleNotFound(""),
     StyleNotFound("waves"),
+    StyleNotFound("wave", "waves"),
     StyleNameUnusable(50),
     StyleNameTaken("waves"),
     TooManyStyles(50, "member"),

@@ -134,7 +134,7 @@ async def test_a_style_that_cannot_be_saved_is_refused_with_a_reason(
     assert await add(ada, "#\u202e ") == "A style's name needs 1 to 50 characters."
     assert "built-in style" in await says(await ada.invoke("style remove", name=BUILT_IN[0].name))
     assert await says(await ada.invoke("style show", name="@everyone")) == (
-        "I know no style named **\\@everyone**. `/style list` shows your styles."
+        "There is no style named **\\@everyone**. `/style list` shows your styles."
     )
     assert isinstance(services.executor, FakeExecutor)
     services.executor.refused[DOTS.data] = PictureDamaged("bad")
@@ -194,6 +194,6 @@ async def test_stylize_says_how_to_give_a_style(ada: Member, discord: LocalDisco
     both = await says(await ada.invoke("stylize", content=CONTENT, style=STYLE, saved_style=BUILT_IN[0].name))
     assert both.startswith("**Style:** Give either a picture or a saved style, not both.")
     unknown = await says(await ada.invoke("stylize", content=CONTENT, saved_style="nothing"))
-    assert unknown == "I know no style named **nothing**. `/style list` shows your styles."
+    assert unknown == "There is no style named **nothing**. `/style list` shows your styles."
     assert discord.channel_messages == []
     assert fake_jobs.orders == []
