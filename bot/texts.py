@@ -119,10 +119,10 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
         case StyleNotFound(name=""):
             return _("This style doesn't exist any more. `/style list` shows your styles.")
         case StyleNotFound(name=name, similar=""):
-            return _("There is no style named **{name}**. `/style list` shows your styles.", name=titled(name))
+            return _("I know no style named **{name}**. `/style list` shows your styles.", name=titled(name))
         case StyleNotFound(name=name, similar=similar):
             return _(
-                "There is no style named **{name}**. The closest name is **{similar}**.",
+                "I know no style named **{name}**. The closest name is **{similar}**.",
                 name=titled(name),
                 similar=titled(similar),
             )
@@ -218,7 +218,7 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
         case NotKept():
             return _("I no longer have the files of this picture. Send the command again.")
         case RecipeNotFound():
-            return _("I know no such recipe here. Its id is under the picture: 8 characters, as in `1a2b3c4d`.")
+            return _("I can't find this recipe. Its id is under the picture: 8 characters, as in `1a2b3c4d`.")
         case StylesNotYours():
             return _(
                 "This recipe is from another member's picture, and I can't use their style pictures. "

@@ -58,7 +58,7 @@ def status(
 def failures(found: Sequence[Failure]) -> str:
     """The last failures. Names no member, and shows nothing of their pictures."""
     if not found:
-        return _("No picture has failed, as far as jobs are stored.")
+        return _("None of the stored pictures has failed.")
     lines = [
         f"`{each.job}` <t:{int(each.at.timestamp())}:R> · {type(each.cause).__name__}: {error_message(each.cause)}"
         for each in found

@@ -26,8 +26,8 @@ EACH_LOCALE: Final = N_("That of the member who asks")
 SPOILER: Final = N_("**Spoilers**")
 ANY_SIZE: Final = N_("As large as the quality says")
 NO_LIMIT: Final = N_("No limit")
-SOME_SPOILERS: Final = N_("Only paintings of spoilers are spoilers")
-ALL_SPOILERS: Final = N_("All paintings are spoilers")
+SOME_SPOILERS: Final = N_("Only paintings made from spoilers")
+ALL_SPOILERS: Final = N_("All paintings")
 
 LOCALES: Final[Mapping[str, str]] = {
     "en-US": "English",

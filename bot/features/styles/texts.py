@@ -48,7 +48,7 @@ def renamed(before: str, name: str) -> str:
 
 def removed(style: SavedStyle) -> str:
     """A style was removed."""
-    return _("Removed **{style}**. Pictures that use it are painted all the same.", style=titled(style.name))
+    return _("Removed **{style}**. Pictures in progress still use it.", style=titled(style.name))
 
 
 def shown(style: Style) -> str:

@@ -55,7 +55,7 @@ async def test_pause_drain_and_resume(operator: Member, services: Services) -> N
 
 async def test_status_and_failures(operator: Member, services: Services) -> None:
     store = services.store
-    assert await answer(operator, "failures") == "No picture has failed, as far as jobs are stored."
+    assert await answer(operator, "failures") == "None of the stored pictures has failed."
     await store.renew("me")
     stored = [job(owner, guild_id=None, created_at=datetime.now(UTC)) for owner in (1, 2, 3)]
     for each in stored:

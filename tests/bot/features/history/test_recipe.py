@@ -73,7 +73,7 @@ async def test_every_member_of_the_server_can_read_a_recipe(discord: LocalDiscor
     elsewhere = bob.at(discord.direct(bob))
     for member, wanted in ((elsewhere, RECIPE.id), (bob, "0" * 8), (bob, "a recipe")):
         answer = await (await member.invoke("recipe", id=wanted)).wait_until(is_private_answer, 5)
-        assert answer.content.startswith("I know no such recipe here.")
+        assert answer.content.startswith("I can't find this recipe.")
     assert discord.channel_messages == []
 
 

@@ -82,7 +82,7 @@ async def test_a_style_is_added_found_shown_renamed_and_removed(ada: Member, dis
     assert renamed == "Renamed **Sun\\_set \\*at\\* sea** to **Dawn**."
     assert (await listed(ada)).startswith("**1.** Dawn\n")
     removed = await says(await ada.invoke("style remove", name=value))
-    assert removed == "Removed **Dawn**. Pictures that use it are painted all the same."
+    assert removed == "Removed **Dawn**. Pictures in progress still use it."
     again = await says(await ada.invoke("style remove", name=value))
     assert again == "This style doesn't exist any more. `/style list` shows your styles."
     assert "Dawn" not in await listed(ada)
@@ -134,7 +134,7 @@ async def test_a_style_that_cannot_be_saved_is_refused_with_a_reason(
     assert await add(ada, "#\u202e ") == "A style's name needs 1 to 50 characters."
     assert "built-in style" in await says(await ada.invoke("style remove", name=BUILT_IN[0].name))
     assert await says(await ada.invoke("style show", name="@everyone")) == (
-        "There is no style named **\\@everyone**. `/style list` shows your styles."
+        "I know no style named **\\@everyone**. `/style list` shows your styles."
     )
     assert isinstance(services.executor, FakeExecutor)
     services.executor.refused[DOTS.data] = PictureDamaged("bad")
@@ -194,6 +194,6 @@ async def test_stylize_says_how_to_give_a_style(ada: Member, discord: LocalDisco
     both = await says(await ada.invoke("stylize", content=CONTENT, style=STYLE, saved_style=BUILT_IN[0].name))
     assert both.startswith("**Style:** Give either a picture or a saved style, not both.")
     unknown = await says(await ada.invoke("stylize", content=CONTENT, saved_style="nothing"))
-    assert unknown == "There is no style named **nothing**. `/style list` shows your styles."
+    assert unknown == "I know no style named **nothing**. `/style list` shows your styles."
     assert discord.channel_messages == []
     assert fake_jobs.orders == []

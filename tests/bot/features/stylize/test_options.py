@@ -95,7 +95,7 @@ class TestARefusal:
             ({"mix": "70 30"}, "**Mix:** You gave only one style. Add a second one as `style2`, or leave out `mix`."),
             ({"style2": WAVES, "mix": "70"}, "**Mix:** Enter one number for each of your 2 styles"),
             ({"style2": WAVES, "style3": SKY, "mix": "much more of it"}, "each of your 3 styles"),
-            ({"saved_style2": "pencil"}, "no style named **pencil**. The closest name is **Pencil hatching**."),
+            ({"saved_style2": "pencil"}, "I know no style named **pencil**. The closest name is **Pencil hatching**."),
             ({"saved_style": "pencil"}, "**Style:** Give either a picture or a saved style, not both."),
             ({"style3": SKY, "saved_style3": "pencil"}, "**Style 3:** Give either a picture or a saved style"),
             ({"style2": LARGE}, "**Style 2:** The file is too large."),
