@@ -75,7 +75,9 @@ async def test_an_instant_picture_can_be_finished(
 ) -> None:
     job, message = await delivered("instant")
     assert job.recipe.method == "instant"
-    assert message.buttons[0].label == "Finish it"
+    assert [button.label for button in message.buttons] == [
+        "Finish it", "More style", "Less style", "Again", "Tweak …", "Another style …", "Delete",
+    ]  # fmt: skip
     order = await ordered(fake_jobs, await discord.member("Ada").press(message, "Finish it"))
     standard = {"size": 128, "steps": 30, "method": "gatys", "start": "content"}
     assert order.recipe == job.recipe.model_copy(update=standard)
