@@ -107,7 +107,8 @@ function line(live, entry) {
     h("summary", {},
       h("time", { dateTime: at.toISOString() }, `${at.toTimeString().slice(0, 8)}.${String(at.getMilliseconds()).padStart(3, "0")}`),
       h("span.arrow", { role: "img", "aria-label": entry.kind === "event" ? "to the bot" : "from the bot" }, entry.kind === "event" ? "→" : "←"),
-      h("span.title", { title: entry.title }, entry.title.replace(/\d{15,}/g, (id) => `…${id.slice(-4)}`)),
+      // Without a line break after the dots.
+      h("span.title", { title: entry.title }, entry.title.replace(/\d{15,}/g, (id) => `…\u2060${id.slice(-4)}`)),
       request && h(`span.status.${entry.status === null ? "cut" : `s${Math.floor(entry.status / 100)}`}`, {}, entry.status ?? "cut"),
       entry.fault && h("span.fault", {}, entry.fault.replaceAll("_", " ")),
     ),
