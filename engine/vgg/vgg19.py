@@ -1,18 +1,17 @@
 """VGG19 as a feature extractor: Simonyan and Zisserman, "Very Deep Convolutional Networks" (ICLR 2015)."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
-from typing import cast
+from typing import cast, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint as recomputed
 
 from engine.recipe import Layer, Pooling
 from engine.vgg import weights
+from engine.vgg.block import Block
+from engine.vgg.convolution import Convolution, fastest
 
 
 def _nothing() -> None:
@@ -30,17 +29,6 @@ def _in_two_parts(values: Tensor) -> tuple[Tensor, Tensor]:
     return high, (values - high).detach().to(torch.bfloat16)
 
 
-@dataclass(frozen=True, slots=True)
-class _Convolution:
-    """A convolution with its ReLU, and their names."""
-
-    name: Layer
-    rectified: Layer
-    block: int
-    weight: Tensor
-    bias: Tensor
-
-
 class VGG19:
     """The convolutions of VGG19 on one device, with frozen weights and activations in one precision.
 
@@ -51,19 +39,21 @@ class VGG19:
     def __init__(self, parameters: weights.Parameters, device: torch.device, dtype: torch.dtype) -> None:
         self.device = device
         self.dtype = dtype
-        self._convolutions: list[_Convolution] = []
+        self._blocks: list[list[Convolution]] = []
         for (block, number), index in weights.CONVOLUTIONS.items():
             weight = parameters[f"{index}.weight"].to(device)
-            if dtype == torch.bfloat16 and not self._convolutions:
+            if dtype == torch.bfloat16 and not self._blocks:
                 high, low = _in_two_parts(weight)
                 weight = torch.cat((high, high, low), dim=1)
-            self._convolutions.append(
-                _Convolution(
+            if number == 1:
+                self._blocks.append([])
+            self._blocks[-1].append(
+                fastest(device, dtype)(
                     cast(Layer, f"conv{block}_{number}"),
                     cast(Layer, f"relu{block}_{number}"),
-                    block,
-                    weight.to(dtype, memory_format=torch.channels_last),
+                    weight.to(dtype),
                     parameters[f"{index}.bias"].to(device, dtype),
+                    padding=0 if index == 0 else 1,
                 )
             )
 
@@ -95,67 +85,36 @@ class VGG19:
             ValueError: VGG19 has no such layer.
         """
         wanted = frozenset(layers)
+        if unknown := wanted - set(get_args(Layer)):
+            raise ValueError(f"VGG19 has no layer {set(unknown)}")
         found: dict[Layer, Tensor] = {}
-        activation = image
-        for block, convolutions in groupby(self._convolutions, lambda each: each.block):
-            ahead = tuple(convolutions)
-            names = [name for each in ahead for name in (each.name, each.rectified) if name in wanted]
-            last = len(found) + len(names) == len(wanted)
-
-            def forward(
-                given: Tensor, block: int = block, ahead: Sequence[_Convolution] = ahead, last: bool = last
-            ) -> tuple[Tensor, ...]:
-                return self._block(given, block, ahead, wanted, check, pooling, last)
-
-            kept = recompute and activation.requires_grad
-            outcome: tuple[Tensor, ...] = (
-                recomputed(forward, activation, use_reentrant=False, preserve_rng_state=False)
-                if kept
-                else forward(activation)
-            )
-            *of_block, activation = outcome
-            found |= dict(zip(names, of_block, strict=True))
-            if last:
-                return found
-        raise ValueError(f"VGG19 has no layer {set(wanted) - set(found)}")
-
-    def _block(
-        self,
-        activation: Tensor,
-        block: int,
-        convolutions: Sequence[_Convolution],
-        wanted: frozenset[Layer],
-        check: Callable[[], None],
-        pooling: Pooling,
-        last: bool,
-    ) -> tuple[Tensor, ...]:
-        """The wanted activations of one block in their order, then its last activation."""
-        found: list[Tensor] = []
-        if block > 1:
-            activation = (F.max_pool2d if pooling == "max" else F.avg_pool2d)(activation, 2)
-        left = sum(name in wanted for each in convolutions for name in (each.name, each.rectified))
-        for each in convolutions:
-            if each.name == "conv1_1":
-                padded = F.pad(activation, (1, 1, 1, 1), mode="replicate")
-                if self.dtype == torch.bfloat16:
-                    high, low = _in_two_parts(padded)
-                    padded = torch.cat((high, low, high), dim=1)
-                activation = F.conv2d(padded.contiguous(memory_format=torch.channels_last), each.weight, each.bias)
-            else:
-                check()
-                activation = F.conv2d(activation, each.weight, each.bias, padding=1)
-            if each.name in wanted:
-                found.append(activation)
-                activation = F.relu(activation)
-            else:
-                activation = F.relu_(activation)
-            if activation.requires_grad:
-                activation.register_hook(lambda _: check())
-            if each.rectified in wanted:
-                found.append(activation)
-            if last and len(found) == left:
+        activation = self._padded(image)
+        for convolutions in self._blocks:
+            ending = _ending(convolutions, wanted - found.keys())
+            block = Block(convolutions[:ending], wanted, None if ending else pooling, check, recompute)
+            outcome = block(activation)
+            found |= zip(block.names, outcome, strict=False)
+            if ending:
                 break
-        return (*found, activation)
+            activation = outcome[-1]
+        return found
+
+    def _padded(self, image: Tensor) -> Tensor:
+        """The image as the first convolution reads it."""
+        padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
+        if self.dtype == torch.bfloat16:
+            high, low = _in_two_parts(padded)
+            padded = torch.cat((high, low, high), dim=1)
+        return padded.contiguous(memory_format=torch.channels_last)
+
+
+def _ending(convolutions: Sequence[Convolution], wanted: frozenset[Layer]) -> int | None:
+    """How many of a block's convolutions are needed for all ``wanted`` layers; None where other blocks have some."""
+    for number, each in enumerate(convolutions, 1):
+        wanted -= {each.name, each.rectified}
+        if not wanted:
+            return number
+    return None
 
 
 @lru_cache(maxsize=2)

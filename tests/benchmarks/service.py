@@ -107,12 +107,16 @@ async def measure(
 
 
 def timeline(job: Job, spans: Sequence[Span]) -> Table:
-    """What the bot did for a job, by its begin."""
-    table = Table("begins after", "takes", "", title=f"from the command to the picture: {job.quality}")
-    within = [span for span in spans if job.began <= span.began <= job.began + job.picture]
-    for span in sorted(within, key=lambda span: span.began):
-        table.add_row(f"{span.began - job.began:.3f} s", f"{span.ended - span.began:.3f} s", span.name)
-    table.add_row(f"{job.picture:.3f} s", "", "the member has the picture")
+    """What the bot did for a job, by its first begin."""
+    table = Table("first begins after", "times", "longest", "", title=f"from the command to the picture: {job.quality}")
+    taken: dict[str, list[Span]] = {}
+    for span in sorted(spans, key=lambda span: span.began):
+        if job.began <= span.began <= job.began + job.picture:
+            taken.setdefault(span.name, []).append(span)
+    for name, several in taken.items():
+        longest = max(span.ended - span.began for span in several)
+        table.add_row(f"{several[0].began - job.began:.3f} s", str(len(several)), f"{longest:.3f} s", name)
+    table.add_row(f"{job.picture:.3f} s", "", "", "the member has the picture")
     return table
 
 

@@ -12,6 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models import vgg19
 
 from engine.recipe import Layer, Pooling
+from engine.runtime.devices import computes_bfloat16
+from engine.vgg.convolution import PackedConvolution, fastest
 from engine.vgg.vgg19 import VGG19, load_cached
 from engine.vgg.weights import load
 
@@ -29,6 +31,10 @@ class Operations(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.counted[func.overloadpacket.__name__] += 1
         return func(*args, **(kwargs or {}))
+
+    @property
+    def convolutions(self) -> int:
+        return self.counted["convolution"] + self.counted["_convolution_pointwise"]
 
 
 class Interrupted(Exception):
@@ -83,7 +89,7 @@ def test_no_layer_after_the_last_requested_one_is_computed(
 ) -> None:
     with Operations() as operations:
         assert set(network.features(image.requires_grad_(), layers, recompute=recompute)) == set(layers)
-    assert operations.counted["convolution"] == convolutions
+    assert operations.convolutions == convolutions
     assert operations.counted["max_pool2d_with_indices"] + operations.counted["max_pool2d"] == poolings
 
 
@@ -124,6 +130,52 @@ def test_each_pooling_agrees_with_torchvisions_layers(
         with torch.no_grad():
             expected = layers[: at + 1](image)
         torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize(
+    ("pooling", "module", "size"), [("max", nn.MaxPool2d(2), (33, 47)), ("average", nn.AvgPool2d(2), (50, 31))]
+)
+def test_the_gradient_is_that_of_torchvisions_layers(
+    pooling: Pooling, module: nn.Module, size: tuple[int, int], network: VGG19
+) -> None:
+    """Also where sides are odd, where the layer before a pooling is wanted, and one before its rectification."""
+    places: dict[Layer, int] = {"relu1_1": 1, "relu1_2": 3, "conv2_1": 5, "relu2_1": 6, "relu3_1": 11, "relu4_1": 20}
+    ours, theirs = (torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(2)) for _ in range(2))
+    found = network.features(ours.requires_grad_(), places, pooling=pooling)
+    layers, given = peer(module), theirs.requires_grad_()
+    expected: dict[Layer, Tensor] = {}
+    for at, layer in enumerate(layers[: max(places.values()) + 1]):
+        given = layer(given.clone())
+        expected |= {name: given for name, place in places.items() if place == at}
+    for each in (found, expected):
+        torch.stack(
+            [each[name].square().mean() / found[name].square().mean().detach() for name in places]
+        ).sum().backward()
+    assert ours.grad is not None
+    assert theirs.grad is not None
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-3 * theirs.grad.abs().max().item())
+
+
+# --- oneDNN's own operators ---
+
+
+def test_a_processor_with_bfloat16_has_them() -> None:
+    found = fastest(torch.device("cpu"), torch.bfloat16)
+    assert found is PackedConvolution or not computes_bfloat16(torch.device("cpu"))
+
+
+def test_without_them_the_layers_and_the_gradient_are_the_same(image: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the rounding of bfloat16."""
+    packed = gradient(load_cached("embedded", torch.device("cpu"), torch.bfloat16), image)
+
+    def missing(*args: object) -> Tensor:
+        raise AttributeError("'_OpNamespace' 'mkldnn' object has no attribute '_convolution_pointwise'")
+
+    monkeypatch.setattr("engine.vgg.convolution._convolved", missing)
+    monkeypatch.setattr("engine.vgg.vgg19.fastest", fastest.__wrapped__)
+    plain = gradient(VGG19(load("embedded"), torch.device("cpu"), torch.bfloat16), image)
+    for one, other in [(packed[1], plain[1]), *((packed[0][name], plain[0][name]) for name in MANY)]:
+        assert (one.float() - other.float()).norm() < 2**-6 * other.float().norm()
 
 
 # --- Recomputation ---
@@ -180,7 +232,7 @@ def test_recomputing_takes_more_work_and_less_memory(network: VGG19) -> None:
 
         with Operations() as operations:
             step()
-        counted.append(operations.counted["convolution"])
+        counted.append(operations.convolutions)
         peaks.append(peak_bytes(step))
     assert counted == [9, 18]
     assert peaks[1] < 0.75 * peaks[0]
@@ -189,7 +241,7 @@ def test_recomputing_takes_more_work_and_less_memory(network: VGG19) -> None:
 def test_without_a_gradient_nothing_is_recomputed(network: VGG19, image: Tensor) -> None:
     with torch.no_grad(), Operations() as operations:
         network.features(image, MANY, recompute=True)
-    assert operations.counted["convolution"] == 13
+    assert operations.convolutions == 13
 
 
 # --- Interruption ---
