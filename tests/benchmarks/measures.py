@@ -41,6 +41,8 @@ SMOOTHED: Final = 1.0
 """By a Gaussian of this deviation in pixels: it takes white noise of 10 grey levels under :data:`FLAT`, and leaves
 lines 4 pixels apart three tenths of their height.
 """
+PLAINEST: Final = 0.25
+"""The share of a picture's patches that count as plain: those with the least of the finest band."""
 GREY: Final = 0.04
 """Distance of a patch's mean colour from the grey axis of Oklab under which it has none to the eye; red has 0.26."""
 CORNER: Final = 0.375
@@ -187,6 +189,24 @@ def grain(picture: Tensor) -> float:
     return math.sqrt(float(energy[rows][:, columns].sum()) / (height * width) / float(window.square().sum()))
 
 
+def fine(picture: Tensor) -> Tensor:
+    """Root mean square of the finest band in each patch of 8 × 8 pixels, in grey levels of 255: what a Gaussian of
+    :data:`SMOOTHED` takes away, over all three colour channels.
+    """
+    band = 255 * (picture - gaussian_blur(picture, [7, 7], [SMOOTHED, SMOOTHED]))
+    return F.avg_pool2d(band.square().mean(dim=1, keepdim=True), PATCH).sqrt()
+
+
+def speckle(picture: Tensor, content: Tensor, style: Tensor) -> float:
+    """Fine grain or dots where neither content nor style has any: the mean, in grey levels of 255, over the plainest
+    quarter of the content's patches, of how much :func:`fine` of the picture exceeds both the content's there and that
+    of the style's plainest quarter. Strokes as fine as the style's plain places have them do not count.
+    """
+    found, there = fine(picture), fine(content)
+    plain = there <= there.quantile(PLAINEST)
+    return float((found - there.maximum(fine(style).quantile(PLAINEST)))[plain].clamp(min=0).mean())
+
+
 def weave(picture: Tensor) -> float:
     """How much the mean absolute difference of neighbours depends on whether the first one's row or column is even.
 
@@ -224,6 +244,8 @@ class Measures:
     """:func:`grain`, divided by the larger of the content's and the style's."""
     weave: float
     """:func:`weave`."""
+    speckle: float
+    """:func:`speckle`."""
 
 
 class Judge:
@@ -258,6 +280,7 @@ class Judge:
             flat=max(0.0, flat(painting) - flat(self._style)),
             grain=grain(painting) / max(grain(self.content), grain(self._style), _TINY),
             weave=weave(painting),
+            speckle=speckle(painting, self.content, self._style),
         )
 
     @torch.no_grad()

@@ -21,6 +21,7 @@ from tests.benchmarks.measures import (
     luminance,
     relation_distance,
     relations,
+    speckle,
     ssim,
     statistics,
     style_distance,
@@ -203,6 +204,21 @@ def test_the_grain_of_white_noise_is_a_quarter_of_its_deviation() -> None:
     levels = 0.5 + 4 / 255 * torch.randn(512, 512, generator=torch.Generator().manual_seed(0))
 
     assert grain(grey(levels)) == pytest.approx(4 / 4, rel=0.03)
+
+
+def test_speckle_counts_in_plain_places_unless_the_style_has_it_there_too() -> None:
+    grainy = noise(1, 3, 64, 80) / 4
+    content, style = plain(0.4, 0.5, 0.6), plain(0.2, 0.3, 0.4)
+    content[..., 24:, :] += grainy[..., 24:, :]
+    painting = content.clone()
+    painting[..., :16, :] += grainy[..., :16, :]
+    busier = content.clone()
+    busier[..., 40:, :] += grainy[..., 40:, :]
+
+    # A Gaussian of 1 pixel takes about nine tenths of the deviation of white noise away, which is 64 / √12.
+    assert 8 < speckle(painting, content, style) < 64 / math.sqrt(12)
+    assert speckle(busier, content, style) < 0.1
+    assert speckle(painting, content, style + grainy) < 1
 
 
 def test_stripes_two_pixels_wide_have_the_maximum_weave_and_noise_almost_0() -> None:

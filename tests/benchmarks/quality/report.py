@@ -19,12 +19,14 @@ COLUMNS: Final = {
     "flat": "flat\ngrey",
     "grain": "grain",
     "weave": "weave",
+    "speckle": "speckle\nin greys",
 }
 """Of :class:`tests.benchmarks.measures.Measures`, to its heading."""
 EXPLAINED: Final = (
     "style: mean and covariance at relu2_2, relu3_4, relu4_4, the content's being 1. relations (self-similarity at "
     "relu3_4, relu4_4): from the content, the style picture's being 1. colours: sliced Wasserstein in Oklab. "
-    "flat grey: beyond the style. grain: times theirs. weave: even against odd pixels."
+    "flat grey: beyond the style. grain: times theirs. weave: even against odd pixels. speckle: beyond both, in plain "
+    "places, grey levels."
 )
 
 
