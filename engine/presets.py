@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from engine.recipe import Method, Start
+from engine.recipe import Method
 
 Quality = Literal["instant", "quick", "standard", "fine"]
 Tier = Literal["cuda", "cpu-bfloat16", "cpu-float32"]
@@ -19,32 +19,27 @@ class Preset:
     steps: int
     """Of the optimiser."""
     method: Method = "gatys"
-    start: Start = "content"
 
     def fields(self) -> dict[str, Any]:
         """The same as a dictionary, for :class:`engine.recipe.Recipe`."""
         return asdict(self)
 
 
-def _instant(size: int, steps: int) -> Preset:
-    return Preset(size, steps, "instant", "matched")
-
-
 PRESETS: Final[Mapping[Tier, Mapping[Quality, Preset]]] = {
     "cuda": {
-        "instant": _instant(768, 60),
+        "instant": Preset(768, 60, "instant"),
         "quick": Preset(512, 150),
         "standard": Preset(1024, 240),
         "fine": Preset(2048, 400),
     },
     "cpu-bfloat16": {
-        "instant": _instant(512, 12),
+        "instant": Preset(512, 12, "instant"),
         "quick": Preset(384, 50),
         "standard": Preset(512, 90),
         "fine": Preset(768, 150),
     },
     "cpu-float32": {
-        "instant": _instant(320, 9),
+        "instant": Preset(320, 9, "instant"),
         "quick": Preset(256, 60),
         "standard": Preset(384, 60),
         "fine": Preset(512, 120),

@@ -61,7 +61,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[4] = 4
+    version: Literal[5] = 5
     """The version of the fields' meaning. It increases when the same fields give another picture. A recipe of an older
     version is read as one of this version, so that a job that waited during an upgrade is painted.
     """
@@ -81,7 +81,7 @@ class Recipe(BaseModel):
     optimiser: Optimiser = "adam"
     """Adam (Kingma and Ba, ICLR 2015), or L-BFGS (Liu and Nocedal, Mathematical Programming 1989)."""
 
-    start: Start = "content"
+    start: Start = "matched"
     """The image to start from: the content, the content in the styles' palette, or noise."""
 
     tolerance: Weight = 0.1
@@ -143,7 +143,7 @@ class Recipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_older(cls, fields: Any) -> Any:
-        return fields | {"version": 4} if isinstance(fields, dict) and fields.get("version") in (1, 2, 3) else fields
+        return fields | {"version": 5} if isinstance(fields, dict) and fields.get("version") in (1, 2, 3, 4) else fields
 
     @model_validator(mode="after")
     def _check_layers(self) -> Self:

@@ -43,7 +43,8 @@ class WorkerLoad:
 def pixels(recipe: Recipe, done: int = 0) -> float:
     """The cost, in pixels, of the steps of a painting that remain after ``done`` steps."""
     left = 0.0
-    for scale in SCHEDULES[recipe.method].scales(recipe.size, recipe.steps, recipe.size if recipe.continues else 0):
+    continued = recipe.size if recipe.continues else 0
+    for scale in SCHEDULES[recipe.method].scales(recipe.size, recipe.steps, continued, recipe.strength):
         skipped = min(done, scale.steps)
         done -= skipped
         left += (scale.steps - skipped) * scale.size**2

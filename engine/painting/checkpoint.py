@@ -51,7 +51,7 @@ class Checkpoint:
         """
         if self.recipe != recipe.id:
             raise ValueError(f"recipe {self.recipe}, not {recipe.id}")
-        pyramid = SCHEDULES[recipe.method].scales(recipe.size, recipe.steps, self.continued)
+        pyramid = SCHEDULES[recipe.method].scales(recipe.size, recipe.steps, self.continued, recipe.strength)
         if not 0 <= self.scale < len(pyramid):
             raise ValueError(f"scale {self.scale} of {len(pyramid)}")
         if not SMALLEST_SIZE <= self.size <= recipe.size:

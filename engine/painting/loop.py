@@ -123,7 +123,9 @@ class _Painting:
         self.start: Tensor | None = None
         """The image of that state at the final size, mixed with the content: see :func:`kept_share`."""
         self.schedule = SCHEDULES[recipe.method]
-        self.scales = self.schedule.scales(recipe.size, recipe.steps, 0)
+        self.bands = (0.0, 0.0) if recipe.start == "noise" else self.schedule.bands
+        """See :attr:`engine.painting.pyramid.Schedule.bands`. Noise has no detail of the content."""
+        self.scales = self.schedule.scales(recipe.size, recipe.steps, 0, recipe.strength)
         self.shift = PoolingShift(network.device)
         self.done = 0
         """Steps over all scales."""
@@ -166,7 +168,7 @@ class _Painting:
                 break
             step = self.done - sum(scale.steps for scale in self.scales[:index])
             self._shrink(index, smaller)
-        image = self._enlarged(self.recipe.size, self.schedule.bands[1]).detach()
+        image = self._enlarged(self.recipe.size, self.bands[1]).detach()
         state = self._saved(FinalState.of(self.recipe, image))
         return self._result(image, max_bytes, state)
 
@@ -198,7 +200,7 @@ class _Painting:
             self.start = content.lerp(image, share)
         if state is not None:
             self.continued = state.continued
-        self.scales = self.schedule.scales(self.recipe.size, self.recipe.steps, self.continued)
+        self.scales = self.schedule.scales(self.recipe.size, self.recipe.steps, self.continued, self.recipe.strength)
         if state is None:
             first = self.targets.content_at(self.scales[0].size) if self.start is None else self.start
             self.optimiser = optimiser(self.recipe.optimiser, first)
@@ -222,7 +224,7 @@ class _Painting:
             image = self.targets.first_image(scale.size, objective.learning_rate_factor)
             self.optimiser = optimiser(self.recipe.optimiser, image)
         size = fitted(self.content.rgb.size, scale.size)
-        image = self._enlarged(scale.size, self.schedule.bands[0])
+        image = self._enlarged(scale.size, self.bands[0])
         self.optimiser.begin(image, lambda image: self._losses(objective, image))
         if first == 0 or self.before.shape != self.optimiser.image.shape:
             self.before = self.optimiser.image.detach().clone()
@@ -348,7 +350,7 @@ class _Painting:
         )
 
     def _preview(self) -> bytes:
-        image = self._enlarged(self.recipe.size, self.schedule.bands[1])
+        image = self._enlarged(self.recipe.size, self.bands[1])
         return encode(self._picture(image.detach()), "jpeg", quality=PREVIEW_QUALITY)
 
     @torch.no_grad()
@@ -356,7 +358,7 @@ class _Painting:
         """The picture of an image of the final size, in the recipe's colours."""
         if self.recipe.colours == "content":
             image = with_colours_of(image, self.targets.content_at(self.recipe.size))
-        return Image.fromarray(image[0].mul(255).byte().permute(1, 2, 0).cpu().numpy())
+        return Image.fromarray(image[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy())
 
     def _result(self, image: Tensor, max_bytes: int | None, checkpoint: str | None = None) -> Result:
         picture = self._picture(image)

@@ -7,14 +7,18 @@ from typing import Final
 
 from engine.recipe import SMALLEST_SIZE, Method
 
-COARSEST: Final = 192
+COARSEST: Final = 96
 """The least longer side of a coarse scale, in pixels. At smaller scales the strokes would cover the content."""
-LEARNING_RATE: Final = (0.06, 0.002)
+LEARNING_RATE: Final = (0.042, 0.002)
 """The highest and the lowest learning rate, for pixels in [0, 1]."""
+HELD: Final = 0.4
+"""The share of a scale's steps that have the first learning rate."""
 CONTINUED: Final = 0.3
 """The share of its steps that a painting takes if it continues another one of its size."""
 COARSE_STYLE_FACTOR: Final = 0.5
 """The factor on the style's weight for each halving of the size. Coarse scales would distort the content otherwise."""
+STRONG_STYLE_DECADE: Final = 120.0
+"""The strength beyond 50 that divides this factor by ten, so that a strong style keeps faces recognisable, too."""
 
 INSTANT_STYLE_FACTORS: Final = (1.0, 2.0)
 """The same for the two scales of ``instant``, which has too few steps to distort the content."""
@@ -35,17 +39,17 @@ class Scale:
 class Schedule:
     """How a method goes from the coarsest scale to the size of the painting."""
 
-    scales: Callable[[int, int, int], tuple[Scale, ...]]
+    scales: Callable[[int, int, int, float], tuple[Scale, ...]]
     """The scales, coarse to fine, for the arguments of :func:`scales`."""
-    learning_rate_factor: float = 1.0
-    """On :func:`engine.painting.strength.first_learning_rate`."""
-    bands: tuple[float, float] = (0.0, 0.0)
+    bands: tuple[float, float]
     """The share of the first image's detail that is added to an enlarged image: between two scales, and after the last
     one. The detail is what the first image has at the larger size beyond the smaller one.
     """
+    learning_rate_factor: float = 1.0
+    """On :func:`engine.painting.strength.first_learning_rate`."""
 
 
-def scales(size: int, steps: int, continued: int = 0) -> tuple[Scale, ...]:
+def scales(size: int, steps: int, continued: int = 0, strength: float = 50) -> tuple[Scale, ...]:
     """The scales of a painting by ``gatys``.
 
     Each size is half of the next one, and at least :data:`COARSEST`. The scales share the steps equally, and the
@@ -58,6 +62,7 @@ def scales(size: int, steps: int, continued: int = 0) -> tuple[Scale, ...]:
         size: the longer side of the painting in pixels.
         steps: of all scales together, at least 1.
         continued: the size of the image that the painting starts from; 0 for one that starts from its pictures.
+        strength: from 0 to 100.
     """
     sizes = [size]
     while sizes[0] // 2 >= COARSEST and len(sizes) < steps:
@@ -68,17 +73,17 @@ def scales(size: int, steps: int, continued: int = 0) -> tuple[Scale, ...]:
     elif continued:
         sizes, rest = [larger for larger in sizes if larger > continued], 0
     finest = len(sizes) - 1
+    factor = COARSE_STYLE_FACTOR / 10 ** (max(0.0, strength - 50) / STRONG_STYLE_DECADE)
     return tuple(
-        Scale(side, each + (rest if index == 0 else 0), COARSE_STYLE_FACTOR ** (finest - index))
-        for index, side in enumerate(sizes)
+        Scale(side, each + (rest if index == 0 else 0), factor ** (finest - index)) for index, side in enumerate(sizes)
     )
 
 
-def instant_scales(size: int, steps: int, continued: int = 0) -> tuple[Scale, ...]:
+def instant_scales(size: int, steps: int, continued: int = 0, strength: float = 50) -> tuple[Scale, ...]:
     """The scales of a painting by ``instant``: a quarter and half of its size, so no step takes long.
 
-    The coarser scale takes two thirds of the steps. ``size`` and ``steps`` are those of :func:`scales`; ``continued``
-    changes nothing.
+    The coarser scale takes two thirds of the steps. ``size`` and ``steps`` are those of :func:`scales`; the other
+    arguments change nothing.
     """
     fine, coarse = (max(SMALLEST_SIZE, size // divisor) for divisor in (2, 4))
     last = steps if coarse == fine else max(1, steps // 3)
@@ -87,13 +92,15 @@ def instant_scales(size: int, steps: int, continued: int = 0) -> tuple[Scale, ..
 
 
 SCHEDULES: Final[Mapping[Method, Schedule]] = {
-    "gatys": Schedule(scales),
-    "instant": Schedule(instant_scales, learning_rate_factor=3.0, bands=(1.0, 0.6)),
+    "gatys": Schedule(scales, bands=(0.5, 0.5)),
+    "instant": Schedule(instant_scales, bands=(1.0, 0.6), learning_rate_factor=2.1),
 }
 
 
 def learning_rate(step: int, steps: int, first: float) -> float:
-    """Cosine annealing from ``first`` to the lowest learning rate (Loshchilov and Hutter, ICLR 2017).
+    """``first`` for :data:`HELD` of the steps, then cosine annealing to the lowest learning rate.
+
+    Annealing: Loshchilov and Hutter (ICLR 2017).
 
     Args:
         step: within a scale, from 0.
@@ -101,4 +108,5 @@ def learning_rate(step: int, steps: int, first: float) -> float:
         first: the learning rate of step 0, see :func:`engine.painting.strength.first_learning_rate`.
     """
     last = LEARNING_RATE[1]
-    return last + (first - last) * (1 + math.cos(math.pi * step / steps)) / 2
+    fallen = max(0.0, step / steps - HELD) / (1 - HELD)
+    return last + (first - last) * (1 + math.cos(math.pi * fallen)) / 2

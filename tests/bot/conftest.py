@@ -44,7 +44,7 @@ Bot = Callable[[], AbstractAsyncContextManager[list[asyncio.Task[None]]]]
 def small_efforts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Paint thumbnails: `quick` takes a second, `standard` two, `fine` longer than any test."""
     small: dict[presets.Quality, presets.Preset] = {
-        "instant": presets.Preset(128, 6, "instant", "matched"),
+        "instant": presets.Preset(128, 6, "instant"),
         "quick": presets.Preset(96, 10),
         "standard": presets.Preset(128, 30),
         "fine": presets.Preset(160, 5000),

@@ -11,7 +11,7 @@ from engine import presets
 CHECKPOINT_EVERY: Final = 0.5
 """Seconds of work, instead of ten."""
 PRESETS: Final[dict[presets.Quality, presets.Preset]] = {
-    "instant": presets.Preset(64, 6, "instant", "matched"),
+    "instant": presets.Preset(64, 6, "instant"),
     "quick": presets.Preset(64, 12),
     "standard": presets.Preset(96, 50),
     "fine": presets.Preset(96, 300),

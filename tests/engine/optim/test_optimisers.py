@@ -70,7 +70,10 @@ def through(image: Array, power: float) -> Array:
 
 
 class ByHand:
-    """Kingma and Ba's algorithm 1 on a filtered gradient of root mean square 1, with a clamp after each step."""
+    """Kingma and Ba's algorithm 1 on a filtered gradient of root mean square 1, with a clamp after each step.
+
+    The first moment is the one that the next step would begin with, if its gradient were this one: Dozat's algorithm 8.
+    """
 
     def __init__(self, image: Array) -> None:
         self.image = image
@@ -86,7 +89,8 @@ class ByHand:
         self.steps += 1
         self.first = one * self.first + (1 - one) * gradient
         self.second = two * self.second + (1 - two) * gradient**2
-        first, second = self.first / (1 - one**self.steps), self.second / (1 - two**self.steps)
+        ahead = one * self.first / (1 - one ** (self.steps + 1))
+        first, second = ahead + (1 - one) * gradient / (1 - one**self.steps), self.second / (1 - two**self.steps)
         self.image = np.clip(self.image - rate * first / (np.sqrt(second) + ADAM_EPSILON), 0, 1)
 
 

@@ -76,7 +76,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(narrow: VGG19) -> None:
     once, twice = factors(1), factors(2)
     assert once == pytest.approx([once[0]] * 4, rel=1e-3)
     assert twice == pytest.approx([2 * once[0]] * 4, rel=1e-3)
-    start = painted(narrow, styles=[colourful], noise=0, strength=50, steps=1).events[0]
+    start = painted(narrow, styles=[colourful], start="content", noise=0, strength=50, steps=1).events[0]
     assert start.loss == pytest.approx(5, rel=1e-3)
 
 

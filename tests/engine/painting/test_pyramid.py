@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.painting.pyramid import COARSEST, LEARNING_RATE, learning_rate, scales
+from engine.painting.pyramid import COARSEST, HELD, LEARNING_RATE, learning_rate, scales
 from engine.recipe import LARGEST_SIZE, SMALLEST_SIZE
 
 sizes = st.integers(SMALLEST_SIZE, LARGEST_SIZE)
@@ -38,6 +38,9 @@ def test_coarse_scales_weigh_the_style_less(size: int, steps: int) -> None:
     found = [each.style_factor for each in scales(size, steps)]
     assert found[-1] == 1
     assert all(finer == 2 * coarser for coarser, finer in pairwise(found))
+    strong = [each.style_factor for each in scales(size, steps, strength=100)]
+    assert strong[-1] == 1
+    assert all(strong[at] < found[at] for at in range(len(found) - 1))
 
 
 @given(sizes, counts)
@@ -51,9 +54,9 @@ def test_the_steps_are_shared_evenly_and_the_coarsest_scale_takes_the_rest(size:
     ("size", "steps", "expected"),
     [
         (64, 5, [(64, 5)]),
-        (383, 9, [(383, 9)]),
-        (384, 9, [(192, 5), (384, 4)]),
-        (1024, 10, [(256, 4), (512, 3), (1024, 3)]),
+        (191, 9, [(191, 9)]),
+        (192, 9, [(96, 5), (192, 4)]),
+        (512, 10, [(128, 4), (256, 3), (512, 3)]),
         (1024, 2, [(512, 1), (1024, 1)]),
         (1024, 1, [(1024, 1)]),
     ],
@@ -63,14 +66,15 @@ def test_examples_give_their_known_schedules(size: int, steps: int, expected: li
 
 
 @given(st.integers(1, 2_000))
-def test_the_learning_rate_starts_high_and_only_falls(steps: int) -> None:
+def test_the_learning_rate_stays_high_and_then_only_falls(steps: int) -> None:
     high, low = LEARNING_RATE
     rates = [learning_rate(step, steps, high) for step in range(steps)]
-    assert rates[0] == pytest.approx(high)
-    assert all(before > after for before, after in pairwise(rates))
+    held = int(HELD * steps) + 1
+    assert rates[:held] == pytest.approx([high] * held)
+    assert all(before > after for before, after in pairwise(rates[held - 1 :]))
     assert all(low <= rate <= high for rate in rates)
 
 
-def test_the_learning_rate_is_halfway_after_half_of_the_steps() -> None:
-    assert learning_rate(50, 100, 0.04) == pytest.approx((0.04 + LEARNING_RATE[1]) / 2)
+def test_the_learning_rate_is_halfway_after_half_of_its_fall() -> None:
+    assert learning_rate(70, 100, 0.04) == pytest.approx((0.04 + LEARNING_RATE[1]) / 2)
     assert learning_rate(100, 100, 0.04) == pytest.approx(LEARNING_RATE[1])

@@ -110,7 +110,7 @@ def test_total_variation_smooths_the_painting(network: VGG19) -> None:
 
 def test_an_instant_painting_has_the_palette_of_the_style_and_no_pixel_grid(network: VGG19) -> None:
     """Its scales are 64 and 128 pixels."""
-    instant = painted(network, size=256, steps=6, method="instant", start="matched")
+    instant = painted(network, size=256, steps=6, method="instant")
     assert (instant.result.width, instant.result.height) == (256, 171)
     assert instant.events[-1].scale == 128
     ours, content, style = (

@@ -13,8 +13,8 @@ from engine.painting.strength import detail_weight, first_learning_rate, normali
 def test_less_strength_starts_with_a_lower_learning_rate_but_not_below_the_last() -> None:
     rates = [first_learning_rate(strength) for strength in range(101)]
     assert rates == sorted(rates)
-    assert rates[100] == LEARNING_RATE[0]
-    assert rates[50] == pytest.approx(LEARNING_RATE[0] / 2)
+    assert rates[50] == rates[100] == LEARNING_RATE[0]
+    assert rates[0] == pytest.approx(LEARNING_RATE[0] / 2)
     assert rates[0] > LEARNING_RATE[1]
 
 
