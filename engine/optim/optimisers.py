@@ -15,7 +15,7 @@ from engine.recipe import Optimiser as Name
 Evaluate = Callable[[Tensor], Losses]
 """Computes the losses of an image; :attr:`Losses.total` has a gradient."""
 
-BETAS: Final = (0.8, 0.85)
+BETAS: Final = (0.85, 0.85)
 """Adam's decay rates. In a few hundred steps they reach a lower loss than the usual 0.9 and 0.999."""
 ADAM_EPSILON: Final = 0.5
 """Adam's epsilon, for a gradient of root mean square 1. With the usual 1e-8 every pixel moves equally far, also where

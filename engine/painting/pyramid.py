@@ -11,7 +11,7 @@ COARSEST: Final = 96
 """The least longer side of a coarse scale, in pixels. At smaller scales the strokes would cover the content."""
 LEARNING_RATE: Final = (0.042, 0.002)
 """The highest and the lowest learning rate, for pixels in [0, 1]."""
-HELD: Final = 0.4
+HELD: Final = 0.15
 """The share of a scale's steps that have the first learning rate."""
 CONTINUED: Final = 0.3
 """The share of its steps that a painting takes if it continues another one of its size."""
