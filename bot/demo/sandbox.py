@@ -17,6 +17,7 @@ from bot.sandbox.page.server import Page
 from bot.sandbox.protocol.permissions import Permission
 from bot.sandbox.server import LocalDiscord
 
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STARTER: Final = Starter(
     "Try it: paint the lake town in the style of the impasto strokes",
     "stylize",
@@ -27,13 +28,15 @@ STARTER: Final = Starter(
 def serve(port: int, *, open_browser: bool) -> int:
     """Serve the page until Ctrl-C, SIGTERM or the end of the bot. Return the exit code. Raises ``OSError``."""
     with tempfile.TemporaryDirectory(prefix="atelier-sandbox-", ignore_cleanup_errors=True) as data:
-        return asyncio.run(_serve(port, data, open_browser=open_browser))
+        return asyncio.run(serve_until_asked(port, data, open_browser=open_browser))
 
 
-async def _serve(port: int, data: str, *, open_browser: bool) -> int:
+async def serve_until_asked(port: int, data: str, *, open_browser: bool) -> int:
+    """Serve the page until a signal or the end of the bot, which keeps its files in the folder ``data``."""
     leaving = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, leaving.set)
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, leaving.set)
     console = Console()
     async with LocalDiscord() as discord:
         actors = await furnish(discord)
@@ -48,6 +51,8 @@ async def _serve(port: int, data: str, *, open_browser: bool) -> int:
             await asyncio.gather(asked, return_exceptions=True)
             with contextlib.suppress(asyncio.CancelledError):
                 await starting
+    for number in SIGNALS:
+        loop.remove_signal_handler(number)
     return 0 if leaving.is_set() else 1
 
 

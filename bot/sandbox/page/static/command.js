@@ -141,7 +141,7 @@ export class CommandForm {
         clearTimeout(timer);
         timer = setTimeout(async () => {
           const asked = await this.app.live.ask("autocomplete", { channel: this.app.channel.id, command: this.command.name, option: option.name, text: typed, options: this.values({ files: false, but: field }) }).catch(() => ({ choices: [] }));
-          if (input.value === typed && document.activeElement === input) show(asked.choices);
+          if (input.value === typed && document.activeElement === input) show(asked.choices.map((choice) => ({ name: this.app.localized(choice, "name"), value: choice.value })));
         }, typed ? TYPING : 0);
       } else this.suggestions.hide();
     };

@@ -148,11 +148,12 @@ export class MessageList {
     if (message.command && metadata) {
       return h("div.reply-line", {}, h("span.spine", { "aria-hidden": "true" }), app.avatar(metadata.user), h("span.reply-author", { style: app.colourOf(metadata.user) }, metadata.user.global_name), " used ", h("span.command-name", {}, message.command.match(/^[a-z]/) ? `/${message.command}` : message.command));
     }
-    if ("referenced_message" in message) {
-      const original = message.referenced_message;
-      if (!original) return h("div.reply-line", {}, h("span.spine", { "aria-hidden": "true" }), h("em", {}, "The original message was deleted"));
+    const pressed = metadata?.interacted_message_id;
+    if (pressed || "referenced_message" in message) {
+      const original = pressed ? this.items.get(pressed)?.message : message.referenced_message;
+      if (!original) return pressed ? null : h("div.reply-line", {}, h("span.spine", { "aria-hidden": "true" }), h("em", {}, "The original message was deleted"));
       return h("div.reply-line", {}, h("span.spine", { "aria-hidden": "true" }), app.avatar(original.author), h("span.reply-author", {}, original.author.global_name ?? original.author.username),
-        h("button.link-button.quote", { type: "button", onclick: () => this.reveal(original.id) }, original.content.slice(0, 120) || "Go to the message"));
+        h("button.link-button.quote", { type: "button", onclick: () => this.reveal(original.id) }, original.content.replace(/[`*~|]|^-# |<[^>]*>/g, "").slice(0, 120) || "Go to the message"));
     }
     return null;
   }
@@ -215,7 +216,7 @@ export class MessageList {
       const sent = new Date(message.timestamp);
       const earlier = before && new Date(before.timestamp);
       const newDay = !earlier || sent.toDateString() !== earlier.toDateString();
-      const follows = !newDay && before.author.id === message.author.id && sent - earlier < TOGETHER && !message.command && !("referenced_message" in message) && !((before.flags ^ message.flags) & EPHEMERAL);
+      const follows = !newDay && before.author.id === message.author.id && sent - earlier < TOGETHER && !all[at].querySelector(".reply-line") && !((before.flags ^ message.flags) & EPHEMERAL);
       all[at].classList.toggle("follows", follows);
       const above = all[at].previousElementSibling;
       if (above?.matches(".divider")) above.remove();
