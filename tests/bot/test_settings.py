@@ -217,9 +217,7 @@ class TestASecret:
         assert self.of(Settings(), name) == VALUES[name]
 
     @pytest.mark.parametrize("places", ["both in the environment", "apart"])
-    def test_can_not_be_set_twice(
-        self, name: str, places: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_cannot_be_set_twice(self, name: str, places: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "secret").write_text(VALUES[name])
         monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "secret"))
         if places == "apart":

@@ -23,7 +23,7 @@ def test_a_cancelled_token_raises_at_each_check() -> None:
             stop.check()
 
 
-def test_finishing_early_is_no_cancellation() -> None:
+def test_finishing_early_is_not_a_cancellation() -> None:
     stop = StopToken()
     stop.finish()
     stop.check()
@@ -60,7 +60,7 @@ def test_a_signal_handler_can_cancel() -> None:
         stop.check()
 
 
-def test_a_pause_is_no_cancellation() -> None:
+def test_a_pause_is_not_a_cancellation() -> None:
     stop = StopToken()
     stop.pause()
     stop.check()

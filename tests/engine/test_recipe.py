@@ -151,7 +151,7 @@ def test_the_error_for_an_invalid_value_names_its_field(field: str, value: objec
     assert field in problem["loc"] or field in problem["msg"]
 
 
-def test_a_recipe_can_not_be_changed() -> None:
+def test_a_recipe_cannot_be_changed() -> None:
     recipe = Recipe()
     with pytest.raises(ValidationError):
         recipe.size = 64  # type: ignore[misc]

@@ -81,7 +81,7 @@ async def test_only_failed_jobs_are_retried_and_only_while_orders_are_accepted(w
     assert len(workshop.executor.paintings) == 2
 
 
-async def test_an_operator_cancels_any_job_and_its_owner_is_told(workshop: Workshop) -> None:
+async def test_an_operator_can_cancel_any_job_and_its_owner_is_notified(workshop: Workshop) -> None:
     async with workshop.running():
         job, painting = await workshop.accept_and_paint(ANN)
         assert set(workshop.jobs.painting) == {job.id}

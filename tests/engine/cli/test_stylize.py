@@ -333,7 +333,7 @@ def test_a_folder_as_a_picture_is_refused(folder: Path) -> None:
     assert "Is a directory" in done.stderr
 
 
-def test_the_error_for_a_file_that_is_no_picture_names_it_and_the_formats(folder: Path) -> None:
+def test_the_error_for_a_file_that_is_not_a_picture_names_it_and_the_formats(folder: Path) -> None:
     (folder / "[").mkdir()
     (folder / "[/notes].txt").write_text("no picture")
     done = run("photo.png", "[/notes].txt", "-o", "out.png")

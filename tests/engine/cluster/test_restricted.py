@@ -238,7 +238,7 @@ class TestAReference:
         refused = await answer(address, {"op": "identity", "told": Serialized({"named": SYSTEM}, [])})
         assert refused == "Refused('distributed.utils.os is not part of a painting')"
 
-    async def test_to_an_attribute_that_is_no_member_is_refused(self, scheduler: str) -> None:
+    async def test_to_an_attribute_that_is_not_a_member_is_refused(self, scheduler: str) -> None:
         refused = await answer(scheduler, {"op": "identity", "told": named("distributed.core", "Status", "__class__")})
         assert refused == "KeyError('__class__')"
 

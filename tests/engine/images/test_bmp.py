@@ -159,7 +159,7 @@ def test_alpha_of_0_everywhere_means_no_alpha(bits: int, header: int, compressio
 
 
 @pytest.mark.parametrize(("header", "compression"), [(40, NO_FIELDS), (40, FIELDS), (52, FIELDS)])
-def test_the_fourth_byte_without_a_mask_is_no_alpha(header: int, compression: int) -> None:
+def test_the_fourth_byte_without_a_mask_is_not_used_as_alpha(header: int, compression: int) -> None:
     masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
     given = masks[:3] if compression else ()
     data = bmp(32, packed(levels_under(masks), masks, 32), header=header, compression=compression, masks=given)

@@ -72,7 +72,7 @@ def frame(sequence: int, image: Image.Image, *, parts: int = 1) -> bytes:
 
 @pytest.mark.parametrize("dispose", [0, 1, 2])
 @pytest.mark.parametrize("blend", [0, 1])
-def test_a_default_image_that_is_no_frame_is_not_shown(dispose: int, blend: int) -> None:
+def test_a_default_image_that_is_not_a_frame_is_not_shown(dispose: int, blend: int) -> None:
     frames = (control(0, dispose=dispose, blend=blend), frame(1, GREEN, parts=3), control(4), frame(5, BLUE))
     picture = decode(file(header(WIDTH, HEIGHT), animation(), pixels(RED), *frames, END))
     assert at(picture, 9, 9) == (0, 255, 0)

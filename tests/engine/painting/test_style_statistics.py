@@ -105,7 +105,18 @@ def test_an_overwritten_tensor_has_another_key(counted: Counted, image: Tensor) 
         lambda network, image: computed(network, image, ENERGIES, GRAMS),
         lambda network, image: computed(load_cached("embedded", torch.device("cpu"), torch.bfloat16), image),
     ],
-    ids=["turned", "a bit lighter", "tall", "smaller", "pooling", "fewer", "others", "energies", "swapped", "network"],
+    ids=[
+        "mirrored",
+        "slightly lighter",
+        "reshaped",
+        "cropped",
+        "pooling",
+        "fewer layers",
+        "other layers",
+        "other energies",
+        "exchanged layers",
+        "network",
+    ],
 )
 def test_another_key_is_computed_separately(
     other: Callable[[VGG19, Tensor], Statistics], counted: Counted, network: VGG19, image: Tensor

@@ -213,7 +213,7 @@ class TestSqlite:
         other.close()
         assert await change
 
-    async def test_rejects_a_file_that_is_no_database(self, url: str, tmp_path: Path) -> None:
+    async def test_rejects_a_file_that_is_not_a_database(self, url: str, tmp_path: Path) -> None:
         (tmp_path / "atelier.db").write_text("my diary, which is rather long and no database at all. " * 20)
         with pytest.raises(SQLAlchemyError):
             async with connected(url):
