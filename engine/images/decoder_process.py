@@ -111,13 +111,14 @@ def main() -> None:
     _confine(confinement.memory)
     gc.collect()
     gc.freeze()  # else the collector writes into the pages of these objects, and each fork copies them
+    parent = os.getpid()
     _write(READY)
     while request := _read(REQUEST.size):
         longer_side, length = REQUEST.unpack(request)
         data = _read(length)
         fork = os.fork()
         if not fork:
-            _end_with_parent()
+            _end_with(parent)
             _serve(confinement, data, longer_side)
         del data
         if code := os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]):
@@ -183,10 +184,12 @@ def _serve(confinement: Confinement, data: bytes, longer_side: int) -> NoReturn:
         os._exit(1)
 
 
-def _end_with_parent() -> None:
+def _end_with(parent: int) -> None:
     """Die with the parent, by prctl(2). Else a fork would hold the socket until its picture is decoded."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != parent:  # it died before the call
+        os._exit(1)
 
 
 def _limit_time(seconds: float) -> None:
