@@ -22,6 +22,7 @@ from bot.sandbox.state.commands import (
     Option,
     Registered,
     check_value,
+    is_called,
     resolve_path,
 )
 from bot.sandbox.state.components import walk
@@ -105,6 +106,8 @@ class Member:
     async def invoke(self, command: str, /, **options: OptionValue) -> Invocation:
         """Send a slash command; the words of a subcommand are separated by spaces.
 
+        Names may be those in the language of the member's Discord. The bot is always told the others.
+
         Raises:
             InvocationRefused: Discord would not let a member send this: no such command or option, a required option
                 is missing, or a value is of the wrong type or out of range.
@@ -112,7 +115,8 @@ class Member:
         registered, path, known = self._find(command)
         resolved: JsonObject = {}
         filled = self._fill(known, options, resolved)
-        missing = [option.name for option in known if option.required and option.name not in options]
+        given = {part["name"] for part in filled}
+        missing = [option.name for option in known if option.required and option.name not in given]
         if missing:
             raise InvocationRefused(f"/{command} needs {missing}")
         data = _command_data(registered, path, filled)
@@ -127,12 +131,12 @@ class Member:
             InvocationRefused: the option does not suggest values, or the other options are wrong.
         """
         registered, path, known = self._find(command)
-        typed = [candidate for candidate in known if candidate.name == option and candidate.autocomplete]
+        typed = [each for each in known if is_called(each, option, self.locale) and each.autocomplete]
         if not typed:
             raise InvocationRefused(f"/{command} has no option {option!r} that suggests values")
         filled = self._fill(known, options, {})
         # A text that is still being typed may be too short.
-        filled += [{"name": option, "type": typed[0].type, "value": text, "focused": True}]
+        filled += [{"name": typed[0].name, "type": typed[0].type, "value": text, "focused": True}]
         return self._open(Kind.AUTOCOMPLETE, _command_data(registered, path, filled))
 
     async def invoke_on(self, menu: str, message: Message) -> Invocation:
@@ -235,10 +239,11 @@ class Member:
     def _find(self, command: str) -> tuple[Registered, list[Option], list[Option]]:
         name, *words = command.split()
         registered = self._registered(CHAT_INPUT, name)
-        return registered, *resolve_path(registered, words)
+        return registered, *resolve_path(registered, words, self.locale)
 
     def _registered(self, kind: int, name: str) -> Registered:
-        command = self._here.commands.find(self._here.place, context_of(self._here.channel), kind, name)
+        context = context_of(self._here.channel)
+        command = self._here.commands.find(self._here.place, context, kind, name, self.locale)
         self._check_permitted(command)
         return command
 
@@ -255,13 +260,13 @@ class Member:
         return needed != 0 and self.permissions & needed == needed
 
     def _fill(self, known: list[Option], options: Mapping[str, OptionValue], resolved: JsonObject) -> list[JsonObject]:
-        by_name = {option.name: option for option in known}
         filled: list[JsonObject] = []
         for name, value in options.items():
-            if name not in by_name:
-                raise InvocationRefused(f"there is no option {name!r}; there are {sorted(by_name)}")
-            option = by_name[name]
-            part: JsonObject = {"name": name, "type": option.type, "value": value}
+            option = next((each for each in known if is_called(each, name, self.locale)), None)
+            if option is None:
+                names = sorted(each.name for each in known)
+                raise InvocationRefused(f"there is no option {name!r}; there are {names}")
+            part: JsonObject = {"name": option.name, "type": option.type, "value": value}
             if option.type == ATTACHMENT:
                 if not isinstance(value, Upload):
                     raise InvocationRefused(f"{name!r} takes an Upload, not a {type(value).__name__}")

@@ -20,7 +20,7 @@ from sqlalchemy.util import await_only
 
 from engine import private
 
-REVISION: Final = "0011"
+REVISION: Final = "0012"
 """The newest revision in ``bot/jobs/database/migrations``."""
 CLOSE_WITHIN: Final = 1.0
 """Seconds for the transactions in progress when the database is closed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -26,8 +26,18 @@ USER = 6
 NUMBER = 10
 ATTACHMENT = 11
 
+MAX_CHARACTERS = 8000
+"""Of all names, descriptions and values of a command, each in its longest language."""
+
 _NAME = r"^[-_'\w\u0900-\u097f\u0e00-\u0e7f]{1,32}$"
-_Localised = dict[str, Annotated[str, Field(min_length=1, max_length=100)]]
+_LOCALES = (
+    "ar bg cs da de el en-GB en-US es-419 es-ES fi fr he hi hr hu id it ja ko lt nl no pl pt-BR ro ru sv-SE th tr uk "
+    "vi zh-CN zh-TW"
+)
+"""The languages of Discord, as of July 2026."""
+_Locale = Annotated[str, Field(pattern=f"^({_LOCALES.replace(' ', '|')})$")]
+_Localised = dict[_Locale, Annotated[str, Field(min_length=1, max_length=100)]]
+_LocalisedNames = dict[_Locale, Annotated[str, Field(pattern=_NAME)]]
 
 
 class Choice(Form):
@@ -43,7 +53,7 @@ class Option(Form):
 
     type: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
     name: Annotated[str, Field(pattern=_NAME)]
-    name_localizations: _Localised | None = None
+    name_localizations: _LocalisedNames | None = None
     description: Annotated[str, Field(min_length=1, max_length=100)]
     description_localizations: _Localised | None = None
     required: bool | None = None
@@ -64,7 +74,7 @@ class Command(Form):
     id: Snowflake | None = None
     type: Literal[1, 2, 3] | None = None
     name: Annotated[str, Field(min_length=1, max_length=32)]
-    name_localizations: _Localised | None = None
+    name_localizations: dict[_Locale, Annotated[str, Field(min_length=1, max_length=32)]] | None = None
     description: Annotated[str | None, Field(max_length=100)] = None
     description_localizations: _Localised | None = None
     options: Annotated[list[Option] | None, Field(max_length=25)] = None
@@ -78,6 +88,15 @@ class Command(Form):
     def kind(self) -> int:
         """Slash command, user menu or message menu."""
         return self.type or CHAT_INPUT
+
+
+def is_called(part: Command | Option, name: str, locale: str) -> bool:
+    """Whether a member whose Discord is in this language sees a command or an option under this name.
+
+    They may also type the name that it has in no language.
+    """
+    localised: Mapping[str, str] = part.name_localizations or {}
+    return name in {part.name, localised.get(locale)}
 
 
 class InvocationRefused(ValueError):
@@ -115,7 +134,8 @@ class Commands:
             NotUnderstood: a field is not known here.
         """
         forms = read_list(Command, body, 130)
-        _check_names([(form.kind, form.name) for form in forms])
+        for kind in {form.kind for form in forms}:
+            _check_names([form for form in forms if form.kind == kind])
         for index, form in enumerate(forms):
             _check_command(form, (index,))
         before = {key: value for key, value in self._registered.items() if key[0] == guild_id}
@@ -184,17 +204,16 @@ class Commands:
                     offered[key[1:]] = command
         return list(offered.values())
 
-    def find(self, place: Place, context: int, kind: int, name: str) -> Registered:
-        """The command that a member sees under this name in a place.
+    def find(self, place: Place, context: int, kind: int, name: str, locale: str) -> Registered:
+        """The command that a member whose Discord is in this language sees under this name in a place.
 
         `context` is 0 in a server, 1 in direct messages with the bot and 2 in other private channels.
 
         Raises:
             InvocationRefused: there is none.
         """
-        for guild_id in (place.guild_id, None):
-            command = self._registered.get((guild_id, kind, name))
-            if command is not None and _is_offered(command, place.installed, context):
+        for command in self.offered(place, context):
+            if command.form.kind == kind and is_called(command.form, name, locale):
                 return command
         known = sorted({key[2] for key in self._registered if key[1] == kind})
         if name in known:
@@ -213,31 +232,52 @@ def _is_offered(command: Registered, installed: Installed, context: int) -> bool
     return bool(types & ways) and context in contexts
 
 
-def _check_names(names: list[tuple[int, str]]) -> None:
-    if len(set(names)) < len(names):
-        raise invalid((), "APPLICATION_COMMANDS_DUPLICATE_NAME", "Application command names must be unique")
+def _check_names(parts: Sequence[Command | Option]) -> None:
+    """Check that the names are unique: those by themselves and, as we conclude, those that each language shows."""
+    named: list[tuple[str, Mapping[str, str]]] = [(part.name, part.name_localizations or {}) for part in parts]
+    for locale in {"", *(locale for _, localised in named for locale in localised)}:
+        if len({localised.get(locale, name) for name, localised in named}) < len(named):
+            raise invalid((), "APPLICATION_COMMANDS_DUPLICATE_NAME", "Application command names must be unique")
+
+
+def _check_lower_case(part: Command | Option, place: tuple[int | str, ...]) -> None:
+    for name in (part.name, *(part.name_localizations or {}).values()):
+        if name != name.lower():
+            raise invalid((*place, "name"), "APPLICATION_COMMAND_INVALID_NAME", "Command name is invalid")
+
+
+def _characters(part: Command | Option | Choice) -> int:
+    """How much a command, or a part of it, counts towards :data:`MAX_CHARACTERS`."""
+    count = max(map(len, (part.name, *(part.name_localizations or {}).values())))
+    if isinstance(part, Choice):
+        return count + len(str(part.value))
+    count += max(map(len, (part.description or "", *(part.description_localizations or {}).values())))
+    if isinstance(part, Option):
+        count += sum(map(_characters, part.choices or []))
+    return count + sum(map(_characters, part.options or []))
 
 
 def _check_command(form: Command, place: tuple[int, ...]) -> None:
     if form.kind == CHAT_INPUT:
         # A lower case name with the pattern of options; menus may be named freely.
-        read_form(Option, {"type": 1, "name": form.name, "description": form.description or ""}, place)
-        if form.name != form.name.lower():
-            raise invalid((*place, "name"), "APPLICATION_COMMAND_INVALID_NAME", "Command name is invalid")
+        named = {"name": form.name, "name_localizations": form.name_localizations}
+        read_form(Option, {"type": 1, "description": form.description or "", **named}, place)
+        _check_lower_case(form, place)
     elif form.description or form.options:
         raise invalid(
             (*place, "description"), "APPLICATION_COMMANDS_MENU", "A menu has neither description nor options"
         )
     _check_options(form.options or [], place)
+    if _characters(form) > MAX_CHARACTERS:
+        raise invalid(place, "APPLICATION_COMMAND_TOO_LARGE", f"Command exceeds maximum size ({MAX_CHARACTERS})")
 
 
 def _check_options(options: list[Option], place: tuple[int | str, ...]) -> None:
-    _check_names([(0, option.name) for option in options])
+    _check_names(options)
     optional_seen = False
     for index, option in enumerate(options):
         here = (*place, "options", index)
-        if option.name != option.name.lower():
-            raise invalid((*here, "name"), "APPLICATION_COMMAND_INVALID_NAME", "Command name is invalid")
+        _check_lower_case(option, here)
         if option.type > SUBCOMMAND_GROUP and option.required and optional_seen:
             raise invalid(
                 here,
@@ -252,7 +292,7 @@ def _check_options(options: list[Option], place: tuple[int | str, ...]) -> None:
         _check_options(option.options or [], here)
 
 
-def resolve_path(command: Registered, words: list[str]) -> tuple[list[Option], list[Option]]:
+def resolve_path(command: Registered, words: list[str], locale: str) -> tuple[list[Option], list[Option]]:
     """The groups and subcommands that the words after the command's name lead to, and the options found there.
 
     Raises:
@@ -261,7 +301,7 @@ def resolve_path(command: Registered, words: list[str]) -> tuple[list[Option], l
     path: list[Option] = []
     options = list(command.form.options or [])
     for word in words:
-        found = [option for option in options if option.name == word and option.type <= SUBCOMMAND_GROUP]
+        found = [each for each in options if is_called(each, word, locale) and each.type <= SUBCOMMAND_GROUP]
         if not found:
             raise InvocationRefused(f"{command.form.name!r} has no subcommand {word!r}")
         path.append(found[0])

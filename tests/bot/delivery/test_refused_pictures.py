@@ -11,6 +11,7 @@ from bot.client.client import Atelier
 from bot.jobs.errors import DeliveryDelayed
 from bot.jobs.model import Job
 from bot.sandbox import Invocation, LocalDiscord, Permission
+from bot.texts import described
 from engine.errors import NoWorkers
 from engine.images.codec import encode
 from engine.progress import Encoded
@@ -68,7 +69,7 @@ class TestAPictureThatIsTooLarge:
         message = the_one([each for each in messages if each.attachments])
         (attachment,) = message.attachments
         assert attachment.filename == f"painting-{job.id}.jpeg"
-        assert attachment.description == job.description
+        assert attachment.description == described(job.description)
         assert len(attachment.data) <= len(NOISE) // 2
         assert Image.open(io.BytesIO(attachment.data)).size == (200, 150)
         note = r"\nSent as JPEG at quality \d\d: the original is too large to send here\."

@@ -22,6 +22,10 @@ def command(*options: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"name": "paint", "description": "Paint", "options": list(options), **fields}
 
 
+LONG_CHOICES = [{"name": f"{number:0100}", "value": f"{number:0100}"} for number in range(25)]
+"""5,000 characters. A command may have 8,000."""
+
+
 async def test_discord_py_registers_commands_that_members_can_use(local: LocalDiscord, bot: Probe) -> None:
     @bot.tree.command(description="Paint")
     @app_commands.choices(mode=[app_commands.Choice(name="Fast", value="fast")])
@@ -90,6 +94,15 @@ async def test_one_command_is_added_or_replaced(local: LocalDiscord, call: Calle
         (command(option("a"), option("a")), ()),
         (command(option(autocomplete=True, choices=[{"name": "c", "value": "c"}])), ("0", "options", "0")),
         (command(type=3), ("0", "description")),
+        (command(name_localizations={"de": "Malen"}), ("0", "name")),
+        (command(name_localizations={"de": "zwei wörter"}), ("0", "name_localizations", "de")),
+        (command(option(name_localizations={"ja": "x" * 33})), ("0", "options", "0", "name_localizations", "ja")),
+        (
+            command(option(description_localizations={"de": ""})),
+            ("0", "options", "0", "description_localizations", "de"),
+        ),
+        (command(option("a", name_localizations={"de": "b"}), option("b")), ()),
+        (command(*[option(name, choices=LONG_CHOICES) for name in ("a", "b")]), ("0",)),
     ],
 )
 async def test_the_error_for_a_malformed_command_has_its_path(
@@ -177,6 +190,23 @@ async def test_unknown_and_incomplete_command_names_are_refused(local: LocalDisc
     with pytest.raises(InvocationRefused, match="no subcommand 'remove'"):
         await ann.invoke("paint remove")
     await ann.invoke("paint add")
+
+
+async def test_a_member_uses_the_names_in_their_language(local: LocalDiscord, call: Caller) -> None:
+    name = option("size", 4, required=True, name_localizations={"de": "größe", "ar": "الحجم"})
+    body = command(
+        option("add", 1, options=[name], name_localizations={"de": "dazu"}), name_localizations={"de": "male"}
+    )
+    assert (await call.register(body)).status == 200
+    ann = local.member("Ann")
+    with pytest.raises(InvocationRefused, match="no command 'male'"):
+        await ann.invoke("male dazu", größe=3)
+    ann.locale = "de"
+    for words, options in (("male dazu", {"größe": 3}), ("paint add", {"size": 3})):
+        invocation = await ann.invoke(words, **options)
+        assert (await call.answer(invocation, 5)).status == 204
+    with pytest.raises(InvocationRefused, match="no option 'الحجم'"):
+        await ann.invoke("male dazu", الحجم=3)
 
 
 async def test_the_same_name_is_the_same_member(local: LocalDiscord) -> None:
