@@ -164,7 +164,7 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
                 "You can have {count} picture a day. The next one is free {when}.",
                 "You can have {count} pictures a day. The next one is free {when}.",
                 limit,
-                when=f"<t:{free_at}:R>",
+                when=relative_time(free_at),
             )
         case WrongChannel(channels=channels):
             return _("In this server I paint only in {channels}.", channels=mentions("#", channels))
@@ -347,13 +347,13 @@ def sent(text: str, job: Job, *, named: bool) -> str:
     """A message apart from the reply: description, text and the job's id. ``named`` mentions the owner."""
     title = titled(described(job.description))
     if named:
-        title = _("For {member}: {picture}", member=f"<@{job.owner}>", picture=title)
+        title = _("For {member}: {picture}", member=mention(job.owner), picture=title)
     return f"{title}\n{text}\n-# {_('Job {id}', id=job.id)}"
 
 
 def ping(owner: int, ending: State, *, kept: bool) -> str:
     """Mentions the owner of a job that has ended. ``kept``: its picture could not be sent."""
-    member = f"<@{owner}>"
+    member = mention(owner)
     if ending is not State.DELIVERED:
         return _("{member} Your picture could not be painted.", member=member)
     if kept:
@@ -446,6 +446,16 @@ def file_title(filename: str, limit: int) -> str:
     """What a file is called in a text, in at most ``limit`` characters."""
     parts = _NOT_IN_TITLES.sub(" ", filename.removeprefix(SPOILER).rsplit(".", 1)[0]).split()
     return " ".join(parts)[:limit].strip(" .") or _("a picture")
+
+
+def mention(member: int) -> str:
+    """A mention of a member. It notifies them only where the message allows that."""
+    return f"<@{member}>"
+
+
+def relative_time(seconds: int) -> str:
+    """A Unix time, which Discord writes as "in 5 minutes" in the reader's language."""
+    return f"<t:{seconds}:R>"
 
 
 def mentions(kind: Literal["#", "@&"], ids: str) -> str:

@@ -104,7 +104,7 @@ def test_translations_are_well_formed(language: str) -> None:
             if placeholders(text) == placeholders(english):
                 for mark in ("**", "`", "\n", "<"):
                     assert text.count(mark) == english.count(mark), text
-            assert (text.strip() == text) == (english.strip() == english), text
+            assert text.strip() == text or not english.strip(", "), text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -293,6 +293,9 @@ def test_no_text_for_members_lacks_its_mark() -> None:
 
 
 UNMARKED = {
+    "bot/features/guild_settings/texts.py: Português do Brasil",
+    "engine/texts.py: web page",
+    "engine/texts.py: . It has: ",
     "engine/texts.py: This version of Atelier has no method ",
     "engine/texts.py: The worker has version ",
     "engine/texts.py: , but the bot has ",

@@ -8,7 +8,7 @@ from bot.jobs.rules import Controls
 from bot.limits import MESSAGE_LENGTH
 from bot.locales import N_
 from bot.locales import gettext as _
-from bot.texts import duration, error_message, shortened
+from bot.texts import duration, error_message, mention, shortened
 from engine.worker.protocol import WorkerInfo
 
 PAUSED: Final = N_(
@@ -69,20 +69,20 @@ def failures(found: Sequence[Failure]) -> str:
 def blocked(member: int, *, new: bool) -> str:
     """After ``/admin block``."""
     if new:
-        return _("{member} is blocked.", member=f"<@{member}>")
-    return _("{member} was blocked already.", member=f"<@{member}>")
+        return _("{member} is blocked.", member=mention(member))
+    return _("{member} was blocked already.", member=mention(member))
 
 
 def unblocked(member: int, *, was: bool) -> str:
     """After ``/admin unblock``."""
     if was:
-        return _("{member} is no longer blocked.", member=f"<@{member}>")
-    return _("{member} was not blocked.", member=f"<@{member}>")
+        return _("{member} is no longer blocked.", member=mention(member))
+    return _("{member} was not blocked.", member=mention(member))
 
 
 def is_operator(member: int) -> str:
     """After ``/admin block`` of an operator."""
-    return _("{member} is an operator, and can't be blocked.", member=f"<@{member}>")
+    return _("{member} is an operator, and can't be blocked.", member=mention(member))
 
 
 def _code(text: str) -> str:

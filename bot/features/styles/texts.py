@@ -9,7 +9,7 @@ from bot.jobs.database.styles import Library, SavedStyle
 from bot.library.library import Style
 from bot.locales import N_
 from bot.locales import gettext as _
-from bot.texts import titled
+from bot.texts import mention, titled
 
 STYLE: Final = N_("Style picture")
 SAVED_STYLE: Final = N_("Saved style")
@@ -62,7 +62,7 @@ def shown(style: Style) -> str:
                 "**{style}** · this server's style, added {when} by {member}",
                 style=name,
                 when=discord.utils.format_dt(added_at, "R"),
-                member=f"<@{member}>",
+                member=mention(member),
             )
         case _:
             return _("**{style}** · built-in style", style=name)
