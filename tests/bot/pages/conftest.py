@@ -8,7 +8,7 @@ import discord
 import pytest
 import pytest_asyncio
 import yarl
-from playwright.async_api import BrowserContext
+from playwright.async_api import Browser, BrowserContext
 from playwright.async_api import Page as Tab
 from pydantic import SecretStr
 
@@ -68,8 +68,10 @@ def room(sandbox: Sandbox) -> Room:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def sandbox(scheduler: str, place: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
-    """One for each module. At the end, check that none of the bot's tasks has ended."""
+async def sandbox(
+    browser: Browser, scheduler: str, place: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Sandbox]:
+    """One for each module; none without a browser. At the end, check that none of the bot's tasks has ended."""
     with pytest.MonkeyPatch.context() as patch:
         # The client changes these for the whole process.
         patch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
