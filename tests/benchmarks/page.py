@@ -166,7 +166,7 @@ async def measure(edit_count: int, message_count: int, page_count: int) -> Figur
                     for context in contexts:
                         await context.close()
             await browser.close()
-        lags = json.loads(file.read_text())
+        lags = json.loads(file.read_text())["lags"]
     return Figures(
         weights,
         texts,
