@@ -292,6 +292,12 @@ def _check_options(options: list[Option], place: tuple[int | str, ...]) -> None:
         _check_options(option.options or [], here)
 
 
+def command_name(data: JsonObject) -> str:
+    """The name of the command that an interaction tells of, with the names of its group and subcommand."""
+    inner = [option for option in data.get("options", []) if option["type"] in {SUBCOMMAND, SUBCOMMAND_GROUP}]
+    return " ".join([data["name"], *(command_name(option) for option in inner)])
+
+
 def resolve_path(command: Registered, words: list[str], locale: str) -> tuple[list[Option], list[Option]]:
     """The groups and subcommands that the words after the command's name lead to, and the options found there.
 

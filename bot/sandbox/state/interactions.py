@@ -21,7 +21,7 @@ from bot.sandbox.protocol.errors import (
     unknown_webhook,
 )
 from bot.sandbox.protocol.forms import Form, read_form
-from bot.sandbox.state.commands import SUBCOMMAND, SUBCOMMAND_GROUP, Choice, InvocationRefused
+from bot.sandbox.state.commands import Choice, InvocationRefused, command_name
 from bot.sandbox.state.components import Modal, check_rules
 from bot.sandbox.state.drafts import (
     COMPONENTS_V2,
@@ -60,12 +60,6 @@ def context_of(channel: Channel) -> int:
     if channel.guild_id is not None:
         return 0
     return 1 if channel.kind == DIRECT else 2
-
-
-def _command_name(data: JsonObject) -> str:
-    """The name of the command that an interaction tells of, with the names of its group and subcommand."""
-    inner = [option for option in data.get("options", []) if option["type"] in {SUBCOMMAND, SUBCOMMAND_GROUP}]
-    return " ".join([data["name"], *(_command_name(option) for option in inner)])
 
 
 class _Callback(Form):
@@ -141,7 +135,7 @@ class Interactions:
         source_id = None if source is None else source.id
         invocation = Invocation(self._snowflakes.next(), kind, user, place, clock=self._clock, source_id=source_id)
         if kind is Kind.COMMAND:
-            invocation.command = _command_name(data)
+            invocation.command = command_name(data)
         self.by_id[invocation.id] = invocation
         self._by_token[invocation.token] = invocation
         event = self._event(invocation, permissions, data) | {"locale": locale}
