@@ -37,6 +37,7 @@ export class MessageList {
     observer.observe(box);
     observer.observe(this.list);
     this.atEnd = true;
+    this.lastTop = 0;
   }
 
   /** Shows a channel. */
@@ -235,7 +236,10 @@ export class MessageList {
 
   scrolled() {
     const left = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight;
-    this.atEnd = left < NEAR;
+    // Pictures that load below also move the end away; only the reader scrolls up.
+    if (left < NEAR) this.atEnd = true;
+    else if (this.box.scrollTop < this.lastTop) this.atEnd = false;
+    this.lastTop = this.box.scrollTop;
     this.jump.hidden = left < 600;
     if (this.box.scrollTop < 400) this.loadOlder();
   }
