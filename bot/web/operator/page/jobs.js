@@ -64,7 +64,7 @@ function makeJob(job, ...actions) {
   return element(
     "li",
     { class: "job", "data-job": job.id },
-    element("div", { class: "picture" }, "hidden"),
+    element("div", { class: "picture" }),
     element("div", { class: "about" }),
     element("div", { class: "actions for-operators" }, ...actions),
   );
@@ -93,6 +93,7 @@ function updateRunning(card, job, pictures) {
     bar.value = progress.step;
     left = `Step ${progress.step} of ${progress.steps} at ${progress.scale} px, about ${duration(progress.remaining)} left, on ${progress.device || "a worker"}`;
   }
+  show(card.querySelector('[data-action="cancel"]'), job.state === "running");
   show(bar, Boolean(progress) && job.state !== "delivering");
   text(card.querySelector(".left"), `${left}. Ordered ${duration(job.age)} ago.`);
   const preview = progress?.preview;

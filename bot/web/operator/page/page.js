@@ -10,6 +10,7 @@ const KEPT = 720; // samples: one hour
 
 let hello = null;
 let samples = [];
+let complaint = ""; // about the token that was tried last
 
 // --- Connection -----------------------------------------------------------------------------------------------------
 
@@ -39,20 +40,29 @@ const stream = new Stream(
     const pill = byId("connection");
     text(pill, words[status]);
     pill.className = `pill ${status === "live" ? "good" : "bad"}`;
-    if (status === "live") notify("");
+    if (status === "live") {
+      notify(complaint, "bad");
+      complaint = "";
+    }
     if (status === "refused") refuse(why);
   },
 );
 
 function refuse(why) {
-  const had = token;
+  const tried = token;
   forget();
+  byId("token").focus();
+  if (tried) {
+    complaint = why;
+    stream.open(""); // who may look without a token can still do so
+    return;
+  }
   show(byId("sign-in"), true);
   show(byId("controls"), false);
   show(byId("content"), false);
   document.body.classList.remove("acts");
-  notify(why, "bad");
-  if (had) byId("token").select();
+  notify(complaint || why, "bad");
+  complaint = "";
 }
 
 byId("sign-in").addEventListener("submit", (event) => {

@@ -41,12 +41,16 @@ export function plot(place, title, series, now) {
     drawing.append(shape("text", { x: LEFT - 6, y: at + 4, "text-anchor": "end" }, part ? precise(most * part) : "0"));
   }
   for (const [part, anchor] of [[1, "start"], [0.5, "middle"], [0, "end"]]) {
-    const words = part ? `${duration((span * part) / 1000)} ago` : "now";
+    const seconds = (span * part) / 1000;
+    const words = part ? `${duration(seconds < 600 ? seconds : Math.round(seconds / 60) * 60)} ago` : "now";
     drawing.append(shape("text", { x: x(now - span * part), y: HEIGHT - 5, "text-anchor": anchor }, words));
   }
   shown.forEach(([, points], index) => {
     for (const line of unbroken(points)) {
-      if (line.length === 1) line.push([line[0][0] + 5000, line[0][1]]);
+      if (line.length === 1) {
+        drawing.append(shape("circle", { class: `series-${index}`, cx: x(line[0][0]), cy: y(line[0][1]), r: 1 }));
+        continue;
+      }
       const at = line.map(([time, value]) => `${x(time).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
       drawing.append(shape("polyline", { class: `series-${index}`, points: at }));
     }
