@@ -294,30 +294,39 @@ class TestOpenPages:
             asked += 1
             return await overview(limit)
 
+        monkeypatch.setattr("bot.web.operator.collector.EVERY", 1000)  # the test says when
         monkeypatch.setattr(operator.workshop.store, "overview", counting)
-        async with operator.serving() as session:
+        async with operator.serving() as session, asyncio.timeout(20):
             await answer(session.get("/"))
             before, page = asyncio.all_tasks(), operator.page
             assert page is not None
+            first, second = set[int](), set[int]()
 
-            async def watch() -> set[int]:
-                states = set()
+            async def watch() -> None:
                 async with session.get("/operator/events") as response:
-                    async for name, data in events(response):
-                        if name == "state":
-                            states.add(data["at"])
-                        if len(states) == 4:
-                            return states
-                return states
+                    states = (data["at"] async for name, data in events(response) if name == "state")
+                    for seen in (first, second):
+                        seen.add(await anext(states))
+                        arrived.release()
 
-            async with asyncio.timeout(10):
-                seen = await asyncio.gather(*(watch() for _ in range(10)))
-            assert len(set.union(*seen)) <= asked <= 12
-            await eventually(lambda: page.collector.pages == 0, "all pages are closed")
+            arrived = asyncio.Semaphore(0)
+            pages = [asyncio.create_task(watch()) for _ in range(10)]
+            for _ in pages:
+                await arrived.acquire()
+            assert (len(first), asked) == (1, 1)
+            page.collector.hurry()
+            await asyncio.gather(*pages)
+            assert (len(second), asked) == (1, 2)
+
+            def left() -> bool:
+                page.collector.hurry()  # a closed page is noticed at the next event
+                return page.collector.pages == 0
+
+            await eventually(left, "all pages are closed")
             await eventually(lambda: asyncio.all_tasks() <= before, "nothing runs any more")
             so_far = asked
             assert (await state_with(session, lambda _: True))["queued"] == 0
-            assert asked > so_far
+            assert asked == so_far + 1, "a new page must not show an old state"
 
     async def test_end_with_the_bot(self, operator: Operator) -> None:
         ended = asyncio.Event()
