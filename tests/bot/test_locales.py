@@ -252,7 +252,7 @@ async def test_a_server_chooses_the_language_of_public_replies_also_of_later_edi
 
     first, second = reply(), reply()
     first.queued(2)
-    await invocation.wait_until(reads("1 枚"), 5)
+    await invocation.wait_until(reads("**1** 枚"), 5)
     await first.close()
     await second.deliver(Result(photo((96, 72)), "png", 96, 72, accepted.recipe, 60, 8.0, "finished"))
     shown = await invocation.wait_until(reads("8 秒"), 5)

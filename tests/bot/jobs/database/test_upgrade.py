@@ -75,8 +75,9 @@ class OldData:
         self.jobs.append(
             {
                 "id": name, "owner": number, "state": state, "process": "before", "pool": "Scheduler-before", "turn": 0,
-                "recipe": RECIPE.model_dump_json(), "address": self._cipher.encrypt(SECRET), "description": "A town",
-                "max_bytes": 10**7, "painted": "", "cause": "", "way": "", "accepted": 400.0 + number,
+                "recipe": RECIPE.model_dump_json(), "address": self._cipher.encrypt(SECRET),
+                "description": "A town, painted in the style of waves", "max_bytes": 10**7,
+                "painted": "", "cause": "", "way": "", "accepted": 400.0 + number,
                 "created_at": LONG_AGO + timedelta(seconds=number), "changed_at": datetime.now(UTC),
             }
             | columns
@@ -153,6 +154,7 @@ async def test_jobs_in_flight_are_finished_and_nothing_is_lost(
         assert len(jobs) == 7
         assert jobs[7].delivered_by == "kept"
         assert {(job.guild_id, job.spoiler) for job in jobs.values()} == {(None, False)}
+        assert {(job.locale, job.description) for job in jobs.values()} == {("en-US", "A town\x1fwaves")}
         assert [await store.of_recipe(RECIPE.id, number, None) for number in (7, 9)] == [jobs[7].id, None]
         async with workshop.running():
             for number in range(1, 5):
