@@ -58,6 +58,8 @@ class Block:
                 found.append(kept[-1])
         if self.pooling == "max":
             pooled, indices = F.max_pool2d(_as_pictures(kept[-1], 2), 2, return_indices=True)
+            if self.convolutions[-1].rectified not in self.wanted:
+                kept[-1] = kept[-1].new_empty(()).expand(kept[-1].shape)  # only its shape is read again
             found.append(_one_picture(pooled))
             kept += found[-1], indices
         elif self.pooling == "average":
@@ -113,6 +115,7 @@ class _Differentiable(torch.autograd.Function):
 
 def _pooling_gradient(slope: Tensor, activation: Tensor, indices: Tensor | None) -> Tensor:
     """The gradient by ``activation``, of which only the shape is read. ``indices`` are of maxima; None for averages."""
+    activation = torch.empty_like(activation, memory_format=torch.channels_last)
     slopes, pairs, two = _as_pictures(slope, 1), _as_pictures(activation, 2), [2, 2]
     if indices is None:
         passed = torch.ops.aten.avg_pool2d_backward(slopes, pairs, two, two, [0, 0], False, True, None)

@@ -75,8 +75,8 @@ class VGG19:
                 raises ends the computation. So a step of many seconds can be cancelled within a fraction of a second.
             pooling: between the blocks.
             recompute: save no activations within a block for the gradient, and recompute the block in the backward pass
-                (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016). Takes a third more time, and about
-                half of the memory.
+                (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016). Takes a third more time and
+                less memory.
 
         Returns:
             By layer, shape (1, channels, height / 2^(block-1), width / 2^(block-1)), in the network's precision.
