@@ -41,8 +41,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 EDIT_EVERY: Final = 2.0
 """Seconds between edits. Discord allows 5 edits in 5 s for each interaction, and the final one must not wait."""
-PREVIEW_AWAITED: Final = 1.0
-"""Seconds of painting in which the first edit waits for a preview. A worker sends the first one in about that time."""
 MAX_BACKOFF: Final = 60.0
 """Seconds between edits that Discord rejects, at most. 10,000 rejected requests in 10 minutes ban the IP address."""
 EDIT_TIMEOUT: Final = 5.0
@@ -129,8 +127,6 @@ class DiscordReply:
         """Show the progress and the newest preview. A painting that takes no longer than an edit shows only its end."""
         if progress.elapsed + progress.remaining < EDIT_EVERY:
             return
-        if not (progress.preview or self._preview) and progress.elapsed < PREVIEW_AWAITED:
-            return  # otherwise the preview would have to wait for the next edit
         self._preview = progress.preview or self._preview
         with locales.using(self._job.locale):
             self._show(_Edit(texts.painting(progress), self._preview))

@@ -23,7 +23,7 @@ from engine.worker.protocol import BEGUN, LEFT, PLUGIN, PaintingOrder
 log = logging.getLogger(__name__)
 
 FIRST_PREVIEW: Final[Mapping[Method, float]] = {"gatys": 0.6, "instant": 2.0}
-"""Seconds to the first preview: the first edit of a reply waits a second for it. An instant painting ends before."""
+"""Seconds to the first preview. An instant painting usually ends before."""
 
 THUMBNAIL_QUALITY: Final = 85
 """Of a thumbnail's JPEG, 1 to 100."""

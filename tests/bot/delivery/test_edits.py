@@ -56,7 +56,6 @@ class TestAnEdit:
     ) -> None:
         reply = reply_to(job)
         reply.progressed(dataclasses.replace(progress(1), elapsed=0.01, remaining=0.0))  # it ends before the next edit
-        reply.progressed(dataclasses.replace(progress(1), elapsed=0.5))  # its first preview follows soon
         await asyncio.sleep(0)
         reply.queued(1)
         first = await invocation.wait_until(lambda message: "Next in line" in message.content, 5)

@@ -31,7 +31,7 @@ PAINTED_OF_VERSION_1 = (
 DAMAGES: dict[str, tuple[str, object]] = {
     "state of another version": ("state", "drying"),
     "recipe cut off": ("recipe", '{"version":2,"size":'),
-    "recipe of another version": ("recipe", '{"version":5}'),
+    "recipe of another version": ("recipe", '{"version":99}'),
     "recipe out of range": ("recipe", '{"size":1}'),
     "recipe with a field of another version": ("recipe", '{"glaze":1}'),
     "painted cut off": ("painted", '{"picture": "'),
