@@ -72,7 +72,9 @@ class CommandTree(app_commands.CommandTree["Atelier"]):
         locales.choose(interaction.locale.value)
         if not interaction.client.services.jobs.is_blocked(interaction.user.id):
             return True
-        if interaction.type is discord.InteractionType.application_command:
+        if interaction.type is discord.InteractionType.autocomplete:
+            await interaction.response.autocomplete([])
+        else:
             await answer_error(interaction, Blocked())
         return False
 

@@ -190,7 +190,7 @@ class Page:
         return f"atelier-sandbox-{self._port}"
 
     def _is_key(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self._key.encode())
+        return hmac.compare_digest(given.encode(errors="replace"), self._key.encode())
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
         if "key" not in request.query:

@@ -112,6 +112,10 @@ async def test_a_blocked_member_gets_only_a_refusal(
     ):
         told = await invocation.wait_until(is_private_answer, 5)
         assert told.content.startswith("You can't use me at the moment.")
+    suggestions = await bob.autocomplete("stylize", "saved_style", "")
+    await suggestions.acknowledged()
+    assert suggestions.acknowledged_after is not None
+    assert not suggestions.choices
     assert fake_jobs.orders == []
 
 
