@@ -71,7 +71,8 @@ class DiscordReply:
     """The reply to one interaction. Implements :class:`bot.jobs.model.Reply`.
 
     The latest edit wins: only the newest of the edits that wait is sent, and at most one every :data:`EDIT_EVERY`
-    seconds. Edits that fail or are rejected back off. Edits stop with the delivery, or when the reply is deleted.
+    seconds. Only the first preview does not wait. Edits that fail or are rejected back off. Edits stop with the
+    delivery, or when the reply is deleted.
     """
 
     def __init__(
@@ -96,6 +97,8 @@ class DiscordReply:
         self._shown: bytes | None = None
         self._pending: _Edit | None = None
         self._editing: asyncio.Task[None] | None = None
+        self._first_preview = asyncio.Event()
+        """Set while the first preview waits."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopped = False
@@ -127,6 +130,8 @@ class DiscordReply:
         """Show the progress and the newest preview. A painting that takes no longer than an edit shows only its end."""
         if progress.elapsed + progress.remaining < EDIT_EVERY:
             return
+        if progress.preview and self._preview is None:
+            self._first_preview.set()
         self._preview = progress.preview or self._preview
         with locales.using(self._job.locale):
             self._show(_Edit(texts.painting(progress), self._preview))
@@ -250,6 +255,7 @@ class DiscordReply:
     async def _edit_in_turn(self) -> None:
         while self._pending is not None:
             edit, self._pending = self._pending, None
+            self._first_preview.clear()
             self._idle.clear()
             try:
                 answered = self._may_edit() and await self._edit(edit)
@@ -257,7 +263,12 @@ class DiscordReply:
                 self._idle.set()
             if not answered and not self._stopped:
                 self._pending = self._pending or edit
-            await asyncio.sleep(self._pause)
+            if self._pause > EDIT_EVERY:
+                await asyncio.sleep(self._pause)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause):
+                    await self._first_preview.wait()
 
     async def _edit(self, edit: _Edit) -> bool:
         """Return whether Discord answered. If not, the same edit may succeed later."""

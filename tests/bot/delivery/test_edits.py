@@ -70,6 +70,26 @@ class TestAnEdit:
         assert [each.id for each in kept.attachments] == [each.id for each in shown.attachments]
         assert requests(discord, BY_TOKEN) == 3
 
+    async def test_with_the_first_preview_does_not_wait(
+        self,
+        discord: LocalDiscord,
+        job: Job,
+        invocation: Invocation,
+        reply_to: ReplyTo,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("bot.delivery.reply.EDIT_EVERY", 60)
+        reply = reply_to(job)
+        first, second, third = (dataclasses.replace(progress(step), remaining=600.0) for step in (1, 2, 3))
+        reply.progressed(first)
+        await invocation.wait_until(is_painting, 5)
+        reply.progressed(dataclasses.replace(second, preview=JPEG))
+        await invocation.wait_until(has_preview, 5)
+        reply.progressed(dataclasses.replace(third, preview=JPEG + b"2"))
+        await asyncio.sleep(0.1)
+        assert requests(discord, BY_TOKEN) == 2
+        assert await reply.deliver(result()) == "token"
+
     async def test_never_follows_the_result(
         self, discord: LocalDiscord, job: Job, invocation: Invocation, reply_to: ReplyTo
     ) -> None:

@@ -128,7 +128,8 @@ class TestAPainting:
         third = await invocation.wait_until(lambda _: len(edits()) >= 3, TIMEOUT)
         await cancel(discord, third)
         assert EDIT_EVERY == 2
-        assert all(later - earlier > 1.9 for earlier, later in pairwise(edits()))
+        # The first preview may follow the first edit at once.
+        assert all(later - earlier > 1.9 for earlier, later in pairwise(edits()[1:]))
 
     async def test_fits_the_upload_limit_of_the_server(self, discord: LocalDiscord) -> None:
         discord.attachment_size_limit = 12_000
