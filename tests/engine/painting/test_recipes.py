@@ -54,7 +54,7 @@ def test_more_strength_comes_nearer_to_the_style_and_farther_from_the_content(ne
     to_style = [style_distance(network, each.image, shown(STYLE)) for each in paintings]
     assert to_style[:-1] == sorted(to_style[:-1], reverse=True)
     assert to_style[-1] < 1.03 * to_style[-2]  # with few steps of a small picture, both look the same
-    assert to_style[-1] < 0.55 * to_style[0]
+    assert to_style[-1] < 0.62 * to_style[0]
     to_content = [each.events[-1].content_loss for each in paintings[1:]]
     assert to_content == sorted(to_content)
 
@@ -130,7 +130,7 @@ def parity(pixels: Array) -> float:
 @pytest.mark.usefixtures("two_scales")
 def test_even_and_odd_pixels_are_painted_alike(network: VGG19) -> None:
     """Neither the enlargement between two scales nor the grid of the pooling shows."""
-    assert parity(painted(network, size=128, steps=24).pixels) < 0.02
+    assert parity(painted(network, size=128, steps=24).pixels) < 0.03
 
 
 # --- Strokes ---
