@@ -8,8 +8,8 @@ import aiohttp
 import discord
 import structlog
 
-from bot import texts
 from bot.client.acknowledge import order_id
+from bot.error_messages import error_message
 from bot.jobs.errors import AlreadyAccepted, UnexpectedError
 from bot.limits import ACKNOWLEDGE_WITHIN, ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
 from bot.telemetry import metrics
@@ -43,9 +43,9 @@ def report_error(interaction: discord.Interaction[Any], error: BaseException) ->
     metrics.REFUSED.labels(type(error).__name__).inc()
     if isinstance(error, AtelierError):
         log.info("an interaction was refused", interaction=interaction.id, error=repr(error))
-        return texts.error_message(error)
+        return error_message(error)
     log.error("an interaction failed unexpectedly", interaction=interaction.id, exc_info=error)
-    return texts.error_message(UnexpectedError(str(interaction.id)))
+    return error_message(UnexpectedError(str(interaction.id)))
 
 
 async def answer_error(interaction: discord.Interaction[Any], error: BaseException) -> None:

@@ -30,6 +30,7 @@ import structlog
 from bot import locales, texts
 from bot.delivery.channels import DeliveryChannels, Payload, Picture, Rejection, sent_within_limits
 from bot.delivery.target import ReplyTarget
+from bot.error_messages import error_message
 from bot.jobs.errors import CancelledByModerator, CancelledByOperator, DeliveryDelayed
 from bot.jobs.model import DeliveredBy, Ending, Job, State
 from bot.telemetry import metrics
@@ -198,7 +199,7 @@ class DiscordReply:
                 self._picture(ending.picture, f"painting-{self._job.id}.{ending.format}"),
                 self._views.result(self._job),
             )
-        return Payload(texts.error_message(ending))
+        return Payload(error_message(ending))
 
     def _picture(self, data: bytes, filename: str) -> Picture:
         return Picture(data, filename, texts.described(self._job.description), self._job.spoiler)

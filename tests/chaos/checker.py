@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bot import texts
+from bot.error_messages import error_message
 from engine.errors import PaintingCancelled
 from tests.chaos.members import Request, RequestLog
 from tests.chaos.message_log import MessageLog, MessageState
@@ -74,7 +74,7 @@ class Checker:
         return own + [states for states in self._named.get(row.id, []) if states not in own and not states[0].ephemeral]
 
     def _told_cancelled(self, request: Request) -> bool:
-        told = texts.error_message(PaintingCancelled())
+        told = error_message(PaintingCancelled())
         return any(
             state.content == told
             for press in request.presses

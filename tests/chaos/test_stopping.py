@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from sqlalchemy import create_engine, text
 
-from bot import texts
+from bot.error_messages import error_message
 from bot.jobs.errors import OrderInterrupted
 from bot.sandbox import LocalDiscord, Message
 from bot.sandbox.cdn import Cdn
@@ -119,7 +119,7 @@ async def test_after_a_bot_is_killed_before_an_order_is_stored_the_next_one_tell
         return found
 
     data = tmp_path / "data"
-    explanation = texts.error_message(OrderInterrupted())
+    explanation = error_message(OrderInterrupted())
     monkeypatch.setattr(Cdn, "handle", hanging_download)
     async with LocalDiscord() as discord:
         async with bot(discord, data, "sync") as sync:

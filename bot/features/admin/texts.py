@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Final
 
+from bot.error_messages import error_message
 from bot.jobs.database.controls import Failure
 from bot.jobs.rules import Controls
 from bot.limits import MESSAGE_LENGTH
 from bot.locales import N_
 from bot.locales import gettext as _
-from bot.texts import duration, error_message, mention, shortened
+from bot.texts import duration, mention, shortened
 from engine.worker.protocol import WorkerInfo
 
 PAUSED: Final = N_(

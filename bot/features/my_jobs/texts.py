@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Final
 
+from bot.error_messages import error_message
 from bot.jobs.errors import JobUnreadable
 from bot.jobs.model import Job, State
 from bot.limits import MESSAGE_LENGTH, OPTION_LENGTH
 from bot.locales import N_
 from bot.locales import gettext as _
-from bot.texts import described, error_message, shortened, titled
+from bot.texts import described, shortened, titled
 
 SHOW_AGAIN: Final = N_("Show a painting again …")
 NEWER: Final = N_("◀ Newer")

@@ -5,9 +5,9 @@ import discord
 from bot.client.actor import actor_of
 from bot.client.client import Atelier
 from bot.client.components import JobButton
+from bot.error_messages import error_message
 from bot.features.results import texts
 from bot.jobs.errors import JobEnded
-from bot.texts import error_message
 from engine.errors import PaintingCancelled
 
 

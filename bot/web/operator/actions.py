@@ -1,10 +1,10 @@
 """What operators do on their page. Each action is the same as that of ``/admin``, or of the job's owner."""
 
+from bot.error_messages import error_message
 from bot.jobs.database.controls import Control
 from bot.jobs.database.store import Store
 from bot.jobs.errors import AlreadyPainting, Blocked, DailyLimit, Draining, JobEnded, NotFailed, NotKept, TooManyJobs
 from bot.jobs.service import JobService
-from bot.texts import error_message
 from engine.errors import AtelierError
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot import texts
+from bot.error_messages import error_message
 from bot.jobs.database.overview import Glance, JobsAtAGlance
 from bot.jobs.errors import JobUnreadable
 from bot.jobs.model import FAILED, OPEN, RETRY, State
@@ -126,7 +127,7 @@ def _ended(now: Snapshot, job: Glance, again: set[str]) -> dict[str, Any]:
         "seconds": job.painted.get("seconds"),
         "delivered_by": job.delivered_by,
         "cause": type(job.cause).__name__ if job.cause is not None else None,
-        "text": _plain(texts.error_message(job.cause)) if job.cause is not None else None,
+        "text": _plain(error_message(job.cause)) if job.cause is not None else None,
         "spoiler": job.spoiler,
         "picture": now.pictures and bool(job.painted) and not job.spoiler,
         "retried": failed and job.id in again,
