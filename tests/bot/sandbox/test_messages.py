@@ -105,7 +105,7 @@ async def test_the_error_for_a_limit_has_its_path(
         ({"content": "x", "flags": 64}, "the message flags 0x40"),
         ({"embeds": [{"title": "x", "shade": 1}]}, "the field embeds.0.shade"),
         ({"components": [{"type": 99}]}, "the component type 99 at components.0"),
-        ({"components": [{"type": 1, "components": [{"type": 5, "custom_id": "u"}]}]}, "the component type 5 at"),
+        ({"components": [{"type": 1, "components": [{"type": 7, "custom_id": "u"}]}]}, "the component type 7 at"),
         ({"components": [button(sku_id="1")]}, "the field components.0.components.0.sku_id"),
         ({"content": "x", "attachments": None}, "attachments: null"),
     ],

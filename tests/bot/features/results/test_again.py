@@ -79,7 +79,7 @@ async def test_an_instant_picture_can_be_finished(
         "Finish it", "More style", "Less style", "Again", "Tweak …", "Another style …", "Delete",
     ]  # fmt: skip
     order = await ordered(fake_jobs, await discord.member("Ada").press(message, "Finish it"))
-    standard = {"size": 128, "steps": 30, "method": "gatys", "start": "content"}
+    standard = {"size": 128, "steps": 30, "method": "gatys", "start": "matched"}
     assert order.recipe == job.recipe.model_copy(update=standard)
 
 
