@@ -97,7 +97,7 @@ class Simulation:
         self._seen = {name: worker.info for name, worker in self._workers.items()}
         self._assignments = [Assignments() for _ in range(case.bots)]
         self._line: deque[_Job] = deque()
-        self._open: set[_Job] = set()
+        self._open: dict[_Job, None] = {}  # no set: its order would differ from run to run
         self._free = deque(self._workers.values())
         self._ended: list[float] = []
         self._done = 0.0
@@ -163,7 +163,7 @@ class Simulation:
         self._put(job, self._workers[load.worker])
 
     def _put(self, job: _Job, worker: _Worker) -> None:
-        self._open.add(job)
+        self._open[job] = None
         job.worker = worker
         worker.queue.append(job)
         if len(worker.queue) == 1:
@@ -176,7 +176,7 @@ class Simulation:
 
     def _end(self, worker: _Worker) -> None:
         job = worker.queue.popleft()
-        self._open.remove(job)
+        del self._open[job]
         self._assignments[job.bot].remove(job.channel)
         if self.now >= self.case.warm:
             self._ended.append(self.now - job.accepted)
