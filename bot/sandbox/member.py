@@ -106,7 +106,7 @@ class Member:
     async def invoke(self, command: str, /, **options: OptionValue) -> Invocation:
         """Send a slash command; the words of a subcommand are separated by spaces.
 
-        Names may be those in the language of the member's Discord. The bot is always told the others.
+        Names may be in the language of the member's Discord. The bot always receives the original ones.
 
         Raises:
             InvocationRefused: Discord would not let a member send this: no such command or option, a required option

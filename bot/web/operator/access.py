@@ -1,7 +1,7 @@
 """Who may see the operator's page, and who may act.
 
-Where the server listens on loopback only, whoever reaches it may look. Elsewhere, looking needs the operators' token,
-and without a configured token there is no page. Acting needs the token everywhere. It comes in a header, which other
+On loopback, everybody who reaches the server may look. Elsewhere, looking needs the operators' token, and without a
+configured token there is no page. Acting needs the token everywhere. It comes in a header, which other
 web sites can't send: no cookie identifies the operator.
 """
 
