@@ -47,7 +47,7 @@ def order(owner: int = 1, content: bytes = b"content", *styles: bytes, recipe: R
 
 
 @dataclass
-class Workshop:
+class JobHarness:
     """A service of jobs with all its parts. `limit` is the maximum number of a member's open jobs."""
 
     blobs: Blobs
@@ -200,9 +200,9 @@ async def store(url: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def workshop(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def harness(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobHarness:
     """A service that does not run yet, with short intervals between its polls."""
     monkeypatch.setattr("bot.jobs.service.POLL_EVERY", 0.05)
     monkeypatch.setattr("bot.jobs.service.RENEW_EVERY", 0.1)
     blobs = Blobs(str(tmp_path / "blobs"))
-    return Workshop(blobs, store, FakeExecutor(blobs), FakeReplies())
+    return JobHarness(blobs, store, FakeExecutor(blobs), FakeReplies())

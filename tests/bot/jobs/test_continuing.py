@@ -10,16 +10,16 @@ from bot.jobs.errors import AlreadyPainting, JobEnded, NotBegun, NotKept, NotYou
 from bot.jobs.model import Actor, Job, Order, State, new_id
 from engine.errors import OutOfMemory
 from engine.recipe import Inputs
-from tests.bot.jobs.conftest import ANN, BOB, Workshop, order
+from tests.bot.jobs.conftest import ANN, BOB, JobHarness, order
 from tests.waiting import eventually
 
 
-async def delivered(workshop: Workshop, state: bytes = b"final state") -> Job:
+async def delivered(harness: JobHarness, state: bytes = b"final state") -> Job:
     """Ann's delivered painting, with its final state."""
-    job, painting = await workshop.accept_and_paint(ANN)
-    painting.finish(b"painting", checkpoint=workshop.blobs.put(state))
-    await workshop.until(job, "delivered")
-    return await workshop.found(job)
+    job, painting = await harness.accept_and_paint(ANN)
+    painting.finish(b"painting", checkpoint=harness.blobs.put(state))
+    await harness.until(job, "delivered")
+    return await harness.found(job)
 
 
 def from_result(parent: Job, owner: int = BOB, action: str = "stronger", **recipe: object) -> Order:
@@ -32,61 +32,61 @@ def from_result(parent: Job, owner: int = BOB, action: str = "stronger", **recip
 
 
 async def test_a_job_continues_from_a_result_and_keeps_its_pictures_if_the_result_is_deleted(
-    workshop: Workshop,
+    harness: JobHarness,
 ) -> None:
-    async with workshop.running():
-        parent = await delivered(workshop)
+    async with harness.running():
+        parent = await delivered(harness)
         asked = from_result(parent, strength=75)
         with pytest.raises(NotYourJob):
-            await workshop.jobs.delete(parent.id, Actor(BOB))
-        async with workshop.jobs.admission(Actor(BOB), asked.id):
-            child = await workshop.jobs.accept(asked)
-        painting = await workshop.executor.painting(2)
+            await harness.jobs.delete(parent.id, Actor(BOB))
+        async with harness.jobs.admission(Actor(BOB), asked.id):
+            child = await harness.jobs.accept(asked)
+        painting = await harness.executor.painting(2)
         with pytest.raises(StillOpen):
-            await workshop.jobs.delete(child.id, Actor(BOB))
-        await workshop.jobs.delete(parent.id, Actor(ANN))
-        assert workshop.kept() == {b"content", b"style", b"final state"}
+            await harness.jobs.delete(child.id, Actor(BOB))
+        await harness.jobs.delete(parent.id, Actor(ANN))
+        assert harness.kept() == {b"content", b"style", b"final state"}
         assert (painting.content, painting.styles) == (b"content", [b"style"])
         assert painting.recipe == asked.recipe
-        assert workshop.blobs.get(painting.recipe.continues) == b"final state"
+        assert harness.blobs.get(painting.recipe.continues) == b"final state"
         painting.finish(b"stronger")
-        await workshop.until(child, "delivered")
-        found = await workshop.found(child)
+        await harness.until(child, "delivered")
+        found = await harness.found(child)
         assert (found.parent, found.action, found.painted_recipe) == (parent.id, "stronger", asked.recipe)
-        await workshop.storage.sweep()
-        await workshop.jobs.delete(child.id, Actor(BOB))
+        await harness.storage.sweep()
+        await harness.jobs.delete(child.id, Actor(BOB))
         with pytest.raises(JobEnded):
-            await workshop.jobs.delete(child.id, Actor(BOB))
+            await harness.jobs.delete(child.id, Actor(BOB))
         with pytest.raises(NotKept):
-            await workshop.jobs.get(child.id)
+            await harness.jobs.get(child.id)
         with pytest.raises(NotKept):
-            async with workshop.jobs.admission(Actor(BOB), "late"):
-                await workshop.jobs.accept(replace(asked, id=new_id()))
+            async with harness.jobs.admission(Actor(BOB), "late"):
+                await harness.jobs.accept(replace(asked, id=new_id()))
 
 
-async def test_without_its_final_state_a_result_is_painted_from_the_start(workshop: Workshop) -> None:
-    async with workshop.running():
-        parent = await delivered(workshop)
+async def test_without_its_final_state_a_result_is_painted_from_the_start(harness: JobHarness) -> None:
+    async with harness.running():
+        parent = await delivered(harness)
         asked = from_result(parent)
-        async with workshop.store._changing() as connection:
+        async with harness.store._changing() as connection:
             await unclaim(connection, Owner("job", parent.id), ["state"])
-        async with workshop.jobs.admission(Actor(BOB), asked.id):
-            child = await workshop.jobs.accept(asked)
-        painting = await workshop.executor.painting(2)
+        async with harness.jobs.admission(Actor(BOB), asked.id):
+            child = await harness.jobs.accept(asked)
+        painting = await harness.executor.painting(2)
         painting.finish(recipe=asked.recipe.whole)
-        await workshop.until(child, "delivered")
-        assert (await workshop.found(child)).painted_recipe == asked.recipe.whole
+        await harness.until(child, "delivered")
+        assert (await harness.found(child)).painted_recipe == asked.recipe.whole
 
 
-async def test_pressing_twice_makes_one_job(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pressing_twice_makes_one_job(harness: JobHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.jobs.database.store.TWICE_WITHIN", 3600.0)
-    async with workshop.running():
-        parent = await delivered(workshop)
+    async with harness.running():
+        parent = await delivered(harness)
 
         async def press(owner: int, action: str) -> Job:
             asked = from_result(parent, owner, action)
-            async with workshop.jobs.admission(Actor(owner), asked.id):
-                return await workshop.jobs.accept(asked)
+            async with harness.jobs.admission(Actor(owner), asked.id):
+                return await harness.jobs.accept(asked)
 
         first, second = await asyncio.gather(press(BOB, "stronger"), press(BOB, "stronger"), return_exceptions=True)
         assert {type(first), type(second)} == {AlreadyPainting, Job}
@@ -94,55 +94,55 @@ async def test_pressing_twice_makes_one_job(workshop: Workshop, monkeypatch: pyt
         assert isinstance(job, Job)
         await press(BOB, "weaker")
         await press(ANN, "stronger")
-        (await workshop.executor.painting(2)).finish()
-        await workshop.until(job, "delivered")
+        (await harness.executor.painting(2)).finish()
+        await harness.until(job, "delivered")
         with pytest.raises(AlreadyPainting):  # so soon after
             await press(BOB, "stronger")
         monkeypatch.setattr("bot.jobs.database.store.TWICE_WITHIN", 0.0)
         await press(BOB, "stronger")
 
 
-async def test_a_request_to_finish_a_job_early_survives_a_restart(workshop: Workshop) -> None:
-    async with workshop.running():
-        job, painting = await workshop.accept_and_paint(ANN)
-        waiting = await workshop.accept(ANN)
+async def test_a_request_to_finish_a_job_early_survives_a_restart(harness: JobHarness) -> None:
+    async with harness.running():
+        job, painting = await harness.accept_and_paint(ANN)
+        waiting = await harness.accept(ANN)
         with pytest.raises(NotBegun):
-            await workshop.jobs.finish(waiting.id, Actor(ANN))
+            await harness.jobs.finish(waiting.id, Actor(ANN))
         with pytest.raises(NotYourJob):
-            await workshop.jobs.finish(job.id, Actor(BOB))
-        await workshop.jobs.finish(job.id, Actor(ANN))
+            await harness.jobs.finish(job.id, Actor(BOB))
+        await harness.jobs.finish(job.id, Actor(ANN))
         assert painting.finishing
-    workshop.restart()
-    async with workshop.running():
-        painting = await workshop.executor.painting(2)
+    harness.restart()
+    async with harness.running():
+        painting = await harness.executor.painting(2)
         await eventually(lambda: painting.finishing)
         painting.finish(ending="stopped")
-        await workshop.until(job, "delivered")
+        await harness.until(job, "delivered")
         with pytest.raises(JobEnded):
-            await workshop.jobs.finish(job.id, Actor(ANN))
+            await harness.jobs.finish(job.id, Actor(ANN))
 
 
-async def test_the_owner_is_mentioned_once_if_they_asked_for_it(workshop: Workshop) -> None:
-    async with workshop.running():
-        wanted, painting = await workshop.accept_and_paint(ANN)
+async def test_the_owner_is_mentioned_once_if_they_asked_for_it(harness: JobHarness) -> None:
+    async with harness.running():
+        wanted, painting = await harness.accept_and_paint(ANN)
         with pytest.raises(NotYourJob):
-            await workshop.jobs.toggle_ping(wanted.id, Actor(BOB))
-        assert await workshop.jobs.toggle_ping(wanted.id, Actor(ANN))
+            await harness.jobs.toggle_ping(wanted.id, Actor(BOB))
+        assert await harness.jobs.toggle_ping(wanted.id, Actor(ANN))
         painting.show(3, checkpoint=b"half")
-    workshop.restart()
-    async with workshop.running():
-        (await workshop.executor.painting(2)).finish()
-        await workshop.until(wanted, "delivered")
-        unwanted, painting = await workshop.accept_and_paint(ANN)
-        assert await workshop.jobs.toggle_ping(unwanted.id, Actor(ANN))
-        assert not await workshop.jobs.toggle_ping(unwanted.id, Actor(ANN))
+    harness.restart()
+    async with harness.running():
+        (await harness.executor.painting(2)).finish()
+        await harness.until(wanted, "delivered")
+        unwanted, painting = await harness.accept_and_paint(ANN)
+        assert await harness.jobs.toggle_ping(unwanted.id, Actor(ANN))
+        assert not await harness.jobs.toggle_ping(unwanted.id, Actor(ANN))
         painting.fail(OutOfMemory(512))
-        await workshop.until(unwanted, "failed")
-        cancelled, _ = await workshop.accept_and_paint(ANN)
-        assert await workshop.jobs.toggle_ping(cancelled.id, Actor(ANN))
-        await workshop.jobs.cancel(cancelled.id, Actor(ANN))
-        await workshop.until(cancelled, "cancelled")
+        await harness.until(unwanted, "failed")
+        cancelled, _ = await harness.accept_and_paint(ANN)
+        assert await harness.jobs.toggle_ping(cancelled.id, Actor(ANN))
+        await harness.jobs.cancel(cancelled.id, Actor(ANN))
+        await harness.until(cancelled, "cancelled")
         with pytest.raises(JobEnded):
-            await workshop.jobs.toggle_ping(cancelled.id, Actor(ANN))
-    pings = [(reply.job.id, call) for reply in workshop.replies.made for call in reply.calls if call[0] == "pinged"]
+            await harness.jobs.toggle_ping(cancelled.id, Actor(ANN))
+    pings = [(reply.job.id, call) for reply in harness.replies.made for call in reply.calls if call[0] == "pinged"]
     assert pings == [(wanted.id, ("pinged", State.DELIVERED))]

@@ -15,7 +15,7 @@ from bot.jobs.errors import DeliveryDelayed, JobEnded, UnexpectedError
 from bot.jobs.model import DeliveredBy, Ending
 from engine.blobs import Blobs
 from engine.errors import BlobLost, OutOfMemory, StorageFull
-from tests.bot.jobs.conftest import ANN, BOB, Workshop
+from tests.bot.jobs.conftest import ANN, BOB, JobHarness
 from tests.doubles.reply import discord_is_unavailable
 from tests.failing_store import ClientError, FailingStore, new_url
 from tests.waiting import eventually
@@ -36,10 +36,10 @@ def entry(logged: list[Any], event: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def no_pauses(workshop: Workshop) -> None:
+def no_pauses(harness: JobHarness) -> None:
     """Retry without back-off."""
-    workshop.back_off = wait_none()
-    workshop.restart()
+    harness.back_off = wait_none()
+    harness.restart()
 
 
 class FlakyStore(Store):
@@ -61,62 +61,62 @@ class FlakyStore(Store):
 
 class TestAFailure:
     async def test_of_a_painting_is_delivered_once_and_the_next_job_runs(
-        self, workshop: Workshop, logged: list[Any]
+        self, harness: JobHarness, logged: list[Any]
     ) -> None:
-        async with workshop.running():
-            job, painting = await workshop.accept_and_paint(ANN)
-            other = await workshop.accept(BOB)
+        async with harness.running():
+            job, painting = await harness.accept_and_paint(ANN)
+            other = await harness.accept(BOB)
             painting.fail(OutOfMemory(512))
-            await workshop.until(job, "failed")
-            (await workshop.executor.painting(2)).finish()
-            await workshop.until(other, "delivered")
-        (ending,) = workshop.replies.endings(job)
+            await harness.until(job, "failed")
+            (await harness.executor.painting(2)).finish()
+            await harness.until(other, "delivered")
+        (ending,) = harness.replies.endings(job)
         assert isinstance(ending, OutOfMemory)
         assert ending.size == 512
         failed = entry(logged, "job failed")
         assert (failed["job"], failed["error"]) == (job.id, "OutOfMemory(512)")
 
     async def test_by_a_bug_gives_the_member_a_reference_to_the_log(
-        self, workshop: Workshop, logged: list[Any]
+        self, harness: JobHarness, logged: list[Any]
     ) -> None:
-        async with workshop.running():
-            job, painting = await workshop.accept_and_paint(ANN)
+        async with harness.running():
+            job, painting = await harness.accept_and_paint(ANN)
             painting.fail(RuntimeError("a bug"))
-            await workshop.until(job, "failed")
-            (error,) = workshop.replies.endings(job)
+            await harness.until(job, "failed")
+            (error,) = harness.replies.endings(job)
             assert isinstance(error, UnexpectedError)
             assert error.reference == job.id
-            assert await workshop.accept_and_paint(ANN)
+            assert await harness.accept_and_paint(ANN)
         unexpected = entry(logged, "job failed unexpectedly")
         assert (unexpected["job"], unexpected["exc_info"]) == (job.id, True)
 
-    async def test_by_a_lost_blob_ends_only_its_job(self, workshop: Workshop) -> None:
-        job = await workshop.accept(ANN, b"ann")
-        workshop.blobs.remove(job.inputs.content)
-        other = await workshop.accept(BOB, b"bob")
-        async with workshop.running():
-            await workshop.until(job, "failed")
-            (await workshop.executor.painting()).finish()
-            await workshop.until(other, "delivered")
-        assert isinstance(workshop.replies.endings(job)[0], BlobLost)
+    async def test_by_a_lost_blob_ends_only_its_job(self, harness: JobHarness) -> None:
+        job = await harness.accept(ANN, b"ann")
+        harness.blobs.remove(job.inputs.content)
+        other = await harness.accept(BOB, b"bob")
+        async with harness.running():
+            await harness.until(job, "failed")
+            (await harness.executor.painting()).finish()
+            await harness.until(other, "delivered")
+        assert isinstance(harness.replies.endings(job)[0], BlobLost)
 
     async def test_to_store_the_result_still_delivers_it(
-        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+        self, harness: JobHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def full(_: bytes) -> str:
             raise StorageFull
 
-        async with workshop.running():
-            job, painting = await workshop.accept_and_paint(ANN)
-            monkeypatch.setattr(workshop.storage, "put", full)
+        async with harness.running():
+            job, painting = await harness.accept_and_paint(ANN)
+            monkeypatch.setattr(harness.storage, "put", full)
             result = painting.finish()
-            await workshop.until(job, "delivered")
-        assert workshop.replies.endings(job) == [result]
+            await harness.until(job, "delivered")
+        assert harness.replies.endings(job) == [result]
         with pytest.raises(JobEnded):
-            await workshop.jobs.picture(job.id, ANN)
+            await harness.jobs.picture(job.id, ANN)
 
     @pytest.mark.usefixtures("no_pauses")
-    async def test_to_deliver_is_retried_until_it_works(self, workshop: Workshop) -> None:
+    async def test_to_deliver_is_retried_until_it_works(self, harness: JobHarness) -> None:
         errors: list[Exception] = [DeliveryDelayed("502"), RuntimeError("a bug"), DeliveryDelayed("reset")]
 
         async def deliver(_: Ending) -> DeliveredBy:
@@ -124,41 +124,41 @@ class TestAFailure:
                 raise errors.pop()
             return "post"
 
-        workshop.replies.deliver = deliver
-        async with workshop.running():
-            job, painting = await workshop.accept_and_paint(ANN)
+        harness.replies.deliver = deliver
+        async with harness.running():
+            job, painting = await harness.accept_and_paint(ANN)
             result = painting.finish()
-            await workshop.until(job, "delivered")
-        assert (await workshop.found(job)).delivered_by == "post"
-        assert workshop.replies.endings(job) == [result]
+            await harness.until(job, "delivered")
+        assert (await harness.found(job)).delivered_by == "post"
+        assert harness.replies.endings(job) == [result]
 
     @pytest.mark.usefixtures("no_pauses")
-    async def test_to_deliver_within_its_time_keeps_the_picture_for_the_member(self, workshop: Workshop) -> None:
-        workshop.replies.deliver = discord_is_unavailable
-        async with workshop.running():
-            job, painting = await workshop.accept_and_paint(ANN)
-            workshop.jobs._runner._expire_after = timedelta(0)
+    async def test_to_deliver_within_its_time_keeps_the_picture_for_the_member(self, harness: JobHarness) -> None:
+        harness.replies.deliver = discord_is_unavailable
+        async with harness.running():
+            job, painting = await harness.accept_and_paint(ANN)
+            harness.jobs._runner._expire_after = timedelta(0)
             painting.finish(b"painting")
-            await workshop.until(job, "delivered")
-        assert (await workshop.found(job)).delivered_by == "kept"
-        assert (await workshop.jobs.picture(job.id, ANN))[1] == b"painting"
+            await harness.until(job, "delivered")
+        assert (await harness.found(job)).delivered_by == "kept"
+        assert (await harness.jobs.picture(job.id, ANN))[1] == b"painting"
 
     @pytest.mark.parametrize("name", ["finish", "conclude", "set_checkpoint", "queue", "owned", "begin", "give_up"])
     @pytest.mark.usefixtures("no_pauses")
-    async def test_of_the_database_is_retried_and_loses_nothing(self, workshop: Workshop, name: str) -> None:
-        workshop.store = FlakyStore(workshop.store, name)
-        workshop.restart()
-        async with workshop.running():
-            job, painting = await workshop.accept_and_paint(ANN)
+    async def test_of_the_database_is_retried_and_loses_nothing(self, harness: JobHarness, name: str) -> None:
+        harness.store = FlakyStore(harness.store, name)
+        harness.restart()
+        async with harness.running():
+            job, painting = await harness.accept_and_paint(ANN)
             painting.show(5, checkpoint=b"checkpoint")
             if name == "give_up":
                 painting.fail(OutOfMemory(512))
-                await workshop.until(job, "failed")
+                await harness.until(job, "failed")
             else:
                 painting.finish()
-                await workshop.until(job, "delivered")
-        assert workshop.store.failed == (1 if name == "set_checkpoint" else 3)
-        assert len(workshop.replies.endings(job)) == 1
+                await harness.until(job, "delivered")
+        assert harness.store.failed == (1 if name == "set_checkpoint" else 3)
+        assert len(harness.replies.endings(job)) == 1
 
 
 class TestMaintenance:
@@ -166,47 +166,47 @@ class TestMaintenance:
         "name", ["renew", "move", "adopt", "interrupted", "overdue", "forget", "claimed", "owned", "queue"]
     )
     async def test_survives_a_bug_in_each_of_its_tasks(
-        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, name: str
+        self, harness: JobHarness, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
         monkeypatch.setattr("bot.jobs.service.SWEEP_EVERY", 0.05)
-        await workshop.accept(BOB)
-        flaky = workshop.store = FlakyStore(workshop.store, name, ValueError("a row that nobody can read"))
-        workshop.restart()
-        async with workshop.running():
+        await harness.accept(BOB)
+        flaky = harness.store = FlakyStore(harness.store, name, ValueError("a row that nobody can read"))
+        harness.restart()
+        async with harness.running():
             await eventually(lambda: flaky.failed == 3)
-            job = await workshop.accept(ANN)
+            job = await harness.accept(ANN)
             for number in (1, 2):
-                (await workshop.executor.painting(number)).finish()
-            await workshop.until(job, "delivered")
+                (await harness.executor.painting(number)).finish()
+            await harness.until(job, "delivered")
 
-    async def test_survives_a_failing_blob_store(self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_survives_a_failing_blob_store(self, harness: JobHarness, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("bot.jobs.service.SWEEP_EVERY", 0.05)
         monkeypatch.setattr("bot.jobs.storage.UNCLAIMED_FOR", timedelta(seconds=-1))
-        workshop.use(Blobs(new_url()))
-        workshop.blobs.put(b"nobody's")
+        harness.use(Blobs(new_url()))
+        harness.blobs.put(b"nobody's")
         with FailingStore.failing(ClientError(), "remove"):
-            async with workshop.running():
+            async with harness.running():
                 for kind in ("remove", "list", "date"):
                     FailingStore.raised, FailingStore.failing_calls = 0, frozenset({kind})
                     await eventually(lambda: FailingStore.raised >= 3)
                 FailingStore.error = None
-                await eventually(lambda: list(workshop.blobs) == [])
+                await eventually(lambda: list(harness.blobs) == [])
 
     async def test_ignores_foreign_files_beside_the_blobs(
-        self, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+        self, harness: JobHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        folder = workshop.blobs.folder
+        folder = harness.blobs.folder
         assert folder is not None
         foreign = [folder / ".DS_Store", folder / "ab" / "Thumbs.db", folder / "ab" / ("AB" * 32)]
         for path in foreign:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"foreign")
             os.utime(path, (0, 0))
-        nobodys = workshop.blobs.put(b"nobody's")
+        nobodys = harness.blobs.put(b"nobody's")
         os.utime(folder / nobodys[:2] / nobodys, (0, 0))
-        async with workshop.running():
-            await eventually(lambda: nobodys not in {blob.name for blob in workshop.blobs})
-            job, painting = await workshop.accept_and_paint(ANN)
+        async with harness.running():
+            await eventually(lambda: nobodys not in {blob.name for blob in harness.blobs})
+            job, painting = await harness.accept_and_paint(ANN)
             painting.finish()
-            await workshop.until(job, "delivered")
+            await harness.until(job, "delivered")
         assert all(path.read_bytes() == b"foreign" for path in foreign)

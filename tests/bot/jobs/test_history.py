@@ -12,7 +12,7 @@ from bot.jobs.history import JobHistory
 from bot.jobs.model import FRAMES, HistoryPage, Job
 from engine.errors import BlobLost
 from engine.recipe import Recipe
-from tests.bot.jobs.conftest import ANN, BOB, CID, Workshop, job
+from tests.bot.jobs.conftest import ANN, BOB, CID, JobHarness, job
 from tests.waiting import eventually
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -21,35 +21,35 @@ SERVER = 7
 
 
 @pytest.fixture
-def history(workshop: Workshop) -> JobHistory:
-    return JobHistory(workshop.store, workshop.storage, workshop.executor)
+def history(harness: JobHarness) -> JobHistory:
+    return JobHistory(harness.store, harness.storage, harness.executor)
 
 
 def position(of: Job) -> Position:
     return Position(of.created_at, of.id)
 
 
-async def painted(workshop: Workshop, owner: int = ANN, previews: int = 0, recipe: Recipe | None = None) -> Job:
+async def painted(harness: JobHarness, owner: int = ANN, previews: int = 0, recipe: Recipe | None = None) -> Job:
     """A delivered job, which showed this number of previews in its ten steps."""
-    accepted, painting = await workshop.accept_and_paint(owner)
+    accepted, painting = await harness.accept_and_paint(owner)
     for number in range(previews):
         painting.show(1 + number * 10 // previews, preview=f"preview {number}".encode())
-    await eventually(lambda: workshop.replies.of(accepted).names.count("progressed") == previews)
+    await eventually(lambda: harness.replies.of(accepted).names.count("progressed") == previews)
     painting.finish(b"painting", **({} if recipe is None else {"recipe": recipe}))
-    await workshop.until(accepted, "delivered")
-    return await workshop.found(accepted)
+    await harness.until(accepted, "delivered")
+    return await harness.found(accepted)
 
 
-async def until_framed(workshop: Workshop, of: Job) -> None:
+async def until_framed(harness: JobHarness, of: Job) -> None:
     async def is_framed() -> bool:
-        return bool((await workshop.found(of)).frames)
+        return bool((await harness.found(of)).frames)
 
     await eventually(is_framed, "a frame")
 
 
 class TestPages:
-    async def test_lead_through_all_jobs_and_back(self, workshop: Workshop, history: JobHistory) -> None:
-        store = workshop.store
+    async def test_lead_through_all_jobs_and_back(self, harness: JobHarness, history: JobHistory) -> None:
+        store = harness.store
         assert await history.page(ANN, 3) == HistoryPage([], newer=False, older=False)
         # Two jobs of the same time are ordered by their ids.
         mine = [job(ANN, id=f"{number:016x}", created_at=NOW + timedelta(seconds=number // 2)) for number in range(8)]
@@ -79,26 +79,26 @@ class TestPages:
 
 
 class TestAFinishedPainting:
-    async def test_has_a_thumbnail_that_is_made_once(self, workshop: Workshop, history: JobHistory) -> None:
-        async with workshop.running():
-            done = await painted(workshop)
+    async def test_has_a_thumbnail_that_is_made_once(self, harness: JobHarness, history: JobHistory) -> None:
+        async with harness.running():
+            done = await painted(harness)
         queued = job(ANN)
         assert await history.thumbnails([done, queued]) == {done.id: b"thumbnail painting"}
-        again = await workshop.found(done)
+        again = await harness.found(done)
         assert await history.thumbnails([again]) == {done.id: b"thumbnail painting"}
-        assert workshop.executor.composed == ["thumbnail"]
+        assert harness.executor.composed == ["thumbnail"]
         # A thumbnail that is lost is made again. Where that fails, the page comes without it.
-        workshop.blobs.remove(again.thumbnail or "")
+        harness.blobs.remove(again.thumbnail or "")
         assert await history.thumbnails([again]) == {done.id: b"thumbnail painting"}
-        workshop.blobs.remove(again.thumbnail or "")
-        workshop.blobs.remove(done.painted.picture if done.painted else "")
+        harness.blobs.remove(again.thumbnail or "")
+        harness.blobs.remove(done.painted.picture if done.painted else "")
         assert await history.thumbnails([again]) == {}
 
     async def test_has_a_comparison_and_a_timelapse_for_its_owner_only(
-        self, workshop: Workshop, history: JobHistory
+        self, harness: JobHarness, history: JobHistory
     ) -> None:
-        async with workshop.running():
-            done = await painted(workshop, previews=3)
+        async with harness.running():
+            done = await painted(harness, previews=3)
         assert await history.comparison(done.id, ANN, 10**7) == (done, b"comparison content painting")
         _, animation = await history.timelapse(done.id, ANN, "webp", 10**7)
         assert animation == b"webp preview 0 preview 1 preview 2 painting"
@@ -108,61 +108,61 @@ class TestAFinishedPainting:
             await history.timelapse(done.id, BOB, "gif", 10**7)
         with pytest.raises(JobEnded):
             await history.timelapse("0" * 16, ANN, "gif", 10**7)
-        workshop.blobs.remove(done.inputs.content)
+        harness.blobs.remove(done.inputs.content)
         with pytest.raises(BlobLost):
             await history.comparison(done.id, ANN, 10**7)
 
-    async def test_keeps_few_frames_and_they_are_removed_first(self, workshop: Workshop, history: JobHistory) -> None:
-        async with workshop.running():
-            accepted, painting = await workshop.accept_and_paint()
+    async def test_keeps_few_frames_and_they_are_removed_first(self, harness: JobHarness, history: JobHistory) -> None:
+        async with harness.running():
+            accepted, painting = await harness.accept_and_paint()
             for step in range(1, 401):
                 painting.publish(dataclasses.replace(painting.show(1), step=step, steps=400, preview=b"%03d" % step))
             painting.finish(b"painting")
-            await workshop.until(accepted, "delivered")
-            short = await painted(workshop, previews=1)
-        done = await workshop.found(accepted)
-        frames = [int(workshop.blobs.get(done.frames[number])) for number in sorted(done.frames)]
+            await harness.until(accepted, "delivered")
+            short = await painted(harness, previews=1)
+        done = await harness.found(accepted)
+        frames = [int(harness.blobs.get(done.frames[number])) for number in sorted(done.frames)]
         assert len(frames) == FRAMES
         assert {later - earlier for earlier, later in itertools.pairwise(frames)} <= {21, 22}
         with pytest.raises(TimelapseUnavailable):
             await history.timelapse(short.id, ANN, "webp", 10**7)
-        sizes = {blob.name: blob.bytes for blob in workshop.blobs}
-        freed = await workshop.store.make_room(sizes, 0, [sum(sizes.values()) - 3 * FRAMES])
+        sizes = {blob.name: blob.bytes for blob in harness.blobs}
+        freed = await harness.store.make_room(sizes, 0, [sum(sizes.values()) - 3 * FRAMES])
         assert (freed.jobs, freed.states) == (0, 1)
-        assert (await workshop.found(done)).frames == {}
-        assert await workshop.jobs.picture(done.id, ANN) == (await workshop.found(done), b"painting")
+        assert (await harness.found(done)).frames == {}
+        assert await harness.jobs.picture(done.id, ANN) == (await harness.found(done), b"painting")
 
-    async def test_keeps_its_frames_over_a_restart(self, workshop: Workshop) -> None:
-        async with workshop.running():
-            accepted, painting = await workshop.accept_and_paint()
+    async def test_keeps_its_frames_over_a_restart(self, harness: JobHarness) -> None:
+        async with harness.running():
+            accepted, painting = await harness.accept_and_paint()
             painting.show(2, preview=b"two", checkpoint=b"checkpoint")
-            await until_framed(workshop, accepted)
-        workshop.restart()
-        async with workshop.running():
-            painting = await workshop.executor.painting(2)
+            await until_framed(harness, accepted)
+        harness.restart()
+        async with harness.running():
+            painting = await harness.executor.painting(2)
             painting.show(2, preview=b"another two")
             painting.show(6, preview=b"six")
             painting.finish(b"painting")
-            await workshop.until(accepted, "delivered")
-            cancelled, painting = await workshop.accept_and_paint()
+            await harness.until(accepted, "delivered")
+            cancelled, painting = await harness.accept_and_paint()
             painting.show(5, preview=b"five")
-            await until_framed(workshop, cancelled)
-            await workshop.store.give_up(cancelled.id, BlobLost("it"))
+            await until_framed(harness, cancelled)
+            await harness.store.give_up(cancelled.id, BlobLost("it"))
             painting.show(9, preview=b"late")
-            await workshop.until(cancelled, "failed")
-        frames = (await workshop.found(accepted)).frames
-        assert [workshop.blobs.get(frames[number]) for number in sorted(frames)] == [b"two", b"six"]
-        assert (await workshop.found(cancelled)).frames == {}
-        assert b"late" not in workshop.kept()
+            await harness.until(cancelled, "failed")
+        frames = (await harness.found(accepted)).frames
+        assert [harness.blobs.get(frames[number]) for number in sorted(frames)] == [b"two", b"six"]
+        assert (await harness.found(cancelled)).frames == {}
+        assert b"late" not in harness.kept()
 
 
 class TestARecipe:
-    async def test_is_found_by_its_owner_and_in_its_server(self, workshop: Workshop, history: JobHistory) -> None:
+    async def test_is_found_by_its_owner_and_in_its_server(self, harness: JobHarness, history: JobHistory) -> None:
         smaller = Recipe(size=96)
-        workshop.executor.slots_now = 2
-        async with workshop.running():
-            done = await painted(workshop, recipe=smaller)
-            waiting, _ = await workshop.accept_and_paint(BOB)
+        harness.executor.slots_now = 2
+        async with harness.running():
+            done = await painted(harness, recipe=smaller)
+            waiting, _ = await harness.accept_and_paint(BOB)
             assert done.painted_recipe == smaller
             for text in (smaller.id, f" `{smaller.id.upper()}` ", done.id):
                 assert (await history.recipe(text, ANN, None)).id == done.id
@@ -176,18 +176,18 @@ class TestARecipe:
                 with pytest.raises(RecipeNotFound):
                     await history.recipe(text, CID, SERVER)
             # A member's own job comes before a newer one of the server.
-            mine = await painted(workshop, CID, recipe=smaller)
+            mine = await painted(harness, CID, recipe=smaller)
             assert (await history.recipe(smaller.id, CID, SERVER)).id == mine.id
             assert (await history.recipe(smaller.id, ANN, SERVER)).id == done.id
             assert (await history.recipe(smaller.id, BOB, SERVER)).id == mine.id
 
-    async def test_is_searched_among_the_members_own_jobs(self, workshop: Workshop, history: JobHistory) -> None:
+    async def test_is_searched_among_the_members_own_jobs(self, harness: JobHarness, history: JobHistory) -> None:
         town, cat = (
             job(ANN, description=name, recipe=Recipe(seed=seed), created_at=NOW + timedelta(seconds=seed))
             for seed, name in enumerate(("Town, painted", "50 % of a cat, painted"))
         )
         for each in (town, cat, job(BOB)):
-            await workshop.store.add(each, "here", "cluster", 100)
+            await harness.store.add(each, "here", "cluster", 100)
         assert [each.id for each in await history.search(ANN, "", 25)] == [cat.id, town.id]
         assert [each.id for each in await history.search(ANN, "", 1)] == [cat.id]
         for text, found in (("TOWN", [town]), ("0 %", [cat]), (town.recipe.id[:6], [town]), ("_", []), (cat.id, [cat])):

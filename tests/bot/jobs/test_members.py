@@ -11,15 +11,15 @@ from bot.jobs.api import ExportPart
 from bot.jobs.errors import ExportRunning, RecipeNotFound
 from bot.jobs.members import MemberData
 from engine.errors import PaintingCancelled
-from tests.bot.jobs.conftest import ANN, BOB, Workshop
+from tests.bot.jobs.conftest import ANN, BOB, JobHarness
 
 LIMIT = 10 * 2**20
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
-def own(workshop: Workshop) -> MemberData:
-    return MemberData(workshop.store, workshop.storage, workshop.jobs)
+def own(harness: JobHarness) -> MemberData:
+    return MemberData(harness.store, harness.storage, harness.jobs)
 
 
 async def files(parts: AsyncGenerator[ExportPart]) -> tuple[list[ExportPart], dict[str, bytes]]:
@@ -34,19 +34,19 @@ async def files(parts: AsyncGenerator[ExportPart]) -> tuple[list[ExportPart], di
     return found, contents
 
 
-async def test_everything_is_exported_in_parts_that_fit(workshop: Workshop, own: MemberData) -> None:
+async def test_everything_is_exported_in_parts_that_fit(harness: JobHarness, own: MemberData) -> None:
     jobs = []
-    async with workshop.running():
+    async with harness.running():
         for number in range(3):
-            accepted, painting = await workshop.accept_and_paint(ANN, b"photo %d" % number)
+            accepted, painting = await harness.accept_and_paint(ANN, b"photo %d" % number)
             painting.show(5, preview=b"preview", checkpoint=b"checkpoint")
             painting.finish(PNG + bytes(9000))
-            await workshop.until(accepted, "delivered")
+            await harness.until(accepted, "delivered")
             jobs.append(accepted)
-        other, painting = await workshop.accept_and_paint(BOB)
+        other, painting = await harness.accept_and_paint(BOB)
         painting.finish(b"large" * 10_000)
-        await workshop.until(other, "delivered")
-        waiting = await workshop.accept(ANN)
+        await harness.until(other, "delivered")
+        waiting = await harness.accept(ANN)
         (whole,), contents = await files(own.export(ANN, LIMIT))
         folders = {job.id: f"pictures/{job.created_at:%Y-%m-%d}-{job.id}" for job in (*jobs, waiting)}
         finished = {"painting.png", "photo.bin", "style-0.bin", "recipe.json", "picture.json"}
@@ -87,23 +87,23 @@ async def test_everything_is_exported_in_parts_that_fit(workshop: Workshop, own:
 
 
 async def test_everything_of_a_member_is_removed_during_a_painting_and_nothing_of_others(
-    workshop: Workshop, own: MemberData
+    harness: JobHarness, own: MemberData
 ) -> None:
-    async with workshop.running():
+    async with harness.running():
         for owner in (ANN, BOB):
-            accepted, painting = await workshop.accept_and_paint(owner)
+            accepted, painting = await harness.accept_and_paint(owner)
             painting.show(5, preview=b"preview of %d" % owner)
             painting.finish(b"painting of %d" % owner)
-            await workshop.until(accepted, "delivered")
-        running, painting = await workshop.accept_and_paint(ANN, b"another photo")
-        waiting = await workshop.accept(ANN, b"a third photo")
+            await harness.until(accepted, "delivered")
+        running, painting = await harness.accept_and_paint(ANN, b"another photo")
+        waiting = await harness.accept(ANN, b"a third photo")
         counts = await asyncio.gather(own.forget(ANN), own.forget(ANN))
         assert sorted(counts) == [(0, 0), (3, 0)]
         assert painting.cancelled
         for job in (running, waiting):
-            assert [type(ending) for ending in workshop.replies.endings(job)] == [PaintingCancelled]
-            assert await workshop.store.get(job.id) is None
+            assert [type(ending) for ending in harness.replies.endings(job)] == [PaintingCancelled]
+            assert await harness.store.get(job.id) is None
         assert await own.forget(ANN) == (0, 0)
         assert await own.count(BOB) == (1, 0)
         # Bob's job has the same photo and style.
-        assert workshop.kept() == {b"content", b"style", b"painting of 2", b"preview of 2"}
+        assert harness.kept() == {b"content", b"style", b"painting of 2", b"preview of 2"}

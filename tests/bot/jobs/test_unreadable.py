@@ -11,7 +11,7 @@ from bot.jobs.errors import JobUnreadable
 from bot.jobs.history import JobHistory
 from bot.jobs.model import Job
 from engine.recipe import Recipe
-from tests.bot.jobs.conftest import ANN, BOB, Workshop
+from tests.bot.jobs.conftest import ANN, BOB, JobHarness
 from tests.doubles.reply import FakeReply
 from tests.waiting import eventually
 
@@ -62,7 +62,7 @@ ONLY_IN_SQLITE: dict[str, tuple[str, object]] = {
 
 
 class TestARowThatCantBeRead:
-    async def test_fails_its_job_with_a_text_and_affects_no_other(self, workshop: Workshop, url: str) -> None:
+    async def test_fails_its_job_with_a_text_and_affects_no_other(self, harness: JobHarness, url: str) -> None:
         """Each kind of damage to a queued job and to one that is about to be delivered, for different members."""
         in_sqlite = url.startswith("sqlite")
         damages = DAMAGES | (ONLY_IN_SQLITE if in_sqlite else {})
@@ -77,87 +77,87 @@ class TestARowThatCantBeRead:
         jobs: dict[str, Job] = {}
         for owner, (name, (statement, value)) in enumerate(statements.items(), 100):
             for waits in (True, False):
-                job = jobs[f"{name}, waits: {waits}"] = await workshop.accept(
+                job = jobs[f"{name}, waits: {waits}"] = await harness.accept(
                     owner, b"content", b"one", b"two", b"three"
                 )
                 if not waits:
-                    await workshop.store.begin(job.id, workshop.jobs.process, workshop.executor.cluster_id)
-                    await workshop.store.finish(job.id, workshop.jobs.process, None)
+                    await harness.store.begin(job.id, harness.jobs.process, harness.executor.cluster_id)
+                    await harness.store.finish(job.id, harness.jobs.process, None)
                 where = " = :id" if statement.endswith("owner_id") else " WHERE id = :id"
-                async with workshop.store._engine.begin() as connection:
+                async with harness.store._engine.begin() as connection:
                     await connection.execute(text(statement + where), {"it": value, "id": job.id})
-        sound = await workshop.accept(ANN)
-        await workshop.store.queue_stats()
-        workshop.executor.slots_now = 1000
-        async with workshop.running():
-            (await workshop.executor.painting()).finish()
-            await workshop.until(sound, "delivered")
-            await eventually(lambda: all(workshop.replies.endings(job) for job in jobs.values()))
-            await eventually(lambda: not workshop.jobs._tasks)
-        assert len(workshop.executor.paintings) == 1
+        sound = await harness.accept(ANN)
+        await harness.store.queue_stats()
+        harness.executor.slots_now = 1000
+        async with harness.running():
+            (await harness.executor.painting()).finish()
+            await harness.until(sound, "delivered")
+            await eventually(lambda: all(harness.replies.endings(job) for job in jobs.values()))
+            await eventually(lambda: not harness.jobs._tasks)
+        assert len(harness.executor.paintings) == 1
         for name, job in jobs.items():
-            assert [type(ending) for ending in workshop.replies.endings(job)] == [JobUnreadable], name
-        async with workshop.store._engine.connect() as connection:
+            assert [type(ending) for ending in harness.replies.endings(job)] == [JobUnreadable], name
+        async with harness.store._engine.connect() as connection:
             states: dict[str, int] = dict(
                 (await connection.execute(text("SELECT state, count(*) FROM jobs GROUP BY state"))).all()
             )
         assert states == {"delivered": 1, "failed": len(jobs)}
         for owner, name in enumerate(statements, 100):
             if not name.startswith("owner"):
-                page = await JobHistory(workshop.store, workshop.storage, workshop.executor).page(owner, 10)
+                page = await JobHistory(harness.store, harness.storage, harness.executor).page(owner, 10)
                 assert "".join(texts.listed(page.jobs)).count("failed (My record of this picture is damaged") == 2, name
-        assert await workshop.store.count_open() == 0
+        assert await harness.store.count_open() == 0
 
-    async def test_with_an_invalid_address_affects_only_its_own_delivery(self, workshop: Workshop) -> None:
+    async def test_with_an_invalid_address_affects_only_its_own_delivery(self, harness: JobHarness) -> None:
         """The decrypted text is no address. The painting is kept for ``/jobs``."""
 
         def confused(job: Job, may_edit: Callable[[], bool]) -> FakeReply:
             if job.owner == ANN:
                 raise ValueError("no address")
-            return workshop.replies(job, may_edit)
+            return harness.replies(job, may_edit)
 
-        workshop.jobs._replies._reply_to = confused
-        jobs = [await workshop.accept(ANN), await workshop.accept(BOB)]
-        workshop.executor.slots_now = 2
-        async with workshop.running():
+        harness.jobs._replies._reply_to = confused
+        jobs = [await harness.accept(ANN), await harness.accept(BOB)]
+        harness.executor.slots_now = 2
+        async with harness.running():
             for number in (1, 2):
-                (await workshop.executor.painting(number)).finish()
+                (await harness.executor.painting(number)).finish()
             for job in jobs:
-                await workshop.until(job, "delivered")
-        assert [(await workshop.found(job)).delivered_by for job in jobs] == ["kept", "token"]
+                await harness.until(job, "delivered")
+        assert [(await harness.found(job)).delivered_by for job in jobs] == ["kept", "token"]
 
 
-async def test_a_job_whose_address_no_key_decrypts_is_kept_for_its_member(workshop: Workshop) -> None:
-    job = await workshop.accept(ANN)
-    workshop.store = Store(workshop.store._engine, Cipher([new_key()]))
-    workshop.restart()
-    async with workshop.running():
-        (await workshop.executor.painting()).finish(b"painting")
-        await workshop.until(job, "delivered")
-    assert (await workshop.found(job)).delivered_by == "kept"
-    assert (await workshop.jobs.picture(job.id, ANN))[1] == b"painting"
+async def test_a_job_whose_address_no_key_decrypts_is_kept_for_its_member(harness: JobHarness) -> None:
+    job = await harness.accept(ANN)
+    harness.store = Store(harness.store._engine, Cipher([new_key()]))
+    harness.restart()
+    async with harness.running():
+        (await harness.executor.painting()).finish(b"painting")
+        await harness.until(job, "delivered")
+    assert (await harness.found(job)).delivered_by == "kept"
+    assert (await harness.jobs.picture(job.id, ANN))[1] == b"painting"
 
 
-async def test_jobs_from_before_an_upgrade_are_painted_and_shown_after_it(workshop: Workshop) -> None:
-    async with workshop.running():
-        ended, painting = await workshop.accept_and_paint(ANN)
+async def test_jobs_from_before_an_upgrade_are_painted_and_shown_after_it(harness: JobHarness) -> None:
+    async with harness.running():
+        ended, painting = await harness.accept_and_paint(ANN)
         painting.finish(b"an old painting")
-        await workshop.until(ended, "delivered")
-    workshop.restart()
-    waiting = await workshop.accept(ANN)
-    found = await workshop.found(ended)
+        await harness.until(ended, "delivered")
+    harness.restart()
+    waiting = await harness.accept(ANN)
+    found = await harness.found(ended)
     assert found.painted is not None
     painted = PAINTED_OF_VERSION_1.replace("PICTURE", found.painted.picture)
-    async with workshop.store._engine.begin() as connection:
+    async with harness.store._engine.begin() as connection:
         await connection.execute(text("UPDATE jobs SET recipe = :recipe"), {"recipe": RECIPE_OF_VERSION_1})
         await connection.execute(text("UPDATE jobs SET painted = :it WHERE painted != ''"), {"it": painted})
-    async with workshop.running():
-        painting = await workshop.executor.painting(2)
+    async with harness.running():
+        painting = await harness.executor.painting(2)
         painting.finish(b"a new painting")
-        await workshop.until(waiting, "delivered")
+        await harness.until(waiting, "delivered")
     asked = {"size": 384, "steps": 50, "strength": 70, "colours": "content", "noise": 0.03, "seed": 7}
     assert painting.recipe.model_dump(include=set(asked)) == asked
     assert painting.recipe.version == Recipe().version
-    job, picture = await workshop.jobs.picture(ended.id, ANN)
+    job, picture = await harness.jobs.picture(ended.id, ANN)
     assert (picture, job.painted_recipe) == (b"an old painting", painting.recipe)
-    assert (await workshop.jobs.picture(waiting.id, ANN))[1] == b"a new painting"
+    assert (await harness.jobs.picture(waiting.id, ANN))[1] == b"a new painting"

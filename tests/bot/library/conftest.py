@@ -1,5 +1,5 @@
 """The fixtures of the tests of jobs: databases, and a service that does not run yet."""
 
-from tests.bot.jobs.conftest import postgresql_with_tables, store, url, workshop
+from tests.bot.jobs.conftest import harness, postgresql_with_tables, store, url
 
-__all__ = ["postgresql_with_tables", "store", "url", "workshop"]
+__all__ = ["harness", "postgresql_with_tables", "store", "url"]

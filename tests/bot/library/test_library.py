@@ -10,45 +10,45 @@ from bot.jobs.errors import StyleNameTaken, StyleNameUnusable, TooManyStyles
 from bot.library.built_in import BUILT_IN, PICTURES
 from bot.library.library import LibraryPolicy, Reader, StyleLibrary, cleaned, reference
 from engine.errors import AtelierError
-from tests.bot.jobs.conftest import ANN, Workshop, opened
+from tests.bot.jobs.conftest import ANN, JobHarness, opened
 
 MINE = Library("member", ANN)
 READER = Reader(ANN, 7)
 
 
-def age(workshop: Workshop) -> None:
+def age(harness: JobHarness) -> None:
     """Make all blobs too old to be protected by their age."""
-    folder = workshop.blobs.folder
+    folder = harness.blobs.folder
     assert folder is not None
-    for blob in workshop.blobs:
+    for blob in harness.blobs:
         os.utime(folder / blob.name[:2] / blob.name, (0, 0))
 
 
-async def test_a_picture_is_kept_while_its_style_or_a_job_needs_it(workshop: Workshop) -> None:
-    library = StyleLibrary(workshop.store, workshop.storage, workshop.executor, LibraryPolicy())
+async def test_a_picture_is_kept_while_its_style_or_a_job_needs_it(harness: JobHarness) -> None:
+    library = StyleLibrary(harness.store, harness.storage, harness.executor, LibraryPolicy())
     for name in ("Waves", "Sky"):
         await library.add(MINE, name, name.encode(), ANN)
-    async with workshop.running():
-        _, painting = await workshop.accept_and_paint(ANN, b"photo")
-        await workshop.accept(ANN, b"photo 2", b"Waves")
-        age(workshop)
-        await workshop.storage.sweep()
-        assert {b"Waves", b"Sky"} < workshop.kept()
+    async with harness.running():
+        _, painting = await harness.accept_and_paint(ANN, b"photo")
+        await harness.accept(ANN, b"photo 2", b"Waves")
+        age(harness)
+        await harness.storage.sweep()
+        assert {b"Waves", b"Sky"} < harness.kept()
         for name in ("waves", "sky"):
             await library.remove(name, READER)
-        await workshop.storage.sweep()
-        assert b"Waves" in workshop.kept()
-        assert b"Sky" not in workshop.kept()
+        await harness.storage.sweep()
+        assert b"Waves" in harness.kept()
+        assert b"Sky" not in harness.kept()
         painting.finish()
-        assert (await workshop.executor.painting(2)).styles == [b"Waves"]
-        workshop.executor.paintings[1].finish()
+        assert (await harness.executor.painting(2)).styles == [b"Waves"]
+        harness.executor.paintings[1].finish()
 
 
-async def test_concurrent_additions_cannot_share_a_name_or_exceed_the_limit(workshop: Workshop, url: str) -> None:
+async def test_concurrent_additions_cannot_share_a_name_or_exceed_the_limit(harness: JobHarness, url: str) -> None:
     async with opened(url) as other_store:
         libraries = [
-            StyleLibrary(each, workshop.storage, workshop.executor, LibraryPolicy(max_per_member=2))
-            for each in (workshop.store, other_store)
+            StyleLibrary(each, harness.storage, harness.executor, LibraryPolicy(max_per_member=2))
+            for each in (harness.store, other_store)
         ]
 
         async def add(*names: str) -> list[type[AtelierError]]:
@@ -61,8 +61,8 @@ async def test_concurrent_additions_cannot_share_a_name_or_exceed_the_limit(work
         assert len(await libraries[0].search("", READER, 25, built_in=False)) == 2
 
 
-async def test_the_search_lists_names_that_begin_with_the_text_first_and_has_no_wildcards(workshop: Workshop) -> None:
-    library = StyleLibrary(workshop.store, workshop.storage, workshop.executor, LibraryPolicy())
+async def test_the_search_lists_names_that_begin_with_the_text_first_and_has_no_wildcards(harness: JobHarness) -> None:
+    library = StyleLibrary(harness.store, harness.storage, harness.executor, LibraryPolicy())
     for name in ("Old sea", "Seaside", "100 % oil", "1000 oils"):
         await library.add(MINE, name, b"picture", ANN)
     await library.add(Library("server", 7), "Sea", b"picture", ANN)

@@ -30,7 +30,7 @@ from bot.web.server import serve
 from engine.blobs import Blobs
 from engine.errors import OutOfMemory
 from engine.progress import Progress
-from tests.bot.jobs.conftest import Workshop
+from tests.bot.jobs.conftest import JobHarness
 from tests.doubles.executor import FakeExecutor
 from tests.doubles.reply import FakeReplies
 from tests.waiting import eventually
@@ -46,7 +46,7 @@ class Operator:
     """A bot with its page, seen through HTTP."""
 
     settings: Settings
-    workshop: Workshop
+    harness: JobHarness
     directory: Path
     page: OperatorPage | None = None
 
@@ -54,11 +54,11 @@ class Operator:
     async def serving(self, **changes: Any) -> AsyncIterator[aiohttp.ClientSession]:
         """Serve the page with changed settings, on loopback whatever they say."""
         settings = self.settings.model_copy(update=changes)
-        shop = self.workshop
+        harness = self.harness
         async with Atelier(settings) as client:
-            health = Health(client, shop.executor, shop.store, self.directory, min_free_bytes=0)
-            history = JobHistory(shop.store, shop.storage, shop.executor)
-            parts = shop.store, shop.storage, shop.executor, shop.jobs, history, health
+            health = Health(client, harness.executor, harness.store, self.directory, min_free_bytes=0)
+            history = JobHistory(harness.store, harness.storage, harness.executor)
+            parts = harness.store, harness.storage, harness.executor, harness.jobs, history, health
             self.page = OperatorPage.of(settings, *parts, lambda: 0.03)
             here = f"http://127.0.0.1:{settings.health_port}"
             async with (
@@ -75,7 +75,7 @@ async def operator(tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.Mon
     settings = Settings(_env_file=None, health_port=unused_tcp_port, operator_token=SecretStr(TOKEN))
     blobs = Blobs(str(tmp_path / "blobs"))
     async with Store.open(f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}", Cipher([new_key()])) as store:
-        yield Operator(settings, Workshop(blobs, store, FakeExecutor(blobs), FakeReplies()), tmp_path)
+        yield Operator(settings, JobHarness(blobs, store, FakeExecutor(blobs), FakeReplies()), tmp_path)
 
 
 def bearer(token: str = TOKEN) -> dict[str, str]:
@@ -129,10 +129,10 @@ class TestThePage:
             assert sum(map(len, loaded)) < 200_000
 
     async def test_follows_a_painting_from_the_queue_to_its_result(self, operator: Operator) -> None:
-        shop = operator.workshop
-        async with shop.running(), operator.serving(operator_pictures=True) as session:
-            job, painting = await shop.accept_and_paint(MEMBER)
-            waiting = await shop.accept(MEMBER)
+        harness = operator.harness
+        async with harness.running(), operator.serving(operator_pictures=True) as session:
+            job, painting = await harness.accept_and_paint(MEMBER)
+            waiting = await harness.accept(MEMBER)
             painting.show(3, preview=PREVIEW)
             seen = await state_with(session, lambda jobs: jobs["begun"] and jobs["begun"][0]["progress"])
             (begun,) = seen["begun"]
@@ -151,13 +151,13 @@ class TestThePage:
             async with session.get(f"/operator/jobs/{job.id}/thumbnail") as response:
                 assert await response.read() == b"thumbnail the painting"
             assert (await answer(session.get(f"/operator/jobs/{job.id}/preview")))[0] == 404
-            await shop.jobs.cancel_as_operator(waiting.id)
-            await shop.until(waiting, "cancelled")
+            await harness.jobs.cancel_as_operator(waiting.id)
+            await harness.until(waiting, "cancelled")
 
     async def test_shows_no_picture_and_no_name_of_a_file_unless_a_setting_says_so(self, operator: Operator) -> None:
-        shop = operator.workshop
-        async with shop.running(), operator.serving() as session:
-            job, painting = await shop.accept_and_paint(MEMBER)
+        harness = operator.harness
+        async with harness.running(), operator.serving() as session:
+            job, painting = await harness.accept_and_paint(MEMBER)
             painting.show(3, preview=PREVIEW)
             seen = await state_with(session, lambda jobs: jobs["begun"] and jobs["begun"][0]["progress"], **bearer())
             assert seen["begun"][0]["progress"]["preview"] is None
@@ -185,8 +185,8 @@ class TestThePage:
 
 class TestActing:
     async def test_needs_the_token(self, operator: Operator, caplog: pytest.LogCaptureFixture) -> None:
-        shop = operator.workshop
-        job = await shop.accept(MEMBER)
+        harness = operator.harness
+        job = await harness.accept(MEMBER)
         for given, configured, status in (({}, TOKEN, 401), (bearer(TOKEN + "x"), TOKEN, 401), (bearer(), None, 403)):
             secret = None if configured is None else SecretStr(configured)
             async with operator.serving(operator_token=secret) as session:
@@ -194,13 +194,13 @@ class TestActing:
                     path = f"/operator/{action.format(job=job.id)}"
                     assert (await answer(session.post(path, headers=given)))[0] == status, path
                     assert (await answer(session.get(path, headers=given)))[0] == 405
-        assert await shop.store.controls() == Controls()
-        assert await shop.state(job) == "queued"
+        assert await harness.store.controls() == Controls()
+        assert await harness.state(job) == "queued"
         assert TOKEN not in caplog.text
 
     async def test_changes_what_admin_commands_change(self, operator: Operator) -> None:
-        shop = operator.workshop
-        async with shop.running(), operator.serving(operator_ids=frozenset({5})) as session:
+        harness = operator.harness
+        async with harness.running(), operator.serving(operator_ids=frozenset({5})) as session:
 
             async def act(path: str) -> str:
                 async with session.post(f"/operator/{path}", headers=bearer()) as response:
@@ -209,29 +209,29 @@ class TestActing:
 
             assert (await act("pause")).startswith("Paused")
             assert await act("drain") == "No orders are accepted. None is left."
-            assert await shop.store.controls() == Controls(paused=True, draining=True)
+            assert await harness.store.controls() == Controls(paused=True, draining=True)
             assert (await act("resume")).startswith("Orders are accepted")
             assert await act(f"members/{MEMBER}/block") == f"Member {MEMBER} is blocked."
             assert await act(f"members/{MEMBER}/block") == f"Member {MEMBER} was blocked already."
             assert await act("members/5/block") == "Member 5 is an operator, and can't be blocked."
-            assert shop.jobs.is_blocked(MEMBER)
+            assert harness.jobs.is_blocked(MEMBER)
             assert (await state_with(session, lambda _: True))["members"] is None
             assert (await state_with(session, lambda _: True, **bearer()))["members"] == [str(MEMBER)]
             assert await act(f"members/{MEMBER}/unblock") == f"Member {MEMBER} is no longer blocked."
-            assert await shop.store.controls() == Controls()
+            assert await harness.store.controls() == Controls()
 
     async def test_cancels_and_retries_a_job_and_blocks_its_member(self, operator: Operator) -> None:
-        shop = operator.workshop
-        async with shop.running(), operator.serving() as session:
+        harness = operator.harness
+        async with harness.running(), operator.serving() as session:
 
             async def act(job: str, action: str) -> tuple[int, str]:
                 status, text = await answer(session.post(f"/operator/jobs/{job}/{action}", headers=bearer()))
                 return status, json.loads(text)["text"]
 
-            job, painting = await shop.accept_and_paint(MEMBER)
+            job, painting = await harness.accept_and_paint(MEMBER)
             assert await act(job.id, "retry") == (409, "Only a failed job can be painted again.")
             painting.fail(OutOfMemory(512))
-            await shop.until(job, "failed")
+            await harness.until(job, "failed")
             seen = await state_with(session, lambda jobs: jobs["ended"])
             assert (seen["ended"][0]["cause"], seen["ended"][0]["retry"]) == ("OutOfMemory", True)
             status, text = await act(job.id, "retry")
@@ -242,9 +242,9 @@ class TestActing:
             assert [each["id"] for each in seen["begun"]] == [again]
             assert (seen["ended"][0]["retry"], seen["ended"][0]["retried"]) == (False, True)
             assert (await act(again, "cancel"))[0] == 200
-            await shop.until(replace(job, id=again), "cancelled")
+            await harness.until(replace(job, id=again), "cancelled")
             assert await act(again, "cancel") == (409, "This job has ended already.")
-            assert [type(each) for each in shop.replies.endings(replace(job, id=again))] == [CancelledByOperator]
+            assert [type(each) for each in harness.replies.endings(replace(job, id=again))] == [CancelledByOperator]
             assert await act(job.id, "block") == (200, f"Member {MEMBER} is blocked.")
             assert await act("0" * 16, "block") == (409, "This job or its pictures are not stored any more.")
 
@@ -266,7 +266,7 @@ class TestAccess:
                 assert (await answer(session.get(path, headers=headers)))[0] == 403
             assert (await answer(session.post("/operator/pause", headers=headers | bearer())))[0] == 403
             assert (await answer(session.get("/healthz", headers=headers)))[0] == 503, "it is for everybody"
-        assert await operator.workshop.store.controls() == Controls()
+        assert await operator.harness.store.controls() == Controls()
 
     async def test_beyond_this_machine_needs_the_token_for_everything(self, operator: Operator) -> None:
         async with operator.serving(health_host="0.0.0.0", operator_token=None) as session:
@@ -287,7 +287,7 @@ class TestOpenPages:
         self, operator: Operator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked = 0
-        overview = operator.workshop.store.overview
+        overview = operator.harness.store.overview
 
         async def counting(limit: int) -> JobsAtAGlance:
             nonlocal asked
@@ -295,7 +295,7 @@ class TestOpenPages:
             return await overview(limit)
 
         monkeypatch.setattr("bot.web.operator.collector.EVERY", 1000)  # the test says when
-        monkeypatch.setattr(operator.workshop.store, "overview", counting)
+        monkeypatch.setattr(operator.harness.store, "overview", counting)
         async with operator.serving() as session, asyncio.timeout(20):
             await answer(session.get("/"))
             before, page = asyncio.all_tasks(), operator.page
@@ -360,7 +360,7 @@ class TestOpenPages:
             raise OSError("the database is gone")
 
         monkeypatch.setattr("bot.web.operator.collector.WITHIN", 0.1)
-        monkeypatch.setattr(operator.workshop.store, "overview", overview)
+        monkeypatch.setattr(operator.harness.store, "overview", overview)
         async with operator.serving() as session, session.get("/operator/events") as response, asyncio.timeout(10):
             async for name, data in events(response):
                 if name == "state":

@@ -24,7 +24,7 @@ from engine.blobs import Blobs
 from engine.errors import OutOfMemory
 from engine.progress import Result
 from engine.recipe import Recipe
-from tests.bot.jobs.conftest import KEY, SECRET, Workshop, opened
+from tests.bot.jobs.conftest import KEY, SECRET, JobHarness, opened
 from tests.doubles.executor import FakeExecutor
 from tests.doubles.reply import FakeReplies
 from tests.waiting import eventually
@@ -146,9 +146,9 @@ async def test_jobs_in_flight_are_finished_and_nothing_is_lost(
                 with pytest.raises(DBAPIError):
                     await connection.execute(text(statement))
         executor, replies = FakeExecutor(blobs), FakeReplies()
-        workshop = Workshop(blobs, store, executor, replies)
-        await Storage(blobs, store, workshop.storage_policy).sweep()
-        assert {b"photo 1", b"half done", b"painting 7", b"of an order that is being stored"} < workshop.kept()
+        harness = JobHarness(blobs, store, executor, replies)
+        await Storage(blobs, store, harness.storage_policy).sweep()
+        assert {b"photo 1", b"half done", b"painting 7", b"of an order that is being stored"} < harness.kept()
         assert orphan not in {blob.name for blob in blobs}
         jobs = {number: found for number in range(1, 8) if (found := await store.get(f"{number:016x}"))}
         assert len(jobs) == 7
@@ -156,13 +156,13 @@ async def test_jobs_in_flight_are_finished_and_nothing_is_lost(
         assert {(job.guild_id, job.spoiler) for job in jobs.values()} == {(None, False)}
         assert {(job.locale, job.description) for job in jobs.values()} == {("en-US", "A town\x1fwaves")}
         assert [await store.of_recipe(RECIPE.id, number, None) for number in (7, 9)] == [jobs[7].id, None]
-        async with workshop.running():
+        async with harness.running():
             for number in range(1, 5):
                 painting = await executor.painting(number)
                 painting.finish(painting.content.replace(b"photo", b"painting"))
             for number in (1, 2, 3, 4, 6):
-                await workshop.until(jobs[number], "delivered")
-            await workshop.until(jobs[5], "failed")
+                await harness.until(jobs[number], "delivered")
+            await harness.until(jobs[5], "failed")
             await eventually(lambda: len(replies.made) >= 7, "the apology")
         # In the order of their turns, interrupted ones from their checkpoints.
         assert [(each.content, each.resume) for each in executor.paintings] == [
@@ -174,9 +174,9 @@ async def test_jobs_in_flight_are_finished_and_nothing_is_lost(
             assert isinstance(ending, Result)
             assert ending.picture == f"painting {number}".encode()
             assert replies.of(jobs[number]).job.address == SECRET
-            assert (await workshop.found(jobs[number])).address != SECRET
+            assert (await harness.found(jobs[number])).address != SECRET
         assert [type(ending) for ending in replies.endings(jobs[5])] == [OutOfMemory]
         (apology,) = [reply for reply in replies.made if reply.job.id == f"{8:016x}"]
         assert [type(ending) for ending in apology.endings] == [OrderInterrupted]
-        assert await workshop.jobs.picture(jobs[7].id, 7) == (jobs[7], b"painting 7")
+        assert await harness.jobs.picture(jobs[7].id, 7) == (jobs[7], b"painting 7")
         assert replies.endings(jobs[7]) == []
