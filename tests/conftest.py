@@ -22,8 +22,8 @@ WORKER = WorkerSettings(device="cpu", precision="float32", threads=1)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two processes for the whole suite, which often waits; only this process for a part of the suite."""
-    return 2 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+    """Three processes for the whole suite, which often waits; only this process for a part of the suite."""
+    return 3 if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
 
 
 @pytest.fixture
