@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -24,6 +24,9 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 FileFormat = Literal["png", "webp", "jpeg"]
 Quality = Annotated[int, Field(ge=1, le=100)]
+
+THUMBNAIL_BYTES: Final = 100_000
+"""The largest thumbnail of a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ class Result:
     """The name under which the final state was saved, for another painting to start from: see
     :class:`engine.painting.checkpoint.FinalState`. None where it was not saved, or where the style has no weight.
     """
+    thumbnail: Annotated[bytes, Field(max_length=THUMBNAIL_BYTES)] = b""
+    """The picture as a small JPEG, for lists. Empty where it is not at hand."""
 
 
 class StopToken:

@@ -147,7 +147,10 @@ class History(Protocol):
         ...
 
     async def thumbnails(self, jobs: Iterable[Job]) -> Mapping[str, bytes]:
-        """Small JPEGs of these jobs' results, by the jobs' ids. Those that a worker can't make at once are missing."""
+        """Small JPEGs of these jobs' results, by the jobs' ids.
+
+        Those that are not stored are missing. Workers make them meanwhile, so that they are there the next time.
+        """
         ...
 
     async def comparison(self, job_id: str, member: int, max_bytes: int) -> tuple[Job, bytes]:

@@ -18,12 +18,12 @@ from bot.jobs.storage import Storage
 from engine.errors import BlobLost
 from engine.executor.api import Executor
 from engine.images.compositions import Composition
+from engine.progress import THUMBNAIL_BYTES
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 THUMBNAILS_WITHIN: Final = 2.0
-"""Seconds for the thumbnails of a page. Those that take longer are on the page the next time."""
-THUMBNAIL_BYTES: Final = 100_000
+"""Seconds to read the thumbnails of a page. It is shown without those that a slow blob store still holds back."""
 LEAST_FRAMES: Final = 2
 """A timelapse has at least this many frames before the painting itself."""
 _RECIPE_ID: Final = re.compile("[0-9a-f]{8}")
@@ -37,7 +37,7 @@ class JobHistory:
         self._store = store
         self._storage = storage
         self._executor = executor
-        self._making: dict[str, asyncio.Task[bytes | None]] = {}
+        self._making: dict[str, asyncio.Task[None]] = {}
         """The thumbnails that workers make now, by the jobs' ids."""
 
     async def page(
@@ -62,17 +62,10 @@ class JobHistory:
 
     async def thumbnails(self, jobs: Iterable[Job]) -> Mapping[str, bytes]:
         """See :class:`bot.jobs.api.History`."""
-        wanted = {job.id: job for job in jobs if job.painted is not None}
-        if not wanted:
-            return {}
-        for job in wanted.values():
-            if job.id not in self._making:
-                # Not cancelled at the time-out: the next page profits from it.
-                self._making[job.id] = task = asyncio.create_task(self._thumbnail(job))
-                task.add_done_callback(partial(self._made, job.id))
-        tasks = {job_id: self._making[job_id] for job_id in wanted}
-        await asyncio.wait(tasks.values(), timeout=THUMBNAILS_WITHIN)
-        return {job_id: data for job_id, task in tasks.items() if task.done() and (data := task.result())}
+        reading = {job.id: asyncio.create_task(self._stored_thumbnail(job)) for job in jobs if job.painted is not None}
+        if reading:
+            await asyncio.wait(reading.values(), timeout=THUMBNAILS_WITHIN)
+        return {job_id: data for job_id, task in reading.items() if task.done() and (data := task.result())}
 
     async def comparison(self, job_id: str, member: int, max_bytes: int) -> tuple[Job, bytes]:
         """See :class:`bot.jobs.api.History`."""
@@ -108,7 +101,7 @@ class JobHistory:
         """See :class:`bot.jobs.api.History`."""
         return await self._in_order(await self._store.search(owner, text.strip().strip("`"), limit))
 
-    def _made(self, job_id: str, _task: asyncio.Task[bytes | None]) -> None:
+    def _made(self, job_id: str, _task: asyncio.Task[None]) -> None:
         del self._making[job_id]
 
     async def _in_order(self, ids: Sequence[str]) -> list[Job]:
@@ -125,17 +118,22 @@ class JobHistory:
             raise JobEnded
         return job
 
-    async def _thumbnail(self, job: Job) -> bytes | None:
-        """The stored thumbnail, or a new one. None if there can be none for now."""
-        data: bytes | None = None
-        with failures_logged("a thumbnail could not be made"):
+    async def _stored_thumbnail(self, job: Job) -> bytes | None:
+        """The stored thumbnail. If there is none, a worker begins to make it."""
+        with failures_logged("a thumbnail could not be read"):
             if job.thumbnail is not None:
                 with suppress(BlobLost):
                     return await self._storage.get(job.thumbnail)
+            if job.id not in self._making:
+                self._making[job.id] = task = asyncio.create_task(self._make_thumbnail(job))
+                task.add_done_callback(partial(self._made, job.id))
+        return None
+
+    async def _make_thumbnail(self, job: Job) -> None:
+        with failures_logged("a thumbnail could not be made"):
             data = await self._composed("thumbnail", THUMBNAIL_BYTES, _painted(job))
             await self._storage.check_space(len(data))
             await self._store.set_thumbnail(job.id, await self._storage.put(data))
-        return data
 
     async def _composed(self, kind: Composition, max_bytes: int, *pictures: str) -> bytes:
         return await self._executor.compose(kind, *pictures, max_bytes=max_bytes)

@@ -192,7 +192,7 @@ class Job:
     frames: Mapping[int, str] = field(default_factory=dict)
     """Previews of the painting, by :func:`frame_of`. Retention may remove them early."""
     thumbnail: str | None = None
-    """A small JPEG of the result, if anybody has looked at it in ``/jobs``."""
+    """A small JPEG of the result. None for jobs of earlier versions, until somebody has looked at them in ``/jobs``."""
     cause: AtelierError | None = None
     """The reason why there is no result."""
     delivered_by: DeliveredBy | None = None

@@ -101,8 +101,10 @@ class JobRunner:
             log.exception("job failed unexpectedly")
             await self._give_up(job_id, UnexpectedError(job_id))
         else:
-            painted = await self._keep(result)
-            await self._retry.change(lambda: self._store.finish(job_id, self._process, painted, result.checkpoint))
+            painted, thumbnail = await self._keep(result)
+            await self._retry.change(
+                lambda: self._store.finish(job_id, self._process, painted, result.checkpoint, thumbnail)
+            )
             return result
         return None
 
@@ -170,14 +172,18 @@ class JobRunner:
         finally:
             del self.backing_off[job_id]
 
-    async def _keep(self, result: Result) -> Painted | None:
-        """Store a result before its delivery. Returns None if that fails: it is then delivered from memory."""
+    async def _keep(self, result: Result) -> tuple[Painted | None, str | None]:
+        """Store a result and its thumbnail before its delivery. Returns the result and the name of the other's blob.
+
+        Both are None if that fails: the result is then delivered from memory.
+        """
+        files = [result.picture, result.thumbnail] if result.thumbnail else [result.picture]
         try:
-            name = await self._storage.put(result.picture)
+            name, *small = await self._storage.put_all(files)
         except (StorageFull, StorageFailed, SQLAlchemyError) as error:
             log.warning("a result could not be stored", reason=repr(error))
-            return None
-        return Painted.of(result, name)
+            return None, None
+        return Painted.of(result, name), next(iter(small), None)
 
     async def _keep_later(self, job_id: str, result: Result) -> None:
         """Retry to store a result for ``/jobs``, also after its delivery.

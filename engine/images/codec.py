@@ -185,7 +185,7 @@ def encode(
         if alpha.size != image.size:
             raise ValueError(f"alpha of {alpha.size} for an image of {image.size}")
         if format == "jpeg":
-            bare = _flattened(bare, alpha)
+            bare = flattened(bare, alpha)
         else:
             bare = bare.copy()
             bare.putalpha(alpha)
@@ -292,7 +292,7 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
     rgb = in_srgb(rgb, source, low)
     rgb.info = {}
     if alpha is not None:
-        rgb = _flattened(rgb, alpha)
+        rgb = flattened(rgb, alpha)
         alpha.info = {}
     rgb = _scaled(rgb, size)
     alpha = _scaled(alpha, size) if alpha is not None else None
@@ -390,7 +390,8 @@ def _large_buffer(image: Image.Image) -> Iterator[None]:
             ImageFile.MAXBLOCK = before
 
 
-def _flattened(rgb: Image.Image, alpha: Image.Image) -> Image.Image:
+def flattened(rgb: Image.Image, alpha: Image.Image) -> Image.Image:
+    """A picture on :data:`BACKGROUND`."""
     paper = Image.new("RGB", rgb.size, BACKGROUND)
     paper.paste(rgb, mask=alpha)
     return paper

@@ -10,7 +10,7 @@ from engine.images.codec import encode, fitted
 from engine.images.compositions import Composition
 
 LONGER_SIDES: Final[Mapping[Composition, Sequence[int]]] = {
-    "thumbnail": (320,),
+    "thumbnail": (320, 240),
     "comparison": (1280, 960, 640),
     "webp": (512, 384, 256),
     "gif": (400, 320, 240),

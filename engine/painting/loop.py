@@ -10,8 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from engine.errors import OutOfMemory, PaintingPaused
-from engine.images.codec import Picture, encode, fitted
+from engine.images.codec import Picture, encode, fitted, flattened
 from engine.images.colour import with_colours_of
+from engine.images.compose import compose
 from engine.images.encoding import encode_within
 from engine.images.resampling import resampled, resized
 from engine.losses.objective import Losses, Objective
@@ -23,7 +24,7 @@ from engine.painting.pyramid import LEARNING_RATE, SCHEDULES, Scale, learning_ra
 from engine.painting.reporter import Pace, Reporter
 from engine.painting.strength import first_learning_rate, kept_share
 from engine.painting.targets import Targets
-from engine.progress import Progress, Result, StopToken
+from engine.progress import THUMBNAIL_BYTES, Progress, Result, StopToken
 from engine.recipe import Recipe
 from engine.runtime.devices import Compute
 from engine.runtime.malloc import trim
@@ -364,6 +365,7 @@ class _Painting:
         picture = self._picture(image)
         alpha = self.content.alpha and self.content.alpha.resize(self.final_size, Image.Resampling.LANCZOS)
         encoded = encode_within(picture, max_bytes, alpha=alpha)
+        flat = picture if alpha is None else flattened(picture, alpha)
         return Result(
             picture=encoded.data,
             format=encoded.format,
@@ -376,4 +378,5 @@ class _Painting:
             ending="settled" if self.settled else "stopped" if 0 < self.done < self.steps else "finished",
             shown=self.shown,
             checkpoint=checkpoint,
+            thumbnail=compose("thumbnail", [flat], THUMBNAIL_BYTES),
         )

@@ -45,6 +45,8 @@ async def insert_job(store: Store, job: Job) -> Job:
     blobs = {"content": job.inputs.content} | {f"style-{index}": name for index, name in enumerate(job.inputs.styles)}
     if job.painted is not None:
         blobs["painted"] = job.painted.picture
+    if job.thumbnail is not None:
+        blobs["thumbnail"] = job.thumbnail
     blobs |= {role_of(number): name for number, name in job.frames.items()}
     async with store._changing() as connection:
         await connection.execute(insert(JobRow).values(**row | result_columns(job.painted)))

@@ -202,10 +202,12 @@ class Store(
             await claim(connection, Owner("job", job), {"checkpoint": name})
         return None if last == name else last
 
-    async def finish(self, job: str, process: str, painted: Painted | None, state: str | None = None) -> bool:
+    async def finish(
+        self, job: str, process: str, painted: Painted | None, state: str | None = None, thumbnail: str | None = None
+    ) -> bool:
         """The painting is done: ``running → delivering``. ``painted`` is None if the picture could not be stored.
 
-        ``state`` is the blob of the painting's final state, if there is one.
+        ``state`` and ``thumbnail`` are the blobs of the painting's final state and of its thumbnail, if there are any.
         """
         async with self._changing() as connection:
             done = await self._change_in(
@@ -213,8 +215,9 @@ class Store(
                 **result_columns(painted),
             )  # fmt: skip
             if done and painted:
-                await claim(connection, Owner("job", job), {"painted": painted.picture})
-                await end_holds(connection, [painted.picture])
+                stored = {"painted": painted.picture} | ({"thumbnail": thumbnail} if thumbnail else {})
+                await claim(connection, Owner("job", job), stored)
+                await end_holds(connection, stored.values())
             if done and state:
                 await claim(connection, Owner("job", job), {"state": state})
         return done

@@ -1,5 +1,6 @@
 """What members can look at later: pages, thumbnails, comparisons, timelapses and recipes."""
 
+import asyncio
 import dataclasses
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ import pytest
 from bot.jobs.database.history import Position
 from bot.jobs.errors import JobEnded, NotYourJob, RecipeNotFound, TimelapseUnavailable
 from bot.jobs.history import JobHistory
-from bot.jobs.model import FRAMES, HistoryPage, Job
+from bot.jobs.model import FRAMES, Actor, HistoryPage, Job
 from engine.errors import BlobLost
 from engine.recipe import Recipe
 from tests.bot.jobs.conftest import ANN, BOB, CID, JobHarness, job
@@ -29,13 +30,15 @@ def position(of: Job) -> Position:
     return Position(of.created_at, of.id)
 
 
-async def painted(harness: JobHarness, owner: int = ANN, previews: int = 0, recipe: Recipe | None = None) -> Job:
+async def painted(
+    harness: JobHarness, owner: int = ANN, previews: int = 0, recipe: Recipe | None = None, thumbnail: bytes = b""
+) -> Job:
     """A delivered job, which showed this number of previews in its ten steps."""
     accepted, painting = await harness.accept_and_paint(owner)
     for number in range(previews):
         painting.show(1 + number * 10 // previews, preview=f"preview {number}".encode())
     await eventually(lambda: harness.replies.of(accepted).names.count("progressed") == previews)
-    painting.finish(b"painting", **({} if recipe is None else {"recipe": recipe}))
+    painting.finish(b"painting", thumbnail=thumbnail, **({} if recipe is None else {"recipe": recipe}))
     await harness.until(accepted, "delivered")
     return await harness.found(accepted)
 
@@ -79,20 +82,27 @@ class TestPages:
 
 
 class TestAFinishedPainting:
-    async def test_has_a_thumbnail_that_is_made_once(self, harness: JobHarness, history: JobHistory) -> None:
+    async def test_has_the_thumbnail_of_its_worker(self, harness: JobHarness, history: JobHistory) -> None:
+        async with harness.running():
+            done = await painted(harness, thumbnail=b"small")
+        assert await history.thumbnails([done, job(ANN)]) == {done.id: b"small"}
+        assert harness.executor.composed == []
+        await harness.jobs.delete(done.id, Actor(ANN))
+        assert harness.kept() == set()
+
+    async def test_gets_a_missing_thumbnail_for_the_next_time(self, harness: JobHarness, history: JobHistory) -> None:
         async with harness.running():
             done = await painted(harness)
-        queued = job(ANN)
-        assert await history.thumbnails([done, queued]) == {done.id: b"thumbnail painting"}
+        assert await asyncio.gather(*(history.thumbnails([done]) for _ in range(2))) == [{}, {}]
+        await eventually(lambda: not history._making, "the thumbnail")
         again = await harness.found(done)
         assert await history.thumbnails([again]) == {done.id: b"thumbnail painting"}
         assert harness.executor.composed == ["thumbnail"]
-        # A thumbnail that is lost is made again. Where that fails, the page comes without it.
+        # A thumbnail that is lost is made again.
         harness.blobs.remove(again.thumbnail or "")
-        assert await history.thumbnails([again]) == {done.id: b"thumbnail painting"}
-        harness.blobs.remove(again.thumbnail or "")
-        harness.blobs.remove(done.painted.picture if done.painted else "")
         assert await history.thumbnails([again]) == {}
+        await eventually(lambda: not history._making, "the thumbnail")
+        assert await history.thumbnails([again]) == {done.id: b"thumbnail painting"}
 
     async def test_has_a_comparison_and_a_timelapse_for_its_owner_only(
         self, harness: JobHarness, history: JobHistory

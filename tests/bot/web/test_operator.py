@@ -143,13 +143,13 @@ class TestThePage:
             assert begun["progress"]["preview"] == 1
             async with session.get(f"/operator/jobs/{job.id}/preview") as response:
                 assert (response.content_type, await response.read()) == ("image/jpeg", PREVIEW)
-            painting.finish(b"the painting")
+            painting.finish(b"the painting", thumbnail=b"small")
             seen = await state_with(session, lambda jobs: jobs["ended"])
             assert [(each["id"], each["state"], each["picture"]) for each in seen["ended"]] == [
                 (job.id, "delivered", True)
             ]
             async with session.get(f"/operator/jobs/{job.id}/thumbnail") as response:
-                assert await response.read() == b"thumbnail the painting"
+                assert await response.read() == b"small"
             assert (await answer(session.get(f"/operator/jobs/{job.id}/preview")))[0] == 404
             await harness.jobs.cancel_as_operator(waiting.id)
             await harness.until(waiting, "cancelled")

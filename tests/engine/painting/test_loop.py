@@ -308,6 +308,8 @@ def test_the_alpha_channel_is_kept_and_scaled(narrow: VGG19) -> None:
     difference = ImageChops.difference(end.image.getchannel("A"), alpha.resize((64, 43)))
     assert np.asarray(difference).max() <= 3
     assert end.image.convert("RGB").tobytes() == painted(narrow, steps=2).image.tobytes()
+    corner = np.asarray(Image.open(io.BytesIO(end.result.thumbnail)))[0, 0]
+    assert corner.min() > 240  # nothing is visible there but the background
 
 
 def test_a_result_says_which_pictures_were_truncated(narrow: VGG19) -> None:

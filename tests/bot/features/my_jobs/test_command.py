@@ -113,7 +113,7 @@ class TestTheList:
             f"**{number}.** town, painted in the style of strokes · {state} · <t:{at}:R> · recipe `{recipe}`"
             for number, (state, at) in enumerate(zip(states, when, strict=True), 1)
         ]
-        # A job without a thumbnail, as these whose pictures are lost, is a line of text.
+        # A job without a thumbnail is a line of text.
         assert [button.label for button in message.buttons] == ["Cancel 1", "Cancel 2"]
         assert discord.channel_messages == []
 
@@ -153,7 +153,7 @@ class TestTheList:
         blob = services.executor.blobs.put(PICTURE)
         for number in range(23):
             painted = dataclasses.replace(PAINTED, picture=blob)
-            about = {"description": f"picture {number}", "spoiler": number == 0}
+            about = {"description": f"picture {number}", "spoiler": number == 0, "thumbnail": blob}
             await keep(job(ada, number, state=State.DELIVERED, delivered_by="token", painted=painted, **about))
         message = await listed(discord)
         pages = [message]
@@ -170,7 +170,7 @@ class TestTheList:
                 assert [part["spoiler"] for part in parts(page, 11)] == [each == 0 for each in shown_]
         disabled = [[button.disabled for button in page.buttons] for page in pages]
         assert disabled == [[True, False], [False, False], [False, True], [False, False], [True, False]]
-        assert services.executor.composed == ["thumbnail"] * 23
+        assert services.executor.composed == []
         # A member who presses sees their own jobs: another member can't see these.
         assert discord.channel_messages == []
 
