@@ -1,13 +1,13 @@
 """The progress and the result of a painting, its files, and the token that stops it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
 from engine.errors import PaintingCancelled
-from engine.recipe import Recipe
+from engine.recipe import Layer, Recipe
 
 
 def _printable(text: str) -> str:
@@ -67,6 +67,20 @@ class Progress:
     """The name of the device that paints, for people."""
     step_seconds: Seconds | None = None
     """The median duration of the last steps at this scale; None before the first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepLosses:
+    """The losses of the image before a step, layer by layer."""
+
+    step: Positive
+    """Counted over all scales, from 1."""
+    scale: Positive
+    """The longer side of the scale, in pixels."""
+    layers: Mapping[str, Mapping[Layer, float]]
+    """Each layer's loss without its weight, by the name of its term, such as ``content`` and ``style``. 0 at the
+    target, about 1 for black.
+    """
 
 
 @dataclass(frozen=True, slots=True)

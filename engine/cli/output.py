@@ -17,11 +17,12 @@ _FORMATS: Final[dict[str, Format]] = {".png": "png", ".jpg": "jpeg", ".jpeg": "j
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The files of the painting and its recipe, and the folder of the previews."""
+    """The files of the painting, its recipe and the plot of its losses, and the folder of the previews."""
 
     painting: Path
     previews: Path | None
     recipe: Path | None
+    plot: Path | None
 
 
 def format_of(painting: Path) -> Format:
@@ -44,12 +45,17 @@ def check(output: Output, size: int) -> None:
         size: pixels of the painting's longer side.
 
     Raises:
-        typer.BadParameter: two of the files are the same.
+        typer.BadParameter: two of the files are the same, or the name of the plot does not end in .svg.
         OSError: a file can't be written; with its name.
     """
     if output.recipe and output.recipe.resolve() == output.painting.resolve():
         raise typer.BadParameter("this is also the file of the painting", param_hint="--save-recipe")
-    for file, room in ((output.painting, 3 * size**2), (output.recipe, 4096)):
+    if output.plot:
+        if output.plot.suffix.lower() != ".svg":
+            raise typer.BadParameter(f"{output.plot.name}: the name must end in .svg", param_hint="--plot-losses")
+        if output.recipe and output.plot.resolve() == output.recipe.resolve():
+            raise typer.BadParameter("this is also the file of the recipe", param_hint="--plot-losses")
+    for file, room in ((output.painting, 3 * size**2), (output.recipe, 4096), (output.plot, 200_000)):
         if file is None:
             continue
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """``atelier stylize``: paint a picture without the bot."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,10 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from engine import texts
 from engine.cli import arguments
+from engine.cli.loss_plot import plot
 from engine.cli.output import Output, check, format_of, write, write_preview
 from engine.errors import AtelierError, PictureError
 from engine.presets import PRESETS, Quality, tier
-from engine.progress import Result, StopToken
+from engine.progress import Progress as Painting
+from engine.progress import Result, StepLosses, StopToken
 from engine.recipe import (
     LARGEST_SIZE,
     SMALLEST_SIZE,
@@ -172,6 +174,16 @@ def stylize(
         Path | None,
         _output(help="Where to write the recipe, in JSON.", dir_okay=False, show_default=False),
     ] = None,
+    plot_losses: Annotated[
+        Path | None,
+        _output(
+            metavar="FILE.svg",
+            help="Where to plot each layer's loss over the steps, with fixed and with dynamic weights (see --balance)."
+            " It paints twice.",
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Paint CONTENT in the style of one or more STYLEs: starry.jpg:0.7 scream.jpg:0.3
 
@@ -189,7 +201,7 @@ def stylize(
             content,
             [each.path for each in chosen],
             _Where(device, threads, weights),
-            Output(output, previews, save_recipe),
+            Output(output, previews, save_recipe, plot_losses),
             console,
         )
     except ValidationError as error:
@@ -250,16 +262,59 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
         network = load_cached(where.weights, compute.device, compute.dtype)
     stop = StopToken()
     pace = Pace(preview=2.0 if output.previews else None)
-    painting = method(recipe)(pictures[0], pictures[1:], recipe, network, stop, pace=pace)
-    previews = output.previews
+    losses: dict[Balance, list[StepLosses]] = {"fixed": [], "dynamic": []}
+
+    def painting(recipe: Recipe, pace: Pace) -> Generator[Painting, None, Result]:
+        observe = losses[recipe.balance].append if output.plot else None
+        return method(recipe)(pictures[0], pictures[1:], recipe, network, stop, pace=pace, observe=observe)
+
+    name = f"{compute.name}, {compute.precision}"
+    result = _followed(painting(recipe, pace), name, recipe.steps, stop, output.previews, console)
+    picture = Image.open(BytesIO(result.picture))
+    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
+    painted = result.picture if format == "png" else encode(picture.convert("RGB"), format, alpha=alpha)
+    written = write(output.painting, painted, console)
+    if output.recipe:
+        text = result.recipe.model_dump_json(indent=2) + "\n"
+        written = write(output.recipe, text.encode(), console) and written
+    console.print(escape(f"{output.painting}: {texts.painted(result, recipe)}"))
+    if output.plot and result.steps:
+        try:
+            if not stop.finishing:
+                other = _with_other_balance(result.recipe)
+                again, name = painting(other, Pace(preview=None)), f"{other.balance} weights, for the plot"
+                _followed(again, name, other.steps, stop, None, console)
+        finally:
+            drawn = plot(losses, f"{content.name}, {max(result.width, result.height)} px, strength {recipe.strength:g}")
+            written = write(output.plot, drawn.encode(), console) and written
+    elif output.plot:
+        console.print("[yellow]The painting took no step, so there is no loss to plot.[/]")
+    if not written:
+        raise typer.Exit(1)
+
+
+def _with_other_balance(recipe: Recipe) -> Recipe:
+    other: Balance = "fixed" if recipe.balance == "dynamic" else "dynamic"
+    return recipe.model_copy(update={"balance": other})
+
+
+def _followed(
+    painting: Generator[Painting, None, Result],
+    name: str,
+    steps: int,
+    stop: StopToken,
+    previews: Path | None,
+    console: Console,
+) -> Result:
+    """Paint, with a bar that has this name, and with Ctrl-C as in :func:`_finish_on_interrupt`."""
     with _finish_on_interrupt(stop), _bar(console) as bar:
-        task = bar.add_task(f"{compute.name}, {compute.precision}", total=recipe.steps, loss="", rate="", left="…")
+        task = bar.add_task(name, total=steps, loss="", rate="", left="…")
         while True:
             try:
                 progress = next(painting)
             except StopIteration as end:
                 result: Result = end.value
-                break
+                return result
             if previews and progress.preview and not write_preview(previews, progress.step, progress.preview, console):
                 previews = None  # the reason is printed
             bar.update(
@@ -269,16 +324,6 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
                 rate=f"{progress.step / progress.elapsed:.1f} steps/s",
                 left=f"{progress.remaining:.0f} s left",
             )
-    picture = Image.open(BytesIO(result.picture))
-    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
-    painted = result.picture if format == "png" else encode(picture.convert("RGB"), format, alpha=alpha)
-    written = write(output.painting, painted, console)
-    if output.recipe:
-        text = result.recipe.model_dump_json(indent=2) + "\n"
-        written = write(output.recipe, text.encode(), console) and written
-    console.print(escape(f"{output.painting}: {texts.painted(result, recipe)}"))
-    if not written:
-        raise typer.Exit(1)
 
 
 def _read(path: Path, size: int, console: Console) -> "Picture":

@@ -6,12 +6,15 @@ for every picture and size: a loss of 1 is the distance of black from the target
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from torch import Tensor
 
-from engine.losses.terms import Term
+from engine.losses.terms import ContentTerm, StyleTerm, Term
 from engine.recipe import Layer
+
+Key = TypeVar("Key", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +25,17 @@ class Losses:
     """The weighted sum, which the optimiser minimises."""
     terms: Mapping[str, Tensor]
     """The loss of each term without its weight, by the term's name."""
+    layers: Mapping[str, Mapping[Layer, Tensor]] = field(default_factory=dict)
+    """The loss of each layer without its weight, for the terms that are means over layers."""
 
     def detached(self) -> "Losses":
         """The same values without their graph."""
-        return Losses(self.total.detach(), {name: loss.detach() for name, loss in self.terms.items()})
+        layers = {name: _detached(losses) for name, losses in self.layers.items()}
+        return Losses(self.total.detach(), _detached(self.terms), layers)
+
+    def layer_values(self) -> dict[str, dict[Layer, float]]:
+        """:attr:`layers` as numbers. On a GPU this waits for the computation."""
+        return {name: {layer: loss.item() for layer, loss in each.items()} for name, each in self.layers.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,17 @@ class Objective:
 
         See :meth:`engine.vgg.vgg19.VGG19.features`.
         """
-        losses = {name: term(features, image) for name, term in self.terms.items()}
+        losses: dict[str, Tensor] = {}
+        layers: dict[str, dict[Layer, Tensor]] = {}
+        for name, term in self.terms.items():
+            if isinstance(term, ContentTerm | StyleTerm):
+                layers[name] = term.distances(features)
+                losses[name] = term.mean(layers[name])
+            else:
+                losses[name] = term(features, image)
         first, *others = (term.weight * losses[name] for name, term in self.terms.items())
-        return Losses(sum(others, start=first), losses)
+        return Losses(sum(others, start=first), losses, layers)
+
+
+def _detached(losses: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
+    return {key: loss.detach() for key, loss in losses.items()}

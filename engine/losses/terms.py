@@ -93,12 +93,17 @@ class ContentTerm:
         """The layers of the targets."""
         return frozenset(self.targets)
 
+    def distances(self, features: Mapping[Layer, Tensor]) -> dict[Layer, Tensor]:
+        """The loss of each layer without its weight: 0 at the content's activations, about 1 for black."""
+        return {layer: target.distance(features[layer].float()) for layer, target in self.targets.items()}
+
+    def mean(self, distances: Mapping[Layer, Tensor]) -> Tensor:
+        """The loss, for the losses of the layers."""
+        return weighted_mean(distances, self.layer_weights)
+
     def __call__(self, features: Mapping[Layer, Tensor], image: Tensor) -> Tensor:
         """0 at the content's activations, about 1 for black."""
-        return weighted_mean(
-            {layer: target.distance(features[layer].float()) for layer, target in self.targets.items()},
-            self.layer_weights,
-        )
+        return self.mean(self.distances(features))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +127,12 @@ class StyleTerm:
         """The layers of the targets."""
         return frozenset(self.targets)
 
-    def __call__(self, features: Mapping[Layer, Tensor], image: Tensor) -> Tensor:
-        """0 at the style's Gram matrices, about 1 for black."""
-        distances = {layer: target.distance(gram_matrix(features[layer])) for layer, target in self.targets.items()}
+    def distances(self, features: Mapping[Layer, Tensor]) -> dict[Layer, Tensor]:
+        """The loss of each layer without its weight: 0 at the style's Gram matrix, about 1 for black."""
+        return {layer: target.distance(gram_matrix(features[layer])) for layer, target in self.targets.items()}
+
+    def mean(self, distances: Mapping[Layer, Tensor]) -> Tensor:
+        """The loss, for the losses of the layers."""
         if self.balance == "fixed":
             return weighted_mean(distances, self.layer_weights)
         shares = _shares(self.layer_weights)
@@ -132,6 +140,10 @@ class StyleTerm:
             [shares[layer] * each.detach().clamp(min=_EPSILON).sqrt() for layer, each in distances.items()]
         )
         return (torch.stack(list(distances.values())) * (weights / weights.sum())).sum()
+
+    def __call__(self, features: Mapping[Layer, Tensor], image: Tensor) -> Tensor:
+        """0 at the style's Gram matrices, about 1 for black."""
+        return self.mean(self.distances(features))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from engine.painting.pyramid import LEARNING_RATE, SCHEDULES, Scale, learning_ra
 from engine.painting.reporter import Pace, Reporter
 from engine.painting.strength import first_learning_rate, kept_share
 from engine.painting.targets import Targets
-from engine.progress import THUMBNAIL_BYTES, Progress, Result, StopToken
+from engine.progress import THUMBNAIL_BYTES, Progress, Result, StepLosses, StopToken
 from engine.recipe import Recipe
 from engine.runtime.devices import Compute
 from engine.runtime.malloc import trim
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 Save = Callable[[bytes], str | None]
 """Saves bytes and returns the name to find them by; None where that failed."""
+Observe = Callable[[StepLosses], None]
 
 PREVIEW_QUALITY = 85
 """Of the JPEG, from 0 to 100."""
@@ -55,6 +56,7 @@ def paint(
     final_state: bytes | None = None,
     save: Save | None = None,
     max_bytes: int | None = None,
+    observe: Observe | None = None,
 ) -> Generator[Progress, None, Result]:
     """Paint ``content`` in the style of ``styles``, by gradient descent on the pixels.
 
@@ -75,6 +77,7 @@ def paint(
             logged, and the painting starts as without them.
         save: saves states, under the names in :class:`Progress` and :class:`Result`. If it fails, the painting goes on.
         max_bytes: of the encoded result, as far as :func:`engine.images.encoding.encode_within` can make it so small.
+        observe: called after each step with its losses. On a GPU each call waits for the step.
 
     Yields:
         :class:`Progress`, the first after the first step, the last after the last step. None where the style has no
@@ -90,7 +93,7 @@ def paint(
         OutOfMemory: the device has too little memory for a first step at any size.
     """
     with out_of_memory(recipe.size):
-        painting = _Painting(content, styles, recipe, network, stop or StopToken(), pace, save)
+        painting = _Painting(content, styles, recipe, network, stop or StopToken(), pace, save, observe)
         return (yield from painting.run(resume, final_state, max_bytes))
 
 
@@ -106,6 +109,7 @@ class _Painting:
         stop: StopToken,
         pace: Pace,
         save: Save | None,
+        observe: Observe | None,
     ) -> None:
         self.content = content
         shown = [picture.shown for picture in (content, *styles)]
@@ -117,6 +121,7 @@ class _Painting:
         self.network = network
         self.stop = stop
         self.save = save
+        self.observe = observe
         self.device = Compute(network.device, network.dtype).name
         self.reporter = Reporter(pace)
         self.continued = 0
@@ -238,6 +243,8 @@ class _Painting:
             rate = objective.learning_rate_factor * learning_rate(step, scale.steps, first_rate)
             losses = self.optimiser.step(rate)
             self.done += 1
+            if self.observe is not None:
+                self.observe(StepLosses(self.done, scale.size, losses.layer_values()))
             if (step + 1) % SETTLING == 0:
                 self.settled = finest and self._unchanged()
             last = self.settled or self.stop.finishing or (finest and step + 1 == scale.steps)

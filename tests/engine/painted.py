@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.images.codec import Picture, fitted
 from engine.painting.checkpoint import Checkpoint, from_bytes, to_bytes
-from engine.painting.loop import PREVIEW_QUALITY, Save, paint
+from engine.painting.loop import PREVIEW_QUALITY, Observe, Save, paint
 from engine.painting.reporter import Pace
 from engine.progress import Progress, Result, StopToken
 from engine.recipe import Layer, Recipe
@@ -98,6 +98,7 @@ def painted(
     save: Save | None = None,
     resume: bytes | None = None,
     final_state: bytes | None = None,
+    observe: Observe | None = None,
     **fields: Any,
 ) -> Painted:
     recipe = Recipe(**({"size": 64, "steps": 12} | fields))
@@ -112,6 +113,7 @@ def painted(
         resume=resume,
         final_state=final_state,
         max_bytes=max_bytes,
+        observe=observe,
     )
     return drained(painting)
 

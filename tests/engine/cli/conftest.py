@@ -1,13 +1,18 @@
 """What the tests of ``atelier stylize`` share: a folder with two pictures, and the command in it."""
 
+import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from PIL import Image
+from torch import Tensor
 from typer.testing import CliRunner, Result
 
 from engine.cli.stylize import stylize
+from engine.vgg.vgg19 import VGG19
 from tests.engine.images import corpus
 
 ROOT = Path(__file__).parents[3]
@@ -31,6 +36,27 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("DEVICE", "PRECISION", "THREADS", "VGG19_WEIGHTS"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def interrupted(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """A function that has Ctrl-C pressed that many times during the third step."""
+
+    def press(times: int) -> None:
+        features: Callable[..., Any] = VGG19.features
+        calls = 0
+
+        def pressed(self: VGG19, image: Tensor, *arguments: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += image.requires_grad  # content and style have none
+            if image.requires_grad and calls == 3:
+                for _ in range(times):
+                    signal.raise_signal(signal.SIGINT)
+            return features(self, image, *arguments, **options)
+
+        monkeypatch.setattr(VGG19, "features", pressed)
+
+    return press
 
 
 def opened(path: Path) -> Image.Image:

@@ -5,34 +5,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from torch import Tensor
 
-from engine.vgg.vgg19 import VGG19
 from tests.engine.cli.conftest import COMMAND, ROOT, SMALL, opened, run
-
-
-@pytest.fixture
-def interrupted(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """A function that has Ctrl-C pressed that many times during the third step."""
-
-    def press(times: int) -> None:
-        features: Callable[..., Any] = VGG19.features
-        calls = 0
-
-        def pressed(self: VGG19, image: Tensor, *arguments: Any, **options: Any) -> Any:
-            nonlocal calls
-            calls += image.requires_grad  # content and style have none
-            if image.requires_grad and calls == 3:
-                for _ in range(times):
-                    signal.raise_signal(signal.SIGINT)
-            return features(self, image, *arguments, **options)
-
-        monkeypatch.setattr(VGG19, "features", pressed)
-
-    return press
 
 
 def test_ctrl_c_ends_the_painting_and_saves_it(interrupted: Callable[[int], None], folder: Path) -> None:

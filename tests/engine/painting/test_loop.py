@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from engine.errors import OutOfMemory, PaintingCancelled, PaintingPaused
 from engine.images.codec import Picture, decode, fitted
 from engine.painting.loop import paint
 from engine.painting.reporter import Pace
-from engine.progress import StopToken
+from engine.progress import StepLosses, StopToken
 from engine.recipe import Recipe
 from engine.vgg.vgg19 import VGG19, load_cached
 from tests.engine.images import corpus
@@ -249,6 +250,19 @@ def test_progress_counts_each_step_and_never_goes_back(narrow: VGG19) -> None:
     assert events[0].remaining > 0
     assert events[-1].remaining == 0
     assert all(math.isfinite(event.loss) and event.loss > 0 for event in events)
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_an_observer_gets_the_losses_of_each_layer_at_each_step(narrow: VGG19) -> None:
+    seen: list[StepLosses] = []
+    fields: dict[str, Any] = {"steps": 5, "style_layers": {"relu1_1": 3, "relu2_1": 1}}
+    found = painted(narrow, observe=seen.append, **fields)
+    assert [(each.step, each.scale) for each in seen] == [(1, 32), (2, 32), (3, 32), (4, 64), (5, 64)]
+    for losses, event in zip(seen, found.events, strict=True):
+        first, second = losses.layers["style"]["relu1_1"], losses.layers["style"]["relu2_1"]
+        assert 0.75 * first + 0.25 * second == pytest.approx(event.style_loss, rel=1e-5)
+        assert losses.layers["content"] == {"relu4_2": pytest.approx(event.content_loss, rel=1e-5)}
+    assert found.result.picture == painted(narrow, **fields).result.picture
 
 
 def test_a_short_painting_reports_its_first_and_its_last_step(narrow: VGG19) -> None:
