@@ -159,6 +159,10 @@ class WeightsUnavailable(OperatorError):
     """VGG19's weights could not be found or read. The message says what to do."""
 
 
+class NetworkUnusable(OperatorError):
+    """A file is no trained network that can be used. The message says why."""
+
+
 class DeviceUnavailable(OperatorError):
     """The requested device or precision does not exist on this machine. The message says which do."""
 

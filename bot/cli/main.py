@@ -12,6 +12,7 @@ from rich.console import Console
 from bot.cli import cluster
 from bot.cli.cluster import end, errors, print_error
 from engine.cli.stylize import stylize
+from engine.cli.train import train
 from engine.cluster.signals import end_on_signals, reap_as_process_1
 from engine.presets import Quality
 
@@ -25,6 +26,7 @@ app = typer.Typer(
     help="A Discord bot that paints. Try it without Discord: [bold]atelier sandbox[/].",
 )
 app.command()(stylize)
+app.command()(train)
 app.command()(cluster.scheduler)
 app.command()(cluster.worker)
 app.add_typer(cluster.app, name="cluster")

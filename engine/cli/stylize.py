@@ -19,8 +19,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from engine import texts
 from engine.cli import arguments
 from engine.cli.loss_plot import plot
+from engine.cli.network_files import style_in
 from engine.cli.output import Output, check, format_of, write, write_preview
 from engine.errors import AtelierError, PictureError
+from engine.networks.file import picture_in
 from engine.presets import PRESETS, Quality, tier
 from engine.progress import Progress as Painting
 from engine.progress import Result, StepLosses, StopToken
@@ -64,7 +66,8 @@ def stylize(
         list[str],
         typer.Argument(
             metavar="STYLE[:WEIGHT]",
-            help="The style picture. Several are blended by their weights, which default to 1.",
+            help="The style picture. Several are blended by their weights, which default to 1. Or a network of "
+            "atelier train (NETWORK.safetensors#STYLE), which paints with --quality instant.",
             show_default=False,
         ),
     ],
@@ -242,15 +245,20 @@ def _given(context: typer.Context, *, environment: bool) -> dict[str, Any]:
 def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, output: Output, console: Console) -> None:
     format = format_of(output.painting)
     check(output, recipe.size)
+    files = [style_in(style) for style in styles]
     pictures = [
-        _read(content, recipe.size, console),
-        *(_read(style, recipe.longest_style, console) for style in styles),
+        _read(content, content.read_bytes(), recipe.size, console),
+        *(
+            _read(style, picture_in(file), recipe.longest_style, console)
+            for style, file in zip(styles, files, strict=True)
+        ),
     ]
     with console.status("Loading VGG19 …"):
         spin_briefly()
         from PIL import Image
 
         from engine.images.codec import encode
+        from engine.networks import painting as by_network
         from engine.painting.methods import method
         from engine.painting.reporter import Pace
         from engine.runtime.devices import choose, set_threads
@@ -259,12 +267,15 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
         keep_large_blocks()
         set_threads(where.threads)
         compute = choose(where.device, recipe.precision)
-        network = load_cached(where.weights, compute.device, compute.dtype)
+        trained = by_network.paints(recipe, files)
+        network = None if trained else load_cached(where.weights, compute.device, compute.dtype)
     stop = StopToken()
     pace = Pace(preview=2.0 if output.previews else None)
     losses: dict[Balance, list[StepLosses]] = {"fixed": [], "dynamic": []}
 
     def painting(recipe: Recipe, pace: Pace) -> Generator[Painting, None, Result]:
+        if trained:
+            return by_network.paint(pictures[0], by_network.loaded(files[0], compute.device), recipe, compute, stop)
         observe = losses[recipe.balance].append if output.plot else None
         return method(recipe)(pictures[0], pictures[1:], recipe, network, stop, pace=pace, observe=observe)
 
@@ -278,7 +289,7 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
         text = result.recipe.model_dump_json(indent=2) + "\n"
         written = write(output.recipe, text.encode(), console) and written
     console.print(escape(f"{output.painting}: {texts.painted(result, recipe)}"))
-    if output.plot and result.steps:
+    if output.plot and losses[recipe.balance]:
         try:
             if not stop.finishing:
                 other = _with_other_balance(result.recipe)
@@ -320,17 +331,18 @@ def _followed(
             bar.update(
                 task,
                 completed=progress.step,
+                total=progress.steps,
                 loss=f"loss {progress.loss:.3f}",
                 rate=f"{progress.step / progress.elapsed:.1f} steps/s",
                 left=f"{progress.remaining:.0f} s left",
             )
 
 
-def _read(path: Path, size: int, console: Console) -> "Picture":
+def _read(path: Path, data: bytes, size: int, console: Console) -> "Picture":
     from engine.images.codec import decode
 
     try:
-        picture = decode(path.read_bytes(), longer_side=size)
+        picture = decode(data, longer_side=size)
     except PictureError as error:
         raise typer.BadParameter(f"{path}: {texts.explain(error)}") from error
     if picture.shown is not None:

@@ -32,13 +32,20 @@ from distributed.protocol.serialize import ToPickle, deserialize, msgpack_decode
 
 from engine import errors
 from engine.errors import ClusterUnsafe
-from engine.worker.tasks import check_picture, compose_pictures, make_thumbnail, paint_picture, shrink_picture
+from engine.worker.tasks import (
+    check_picture,
+    compose_pictures,
+    make_thumbnail,
+    paint_picture,
+    shrink_picture,
+    train_network,
+)
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-TASKS: Final = (check_picture, compose_pictures, make_thumbnail, paint_picture, shrink_picture)
+TASKS: Final = (check_picture, compose_pictures, make_thumbnail, paint_picture, shrink_picture, train_network)
 """The functions that a worker calls for bots."""
 
 ALLOWED: Final = {
@@ -47,6 +54,7 @@ ALLOWED: Final = {
     ("engine.cluster.safe_pickle", "Refused"),
     ("engine.progress", "Encoded"),
     ("engine.images.limits", "Limits"),
+    *(("engine.networks.plan", name) for name in ("Plan", "Trained", "TrainedChunk", "TrainingOrder")),
     ("engine.progress", "Progress"),
     ("engine.progress", "Result"),
     ("engine.recipe", "Inputs"),

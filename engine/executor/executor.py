@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from functools import partial
@@ -30,13 +30,14 @@ from engine.executor.connection import SchedulerConnection
 from engine.executor.placement import Assignments
 from engine.executor.remote_painting import End, RemotePainting, absent, answer, forget, validated_error
 from engine.images.compositions import Composition
+from engine.networks.plan import TrainedChunk, TrainingOrder
 from engine.presets import PRESETS, Tier, tier
 from engine.progress import Encoded
 from engine.recipe import Inputs, Recipe
 from engine.runtime.compatibility import version
 from engine.worker import tasks
 from engine.worker.plugin import worker_options
-from engine.worker.protocol import PaintingOrder, WorkerInfo, WorkerSettings
+from engine.worker.protocol import PaintingOrder, WorkerInfo, WorkerSettings, resource_of
 
 T = TypeVar("T")
 
@@ -48,6 +49,7 @@ WORKER_TIMEOUT: Final = 15.0
 """Seconds that a check waits for a worker. An embedded worker restarts within that time."""
 
 _ENCODED: Final = TypeAdapter(Encoded)
+_CHUNK: Final = TypeAdapter(TrainedChunk)
 _nanny: Final = logging.getLogger("distributed.nanny")
 _DASK: Final = FORGETTING | {
     # Pictures to check are part of their task on purpose.
@@ -125,8 +127,32 @@ class DaskExecutor:
         except (AttributeError, ValidationError):
             raise WorkerLost(1) from None
 
-    async def _ask(self, kind: type[T], task: Callable[..., T | AtelierError], *arguments: object) -> T:
-        """Have a worker call a short ``task``, which returns a value of this kind or an error.
+    async def train(self, order: TrainingOrder, state: bytes, seconds: float) -> TrainedChunk:
+        """Train a network for some seconds on a worker, which paints nothing meanwhile.
+
+        See :func:`engine.worker.tasks.train_network`.
+
+        Raises:
+            PictureError, NetworkUnusable: the order can't be fulfilled.
+            WorkerLost, NoWorkers: no worker could do it.
+        """
+        paints = {resource_of(self._version): 1.0}
+        found = await self._ask(TrainedChunk, tasks.train_network, order, state, seconds, resources=paints)
+        try:
+            return _CHUNK.validate_python({each.name: getattr(found, each.name) for each in fields(TrainedChunk)})
+        except (AttributeError, ValidationError):
+            raise WorkerLost(1) from None
+
+    async def _ask(
+        self,
+        kind: type[T],
+        task: Callable[..., T | AtelierError],
+        *arguments: object,
+        resources: Mapping[str, float] | None = None,
+    ) -> T:
+        """Have a worker call a ``task``, which returns a value of this kind or an error.
+
+        ``resources`` are those that the task occupies; none for a short task.
 
         Fails after the deaths of :data:`MAX_DEATHS` workers, or without a worker for :data:`WORKER_TIMEOUT` seconds.
         """
@@ -143,7 +169,14 @@ class DaskExecutor:
                 raise NoWorkers from None
             one = random.choice(list(alive))  # noqa: S311 - no secret depends on it
             try:
-                future = client.submit(task, *arguments, pure=False, priority=1, workers=[one[0]])
+                future = client.submit(
+                    task,
+                    *arguments,
+                    pure=False,
+                    priority=0 if resources else 1,
+                    workers=[one[0]],
+                    resources=resources,
+                )
                 try:
                     found = await answer(self._connection, future, partial(absent, self._connection, client, *one))
                 finally:

@@ -4,8 +4,9 @@ They return errors of ours instead of raising them, because Dask logs each excep
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Final, cast
 
 from distributed import Queue, get_worker
@@ -14,6 +15,8 @@ from engine.blobs import Blobs
 from engine.errors import AtelierError, BlobLost, PaintingCancelled, StorageFailed, StorageFull, VersionMismatch
 from engine.images.compositions import Composition
 from engine.images.limits import Limits
+from engine.networks.file import picture_in
+from engine.networks.plan import TrainedChunk, TrainingOrder
 from engine.progress import Encoded, Result, StopToken
 from engine.recipe import SMALLEST_SIZE, Method
 from engine.runtime.malloc import trim
@@ -96,18 +99,10 @@ def paint_picture(channel: str, order: PaintingOrder) -> Result | AtelierError:
     painting or is gone. Returns :class:`engine.errors.PaintingPaused` after a request to pause. When the worker shuts
     down, it pauses the painting and puts :data:`engine.worker.protocol.LEFT` into the queue.
     """
-    worker = get_worker()
-    key = worker.get_current_task()
-
-    def unwanted() -> bool:
-        # A dictionary look-up in the worker's own state, without a message: cheap enough to call between layers.
-        task = worker.state.tasks.get(key)
-        return task is None or task.state == "cancelled"
-
     plugin = _plugin()
     if plugin.version != order.version:
         return VersionMismatch(order.version, plugin.version)
-    stop = StopToken(unwanted)
+    stop = StopToken(_unwanted())
     if order.finish:
         stop.finish()
     queue = Queue(channel)
@@ -128,6 +123,43 @@ def paint_picture(channel: str, order: PaintingOrder) -> Result | AtelierError:
         trim()
 
 
+def train_network(order: TrainingOrder, state: bytes, seconds: float) -> TrainedChunk | AtelierError:
+    """Train a network for some seconds, from a state on: see :mod:`engine.networks.training`.
+
+    The state is part of the task and of its result, so that any worker can go on, with any blob store or none.
+    """
+    from engine.images import decoder
+    from engine.networks.training import begin
+    from engine.vgg.vgg19 import load_cached
+
+    plugin, unwanted = _plugin(), _unwanted()
+    try:
+        compute = plugin.compute("auto")
+        vgg = load_cached(plugin.settings.weights, compute.device, compute.dtype)
+        training = begin(order, vgg, decoder.load_cached(plugin.settings.limits).decode)
+        training.resume(state)
+        stop = StopToken(lambda: plugin.leaving or unwanted())
+        return training.run(seconds, stop.check)
+    except AtelierError as error:
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
+    finally:
+        trim()
+
+
+def _unwanted() -> Callable[[], bool]:
+    """Whether the scheduler no longer wants the result of the task that runs in this thread."""
+    worker = get_worker()
+    key = worker.get_current_task()
+
+    def unwanted() -> bool:
+        # A dictionary look-up in the worker's own state, without a message: cheap enough to call between layers.
+        task = worker.state.tasks.get(key)
+        return task is None or task.state == "cancelled"
+
+    return unwanted
+
+
 def _plugin() -> PainterPlugin:
     return cast(PainterPlugin, get_worker().plugins[PLUGIN])
 
@@ -140,6 +172,7 @@ def _limits_of_results() -> Limits:
 
 def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: StopToken) -> Result:
     from engine.images import decoder
+    from engine.networks import painting as by_network
     from engine.painting.methods import method
     from engine.painting.reporter import Pace
     from engine.vgg.vgg19 import load_cached
@@ -147,19 +180,25 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
     blobs = Blobs(plugin.settings.blobs)
     decode = decoder.load_cached(plugin.settings.limits).decode
     compute = plugin.compute(order.recipe.precision)
-    paint = method(order.recipe)
-    painting = paint(
-        decode(blobs.get(order.inputs.content), longer_side=order.recipe.size),
-        [decode(blobs.get(style), longer_side=order.recipe.longest_style) for style in order.inputs.styles],
-        order.recipe,
-        load_cached(plugin.settings.weights, compute.device, compute.dtype),
-        stop,
-        pace=Pace(checkpoint=order.checkpoint_every, first_preview=FIRST_PREVIEW[order.recipe.method]),
-        resume=_read_state(blobs, order.resume),
-        final_state=_read_state(blobs, order.recipe.continues),
-        save=lambda data: _save_checkpoint(blobs, data),
-        max_bytes=order.max_bytes,
-    )
+    content = decode(blobs.get(order.inputs.content), longer_side=order.recipe.size)
+    styles = [blobs.get(style) for style in order.inputs.styles]
+    save = partial(_save_checkpoint, blobs)
+    if by_network.paints(order.recipe, styles):
+        network = by_network.loaded(styles[0], compute.device)
+        painting = by_network.paint(content, network, order.recipe, compute, stop, save=save, max_bytes=order.max_bytes)
+    else:
+        painting = method(order.recipe)(
+            content,
+            [decode(picture_in(style), longer_side=order.recipe.longest_style) for style in styles],
+            order.recipe,
+            load_cached(plugin.settings.weights, compute.device, compute.dtype),
+            stop,
+            pace=Pace(checkpoint=order.checkpoint_every, first_preview=FIRST_PREVIEW[order.recipe.method]),
+            resume=_read_state(blobs, order.resume),
+            final_state=_read_state(blobs, order.recipe.continues),
+            save=save,
+            max_bytes=order.max_bytes,
+        )
     while True:
         try:
             progress = next(painting)

@@ -182,7 +182,7 @@ def test_allowed_names_exist_and_only_construct_values() -> None:
             found = getattr(found, part)
         if not isinstance(found, type):
             functions.append(found)
-    tasks = {"check_picture", "compose_pictures", "make_thumbnail", "paint_picture", "shrink_picture"}
+    tasks = {"check_picture", "compose_pictures", "make_thumbnail", "paint_picture", "shrink_picture", "train_network"}
     assert {each.__name__ for each in functions} == {*tasks, "_reconstruct"}
     plain = {name for module, name in ALLOWED if module == "builtins" and name not in {"bytes", "int"}}
     assert all(issubclass(getattr(builtins, name), Exception) for name in plain)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from itertools import pairwise
@@ -28,6 +29,7 @@ from engine.errors import (
     AtelierError,
     BlobLost,
     DeviceUnavailable,
+    NetworkUnusable,
     NotAPicture,
     NoWorkers,
     PaintingCancelled,
@@ -44,6 +46,8 @@ from engine.executor import executor as executor_module
 from engine.executor.executor import MAX_DEATHS, DaskExecutor
 from engine.executor.remote_painting import End
 from engine.images.codec import decode
+from engine.networks import training
+from engine.networks.plan import Plan, TrainingOrder
 from engine.painting.loop import paint
 from engine.recipe import Inputs, Recipe
 from engine.runtime.compatibility import version
@@ -150,6 +154,21 @@ async def test_pictures_are_checked_while_a_painting_runs(embedded: DaskExecutor
         await embedded.compose("thumbnail", "0" * 64, max_bytes=2**20)
     assert (await first(painting)).step > 1
     await painting.cancel()
+
+
+async def test_a_worker_trains_a_network(embedded: DaskExecutor, narrow: VGG19) -> None:
+    order = TrainingOrder(Plan(steps=3, batch=1, crop=64, widths=(8, 8)), (STYLE,), (CONTENT,), b"")
+    here = training.begin(order, narrow, decode)
+    one = await embedded.train(order, here.state(), 0)
+    assert [each.step for each in one.trained] == [1]
+    others = await embedded.train(order, one.state, 60)
+    assert [(each.step, each.done < 1) for each in others.trained] == [(2, True), (3, False)]
+    here.resume(others.state)
+    assert here.done == 1
+    with pytest.raises(NotAPicture):
+        await embedded.train(replace(order, styles=(b"this is no picture",)), one.state, 60)
+    with pytest.raises(NetworkUnusable):
+        await embedded.train(replace(order, base=b"this is no network"), one.state, 60)
 
 
 # --- Checking pictures ---

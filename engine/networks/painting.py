@@ -1,0 +1,126 @@
+"""Paints by a trained network: one pass instead of an optimisation."""
+
+import time
+from collections.abc import Generator, Sequence
+from functools import lru_cache
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from engine.images.codec import Picture, fitted, flattened
+from engine.images.colour import Palette, recoloured, with_colours_of
+from engine.images.compose import compose
+from engine.images.encoding import encode_within
+from engine.images.resampling import resampled, resized
+from engine.networks.file import NetworkFile, is_network
+from engine.networks.network import StyleNetwork
+from engine.networks.pixels import picture_of, tensor_of
+from engine.painting.checkpoint import FinalState, to_bytes
+from engine.painting.loop import Save
+from engine.painting.memory import out_of_memory
+from engine.progress import THUMBNAIL_BYTES, Progress, Result, StopToken
+from engine.recipe import Recipe
+from engine.runtime.devices import Compute
+
+FULL_STRENGTH = 50.0
+"""The strength from which on the painting is the network's own. Below it, the content is mixed in."""
+
+
+def paints(recipe: Recipe, styles: Sequence[bytes]) -> bool:
+    """Whether a recipe with these style files is painted by a network, which has to be the only style.
+
+    The picture of a network's style paints what the network has not learned: other qualities, more detail, and the
+    continuation of another painting.
+    """
+    if len(styles) > 1 or not is_network(styles[0]):
+        return False
+    return recipe.method == "instant" and not recipe.detail and not recipe.continues and bool(recipe.style_weight)
+
+
+@lru_cache(maxsize=4)
+def loaded(data: bytes, device: torch.device) -> StyleNetwork:
+    """The network of a file, on a device.
+
+    Raises:
+        NetworkUnusable: it is none.
+    """
+    return StyleNetwork.of(NetworkFile.read(data)).to(device)
+
+
+def paint(
+    content: Picture,
+    network: StyleNetwork,
+    recipe: Recipe,
+    compute: Compute,
+    stop: StopToken | None = None,
+    *,
+    save: Save | None = None,
+    max_bytes: int | None = None,
+) -> Generator[Progress, None, Result]:
+    """Paint ``content`` in the first style of a network. Arguments and result as :func:`engine.painting.loop.paint`.
+
+    ``recipe.strength`` mixes the content in below :data:`FULL_STRENGTH`. ``recipe.stroke`` is the factor by which the
+    content is reduced before the network paints it. ``recipe.colours`` have their usual meaning.
+
+    Raises:
+        PaintingCancelled: ``stop`` was cancelled.
+        OutOfMemory: the device has too little memory.
+    """
+    began = time.monotonic()
+    (stop or StopToken()).check()
+    with out_of_memory(recipe.size):
+        size = fitted(content.rgb.size, recipe.size)
+        image = tensor_of(content.rgb, size).to(compute.device)
+        painted = _painted(image, network, recipe, compute)
+        picture = picture_of(painted)
+        alpha = content.alpha and content.alpha.resize(size, Image.Resampling.LANCZOS)
+        encoded = encode_within(picture, max_bytes, alpha=alpha)
+        flat = picture if alpha is None else flattened(picture, alpha)
+        state = save(to_bytes(FinalState.of(recipe, painted))) if save else None
+    seconds = time.monotonic() - began
+    yield Progress(
+        step=1,
+        steps=1,
+        scale=recipe.size,
+        loss=0,
+        content_loss=0,
+        style_loss=0,
+        elapsed=seconds,
+        remaining=0,
+        device=compute.name,
+    )
+    return Result(
+        picture=encoded.data,
+        format=encoded.format,
+        quality=encoded.quality,
+        width=picture.width,
+        height=picture.height,
+        recipe=recipe,
+        steps=1,
+        seconds=seconds,
+        ending="finished",
+        shown=() if content.shown is None else (content.shown, None),
+        checkpoint=state,
+        thumbnail=compose("thumbnail", [flat], THUMBNAIL_BYTES),
+    )
+
+
+@torch.no_grad()
+def _painted(image: Tensor, network: StyleNetwork, recipe: Recipe, compute: Compute) -> Tensor:
+    """The painting of an image, shape (1, 3, height, width), in [0, 1]."""
+    width, height = image.shape[-1], image.shape[-2]
+    side = min(2 * recipe.size, max(64, round(recipe.size / recipe.stroke)))
+    small = resized(image, fitted((width, height), side))
+    mix = torch.zeros(1, network.styles, device=image.device)
+    mix[0, 0] = 1
+    with torch.autocast(compute.device.type, compute.dtype, enabled=compute.dtype != torch.float32):
+        painted = network(small, mix)
+    if painted.shape != image.shape:
+        detail = image - resampled(small, (width, height)) if side < recipe.size else 0
+        painted = (resized(painted, (width, height)) + detail).clamp(0, 1)
+    if recipe.colours == "matched":
+        painted = recoloured(painted, Palette.of(image))
+    elif recipe.colours == "content":
+        painted = with_colours_of(painted, image)
+    return image.lerp(painted, min(1.0, recipe.strength / FULL_STRENGTH))
