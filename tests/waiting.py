@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 
-async def eventually(check: Callable[[], object], what: str = "", seconds: float = 20) -> None:
+async def eventually(check: Callable[[], object], what: str = "", seconds: float = 60) -> None:
     """Wait until ``check`` returns a true value, or an awaitable of one. Fail after ``seconds``."""
     try:
         async with asyncio.timeout(seconds):

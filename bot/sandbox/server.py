@@ -24,7 +24,7 @@ from bot.sandbox.rest.ratelimit import too_many_requests
 from bot.sandbox.rest.rest import PREFIX, RestInterface
 from bot.sandbox.state.commands import Commands
 from bot.sandbox.state.interactions import Interactions
-from bot.sandbox.state.invocation import Invocation, Pulse
+from bot.sandbox.state.invocation import GIVE_UP_AFTER, Invocation, Pulse
 from bot.sandbox.state.messages import Change, Message, MessageStore, Record
 from bot.sandbox.state.world import Place, World
 
@@ -261,7 +261,7 @@ class LocalDiscord(Places):
         """How many bots are connected now and have identified themselves; each shard is one."""
         return self._gateway.bots
 
-    async def wait_for_bot(self, timeout: float, count: int = 1) -> None:  # noqa: ASYNC109 - part of the interface
+    async def wait_for_bot(self, timeout: float = GIVE_UP_AFTER, count: int = 1) -> None:  # noqa: ASYNC109
         """Wait until so many bots are connected and have identified themselves, or have resumed.
 
         Raises:
@@ -270,7 +270,7 @@ class LocalDiscord(Places):
         named = "a bot" if count == 1 else f"{count} bots"
         await self._pulse.wait_for(lambda: self.bots >= count, timeout, named)
 
-    async def wait_for_commands(self, timeout: float) -> None:  # noqa: ASYNC109 - part of the interface
+    async def wait_for_commands(self, timeout: float = GIVE_UP_AFTER) -> None:  # noqa: ASYNC109
         """Wait until at least one command is registered.
 
         Raises:

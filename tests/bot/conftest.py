@@ -110,7 +110,7 @@ def start(discord: LocalDiscord, settings: Settings) -> Bot:
             await client.login(discord.token)
             await sync(client, store)
         async with running(settings, discord.token) as tasks:
-            await discord.wait_for_bot(20)
+            await discord.wait_for_bot()
             yield tasks
 
     return starting
@@ -188,7 +188,7 @@ async def client(discord: LocalDiscord, client_settings: Settings, services: Ser
         await client.login(discord.token)
         await client.tree.sync()
         connected = asyncio.create_task(client.connect())
-        await discord.wait_for_bot(20)
+        await discord.wait_for_bot()
         yield client
         await handled()  # else one that still reads the database would fail when it closes
         await client.close()

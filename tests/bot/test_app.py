@@ -56,7 +56,7 @@ class TestRun:
         data.chmod(0o777)
         (data / "secret.key").write_text(f"{new_key()}\n")
         async with started(tmp_path, "run", **environment) as process:
-            await local.wait_for_bot(90)
+            await local.wait_for_bot()
             assert names_in(data) >= {"atelier.db", "atelier.db-wal", "secret.key", "blobs"}
             assert seen_by_others(data) == []
             async with (
@@ -95,7 +95,7 @@ class TestRun:
         asked = asyncio.Event()
         local.on_request(lambda _: asked.set())
         async with started(tmp_path, "run", **at(local)) as process, asyncio.timeout(60):
-            await (local.wait_for_bot(50) if moment == "run" else asked.wait())
+            await (local.wait_for_bot() if moment == "run" else asked.wait())
             family = await worker_of(process) if moment == "worker" else []
             send(process.pid, number)
             async with asyncio.timeout(9):
@@ -107,7 +107,7 @@ class TestRun:
 
     async def test_a_second_signal_ends_it_at_once(self, tmp_path: Path, local: LocalDiscord) -> None:
         async with started(tmp_path, "run", **at(local, LOG_LEVEL="INFO")) as process, asyncio.timeout(90):
-            await local.wait_for_bot(90)
+            await local.wait_for_bot()
             for each in psutil.Process(process.pid).children(True):
                 each.suspend()  # so that stopping takes time
             process.terminate()
@@ -124,7 +124,7 @@ class TestRun:
         local.fail_next(ME, 503)
         local.fail_next(ME, 429, html="<html>error code: 1015</html>")
         async with started(tmp_path, "run", **at(local, SCHEDULER=scheduler)) as process:
-            await local.wait_for_bot(60)
+            await local.wait_for_bot()
             process.terminate()
             async with asyncio.timeout(15):
                 result = await ended(process)

@@ -1,7 +1,6 @@
 """The translations: complete, well formed, within Discord's limits, and in the language of whoever reads them."""
 
 import ast
-import asyncio
 import os
 import re
 import string
@@ -223,16 +222,15 @@ async def test_a_german_member_sees_commands_and_private_answers_in_german(
     names = {each["name"]: each["name_localizations"]["de"] for each in ada.commands()}
     assert (names["stylize"], names["Use as style"]) == ("stilisieren", "Als Stil verwenden")
     invocation = await ada.invoke("stilisieren", foto=CONTENT)
-    answer = await invocation.wait_until(is_private_answer, 5)
+    answer = await invocation.wait_until(is_private_answer)
     assert answer.content == "**Stil:** Häng ein Stilbild an, oder wähle einen gespeicherten Stil."
     typed = await ada.autocomplete("stilisieren", "gespeicherter_stil", "buntg", foto=CONTENT)
     await typed.acknowledged()
     assert [choice["name"] for choice in typed.choices or ()] == ["Buntglas (mitgeliefert)"]
-    answer = await (await ada.invoke("bilder")).wait_until(lambda shown: bool(text_of(shown)), 5)
+    answer = await (await ada.invoke("bilder")).wait_until(lambda shown: bool(text_of(shown)))
     assert text_of(answer) == "Du hast noch keine Bilder. Mit `/stilisieren` malst du eins."
-    async with asyncio.timeout(10):
-        await ada.invoke("stilisieren", foto=CONTENT, stil=STYLE)
-        await fake_jobs.accepted.wait()
+    await ada.invoke("stilisieren", foto=CONTENT, stil=STYLE)
+    await fake_jobs.accepted.wait()
     assert fake_jobs.orders[0].locale == "de"
 
 
@@ -243,8 +241,7 @@ async def test_a_server_chooses_the_language_of_public_replies_also_of_later_edi
     ada = discord.member("Ada")
     ada.locale = "de"
     invocation = await ada.invoke("stylize", content=CONTENT, style=STYLE)
-    async with asyncio.timeout(10):
-        await fake_jobs.accepted.wait()
+    await fake_jobs.accepted.wait()
     (accepted,) = fake_jobs.jobs.values()
 
     def reply() -> DiscordReply:
@@ -252,14 +249,14 @@ async def test_a_server_chooses_the_language_of_public_replies_also_of_later_edi
 
     first, second = reply(), reply()
     first.queued(2)
-    await invocation.wait_until(reads("**1** 枚"), 5)
+    await invocation.wait_until(reads("**1** 枚"))
     await first.close()
     await second.deliver(Result(photo((96, 72)), "png", 96, 72, accepted.recipe, 60, 8.0, "finished"))
-    shown = await invocation.wait_until(reads("8 秒"), 5)
+    shown = await invocation.wait_until(reads("8 秒"))
     assert shown.attachments[0].description is not None
     assert "strokes" in shown.attachments[0].description
     assert "painted" not in shown.attachments[0].description
-    answer = await (await ada.choose(shown, f"menu:{accepted.id}", "recipe")).wait_until(is_private_answer, 5)
+    answer = await (await ada.choose(shown, f"menu:{accepted.id}", "recipe")).wait_until(is_private_answer)
     assert answer.content.startswith("**Rezept `"), "the member's language, because only they see it"
 
 

@@ -1,6 +1,5 @@
 """How a picture is delivered after the interaction's token has expired, by the place of the command."""
 
-import asyncio
 import dataclasses
 
 import pytest
@@ -30,8 +29,7 @@ class Setting:
     async def asked(self, place: Place) -> Job:
         """Ada's job from that place, whose token has expired."""
         invocation = await self.discord.member("Ada").at(place).invoke("stylize", content=CONTENT, style=STYLE)
-        async with asyncio.timeout(10):
-            await self.fake_jobs.accepted.wait()
+        await self.fake_jobs.accepted.wait()
         self.discord.expire_token(invocation)
         (job,) = self.fake_jobs.jobs.values()
         return dataclasses.replace(job, state=State.RUNNING)

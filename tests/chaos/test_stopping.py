@@ -75,17 +75,17 @@ async def test_a_stopped_bot_saves_a_checkpoint_and_the_next_one_continues_from_
         async with bot(discord, data, "sync") as sync:
             assert await sync.wait() == 0
         async with bot(discord, data) as first:
-            await discord.wait_for_bot(90)
+            await discord.wait_for_bot()
             ann = discord.member("Ann")
             invocation = await ann.invoke("stylize", content=CONTENT, style=STYLE, quality="fine")
-            before = await invocation.wait_until(lambda message: is_painting(message) and step(message) > 20, 60)
+            before = await invocation.wait_until(lambda message: is_painting(message) and step(message) > 20)
             first.send_signal(signal.SIGTERM)
             async with asyncio.timeout(15):
                 assert await first.wait() == 0
         assert job(data) == ("queued", "", True)
         seen = len(invocation.history)
         async with bot(discord, data) as second:
-            after = await invocation.wait_until(lambda m: m in invocation.history[seen:] and is_painting(m), 90)
+            after = await invocation.wait_until(lambda m: m in invocation.history[seen:] and is_painting(m))
             assert step(after) > step(before)
             # A second signal ends it at once.
             second.send_signal(signal.SIGTERM)
@@ -94,7 +94,7 @@ async def test_a_stopped_bot_saves_a_checkpoint_and_the_next_one_continues_from_
             async with asyncio.timeout(15):
                 await second.wait()
         async with bot(discord, data):
-            await invocation.wait_until(is_final, 120)
+            await invocation.wait_until(is_final)
             await eventually(lambda: job(data)[0] == "delivered")
         assert [message for message in invocation.history if is_private_answer(message)] == []
 
@@ -125,7 +125,7 @@ async def test_after_a_bot_is_killed_before_an_order_is_stored_the_next_one_tell
         async with bot(discord, data, "sync") as sync:
             assert await sync.wait() == 0
         async with bot(discord, data) as first:
-            await discord.wait_for_bot(90)
+            await discord.wait_for_bot()
             invocation = await discord.member("Ann").invoke("stylize", content=CONTENT, style=STYLE)
             await asked.wait()
             assert notes() == 1
@@ -134,11 +134,11 @@ async def test_after_a_bot_is_killed_before_an_order_is_stored_the_next_one_tell
             killed.set()
         (thinking,) = invocation.history
         async with bot(discord, data):
-            message = await invocation.wait_until(lambda message: message.content == explanation, 90)
+            message = await invocation.wait_until(lambda message: message.content == explanation)
             assert message.id == thinking.id
             await eventually(lambda: notes() == 0)
         async with bot(discord, data):
-            await discord.wait_for_bot(90)
+            await discord.wait_for_bot()
             await eventually(lambda: notes() == 0)
         assert [message.content for message in invocation.history] == ["", explanation]
         assert [message.content for message in discord.channel_messages] == [explanation]

@@ -184,8 +184,7 @@ class FakeExecutor:
 
     async def painting(self, number: int = 1) -> FakePainting:
         """Wait for the ``number``-th submitted painting."""
-        async with asyncio.timeout(20):
-            while len(self.paintings) < number:
-                self._submitted.clear()
-                await self._submitted.wait()
+        while len(self.paintings) < number:
+            self._submitted.clear()
+            await self._submitted.wait()
         return self.paintings[number - 1]

@@ -22,6 +22,9 @@ ACKNOWLEDGE_WITHIN = 3.0
 TOKEN_LIFETIME = 15 * 60.0
 """Seconds for which the token of an interaction works."""
 
+GIVE_UP_AFTER = 60.0
+"""Seconds that a wait takes at most, unless its caller sets another limit. It ends a test that hangs."""
+
 NO_RESPONSE = "The application did not respond"
 
 
@@ -137,7 +140,7 @@ class Invocation:
                 return None if message.deleted else message
         return None
 
-    async def acknowledged(self, timeout: float = 5) -> None:
+    async def acknowledged(self, timeout: float = GIVE_UP_AFTER) -> None:
         """Wait until the bot has answered.
 
         Raises:
@@ -156,7 +159,7 @@ class Invocation:
                 yield self._history[seen - 1]
             await self._pulse.wait(None)
 
-    async def wait_until(self, predicate: Callable[[Message], bool], timeout: float) -> Message:
+    async def wait_until(self, predicate: Callable[[Message], bool], timeout: float = GIVE_UP_AFTER) -> Message:
         """The first state, past or to come, for which the predicate holds.
 
         Raises:

@@ -64,7 +64,7 @@ class TestStylize:
     ) -> None:
         fake_jobs.refusal = RuntimeError("a bug")
         lose_one(discord, "reset_after")
-        message = await (await stylize(discord)).wait_until(is_private_answer, 5)
+        message = await (await stylize(discord)).wait_until(is_private_answer)
         assert message.content.startswith("Something went wrong. Try again.")
         assert discord.channel_messages == []
 
@@ -103,8 +103,7 @@ class TestStylize:
             connected = asyncio.create_task(other.connect())
             await ready.wait()
             invocation = await stylize(discord)
-            async with asyncio.timeout(10):
-                await fake_jobs.accepted.wait()
+            await fake_jobs.accepted.wait()
 
             def callbacks() -> list[int]:
                 return [each.status for each in discord.requests if each.route.startswith("/interactions")]
@@ -122,7 +121,7 @@ class TestStylize:
     ) -> None:
         fake_jobs.refusal = Closing()
         invocation = await stylize(discord)
-        assert "I'm restarting" in (await invocation.wait_until(is_private_answer, 5)).content
+        assert "I'm restarting" in (await invocation.wait_until(is_private_answer)).content
         assert discord.channel_messages == []
 
     async def test_is_refused_with_an_explanation_even_if_its_answer_was_deleted(
@@ -131,7 +130,7 @@ class TestStylize:
         fake_jobs.refusal = Closing()
         discord.fail_next("DELETE /webhooks/{webhook_id}/{webhook_token}/messages/@original", 404, code=10008)
         invocation = await stylize(discord)
-        message = await invocation.wait_until(lambda message: bool(message.content), 5)
+        message = await invocation.wait_until(lambda message: bool(message.content))
         assert "I'm restarting" in message.content
 
     async def test_cancels_the_other_download_if_one_fails(
@@ -158,7 +157,7 @@ class TestStylize:
 
         monkeypatch.setattr(aiohttp.ClientSession, "get", getting)
         invocation = await stylize(discord)
-        message = await invocation.wait_until(is_private_answer, 5)
+        message = await invocation.wait_until(is_private_answer)
         assert message.content.startswith("**Style:** I couldn't download this picture")
         assert started.is_set()
         assert given_up.is_set()

@@ -1,6 +1,5 @@
 """A reply to Ada's command, and what she sees of it."""
 
-import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -57,8 +56,7 @@ async def invocation(discord: LocalDiscord, client: Atelier) -> Invocation:
 @pytest.fixture
 async def job(invocation: Invocation, fake_jobs: FakeJobs) -> Job:
     """Its job, running."""
-    async with asyncio.timeout(10):
-        await fake_jobs.accepted.wait()
+    await fake_jobs.accepted.wait()
     (job,) = fake_jobs.jobs.values()
     return dataclasses.replace(job, state=State.RUNNING)
 

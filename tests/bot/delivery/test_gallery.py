@@ -71,7 +71,7 @@ def edits(discord: LocalDiscord) -> list[int]:
 async def test_a_page_is_a_gallery_and_the_next_page_replaces_it(discord: LocalDiscord) -> None:
     ada = discord.member("Ada")
     first = await ada.invoke("pages", number=1)
-    shown = await first.wait_until(lambda message: bool(message.components), 5)
+    shown = await first.wait_until(lambda message: bool(message.components))
     for number in (1, 2):
         (text,), (gallery,) = parts(shown, 10), parts(shown, 12)
         assert text["content"] == f"Page {number}"
@@ -81,7 +81,7 @@ async def test_a_page_is_a_gallery_and_the_next_page_replaces_it(discord: LocalD
         assert (shown.content, shown.ephemeral) == ("", True)
         if number == 1:
             pressed = await ada.press(shown, "Next")
-            shown = await pressed.wait_until(lambda message: "Page 2" in str(message.components), 5)
+            shown = await pressed.wait_until(lambda message: "Page 2" in str(message.components))
     assert shown.id == first.history[0].id
     assert edits(discord) == [200, 200]
 
@@ -91,10 +91,10 @@ async def test_a_page_has_attachments_if_galleries_are_refused(discord: LocalDis
     discord.refuses_gallery_edits = True
     ada = discord.member("Ada")
     # A page without pictures is not refused. After it, the message can't become anything but a gallery.
-    laid_out = await (await ada.invoke("pages", number=0)).wait_until(lambda message: bool(message.components), 5)
+    laid_out = await (await ada.invoke("pages", number=0)).wait_until(lambda message: bool(message.components))
     pressed = await ada.press(laid_out, "Next")
-    shown = await pressed.wait_until(lambda message: bool(message.attachments), 5)
-    await pressed.wait_until(lambda message: message.deleted and message.id == laid_out.id, 5)
+    shown = await pressed.wait_until(lambda message: bool(message.attachments))
+    await pressed.wait_until(lambda message: message.deleted and message.id == laid_out.id)
     assert shown.id != laid_out.id
     for number in (1, 2):
         assert shown.content == f"Page {number}"
@@ -103,7 +103,7 @@ async def test_a_page_has_attachments_if_galleries_are_refused(discord: LocalDis
         assert ([button.label for button in shown.buttons], shown.ephemeral) == (["Next"], True)
         if number == 1:
             again = await ada.press(shown, "Next")
-            shown = await again.wait_until(lambda message: message.content == "Page 2", 5)
+            shown = await again.wait_until(lambda message: message.content == "Page 2")
     assert edits(discord) == [200, 400, 200]  # no second gallery was tried
 
 

@@ -98,7 +98,7 @@ async def sandbox(
                 await client.login(local.token)
                 await sync(client, store)
             async with Page(local, actors, examples()) as page, running(settings, local.token) as tasks:
-                await local.wait_for_bot(20)
+                await local.wait_for_bot()
                 yield Sandbox(local, page, settings)
                 assert not any(task.done() for task in tasks)
             assert local.refusals == []

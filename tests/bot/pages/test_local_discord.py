@@ -11,7 +11,7 @@ from bot.demo.start import drawn
 from bot.sandbox import Upload
 from tests.bot.conftest import CONTENT, STYLE, is_final, is_private_answer
 from tests.bot.pages.conftest import Room
-from tests.browser import WITHIN, findings, keep, scrolls_sideways
+from tests.browser import findings, keep, scrolls_sideways
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -178,12 +178,12 @@ async def test_script_is_shown_as_text_and_never_run(room: Room, context: Browse
     evil = f"{SCRIPT} <script>alert(2)</script> [link](javascript:alert(3)) <@&{role}> <@{mallory.id}>"
     await mallory.say(evil, Upload(f"{SCRIPT}.png", CONTENT.data, "image/png"))
     await mallory.say("as text/html", Upload("page.html", f"<script>alert(4)</script>{SCRIPT}".encode(), "text/html"))
-    await (await ada.invoke("style add", name=SCRIPT, picture=STYLE)).wait_until(is_private_answer, 20)
+    await (await ada.invoke("style add", name=SCRIPT, picture=STYLE)).wait_until(is_private_answer)
     typing = await ada.autocomplete("stylize", "saved_style", SCRIPT)
-    await typing.acknowledged(5)
+    await typing.acknowledged()
     (style,) = typing.choices
     ordered = await ada.invoke("stylize", content=CONTENT, saved_style=style["value"], quality="instant")
-    await ordered.wait_until(is_final, WITHIN)
+    await ordered.wait_until(is_final)
     tab = await room.open(context)
     await tab.get_by_text(f"{SCRIPT} <script>alert(2)</script>").wait_for()
     await tab.get_by_text(f"@{SCRIPT}").wait_for()
@@ -238,7 +238,7 @@ async def test_the_bot_handles_faults_that_the_panel_simulates(room: Room, conte
     ordered = await room.member("Ada").invoke("stylize", content=CONTENT, style=STYLE, quality="quick")
     await requests.filter(has_text="expired token").first.wait_for()
     await requests.filter(has_text="PATCH /channels/").first.wait_for()  # by the bot's own token
-    await ordered.wait_until(is_final, WITHIN)
+    await ordered.wait_until(is_final)
     await tab.locator('img[src*="/painting-"]').wait_for()
     await keep(tab, "local-discord-trouble")
     for name in ("Dead reply tokens", "Small uploads"):
@@ -297,7 +297,7 @@ async def turn(tab: Tab, name: str, *, on: bool) -> None:
 async def painted(room: Room) -> None:
     """Have Ada order an instant picture, and wait for it."""
     ordered = await room.member("Ada").invoke("stylize", content=CONTENT, style=STYLE, quality="instant")
-    await ordered.wait_until(is_final, WITHIN)
+    await ordered.wait_until(is_final)
 
 
 async def width(picture: Locator) -> int:

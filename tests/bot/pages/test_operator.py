@@ -7,7 +7,7 @@ from playwright.async_api import BrowserContext
 
 from tests.bot.conftest import CONTENT, STYLE, is_final
 from tests.bot.pages.conftest import OPERATOR_TOKEN, Room
-from tests.browser import WITHIN, findings, keep, scrolls_sideways
+from tests.browser import findings, keep, scrolls_sideways
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -43,7 +43,7 @@ async def test_an_operator_watches_a_painting_pauses_the_bot_and_cancels(room: R
     await ended.filter(has_text="Cancelled").wait_for()
     await running.wait_for(state="detached")
     await tab.get_by_role("button", name="Resume").click()
-    await waiting.wait_until(is_final, WITHIN)
+    await waiting.wait_until(is_final)
     await ended.filter(has_text="Delivered").get_by_role("img").wait_for()
     gateway = tab.get_by_role("listitem").filter(has_text="gateway")
     await gateway.get_by_text("Well", exact=True).wait_for()

@@ -116,7 +116,7 @@ def connected(
         before = local.bots
         running = asyncio.create_task(client.start(local.token))
         try:
-            await local.wait_for_bot(10, before + 1)
+            await local.wait_for_bot(count=before + 1)
             yield client
         finally:
             await client.close()

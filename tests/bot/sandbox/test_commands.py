@@ -48,12 +48,12 @@ async def test_discord_py_registers_commands_that_members_can_use(local: LocalDi
 
     ann = local.member("Ann")
     painted = await ann.invoke("paint", mode="fast")
-    assert (await painted.wait_until(lambda message: True, 5)).content == "Fast 5"
+    assert (await painted.wait_until(lambda message: True)).content == "Fast 5"
     with pytest.raises(InvocationRefused, match="lacks the permissions"):
         await ann.invoke("style add", name="Wheat")
     ann.permissions |= 8192
     added = await ann.invoke("style add", name="Wheat")
-    assert (await added.wait_until(lambda message: True, 5)).content == "added Wheat"
+    assert (await added.wait_until(lambda message: True)).content == "added Wheat"
     assert not bot.failures
 
 

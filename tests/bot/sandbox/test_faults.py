@@ -118,7 +118,7 @@ async def test_discord_py_retries_after_rate_limits(local: LocalDiscord, bot: Pr
     await bot.tree.sync()
     local.inject(Faults(seed=1, rate_limit=0.4, retry_after=0.02))
     invocation = await local.member("Ann").invoke("ping")
-    await invocation.wait_until(lambda message: message.content == "3", 10)
+    await invocation.wait_until(lambda message: message.content == "3")
     assert local.faults["rate_limit"] > 0
     assert [message.content for message in invocation.history] == ["", "0", "1", "2", "3"]
 
@@ -257,7 +257,7 @@ async def test_discord_py_receives_changes_of_its_permissions(local: LocalDiscor
 
     await bot.wait_until_ready()
     await bot.tree.sync()
-    changed = bot.wait_for("guild_channel_update", timeout=5)
+    changed = bot.wait_for("guild_channel_update")
     local.forbid(Permission.SEND_MESSAGES | Permission.ATTACH_FILES)
     _, channel = await changed
     assert isinstance(channel, discord.TextChannel)
@@ -266,8 +266,8 @@ async def test_discord_py_receives_changes_of_its_permissions(local: LocalDiscor
         await channel.send("x")
     assert caught.value.code == 50013
     invocation = await local.member("Ann").invoke("ping")
-    await invocation.wait_until(lambda message: message.content == "pong", 5)
-    changed = bot.wait_for("guild_channel_update", timeout=5)
+    await invocation.wait_until(lambda message: message.content == "pong")
+    changed = bot.wait_for("guild_channel_update")
     local.permit(Permission.SEND_MESSAGES)
     _, channel = await changed
     allowed = channel.permissions_for(channel.guild.me)
@@ -303,7 +303,7 @@ async def test_requested_failures_and_dropped_connections_are_counted(
     local.rate_limit_next("/users/@me", 0.01)
     assert [(await call("GET", "/users/@me")).status for _ in range(3)] == [500, 429, 200]
     await bot.wait_until_ready()
-    resumed = bot.wait_for("resumed", timeout=10)
+    resumed = bot.wait_for("resumed")
     await local.drop_gateway()
     await resumed
     assert local.faults == {"ordered": 2, "dropped_gateway": 1}

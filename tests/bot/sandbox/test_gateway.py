@@ -29,13 +29,13 @@ class Socket:
 
     async def receive(self) -> dict[str, Any]:
         """The next frame."""
-        frame: dict[str, Any] = await self.socket.receive_json(timeout=5)
+        frame: dict[str, Any] = await self.socket.receive_json()
         return frame
 
     async def close_code(self) -> int | None:
         """Read until the connection is closed. Returns the close code."""
         while not self.socket.closed:
-            await self.socket.receive(timeout=5)
+            await self.socket.receive()
         return self.socket.close_code
 
 
@@ -159,11 +159,11 @@ async def test_unknown_gateway_arguments_are_refused_by_name(
 async def test_a_compressed_connection_is_one_zlib_stream(call: Caller) -> None:
     socket = await call.session.ws_connect(call.local.gateway_url, params={"v": "10", "compress": "zlib-stream"})
     stream = zlib.decompressobj()
-    hello = await socket.receive_bytes(timeout=5)
+    hello = await socket.receive_bytes()
     assert hello.endswith(b"\x00\x00\xff\xff")
     assert json.loads(stream.decompress(hello))["op"] == 10
     await socket.send_json({"op": 1, "d": None})
-    assert json.loads(stream.decompress(await socket.receive_bytes(timeout=5)))["op"] == 11
+    assert json.loads(stream.decompress(await socket.receive_bytes()))["op"] == 11
 
 
 async def test_resume_replays_what_was_missed(local: LocalDiscord, call: Caller) -> None:
@@ -212,24 +212,24 @@ async def test_discord_py_resumes_after_a_lost_connection(local: LocalDiscord, c
     await local.drop_gateway()
     # No client is connected, so the event waits in the session.
     invocation = await local.member("Ann").invoke("ping")
-    message = await invocation.wait_until(lambda message: message.content == "pong", 10)
+    message = await invocation.wait_until(lambda message: message.content == "pong")
     assert message.author_is_bot
 
 
 async def test_discord_py_reconnects_when_asked(local: LocalDiscord, bot: Probe) -> None:
-    resumed = bot.wait_for("resumed", timeout=10)
+    resumed = bot.wait_for("resumed")
     await local.request_reconnect()
     await resumed
-    await local.wait_for_bot(10)
+    await local.wait_for_bot()
 
 
 async def test_discord_py_identifies_again_when_it_cannot_resume(local: LocalDiscord, bot: Probe) -> None:
     await bot.wait_until_ready()
-    again = bot.wait_for("connect", timeout=10)
+    again = bot.wait_for("connect")
     await local.drop_gateway()
     local.forget_sessions()
     await again
-    await local.wait_for_bot(10)
+    await local.wait_for_bot()
 
 
 async def test_waiting_for_a_bot_has_a_timeout(local: LocalDiscord) -> None:

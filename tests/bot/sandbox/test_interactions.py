@@ -33,10 +33,10 @@ async def test_discord_py_answers_a_command_with_a_picture(local: LocalDiscord, 
         assert interaction.user.display_name == "Ann"
 
     await bot.tree.sync()
-    await local.wait_for_commands(1)
+    await local.wait_for_commands()
     upload = Upload("a photo.png", b"\x89PNG", content_type="image/png", width=3, height=4)
     invocation = await local.member("Ann").invoke("paint", photo=upload, steps=7)
-    await invocation.wait_until(lambda message: message.content == "done", 10)
+    await invocation.wait_until(lambda message: message.content == "done")
 
     assert not bot.failures
     assert (seen[0].filename, seen[0].size, seen[0].content_type) == ("a_photo.png", 4, "image/png")
@@ -66,7 +66,7 @@ async def test_unknown_properties_of_a_file_are_not_sent(local: LocalDiscord, bo
 
     await bot.tree.sync()
     invocation = await local.member("Ann").invoke("look", photo=Upload("a.png", b"x"))
-    message = await invocation.wait_until(lambda message: True, 5)
+    message = await invocation.wait_until(lambda message: True)
     assert message.content == "None None None"
     assert message.ephemeral
     assert local.channel_messages == []
@@ -86,8 +86,8 @@ async def test_the_response_to_an_answer_describes_its_message(local: LocalDisco
 
     await bot.tree.sync()
     invocation = await local.member("Ann").invoke("ping")
-    message = await invocation.wait_until(lambda message: message.content == "pong", 5)
-    await asyncio.wait_for(done.wait(), 5)
+    message = await invocation.wait_until(lambda message: message.content == "pong")
+    await done.wait()
     assert made == [(message.id, True, False), (message.id, "pong")]
 
 
@@ -113,7 +113,7 @@ async def test_an_answer_after_three_seconds_is_10062(local: LocalDiscord, call:
     assert (reply.status, reply.json["code"]) == (404, 10062)
     assert invocation.failed == "The application did not respond"
     with pytest.raises(TimeoutError, match="The application did not respond"):
-        await invocation.wait_until(lambda message: True, 60)
+        await invocation.wait_until(lambda message: True)
 
 
 async def test_an_answer_within_three_seconds_is_accepted(local: LocalDiscord, call: Caller) -> None:
@@ -237,14 +237,14 @@ async def test_discord_py_handles_a_button(local: LocalDiscord, bot: Probe) -> N
     await bot.tree.sync()
     ann = local.member("Ann")
     invocation = await ann.invoke("ping")
-    message = await invocation.wait_until(lambda message: bool(message.buttons), 5)
+    message = await invocation.wait_until(lambda message: bool(message.buttons))
     pressed = await local.member("Bob").press(message, "More")
-    changed = await pressed.wait_until(lambda message: message.content == "more", 5)
+    changed = await pressed.wait_until(lambda message: message.content == "more")
     assert changed.id == message.id
     assert changed.buttons[0].disabled
     # The member who sent the command sees the change, too.
     assert invocation.original == changed
-    follow_up = await pressed.wait_until(lambda message: message.content == "coming", 5)
+    follow_up = await pressed.wait_until(lambda message: message.content == "coming")
     assert follow_up.ephemeral
     assert pressed.original == changed
     with pytest.raises(InvocationRefused, match="0 buttons 'More'"):
@@ -351,7 +351,7 @@ async def test_discord_py_opens_a_modal_with_a_file(local: LocalDiscord, bot: Pr
     with pytest.raises(InvocationRefused, match="1 to 1 values, not 0"):
         await ann.submit(asked, name="Wheat")
     submitted = await ann.submit(asked, name="Wheat", picture=[Upload("w.png", b"12")])
-    message = await submitted.wait_until(lambda message: True, 5)
+    message = await submitted.wait_until(lambda message: True)
     assert message.content == "Wheat w.png 2"
 
 
@@ -364,7 +364,7 @@ async def test_discord_py_handles_a_message_command(local: LocalDiscord, bot: Pr
     await bot.tree.sync()
     said = await local.member("Bob").say("look", Upload("a.png", b"123"))
     invocation = await local.member("Ann").invoke_on("Paint this", said)
-    answer = await invocation.wait_until(lambda message: True, 5)
+    answer = await invocation.wait_until(lambda message: True)
     assert answer.content == "look 3"
 
 
@@ -382,10 +382,10 @@ async def test_discord_py_handles_a_select_menu(local: LocalDiscord, bot: Probe)
 
     await bot.tree.sync()
     ann = local.member("Ann")
-    asked = await (await ann.invoke("choose")).wait_until(lambda message: True, 5)
+    asked = await (await ann.invoke("choose")).wait_until(lambda message: True)
     with pytest.raises(InvocationRefused, match="offers"):
         await ann.choose(asked, "style", "Clouds")
-    chosen = await (await ann.choose(asked, "style", "Waves")).wait_until(lambda message: True, 5)
+    chosen = await (await ann.choose(asked, "style", "Waves")).wait_until(lambda message: True)
     assert (chosen.content, chosen.components) == ("Waves", ())
 
 
@@ -403,7 +403,7 @@ async def test_messages_can_be_followed_as_they_come(call: Caller) -> None:
     await call.answer(invocation, 5)
     for content in ("begin", "end"):
         await call("PATCH", call.hook(invocation, "/messages/@original"), json={"content": content})
-    await asyncio.wait_for(following, 5)
+    await following
     assert [state.content for state in states] == ["", "begin", "end"]
     # A late follower gets everything from the beginning.
     late = invocation.messages()
@@ -435,7 +435,7 @@ async def test_discord_py_handles_a_button_in_direct_messages(local: LocalDiscor
     await direct.send("your picture", view=Buttons())
     [message] = local.direct_messages(ann)
     pressed = await ann.press(message, "Again")
-    assert (await pressed.wait_until(lambda message: True, 5)).content == "Ann direct"
+    assert (await pressed.wait_until(lambda message: True)).content == "Ann direct"
 
 
 async def test_listeners_receive_every_state_of_every_message(local: LocalDiscord, call: Caller) -> None:
@@ -507,7 +507,7 @@ async def test_discord_py_receives_the_error_of_an_expired_token(local: LocalDis
     sent = asyncio.Event()
     local.on_message(lambda message: sent.set() if message.content == "here it is" else None)
     await local.member("Ann").invoke("wait")
-    await asyncio.wait_for(sent.wait(), 5)
+    await sent.wait()
     assert [(type(error), error.status, error.code) for error in caught] == [(discord.HTTPException, 401, 50027)]
 
 
@@ -523,8 +523,8 @@ async def test_a_member_chooses_members(local: LocalDiscord, bot: Probe) -> None
 
     await bot.tree.sync()
     ann, bob = local.member("Ann"), local.member("Bob")
-    asked = await (await ann.invoke("choose")).wait_until(lambda message: True, 5)
+    asked = await (await ann.invoke("choose")).wait_until(lambda message: True)
     with pytest.raises(InvocationRefused, match="offers"):
         await ann.choose(asked, "who", "1")
-    chosen = await (await ann.choose(asked, "who", str(bob.id), str(ann.id))).wait_until(lambda message: True, 5)
+    chosen = await (await ann.choose(asked, "who", str(bob.id), str(ann.id))).wait_until(lambda message: True)
     assert set(chosen.content.split()) == {"Ann", "Bob"}

@@ -259,7 +259,7 @@ async def test_discord_py_sends_a_layout_with_its_picture(local: LocalDiscord, b
 
     await bot.tree.sync()
     invocation = await local.member("Ann").invoke("paint")
-    message = await invocation.wait_until(lambda message: message.edited_at is not None, 5)
+    message = await invocation.wait_until(lambda message: message.edited_at is not None)
     assert not bot.failures
     [shown] = message.components[1]["items"]
     assert shown["media"]["url"].startswith(f"{local.cdn_url}/")
@@ -345,7 +345,7 @@ async def test_unknown_channels_and_recipients_are_refused(call: Caller) -> None
 
 
 async def test_messages_reach_discord_py_as_events(local: LocalDiscord, bot: Probe) -> None:
-    heard = bot.wait_for("message", timeout=5)
+    heard = bot.wait_for("message")
     await local.member("Ann").say("hello")
     message = await heard
     assert message.author.name == "Ann"

@@ -89,10 +89,10 @@ async def test_discord_py_conforms_to_the_document(local: LocalDiscord, bot: Pro
     await bot.tree.fetch_commands()
     ann = local.member("Ann")
     invocation = await ann.invoke("paint", photo=Upload("a.png", b"1"))
-    await invocation.wait_until(lambda message: message.content == "c", 5)
+    await invocation.wait_until(lambda message: message.content == "c")
     assert invocation.original is not None
     pressed = await ann.press(invocation.original, "More")
-    await pressed.wait_until(lambda message: message.content == "more", 5)
+    await pressed.wait_until(lambda message: message.content == "more")
 
     assert not bot.failures
     assert local.refusals == []

@@ -53,7 +53,7 @@ async def test_discord_py_receives_the_context_of_each_place(local: LocalDiscord
     ]
     for place in places:
         invocation = await ann.at(place).invoke("where", photo=Upload("a.png", b"1"))
-        await invocation.wait_until(lambda message: message.content == "here", 5)
+        await invocation.wait_until(lambda message: message.content == "here")
         assert invocation.channel_id == place.channel_id
         assert local.messages(place)[-1] == invocation.original
     assert seen == [
@@ -81,10 +81,10 @@ async def test_discord_py_receives_threads_and_languages(local: LocalDiscord, bo
 
     await bot.wait_until_ready()
     await bot.tree.sync()
-    joined = bot.wait_for("guild_join", timeout=5)
+    joined = bot.wait_for("guild_join")
     abroad = local.add_guild(locale="fr")
     assert (await joined).preferred_locale is discord.Locale.french
-    made = bot.wait_for("thread_create", timeout=5)
+    made = bot.wait_for("thread_create")
     post = local.add_post("Town hall", place=abroad)
     thread = await made
     assert (thread.id, thread.name, thread.archived) == (post.channel_id, "Town hall", False)
@@ -92,7 +92,7 @@ async def test_discord_py_receives_threads_and_languages(local: LocalDiscord, bo
     ann = local.member("Ann").at(post)
     ann.locale = "de"
     await ann.invoke("where")
-    interaction = await asyncio.wait_for(found, 5)
+    interaction = await found
     assert (interaction.locale, interaction.guild_locale) == (discord.Locale.german, discord.Locale.french)
     assert interaction.channel == thread
 
@@ -116,7 +116,7 @@ async def test_a_message_reopens_an_archived_thread(local: LocalDiscord, call: C
 
 async def test_a_forum_has_messages_only_in_its_posts(local: LocalDiscord, bot: Probe, call: Caller) -> None:
     await bot.wait_until_ready()
-    made = bot.wait_for("thread_create", timeout=5)
+    made = bot.wait_for("thread_create")
     local.add_post()
     thread = await made
     refused = await call("POST", f"/channels/{thread.parent_id}/messages", json={"content": "a"})
@@ -250,7 +250,7 @@ async def test_a_command_of_one_server_exists_only_there(local: LocalDiscord, ca
 
 async def test_the_bot_joins_a_second_server_at_once(local: LocalDiscord, bot: Probe) -> None:
     await bot.wait_until_ready()
-    joined = bot.wait_for("guild_join", timeout=5)
+    joined = bot.wait_for("guild_join")
     second = local.add_guild("Second")
     guild = await joined
     assert (guild.id, guild.name) == (second.guild_id, "Second")
@@ -270,7 +270,7 @@ async def test_messages_in_servers_without_the_bot_are_not_received(local: Local
 
     ann = local.member("Ann")
     await ann.at(local.add_guild(installed="user")).say("hello")
-    last = bot.wait_for("message", timeout=5)
+    last = bot.wait_for("message")
     await local.member("Bob").say("hello")
     await last
     assert heard == ["Bob"]

@@ -115,7 +115,7 @@ async def test_discord_py_retries_after_a_429(local: LocalDiscord, bot: Probe) -
     await bot.tree.sync()
     local.rate_limit_next("/webhooks/{webhook_id}/{webhook_token}/messages/@original", 0.05)
     invocation = await local.member("Ann").invoke("ping")
-    message = await invocation.wait_until(lambda message: message.content == "pong", 5)
+    message = await invocation.wait_until(lambda message: message.content == "pong")
     edits = [request for request in local.requests if request.method == "PATCH"]
     assert [request.status for request in edits] == [429, 200]
     assert edits[1].at - edits[0].at >= 0.05

@@ -73,7 +73,7 @@ async def test_two_bots_receive_one_command_and_one_can_answer(local: LocalDisco
         await first.tree.sync()
         assert local.bots == 2
         invocation = await local.member("Ann").invoke("ping")
-        await asyncio.wait_for(done.wait(), 10)
+        await done.wait()
     assert [(refused.status, refused.code) for refused in lost] == [(400, 40060)]
     assert len(answered) == 1
     assert [message.content for message in invocation.history] == ["pong"]
@@ -102,7 +102,7 @@ async def test_each_shard_has_its_own_servers(local: LocalDiscord, connected: Co
         assert [guild.id for guild in other.guilds] == [second.guild_id]
         for place in (local.home, second, local.direct(ann)):
             invocation = await ann.at(place).invoke("ping")
-            await invocation.wait_until(lambda message: message.content == "pong", 5)
+            await invocation.wait_until(lambda message: message.content == "pong")
     assert [name for name in seen[mine] if name != "direct"] == ["Local Discord"]
     assert [name for name in seen[other] if name != "direct"] == ["Elsewhere"]
     assert "direct" in seen[zero]
@@ -196,7 +196,7 @@ async def test_killed_bots_leave_no_connection_and_no_warning(
         local.clock.advance(60)
         bot = await asyncio.create_subprocess_exec(sys.executable, "-c", VICTIM, *arguments)
         try:
-            await local.wait_for_bot(20)
+            await local.wait_for_bot()
             await eventually(partial(served, wanted))
         finally:
             os.kill(bot.pid, signal.SIGKILL)

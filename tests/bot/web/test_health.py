@@ -68,7 +68,7 @@ class TestHealth:
             operated.settings = operated.settings.model_copy(update=here)
             client = await clients.enter_async_context(operated.connected())
             assert (await operated.get())[0] == 200
-            lost = asyncio.create_task(client.wait_for("disconnect", timeout=20))
+            lost = asyncio.create_task(client.wait_for("disconnect"))
             await asyncio.sleep(0)
             await discords.aclose()
             await lost
@@ -76,7 +76,7 @@ class TestHealth:
 
     async def test_is_well_after_a_lost_connection_is_taken_up_again(self, operated: Operated) -> None:
         async with operated.connected() as client:
-            resumed = asyncio.create_task(client.wait_for("resumed", timeout=20))
+            resumed = asyncio.create_task(client.wait_for("resumed"))
             await asyncio.sleep(0)
             await operated.local.drop_gateway()
             await resumed

@@ -243,7 +243,7 @@ class TestTraffic:
             counts = [await sample(operated, name, "_count", since=since) for since in ("created", "received")]
             sums = [await sample(operated, name, "_sum", since=since) for since in ("created", "received")]
             invocation = await operated.local.member("Ann").invoke("answer")
-            await invocation.wait_until(lambda message: message.content == "Here", 10)
+            await invocation.wait_until(lambda message: message.content == "Here")
             for since, count, total in zip(("created", "received"), counts, sums, strict=True):
                 assert await sample(operated, name, "_count", since=since) == count + 1
                 assert await sample(operated, name, "_sum", since=since) > total + 0.15

@@ -93,7 +93,7 @@ async def events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, A
 
 async def state_with(session: aiohttp.ClientSession, fits: Callable[[Any], Any], **headers: str) -> dict[str, Any]:
     """Open a page until its state fits. Returns the state's jobs."""
-    async with asyncio.timeout(10), session.get("/operator/events", headers=headers) as response:
+    async with session.get("/operator/events", headers=headers) as response:
         async for name, data in events(response):
             if name == "state" and data["jobs"] is not None and fits(data["jobs"]):
                 found: dict[str, Any] = data["jobs"]
@@ -296,7 +296,7 @@ class TestOpenPages:
 
         monkeypatch.setattr("bot.web.operator.collector.EVERY", 1000)  # the test says when
         monkeypatch.setattr(operator.harness.store, "overview", counting)
-        async with operator.serving() as session, asyncio.timeout(20):
+        async with operator.serving() as session:
             await answer(session.get("/"))
             before, page = asyncio.all_tasks(), operator.page
             assert page is not None
@@ -343,11 +343,10 @@ class TestOpenPages:
 
             open_ = asyncio.Event()
             watching = asyncio.create_task(watch())
-            async with asyncio.timeout(10):
-                await open_.wait()
-                assert operator.page is not None
-                await operator.page.collector.close()
-                await ended.wait()
+            await open_.wait()
+            assert operator.page is not None
+            await operator.page.collector.close()
+            await ended.wait()
             await watching
 
     async def test_say_that_the_database_does_not_answer(
@@ -361,7 +360,7 @@ class TestOpenPages:
 
         monkeypatch.setattr("bot.web.operator.collector.WITHIN", 0.1)
         monkeypatch.setattr(operator.harness.store, "overview", overview)
-        async with operator.serving() as session, session.get("/operator/events") as response, asyncio.timeout(10):
+        async with operator.serving() as session, session.get("/operator/events") as response:
             async for name, data in events(response):
                 if name == "state":
                     assert data["jobs"] is None

@@ -34,7 +34,7 @@ def operator(discord: LocalDiscord, client: Atelier) -> Member:
 
 async def answer(asker: Member, command: str, /, **options: OptionValue) -> str:
     """The bot's ephemeral answer."""
-    return (await (await asker.invoke(f"admin {command}", **options)).wait_until(is_private_answer, 5)).content
+    return (await (await asker.invoke(f"admin {command}", **options)).wait_until(is_private_answer)).content
 
 
 async def test_pause_drain_and_resume(operator: Member, services: Services) -> None:
@@ -103,14 +103,14 @@ async def test_a_blocked_member_gets_only_a_refusal(
 ) -> None:
     bob = discord.member("Bob")
     await services.store.add(job(bob.id), "a process", "a cluster", 3)
-    listed = await (await bob.invoke("jobs")).wait_until(lambda message: bool(message.buttons), 5)
+    listed = await (await bob.invoke("jobs")).wait_until(lambda message: bool(message.buttons))
     fake_jobs.blocked.add(bob.id)
     for invocation in (
         await bob.invoke("stylize", content=CONTENT, style=STYLE),
         await bob.invoke("jobs"),
         await bob.press(listed, "Cancel 1"),
     ):
-        told = await invocation.wait_until(is_private_answer, 5)
+        told = await invocation.wait_until(is_private_answer)
         assert told.content.startswith("You can't use me at the moment.")
     suggestions = await bob.autocomplete("stylize", "saved_style", "")
     await suggestions.acknowledged()

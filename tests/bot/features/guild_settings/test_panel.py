@@ -1,7 +1,5 @@
 """``/settings``: the panel, who can use it, and what a choice changes."""
 
-import asyncio
-
 import pytest
 
 from bot.client.client import Atelier
@@ -26,13 +24,13 @@ def manager(discord: LocalDiscord, client: Atelier) -> Member:
 
 async def panel(manager: Member) -> Message:
     """The panel."""
-    return await (await manager.invoke("settings")).wait_until(lambda message: bool(message.components), 5)
+    return await (await manager.invoke("settings")).wait_until(lambda message: bool(message.components))
 
 
 async def choose(manager: Member, message: Message, rule: str, *values: object) -> Message:
     """Choose, and return the updated panel."""
     invocation = await manager.choose(message, f"settings:{rule}", *map(str, values))
-    return await invocation.wait_until(lambda shown: shown.id == message.id, 5)
+    return await invocation.wait_until(lambda shown: shown.id == message.id)
 
 
 def chosen(message: Message, rule: str) -> list[str]:
@@ -107,20 +105,19 @@ async def test_the_servers_style_is_used_where_a_member_gives_none_until_it_is_r
     suggested = [choice["value"] for choice in typed.choices]
     assert reference(ours) in suggested
     assert reference(own) not in suggested
-    refused = await (await manager.invoke("settings", style=reference(own))).wait_until(is_private_answer, 5)
+    refused = await (await manager.invoke("settings", style=reference(own))).wait_until(is_private_answer)
     assert "doesn't exist any more" in refused.content
     invocation = await manager.invoke("settings", style="our GLASS")
-    message = await invocation.wait_until(lambda shown: bool(shown.components), 5)
+    message = await invocation.wait_until(lambda shown: bool(shown.components))
     assert chosen(message, "style") == [reference(ours)]
     bob = discord.member("Bob")
     await bob.invoke("stylize", content=CONTENT)
-    async with asyncio.timeout(10):
-        await fake_jobs.accepted.wait()
+    await fake_jobs.accepted.wait()
     assert fake_jobs.orders[0].inputs.styles == (STYLE.data,)
     assert fake_jobs.orders[0].description == "town\x1fOur glass"
     await services.store.remove_style(ours.id)
     assert chosen(await panel(manager), "style") == ["-"]
-    answer = await (await bob.invoke("stylize", content=CONTENT)).wait_until(is_private_answer, 5)
+    answer = await (await bob.invoke("stylize", content=CONTENT)).wait_until(is_private_answer)
     assert answer.content == "**Style:** Attach a style picture, or choose a saved style."
     assert discord.channel_messages[-1].id != answer.id
     assert len(fake_jobs.orders) == 1
@@ -134,7 +131,7 @@ async def test_only_members_who_can_manage_the_server_can_change_settings(
     message = await panel(manager)
     manager.permissions &= ~Permission.MANAGE_GUILD
     answer = await (await manager.choose(message, "settings:max_open", "1")).wait_until(
-        lambda shown: is_private_answer(shown) and shown.id != message.id, 5
+        lambda shown: is_private_answer(shown) and shown.id != message.id
     )
     assert answer.content == "Only members who can manage this server can change its settings."
     assert await services.store.guild_rules(discord.guild_id) == NO_RULES
@@ -151,8 +148,7 @@ async def test_orders_have_the_servers_defaults_unless_the_member_chooses(
     for options in choices:
         fake_jobs.accepted.clear()
         await bob.at(thread).invoke("stylize", content=CONTENT, style=STYLE, **options)
-        async with asyncio.timeout(10):
-            await fake_jobs.accepted.wait()
+        await fake_jobs.accepted.wait()
     assert [(order.recipe.size, order.recipe.strength) for order in fake_jobs.orders] == [(96, 20), (128, 70)]
     for actor in fake_jobs.actors:
         assert (actor.id, actor.guild_id, actor.moderates) == (bob.id, discord.guild_id, False)

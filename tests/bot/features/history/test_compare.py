@@ -1,6 +1,5 @@
 """Comparisons and timelapses, from the menu under a result."""
 
-import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 
@@ -32,8 +31,7 @@ def painting(
         assert isinstance(services.executor, FakeExecutor)
         put = services.executor.blobs.put
         await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)
-        async with asyncio.timeout(10):
-            await fake_jobs.accepted.wait()
+        await fake_jobs.accepted.wait()
         fake_jobs.accepted.clear()
         ordered = fake_jobs.jobs[fake_jobs.orders[-1].id]
         result = Result(b"painting", "png", 96, 72, ordered.recipe, 30, 2.0, "finished")
@@ -63,24 +61,24 @@ async def test_only_the_owner_gets_the_comparison_and_the_timelapse(discord: Loc
     job, message = await painting(2)
     custom_id = menu(message)
     ada, bob = discord.member("Ada"), discord.member("Bob")
-    answer = await (await ada.choose(message, custom_id, "compare")).wait_until(is_private_answer, 5)
+    answer = await (await ada.choose(message, custom_id, "compare")).wait_until(is_private_answer)
     assert answer.content == "town, painted in the style of strokes: before and after"
     (picture,) = answer.attachments
     assert (picture.filename, picture.data) == (f"SPOILER_comparison-{job.id}.jpg", b"comparison photo painting")
     assert picture.description == "The photo and the painting side by side: town, painted in the style of strokes"
-    answer = await (await ada.choose(message, custom_id, "timelapse")).wait_until(is_private_answer, 5)
+    answer = await (await ada.choose(message, custom_id, "timelapse")).wait_until(is_private_answer)
     (picture,) = answer.attachments
     assert (picture.filename, picture.data) == (f"SPOILER_timelapse-{job.id}.webp", b"webp frame 0 frame 1 painting")
     gif = await (await ada.press(answer, f"gif:{job.id}")).wait_until(
-        lambda shown: is_private_answer(shown) and shown.id != answer.id, 5
+        lambda shown: is_private_answer(shown) and shown.id != answer.id
     )
     assert [each.data for each in gif.attachments] == [b"gif frame 0 frame 1 painting"]
     assert gif.buttons == ()
     for entry in ("compare", "timelapse"):
-        refused = await (await bob.choose(message, custom_id, entry)).wait_until(is_private_answer, 5)
+        refused = await (await bob.choose(message, custom_id, entry)).wait_until(is_private_answer)
         assert "Only the member who requested" in refused.content
     discord.attachment_size_limit = 10
-    answer = await (await ada.choose(message, custom_id, "compare")).wait_until(is_private_answer, 5)
+    answer = await (await ada.choose(message, custom_id, "compare")).wait_until(is_private_answer)
     assert "more than I can send here" in answer.content
     assert [each.id for each in discord.channel_messages] == [message.id]
 
@@ -88,10 +86,10 @@ async def test_only_the_owner_gets_the_comparison_and_the_timelapse(discord: Loc
 async def test_a_missing_timelapse_is_explained(discord: LocalDiscord, services: Services, painting: Painting) -> None:
     ada = discord.member("Ada")
     _, message = await painting(1)
-    answer = await (await ada.choose(message, menu(message), "timelapse")).wait_until(is_private_answer, 5)
+    answer = await (await ada.choose(message, menu(message), "timelapse")).wait_until(is_private_answer)
     assert answer.content.startswith("There is no timelapse of this picture")
     job, message = await painting(2)
     assert isinstance(services.executor, FakeExecutor)
     services.executor.blobs.remove(job.frames[0])
-    answer = await (await ada.choose(message, menu(message), "timelapse")).wait_until(is_private_answer, 5)
+    answer = await (await ada.choose(message, menu(message), "timelapse")).wait_until(is_private_answer)
     assert "were lost" in answer.content

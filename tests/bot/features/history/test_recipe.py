@@ -1,6 +1,5 @@
 """`/recipe` as a member uses it."""
 
-import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -48,7 +47,7 @@ async def test_every_member_of_the_server_can_read_a_recipe(discord: LocalDiscor
     await suggesting.acknowledged()
     (suggested,) = suggesting.choices
     assert suggested["name"] == f"{RECIPE.id} · town, painted in the style of strokes and dots"
-    shown = await (await ada.invoke("recipe", id=suggested["value"])).wait_until(is_private_answer, 5)
+    shown = await (await ada.invoke("recipe", id=suggested["value"])).wait_until(is_private_answer)
     assert shown.content.splitlines() == [
         f"**Recipe `{RECIPE.id}`** · town, painted in the style of strokes and dots",
         "Size: 384 px on the longer side, 60 steps",
@@ -64,7 +63,7 @@ async def test_every_member_of_the_server_can_read_a_recipe(discord: LocalDiscor
     assert Recipe.model_validate_json(file.data) == RECIPE
     # The caption in the server shows the id to everybody, but not the names of the files.
     bob = discord.member("Bob")
-    shown = await (await bob.invoke("recipe", id=RECIPE.id)).wait_until(is_private_answer, 5)
+    shown = await (await bob.invoke("recipe", id=RECIPE.id)).wait_until(is_private_answer)
     assert shown.content.startswith(f"**Recipe `{RECIPE.id}`**\nSize: 384 px")
     assert [each.filename for each in shown.attachments] == [f"recipe-{RECIPE.id}.json"]
     nothing = await bob.autocomplete("recipe", "id", "")
@@ -72,7 +71,7 @@ async def test_every_member_of_the_server_can_read_a_recipe(discord: LocalDiscor
     assert nothing.choices == ()
     elsewhere = bob.at(discord.direct(bob))
     for member, wanted in ((elsewhere, RECIPE.id), (bob, "0" * 8), (bob, "a recipe")):
-        answer = await (await member.invoke("recipe", id=wanted)).wait_until(is_private_answer, 5)
+        answer = await (await member.invoke("recipe", id=wanted)).wait_until(is_private_answer)
         assert answer.content.startswith("I can't find this recipe.")
     assert discord.channel_messages == []
 
@@ -81,8 +80,7 @@ async def test_a_members_own_recipe_paints_a_new_photo_in_the_same_styles(
     discord: LocalDiscord, fake_jobs: FakeJobs, ada: Member, job: Job
 ) -> None:
     await ada.invoke("recipe", id=job.id, content=Upload("my_cat.jpg", CONTENT.data))
-    async with asyncio.timeout(10):
-        await fake_jobs.accepted.wait()
+    await fake_jobs.accepted.wait()
     (order,) = fake_jobs.orders
     assert (order.owner, order.recipe) == (ada.id, RECIPE)
     assert order.inputs == Inputs(CONTENT.data, job.inputs.styles)
@@ -91,7 +89,7 @@ async def test_a_members_own_recipe_paints_a_new_photo_in_the_same_styles(
     assert reply.thinking
     # Another member's styles are not used, and nothing of the attempt stays in the channel.
     refused = await discord.member("Bob").invoke("recipe", id=RECIPE.id, content=CONTENT)
-    answer = await refused.wait_until(is_private_answer, 5)
+    answer = await refused.wait_until(is_private_answer)
     assert "from another member's picture" in answer.content
     assert [each.id for each in discord.channel_messages] == [reply.id]
     assert len(fake_jobs.orders) == 1

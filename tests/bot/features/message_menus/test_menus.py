@@ -1,7 +1,5 @@
 """The menu of a message with a picture, as a member uses it."""
 
-import asyncio
-
 import pytest
 
 from bot.client.client import Atelier
@@ -30,12 +28,11 @@ async def opened(member: Member, menu: str, message: Message) -> Invocation:
 
 
 async def says(invocation: Invocation) -> str:
-    return (await invocation.wait_until(is_private_answer, 5)).content
+    return (await invocation.wait_until(is_private_answer)).content
 
 
 async def accepted(fake_jobs: FakeJobs) -> None:
-    async with asyncio.timeout(10):
-        await fake_jobs.accepted.wait()
+    await fake_jobs.accepted.wait()
     fake_jobs.accepted.clear()
 
 
@@ -97,7 +94,7 @@ async def test_pictures_in_components_can_be_used_and_messages_without_pictures_
     ada: Member, discord: LocalDiscord, fake_jobs: FakeJobs
 ) -> None:
     listed = await ada.invoke("style list")
-    gallery = await listed.wait_until(lambda message: bool(message.components), 5)
+    gallery = await listed.wait_until(lambda message: bool(message.components))
     await ada.submit(await opened(ada, "Stylize", gallery), style=[STYLE])
     await accepted(fake_jobs)
     assert fake_jobs.orders[0].inputs.content == BUILT_IN[0].file.read_bytes()

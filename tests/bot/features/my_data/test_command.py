@@ -41,7 +41,7 @@ async def ada(discord: LocalDiscord, client: Atelier, services: Services, client
         )
         await insert_job(client_store, job)
     added = await ada.invoke("style add", picture=STYLE, name="Strokes")
-    await added.wait_until(is_private_answer, 5)
+    await added.wait_until(is_private_answer)
     return ada
 
 
@@ -54,7 +54,7 @@ def names(*messages: Message) -> list[str]:
 async def test_a_member_privately_gets_a_copy_of_everything(
     discord: LocalDiscord, ada: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = await (await ada.invoke("mydata export")).wait_until(is_private_answer, 5)
+    whole = await (await ada.invoke("mydata export")).wait_until(is_private_answer)
     assert whole.content == "Your data."
     assert [each.filename for each in whole.attachments] == ["atelier-1.zip"]
     everything = names(whole)
@@ -66,15 +66,15 @@ async def test_a_member_privately_gets_a_copy_of_everything(
     monkeypatch.setattr("bot.features.my_data.command.LARGEST_PART", 8000)
     monkeypatch.setattr("bot.features.my_data.command.PARTS", 2)
     export = await ada.invoke("mydata export")
-    last = await export.wait_until(lambda message: "There is more" in message.content, 5)
+    last = await export.wait_until(lambda message: "There is more" in message.content)
     first = export.history[1]
     assert first.content == "Your data, part 1."
     after = last.content.rpartition("after:")[2].partition("`")[0]
     await handled()
     monkeypatch.undo()
-    rest = await (await ada.invoke("mydata export", after=after)).wait_until(is_private_answer, 5)
+    rest = await (await ada.invoke("mydata export", after=after)).wait_until(is_private_answer)
     assert sorted({*names(first, last), *names(rest)}) == sorted(everything)
-    nothing = await (await discord.member("Bob").invoke("mydata export")).wait_until(is_private_answer, 5)
+    nothing = await (await discord.member("Bob").invoke("mydata export")).wait_until(is_private_answer)
     assert nothing.content == "I have stored nothing of yours."
     assert discord.channel_messages == []
 
@@ -82,15 +82,15 @@ async def test_a_member_privately_gets_a_copy_of_everything(
 async def test_everything_is_deleted_after_a_confirmation(
     discord: LocalDiscord, ada: Member, services: Services
 ) -> None:
-    asked = await (await ada.invoke("mydata delete")).wait_until(is_private_answer, 5)
+    asked = await (await ada.invoke("mydata delete")).wait_until(is_private_answer)
     assert "3 pictures with photos, style pictures and recipes, and 1 saved style." in asked.content
     answers = []
     for _ in range(2):
         press = await ada.press(asked, "Delete everything")
-        answer = await press.wait_until(lambda message: is_private_answer(message) and message.id != asked.id, 5)
+        answer = await press.wait_until(lambda message: is_private_answer(message) and message.id != asked.id)
         answers.append(answer.content)
     assert answers == ["Deleted: 3 pictures and 1 saved style.", "I have stored nothing of yours."]
     assert isinstance(services.executor, FakeExecutor)
     assert list(services.executor.blobs) == []
-    again = await (await ada.invoke("mydata delete")).wait_until(is_private_answer, 5)
+    again = await (await ada.invoke("mydata delete")).wait_until(is_private_answer)
     assert (again.content, again.buttons) == ("I have stored nothing of yours.", ())

@@ -62,12 +62,12 @@ def keep(client_store: Store, fake_jobs: FakeJobs) -> Keep:
 
 async def listed(discord: LocalDiscord, member: str = "Ada") -> Message:
     invocation = await discord.member(member).invoke("jobs")
-    return await invocation.wait_until(is_private_answer, 5)
+    return await invocation.wait_until(is_private_answer)
 
 
 async def shown(discord: LocalDiscord, message: Message, job_id: str) -> Message:
     choice = await discord.member("Ada").choose(message, "jobs:show", job_id)
-    return await choice.wait_until(is_private_answer, 5)
+    return await choice.wait_until(is_private_answer)
 
 
 def parts(message: Message, kind: int) -> list[dict[str, Any]]:
@@ -135,13 +135,13 @@ class TestTheList:
         await keep(job(ada, 1))
         message = await listed(discord)
         press = await discord.member("Ada").press(message, "Cancel 3")
-        assert (await press.wait_until(says_new(message), 5)).content == "Cancelled."
+        assert (await press.wait_until(says_new(message))).content == "Cancelled."
         assert fake_jobs.jobs[waiting.id].state is State.CANCELLED
         again = await discord.member("Ada").press(message, "Cancel 3")
-        assert "already finished" in (await again.wait_until(says_new(message), 5)).content
+        assert "already finished" in (await again.wait_until(says_new(message))).content
         # The answer to a later press comes after everything that an earlier one does. The list keeps its buttons.
         last = await discord.member("Ada").press(message, "Cancel 1")
-        assert (await last.wait_until(says_new(message), 5)).content == "Cancelled."
+        assert (await last.wait_until(says_new(message))).content == "Cancelled."
         assert [shown for shown in again.history if shown.id == message.id and not shown.buttons] == []
 
     @pytest.mark.parametrize("galleries", [True, False], ids=["gallery", "attachments"])
@@ -160,7 +160,7 @@ class TestTheList:
         for label in ("Older ▶", "Older ▶", "◀ Newer", "◀ Newer"):
             pressed = await discord.member("Ada").press(pages[-1], label)
             before = numbers(pages[-1])
-            pages.append(await pressed.wait_until(lambda now: numbers(now) not in (before, []), 5))  # noqa: B023
+            pages.append(await pressed.wait_until(lambda now: numbers(now) not in (before, [])))  # noqa: B023
         ranges = [range(10), range(10, 20), range(20, 23), range(10, 20), range(10)]
         assert [numbers(page) for page in pages] == [list(numbers_) for numbers_ in ranges]
         for page, shown_ in zip(pages, ranges, strict=True):
@@ -200,7 +200,7 @@ class TestAPainting:
         assert discord.channel_messages == []
         # Where it was posted is not known.
         press = await discord.member("Ada").press(again, "Delete")
-        assert "press *Delete* there" in (await press.wait_until(says_new(again), 5)).content
+        assert "press *Delete* there" in (await press.wait_until(says_new(again))).content
         assert kept.id not in fake_jobs.jobs
 
     async def test_is_shown_again_with_its_caption(

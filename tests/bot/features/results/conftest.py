@@ -1,6 +1,5 @@
 """A delivered result, and what members do with it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -26,8 +25,7 @@ def delivered(discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs) -> De
 
     async def deliver(quality: Quality = "standard") -> tuple[Job, Message]:
         await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE, quality=quality)
-        async with asyncio.timeout(10):
-            await fake_jobs.accepted.wait()
+        await fake_jobs.accepted.wait()
         fake_jobs.accepted.clear()
         job = fake_jobs.jobs[fake_jobs.orders[-1].id]
         result = Result(PICTURE, "png", 96, 72, job.recipe, 30, 2.0, "finished")

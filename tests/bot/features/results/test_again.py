@@ -1,6 +1,5 @@
 """The buttons, entries and modals under a result that paint it again."""
 
-import asyncio
 import dataclasses
 from typing import Any
 
@@ -18,8 +17,7 @@ from tests.doubles.jobs import FakeJobs
 
 async def ordered(fake_jobs: FakeJobs, invocation: Invocation) -> Order:
     """The order that a press, choice or submission became."""
-    async with asyncio.timeout(10):
-        await fake_jobs.accepted.wait()
+    await fake_jobs.accepted.wait()
     fake_jobs.accepted.clear()
     assert fake_jobs.orders[-1].id == f"{invocation.id:016x}"
     return fake_jobs.orders[-1]
@@ -27,7 +25,7 @@ async def ordered(fake_jobs: FakeJobs, invocation: Invocation) -> Order:
 
 async def refused(discord: LocalDiscord, invocation: Invocation) -> str:
     """What only the member reads. Nothing else is left of the interaction."""
-    answer = await invocation.wait_until(is_private_answer, 5)
+    answer = await invocation.wait_until(is_private_answer)
     own = {message.id for message in invocation.history}
     assert not any(message.id in own for message in discord.channel_messages)
     return answer.content

@@ -19,8 +19,7 @@ CALLBACK = "POST /interactions/{interaction_id}/{interaction_token}/callback"
 async def job(discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs) -> Job:
     """Ada's accepted job."""
     await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE)
-    async with asyncio.timeout(10):
-        await fake_jobs.accepted.wait()
+    await fake_jobs.accepted.wait()
     (job,) = fake_jobs.jobs.values()
     return job
 
@@ -45,7 +44,7 @@ async def press(discord: LocalDiscord, message: Message, member: str = "Ada") ->
 async def test_a_press_cancels_the_job_and_is_answered_privately(
     discord: LocalDiscord, fake_jobs: FakeJobs, job: Job, waiting: Message
 ) -> None:
-    answer = await (await press(discord, waiting)).wait_until(is_private_answer, 5)
+    answer = await (await press(discord, waiting)).wait_until(is_private_answer)
     assert answer.content == "Cancelled."
     assert fake_jobs.jobs[job.id].state is State.CANCELLED
 
@@ -53,7 +52,7 @@ async def test_a_press_cancels_the_job_and_is_answered_privately(
 async def test_other_members_cannot_cancel(
     discord: LocalDiscord, fake_jobs: FakeJobs, job: Job, waiting: Message
 ) -> None:
-    answer = await (await press(discord, waiting, "Bob")).wait_until(is_private_answer, 5)
+    answer = await (await press(discord, waiting, "Bob")).wait_until(is_private_answer)
     assert "Only the member who requested" in answer.content
     assert fake_jobs.jobs[job.id].state is State.QUEUED
     (message,) = discord.channel_messages
@@ -66,10 +65,10 @@ async def test_moderators_of_the_jobs_server_can_cancel(
     moderator = discord.member("Bob")
     moderator.permissions |= Permission.MANAGE_MESSAGES
     fake_jobs.hold(job, guild_id=(job.guild_id or 0) + 1)
-    answer = await (await moderator.press(waiting, "Cancel")).wait_until(is_private_answer, 5)
+    answer = await (await moderator.press(waiting, "Cancel")).wait_until(is_private_answer)
     assert "Only the member who requested" in answer.content
     fake_jobs.hold(job)
-    answer = await (await moderator.press(waiting, "Cancel")).wait_until(is_private_answer, 5)
+    answer = await (await moderator.press(waiting, "Cancel")).wait_until(is_private_answer)
     assert answer.content == "Cancelled."
     assert fake_jobs.jobs[job.id].state is State.CANCELLED
 
@@ -79,8 +78,8 @@ async def test_a_press_after_the_end_is_answered_and_removes_the_button(
 ) -> None:
     fake_jobs.hold(job, state=State.DELIVERED, delivered_by="kept")
     invocation = await press(discord, waiting)
-    assert "`/jobs`" in (await invocation.wait_until(is_private_answer, 5)).content
-    tidy = await invocation.wait_until(lambda message: message.id == waiting.id and not message.buttons, 5)
+    assert "`/jobs`" in (await invocation.wait_until(is_private_answer)).content
+    tidy = await invocation.wait_until(lambda message: message.id == waiting.id and not message.buttons)
     assert tidy.content == waiting.content
 
 
@@ -98,12 +97,12 @@ async def test_a_press_is_acknowledged_while_the_database_is_slow(
     await asked.wait()
     await invocation.acknowledged()
     answered.set()
-    assert (await invocation.wait_until(is_private_answer, 5)).content == "Cancelled."
+    assert (await invocation.wait_until(is_private_answer)).content == "Cancelled."
 
 
 async def test_a_bug_is_reported_to_the_member(discord: LocalDiscord, fake_jobs: FakeJobs, waiting: Message) -> None:
     fake_jobs.refusal = RuntimeError("a bug")
-    answer = await (await press(discord, waiting)).wait_until(is_private_answer, 5)
+    answer = await (await press(discord, waiting)).wait_until(is_private_answer)
     assert "Something went wrong" in answer.content
 
 

@@ -19,12 +19,12 @@ async def test_the_menu_shows_the_recipe_to_every_member(
 ) -> None:
     job, message = await delivered()
     choice = await discord.member("Bob").choose(message, f"menu:{job.id}", "recipe")
-    answer = await choice.wait_until(is_private_answer, 5)
+    answer = await choice.wait_until(is_private_answer)
     assert answer.content.startswith(f"**Recipe `{job.recipe.id}`**\nSize: ")
     assert Recipe.model_validate_json(answer.attachments[0].data) == job.recipe
     del fake_jobs.jobs[job.id]
     choice = await discord.member("Bob").choose(message, f"menu:{job.id}", "recipe")
-    assert "no longer have the files" in (await choice.wait_until(is_private_answer, 5)).content
+    assert "no longer have the files" in (await choice.wait_until(is_private_answer)).content
 
 
 async def test_the_menu_has_the_entries_that_features_offer(
@@ -49,7 +49,7 @@ async def test_the_menu_has_the_entries_that_features_offer(
     assert asked.modal is not None
     assert asked.modal["title"] == job.id
     failed = await discord.member("Ada").choose(message, f"menu:{job.id}", "fail")
-    assert "Something went wrong" in (await failed.wait_until(is_private_answer, 5)).content
+    assert "Something went wrong" in (await failed.wait_until(is_private_answer)).content
     # Its public "thinking …" is gone.
     assert [each.id for each in discord.channel_messages] == [message.id]
 
@@ -59,6 +59,6 @@ async def test_a_result_is_saved_as_a_style(discord: LocalDiscord, delivered: De
     bob = discord.member("Bob")
     modal = await bob.choose(message, f"menu:{job.id}", "save-style")
     await modal.acknowledged()
-    saved = await (await bob.submit(modal, name="Bob's town")).wait_until(is_private_answer, 5)
+    saved = await (await bob.submit(modal, name="Bob's town")).wait_until(is_private_answer)
     assert saved.content.startswith("Added **Bob's town** to your styles.")
     assert saved.attachments[0].data == PICTURE

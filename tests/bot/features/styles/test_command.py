@@ -1,6 +1,5 @@
 """`/style` as a member and a moderator use it, and `saved_style` of `/stylize`."""
 
-import asyncio
 import re
 
 import pytest
@@ -32,7 +31,7 @@ async def mod(discord: LocalDiscord, client: Atelier) -> Member:
 
 
 async def answer(invocation: Invocation) -> Message:
-    return await invocation.wait_until(is_private_answer, 5)
+    return await invocation.wait_until(is_private_answer)
 
 
 async def says(invocation: Invocation) -> str:
@@ -61,7 +60,7 @@ async def choice(member: Member, typed: str) -> str:
 
 async def page(member: Member) -> Message:
     invocation = await member.invoke("style list")
-    return await invocation.wait_until(lambda message: bool(text_of(message)), 5)
+    return await invocation.wait_until(lambda message: bool(text_of(message)))
 
 
 async def listed(member: Member) -> str:
@@ -155,12 +154,12 @@ async def test_the_list_has_pages_with_pictures(ada: Member) -> None:
     assert shown_names(first) == [f"Own {number:02}" for number in range(1, 11)]
     assert [(each.label, each.disabled) for each in first.buttons] == [("Previous", True), ("Next", False)]
     press = await ada.press(first, "Next")
-    second = await press.wait_until(lambda message: "**11.**" in text_of(message), 5)
+    second = await press.wait_until(lambda message: "**11.**" in text_of(message))
     assert second.id == first.id
     assert text_of(second).startswith(f"**11.** Own 11\n**12.** {BUILT_IN[0].name} · built-in")
     assert shown_names(second)[:2] == ["Own 11", BUILT_IN[0].name]
     press = await ada.press(second, "Previous")
-    await press.wait_until(lambda message: text_of(message) == text_of(first), 5)
+    await press.wait_until(lambda message: text_of(message) == text_of(first))
 
 
 def shown_names(message: Message) -> list[str]:
@@ -176,8 +175,7 @@ async def test_a_saved_style_is_painted_and_named_in_the_description(
     async def ordered(**options: str | Upload) -> None:
         fake_jobs.accepted.clear()
         await ada.invoke("stylize", content=CONTENT, **options)
-        async with asyncio.timeout(10):
-            await fake_jobs.accepted.wait()
+        await fake_jobs.accepted.wait()
 
     await ordered(saved_style=await choice(ada, "ives"), style2=STYLE, mix="70 30")
     order = fake_jobs.orders[-1]

@@ -18,7 +18,6 @@ from bot.sandbox import Invocation, LocalDiscord, Message, Place, Upload
 from bot.telemetry import logs
 from tests.bot.conftest import CONTENT, STYLE, Bot, has_preview, is_final, is_painting, is_private_answer, photo
 
-TIMEOUT = 60.0
 EDIT = "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"
 
 
@@ -33,7 +32,7 @@ async def stylize(
 async def cancel(discord: LocalDiscord, message: Message, member: str = "Ada") -> str:
     """Press the button. Return the answer that the member reads."""
     press = await discord.member(member).press(message, "Cancel")
-    return (await press.wait_until(is_private_answer, 5)).content
+    return (await press.wait_until(is_private_answer)).content
 
 
 def says(text: str) -> Callable[[Message], bool]:
@@ -59,7 +58,7 @@ def step(message: Message) -> int:
 class TestAPainting:
     async def test_arrives_in_one_reply(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord)
-        final = await invocation.wait_until(is_final, TIMEOUT)
+        final = await invocation.wait_until(is_final)
 
         assert invocation.acknowledged_after is not None
         assert invocation.acknowledged_after < 3
@@ -91,7 +90,7 @@ class TestAPainting:
             member = {"direct messages": ada, "direct messages of a member's own app": bob}.get(name)
             member = member or discord.member(f"member in the {name}")
             invocation = await member.at(place).invoke("stylize", content=CONTENT, style=STYLE, quality="quick")
-            final = await invocation.wait_until(is_final, TIMEOUT)
+            final = await invocation.wait_until(is_final)
             assert [message.id for message in discord.messages(place)] == [final.id]
 
         await asyncio.gather(*(painted(name, place) for name, place in places.items()))
@@ -99,7 +98,7 @@ class TestAPainting:
 
     async def test_shows_its_progress(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="standard")
-        final = await invocation.wait_until(is_final, TIMEOUT)
+        final = await invocation.wait_until(is_final)
 
         painting = [message for message in invocation.history[1:] if message != final]
         assert painting
@@ -109,8 +108,8 @@ class TestAPainting:
 
     async def test_replaces_each_preview_by_the_next(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="fine")
-        first = await invocation.wait_until(has_preview, TIMEOUT)
-        second = await invocation.wait_until(lambda m: has_preview(m) and m.attachments != first.attachments, TIMEOUT)
+        first = await invocation.wait_until(has_preview)
+        second = await invocation.wait_until(lambda m: has_preview(m) and m.attachments != first.attachments)
         assert len(second.attachments) == 1
         assert opened(second).size == opened(first).size == (160, 120)
         assert opened(second).format == "JPEG"
@@ -125,7 +124,7 @@ class TestAPainting:
         def edits() -> list[float]:
             return [request.at for request in discord.requests if request.method == "PATCH"]
 
-        third = await invocation.wait_until(lambda _: len(edits()) >= 3, TIMEOUT)
+        third = await invocation.wait_until(lambda _: len(edits()) >= 3)
         await cancel(discord, third)
         assert EDIT_EVERY == 2
         # The first preview may follow the first edit at once.
@@ -133,14 +132,14 @@ class TestAPainting:
 
     async def test_fits_the_upload_limit_of_the_server(self, discord: LocalDiscord) -> None:
         discord.attachment_size_limit = 12_000
-        final = await (await stylize(discord)).wait_until(is_final, TIMEOUT)
+        final = await (await stylize(discord)).wait_until(is_final)
         assert final.attachments[0].size <= 12_000
         assert (opened(final).format, opened(final).size) == ("JPEG", (96, 72))
 
     async def test_has_the_requested_strength_and_colours(self, discord: LocalDiscord) -> None:
         async def painted(**options: str | int) -> Image.Image:
             invocation = await stylize(discord, **options)
-            return opened(await invocation.wait_until(is_final, TIMEOUT)).convert("RGB")
+            return opened(await invocation.wait_until(is_final)).convert("RGB")
 
         content = Image.open(io.BytesIO(CONTENT.data)).convert("RGB").resize((96, 72), Image.Resampling.LANCZOS)
         faint, strong, own = await asyncio.gather(
@@ -152,7 +151,7 @@ class TestAPainting:
     async def test_of_two_styles_has_its_options_in_the_caption(self, discord: LocalDiscord) -> None:
         second = Upload("plain_red.png", plain((80, 80)))
         invocation = await stylize(discord, style2=second, mix="30 70", strength=80, colours="content")
-        final = await invocation.wait_until(is_final, TIMEOUT)
+        final = await invocation.wait_until(is_final)
         said = r"Painted in \d+ s · 96 × 72 · strength 80 · the photo's colours · styles 30 : 70 · recipe `[0-9a-f]{8}`"
         assert re.fullmatch(said, final.content)
         assert final.attachments[0].description == "town, painted in the style of strokes and plain red"
@@ -161,13 +160,13 @@ class TestAPainting:
         ada = discord.member("Ada")
         large = Upload("strokes.png", photo((640, 400), hue=2))
         added = await ada.invoke("style add", picture=large, name="Strokes")
-        (thumbnail,) = (await added.wait_until(is_private_answer, TIMEOUT)).attachments
+        (thumbnail,) = (await added.wait_until(is_private_answer)).attachments
         assert Image.open(io.BytesIO(thumbnail.data)).size == (320, 200)
         invocation = await ada.invoke("stylize", content=CONTENT, saved_style="strokes", quality="standard")
-        await invocation.wait_until(is_painting, TIMEOUT)
+        await invocation.wait_until(is_painting)
         removed = await ada.invoke("style remove", name="strokes")
-        await removed.wait_until(is_private_answer, TIMEOUT)
-        final = await invocation.wait_until(is_final, TIMEOUT)
+        await removed.wait_until(is_private_answer)
+        final = await invocation.wait_until(is_final)
         assert final.attachments[0].description == "town, painted in the style of Strokes"
 
     async def test_keeps_transparency(self, discord: LocalDiscord) -> None:
@@ -176,25 +175,23 @@ class TestAPainting:
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
         invocation = await stylize(discord, content=Upload("cut.png", buffer.getvalue()))
-        alpha = opened(await invocation.wait_until(is_final, TIMEOUT)).getchannel("A")
+        alpha = opened(await invocation.wait_until(is_final)).getchannel("A")
         assert (alpha.getpixel((10, 40)), alpha.getpixel((85, 40))) == (0, 255)
 
     async def test_of_a_spoiler_is_a_spoiler_from_the_first_preview_on(self, discord: LocalDiscord) -> None:
         style = Upload(f"SPOILER_{STYLE.filename}", STYLE.data)
         invocation = await stylize(discord, style=style, quality="standard")
-        final = await invocation.wait_until(
-            lambda m: any("painting" in each.filename for each in m.attachments), TIMEOUT
-        )
+        final = await invocation.wait_until(lambda m: any("painting" in each.filename for each in m.attachments))
         shown = [attachment for message in invocation.history for attachment in message.attachments]
         assert {"SPOILER_preview.jpg", final.attachments[0].filename} == {each.filename for each in shown}
         assert final.attachments[0].filename.startswith("SPOILER_painting-")
         assert {each.description for each in shown} == {"town, painted in the style of strokes"}
         listing = await discord.member("Ada").invoke("jobs")
-        jobs = await listing.wait_until(lambda m: "jobs:show" in str(m.components), 5)
+        jobs = await listing.wait_until(lambda m: "jobs:show" in str(m.components))
         assert "'spoiler': True" in str(jobs.components)
         (job,) = re.findall("SPOILER_painting-([0-9a-f]{16})", final.attachments[0].filename)
         again = await discord.member("Ada").choose(jobs, "jobs:show", job)
-        shown_again = await again.wait_until(lambda m: m.ephemeral and bool(m.attachments), 5)
+        shown_again = await again.wait_until(lambda m: m.ephemeral and bool(m.attachments))
         assert shown_again.attachments[0].filename == final.attachments[0].filename
         assert shown_again.attachments[0].description == final.attachments[0].description
 
@@ -202,7 +199,7 @@ class TestAPainting:
         cut, without_end = CONTENT.data[: len(CONTENT.data) * 9 // 10], STYLE.data[:-12]
         assert without_end + b"\0\0\0\0IEND\xaeB`\x82" == STYLE.data
         files = {"content": Upload("town.png", cut), "style": Upload("strokes.png", without_end)}
-        final = await (await stylize(discord, **files)).wait_until(is_final, TIMEOUT)
+        final = await (await stylize(discord, **files)).wait_until(is_final)
         _, content, style = final.content.splitlines()
         assert re.fullmatch(r"\*\*Content:\*\* The file is incomplete: \d+ % of the picture is missing\.", content)
         assert style == "**Style:** The file is incomplete, but only fine detail is missing."
@@ -212,7 +209,7 @@ class TestAPainting:
     async def test_works_with_a_plain_style_and_with_the_content_as_style(self, discord: LocalDiscord) -> None:
         for style in (Upload("red.png", plain((80, 80))), CONTENT):
             invocation = await stylize(discord, style=style)
-            assert opened(await invocation.wait_until(is_final, TIMEOUT)).size == (96, 72)
+            assert opened(await invocation.wait_until(is_final)).size == (96, 72)
 
 
 def distance(one: Image.Image, other: Image.Image) -> float:
@@ -272,7 +269,7 @@ class TestABadPicture:
         data, reason = BAD[kind]
         discord.attachment_size_limit = 50 * 2**20
         invocation = await stylize(discord, **{role: Upload("holiday.png", data, "image/png")})
-        message = await invocation.wait_until(is_private_answer, 5)
+        message = await invocation.wait_until(is_private_answer)
         assert reason in message.content
         assert message.content.startswith(f"**{role.capitalize()}:**")
         assert discord.channel_messages == []
@@ -280,13 +277,13 @@ class TestABadPicture:
     async def test_leaves_the_worker_alive(self, discord: LocalDiscord) -> None:
         for data, _ in BAD.values():
             refused = await stylize(discord, style=Upload("x.png", data[: 2**20]))
-            await refused.wait_until(is_private_answer, 5)
-        await (await stylize(discord)).wait_until(is_final, TIMEOUT)
+            await refused.wait_until(is_private_answer)
+        await (await stylize(discord)).wait_until(is_final)
 
     async def test_is_explained_while_another_is_painted(self, discord: LocalDiscord) -> None:
-        painting = await (await stylize(discord, quality="fine")).wait_until(is_painting, TIMEOUT)
+        painting = await (await stylize(discord, quality="fine")).wait_until(is_painting)
         refused = await stylize(discord, "Bob", content=Upload("x.png", b"no"))
-        assert "not a picture" in (await refused.wait_until(is_private_answer, 5)).content
+        assert "not a picture" in (await refused.wait_until(is_private_answer)).content
         await cancel(discord, painting)
 
 
@@ -294,31 +291,31 @@ class TestABadPicture:
 class TestCancelling:
     async def test_removes_the_reply_and_frees_the_worker(self, discord: LocalDiscord) -> None:
         first = await stylize(discord, quality="fine")
-        painting = await first.wait_until(is_painting, TIMEOUT)
+        painting = await first.wait_until(is_painting)
         second = await stylize(discord, "Bob")
-        await second.wait_until(says("Next in line"), TIMEOUT)
+        await second.wait_until(says("Next in line"))
 
         assert await cancel(discord, painting) == "Cancelled."
-        await first.wait_until(is_gone, 5)
-        final = await second.wait_until(is_final, TIMEOUT)
+        await first.wait_until(is_gone)
+        final = await second.wait_until(is_final)
         assert [message.id for message in discord.channel_messages] == [final.id]
 
     async def test_works_while_the_job_waits(self, discord: LocalDiscord) -> None:
-        painting = await (await stylize(discord, quality="fine")).wait_until(is_painting, TIMEOUT)
+        painting = await (await stylize(discord, quality="fine")).wait_until(is_painting)
         waiting = await stylize(discord, "Bob")
-        queued = await waiting.wait_until(says("Next in line"), TIMEOUT)
+        queued = await waiting.wait_until(says("Next in line"))
         assert await cancel(discord, queued, "Bob") == "Cancelled."
-        await waiting.wait_until(is_gone, 5)
+        await waiting.wait_until(is_gone)
         await cancel(discord, painting)
 
     async def test_is_refused_to_other_members(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="standard")
-        painting = await invocation.wait_until(is_painting, TIMEOUT)
+        painting = await invocation.wait_until(is_painting)
         assert "Only the member who requested" in await cancel(discord, painting, "Bob")
-        await invocation.wait_until(is_final, TIMEOUT)
+        await invocation.wait_until(is_final)
 
     async def test_twice_at_once_is_answered_twice(self, discord: LocalDiscord) -> None:
-        painting = await (await stylize(discord, quality="fine")).wait_until(is_painting, TIMEOUT)
+        painting = await (await stylize(discord, quality="fine")).wait_until(is_painting)
         answers = await asyncio.gather(cancel(discord, painting), cancel(discord, painting))
         assert sorted(answers) == [
             "Cancelled.",
@@ -329,22 +326,22 @@ class TestCancelling:
 @pytest.mark.usefixtures("bot")
 class TestTheQueue:
     async def test_takes_members_in_turns(self, discord: LocalDiscord) -> None:
-        painting = await (await stylize(discord, quality="fine")).wait_until(is_painting, TIMEOUT)
+        painting = await (await stylize(discord, quality="fine")).wait_until(is_painting)
         anns = [await stylize(discord)]
-        await anns[0].wait_until(says("Next in line"), TIMEOUT)
+        await anns[0].wait_until(says("Next in line"))
         anns.append(await stylize(discord))
-        await anns[1].wait_until(says("**1** before"), TIMEOUT)
+        await anns[1].wait_until(says("**1** before"))
         bobs = await stylize(discord, "Bob")
-        await bobs.wait_until(says("Next in line"), TIMEOUT)
-        await anns[1].wait_until(says("**2** before"), TIMEOUT)
+        await bobs.wait_until(says("Next in line"))
+        await anns[1].wait_until(says("**2** before"))
         await cancel(discord, painting)
-        await asyncio.gather(*(each.wait_until(is_final, TIMEOUT) for each in (*anns, bobs)))
+        await asyncio.gather(*(each.wait_until(is_final) for each in (*anns, bobs)))
 
     async def test_limits_the_open_jobs_of_a_member(self, discord: LocalDiscord) -> None:
         jobs = [await stylize(discord, quality="fine") for _ in range(4)]
 
         async def outcome(job: Invocation) -> Message:
-            return await job.wait_until(lambda message: is_private_answer(message) or bool(message.buttons), TIMEOUT)
+            return await job.wait_until(lambda message: is_private_answer(message) or bool(message.buttons))
 
         outcomes = await asyncio.gather(*(outcome(job) for job in jobs))
         (refused,) = [message for message in outcomes if is_private_answer(message)]
@@ -361,22 +358,22 @@ class TestARestart:
         monkeypatch.setattr("engine.executor.executor.CHECKPOINT_EVERY", 0.3)
         async with start():
             invocation = await stylize(discord, quality="fine")
-            before = step(await invocation.wait_until(lambda m: is_painting(m) and step(m) > 10, TIMEOUT))
+            before = step(await invocation.wait_until(lambda m: is_painting(m) and step(m) > 10))
         seen = len(invocation.history)
         async with start():
-            after = await invocation.wait_until(lambda m: m in invocation.history[seen:] and is_painting(m), TIMEOUT)
+            after = await invocation.wait_until(lambda m: m in invocation.history[seen:] and is_painting(m))
             assert step(after) > before / 2
             await cancel(discord, after)
-            await invocation.wait_until(is_gone, 5)
+            await invocation.wait_until(is_gone)
 
     async def test_finishes_running_and_waiting_jobs(self, discord: LocalDiscord, start: Bot) -> None:
         async with start():
             running = await stylize(discord, quality="standard")
-            await running.wait_until(is_painting, TIMEOUT)
+            await running.wait_until(is_painting)
             waiting = await stylize(discord)
-            await waiting.wait_until(says("Next in line"), TIMEOUT)
+            await waiting.wait_until(says("Next in line"))
         async with start():
-            finals = [await each.wait_until(is_final, TIMEOUT) for each in (running, waiting)]
+            finals = [await each.wait_until(is_final) for each in (running, waiting)]
             assert [message.id for message in discord.channel_messages] == [message.id for message in finals]
 
 
@@ -391,7 +388,7 @@ class TestTrouble:
         logs.configure("INFO", "console")
         monkeypatch.setattr(JobService, "accept", broken)
         invocation = await stylize(discord)
-        message = await invocation.wait_until(is_private_answer, 5)
+        message = await invocation.wait_until(is_private_answer)
         assert message.content.startswith("Something went wrong. Try again.")
         assert str(invocation.id) in message.content
         assert discord.channel_messages == []
@@ -402,45 +399,43 @@ class TestTrouble:
 
     async def test_a_picture_arrives_after_the_token_has_expired(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="standard")
-        await invocation.wait_until(is_painting, TIMEOUT)
+        await invocation.wait_until(is_painting)
         arrived = asyncio.Event()
         discord.on_message(lambda message: arrived.set() if is_final(message) else None)
         discord.clock.advance(16 * 60)
-        async with asyncio.timeout(TIMEOUT):
-            await arrived.wait()
+        await arrived.wait()
         (final,) = discord.channel_messages
         assert opened(final).format == "PNG"
         assert "Cancel" not in {button.label for button in final.buttons}
 
     async def test_a_lost_gateway_loses_no_picture(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="standard")
-        await invocation.wait_until(is_painting, TIMEOUT)
+        await invocation.wait_until(is_painting)
         await discord.drop_gateway()
-        await invocation.wait_until(is_final, TIMEOUT)
-        await discord.wait_for_bot(20)
-        await (await stylize(discord)).wait_until(is_final, TIMEOUT)
+        await invocation.wait_until(is_final)
+        await discord.wait_for_bot()
+        await (await stylize(discord)).wait_until(is_final)
 
     async def test_a_rate_limit_and_a_server_error_lose_no_picture(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="standard")
-        await invocation.wait_until(is_painting, TIMEOUT)
+        await invocation.wait_until(is_painting)
         discord.rate_limit_next(EDIT, 0.5)
         discord.fail_next(EDIT, 500)
-        await invocation.wait_until(is_final, TIMEOUT)
+        await invocation.wait_until(is_final)
 
     async def test_after_a_deleted_reply_the_member_gets_the_picture_directly_and_the_next_one_as_usual(
         self, discord: LocalDiscord
     ) -> None:
         invocation = await stylize(discord, quality="standard")
-        painting = await invocation.wait_until(is_painting, TIMEOUT)
+        painting = await invocation.wait_until(is_painting)
         arrived = asyncio.Event()
         discord.on_message(lambda message: arrived.set() if is_final(message) else None)
         async with aiohttp.ClientSession(headers={"Authorization": f"Bot {discord.token}"}) as moderator:
             url = f"{discord.api_url}/channels/{discord.channel_id}/messages/{painting.id}"
             async with moderator.delete(url) as answer:
                 assert answer.status == 204
-        async with asyncio.timeout(TIMEOUT):
-            await arrived.wait()
+        await arrived.wait()
         (message,) = discord.direct_messages(discord.member("Ada"))
         assert opened(message).size == (128, 96)
         assert discord.channel_messages == []
-        await (await stylize(discord)).wait_until(is_final, TIMEOUT)
+        await (await stylize(discord)).wait_until(is_final)

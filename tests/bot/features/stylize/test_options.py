@@ -1,6 +1,5 @@
 """The options of `/stylize` become the order's recipe."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -21,15 +20,14 @@ async def ordered(discord: LocalDiscord, fake_jobs: FakeJobs, **options: Any) ->
     """Give a command with these options, a photo and a style. Return its order."""
     fake_jobs.accepted.clear()
     await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE, **options)
-    async with asyncio.timeout(10):
-        await fake_jobs.accepted.wait()
+    await fake_jobs.accepted.wait()
     return fake_jobs.orders[-1]
 
 
 async def refused(discord: LocalDiscord, **options: Any) -> str:
     """The ephemeral answer to a command with these options."""
     invocation = await discord.member("Ada").invoke("stylize", content=CONTENT, style=STYLE, **options)
-    message = await invocation.wait_until(is_private_answer, 5)
+    message = await invocation.wait_until(is_private_answer)
     assert discord.channel_messages == []
     return message.content
 

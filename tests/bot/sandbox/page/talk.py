@@ -19,7 +19,7 @@ class Socket:
         self._asked += 1
         await self._socket.send_json(fields | {"type": kind, "id": self._asked})
         while True:
-            event = await self._socket.receive_json(timeout=10)
+            event = await self._socket.receive_json()
             if event.get("id") == self._asked:
                 return event
             self.events.append(event)

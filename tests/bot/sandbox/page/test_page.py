@@ -59,7 +59,7 @@ async def opened(page: Page, browser: aiohttp.ClientSession) -> tuple[aiohttp.Cl
     async with browser.get(page.url) as index:
         assert index.status == 200
     socket = await browser.ws_connect(f"{origin_of(page)}/live", origin=origin_of(page))
-    return socket, await socket.receive_json(timeout=10)
+    return socket, await socket.receive_json()
 
 
 async def test_only_the_page_with_the_key_gets_an_answer(page: Page, browser: aiohttp.ClientSession) -> None:
