@@ -42,10 +42,10 @@ Bot = Callable[[], AbstractAsyncContextManager[list[asyncio.Task[None]]]]
 
 @pytest.fixture(autouse=True)
 def small_efforts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paint thumbnails: `quick` takes a second, `standard` two, `fine` longer than any test."""
+    """Paint thumbnails: `quick` takes half a second, `standard` two, `fine` longer than any test."""
     small: dict[presets.Quality, presets.Preset] = {
         "instant": presets.Preset(128, 6, "instant"),
-        "quick": presets.Preset(96, 10),
+        "quick": presets.Preset(96, 4),
         "standard": presets.Preset(128, 30),
         "fine": presets.Preset(160, 5000),
     }
@@ -84,8 +84,10 @@ async def local() -> AsyncIterator[LocalDiscord]:
 
 
 @pytest.fixture
-def settings(discord: LocalDiscord, scheduler: str, place: str, tmp_path: Path) -> Settings:
-    """An operator's settings for that Discord."""
+def settings(discord: LocalDiscord, scheduler: str, place: str, tmp_path: Path, empty_database: Path) -> Settings:
+    """An operator's settings for that Discord. The database has its tables."""
+    (tmp_path / "data").mkdir(mode=0o700)
+    shutil.copyfile(empty_database, tmp_path / "data" / "atelier.db")
     return Settings(
         _env_file=None,
         discord_token=SecretStr(discord.token),
@@ -100,8 +102,9 @@ def settings(discord: LocalDiscord, scheduler: str, place: str, tmp_path: Path) 
 
 
 @pytest.fixture
-def start(discord: LocalDiscord, settings: Settings) -> Bot:
-    """Starts the bot, its commands registered, and waits until it is connected."""
+def start(discord: LocalDiscord, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Bot:
+    """Starts the bot, its commands registered, and waits until it is connected. It shows positions more often."""
+    monkeypatch.setattr("bot.jobs.queue_positions.BUCKET_EVERY", 0.5)
 
     @asynccontextmanager
     async def starting() -> AsyncIterator[list[asyncio.Task[None]]]:

@@ -1,6 +1,7 @@
 """The service of jobs with a fake executor, whose paintings the test controls, and with replies that are recorded."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -182,9 +183,11 @@ def postgresql_with_tables(postgresql: Server) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of each kind. For only one: ``parametrize("url", ["sqlite"], indirect=True)``."""
+    """A database with empty tables of each kind. For only one: ``parametrize("url", ["sqlite"], indirect=True)``."""
     if request.param == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}"
+        database = tmp_path / "atelier.db"
+        shutil.copyfile(request.getfixturevalue("empty_database"), database)
+        yield f"sqlite+aiosqlite:///{database}"
         return
     url: str = request.getfixturevalue("postgresql_with_tables")
     yield url

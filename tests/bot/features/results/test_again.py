@@ -129,7 +129,7 @@ async def test_tweaking_changes_several_options_and_continues_from_the_result_if
     changed = {"strength": 80, "detail": 40, "stroke": 0.5, "colours": "matched"}
     assert order.recipe == job.recipe.model_copy(update={"continues": job.final_state, **changed})
     order = await ordered(fake_jobs, await submitted(quality="quick"))
-    assert order.recipe == job.recipe.model_copy(update={"size": 96, "steps": 10})
+    assert order.recipe == job.recipe.model_copy(update={"size": 96, "steps": 4})
     assert "Change one of the options" in await refused(discord, await submitted())
 
 

@@ -35,6 +35,11 @@ async def cancel(discord: LocalDiscord, message: Message, member: str = "Ada") -
     return (await press.wait_until(is_private_answer)).content
 
 
+async def finish_early(discord: LocalDiscord, message: Message) -> None:
+    """Let Ada press the button."""
+    await (await discord.member("Ada").press(message, "Good enough")).wait_until(is_private_answer)
+
+
 def says(text: str) -> Callable[[Message], bool]:
     return lambda message: text in message.content
 
@@ -97,14 +102,13 @@ class TestAPainting:
         assert discord.channel_messages == []
 
     async def test_shows_its_progress(self, discord: LocalDiscord) -> None:
-        invocation = await stylize(discord, quality="standard")
-        final = await invocation.wait_until(is_final)
-
-        painting = [message for message in invocation.history[1:] if message != final]
-        assert painting
-        for message in painting:
-            assert re.fullmatch(r"Painting [▰▱]{14} step \d+ of 30 · about .+ left", message.content)
+        invocation = await stylize(discord, quality="fine")
+        first = await invocation.wait_until(is_painting)
+        later = await invocation.wait_until(lambda message: is_painting(message) and step(message) > step(first))
+        for message in (first, later):
+            assert re.fullmatch(r"Painting [▰▱]{14} step \d+ of 5,000 · about .+ left", message.content)
             assert message.buttons[0].label == "Cancel"
+        await cancel(discord, later)
 
     async def test_replaces_each_preview_by_the_next(self, discord: LocalDiscord) -> None:
         invocation = await stylize(discord, quality="fine")
@@ -162,10 +166,11 @@ class TestAPainting:
         added = await ada.invoke("style add", picture=large, name="Strokes")
         (thumbnail,) = (await added.wait_until(is_private_answer)).attachments
         assert Image.open(io.BytesIO(thumbnail.data)).size == (320, 200)
-        invocation = await ada.invoke("stylize", content=CONTENT, saved_style="strokes", quality="standard")
-        await invocation.wait_until(is_painting)
+        invocation = await ada.invoke("stylize", content=CONTENT, saved_style="strokes", quality="fine")
+        painting = await invocation.wait_until(is_painting)
         removed = await ada.invoke("style remove", name="strokes")
         await removed.wait_until(is_private_answer)
+        await finish_early(discord, painting)
         final = await invocation.wait_until(is_final)
         assert final.attachments[0].description == "town, painted in the style of Strokes"
 
@@ -180,7 +185,8 @@ class TestAPainting:
 
     async def test_of_a_spoiler_is_a_spoiler_from_the_first_preview_on(self, discord: LocalDiscord) -> None:
         style = Upload(f"SPOILER_{STYLE.filename}", STYLE.data)
-        invocation = await stylize(discord, style=style, quality="standard")
+        invocation = await stylize(discord, style=style, quality="fine")
+        await finish_early(discord, await invocation.wait_until(lambda message: bool(message.attachments)))
         final = await invocation.wait_until(lambda m: any("painting" in each.filename for each in m.attachments))
         shown = [attachment for message in invocation.history for attachment in message.attachments]
         assert {"SPOILER_preview.jpg", final.attachments[0].filename} == {each.filename for each in shown}
@@ -264,20 +270,14 @@ BAD = {
 @pytest.mark.usefixtures("bot")
 class TestABadPicture:
     @pytest.mark.parametrize("role", ["content", "style"])
-    @pytest.mark.parametrize("kind", BAD)
-    async def test_is_explained_privately(self, discord: LocalDiscord, kind: str, role: str) -> None:
-        data, reason = BAD[kind]
+    async def test_is_explained_privately_and_leaves_the_worker_alive(self, discord: LocalDiscord, role: str) -> None:
         discord.attachment_size_limit = 50 * 2**20
-        invocation = await stylize(discord, **{role: Upload("holiday.png", data, "image/png")})
-        message = await invocation.wait_until(is_private_answer)
-        assert reason in message.content
-        assert message.content.startswith(f"**{role.capitalize()}:**")
+        for kind, (data, reason) in BAD.items():
+            invocation = await stylize(discord, **{role: Upload("holiday.png", data, "image/png")})
+            message = await invocation.wait_until(is_private_answer)
+            assert reason in message.content, kind
+            assert message.content.startswith(f"**{role.capitalize()}:**"), kind
         assert discord.channel_messages == []
-
-    async def test_leaves_the_worker_alive(self, discord: LocalDiscord) -> None:
-        for data, _ in BAD.values():
-            refused = await stylize(discord, style=Upload("x.png", data[: 2**20]))
-            await refused.wait_until(is_private_answer)
         await (await stylize(discord)).wait_until(is_final)
 
     async def test_is_explained_while_another_is_painted(self, discord: LocalDiscord) -> None:
@@ -309,9 +309,10 @@ class TestCancelling:
         await cancel(discord, painting)
 
     async def test_is_refused_to_other_members(self, discord: LocalDiscord) -> None:
-        invocation = await stylize(discord, quality="standard")
+        invocation = await stylize(discord, quality="fine")
         painting = await invocation.wait_until(is_painting)
         assert "Only the member who requested" in await cancel(discord, painting, "Bob")
+        await finish_early(discord, painting)
         await invocation.wait_until(is_final)
 
     async def test_twice_at_once_is_answered_twice(self, discord: LocalDiscord) -> None:
@@ -368,11 +369,14 @@ class TestARestart:
 
     async def test_finishes_running_and_waiting_jobs(self, discord: LocalDiscord, start: Bot) -> None:
         async with start():
-            running = await stylize(discord, quality="standard")
+            running = await stylize(discord, quality="fine")
             await running.wait_until(is_painting)
             waiting = await stylize(discord)
             await waiting.wait_until(says("Next in line"))
+        seen = len(running.history)
         async with start():
+            again = await running.wait_until(lambda m: m in running.history[seen:] and is_painting(m))
+            await finish_early(discord, again)
             finals = [await each.wait_until(is_final) for each in (running, waiting)]
             assert [message.id for message in discord.channel_messages] == [message.id for message in finals]
 
@@ -398,29 +402,32 @@ class TestTrouble:
         assert invocation.token not in logged
 
     async def test_a_picture_arrives_after_the_token_has_expired(self, discord: LocalDiscord) -> None:
-        invocation = await stylize(discord, quality="standard")
-        await invocation.wait_until(is_painting)
+        invocation = await stylize(discord, quality="fine")
+        painting = await invocation.wait_until(is_painting)
         arrived = asyncio.Event()
         discord.on_message(lambda message: arrived.set() if is_final(message) else None)
         discord.clock.advance(16 * 60)
+        await finish_early(discord, painting)
         await arrived.wait()
         (final,) = discord.channel_messages
         assert opened(final).format == "PNG"
         assert "Cancel" not in {button.label for button in final.buttons}
 
     async def test_a_lost_gateway_loses_no_picture(self, discord: LocalDiscord) -> None:
-        invocation = await stylize(discord, quality="standard")
-        await invocation.wait_until(is_painting)
+        invocation = await stylize(discord, quality="fine")
+        painting = await invocation.wait_until(is_painting)
         await discord.drop_gateway()
-        await invocation.wait_until(is_final)
         await discord.wait_for_bot()
+        await finish_early(discord, painting)
+        await invocation.wait_until(is_final)
         await (await stylize(discord)).wait_until(is_final)
 
     async def test_a_rate_limit_and_a_server_error_lose_no_picture(self, discord: LocalDiscord) -> None:
-        invocation = await stylize(discord, quality="standard")
-        await invocation.wait_until(is_painting)
+        invocation = await stylize(discord, quality="fine")
+        painting = await invocation.wait_until(is_painting)
         discord.rate_limit_next(EDIT, 0.5)
         discord.fail_next(EDIT, 500)
+        await finish_early(discord, painting)
         await invocation.wait_until(is_final)
 
     async def test_after_a_deleted_reply_the_member_gets_the_picture_directly_and_the_next_one_as_usual(

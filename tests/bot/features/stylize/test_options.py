@@ -44,7 +44,7 @@ class TestTheRecipe:
     @pytest.mark.parametrize(
         ("option", "value", "field", "expected"),
         [
-            ("quality", "quick", "steps", 10),
+            ("quality", "quick", "steps", 4),
             ("strength", 70, "strength", 70),
             ("strength", 0, "strength", 0),
             ("detail", 40, "detail", 40),
