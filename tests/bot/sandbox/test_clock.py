@@ -13,10 +13,10 @@ from bot.sandbox.clock import Snowflakes
 
 def test_the_clock_can_only_be_moved_forward() -> None:
     clock = SandboxClock()
-    assert clock.now() == pytest.approx(time.time(), abs=5)
+    assert clock.now() == pytest.approx(time.time(), abs=60)
     before = clock.now()
     clock.advance(1000)
-    assert 1000 <= clock.now() - before < 1005
+    assert 1000 <= clock.now() - before < 1060
     with pytest.raises(ValueError, match="cannot go back"):
         clock.advance(-1)
 

@@ -262,15 +262,14 @@ async def test_the_bot_joins_a_second_server_at_once(local: LocalDiscord, bot: P
 
 
 async def test_messages_in_servers_without_the_bot_are_not_received(local: LocalDiscord, bot: Probe) -> None:
-    heard: list[str] = []
+    heard = asyncio.Queue[str]()
 
     @bot.event
     async def on_message(message: discord.Message) -> None:
-        heard.append(message.author.name)
+        heard.put_nowait(message.author.name)
 
     ann = local.member("Ann")
     await ann.at(local.add_guild(installed="user")).say("hello")
-    last = bot.wait_for("message")
     await local.member("Bob").say("hello")
-    await last
-    assert heard == ["Bob"]
+    assert await heard.get() == "Bob"
+    assert heard.empty()
