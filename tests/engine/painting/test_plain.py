@@ -23,12 +23,12 @@ def test_a_plain_style_gives_no_noise(colour: str, precision: str) -> None:
     network = load_cached("embedded", torch.device("cpu"), getattr(torch, precision))
     plain = Picture(Image.new("RGB", (64, 64), colour))
     # From the content: one that starts in the style's palette is nearly done before the first step.
-    end = painted(network, styles=[plain], steps=10, start="content")
+    end = painted(network, styles=[plain], steps=6, start="content")
     losses = [event.loss for event in end.events]
     assert all(math.isfinite(loss) for loss in losses)
     assert losses[-1] < losses[0]
     assert local_contrast(end.pixels) < 15
-    assert local_contrast(painted(network, styles=[plain], steps=10).pixels) < 15
+    assert local_contrast(painted(network, styles=[plain], steps=6).pixels) < 15
 
 
 @pytest.mark.parametrize("colour", ["black", "white"])
@@ -40,8 +40,10 @@ def test_a_plain_content_takes_the_style(colour: str, network: VGG19) -> None:
     assert style_distance(network, end.image, shown(STYLE)) < before
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
-@pytest.mark.parametrize(("strength", "colour"), [(30, (100, 100, 100)), (100, (200, 40, 40)), (100, (0, 0, 0))])
+@pytest.mark.parametrize(
+    ("strength", "colour", "optimiser"),
+    [(30, (100, 100, 100), "lbfgs"), (100, (200, 40, 40), "adam"), (100, (0, 0, 0), "lbfgs")],
+)
 def test_a_plain_picture_in_its_own_style_stays_plain(
     colour: tuple[int, int, int], strength: float, optimiser: str, network: VGG19
 ) -> None:
@@ -53,7 +55,7 @@ def test_a_plain_picture_in_its_own_style_stays_plain(
 def test_a_plain_picture_takes_another_plain_colour(
     before: tuple[int, int, int], after: tuple[int, int, int], network: VGG19
 ) -> None:
-    end = painted(network, plain(*before), [plain(*after)], strength=100, steps=40)
+    end = painted(network, plain(*before), [plain(*after)], strength=100, steps=25)
     assert abs(end.pixels.mean(axis=(0, 1)) - after).max() < 3
     assert end.pixels.std(axis=(0, 1)).max() < 3
 
@@ -70,7 +72,7 @@ def test_faint_noise_in_a_plain_content_is_not_amplified(network: VGG19) -> None
 @pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
 def test_a_photo_in_a_plain_style_takes_its_colour_everywhere(optimiser: str, network: VGG19) -> None:
     """In each quarter: the mean alone would be right for opposite hues, too."""
-    end = painted(network, styles=[plain(100, 100, 100)], strength=100, steps=40, optimiser=optimiser)
+    end = painted(network, styles=[plain(100, 100, 100)], strength=100, steps=16, optimiser=optimiser)
     height, width = end.pixels.shape[0] // 2, end.pixels.shape[1] // 2
     for top, left in ((0, 0), (0, width), (height, 0), (height, width)):
         assert abs(end.pixels[top : top + height, left : left + width].mean(axis=(0, 1)) - 100).max() < 3

@@ -50,11 +50,11 @@ FIVE: tuple[Layer, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"
 
 
 def test_more_strength_comes_nearer_to_the_style_and_farther_from_the_content(network: VGG19) -> None:
-    paintings = [painted(network, steps=20, strength=strength) for strength in (0, 5, 25, 75, 100)]
+    paintings = [painted(network, steps=12, strength=strength) for strength in (0, 5, 25, 75, 100)]
     to_style = [style_distance(network, each.image, shown(STYLE)) for each in paintings]
     assert to_style[:-1] == sorted(to_style[:-1], reverse=True)
     assert to_style[-1] < 1.03 * to_style[-2]  # with few steps of a small picture, both look the same
-    assert to_style[-1] < 0.62 * to_style[0]
+    assert to_style[-1] < 0.75 * to_style[0]
     to_content = [each.events[-1].content_loss for each in paintings[1:]]
     assert to_content == sorted(to_content)
 
@@ -196,7 +196,7 @@ def test_matched_colours_have_the_palette_of_the_content_but_not_its_colour_at_e
     mask = Image.new("L", STYLE.rgb.size, 140)
     red = Picture(Image.composite(Image.new("RGB", STYLE.rgb.size, "red"), STYLE.rgb, mask))
     ends = {
-        colours: painted(network, styles=[red], steps=25, strength=90, colours=colours)
+        colours: painted(network, styles=[red], steps=12, strength=90, colours=colours)
         for colours in ("style", "matched", "content")
     }
     away = {colours: float(np.linalg.norm(palette(end.pixels) - content)) for colours, end in ends.items()}
