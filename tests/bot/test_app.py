@@ -80,7 +80,6 @@ class TestRun:
         ("moment", "send", "number"),
         [
             ("login", os.kill, signal.SIGTERM),
-            ("worker", os.kill, signal.SIGTERM),
             ("worker", os.killpg, signal.SIGTERM),
             ("worker", os.killpg, signal.SIGINT),
             ("run", os.killpg, signal.SIGINT),

@@ -12,8 +12,13 @@ from tests.bot.processes import Ended, at, atelier
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
-    """The output without a token, with everything in place, and with everything wrong. Each run takes seconds."""
+    """The output with nothing in place but an invalid key, with everything, and with everything wrong.
+
+    Each run takes seconds.
+    """
     bare, well, wrong = (tmp_path_factory.mktemp(name) for name in ("bare", "well", "wrong"))
+    (bare / "data").mkdir()
+    (bare / "data" / "secret.key").write_text("s3cret")
     (wrong / "data").write_text("not a directory")
 
     async def examine() -> tuple[Ended, Ended, Ended]:
@@ -30,12 +35,14 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
 
 
 class TestDoctor:
-    def test_finds_everything_else_in_order_without_a_token(self, outputs: dict[str, Ended]) -> None:
+    def test_finds_everything_else_in_order_without_a_token_and_a_key(self, outputs: dict[str, Ended]) -> None:
         bare = outputs["bare"]
         assert (bare.code, bare.error) == (1, "")
-        assert bare.out.count("✗") == 1
+        assert bare.out.count("✗") == 2
         assert "✗ Discord: no token" in bare.out
-        for subject in ("device", "weights", "decoder", "disk", "pictures", "key", "database", "scheduler"):
+        assert "data/secret.keyholdsnokey" in bare.out.replace(" ", "")  # lines break anywhere in a path
+        assert "s3cret" not in bare.out
+        for subject in ("device", "weights", "decoder", "disk", "pictures", "database", "scheduler"):
             assert f"✓ {subject}: " in bare.out
 
     def test_finds_everything_in_order(self, outputs: dict[str, Ended]) -> None:
@@ -85,11 +92,4 @@ class TestDoctor:
         for subject in ("device", "weights"):
             assert "DEVICE" in findings[subject]
             assert "VGG19_WEIGHTS" not in findings[subject]
-        assert "s3cret" not in result.out
-
-    async def test_names_a_key_file_without_a_key(self, tmp_path: Path) -> None:
-        (tmp_path / "data").mkdir()
-        (tmp_path / "data" / "secret.key").write_text("s3cret")
-        result = await atelier(tmp_path, "doctor", DEVICE="nowhere")
-        assert "data/secret.keyholdsnokey" in result.out.replace(" ", "")  # lines break anywhere in a path
         assert "s3cret" not in result.out

@@ -12,6 +12,8 @@ from tests.doubles.reply import discord_is_unavailable
 from tests.failing_store import ClientError, FailingStore, new_url
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+
 
 class TestAFailingBlobStore:
     """Its library raises an error that is derived from no known one."""

@@ -81,6 +81,7 @@ class TestPages:
         assert (gone.jobs, gone.older) == ([], False)
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 class TestAFinishedPainting:
     async def test_has_the_thumbnail_of_its_worker(self, harness: JobHarness, history: JobHistory) -> None:
         async with harness.running():

@@ -13,7 +13,10 @@ from tests.bot.jobs.conftest import ANN, BOB, JobHarness
 from tests.doubles.reply import discord_is_unavailable
 from tests.waiting import eventually
 
+sqlite_only = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
+
+@sqlite_only
 class TestAShutdown:
     async def test_pauses_paintings_and_releases_all_jobs(self, harness: JobHarness) -> None:
         async with harness.running():
@@ -101,6 +104,7 @@ class TestARestart:
         assert harness.replies.endings(job) == [result]
         assert len(harness.executor.paintings) == 1
 
+    @sqlite_only
     async def test_limits_pictures_in_memory_and_a_delayed_delivery_blocks_no_other(
         self, harness: JobHarness, killed: bool
     ) -> None:
@@ -140,6 +144,7 @@ class TestARestart:
         assert most == runner.DELIVERED_AT_ONCE
         assert [len(harness.replies.endings(job)) for job in jobs] == [1] * len(jobs)
 
+    @sqlite_only
     @pytest.mark.parametrize("cancelled", [True, False], ids=["cancelled", "failed"])
     async def test_delivers_an_ending_without_a_picture_and_does_not_repaint(
         self, harness: JobHarness, killed: bool, cancelled: bool
@@ -180,6 +185,7 @@ class TestARestart:
             await eventually(lambda: len(harness.replies.made) > before)
         assert {reply.job.id for reply in harness.replies.made[before:]} == {job.id}
 
+    @sqlite_only
     async def test_keeps_the_order_of_the_queue(self, harness: JobHarness, killed: bool) -> None:
         harness.executor.slots_now = 0
         contents = [f"job {number}".encode() for number in range(4)]
@@ -193,6 +199,7 @@ class TestARestart:
             await harness.until(jobs[-1], "delivered")
         assert [painting.content for painting in harness.executor.paintings] == contents
 
+    @sqlite_only
     async def test_repaints_a_job_whose_result_was_not_stored(
         self, harness: JobHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -215,6 +222,7 @@ class TestARestart:
             await harness.until(job, "delivered")
         assert len(harness.replies.endings(job)) == 1
 
+    @sqlite_only
     @pytest.mark.parametrize("back", [True, False])
     async def test_delivers_a_result_once_it_can_be_read(
         self, harness: JobHarness, monkeypatch: pytest.MonkeyPatch, back: bool

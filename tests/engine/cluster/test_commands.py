@@ -246,7 +246,6 @@ def has_pending(process: psutil.Process, number: signal.Signals) -> bool:
 
 BEYOND_LOOPBACK = [
     "scheduler --host 0.0.0.0",
-    "scheduler --host 10.0.0.1",
     "worker --scheduler tcp://10.0.0.1:8786",
     "worker --scheduler tls://127.0.0.1:8786",
     "worker --scheduler tcp://127.0.0.1:8786 --host 0.0.0.0",

@@ -76,7 +76,7 @@ async def test_a_painting_outlives_its_scheduler(
     caplog.set_level(logging.WARNING, "engine")
     monkeypatch.setattr(executor_module, "WORKER_TIMEOUT", 0.2)
     monkeypatch.setattr(connection_module, "CONNECT_TIMEOUT", 1.0)
-    recipe = Recipe(size=64, steps=100)
+    recipe = Recipe(size=64, steps=40)
     port = free_port()
     with contextlib.ExitStack() as stack:
         scheduler = stack.enter_context(machines.scheduler(port))
@@ -84,7 +84,7 @@ async def test_a_painting_outlives_its_scheduler(
         async with DaskExecutor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
             before = executor.cluster_id
             painting = begin(executor, blobs, recipe)
-            steps = [(await first(painting, lambda event: event.step > 10)).step]
+            steps = [(await first(painting, lambda event: event.step > 4)).step]
             scheduler.kill()
 
             async def gone() -> bool:

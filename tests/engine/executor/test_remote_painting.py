@@ -271,15 +271,15 @@ async def test_a_painting_continues_from_its_checkpoint_when_its_worker_is_kille
 ) -> None:
     """Each progress contains a checkpoint, so no step is repeated. The picture is the same."""
     monkeypatch.setattr(executor_module, "CHECKPOINT_EVERY", 0.01)
-    recipe = Recipe(size=64, steps=60)
-    painting = begin(embedded, recipe)
-    steps = [(await first(painting, lambda event: event.checkpoint and event.step > 10)).step]
+    recipe = Recipe(size=64, steps=40)
     before = await process(embedded)
+    painting = begin(embedded, recipe)
+    steps = [(await first(painting, lambda event: event.checkpoint and event.step > 4)).step]
     os.kill(before, signal.SIGKILL)
     steps += [event.step async for event in painting]
     result = await painting.result()
     assert all(one < other for one, other in pairwise(steps))
-    assert steps[-1] == 60
+    assert steps[-1] == 40
     assert await process(embedded) != before
     here = paint(decode(CONTENT), [decode(STYLE)], recipe, network)
     assert result.picture == ended(here).picture
@@ -322,7 +322,7 @@ async def test_a_checkpoint_resets_the_number_of_deaths(
     for step in (1, 40):  # far apart, so that no progress from before a death counts
         await first(painting, lambda event, step=step: event.checkpoint and event.step > step)  # type: ignore[misc]
         os.kill(await process(embedded), signal.SIGKILL)
-    assert (await first(painting, lambda event: event.step > 80)).checkpoint
+    assert (await first(painting, lambda event: event.step > 50)).checkpoint
     await painting.cancel()
 
 

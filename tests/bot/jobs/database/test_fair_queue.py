@@ -117,7 +117,7 @@ async def play(store: Store, acts: list[Act]) -> None:
 
 
 @given(acts=acts)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_members_take_turns(url: str, acts: list[Act]) -> None:
     async def run() -> None:
@@ -129,7 +129,7 @@ def test_members_take_turns(url: str, acts: list[Act]) -> None:
 
 
 @given(owners=st.lists(st.integers(0, 3), max_size=20), limit=st.integers(1, 4))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_concurrent_orders_do_not_exceed_the_limit(url: str, owners: list[int], limit: int) -> None:
     async def run() -> None:
@@ -224,7 +224,7 @@ places = st.lists(
 
 
 @given(acts=places)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_servers_take_turns(url: str, acts: list[tuple[str, int | None, int]]) -> None:
     async def run() -> None:
