@@ -211,4 +211,11 @@ async def _discord(settings: Settings) -> str:
             raise _Failed("Discord rejects the token. Copy it again from the Developer Portal, page Bot.") from error
         except OSError as error:
             raise _Failed(f"{settings.discord_api_url} can't be reached: {error}. Check the network.") from error
-        return f"logged in as {client.user}"
+        return f"logged in as {client.user}. {_galleries(settings)}"
+
+
+def _galleries(settings: Settings) -> str:
+    """What only an interaction can find out: whether Discord refuses galleries (discord-api-docs, issue 7529)."""
+    if not settings.operators:
+        return "Set OPERATOR_IDS to try with /admin probe whether it accepts pictures in galleries."
+    return "In Discord, /admin probe tries whether it accepts pictures in galleries."

@@ -2,10 +2,10 @@
 
 Discord may answer 400 to an edit that uploads a file and shows it in a gallery (discord-api-docs, issue 7529). The bot
 can only find that out when it answers a member. So the first page is tried as a gallery, and after a refusal this
-process sends attachments.
+process sends attachments, until an operator has it try again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakSet
@@ -66,16 +66,7 @@ async def show_page(interaction: discord.Interaction[Any], page: Page) -> Reject
     """
     refused = interaction.client in _REFUSED
     if not refused:
-        files = page.files()
-        edited = await send_request(
-            interaction.edit_original_response(
-                content=None,
-                embeds=[],
-                attachments=files,
-                view=_gallery(page, files),
-                allowed_mentions=NO_MENTIONS,
-            )
-        )
+        edited = await send_request(_show_gallery(interaction, page))
         if edited is not Rejection.CLOSED:
             return edited if isinstance(edited, Rejection) else None
     outcome = await _show_attachments(interaction, page)
@@ -85,6 +76,33 @@ async def show_page(interaction: discord.Interaction[Any], page: Page) -> Reject
         log.warning("Discord refuses galleries in edits, so this process sends attachments from now on")
         _REFUSED.add(interaction.client)
     return None
+
+
+async def try_gallery(interaction: discord.Interaction[Any], page: Page) -> str | None:
+    """Show a page as a gallery in a deferred reply, even where Discord has refused one. This process remembers the end.
+
+    Returns what Discord said if it refuses the gallery. Then the reply is still empty.
+
+    Raises:
+        discord.HTTPException: Discord's answer says nothing about galleries.
+        aiohttp.ClientError, OSError: it could not be reached.
+    """
+    try:
+        await _show_gallery(interaction, page)
+    except discord.HTTPException as error:
+        if error.status != 400:
+            raise
+        _REFUSED.add(interaction.client)
+        return str(error)
+    _REFUSED.discard(interaction.client)
+    return None
+
+
+def _show_gallery(interaction: discord.Interaction[Any], page: Page) -> Awaitable[discord.InteractionMessage]:
+    files = page.files()
+    return interaction.edit_original_response(
+        content=None, embeds=[], attachments=files, view=_gallery(page, files), allowed_mentions=NO_MENTIONS
+    )
 
 
 async def _show_attachments(interaction: discord.Interaction[Any], page: Page) -> discord.Message | Rejection:

@@ -6,8 +6,11 @@ import discord
 from discord import app_commands
 
 from bot.client.client import Atelier
+from bot.delivery.channels import Picture
+from bot.delivery.gallery import Page, try_gallery
 from bot.features.admin import texts
 from bot.jobs.errors import NotOperator
+from bot.library.built_in import BUILT_IN
 from bot.locales import gettext
 
 SHOWN: Final = 10
@@ -91,6 +94,18 @@ async def failures(interaction: discord.Interaction[Atelier]) -> None:
     await _begin(interaction)
     found = await interaction.client.services.store.failures(SHOWN)
     await interaction.edit_original_response(content=texts.failures(found))
+
+
+@admin.command(description="Try whether Discord accepts new pictures in a gallery, and use what works")
+async def probe(interaction: discord.Interaction[Atelier]) -> None:
+    """Answer with a picture in a gallery, or where Discord refuses it, with what Discord said."""
+    await _begin(interaction)
+    style = BUILT_IN[0]
+    picture = Picture(await interaction.client.services.styles.thumbnail(style), "probe.jpg", style.name)
+    refusal = await try_gallery(interaction, Page(gettext(texts.GALLERY_ACCEPTED), [picture]))
+    if refusal is not None:
+        text = texts.gallery_refused(refusal)
+        await interaction.edit_original_response(content=text, attachments=[picture.file()])
 
 
 @admin.command(description="Refuse every command and button of a member")

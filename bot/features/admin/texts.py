@@ -16,6 +16,11 @@ PAUSED: Final = N_(
     "Paused: no painting begins until `/admin resume`. Orders are accepted and wait. Paintings in progress go on."
 )
 RESUMED: Final = N_("Orders are accepted and paintings begin.")
+GALLERY_ACCEPTED: Final = N_(
+    "Discord accepts a new picture in a gallery, as here. I use galleries for lists of pictures."
+)
+ANSWER_LENGTH: Final = 500
+"""Characters of Discord's answer that are shown."""
 
 
 def draining(left: int, paused: bool) -> str:
@@ -65,6 +70,12 @@ def failures(found: Sequence[Failure]) -> str:
         for each in found
     ]
     return shortened("\n".join(lines), MESSAGE_LENGTH)
+
+
+def gallery_refused(answer: str) -> str:
+    """After ``/admin probe``, with Discord's answer."""
+    text = _("Discord refuses a new picture in a gallery. I use attachments for lists of pictures, as here.")
+    return f"{text}\n{_code(shortened(' '.join(answer.split()), ANSWER_LENGTH))}"
 
 
 def blocked(member: int, *, new: bool) -> str:

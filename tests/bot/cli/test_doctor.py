@@ -51,7 +51,7 @@ class TestDoctor:
         assert well.out.count("✓") == 9
         assert "✓ decoder: decoded a picture, confined by " in well.out
         assert "✗" not in well.out
-        assert "logged in as Atelier" in well.out
+        assert "logged in as Atelier#0000. Set OPERATOR_IDS to try with /admin probe" in well.out
 
     def test_names_each_problem_and_the_setting_that_fixes_it(self, outputs: dict[str, Ended]) -> None:
         wrong = outputs["wrong"]

@@ -14,7 +14,7 @@ from bot.sandbox import InvocationRefused, LocalDiscord
 from bot.sandbox.member import Member, OptionValue
 from bot.settings import Settings
 from engine.errors import OutOfMemory
-from tests.bot.conftest import CONTENT, STYLE, is_private_answer
+from tests.bot.conftest import CONTENT, STYLE, is_private_answer, text_of
 from tests.bot.jobs.conftest import job
 from tests.doubles.jobs import FakeJobs
 
@@ -70,6 +70,24 @@ async def test_status_and_failures(operator: Member, services: Services) -> None
     assert "OutOfMemory: There was not enough memory" in first
     assert second.startswith(f"`{stored[1].id}` <t:")
     assert "UnexpectedError" in second
+
+
+async def test_probe_tries_a_gallery_and_its_end_decides_about_the_next_pages(
+    discord: LocalDiscord, operator: Member
+) -> None:
+    for refuses in (True, False):
+        discord.refuses_gallery_edits = refuses
+        probed = await (await operator.invoke("admin probe")).wait_until(is_private_answer, 5)
+        listed = await (await operator.invoke("style list")).wait_until(is_private_answer, 5)
+        said = "refuses" if refuses else "accepts"
+        assert text_of(probed).startswith(f"Discord {said} a new picture in a gallery")
+        assert ("400 Bad Request" in text_of(probed)) is refuses
+        for message in (probed, listed):
+            assert message.attachments
+            assert any(part["type"] == 12 for part in message.components) is not refuses
+    # While galleries are refused, only the probe tries one.
+    edits = [each.status for each in discord.requests if each.route.endswith("/messages/@original")]
+    assert edits == [400, 200, 200, 200, 200]
 
 
 async def test_block_and_unblock(discord: LocalDiscord, operator: Member, services: Services) -> None:
