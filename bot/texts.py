@@ -133,6 +133,11 @@ def sent(text: str, job: Job, *, named: bool) -> str:
     return f"{title}\n{text}\n-# {_('Job {id}', id=job.id)}"
 
 
+def requested(text: str, owner: int) -> str:
+    """A reply under which Discord doesn't show who asked."""
+    return f"{text}\n-# {_('Requested by {member}', member=mention(owner))}"
+
+
 def ping(owner: int, ending: State, *, kept: bool) -> str:
     """Mentions the owner of a job that has ended. ``kept``: its picture could not be sent."""
     member = mention(owner)

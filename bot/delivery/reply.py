@@ -205,9 +205,10 @@ class DiscordReply:
         return Picture(data, filename, texts.described(self._job.description), self._job.spoiler)
 
     async def _send(self, payload: Payload) -> DeliveredBy | Rejection:
-        outcome: DeliveredBy | Rejection = await self._edit_finally(payload)
+        signed = replace(payload, text=self._signed(payload.text))
+        outcome: DeliveredBy | Rejection = await self._edit_finally(signed)
         if outcome is Rejection.CLOSED and self._perhaps_edited:
-            shown = await self._channels.shown(payload)
+            shown = await self._channels.shown(signed)
             if shown is not False:
                 self._perhaps_shown = True
                 return "token" if shown else outcome
@@ -224,8 +225,13 @@ class DiscordReply:
             outcome = await self._channels.direct(replace(payload, text=text))
         if reply_unfinished and not isinstance(outcome, Rejection):
             with contextlib.suppress(DeliveryDelayed):
-                await self._channels.edit(Payload(texts.delivered_elsewhere(outcome)))
+                await self._channels.edit(Payload(self._signed(texts.delivered_elsewhere(outcome))))
         return outcome
+
+    def _signed(self, text: str) -> str:
+        """The text of the reply, with the name of its owner where others can't see it otherwise."""
+        unnamed = self._target.pressed and self._target.place != "direct"
+        return texts.requested(text, self._job.owner) if unnamed else text
 
     async def _edit_finally(self, payload: Payload) -> DeliveredBy | Rejection:
         began = time.monotonic()
@@ -247,7 +253,7 @@ class DiscordReply:
             return
         if self._pending is not None:
             metrics.EDITS.labels("skipped").inc()
-        self._pending = edit
+        self._pending = replace(edit, text=self._signed(edit.text))
         if self._editing is None or self._editing.done():
             # Log lines of discord.py about an edit name the job, too.
             with structlog.contextvars.bound_contextvars(job=self._job.id):

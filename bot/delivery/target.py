@@ -30,6 +30,8 @@ class ReplyTarget(BaseModel):
     """``server``: the app is installed in the server. ``direct``: the bot's direct messages with the member.
     ``elsewhere``: only the member has installed the app, so the bot can do nothing there without the token.
     """
+    pressed: bool = False
+    """Whether a member asked by a component. Discord then doesn't show who asked, as it does for a command."""
     file_limit: int = FILE_SIZE
     """Bytes of a file that the bot may upload there without the token. The server's limit, not the member's."""
 
@@ -49,6 +51,7 @@ class ReplyTarget(BaseModel):
             message=message,
             created_at=interaction.created_at.timestamp(),
             place=place,
+            pressed=interaction.message is not None,
             file_limit=FILE_SIZE if server is None else server.filesize_limit,
         )
 

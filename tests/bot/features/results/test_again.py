@@ -3,12 +3,16 @@
 import dataclasses
 from typing import Any
 
+from bot.client.client import Atelier
 from bot.client.services import Services
+from bot.delivery.reply import DiscordReply
+from bot.features.results.views import views
 from bot.jobs.errors import TooManyJobs
 from bot.jobs.model import Order
 from bot.library.built_in import BUILT_IN
 from bot.library.library import reference
 from bot.sandbox import Invocation, LocalDiscord
+from engine.progress import Result
 from engine.recipe import Inputs
 from tests.bot.conftest import STYLE, is_private_answer
 from tests.bot.features.results.conftest import Delivered
@@ -66,6 +70,25 @@ async def test_a_press_makes_a_job_of_the_member_who_presses_with_its_own_public
     for entry, changed in entries.items():
         order = await ordered(fake_jobs, await bob.choose(message, f"menu:{job.id}", entry))
         assert order.recipe == base.model_copy(update=changed)
+
+
+async def test_a_reply_to_a_press_names_the_member_who_pressed(
+    discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs, delivered: Delivered
+) -> None:
+    job, message = await delivered()
+    assert "Requested by" not in message.content  # Discord shows who used the command
+    bob = discord.member("Bob")
+    pressed = await bob.press(message, "Again")
+    await ordered(fake_jobs, pressed)
+    again = fake_jobs.jobs[fake_jobs.orders[-1].id]
+    reply = DiscordReply(client, again, views(client), client.services.executor)
+    reply.queued(1)
+    waiting = await pressed.wait_until(lambda message: "Next in line" in message.content, 5)
+    await reply.deliver(Result(STYLE.data, "png", 100, 100, job.recipe, 30, 2.0, "finished"))
+    painted = discord.channel_messages[-1]
+    assert painted.attachments
+    for shown in (waiting, painted):
+        assert shown.content.endswith(f"\n-# Requested by <@{bob.id}>")
 
 
 async def test_an_instant_picture_can_be_finished(
