@@ -15,6 +15,7 @@ from bot.jobs.errors import (
     DownloadFailed,
     Draining,
     ExportRunning,
+    ExportStartNotFound,
     FormLost,
     JobEnded,
     JobExpired,
@@ -117,11 +118,26 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
             return _("A direct message has no server styles. Use this command in a server.")
         case ManageServerNeeded():
             return _("To change this server's styles you need the permission Manage Server.")
+        case TooManyJobs(limit=limit, here=True):
+            return ngettext(
+                "In this server you can have {count} picture in progress at a time. "
+                "Wait for it to finish, or cancel it.",
+                "In this server you can have {count} pictures in progress at a time. "
+                "Wait for one to finish, or cancel one.",
+                limit,
+            )
         case TooManyJobs(limit=limit):
             return ngettext(
                 "You already have {count} picture in progress. Wait for one to finish, or cancel one.",
                 "You already have {count} pictures in progress. Wait for one to finish, or cancel one.",
                 limit,
+            )
+        case DailyLimit(limit=limit, free_at=free_at, here=True):
+            return ngettext(
+                "In this server you can have {count} picture a day. The next one is free {when}.",
+                "In this server you can have {count} pictures a day. The next one is free {when}.",
+                limit,
+                when=relative_time(free_at),
             )
         case DailyLimit(limit=limit, free_at=free_at):
             return ngettext(
@@ -155,7 +171,7 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
         case NotYourJob():
             return _("Only the member who requested this picture can do that.")
         case JobEnded():
-            return _("This picture is already finished, cancelled or deleted. `/jobs` shows your latest pictures.")
+            return _("This picture is already finished, cancelled or deleted. `/jobs` shows your pictures.")
         case StillOpen():
             return _("This picture is not finished yet. Try again in a moment.")
         case NotBegun():
@@ -187,6 +203,11 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
             return _(
                 "This recipe is from another member's picture, and I can't use their style pictures. "
                 "Use `/stylize` with a style of your own and the options of the recipe."
+            )
+        case ExportStartNotFound():
+            return _(
+                "I have no picture of yours with this id, so I can't continue after it. "
+                "Use the id that the last part of your export named, or leave out `after` to get everything."
             )
         case ExportRunning():
             return _("I'm already sending you your data. Wait for the last part.")

@@ -65,7 +65,7 @@ class Admission:
             raise TooManyJobs(self._max_open)
         here = sum(guild_id == actor.guild_id for guild_id in known.values())
         if quota.open_here is not None and actor.guild_id is not None and here >= quota.open_here:
-            raise TooManyJobs(quota.open_here)
+            raise TooManyJobs(quota.open_here, here=True)
 
 
 def _check_place(actor: Actor, rules: GuildRules) -> None:

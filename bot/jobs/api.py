@@ -218,7 +218,7 @@ class OwnData(Protocol):
 
         Raises:
             ExportRunning: another export of this member is running.
-            RecipeNotFound: ``after`` is no job of theirs.
+            ExportStartNotFound: ``after`` is no job of theirs.
             StorageFailed: a picture can't be read for now.
         """
         ...

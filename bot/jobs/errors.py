@@ -109,20 +109,25 @@ class ManageServerNeeded(AtelierError):
 
 
 class TooManyJobs(AtelierError):
-    """The member has the maximum number of open jobs."""
+    """The member has the maximum number of open jobs. ``here``: it is the limit of the server."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(limit)
+    def __init__(self, limit: int, here: bool = False) -> None:
+        super().__init__(limit, here)
         self.limit = limit
+        self.here = here
 
 
 class DailyLimit(AtelierError):
-    """The member has ordered ``limit`` jobs in 24 hours. ``free_at`` is the Unix time when they may order the next."""
+    """The member has ordered ``limit`` jobs in 24 hours. ``free_at`` is the Unix time when they may order the next.
 
-    def __init__(self, limit: int, free_at: int) -> None:
-        super().__init__(limit, free_at)
+    ``here``: it is the limit of the server.
+    """
+
+    def __init__(self, limit: int, free_at: int, here: bool = False) -> None:
+        super().__init__(limit, free_at, here)
         self.limit = limit
         self.free_at = free_at
+        self.here = here
 
 
 class WrongChannel(AtelierError):
@@ -223,6 +228,10 @@ class RecipeNotFound(AtelierError):
 
 class StylesNotYours(AtelierError):
     """The recipe is of another member's job, whose style pictures belong to that member."""
+
+
+class ExportStartNotFound(AtelierError):
+    """The member has no job with the id after which an export should continue."""
 
 
 class ExportRunning(AtelierError):

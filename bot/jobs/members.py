@@ -16,7 +16,7 @@ import structlog
 from bot.jobs.api import ExportPart, Jobs
 from bot.jobs.database.history import Position
 from bot.jobs.database.store import Store
-from bot.jobs.errors import ExportRunning, JobEnded, RecipeNotFound
+from bot.jobs.errors import ExportRunning, ExportStartNotFound, JobEnded
 from bot.jobs.model import OPEN, Actor
 from bot.jobs.storage import Storage
 from engine.errors import BlobLost
@@ -53,7 +53,7 @@ class MemberData:
         if after is not None:
             job = await self._store.get(after)
             if job is None or job.owner != member:
-                raise RecipeNotFound
+                raise ExportStartNotFound
             start = Position(job.created_at, job.id)
         if member in self._exporting:
             raise ExportRunning

@@ -52,7 +52,8 @@ async def refuse(connection: AsyncConnection, job: Job, limit: int, quota: Quota
     """
     if (await connection.execute(select(_open(job.owner)))).scalar_one() < limit:
         await _check_day(connection, job.owner, job.guild_id, job.created_at, quota)
-        limit = quota.open_here or limit
+        if quota.open_here is not None:
+            raise TooManyJobs(quota.open_here, here=True)
     raise TooManyJobs(limit)
 
 
@@ -78,7 +79,7 @@ async def _check_day(
             newest_first = select(UsageRow.at).where(_counts(owner, now, where)).order_by(UsageRow.at.desc())
             oldest = (await connection.execute(newest_first.offset(limit - 1).limit(1))).scalar_one_or_none()
             if oldest is not None:
-                raise DailyLimit(limit, math.ceil((oldest + DAY).timestamp()))
+                raise DailyLimit(limit, math.ceil((oldest + DAY).timestamp()), here=where is not None)
 
 
 def _counts(owner: int, now: datetime, guild_id: int | None) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from bot.jobs.api import ExportPart
-from bot.jobs.errors import ExportRunning, RecipeNotFound
+from bot.jobs.errors import ExportRunning, ExportStartNotFound
 from bot.jobs.members import MemberData
 from engine.errors import PaintingCancelled
 from tests.bot.jobs.conftest import ANN, BOB, JobHarness
@@ -76,7 +76,7 @@ async def test_everything_is_exported_in_parts_that_fit(harness: JobHarness, own
         assert part.left_out == 1
         (name,) = (name for name in few if name.endswith("picture.json"))
         assert json.loads(few[name])["left_out"] == {"painted": "50000 bytes, too large to send here"}
-        with pytest.raises(RecipeNotFound):
+        with pytest.raises(ExportStartNotFound):
             await files(own.export(BOB, LIMIT, jobs[0].id))
         assert await files(own.export(404, LIMIT)) == ([], {})
         running = own.export(ANN, LIMIT)

@@ -40,7 +40,7 @@ class TestTheDailyQuota:
         allow(harness, 2)
         with pytest.raises(DailyLimit) as refused:
             await place(harness, guild_id=None)
-        assert refused.value.limit == 2
+        assert (refused.value.limit, refused.value.here) == (2, False)
         assert 0 <= refused.value.free_at - (first.created_at + timedelta(hours=24)).timestamp() < 1
         await place(harness, BOB)
         await harness.store.change_guild_rules(HERE, max_per_day=1)
@@ -64,7 +64,7 @@ class TestTheDailyQuota:
         await place(harness)
         with pytest.raises(DailyLimit) as refused:
             await place(harness)
-        assert refused.value.limit == 1
+        assert (refused.value.limit, refused.value.here) == (1, True)
         await place(harness, guild_id=ELSEWHERE)
         await place(harness, guild_id=None)
 
@@ -99,9 +99,10 @@ class TestTheRulesOfAServer:
         await place(harness)
         with pytest.raises(TooManyJobs) as refused:
             await place(harness)
-        assert refused.value.limit == 1
-        with pytest.raises(TooManyJobs):  # the database, without the admission
+        assert (refused.value.limit, refused.value.here) == (1, True)
+        with pytest.raises(TooManyJobs) as refused:  # the database, without the admission
             await harness.jobs.accept(order(ANN))
+        assert (refused.value.limit, refused.value.here) == (1, True)
         await place(harness, guild_id=None)
 
     async def test_allow_channels_with_their_threads_and_roles(self, harness: JobHarness) -> None:

@@ -320,7 +320,7 @@ class TestCancelling:
         answers = await asyncio.gather(cancel(discord, painting), cancel(discord, painting))
         assert sorted(answers) == [
             "Cancelled.",
-            "This picture is already finished, cancelled or deleted. `/jobs` shows your latest pictures.",
+            "This picture is already finished, cancelled or deleted. `/jobs` shows your pictures.",
         ]
 
 
