@@ -69,7 +69,7 @@ async def _paint(interaction: discord.Interaction[Atelier], wanted: str, content
     _photo, *names = job.description.split(NAMES_SEPARATOR)
     description = common.names_of_files(content.filename, *names)
     pictures: Inputs[Picture] = Inputs(content, styles)
-    await submit(interaction, message, PaintingRequest(pictures, lambda _: painted, description))
+    await submit(interaction, message, PaintingRequest(pictures, lambda *_: painted, description))
 
 
 @recipe.autocomplete("id")

@@ -142,18 +142,16 @@ async def paint_again(action: str, change: Change, interaction: discord.Interact
         discord.HTTPException, aiohttp.ClientError, OSError: the interaction could not be acknowledged.
     """
     message = await acknowledge(interaction)
-    services = interaction.client.services
-    parent = await services.jobs.get(job_id)
-    rules = await services.store.guild_rules(interaction.guild_id)
-    await submit(interaction, message, request(parent, action, change, rules))
+    parent = await interaction.client.services.jobs.get(job_id)
+    await submit(interaction, message, request(parent, action, change))
 
 
-def request(parent: Job, action: str, change: Change, rules: GuildRules) -> PaintingRequest:
-    """Paint the same photo in the same style, in a server with these rules."""
+def request(parent: Job, action: str, change: Change) -> PaintingRequest:
+    """Paint the same photo in the same style."""
     photo, *styles = (StoredPicture(each, "", parent.spoiler) for each in parent.inputs)
     return PaintingRequest(
         Inputs(photo, tuple(styles)),
-        lambda tier: change(_continued(parent), tier, rules),
+        partial(change, _continued(parent)),
         parent.description,
         parent.id,
         action,

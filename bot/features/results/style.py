@@ -69,7 +69,7 @@ class AnotherStyleModal(PersistentModal):
             message,
             PaintingRequest(
                 Inputs(content, (style,)),
-                lambda _: recipe,
+                lambda *_: recipe,
                 all_texts.names_of_files(content.filename, style.filename),
                 parent.id,
                 f"{self.action} {style.id}",

@@ -79,11 +79,9 @@ class TweakModal(PersistentModal):
         options = {"strength": float(strength), "detail": float(detail), "stroke": float(stroke), "colours": colours}
         message = await acknowledge(interaction)
         # Its final state may be gone since the modal was opened.
-        services = interaction.client.services
-        parent = await services.jobs.get(self.job)
-        rules = await services.store.guild_rules(interaction.guild_id)
+        parent = await interaction.client.services.jobs.get(self.job)
         action = f"tweak {'-'.join((strength, detail, stroke, colours[:3], quality[:3]))}"
-        await submit(interaction, message, request(parent, action, partial(_changed, options, quality), rules))
+        await submit(interaction, message, request(parent, action, partial(_changed, options, quality)))
 
 
 def _changed(options: Mapping[str, object], quality: str, recipe: Recipe, tier: Tier, rules: GuildRules) -> Recipe:

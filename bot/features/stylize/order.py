@@ -19,6 +19,7 @@ from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.styles import SavedStyle
 from bot.jobs.errors import NoStyle, Role, role_of
 from bot.jobs.model import Job, Order
+from bot.jobs.rules import GuildRules
 from bot.library.built_in import BuiltInStyle
 from bot.library.library import Style
 from bot.limits import TOKEN_LIFE
@@ -47,8 +48,8 @@ class PaintingRequest:
     """What to paint, for an interaction that is acknowledged."""
 
     pictures: Inputs[Picture]
-    recipe: Callable[[Tier], Recipe]
-    """Makes the recipe for a kind of worker. May raise errors of ours."""
+    recipe: Callable[[Tier, GuildRules], Recipe]
+    """Makes the recipe for a kind of worker and the rules of the server. May raise errors of ours."""
     description: str
     parent: str = ""
     action: str = ""
@@ -87,11 +88,12 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
     style_shares = shares(request.mix, len(request.styles) or 1)
     check_stated_sizes(interaction, request.content, *request.styles)
 
-    def recipe(tier: Tier) -> Recipe:
-        preset = PRESETS[tier][quality]
+    def recipe(tier: Tier, rules: GuildRules) -> Recipe:
+        preset = PRESETS[tier][request.quality or rules.quality or "standard"]
+        strengths = request.strength, rules.strength, DEFAULTS.strength
         return Recipe(
             **preset.fields(),
-            strength=strength,
+            strength=next(each for each in strengths if each is not None),
             detail=request.detail,
             stroke=texts.STROKES[request.stroke],
             colours=request.colours,
@@ -99,12 +101,10 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
         )
 
     message = await acknowledge(interaction)
-    rules = await interaction.client.services.store.guild_rules(interaction.guild_id)
-    quality = request.quality or rules.quality or "standard"
-    strength = next(each for each in (request.strength, rules.strength, DEFAULTS.strength) if each is not None)
     library, reader = interaction.client.services.styles, reader_of(interaction)
     styles = [await library.find(each, reader) if isinstance(each, str) else each for each in request.styles]
     if not styles:
+        rules = await interaction.client.services.store.guild_rules(interaction.guild_id)
         if (servers := await library.servers_style(rules.style, reader)) is None:
             raise NoStyle
         styles.append(servers)
@@ -140,8 +140,9 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
     owner = interaction.user.id
     address = ReplyTarget.of(interaction, message).model_dump_json()
     expires_at = interaction.created_at + timedelta(seconds=TOKEN_LIFE)
+    rules = await services.store.guild_rules(interaction.guild_id)
     # A reply in public is in the server's language, if its moderators chose one.
-    locale = (await services.store.guild_rules(interaction.guild_id)).locale or interaction.locale.value
+    locale = rules.locale or interaction.locale.value
     await services.jobs.acknowledged(Acknowledged(order, owner, address, request.description, locale, expires_at))
     async with services.jobs.admission(actor_of(interaction), order):
         attached = _attached(tuple(request.pictures))
@@ -159,7 +160,7 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
                 id=order,
                 owner=owner,
                 guild_id=interaction.guild_id,
-                recipe=request.recipe(await services.executor.tier()),
+                recipe=request.recipe(await services.executor.tier(), rules),
                 inputs=Inputs(content, tuple(styles)),
                 address=address,
                 description=request.description,
