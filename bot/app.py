@@ -31,6 +31,7 @@ from bot.jobs.rules import Policy
 from bot.jobs.service import JobService
 from bot.jobs.storage import Storage, StoragePolicy
 from bot.library.library import LibraryPolicy, StyleLibrary
+from bot.library.networks import load as load_networks
 from bot.settings import MEBIBYTE, OWN_FILES, Settings
 from bot.web.health import Health
 from bot.web.operator.routes import OperatorPage
@@ -126,7 +127,8 @@ async def running(settings: Settings, token: str) -> AsyncIterator[list[asyncio.
         session = await stack.enter_async_context(aiohttp.ClientSession())
         attachments = AttachmentDownloader(session, settings.discord_cdn_url, settings.limits.bytes)
         library_policy = LibraryPolicy(settings.max_styles_per_member, settings.max_styles_per_server)
-        styles = StyleLibrary(store, storage, executor, library_policy)
+        networks = await asyncio.to_thread(load_networks, settings.style_networks) if settings.style_networks else ()
+        styles = StyleLibrary(store, storage, executor, library_policy, networks)
         own_data = MemberData(store, storage, jobs)
         history = JobHistory(store, storage, executor)
         services = Services(jobs, history, own_data, executor, attachments, styles, store, policy)

@@ -113,7 +113,7 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
                 limit,
             )
         case StyleBuiltIn():
-            return _("This is a built-in style. It can't be renamed or removed.")
+            return _("This is a built-in or trained style. It can't be renamed or removed.")
         case NotInAServer():
             return _("A direct message has no server styles. Use this command in a server.")
         case ManageServerNeeded():

@@ -174,6 +174,7 @@ class Settings(BaseSettings):
     max_jobs_per_day: int = Field(default=0, ge=0)
     max_styles_per_member: int = Field(default=50, ge=0)
     max_styles_per_server: int = Field(default=200, ge=0)
+    style_networks: Path | None = None
     max_job_hours: float = Field(default=24, gt=0, le=8760)
 
     operator_ids: Annotated[frozenset[int] | None, NoDecode, BeforeValidator(_ids)] = None

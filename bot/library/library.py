@@ -3,6 +3,7 @@
 import asyncio
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -27,6 +28,7 @@ from bot.jobs.errors import (
 from bot.jobs.model import new_id
 from bot.jobs.storage import Storage
 from bot.library.built_in import BUILT_IN, BuiltInStyle
+from bot.library.networks import NetworkStyle
 from engine.errors import PictureError, StorageFull
 from engine.executor.api import Executor
 
@@ -47,7 +49,7 @@ _STRAY: Final = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
 _DIRECTIONS: Final = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Changes of the writing direction."""
 
-Style = SavedStyle | BuiltInStyle
+Style = SavedStyle | BuiltInStyle | NetworkStyle
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,16 @@ class LibraryPolicy:
 class StyleLibrary:
     """All styles. A style is named by its name, or by its :func:`reference`."""
 
-    def __init__(self, store: Store, storage: Storage, executor: Executor, policy: LibraryPolicy) -> None:
+    def __init__(
+        self,
+        store: Store,
+        storage: Storage,
+        executor: Executor,
+        policy: LibraryPolicy,
+        networks: Sequence[NetworkStyle] = (),
+    ) -> None:
+        """``networks`` are the styles of trained networks, which everybody has."""
+        self._everybodys: list[Style] = [*networks, *BUILT_IN]
         self._store = store
         self._storage = storage
         self._executor = executor
@@ -149,9 +160,9 @@ class StyleLibrary:
         Raises:
             StyleNotFound: there is none that the member may use here.
         """
-        built_in = {reference(each): each for each in BUILT_IN}
-        if wanted in built_in:
-            return built_in[wanted]
+        by_reference = {reference(each): each for each in self._everybodys}
+        if wanted in by_reference:
+            return by_reference[wanted]
         if _SAVED.fullmatch(wanted):
             saved = await self._store.style(wanted.removeprefix(REFERENCE))
             if saved is None or saved.library not in reader.libraries:
@@ -163,7 +174,7 @@ class StyleLibrary:
             raise StyleNotFound("") from None
         named: Style | None = await self._store.style_named(reader.libraries, name)
         named = named or next(
-            (each for each in BUILT_IN if key_of(name) in {key_of(each.name), key_of(each.english_name)}), None
+            (each for each in self._everybodys if key_of(name) in {key_of(known) for known in _names(each)}), None
         )
         if named is None:
             similar = await self.search(name, reader, 1)
@@ -178,21 +189,24 @@ class StyleLibrary:
             return None
 
     async def search(self, text: str, reader: Reader, limit: int, *, built_in: bool = True) -> list[Style]:
-        """Up to ``limit`` styles whose name contains ``text``: the member's, the server's, then the built-in ones."""
+        """Up to ``limit`` styles whose name contains ``text``: the member's, the server's, then everybody's.
+
+        Without ``built_in``, everybody's are left out.
+        """
         key = key_of(_tidy(text))
         saved = await self._store.styles(reader.libraries, key, limit=limit)
-        drawn = [each for each in BUILT_IN if built_in and key in key_of(each.name)]
-        found: list[Style] = [*saved, *drawn]
+        others = [each for each in self._everybodys if built_in and key in key_of(each.name)]
+        found: list[Style] = [*saved, *others]
         return found[:limit]
 
     async def page(self, number: int, size: int, reader: Reader) -> tuple[list[Style], int]:
         """A page of all styles, from 0, and how many styles there are. The last page stands for those beyond it."""
         libraries = reader.libraries
         saved = await self._store.count_styles(libraries)
-        total = saved + len(BUILT_IN)
+        total = saved + len(self._everybodys)
         start = min(number, (total - 1) // size) * size
         found: list[Style] = [*await self._store.styles(libraries, limit=size, offset=start)]
-        found += BUILT_IN[max(0, start - saved) : max(0, start + size - saved)]
+        found += self._everybodys[max(0, start - saved) : max(0, start + size - saved)]
         return found, total
 
     async def rename(self, wanted: str, name: str, reader: Reader) -> tuple[SavedStyle, str]:
@@ -222,27 +236,36 @@ class StyleLibrary:
         return style
 
     async def picture(self, style: Style) -> bytes:
-        """The picture as it was sent.
+        """What a worker takes as the style: the picture as it was sent, or the trained network.
 
         Raises:
             BlobLost, StorageFailed: it can't be read.
         """
+        if isinstance(style, NetworkStyle):
+            return await asyncio.to_thread(style.network)
         if isinstance(style, BuiltInStyle):
             return await asyncio.to_thread(style.file.read_bytes)
         return await self._storage.get(style.picture)
 
     async def thumbnail(self, style: Style) -> bytes:
         """A small JPEG. Raises as :meth:`picture`."""
+        if isinstance(style, NetworkStyle):
+            return style.picture
         if isinstance(style, BuiltInStyle):
             return await self.picture(style)
         return await self._storage.get(style.thumbnail)
 
     async def _changeable(self, wanted: str, reader: Reader) -> SavedStyle:
         style = await self.find(wanted, reader)
-        if isinstance(style, BuiltInStyle):
+        if not isinstance(style, SavedStyle):
             raise StyleBuiltIn
         reader.writable(style.library.kind)
         return style
+
+
+def _names(style: Style) -> tuple[str, ...]:
+    """What members may call a style of everybody."""
+    return (style.name, style.english_name) if isinstance(style, BuiltInStyle) else (style.name,)
 
 
 def reference(style: Style) -> str:

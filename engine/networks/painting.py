@@ -112,10 +112,12 @@ def _painted(image: Tensor, network: StyleNetwork, recipe: Recipe, compute: Comp
     width, height = image.shape[-1], image.shape[-2]
     side = min(2 * recipe.size, max(64, round(recipe.size / recipe.stroke)))
     small = resized(image, fitted((width, height), side))
+    # As for an optimisation: strokes in flat areas grow from noise, and another seed gives another painting.
+    noise = torch.randn(small.shape, generator=torch.Generator().manual_seed(recipe.seed)).to(small)
     mix = torch.zeros(1, network.styles, device=image.device)
     mix[0, 0] = 1
     with torch.autocast(compute.device.type, compute.dtype, enabled=compute.dtype != torch.float32):
-        painted = network(small, mix)
+        painted = network((small + recipe.noise * noise).clamp(0, 1), mix)
     if painted.shape != image.shape:
         detail = image - resampled(small, (width, height)) if side < recipe.size else 0
         painted = (resized(painted, (width, height)) + detail).clamp(0, 1)

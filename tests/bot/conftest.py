@@ -27,6 +27,7 @@ from bot.jobs.members import MemberData
 from bot.jobs.rules import Policy
 from bot.jobs.storage import Storage, StoragePolicy
 from bot.library.library import LibraryPolicy, StyleLibrary
+from bot.library.networks import NetworkStyle
 from bot.sandbox import LocalDiscord, Message, Upload
 from bot.sandbox.state.components import walk
 from bot.settings import MEBIBYTE, Settings
@@ -168,8 +169,14 @@ async def client_store(empty_database: Path, tmp_path: Path) -> AsyncIterator[St
 
 
 @pytest.fixture
+def networks() -> tuple[NetworkStyle, ...]:
+    """The styles of trained networks: none, unless a module has others."""
+    return ()
+
+
+@pytest.fixture
 async def services(
-    discord: LocalDiscord, fake_jobs: FakeJobs, client_store: Store, tmp_path: Path
+    discord: LocalDiscord, fake_jobs: FakeJobs, client_store: Store, networks: tuple[NetworkStyle, ...], tmp_path: Path
 ) -> AsyncIterator[Services]:
     """The services of :func:`client`. They accept attachments of at most 1 MiB."""
     store, blobs = client_store, Blobs(str(tmp_path / "blobs"))
@@ -177,7 +184,8 @@ async def services(
     async with aiohttp.ClientSession() as session:
         downloader = AttachmentDownloader(session, discord.cdn_url, MEBIBYTE)
         storage = Storage(blobs, store, StoragePolicy(min_free_bytes=0))
-        styles = StyleLibrary(store, storage, executor, LibraryPolicy(max_per_member=12, max_per_server=2))
+        library_policy = LibraryPolicy(max_per_member=12, max_per_server=2)
+        styles = StyleLibrary(store, storage, executor, library_policy, networks)
         history, own_data = JobHistory(store, storage, executor), MemberData(store, storage, fake_jobs)
         policy = Policy(max_open=3, max_per_day=20)
         yield Services(fake_jobs, history, own_data, executor, downloader, styles, store, policy)

@@ -60,6 +60,8 @@ class FakeJobs:
     def __init__(self) -> None:
         self.orders: list[Order] = []
         """The accepted orders, newest last."""
+        self.checked: set[Role] = set()
+        """The roles of the newest order whose pictures need no check."""
         self.jobs: dict[str, Job] = {}
         """By id, newest last."""
         self.pictures: dict[str, bytes] = {}
@@ -102,6 +104,7 @@ class FakeJobs:
         """See :class:`bot.jobs.api.Jobs`."""
         self._refuse()
         self.orders.append(order)
+        self.checked = set(checked)
         self.accepted.set()
         return self.hold(
             Job(

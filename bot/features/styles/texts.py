@@ -7,6 +7,7 @@ import discord
 
 from bot.jobs.database.styles import Library, SavedStyle
 from bot.library.library import Style
+from bot.library.networks import NetworkStyle
 from bot.locales import N_
 from bot.locales import gettext as _
 from bot.texts import mention, titled
@@ -26,6 +27,8 @@ def label(style: Style) -> str:
             return style.name
         case SavedStyle():
             return _("{style} (this server)", style=style.name)
+        case NetworkStyle():
+            return _("{style} (trained)", style=style.name)
         case _:
             return _("{style} (built-in)", style=style.name)
 
@@ -64,6 +67,10 @@ def shown(style: Style) -> str:
                 when=discord.utils.format_dt(added_at, "R"),
                 member=mention(member),
             )
+        case NetworkStyle():
+            return _(
+                "**{style}** · trained style. With the quality `instant`, a network that learned it paints.", style=name
+            )
         case _:
             return _("**{style}** · built-in style", style=name)
 
@@ -92,5 +99,7 @@ def _line(number: int, style: Style) -> str:
             return f"**{number}.** {name}"
         case SavedStyle():
             return f"**{number}.** {name} · {_('this server')}"
+        case NetworkStyle():
+            return f"**{number}.** {name} · {_('trained')}"
         case _:
             return f"**{number}.** {name} · {_('built-in')}"

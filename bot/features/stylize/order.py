@@ -22,6 +22,7 @@ from bot.jobs.model import Job, Order
 from bot.jobs.rules import GuildRules
 from bot.library.built_in import BuiltInStyle
 from bot.library.library import Style
+from bot.library.networks import NetworkStyle
 from bot.limits import TOKEN_LIFE
 from engine.presets import PRESETS, Quality, Tier
 from engine.recipe import Colours, Inputs, Recipe
@@ -152,7 +153,7 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
             match picture:
                 case StoredPicture():
                     inputs[role_of(index)] = picture.blob
-                case SavedStyle() | BuiltInStyle():
+                case SavedStyle() | BuiltInStyle() | NetworkStyle():
                     inputs[role_of(index)] = await services.styles.picture(picture)
         content, *styles = (inputs[role_of(index)] for index in range(len(inputs)))
         return await services.jobs.accept(
@@ -171,7 +172,7 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
                 action=request.action,
                 locale=locale,
             ),
-            checked=attached,
+            checked=[*attached, *_trained(request.pictures)],
         )
 
 
@@ -180,5 +181,10 @@ def _attached(pictures: Sequence[Picture | str]) -> dict[Role, Attached]:
     return {
         role_of(index): picture
         for index, picture in enumerate(pictures)
-        if not isinstance(picture, str | StoredPicture | SavedStyle | BuiltInStyle)
+        if not isinstance(picture, str | StoredPicture | SavedStyle | BuiltInStyle | NetworkStyle)
     }
+
+
+def _trained(pictures: Inputs[Picture]) -> list[Role]:
+    """The roles of the operator's networks. A check would refuse them, since members may send pictures only."""
+    return [role_of(index) for index, picture in enumerate(pictures) if isinstance(picture, NetworkStyle)]

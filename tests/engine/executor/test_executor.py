@@ -58,6 +58,7 @@ from engine.worker.tasks import check_picture, paint_picture
 from tests.engine.executor.conftest import CONTENT, CONTENT_NAME, SETTINGS, STYLE, STYLE_NAME, begin, process
 from tests.engine.following import ended, eventually, first
 from tests.engine.images import corpus
+from tests.engine.networks.made import file_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("no_paintings_left")]
 
@@ -156,7 +157,7 @@ async def test_pictures_are_checked_while_a_painting_runs(embedded: DaskExecutor
     await painting.cancel()
 
 
-async def test_a_worker_trains_a_network(embedded: DaskExecutor, narrow: VGG19) -> None:
+async def test_a_worker_trains_a_network_and_paints_by_it(embedded: DaskExecutor, blobs: Blobs, narrow: VGG19) -> None:
     order = TrainingOrder(Plan(steps=3, batch=1, crop=64, widths=(8, 8)), (STYLE,), (CONTENT,), b"")
     here = training.begin(order, narrow, decode)
     one = await embedded.train(order, here.state(), 0)
@@ -165,6 +166,13 @@ async def test_a_worker_trains_a_network(embedded: DaskExecutor, narrow: VGG19) 
     assert [(each.step, each.done < 1) for each in others.trained] == [(2, True), (3, False)]
     here.resume(others.state)
     assert here.done == 1
+    network = file_of(here.network, here.styles, ("Stripes",)).write()
+    with pytest.raises(NotAPicture):  # members may not send any
+        await embedded.check(network)
+    name = blobs.put(network)
+    for recipe in (Recipe(size=64, steps=2, method="instant"), Recipe(size=64, steps=2)):
+        result = await begin(embedded, recipe, styles=[name]).result()
+        assert (result.steps, result.width) == (1 if recipe.method == "instant" else 2, 64)
     with pytest.raises(NotAPicture):
         await embedded.train(replace(order, styles=(b"this is no picture",)), one.state, 60)
     with pytest.raises(NetworkUnusable):

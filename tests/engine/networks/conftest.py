@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 import torch
 
-from engine.images.codec import Picture, encode
-from engine.networks.file import Card, NetworkFile
+from engine.images.codec import Picture
+from engine.networks.file import NetworkFile
 from engine.networks.network import StyleNetwork
 from engine.networks.photos import Photos
 from engine.networks.plan import Plan
 from engine.networks.training import Training
 from engine.vgg.vgg19 import VGG19
 from tests.engine.images import corpus
+from tests.engine.networks.made import file_of
 
 PLAN = Plan(steps=4, batch=2, crop=64, widths=(8, 8))
 STYLES = (corpus.stripes(96, 80), corpus.scene(64, 64))
@@ -22,25 +23,6 @@ STYLES = (corpus.stripes(96, 80), corpus.scene(64, 64))
 def training(network: VGG19, base: StyleNetwork | None = None, **fields: Any) -> Training:
     photos = Photos([corpus.scene(96, 64)])
     return Training([Picture(each) for each in STYLES], photos, replace(PLAN, **fields), network, base)
-
-
-def file_of(trained: Training) -> NetworkFile:
-    card = Card(
-        styles=("Stripes", "Scene"),
-        widths=(8, 8),
-        photos="one scene",
-        licences="ours",
-        base="",
-        steps=trained.steps,
-        seconds=None,
-        seed=0,
-        objective="",
-        figures={"style loss": trained.losses[2]},
-        device="",
-        version="",
-    )
-    pictures = [encode(each, "jpeg") for each in trained.styles]
-    return NetworkFile(card, trained.network.parameters_as_bytes(), pictures)
 
 
 @pytest.fixture(scope="session")
@@ -54,4 +36,4 @@ def finished(narrow: VGG19) -> Training:
 
 @pytest.fixture(scope="session")
 def file(finished: Training) -> NetworkFile:
-    return file_of(finished)
+    return file_of(finished.network, finished.styles)

@@ -131,7 +131,7 @@ async def test_a_style_that_cannot_be_saved_is_refused_with_a_reason(
     assert "already a style named **SEA**" in await add(ada, "SEA")
     assert "already a style named **sky**" in await says(await ada.invoke("style rename", name="sea", new_name="sky"))
     assert await add(ada, "#\u202e ") == "A style's name needs 1 to 50 characters."
-    assert "built-in style" in await says(await ada.invoke("style remove", name=BUILT_IN[0].name))
+    assert "built-in or trained style" in await says(await ada.invoke("style remove", name=BUILT_IN[0].name))
     assert await says(await ada.invoke("style show", name="@everyone")) == (
         "I know no style named **\\@everyone**. `/style list` shows your styles."
     )
