@@ -13,7 +13,7 @@ from bot.locales import gettext as _
 from bot.locales import ngettext, pgettext
 from bot.settings import MEBIBYTE
 from engine.progress import Encoded, FileFormat, Progress, Result
-from engine.recipe import Colours, Recipe
+from engine.recipe import Colours, Method, Recipe
 
 BAR: Final = 14
 """Characters of the progress bar."""
@@ -35,6 +35,8 @@ COLOURS: Final[Mapping[Colours, str]] = {
     "content": "the photo's colours",
 }
 """The names of values of ``Recipe.colours``: the choices of ``/stylize``, with which the catalogues have them."""
+TECHNIQUES: Final[Mapping[Method, str]] = {"neighbours": "whole brush strokes", "gatys": "texture"}
+"""The names of values of ``Recipe.method`` that members choose from, as with :data:`COLOURS`."""
 FORMATS: Final[Mapping[FileFormat, str]] = {"png": "PNG", "webp": "WebP", "jpeg": "JPEG"}
 _MARKUP: Final = re.compile(r"([\\`*_~|<>\[\](){}#+:@-])")
 """Characters with a meaning in Discord's Markdown, including links and mentions."""

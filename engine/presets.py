@@ -20,9 +20,13 @@ class Preset:
     """Of the optimiser."""
     method: Method = "gatys"
 
-    def fields(self) -> dict[str, Any]:
-        """The same as a dictionary, for :class:`engine.recipe.Recipe`."""
-        return asdict(self)
+    def fields(self, method: Method | None = None) -> dict[str, Any]:
+        """The same as a dictionary, for :class:`engine.recipe.Recipe`.
+
+        With another ``method``, unless either is ``instant``, which has a size and a number of steps of its own.
+        """
+        fields = asdict(self)
+        return fields if method is None or "instant" in {method, self.method} else fields | {"method": method}
 
 
 PRESETS: Final[Mapping[Tier, Mapping[Quality, Preset]]] = {

@@ -15,7 +15,7 @@ Layer = Literal[
     "conv4_1", "conv4_2", "conv4_3", "conv4_4", "relu4_1", "relu4_2", "relu4_3", "relu4_4",
     "conv5_1", "conv5_2", "conv5_3", "conv5_4", "relu5_1", "relu5_2", "relu5_3", "relu5_4",
 ]  # fmt: skip
-Method = Literal["gatys", "instant"]
+Method = Literal["gatys", "neighbours", "instant"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Colours = Literal["style", "matched", "content"]
 Start = Literal["content", "matched", "noise"]
@@ -68,8 +68,10 @@ class Recipe(BaseModel):
 
     method: Method = "gatys"
     """See :data:`engine.painting.methods.METHODS`. ``gatys``: Gatys, Ecker and Bethge, "Image Style Transfer Using
-    Convolutional Neural Networks" (CVPR 2016). ``instant``: the same objective, at most at half the size; the painting
-    is enlarged and takes its finest detail from the content. For previews and quick tries.
+    Convolutional Neural Networks" (CVPR 2016). ``neighbours``: each place of the painting also resembles a place of the
+    style (Kolkin et al., "Neural Neighbor Style Transfer", 2022), which takes whole strokes over. ``instant``: the
+    objective of ``gatys``, at most at half the size; the painting is enlarged and takes its finest detail from the
+    content. For previews and quick tries.
     """
 
     size: int = Field(default=512, ge=SMALLEST_SIZE, le=LARGEST_SIZE)

@@ -31,6 +31,7 @@ from engine.recipe import (
     SMALLEST_SIZE,
     Balance,
     Colours,
+    Method,
     Optimiser,
     Pooling,
     Precision,
@@ -98,6 +99,13 @@ def stylize(
             help="Colours of the style; of the style, matched to the photo's palette; or of each pixel of the photo."
         ),
     ] = _DEFAULTS.colours,
+    method: Annotated[
+        Method,
+        _looks(
+            help="What is taken from a style: gatys, its texture as a whole; neighbours, strokes, place by place; "
+            "instant, as gatys, at half the size."
+        ),
+    ] = _DEFAULTS.method,
     style_layers: Annotated[
         list[str] | None,
         _looks(

@@ -240,6 +240,8 @@ class _Painting:
             if self.stop.pausing and self.done == self.first_step:
                 raise PaintingPaused
             self.shift.begin_step(self.done)
+            if self.recipe.optimiser == "adam":  # the history of L-BFGS needs the same objective at each step
+                self.targets.places.begin_step(self.done)
             rate = objective.learning_rate_factor * learning_rate(step, scale.steps, first_rate)
             losses = self.optimiser.step(rate)
             self.done += 1

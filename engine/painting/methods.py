@@ -11,7 +11,7 @@ from engine.recipe import Method, Recipe
 Paint = Callable[..., Generator[Progress, None, Result]]
 """Paints a recipe of one method: see :func:`engine.painting.loop.paint` for arguments, events and errors."""
 
-METHODS: Final[Mapping[Method, Paint]] = {"gatys": loop.paint, "instant": loop.paint}
+METHODS: Final[Mapping[Method, Paint]] = {"gatys": loop.paint, "neighbours": loop.paint, "instant": loop.paint}
 
 
 def method(recipe: Recipe) -> Paint:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from engine.recipe import SMALLEST_SIZE, Method
@@ -91,8 +91,14 @@ def instant_scales(size: int, steps: int, continued: int = 0, strength: float = 
     return (*small, Scale(fine, last, INSTANT_STYLE_FACTORS[1]))
 
 
+def neighbour_scales(size: int, steps: int, continued: int = 0, strength: float = 50) -> tuple[Scale, ...]:
+    """The scales of a painting by ``neighbours``: as :func:`scales`, with the whole weight of the style at each."""
+    return tuple(replace(scale, style_factor=1.0) for scale in scales(size, steps, continued, strength))
+
+
 SCHEDULES: Final[Mapping[Method, Schedule]] = {
     "gatys": Schedule(scales, bands=(0.5, 0.5)),
+    "neighbours": Schedule(neighbour_scales, bands=(0.5, 0.5), learning_rate_factor=0.7),
     "instant": Schedule(instant_scales, bands=(1.0, 0.6), learning_rate_factor=2.1),
 }
 

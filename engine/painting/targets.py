@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.images.codec import Picture, fitted
 from engine.images.colour import Palette, recoloured
 from engine.losses.gram import blended, gram_matrix
+from engine.losses.neighbours import NEIGHBOUR_LAYERS, Bank, NeighbourTerm, Places
 from engine.losses.objective import Objective
 from engine.losses.structure import SELF_SIMILARITY_LAYER
 from engine.losses.terms import (
@@ -25,7 +26,7 @@ from engine.losses.terms import (
     weighted_mean,
 )
 from engine.painting.pyramid import Scale
-from engine.painting.strength import detail_weight, normalisation, style_weight
+from engine.painting.strength import detail_weight, neighbour_weights, normalisation, style_weight
 from engine.painting.style_statistics import Statistics, statistics
 from engine.recipe import LARGEST_SIZE, Recipe
 from engine.vgg.vgg19 import VGG19
@@ -65,8 +66,12 @@ class Targets:
         self._recipe = recipe
         self._network = network
         self._check = check
+        self.places = Places(recipe.seed, network.device)
+        """Where ``neighbours`` compares a painting with its styles."""
         self._shares = recipe.style_shares or (1.0,) * len(styles)
-        self.style_weight = recipe.style_weight * style_weight(recipe.strength)
+        neighbours, grams = neighbour_weights(recipe.strength)
+        self._neighbour_weight = recipe.style_weight * neighbours if recipe.method == "neighbours" else 0.0
+        self.style_weight = recipe.style_weight * (grams if self._neighbour_weight else style_weight(recipe.strength))
         """0 where the result is the content."""
 
     def content_at(self, size: int) -> Tensor:
@@ -140,6 +145,7 @@ class Targets:
                 recipe.content_layers,
             ),
             "style": StyleTerm(weight / divisor, style_targets, recipe.style_layers, recipe.balance),
+            "neighbours": None if uniform else self._neighbours(pictures),
             "structure": structure,
             "plainness": Plainness.of(plain_weight, pictures, self._shares, image),
             "total_variation": TotalVariation(recipe.total_variation) if recipe.total_variation else None,
@@ -148,6 +154,19 @@ class Targets:
             {name: term for name, term in terms.items() if term is not None},
             1.0 if recipe.start == "noise" else rate_factor,
         )
+
+    def _neighbours(self, styles: Sequence[Tensor]) -> NeighbourTerm | None:
+        """The term of ``neighbours`` for style pictures at the painting's scale; None for another method."""
+        if not self._neighbour_weight:
+            return None
+        recipe = self._recipe
+        features = [
+            self._network.features(style, NEIGHBOUR_LAYERS, self._check, pooling=recipe.pooling) for style in styles
+        ]
+        banks = {
+            layer: Bank.of([each[layer] for each in features], self._shares, recipe.seed) for layer in NEIGHBOUR_LAYERS
+        }
+        return NeighbourTerm(self._neighbour_weight, banks, self.places)
 
     def _statistics(self, image: Tensor) -> Statistics:
         recipe = self._recipe

@@ -25,7 +25,7 @@ from engine.worker.protocol import BEGUN, LEFT, PLUGIN, PaintingOrder
 
 log = logging.getLogger(__name__)
 
-FIRST_PREVIEW: Final[Mapping[Method, float]] = {"gatys": 0.6, "instant": 2.0}
+FIRST_PREVIEW: Final[Mapping[Method, float]] = {"gatys": 0.6, "neighbours": 0.6, "instant": 2.0}
 """Seconds to the first preview. An instant painting usually ends before."""
 
 THUMBNAIL_QUALITY: Final = 85

@@ -83,9 +83,7 @@ def relations(features: Tensor) -> Tensor:
     Args:
         features: (1, channels, height, width); of more than :data:`PLACES` places each k-th in both directions counts.
     """
-    height, width = features.shape[-2:]
-    step = math.ceil(math.sqrt(height * width / PLACES))
-    places = F.normalize(features[0, :, ::step, ::step].float().flatten(1), dim=0)
+    places = F.normalize(_spread(features)[0].float().flatten(1), dim=0)
     distances = (1 - places.T @ places).clamp(min=0)
     return distances / distances.sum(dim=0).clamp(min=_TINY)
 
@@ -93,6 +91,24 @@ def relations(features: Tensor) -> Tensor:
 def relation_distance(first: Tensor, second: Tensor) -> float:
     """Between two of :func:`relations`: half the sum of |D − D'| over a column, averaged over columns; 0 to 1."""
     return float((first - second).abs().sum(dim=0).mean() / 2)
+
+
+def nearest_distances(features: Tensor, style: Tensor) -> tuple[float, float]:
+    """Patches both ways at one layer: the mean of 1 − cos from each place of the painting to the most similar one of
+    the style, and from each place of the style to the most similar one of the painting.
+
+    The first is small where each place looks like the style, the second where all of the style occurs. Both pictures'
+    features (1, channels, height, width) are centred by the style's mean; places are those of :func:`relations`.
+    """
+    mean = style[0].float().mean(dim=(1, 2), keepdim=True)
+    ours, theirs = (F.normalize(_spread(each)[0].float().sub(mean).flatten(1), dim=0) for each in (features, style))
+    cosines = ours.T @ theirs
+    return float(1 - cosines.amax(dim=1).mean()), float(1 - cosines.amax(dim=0).mean())
+
+
+def _spread(features: Tensor) -> Tensor:
+    step = math.ceil(math.sqrt(features.shape[-2] * features.shape[-1] / PLACES))
+    return features[..., ::step, ::step]
 
 
 # --- Pixels ---
@@ -286,6 +302,12 @@ class Judge:
     @torch.no_grad()
     def _features(self, picture: Tensor) -> dict[Layer, Tensor]:
         return self._network.features(picture, {*STYLE_LAYERS, *RELATION_LAYERS})
+
+    def patches(self, painting: Tensor) -> tuple[float, float]:
+        """:func:`nearest_distances` of ``painting``, averaged over :data:`STYLE_LAYERS`."""
+        features = self._features(painting)
+        both = [nearest_distances(features[layer], self._style_features[layer]) for layer in STYLE_LAYERS]
+        return fmean(there for there, _ in both), fmean(back for _, back in both)
 
     def _style_distances(self, features: Mapping[Layer, Tensor]) -> list[float]:
         return [style_distance(features[layer], self._style_features[layer]) for layer in STYLE_LAYERS]

@@ -19,6 +19,7 @@ from tests.benchmarks.measures import (
     flat,
     grain,
     luminance,
+    nearest_distances,
     relation_distance,
     relations,
     speckle,
@@ -167,6 +168,16 @@ def test_relations_stay_the_same_when_the_features_are_rotated_and_scaled() -> N
 
     assert relation_distance(relations(features), relations(other)) == pytest.approx(0, abs=1e-5)
     assert relation_distance(relations(features), relations(noise(1, 16, 9, 8, seed=3))) > 0.05
+
+
+def test_nearest_distances_of_four_places_equal_the_values_computed_by_hand() -> None:
+    """The style has two opposite places about its mean, and the painting has one of them and one at a right angle."""
+    style = torch.tensor([[3.0, 1.0], [1.0, 1.0]]).view(1, 2, 1, 2)
+    painting = torch.tensor([[4.0, 2.0], [1.0, 5.0]]).view(1, 2, 1, 2)
+    assert nearest_distances(painting, style) == pytest.approx(((0 + 1) / 2, (0 + 1) / 2))
+    assert nearest_distances(style, style) == pytest.approx((0, 0))
+    half = style[..., :1].expand(-1, -1, -1, 2)
+    assert nearest_distances(half, style) == pytest.approx((0, (0 + 2) / 2))
 
 
 def test_relations_of_a_large_layer_are_those_of_a_regular_grid() -> None:

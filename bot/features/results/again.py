@@ -63,11 +63,11 @@ def again(recipe: Recipe, *_: object) -> Recipe:
 
 def bigger(recipe: Recipe, tier: Tier, rules: GuildRules) -> Recipe:
     """Take the next larger preset, as far as the server allows."""
-    larger = [each for each in PRESETS[tier].values() if each.method == "gatys" and each.size > recipe.size]
+    larger = [each for each in PRESETS[tier].values() if each.method != "instant" and each.size > recipe.size]
     if not larger:
         raise Unchangeable("size", recipe.size)
     preset = min(larger, key=lambda each: each.size)
-    enlarged = rules.limited(recipe.model_copy(update=preset.fields()))
+    enlarged = rules.limited(recipe.model_copy(update=preset.fields(recipe.method)))
     if enlarged.size <= recipe.size:
         raise Unchangeable("size here", enlarged.size)
     return enlarged

@@ -87,7 +87,7 @@ class TweakModal(PersistentModal):
 def _changed(options: Mapping[str, object], quality: str, recipe: Recipe, tier: Tier, rules: GuildRules) -> Recipe:
     changed = recipe.model_copy(update=options)
     if quality != SAME:
-        changed = changed.model_copy(update=PRESETS[tier][cast(Quality, quality)].fields())
+        changed = changed.model_copy(update=PRESETS[tier][cast(Quality, quality)].fields(recipe.method))
     changed = rules.limited(changed)
     if changed == recipe:
         raise Unchanged

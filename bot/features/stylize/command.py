@@ -12,7 +12,7 @@ from bot.features.stylize.mix import MAX_LENGTH
 from bot.features.stylize.order import DEFAULTS, StylizeRequest, place
 from bot.jobs.errors import StyleGivenTwice, style_role
 from engine.presets import Quality
-from engine.recipe import Colours
+from engine.recipe import Colours, Method
 
 _STRENGTH: Final = round(DEFAULTS.strength)
 _DETAIL: Final = round(DEFAULTS.detail)
@@ -32,9 +32,13 @@ _DETAIL: Final = round(DEFAULTS.detail)
     saved_style3="A saved style as the third style, in place of a picture as style3",
     mix="How much of each style, in their order, such as 70 30. Default: equal shares",
     stroke="The size of the brush strokes. Default: medium",
+    technique="How the style is painted, at each quality but instant. Default: as is best for the quality",
     detail=f"How closely edges and shapes follow the photo, from 0 to 100. Default: {_DETAIL}",
 )
-@app_commands.choices(colours=[app_commands.Choice(name=name, value=value) for value, name in texts.COLOURS.items()])
+@app_commands.choices(
+    colours=[app_commands.Choice(name=name, value=value) for value, name in texts.COLOURS.items()],
+    technique=[app_commands.Choice(name=name, value=value) for value, name in texts.TECHNIQUES.items()],
+)
 @app_commands.autocomplete(saved_style=every_style, saved_style2=every_style, saved_style3=every_style)
 @app_commands.allowed_installs(guilds=True, users=True)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
@@ -53,6 +57,7 @@ async def stylize(
     mix: app_commands.Range[str, 1, MAX_LENGTH] | None = None,
     stroke: texts.Stroke = "medium",
     detail: app_commands.Range[int, 0, 100] = _DETAIL,
+    technique: Method | None = None,
 ) -> None:
     """Place an order. Errors go to the command tree."""
     styles: list[discord.Attachment | str] = []
@@ -61,4 +66,5 @@ async def stylize(
         if len(given) > 1:
             raise StyleGivenTwice(style_role(index))
         styles += given
-    await place(interaction, StylizeRequest(content, styles, mix, quality, strength, detail, stroke, colours))
+    request = StylizeRequest(content, styles, mix, quality, strength, detail, stroke, colours, technique)
+    await place(interaction, request)

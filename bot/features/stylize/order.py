@@ -25,7 +25,7 @@ from bot.library.library import Style
 from bot.library.networks import NetworkStyle
 from bot.limits import TOKEN_LIFE
 from engine.presets import PRESETS, Quality, Tier
-from engine.recipe import Colours, Inputs, Recipe
+from engine.recipe import Colours, Inputs, Method, Recipe
 
 DEFAULTS: Final = Recipe()
 
@@ -74,6 +74,8 @@ class StylizeRequest:
     """0 to 100."""
     stroke: texts.Stroke = "medium"
     colours: Colours = DEFAULTS.colours
+    technique: Method | None = None
+    """None leaves it to the quality."""
 
 
 async def place(interaction: discord.Interaction[Atelier], request: StylizeRequest) -> Job:
@@ -93,7 +95,7 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
         preset = PRESETS[tier][request.quality or rules.quality or "standard"]
         strengths = request.strength, rules.strength, DEFAULTS.strength
         return Recipe(
-            **preset.fields(),
+            **preset.fields(request.technique),
             strength=next(each for each in strengths if each is not None),
             detail=request.detail,
             stroke=texts.STROKES[request.stroke],

@@ -18,6 +18,7 @@ from engine.runtime.malloc import keep_large_blocks
 from tests.benchmarks.contest import PEERS
 from tests.benchmarks.machine import Device, Size, Threads, described
 from tests.benchmarks.quality import pictures, report
+from tests.benchmarks.quality.blind import at_equal_time, compare
 from tests.benchmarks.quality.painters import LITE, Contestant, Painted, Studio
 from tests.benchmarks.quality.pictures import Pair, scaled
 from tests.benchmarks.quality.report import Curve, of_pairs
@@ -31,6 +32,7 @@ class Part(StrEnum):
 
     ALL = "all"
     INSTANT = "instant"
+    BLIND = "blind"
 
 
 STRENGTHS: Final = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 100.0)
@@ -144,8 +146,13 @@ def main(
     peer_pairs: Annotated[int, typer.Option(min=1, help="How many the peers paint.")] = 3,
     curve_pairs: Annotated[int, typer.Option(min=0, help="How many are painted over strength.")] = 3,
     part: Annotated[
-        Part, typer.Option(help="instant: that quality at its own size against feed-forward networks, on every pair.")
+        Part,
+        typer.Option(
+            help="instant: that quality at its own size against feed-forward networks, on every pair. "
+            "blind: Atelier and one candidate at equal time, on sheets without names."
+        ),
     ] = Part.ALL,
+    blind_pairs: Annotated[int, typer.Option(min=1, help="How many pairs the part blind has.")] = 12,
     out: Annotated[Path, typer.Option(help="Folder for pictures.")] = Path("build/quality"),
     threads: Threads = None,
     device: Device = "auto",
@@ -175,6 +182,13 @@ def main(
     if part is Part.INSTANT:
         for each in contestants:
             studio.warm_up(each, pairs[0])
+    if part is Part.BLIND:
+        if len(candidates) != 1:
+            raise typer.BadParameter("the part blind needs one candidate", param_hint="--candidate")
+        both = (at_equal_time(studio, candidates[0], ours, pairs[0]), candidates[0])
+        compare(studio, both, pairs[:blind_pairs], size, out)
+        console.print(f"The sheets are in {out}. key.json says who painted what, and measures.txt how near.")
+        return
     contest = held(studio, contestants, pairs, pairs[:peer_pairs], pairs[:curve_pairs])
     tell(contest, console)
     draw(contest, size, out)

@@ -64,6 +64,7 @@ def test_a_quality_has_the_bots_values_and_other_options_override_them(folder: P
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "size": ("--size", "70"),
+    "method": ("--method", "neighbours"),
     "steps": ("--steps", "2"),
     "optimiser": ("--optimiser", "lbfgs"),
     "start": ("--start", "matched"),
@@ -86,15 +87,16 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 """The options that set each field of a recipe."""
 PARSED = Recipe(
-    size=70, steps=2, optimiser="lbfgs", start="matched", tolerance=0.25, strength=70, detail=30, stroke=1.5,
-    content_weight=2, style_weight=3, content_layers={"relu3_1": 1, "relu4_1": 0.5}, style_layers={"relu2_1": 2},
-    balance="dynamic", style_shares=(0.7, 1), colours="matched", total_variation=0.5, pooling="average", noise=0.1,
+    size=70, method="neighbours", steps=2, optimiser="lbfgs", start="matched", tolerance=0.25, strength=70, detail=30,
+    stroke=1.5, content_weight=2, style_weight=3, content_layers={"relu3_1": 1, "relu4_1": 0.5},
+    style_layers={"relu2_1": 2}, balance="dynamic", style_shares=(0.7, 1), colours="matched",
+    total_variation=0.5, pooling="average", noise=0.1,
     seed=9, precision="float32",
 )  # fmt: skip
 
 
 def test_every_field_of_a_recipe_has_an_option(folder: Path) -> None:
-    assert set(OPTIONS) == set(Recipe.model_fields) - {"version", "method", "continues"}
+    assert set(OPTIONS) == set(Recipe.model_fields) - {"version", "continues"}
     options = [part for parts in OPTIONS.values() for part in parts]
     done = run(
         "photo.png", "style.jpg:0.7", "photo.png", "-o", "out.png", "--save-recipe", "new/out.json", *HERE, *options

@@ -18,6 +18,7 @@ from PIL import Image, ImageChops, ImageOps
 
 from engine.errors import OutOfMemory, PaintingCancelled, PaintingPaused
 from engine.images.codec import Picture, decode, fitted
+from engine.losses import neighbours
 from engine.painting.loop import paint
 from engine.painting.reporter import Pace
 from engine.progress import StepLosses, StopToken
@@ -173,6 +174,21 @@ def test_a_painting_resumes_from_any_checkpoint_to_the_same_bytes(precision: str
         assert rest.result.picture == whole.result.picture
         assert rest.result.steps == 7
         assert rest.events[0].elapsed > whole.events[done - 1].elapsed
+
+
+@pytest.mark.usefixtures("two_scales")
+def test_a_resumed_painting_compares_the_same_places_with_its_style(
+    narrow: VGG19, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbours, "PLACES", 100)
+    monkeypatch.setattr(neighbours, "SIDE", 10)
+    recipe = Recipe(method="neighbours", size=64, steps=6)
+    saved = SavedStates()
+    whole = drained(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, save=saved.save))
+    for done in (2, 5):
+        rest = drained(paint(CONTENT, [STYLE], recipe, narrow, resume=list(saved.values())[done - 1]))
+        assert rest.result.picture == whole.result.picture
+    assert painted(narrow, method="neighbours", steps=6, noise=0, seed=1).result.picture != whole.result.picture
 
 
 @pytest.mark.usefixtures("two_scales")

@@ -33,4 +33,7 @@ def test_an_unknown_method_is_an_error_that_names_it() -> None:
     """A validated recipe has none, but a worker can receive one that was not validated."""
     with pytest.raises(UnknownMethod) as raised:
         method(Recipe().model_copy(update={"method": "strotss"}))
-    assert texts.explain(raised.value) == "This version of Atelier has no method strotss. It has: gatys, instant."
+    assert (
+        texts.explain(raised.value)
+        == "This version of Atelier has no method strotss. It has: gatys, neighbours, instant."
+    )

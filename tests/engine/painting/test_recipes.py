@@ -120,6 +120,13 @@ def test_an_instant_painting_has_the_palette_of_the_style_and_no_pixel_grid(netw
     assert parity(instant.pixels) < 0.02
 
 
+def test_neighbours_come_nearer_to_the_style_at_layers_that_are_not_optimised(network: VGG19) -> None:
+    def distance(**fields: Any) -> float:
+        return style_distance(network, painted(network, method="neighbours", **fields).image, shown(STYLE))
+
+    assert distance(strength=90) < distance(strength=20) < style_distance(network, shown(CONTENT), shown(STYLE))
+
+
 def parity(pixels: Array) -> float:
     """How much the mean difference of neighbours depends on whether the first one's column is even."""
     differences = abs(np.diff(pixels, axis=1)).mean(axis=(0, 2))
@@ -425,6 +432,7 @@ def test_a_painting_that_fits_at_no_size_fails(narrow: VGG19) -> None:
         {"optimiser": "lbfgs", "pooling": "average", "detail": 50},
         {"colours": "content", "stroke": 0.5, "noise": 0.1, "style_layers": {"conv2_1": 1}},
         {"content": Picture(Image.new("RGB", (64, 64)))},
+        {"method": "neighbours"},
     ],
     ids=lambda fields: " ".join(fields) or "default",
 )

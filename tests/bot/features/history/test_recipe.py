@@ -55,6 +55,7 @@ async def test_every_member_of_the_server_can_read_a_recipe(discord: LocalDiscor
         "Colours: the photo's colours",
         "Strokes: broad",
         "Detail: 0",
+        "Technique: texture",
         "Mix: 70 : 30",
         "Seed: 5",
     ]

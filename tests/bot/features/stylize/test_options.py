@@ -55,6 +55,7 @@ class TestTheRecipe:
             ("colours", "style", "colours", "style"),
             ("colours", "matched", "colours", "matched"),
             ("colours", "content", "colours", "content"),
+            ("technique", "neighbours", "method", "neighbours"),
         ],
     )
     async def test_has_the_value_of_each_option(
