@@ -19,9 +19,6 @@ ROOT = Path(__file__).parents[3]
 HERE = ("--device", "cpu", "--threads", "1")
 SMALL = ("--size", "64", "--steps", "3", "--precision", "float32", *HERE)
 
-COMMAND = "import typer, engine.cli.stylize; typer.run(engine.cli.stylize.stylize)"
-"""The command, for a process of its own."""
-
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(stylize)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.cli.conftest import COMMAND, ROOT, SMALL, opened, run
+from tests.engine.cli.conftest import SMALL, opened, run
+from tests.engine.runtime.test_openmp import reporting_openmp
 
 
 def test_ctrl_c_ends_the_painting_and_saves_it(interrupted: Callable[[int], None], folder: Path) -> None:
@@ -34,9 +35,11 @@ def test_the_signal_handler_is_restored_after_a_painting(folder: Path) -> None:
 
 
 def test_a_process_saves_its_previews_and_its_picture_on_sigint(folder: Path) -> None:
+    """Its OpenMP threads spin briefly."""
     arguments = ("photo.png", "style.jpg", "-o", "out.png", "--previews", "previews", *SMALL, "--steps", "10000")
     with subprocess.Popen(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {COMMAND}", *arguments],
+        [sys.executable, "-m", "bot", "stylize", *arguments],
+        env=reporting_openmp(),
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -50,6 +53,7 @@ def test_a_process_saves_its_previews_and_its_picture_on_sigint(folder: Path) ->
             process.kill()
     assert process.returncode == 0, said
     assert "Stopped early after" in said
+    assert "GOMP_SPINCOUNT = '1000'" in said or sys.platform != "linux"  # only GNU's library tells
     assert opened(folder / "out.png").size == (64, 43)
     preview = min((folder / "previews").iterdir())
     assert opened(preview).size == (64, 43)

@@ -1,7 +1,6 @@
 """Where ``atelier stylize`` writes. It checks its output before it paints, and no failed write loses the painting."""
 
-import os
-import subprocess
+import resource
 import sys
 import tempfile
 from collections.abc import Generator
@@ -14,7 +13,7 @@ from engine import progress
 from engine.painting.methods import METHODS
 from engine.painting.reporter import Pace
 from engine.recipe import Recipe
-from tests.engine.cli.conftest import COMMAND, HERE, ROOT, SMALL, opened, run
+from tests.engine.cli.conftest import HERE, SMALL, opened, run
 
 
 @pytest.mark.parametrize("option", ["--output", "--save-recipe"])
@@ -56,18 +55,18 @@ def test_one_file_for_the_recipe_and_the_painting_is_refused(folder: Path) -> No
 
 def test_a_full_disk_is_an_error_before_the_painting(folder: Path) -> None:
     """A limit on file sizes stands for the full disk: 512 px can need 768 KiB, and 64 px need 12 KiB."""
-    for size, steps, code in (("512", "1000", 1), ("64", "1", 0)):
-        arguments = ("photo.png", "style.jpg", "-o", "out.png", "--size", size, "--steps", steps, *HERE)
-        limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000)); {COMMAND}"
-        done = subprocess.run(
-            [sys.executable, "-c", limited, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, usual[1]))
+    try:
+        large, small = (
+            run("photo.png", "style.jpg", "-o", "out.png", "--size", size, "--steps", steps, *HERE)
+            for size, steps in (("512", "1000"), ("64", "1"))
         )
-        assert done.returncode == code, done.stderr
-        assert ("out.png: File too large" in done.stderr) == bool(code)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert large.exit_code == 1
+    assert "out.png: File too large" in large.stderr
+    assert small.exit_code == 0, small.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is full here")

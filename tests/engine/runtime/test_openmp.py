@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.images import corpus
-
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only GNU's library tells")
 
 ROOT = Path(__file__).parents[3]
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-SMALL = ("--size", "64", "--steps", "1", "--device", "cpu")
 WORKER = """
 import asyncio, sys
 
@@ -43,25 +40,24 @@ ctypes.CDLL(str(library))
 """Loads torch's OpenMP without torch, which takes seconds."""
 
 
+def reporting_openmp() -> dict[str, str]:
+    """An environment without settings of OpenMP, which reports those that it uses."""
+    inherited = {name: value for name, value in os.environ.items() if name not in NAMES}
+    return inherited | {"PYTHONPATH": str(ROOT), "OMP_DISPLAY_ENV": "verbose"}
+
+
 def told(folder: Path, *command: str, **environment: str) -> str:
     """OpenMP's report in a process with no settings except ``environment``."""
-    inherited = {name: value for name, value in os.environ.items() if name not in NAMES}
     done = subprocess.run(
         [sys.executable, *command],
         cwd=folder,
-        env=inherited | {"PYTHONPATH": str(ROOT), "OMP_DISPLAY_ENV": "verbose"} | environment,
+        env=reporting_openmp() | environment,
         capture_output=True,
         text=True,
         check=True,
     )
     assert "OPENMP DISPLAY ENVIRONMENT" in done.stderr
     return done.stderr
-
-
-def test_the_command_line_spins_briefly(tmp_path: Path) -> None:
-    (tmp_path / "photo.png").write_bytes(corpus.saved(corpus.scene(), "PNG"))
-    command = ("-m", "bot", "stylize", "photo.png", "photo.png", "-o", "out.png", *SMALL)
-    assert "GOMP_SPINCOUNT = '1000'" in told(tmp_path, *command)
 
 
 def test_a_worker_spins_briefly(tmp_path: Path) -> None:
