@@ -31,6 +31,7 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.VersionMismatch("atelier-2", "atelier-1"): ("version atelier-1", "bot has atelier-2", "Install"),
     errors.UnknownMethod("strotss"): ("no method strotss", "It has: gatys, instant."),
     errors.WeightsUnavailable("Do this."): ("Do this.",),
+    errors.NetworkUnusable("It is cut off."): ("It is cut off.",),
     errors.DeviceUnavailable("Use that."): ("Use that.",),
     errors.MachineTooSmall("Raise the limit."): ("Raise the limit.",),
     errors.CertificatesUnavailable("Make some."): ("Make some.",),
