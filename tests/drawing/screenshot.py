@@ -40,7 +40,7 @@ async def take() -> bytes:
             painting = tab.locator('img[src*="/painting-"]')
             await painting.wait_for(timeout=PAINT_WITHIN)
             await painting.evaluate("image => image.decode()")
-            await tab.get_by_role("combobox", name="Message ").focus()
+            await tab.get_by_role("textbox", name="Message ").focus()
             await tab.mouse.move(0, 0)
             return await tab.screenshot()
     finally:

@@ -9,6 +9,7 @@ The page opens `GET /live`, a web socket. Both sides send JSON objects with a `t
   `{id, type, name, guild, parent, archived}`, those that this member sees, `type` as in Discord; `roles` are
   `{id, name, guild}`; `file_limit` is in bytes; `examples` are `{name, title, role}`, pictures to attach, at
   `GET /examples/NAME`; `starter` is `{label, command, options}`, a command that the page offers to begin with, or null.
+- `places`: the `guilds`, `channels` and `roles` of `welcome`, when one was added, or a thread was archived or reopened.
 - `message`: `change` is `create`, `update` or `delete`, `message` is the message, or its `id` and `channel_id` where it
   was deleted. A message is Discord's own object. `pings` are the ids of the members whom it notifies, and `command` is
   the name of the command that it answers, or null.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import secrets
@@ -74,6 +75,7 @@ class Page:
         self._port = port
         self._key = secrets.token_urlsafe(32)
         self._runner: web.AppRunner | None = None
+        self._loop: asyncio.AbstractEventLoop
         self._connections: dict[str, Connection] = {}
         self._actions = Actions(discord, self._actors, self._examples, self._welcome)
         self._actions.acts |= Panel(discord, self.tell).acts
@@ -81,6 +83,8 @@ class Page:
         for actor in self._actors.values():
             discord.direct(actor.member)
         self._parts.messages.on_change(self._show)
+        self._places_changed = False
+        self._parts.world.on_change(self._note_places)
 
     async def __aenter__(self) -> Self:
         """Start listening.
@@ -95,6 +99,7 @@ class Page:
         application.router.add_get("/examples/{name}", self._example)
         application.router.add_get("/attachments/{channel}/{file}/{filename}", self._attachment)
         application.router.add_static("/static", STATIC)
+        self._loop = asyncio.get_running_loop()
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
@@ -136,6 +141,17 @@ class Page:
         if self._connections and not self._actions.is_dismissed(record.id):
             event = describe_change(self._parts, change, record)
             self.tell(event, lambda page: sees(self._parts, page.actor.member.user, record))
+
+    def _note_places(self) -> None:
+        # A new server and its channel are one event.
+        if self._connections and not self._places_changed:
+            self._places_changed = True
+            self._loop.call_soon(self._show_places)
+
+    def _show_places(self) -> None:
+        self._places_changed = False
+        for page in self._connections.values():
+            page.put({"type": "places", **describe_places(self._parts, page.actor.member.user)})
 
     def _welcome(self, page: Connection) -> None:
         member, bot = page.actor.member, self._parts.world.bot

@@ -115,7 +115,16 @@ class World:
         """The archived threads, and whether each is locked."""
         self.on_thread: Callable[[Channel], None] = lambda thread: None
         """Called when a thread was archived or reopened."""
+        self._watchers: list[Callable[[], None]] = []
         self.home = self.add_guild("Local Discord", has_bot=True)
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call this when servers, channels or roles were added, and when threads were archived or reopened."""
+        self._watchers.append(callback)
+
+    def _changed(self) -> None:
+        for callback in self._watchers:
+            callback()
 
     def add_guild(self, name: str, *, has_bot: bool, locale: str = "en-US") -> Guild:
         """A new server with one channel, of the bot's if it `has_bot`.
@@ -149,6 +158,7 @@ class World:
         """Archive a thread. A new message reopens it, unless it is `locked`."""
         self._archived[thread.id] = locked
         self.on_thread(thread)
+        self._changed()
 
     def write(self, channel: Channel, *, new: bool) -> None:
         """Make a channel ready for a `new` message, or for an edit: a new message reopens an archived thread.
@@ -163,6 +173,7 @@ class World:
             raise archived_thread()
         del self._archived[channel.id]
         self.on_thread(channel)
+        self._changed()
 
     def _add_channel(
         self,
@@ -175,6 +186,7 @@ class World:
     ) -> Channel:
         channel = Channel(self._snowflakes.next(), kind, name, guild_id, recipients, parent_id)
         self.channels[channel.id] = channel
+        self._changed()
         return channel
 
     @property
@@ -294,6 +306,7 @@ class World:
         """A new role of a server, which these users have."""
         role = self._snowflakes.next()
         self._roles[role] = (guild_id, name, {user.id for user in users})
+        self._changed()
         return role
 
     def roles(self, guild: Guild) -> list[JsonObject]:

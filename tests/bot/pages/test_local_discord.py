@@ -69,6 +69,8 @@ async def test_a_moderator_changes_settings_and_deletes_anothers_picture(room: R
     await picture.wait_for()
     await tab.get_by_role("button", name="Delete", exact=True).click()
     await picture.wait_for(state="detached")
+    room.discord.add_thread("A new thread", place=room.place)
+    await tab.get_by_role("navigation", name="Channels").get_by_role("button", name="A new thread").wait_for()
     assert [message for message in room.discord.messages(room.place) if message.attachments] == []
 
 
@@ -248,7 +250,7 @@ async def test_the_bot_handles_faults_that_the_panel_simulates(room: Room, conte
 
 async def use(tab: Tab, command: str) -> None:
     """Start a command: type its name, and choose it from the list."""
-    await tab.get_by_role("combobox", name="Message ").fill(f"/{command}")
+    await tab.get_by_role("textbox", name="Message ").fill(f"/{command}")
     await tab.get_by_role("option", name=f"/{command} ").first.click()
     await tab.get_by_role("group", name=f"Command {command}").wait_for()
 

@@ -27,7 +27,7 @@ class App {
     };
     setTheme();
     this.sidebar = new Sidebar(this);
-    this.live = new Live({ welcome: (event) => this.welcome(event), message: (event) => this.message(event) }, (on) => this.connected(on));
+    this.live = new Live({ welcome: (event) => this.welcome(event), places: (event) => this.places(event), message: (event) => this.message(event) }, (on) => this.connected(on));
     this.messages = new MessageList(byId("messages"), this);
     this.composer = new Composer(byId("composer"), this);
     this.follow();
@@ -71,6 +71,14 @@ class App {
     this.composer.files.draw();
     const home = channels.find((channel) => channel.type !== FORUM && channel.guild);
     this.open(channels.some((channel) => channel.id === opened) ? opened : home.id, true);
+  }
+
+  /** Shows servers and channels that were added, and threads that were archived or reopened. */
+  places({ guilds, channels, roles }) {
+    const open = this.channel?.id;
+    Object.assign(this, { guilds, channels, roles, channel: channels.find((channel) => channel.id === open) ?? this.channel });
+    this.sidebar.drawServers();
+    this.sidebar.drawChannels();
   }
 
   message(event) {

@@ -4,7 +4,7 @@ import { icon } from "./icons.js";
 import { FilePicker } from "./files.js";
 import { openMenu } from "./menu.js";
 import { CommandForm } from "./command.js";
-import { COMBOBOX, Suggestions } from "./suggestions.js";
+import { SUGGESTING, Suggestions } from "./suggestions.js";
 
 export class Composer {
   constructor(form, app) {
@@ -13,7 +13,7 @@ export class Composer {
     this.suggestions = new Suggestions();
     this.files = new FilePicker(app, { label: "Files of the message", most: 10, changed: () => this.drawFiles() });
     this.input = h("textarea", {
-      ...COMBOBOX, id: "composer-input", rows: 1, maxLength: 2000, "aria-label": "Message",
+      ...SUGGESTING, id: "composer-input", rows: 1, maxLength: 2000, "aria-label": "Message",
       oninput: () => this.typed(), onkeydown: (event) => this.key(event), onpaste: (event) => this.files.paste(event),
       onblur: () => this.suggestions.hide(), onfocus: () => this.typed(),
     });

@@ -30,7 +30,7 @@ export class Sidebar {
       const unread = here.some((channel) => app.unread.has(channel.id));
       const open = (app.channel?.guild ?? "@me") === id;
       return h("li", {}, h(`button.server${unread ? ".unread" : ""}`, {
-        type: "button", title: name, "aria-label": `${name}${unread ? ", unread" : ""}`, "aria-current": open ? "true" : null,
+        type: "button", dataset: { id }, title: name, "aria-label": `${name}${unread ? ", unread" : ""}`, "aria-current": open ? "true" : null,
         onclick: () => { const first = here.find((channel) => channel.id === app.lastIn.get(id)) ?? here.find((channel) => channel.type !== FORUM); if (first) app.open(first.id); },
       }, shown, pings ? h("span.pings", { "aria-label": `${pings} pings` }, String(pings)) : null));
     };
@@ -38,7 +38,7 @@ export class Sidebar {
       server("@me", "Direct messages", h("span.server-icon", {}, icon("mail"))),
       h("li.rail-line", { "aria-hidden": "true" }),
       app.guilds.map((guild) => server(guild.id, guild.name, h("span.server-icon", { "aria-hidden": "true" }, initials(guild.name)))));
-    fill(this.servers, list);
+    redraw(this.servers, list);
     rove(list, "button.server");
   }
 
@@ -51,7 +51,7 @@ export class Sidebar {
       const inner = here.filter((each) => each.parent === channel.id);
       list.append(h("li", {}, this.channel(channel), inner.length ? h("ul.threads", {}, inner.map((thread) => h("li", {}, this.channel(thread)))) : null));
     }
-    fill(this.channels, h("h2.guild-name", {}, guild?.name ?? "Direct messages"), list);
+    redraw(this.channels, h("h2.guild-name", {}, guild?.name ?? "Direct messages"), list);
     rove(list, "button.channel");
   }
 
@@ -63,8 +63,8 @@ export class Sidebar {
     const unread = app.unread.has(channel.id);
     const pings = app.pings.get(channel.id);
     return h(`button.channel${unread ? ".unread" : ""}`, {
-      type: "button", "aria-current": channel.id === app.channel?.id ? "page" : null, onclick: () => app.open(channel.id),
-    }, sign, h("span.label", {}, channel.name), unread && h("span.visually-hidden", {}, ", unread"), pings ? h("span.pings", {}, String(pings)) : null);
+      type: "button", dataset: { id: channel.id }, "aria-current": channel.id === app.channel?.id ? "page" : null, onclick: () => app.open(channel.id),
+    }, sign, h("span.label", {}, channel.name), channel.archived && h("span.hint", {}, "archived"), unread && h("span.visually-hidden", {}, ", unread"), pings ? h("span.pings", {}, String(pings)) : null);
   }
 
   drawAccount() {
@@ -96,6 +96,13 @@ export class Sidebar {
     document.getElementById("overlays").append(dialog);
     dialog.showModal();
   }
+}
+
+/** Replaces everything in a list. The button with the focus keeps it. */
+function redraw(list, ...children) {
+  const focused = list.contains(document.activeElement) ? document.activeElement.dataset.id : null;
+  fill(list, ...children);
+  if (focused) list.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
 }
 
 const initials = (name) => name.split(/\s+/).map((word) => word[0]).join("").slice(0, 3).toUpperCase();

@@ -21,7 +21,7 @@ export class Suggestions {
       h("div.suggestion", { role: "option", id: `suggestion-${index}`, "aria-selected": "false", onclick: () => this.pick(index), onpointermove: () => this.mark(index) },
         item.icon, h("span.suggestion-label", {}, item.label), item.description && h("span.suggestion-description", {}, item.description), item.hint && h("span.hint", {}, item.hint))));
     this.element.hidden = !items.length;
-    input.setAttribute("aria-expanded", String(items.length > 0));
+    this.expand(items.length > 0);
     this.active = -1;
     this.mark(Math.min(active, items.length - 1));
   }
@@ -30,9 +30,14 @@ export class Suggestions {
     this.element.hidden = true;
     this.items = [];
     this.active = -1;
-    this.input?.setAttribute("aria-expanded", "false");
+    this.expand(false);
     this.input?.removeAttribute("aria-activedescendant");
     this.input = null;
+  }
+
+  /** Tells screen readers whether the list is open; a box for several lines has no such state. */
+  expand(open) {
+    if (this.input?.hasAttribute("aria-expanded")) this.input.setAttribute("aria-expanded", String(open));
   }
 
   mark(index) {
@@ -68,5 +73,7 @@ export class Suggestions {
   }
 }
 
+/** The attributes of a box for several lines that the list belongs to. ARIA knows comboboxes of one line only. */
+export const SUGGESTING = { "aria-controls": "suggestions", "aria-autocomplete": "list", autocomplete: "off", spellcheck: false };
 /** The attributes of an input that the list belongs to. */
-export const COMBOBOX = { role: "combobox", "aria-expanded": "false", "aria-controls": "suggestions", "aria-autocomplete": "list", autocomplete: "off", spellcheck: false };
+export const COMBOBOX = { ...SUGGESTING, role: "combobox", "aria-expanded": "false" };

@@ -164,6 +164,24 @@ async def test_a_page_shows_what_its_member_sees(
     assert ([each["content"] for each in older["messages"]], older["more"]) == ([str(n) for n in range(10)], False)
 
 
+async def test_a_page_shows_new_servers_and_threads_at_once(
+    page: Page, browser: aiohttp.ClientSession, local: LocalDiscord
+) -> None:
+    ann = Socket((await opened(page, browser))[0])
+    local.add_guild("Second server")
+    thread = local.add_thread("Lake")
+    local.archive_thread(thread)
+    channel = str(thread.channel_id)
+    await ann.ask("open", channel=channel)
+    (places,) = [event for event in ann.events if event["type"] == "places"]
+    assert [guild["name"] for guild in places["guilds"]] == ["Local Discord", "Second server"]
+    assert [each["archived"] for each in places["channels"] if each["id"] == channel] == [True]
+    await ann.ask("say", channel=channel, content="Hello")
+    await ann.ask("open", channel=channel)
+    places = [event for event in ann.events if event["type"] == "places"][-1]
+    assert [each["archived"] for each in places["channels"] if each["id"] == channel] == [False]
+
+
 async def test_files_of_members_never_run_as_pages(
     page: Page, browser: aiohttp.ClientSession, local: LocalDiscord
 ) -> None:
