@@ -69,7 +69,8 @@ class Figures:
     texts: list[float]
     pictures: list[float]
     frames: list[float]
-    lags: dict[str, list[float]]
+    lags: dict[str, list[tuple[float, float]]]
+    """The bot's, and its own work in each: see :mod:`tests.benchmarks.probe`."""
 
 
 async def weigh(browser: Browser, url: str) -> int:
@@ -172,7 +173,7 @@ async def measure(edit_count: int, message_count: int, page_count: int) -> Figur
         texts,
         pictures,
         frames,
-        {name: [lag for at, lag in lags if began <= at <= ended] for name, (began, ended) in spans.items()},
+        {name: [(lag, own) for at, lag, own in lags if began <= at <= ended] for name, (began, ended) in spans.items()},
     )
 
 
@@ -194,7 +195,8 @@ def main(
     row("… until its picture is shown", figures.pictures)
     row(f"between frames while {messages} messages scroll", figures.frames)
     for name, lags in figures.lags.items():
-        row(f"the bot's lag while it paints, with {pages} of {name} page open", lags)
+        row(f"the bot's lag while it paints, with {pages} of {name} page open", [lag for lag, _ in lags])
+        row("… of it the bot's own work", [own for _, own in lags])
     console = Console()
     console.print(described(), highlight=False, markup=False)
     console.print(table)

@@ -102,7 +102,7 @@ async def measure(
             jobs = [await job(discord, quality, content, style) for quality in qualities]
             ended = time.time()
         found = json.loads(file.read_text())
-        lags = [lag for at, lag in found["lags"] if began <= at <= ended]
+        lags = [lag for at, lag, _ in found["lags"] if began <= at <= ended]
         return jobs, lags, [Span(*each) for each in found["spans"]]
 
 
