@@ -61,8 +61,8 @@ export function bytes(count) {
 }
 
 export function precise(seconds) {
-  if (seconds >= 100) return `${seconds.toFixed(0)} s`;
-  if (seconds >= 1) return `${seconds.toFixed(1)} s`;
-  if (seconds >= 0.1) return `${(seconds * 1000).toFixed(0)} ms`;
-  return `${(seconds * 1000).toFixed(1)} ms`;
+  if (seconds >= 100) return `${seconds.toFixed(0)}\u00a0s`;
+  if (seconds >= 1) return `${seconds.toFixed(1)}\u00a0s`;
+  if (seconds >= 0.1) return `${(seconds * 1000).toFixed(0)}\u00a0ms`;
+  return `${(seconds * 1000).toFixed(1)}\u00a0ms`;
 }

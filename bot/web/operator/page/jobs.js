@@ -4,6 +4,7 @@ import { byId, duration, element, reconcile, show, text } from "/operator/dom.js
 import { act, authorization, confirmed } from "/operator/session.js";
 
 const TRIES = 3; // at a picture that a worker still makes smaller
+const FEW = 8; // results that are shown at first
 
 // `pictures` is whether the page shows members' pictures.
 export function showJobs(state, pictures) {
@@ -14,7 +15,22 @@ export function showJobs(state, pictures) {
   showQueue(jobs);
   show(byId("no-ended"), !jobs.ended.length);
   reconcile(byId("ended"), jobs.ended, (job) => job.id, makeEnded, (card, job) => updateEnded(card, job, pictures, state.at));
+  showResults();
 }
+
+// Shows a few results, or all of them if the operator wants so.
+function showResults() {
+  const rows = [...byId("ended").children];
+  const all = byId("ended-all").getAttribute("aria-expanded") === "true";
+  rows.forEach((row, index) => show(row, all || index < FEW));
+  show(byId("ended-all"), rows.length > FEW);
+  text(byId("ended-all"), all ? "Show fewer" : `Show all ${rows.length}`);
+}
+
+byId("ended-all").addEventListener("click", ({ currentTarget: button }) => {
+  button.setAttribute("aria-expanded", String(button.getAttribute("aria-expanded") !== "true"));
+  showResults();
+});
 
 function button(label, job, path, question, yes) {
   const click = async (event) => {
@@ -30,10 +46,9 @@ const blockButton = (job) =>
   button("Block member", job, "block", `Block the member who ordered job ${job}?`, "Block");
 const retryButton = (job) => button("Retry", job, "retry");
 
-function picture(job) {
-  const size = job.size ? `${job.size} px` : "";
-  const steps = job.steps ? `${job.steps} steps` : "";
-  return [size, steps].filter(Boolean).join(", ");
+function facts(job) {
+  const parts = [job.size ? `${job.size} px` : null, job.steps ? `${job.steps} steps` : null, job.description];
+  return parts.filter(Boolean).join(" · ");
 }
 
 function showQueue(jobs) {
@@ -48,12 +63,15 @@ function showQueue(jobs) {
       element(
         "li",
         { "data-job": job.id },
-        element("code", {}, job.id),
-        element("span", { class: "age" }),
-        element("span", { class: "quiet" }, [picture(job), job.description].filter(Boolean).join(". ")),
-        element("span", { class: "actions for-operators" }, cancelButton(job.id), blockButton(job.id)),
+        element(
+          "div",
+          { class: "about" },
+          element("p", {}, element("strong", { class: "age" }), " ", element("code", {}, job.id)),
+          element("p", { class: "what" }, facts(job)),
+        ),
+        element("div", { class: "actions for-operators" }, cancelButton(job.id), blockButton(job.id)),
       ),
-    (row, job) => text(row.querySelector(".age"), `waits for ${duration(job.age)}`),
+    (row, job) => text(row.querySelector(".age"), `Waits for ${duration(job.age)}`),
   );
   const more = jobs.queued - jobs.waiting.length;
   show(byId("queue-more"), more > 0);
@@ -63,7 +81,7 @@ function showQueue(jobs) {
 function makeJob(job, ...actions) {
   return element(
     "li",
-    { class: "job", "data-job": job.id },
+    { "data-job": job.id },
     element("div", { class: "picture" }),
     element("div", { class: "about" }),
     element("div", { class: "actions for-operators" }, ...actions),
@@ -73,10 +91,10 @@ function makeJob(job, ...actions) {
 function makeRunning(job) {
   const made = makeJob(job, cancelButton(job.id), blockButton(job.id));
   made.querySelector(".about").append(
-    element("p", {}, element("code", {}, job.id)),
-    element("p", { class: "what" }),
+    element("p", {}, element("strong", { class: "left" }), " ", element("code", {}, job.id)),
     element("progress", { "aria-label": `Progress of job ${job.id}` }),
-    element("p", { class: "left" }),
+    element("p", { class: "step" }),
+    element("p", { class: "what" }),
   );
   return made;
 }
@@ -84,18 +102,22 @@ function makeRunning(job) {
 function updateRunning(card, job, pictures) {
   const progress = job.progress;
   const bar = card.querySelector("progress");
-  text(card.querySelector(".what"), [picture(job), job.description].filter(Boolean).join(". "));
+  text(card.querySelector(".what"), facts(job));
   let left = "Begins";
+  const age = `${duration(job.age)} ago`;
+  let step = `Ordered ${age}`;
   if (job.state === "delivering") left = "Is being sent";
   else if (!job.here) left = "Painted by another bot process, whose page shows its progress";
   if (progress && job.state !== "delivering") {
     bar.max = progress.steps;
     bar.value = progress.step;
-    left = `Step ${progress.step} of ${progress.steps} at ${progress.scale} px, about ${duration(progress.remaining)} left, on ${progress.device || "a worker"}`;
+    left = `About ${duration(progress.remaining)} left`;
+    step = `Step ${progress.step} of ${progress.steps} at ${progress.scale} px on ${progress.device || "a worker"}, ordered ${age}`;
   }
   show(card.querySelector('[data-action="cancel"]'), job.state === "running");
   show(bar, Boolean(progress) && job.state !== "delivering");
-  text(card.querySelector(".left"), `${left}. Ordered ${duration(job.age)} ago.`);
+  text(card.querySelector(".left"), left);
+  text(card.querySelector(".step"), step);
   const preview = progress?.preview;
   showPicture(card, job, preview ? `/operator/jobs/${job.id}/preview` : null, preview, pictures && "no preview yet");
 }
@@ -103,7 +125,8 @@ function updateRunning(card, job, pictures) {
 function makeEnded(job) {
   const made = makeJob(job, job.state === "failed" || job.state === "expired" ? retryButton(job.id) : null, blockButton(job.id));
   made.querySelector(".about").append(
-    element("p", {}, element("strong", { class: "word" }), " ", element("code", {}, job.id)),
+    element("p", {}, element("strong", { class: "word" }), " ", element("span", { class: "when" }), " ", element("code", {}, job.id)),
+    element("p", { class: "why" }),
     element("p", { class: "what" }),
   );
   return made;
@@ -118,15 +141,16 @@ function updateEnded(card, job, pictures, now) {
   text(word, WORDS[job.state] ?? job.state);
   word.className = `word ${COLOURS[job.state] ?? ""}`;
   const parts = [
-    picture(job),
-    job.description,
+    `${duration((now - job.ended) / 1000)} ago`,
     job.seconds !== null ? `painted in ${duration(job.seconds)}` : null,
     WAYS[job.delivered_by],
-    job.state !== "cancelled" && job.cause ? `${job.cause}: ${job.text}` : null,
     job.retried ? "queued again" : null,
-    `${duration((now - job.ended) / 1000)} ago`,
   ];
-  text(card.querySelector(".what"), parts.filter(Boolean).join(" · "));
+  text(card.querySelector(".when"), parts.filter(Boolean).join(" · "));
+  const why = job.state !== "cancelled" && job.cause ? `${job.cause}: ${job.text}` : "";
+  text(card.querySelector(".why"), why);
+  show(card.querySelector(".why"), why !== "");
+  text(card.querySelector(".what"), facts(job));
   const retry = card.querySelector('[data-action="retry"]');
   if (retry) show(retry, job.retry);
   showPicture(card, job, job.picture ? `/operator/jobs/${job.id}/thumbnail` : null, 1, pictures && "no picture");

@@ -39,6 +39,7 @@ const stream = new Stream(
     const words = { live: "Live", lost: "Connection lost, trying again …", refused: "Not connected" };
     const pill = byId("connection");
     text(pill, words[status]);
+    if (status !== "live") document.title = "Not connected · Atelier";
     pill.className = `pill ${status === "live" ? "good" : "bad"}`;
     if (status === "live") {
       notify(complaint, "bad");
@@ -105,6 +106,15 @@ function showState(state) {
   showMode(jobs);
   showJobs(state, hello.pictures);
   showBlocked(jobs.members);
+  showTitle(state);
+}
+
+// What an operator wants to know of a page in the background.
+function showTitle({ parts, jobs }) {
+  const ill = Object.entries(parts ?? {}).filter(([, part]) => !part.healthy).map(([name]) => name);
+  const busy = [jobs.running ? `${jobs.running} painting` : "", jobs.queued ? `${jobs.queued} waiting` : ""].filter(Boolean);
+  const words = ill.length ? `Not well: ${ill.join(", ")}` : busy.join(", ") || "idle";
+  document.title = `${words} · Atelier`;
 }
 
 function showMode(jobs) {
@@ -129,13 +139,14 @@ function showParts(state) {
     byId("parts"),
     parts,
     ([name]) => name,
-    ([name]) => element("li", { "data-part": name }, element("strong", {}, name), element("span", { class: "word" }), " ", element("span")),
+    ([name]) => element("li", { "data-part": name }, element("strong", {}, name), element("span", { class: "word" }), " ", element("span", { class: "quiet" })),
     (tile, [name, part]) => {
       const word = tile.querySelector(".word");
       const plain = name === "bot processes";
       text(word, plain ? "" : part.healthy ? "Well" : "Not well");
       word.className = `word ${part.healthy ? "good" : "bad"}`;
-      text(tile.lastElementChild, plain ? part.detail : `(${part.detail})`);
+      tile.className = plain ? "" : part.healthy ? "good" : "bad";
+      text(tile.lastElementChild, part.detail);
     },
   );
 }

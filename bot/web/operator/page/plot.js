@@ -2,8 +2,8 @@
 
 import { duration, element, precise } from "/operator/dom.js";
 
-const WIDTH = 480;
-const HEIGHT = 150;
+const LEAST_WIDTH = 240;
+const HEIGHT = 120;
 const LEFT = 52;
 const RIGHT = 6;
 const TOP = 8;
@@ -29,15 +29,16 @@ export function plot(place, title, series, now) {
     return;
   }
   const first = Math.min(...shown.map(([, points]) => points[0][0]));
+  const width = Math.max(LEAST_WIDTH, place.clientWidth); // so that text has its own size
   const span = Math.min(LONGEST, Math.max(SHORTEST, now - first));
   const most = ceiling(Math.max(...shown.flatMap(([, points]) => points.map(([, value]) => value))));
-  const x = (at) => LEFT + (WIDTH - LEFT - RIGHT) * Math.max(0, 1 - (now - at) / span);
+  const x = (at) => LEFT + (width - LEFT - RIGHT) * Math.max(0, 1 - (now - at) / span);
   const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / most);
-  const drawing = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
+  const drawing = shape("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img" });
   drawing.setAttribute("aria-label", `${title}. ${shown.map(([label, points]) => summary(label, points)).join(". ")}`);
   for (const part of [0, 0.5, 1]) {
     const at = y(most * part);
-    drawing.append(shape("line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: at, y2: at }));
+    drawing.append(shape("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: at, y2: at }));
     drawing.append(shape("text", { x: LEFT - 6, y: at + 4, "text-anchor": "end" }, part ? precise(most * part) : "0"));
   }
   for (const [part, anchor] of [[1, "start"], [0.5, "middle"], [0, "end"]]) {
@@ -52,12 +53,16 @@ export function plot(place, title, series, now) {
         continue;
       }
       const at = line.map(([time, value]) => `${x(time).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
+      const [start, end] = [x(line[0][0]), x(line.at(-1)[0])].map((edge) => `${edge.toFixed(1)},${y(0)}`);
+      drawing.append(shape("polygon", { class: `series-${index}`, points: `${start} ${at} ${end}` }));
       drawing.append(shape("polyline", { class: `series-${index}`, points: at }));
     }
   });
   const legend = element("div", { class: "legend" });
   shown.forEach(([label, points], index) => {
-    legend.append(element("span", {}, element("i", { class: `series-${index}` }), summary(label, points)));
+    const [last, range] = summary("", points).split(", ");
+    const words = [label && `${label}: `, element("strong", {}, last.replace("last ", "")), ` last, ${range}`];
+    legend.append(element("span", {}, element("i", { class: `series-${index}` }), ...words));
   });
   if (all.length > shown.length) legend.append(element("span", {}, `and ${all.length - shown.length} older`));
   place.replaceChildren(drawing, legend);
