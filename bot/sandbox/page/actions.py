@@ -107,6 +107,7 @@ class Actions:
         for upload in uploads:
             if len(upload.data) > limit:
                 raise Refused(too_large(upload.filename, limit))
+        self._parts.world.write(self._channel(page, action), new=True)
         message = await member.say(str(action.get("content", "")), *uploads)
         return {"message": str(message.id)}
 
