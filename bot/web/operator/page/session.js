@@ -4,6 +4,8 @@ import { byId, show, text } from "/operator/dom.js";
 
 const STORED = "atelier operator token"; // in sessionStorage: gone with the tab
 
+const SHOWN_FOR = 10_000; // milliseconds
+
 export let token = sessionStorage.getItem(STORED) ?? "";
 
 export function remember(entered) {
@@ -18,7 +20,12 @@ export function forget() {
 
 export const authorization = () => (token ? { Authorization: `Bearer ${token}` } : {});
 
+let fading;
+
+// Says what happened. What went well needs no answer, and leaves by itself.
 export function notify(words, kind = "") {
+  clearTimeout(fading);
+  if (kind === "good") fading = setTimeout(notify, SHOWN_FOR, "");
   const notice = byId("notice");
   text(notice, words);
   notice.className = `notice ${kind}`;
