@@ -90,11 +90,11 @@ class StyleNetwork(nn.Module):
         for block in self.blocks:
             found = block(found, mix)
         found = self.to_half(F.interpolate(found, scale_factor=2), mix)
-        found = F.pixel_shuffle(self.to_full(found), 2)
+        found = _without_grid(F.pixel_shuffle(self.to_full(found).float(), 2))
         coloured = self.picture(log_odds(padded), mix)
         # The last layer computes in float32: 8 bits would show as grain.
         with torch.autocast(pictures.device.type, enabled=False):
-            painted: Tensor = self.last(torch.cat((found.float(), coloured.float()), dim=1)).sigmoid()
+            painted: Tensor = self.last(torch.cat((found, coloured.float()), dim=1)).sigmoid()
         return painted[..., :height, :width]
 
     @torch.no_grad()
@@ -161,6 +161,21 @@ class _Residual(nn.Module):
 def _convolution(before: int, after: int, stride: int = 1) -> nn.Conv2d:
     """Without a bias, which a normalisation would remove. Zeros at the border would show as a frame."""
     return nn.Conv2d(before, after, 3, stride, padding=1, padding_mode="replicate", bias=False)
+
+
+def _without_grid(values: Tensor) -> Tensor:
+    """Remove what alternates from pixel to pixel, by the weights ¼, ½, ¼ along both sides.
+
+    The four pixels of a square come from different channels (Shi et al., CVPR 2016), whose differences would show as a
+    grid.
+    """
+    for sides in ((1, 1, 0, 0), (0, 0, 1, 1)):
+        padded = F.pad(values, sides, mode="replicate")
+        step = (..., slice(None), slice(1, None)) if sides[0] else (..., slice(1, None), slice(None))
+        back = (..., slice(None), slice(None, -1)) if sides[0] else (..., slice(None, -1), slice(None))
+        means = (padded[step] + padded[back]) / 2
+        values = (means[step] + means[back]) / 2
+    return values
 
 
 def log_odds(pictures: Tensor) -> Tensor:
