@@ -65,6 +65,8 @@ class Progress:
     """The name of a stored checkpoint of this step: see :mod:`engine.painting.checkpoint`."""
     device: Name = ""
     """The name of the device that paints, for people."""
+    mask: bytes | None = None
+    """The photo as JPEG, with a tint on the part that is painted: see ``Recipe.where``. In the first progress only."""
     step_seconds: Seconds | None = None
     """The median duration of the last steps at this scale; None before the first one."""
 
@@ -111,6 +113,8 @@ class Result:
     """
     quality: Quality | None = None
     """Of a lossy file: see :attr:`Encoded.quality`."""
+    not_found: bool = False
+    """Whether the content lacks the part that ``Recipe.where`` names, so that everything was painted."""
     checkpoint: str | None = None
     """The name under which the final state was saved, for another painting to start from: see
     :class:`engine.painting.checkpoint.FinalState`. None where it was not saved, or where the style has no weight.

@@ -22,12 +22,23 @@ Start = Literal["content", "matched", "noise"]
 Optimiser = Literal["adam", "lbfgs"]
 Pooling = Literal["max", "average"]
 Balance = Literal["fixed", "dynamic"]
+Where = Literal["everything", "subject", "background", "faces", "not-faces", "mask", "not-mask", "opaque"]
+Rest = Literal["photo", "style"]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 P = TypeVar("P")
 
 SMALLEST_SIZE: Final = 64
 LARGEST_SIZE: Final = 4096
+SWAPPED: Final[Mapping[Where, Where]] = {
+    "subject": "background",
+    "background": "subject",
+    "faces": "not-faces",
+    "not-faces": "faces",
+    "mask": "not-mask",
+    "not-mask": "mask",
+}
+"""The rest of each part of a picture. That of ``opaque`` can't be seen."""
 DEFAULT_CONTENT_LAYERS: Final[Mapping[Layer, float]] = {"relu4_2": 1.0}
 DEFAULT_STYLE_LAYERS: Final[Mapping[Layer, float]] = {
     "relu1_1": 1.0,
@@ -45,11 +56,15 @@ class Inputs(Generic[P]):
     content: P
     styles: tuple[P, ...]
     """At least one."""
+    mask: P | None = None
+    """The mask picture of :attr:`Recipe.where`."""
 
     def __iter__(self) -> Iterator[P]:
-        """The content, then the styles."""
+        """The content, then the styles, then the mask if there is one."""
         yield self.content
         yield from self.styles
+        if self.mask is not None:
+            yield self.mask
 
 
 class Recipe(BaseModel):
@@ -122,6 +137,21 @@ class Recipe(BaseModel):
     the painting's lightness (in Oklab).
     """
 
+    where: Where = "everything"
+    """The part of the content that is painted. ``subject`` and ``background``: what stands out in it, and the rest.
+    ``mask`` and ``not-mask``: the white parts of the mask picture and the black ones; those that are not transparent
+    and those that are, if it has transparency. ``opaque``: what is not transparent. See
+    :func:`engine.painting.masks.find`.
+    """
+
+    spread: float = Field(default=0, ge=-10, le=10)
+    """How far that part is widened on all sides, in percent of the longer side; narrowed, if it is negative."""
+
+    rest: Rest = "photo"
+    """What everything else is: the ``photo`` as it is, or painted in the last ``style`` alone. Then the other styles
+    are for the part that ``where`` names.
+    """
+
     total_variation: Weight = 0.0
     """The weight of the total variation, which smooths the picture."""
 
@@ -155,6 +185,8 @@ class Recipe(BaseModel):
             raise ValueError("style_layers needs a layer with a weight above 0")
         if self.style_shares and not any(self.style_shares):
             raise ValueError("style_shares needs a share above 0")
+        if self.rest == "style" and self.where == "everything":
+            raise ValueError("rest needs a part of the picture: set where, too")
         return self
 
     @property
@@ -168,6 +200,8 @@ class Recipe(BaseModel):
         fields = self.model_dump(mode="json")
         if not self.continues:
             del fields["continues"]  # recipes from before this field keep their ids
+        if self.where == "everything":
+            del fields["where"], fields["spread"], fields["rest"]  # likewise
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
 
     @property

@@ -195,7 +195,23 @@ def ending(result: Result, wording: Wording = ENGLISH) -> str:
 def painted(result: Result, ordered: Recipe) -> str:
     """A summary of a painting in one line, in English."""
     size = f"{dimensions(result.width, result.height)} px in {result.seconds:.1f} s, recipe {result.recipe.id}."
-    return " ".join(filter(None, (size, ending(result), reduced(result, ordered))))
+    return " ".join(filter(None, (size, ending(result), reduced(result, ordered), not_found(result))))
+
+
+def not_found(result: Result, wording: Wording = ENGLISH) -> str | None:
+    """Why everything was painted, and not the part that the recipe names; None if the part was painted."""
+    gettext = wording.gettext
+    if not result.not_found:
+        return None
+    match result.recipe.where:
+        case "subject" | "background":
+            return gettext("No clear subject was found, so everything is painted.")
+        case "faces" | "not-faces":
+            return gettext("No face was found, so everything is painted.")
+        case "opaque":
+            return gettext("The photo has no transparency, so everything is painted.")
+        case _:
+            return gettext("The mask leaves nothing to paint, so everything is painted.")
 
 
 def reduced(result: Result, ordered: Recipe, wording: Wording = ENGLISH) -> str | None:

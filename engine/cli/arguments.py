@@ -63,6 +63,23 @@ def recipe(file: Path | None, given: Mapping[str, Any], styles: Sequence[Style])
     return made
 
 
+def check_part(recipe: Recipe, mask: Path | None, styles: int) -> None:
+    """Check that the part to paint has what it needs.
+
+    Raises:
+        typer.BadParameter: it lacks the mask picture or a second style, or there is a mask picture that it ignores.
+    """
+    masked = recipe.where in {"mask", "not-mask"}
+    if masked and mask is None:
+        raise typer.BadParameter(f"{recipe.where} needs a mask picture: --mask FILE", param_hint="--where")
+    if mask is not None and not masked:
+        raise typer.BadParameter(f"{recipe.where} uses no mask picture; give mask or not-mask", param_hint="--where")
+    if recipe.rest == "style" and styles < 2:
+        raise typer.BadParameter(
+            "style needs two styles: one for the part, and the last for the rest", param_hint="--rest"
+        )
+
+
 def _fields(file: Path) -> dict[str, Any]:
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))

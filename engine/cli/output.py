@@ -71,10 +71,10 @@ def check(output: Output, size: int) -> None:
         output.previews.mkdir(parents=True, exist_ok=True)
 
 
-def write_preview(folder: Path, step: int, data: bytes, console: Console) -> bool:
-    """Write the preview of a step. If that fails, print why and return False, so that no more are written."""
+def write_preview(folder: Path, name: str, data: bytes, console: Console) -> bool:
+    """Write a preview. If that fails, print why and return False, so that no more are written."""
     try:
-        (folder / f"preview-{step:04}.jpg").write_bytes(data)
+        (folder / name).write_bytes(data)
     except OSError as error:
         console.print(f"[yellow]{escape(f'{folder}: {error.strerror}. No more previews are written.')}[/]")
         return False

@@ -31,12 +31,15 @@ from engine.recipe import (
     SMALLEST_SIZE,
     Balance,
     Colours,
+    Inputs,
     Method,
     Optimiser,
     Pooling,
     Precision,
     Recipe,
+    Rest,
     Start,
+    Where,
 )
 from engine.runtime.malloc import keep_large_blocks
 from engine.runtime.openmp import spin_briefly
@@ -106,6 +109,29 @@ def stylize(
             "instant, as gatys, at half the size."
         ),
     ] = _DEFAULTS.method,
+    where: Annotated[
+        Where,
+        _looks(
+            help="The part to paint: what stands out in the photo, faces, the white parts of --mask, what is not "
+            "transparent, or the rest of one of them. Usual with --mask: mask.",
+        ),
+    ] = _DEFAULTS.where,
+    mask: Annotated[
+        Path | None,
+        _looks(
+            help="A picture that is white where to paint and black elsewhere, or transparent elsewhere. It is "
+            "stretched to the photo.",
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    spread: Annotated[
+        float,
+        _looks(metavar="-10-10", help="Widen the part to paint by this percentage of the longer side, or narrow it."),
+    ] = _DEFAULTS.spread,
+    rest: Annotated[
+        Rest, _looks(help="The rest of the picture: the photo as it is, or painted in the last style alone.")
+    ] = _DEFAULTS.rest,
     style_layers: Annotated[
         list[str] | None,
         _looks(
@@ -206,11 +232,13 @@ def stylize(
     try:
         chosen = [arguments.style(each) for each in styles]
         given = _given(context, environment=recipe_file is None)
+        if mask and "where" not in given:
+            given["where"] = "mask"
         recipe = arguments.recipe(recipe_file, _preset(quality, device, precision) | given, chosen)
+        arguments.check_part(recipe, mask, len(chosen))
         _paint(
             recipe,
-            content,
-            [each.path for each in chosen],
+            Inputs(content, tuple(each.path for each in chosen), mask),
             _Where(device, threads, weights),
             Output(output, previews, save_recipe, plot_losses),
             console,
@@ -250,17 +278,16 @@ def _given(context: typer.Context, *, environment: bool) -> dict[str, Any]:
     return given
 
 
-def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, output: Output, console: Console) -> None:
+def _paint(recipe: Recipe, inputs: Inputs[Path], where: _Where, output: Output, console: Console) -> None:
     format = format_of(output.painting)
     check(output, recipe.size)
-    files = [style_in(style) for style in styles]
-    pictures = [
-        _read(content, content.read_bytes(), recipe.size, console),
-        *(
-            _read(style, picture_in(file), recipe.longest_style, console)
-            for style, file in zip(styles, files, strict=True)
-        ),
+    files = [style_in(style) for style in inputs.styles]
+    content = _read(inputs.content, inputs.content.read_bytes(), recipe.size, console)
+    styles = [
+        _read(style, picture_in(file), recipe.longest_style, console)
+        for style, file in zip(inputs.styles, files, strict=True)
     ]
+    mask = _read_mask(inputs.mask, recipe.size, console)
     with console.status("Loading VGG19 …"):
         spin_briefly()
         from PIL import Image
@@ -283,9 +310,11 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
 
     def painting(recipe: Recipe, pace: Pace) -> Generator[Painting, None, Result]:
         if trained:
-            return by_network.paint(pictures[0], by_network.loaded(files[0], compute.device), recipe, compute, stop)
+            return by_network.paint(
+                content, by_network.loaded(files[0], compute.device), recipe, compute, stop, mask=mask
+            )
         observe = losses[recipe.balance].append if output.plot else None
-        return method(recipe)(pictures[0], pictures[1:], recipe, network, stop, pace=pace, observe=observe)
+        return method(recipe)(content, styles, recipe, network, stop, pace=pace, mask=mask, observe=observe)
 
     name = f"{compute.name}, {compute.precision}"
     result = _followed(painting(recipe, pace), name, recipe.steps, stop, output.previews, console)
@@ -304,7 +333,9 @@ def _paint(recipe: Recipe, content: Path, styles: list[Path], where: _Where, out
                 again, name = painting(other, Pace(preview=None)), f"{other.balance} weights, for the plot"
                 _followed(again, name, other.steps, stop, None, console)
         finally:
-            drawn = plot(losses, f"{content.name}, {max(result.width, result.height)} px, strength {recipe.strength:g}")
+            drawn = plot(
+                losses, f"{inputs.content.name}, {max(result.width, result.height)} px, strength {recipe.strength:g}"
+            )
             written = write(output.plot, drawn.encode(), console) and written
     elif output.plot:
         console.print("[yellow]The painting took no step, so there is no loss to plot.[/]")
@@ -334,8 +365,10 @@ def _followed(
             except StopIteration as end:
                 result: Result = end.value
                 return result
-            if previews and progress.preview and not write_preview(previews, progress.step, progress.preview, console):
-                previews = None  # the reason is printed
+            shown = {"mask.jpg": progress.mask, f"preview-{progress.step:04}.jpg": progress.preview}
+            for file, data in shown.items():
+                if previews and data and not write_preview(previews, file, data, console):
+                    previews = None  # the reason is printed
             bar.update(
                 task,
                 completed=progress.step,
@@ -344,6 +377,10 @@ def _followed(
                 rate=f"{progress.step / progress.elapsed:.1f} steps/s",
                 left=f"{progress.remaining:.0f} s left",
             )
+
+
+def _read_mask(path: Path | None, size: int, console: Console) -> "Picture | None":
+    return None if path is None else _read(path, path.read_bytes(), size, console)
 
 
 def _read(path: Path, data: bytes, size: int, console: Console) -> "Picture":

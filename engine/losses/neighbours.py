@@ -5,7 +5,7 @@ matrix averages over a whole picture. A neighbour is one place of the style, so 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
@@ -150,6 +150,12 @@ class Bank:
         return 1 - ((unit * nearest).sum() / len(rows) + (unit * sums).sum() / len(self.rows)) / 2
 
 
+def places_in(cover: Tensor) -> Tensor:
+    """Indices of the flattened places of a part: at least one, of a ``cover`` from 0 to 1."""
+    flat = cover.flatten()
+    return (flat >= min(0.5, flat.max().item())).nonzero()[:, 0]
+
+
 @dataclass(frozen=True, slots=True)
 class NeighbourTerm:
     """The mean over the layers of :meth:`Bank.distance`."""
@@ -157,6 +163,8 @@ class NeighbourTerm:
     weight: float
     banks: Mapping[Layer, Bank]
     places: Places
+    inside: Mapping[Layer, Tensor] = field(default_factory=dict)
+    """The places of a part of the painting, see :func:`places_in`; none for the whole painting."""
 
     @property
     def layers(self) -> frozenset[Layer]:
@@ -167,6 +175,11 @@ class NeighbourTerm:
         """About 0 for a picture of the bank's places, at most 2."""
         distances = []
         for layer, bank in self.banks.items():
-            places = self.places(*features[layer].shape[-2:])
+            places = self._places(layer, features[layer])
             distances.append(bank.distance(_Chosen.apply(rows_of(features[layer]), places)))
         return torch.stack(distances).mean()
+
+    def _places(self, layer: Layer, features: Tensor) -> Tensor:
+        if (inside := self.inside.get(layer)) is None:
+            return self.places(*features.shape[-2:])
+        return inside[self.places(len(inside), 1)]

@@ -1,7 +1,7 @@
 """The terms of an objective: losses of an image, each with its weight in the sum."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import torch
@@ -121,6 +121,8 @@ class StyleTerm:
     """``dynamic`` multiplies each layer's weight by √dₗ, where dₗ is the layer's distance at this step. The weights are
     constants for the gradient. So layers near their target lose weight to those that are farther from it.
     """
+    guides: Mapping[Layer, Tensor] = field(default_factory=dict)
+    """Of the part of the picture whose Gram matrices these are, see :func:`guide`; none for the whole picture."""
 
     @property
     def layers(self) -> frozenset[Layer]:
@@ -129,7 +131,10 @@ class StyleTerm:
 
     def distances(self, features: Mapping[Layer, Tensor]) -> dict[Layer, Tensor]:
         """The loss of each layer without its weight: 0 at the style's Gram matrix, about 1 for black."""
-        return {layer: target.distance(gram_matrix(features[layer])) for layer, target in self.targets.items()}
+        return {
+            layer: target.distance(gram_matrix(guided(features[layer], self.guides.get(layer))))
+            for layer, target in self.targets.items()
+        }
 
     def mean(self, distances: Mapping[Layer, Tensor]) -> Tensor:
         """The loss, for the losses of the layers."""
@@ -206,11 +211,18 @@ class Plainness:
     """diag(√w) Vᵀ, shape (3, 3)."""
     energy: Tensor
     """The divisor of the loss, a scalar."""
+    part: Tensor | None = None
+    """Weights of the pixels, shape (1, 1, height, width), with a mean of 1; None for equal ones."""
     layers: frozenset[Layer] = frozenset()
 
     @classmethod
     def of(
-        cls, weight: float, styles: Sequence[Tensor], shares: Sequence[float], content: Tensor
+        cls,
+        weight: float,
+        styles: Sequence[Tensor],
+        shares: Sequence[float],
+        content: Tensor,
+        part: Tensor | None = None,
     ) -> "Plainness | None":
         """The term for pictures of shape (1, 3, height, width) in [0, 1]; None for styles that lack no colour.
 
@@ -228,13 +240,14 @@ class Plainness:
         if not weights.any():
             return None
         lacking = torch.diag(weights.sqrt()) @ vectors.T
-        undivided = cls(weight, mean, lacking, torch.ones_like(mean[0]))
-        return cls(weight, mean, lacking, undivided({}, content).clamp(min=_FULL_VARIANCE))
+        undivided = cls(weight, mean, lacking, torch.ones_like(mean[0]), part)
+        return cls(weight, mean, lacking, undivided({}, content).clamp(min=_FULL_VARIANCE), part)
 
     def __call__(self, features: Mapping[Layer, Tensor], image: Tensor) -> Tensor:
         """0 for an image in the style's colours, 1 for the content."""
         colours = image[0].flatten(1) - self.mean[:, None]
-        return (self.lacking @ colours).square().sum(dim=0).mean() / self.energy
+        losses = (self.lacking @ colours).square().sum(dim=0)
+        return (losses if self.part is None else losses * self.part.flatten()).mean() / self.energy
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +260,27 @@ class TotalVariation:
     def __call__(self, features: Mapping[Layer, Tensor], image: Tensor) -> Tensor:
         """0 for a flat picture, at most 2."""
         return total_variation(image)
+
+
+def part_of(cover: Tensor) -> Tensor:
+    """A mask as weights of places with a mean of 1, for a ``cover`` of any shape that is not 0 everywhere."""
+    return cover / cover.mean().clamp(min=_EPSILON)
+
+
+def guide(cover: Tensor) -> Tensor:
+    """The factor that makes a Gram matrix that of a part of the picture: √w, where the mean of w is 1.
+
+    A guidance channel of Gatys et al., "Controlling Perceptual Factors in Neural Style Transfer" (CVPR 2017), eq. 4.
+
+    Args:
+        cover: the part, from 0 to 1, shape (1, 1, height, width) as the layer's activations.
+    """
+    return part_of(cover).sqrt()
+
+
+def guided(features: Tensor, guide: Tensor | None) -> Tensor:
+    """Activations of shape (1, channels, height, width) with a guide applied, if there is one."""
+    return features if guide is None else features * guide.to(features.dtype)
 
 
 def _shares(weights: Mapping[Layer, float]) -> dict[Layer, float]:

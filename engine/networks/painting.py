@@ -18,6 +18,7 @@ from engine.networks.network import StyleNetwork
 from engine.networks.pixels import picture_of, tensor_of
 from engine.painting.checkpoint import FinalState, to_bytes
 from engine.painting.loop import Save
+from engine.painting.masks import find
 from engine.painting.memory import out_of_memory
 from engine.progress import THUMBNAIL_BYTES, Progress, Result, StopToken
 from engine.recipe import Recipe
@@ -57,6 +58,7 @@ def paint(
     *,
     save: Save | None = None,
     max_bytes: int | None = None,
+    mask: Picture | None = None,
 ) -> Generator[Progress, None, Result]:
     """Paint ``content`` in the first style of a network. Arguments and result as :func:`engine.painting.loop.paint`.
 
@@ -72,8 +74,9 @@ def paint(
     with out_of_memory(recipe.size):
         size = fitted(content.rgb.size, recipe.size)
         image = tensor_of(content.rgb, size).to(compute.device)
+        part = find(content, mask, recipe)
         painted = _painted(image, network, recipe, compute)
-        picture = picture_of(painted)
+        picture = picture_of(painted if part is None else part.blended(image, painted))
         alpha = content.alpha and content.alpha.resize(size, Image.Resampling.LANCZOS)
         encoded = encode_within(picture, max_bytes, alpha=alpha)
         flat = picture if alpha is None else flattened(picture, alpha)
@@ -101,6 +104,7 @@ def paint(
         seconds=seconds,
         ending="finished",
         shown=() if content.shown is None else (content.shown, None),
+        not_found=part is None and recipe.where != "everything",
         checkpoint=state,
         thumbnail=compose("thumbnail", [flat], THUMBNAIL_BYTES),
     )

@@ -18,6 +18,7 @@ from engine.images.resampling import resampled, resized
 from engine.losses.objective import Losses, Objective
 from engine.optim.optimisers import optimiser
 from engine.painting.checkpoint import Checkpoint, FinalState, S, from_bytes, to_bytes
+from engine.painting.masks import find
 from engine.painting.memory import out_of_memory, shrunk, smaller_size
 from engine.painting.pooling_shift import PoolingShift
 from engine.painting.pyramid import LEARNING_RATE, SCHEDULES, Scale, learning_rate
@@ -25,7 +26,7 @@ from engine.painting.reporter import Pace, Reporter
 from engine.painting.strength import first_learning_rate, kept_share
 from engine.painting.targets import Targets
 from engine.progress import THUMBNAIL_BYTES, Progress, Result, StepLosses, StopToken
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.runtime.devices import Compute
 from engine.runtime.malloc import trim
 from engine.vgg.vgg19 import VGG19
@@ -57,6 +58,7 @@ def paint(
     save: Save | None = None,
     max_bytes: int | None = None,
     observe: Observe | None = None,
+    mask: Picture | None = None,
 ) -> Generator[Progress, None, Result]:
     """Paint ``content`` in the style of ``styles``, by gradient descent on the pixels.
 
@@ -78,6 +80,7 @@ def paint(
         save: saves states, under the names in :class:`Progress` and :class:`Result`. If it fails, the painting goes on.
         max_bytes: of the encoded result, as far as :func:`engine.images.encoding.encode_within` can make it so small.
         observe: called after each step with its losses. On a GPU each call waits for the step.
+        mask: the mask picture that ``recipe.where`` may name.
 
     Yields:
         :class:`Progress`, the first after the first step, the last after the last step. None where the style has no
@@ -93,7 +96,7 @@ def paint(
         OutOfMemory: the device has too little memory for a first step at any size.
     """
     with out_of_memory(recipe.size):
-        painting = _Painting(content, styles, recipe, network, stop or StopToken(), pace, save, observe)
+        painting = _Painting(content, styles, recipe, network, stop or StopToken(), pace, save, mask, observe)
         return (yield from painting.run(resume, final_state, max_bytes))
 
 
@@ -109,12 +112,15 @@ class _Painting:
         stop: StopToken,
         pace: Pace,
         save: Save | None,
+        mask: Picture | None,
         observe: Observe | None,
     ) -> None:
         self.content = content
-        shown = [picture.shown for picture in (content, *styles)]
+        shown = [picture.shown for picture in Inputs(content, tuple(styles), mask)]
         self.shown = () if shown.count(None) == len(shown) else tuple(shown)
-        self.targets = Targets(content, styles, recipe, network, stop.check)
+        self.mask = find(content, mask, recipe)
+        self.not_found = self.mask is None and recipe.where != "everything"
+        self.targets = Targets(content, styles, recipe, network, stop.check, self.mask)
         self.ordered = recipe
         self.recipe = recipe
         """As ordered, with a smaller size once the memory was too small."""
@@ -231,7 +237,8 @@ class _Painting:
             self.optimiser = optimiser(self.recipe.optimiser, image)
         size = fitted(self.content.rgb.size, scale.size)
         image = self._enlarged(scale.size, self.bands[0])
-        self.optimiser.begin(image, lambda image: self._losses(objective, image))
+        blend = self.targets.blend(scale.size)
+        self.optimiser.begin(image, lambda image: self._losses(objective, blend(image)))
         if first == 0 or self.before.shape != self.optimiser.image.shape:
             self.before = self.optimiser.image.detach().clone()
         first_rate = self._first_learning_rate()
@@ -355,6 +362,7 @@ class _Painting:
             remaining=0 if last else self.reporter.remaining(self.scales, self.done, width * height),
             preview=preview,
             checkpoint=checkpoint,
+            mask=self._shown_mask(),
             device=self.device,
             step_seconds=self.reporter.step_seconds,
         )
@@ -363,11 +371,19 @@ class _Painting:
         image = self._enlarged(self.recipe.size, self.bands[1])
         return encode(self._picture(image.detach()), "jpeg", quality=PREVIEW_QUALITY)
 
+    def _shown_mask(self) -> bytes | None:
+        """The mask over the photo, for the first progress of a painting from its start."""
+        if self.mask is None or self.done > 1:
+            return None
+        photo = self.content.rgb.resize(self.final_size, Image.Resampling.LANCZOS)
+        return encode(self.mask.tinted(photo), "jpeg", quality=PREVIEW_QUALITY)
+
     @torch.no_grad()
     def _picture(self, image: Tensor) -> Image.Image:
         """The picture of an image of the final size, in the recipe's colours."""
         if self.recipe.colours == "content":
             image = with_colours_of(image, self.targets.content_at(self.recipe.size))
+        image = self.targets.blend(self.recipe.size)(image)
         return Image.fromarray(image[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy())
 
     def _result(self, image: Tensor, max_bytes: int | None, checkpoint: str | None = None) -> Result:
@@ -386,6 +402,7 @@ class _Painting:
             seconds=self.reporter.elapsed,
             ending="settled" if self.settled else "stopped" if 0 < self.done < self.steps else "finished",
             shown=self.shown,
+            not_found=self.not_found,
             checkpoint=checkpoint,
             thumbnail=compose("thumbnail", [flat], THUMBNAIL_BYTES),
         )

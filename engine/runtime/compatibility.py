@@ -15,13 +15,14 @@ from engine.recipe import Method, Recipe
 def version(weights: str) -> str:
     """What determines a painting besides its recipe, its pictures and the device, without spaces or commas.
 
-    The versions of this package, of its recipes and of torch (without the part that names a build), the methods of
-    painting, and VGG19's weights. Does not import torch.
+    The versions of this package, of its recipes (with the number of their fields) and of torch (without the part that
+    names a build), the methods of painting, and VGG19's weights. Does not import torch.
 
     Raises:
         WeightsUnavailable: ``weights`` (see :func:`engine.vgg.weights.load`) names a file that can't be read.
     """
-    recipe = Recipe.model_fields["version"].default
+    # A worker would ignore a field that its own recipes lack.
+    recipe = f"{Recipe.model_fields['version'].default}.{len(Recipe.model_fields)}"
     methods = "+".join(get_args(Method))
     torch = installed("torch").partition("+")[0]
     return f"atelier-{installed('atelier')}/recipe-{recipe}/methods-{methods}/torch-{torch}/weights-{_weights(weights)}"

@@ -182,10 +182,15 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
     compute = plugin.compute(order.recipe.precision)
     content = decode(blobs.get(order.inputs.content), longer_side=order.recipe.size)
     styles = [blobs.get(style) for style in order.inputs.styles]
+    mask = None
+    if order.inputs.mask is not None:
+        mask = decode(blobs.get(order.inputs.mask), longer_side=order.recipe.size)
     save = partial(_save_checkpoint, blobs)
     if by_network.paints(order.recipe, styles):
         network = by_network.loaded(styles[0], compute.device)
-        painting = by_network.paint(content, network, order.recipe, compute, stop, save=save, max_bytes=order.max_bytes)
+        painting = by_network.paint(
+            content, network, order.recipe, compute, stop, save=save, max_bytes=order.max_bytes, mask=mask
+        )
     else:
         painting = method(order.recipe)(
             content,
@@ -198,6 +203,7 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
             final_state=_read_state(blobs, order.recipe.continues),
             save=save,
             max_bytes=order.max_bytes,
+            mask=mask,
         )
     while True:
         try:

@@ -99,6 +99,7 @@ def painted(
     resume: bytes | None = None,
     final_state: bytes | None = None,
     observe: Observe | None = None,
+    mask: Picture | None = None,
     **fields: Any,
 ) -> Painted:
     recipe = Recipe(**({"size": 64, "steps": 12} | fields))
@@ -114,6 +115,7 @@ def painted(
         final_state=final_state,
         max_bytes=max_bytes,
         observe=observe,
+        mask=mask,
     )
     return drained(painting)
 

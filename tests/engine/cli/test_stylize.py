@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from engine import progress
-from engine.images.codec import Picture
+from engine.images.codec import Picture, decode
 from engine.painting.methods import METHODS
 from engine.recipe import Recipe
 from engine.vgg.vgg19 import VGG19
@@ -48,6 +48,28 @@ def test_transparency_is_kept_if_the_format_has_it(name: str, mode: str, folder:
     assert opened(folder / name).mode == mode
 
 
+def test_only_the_white_part_of_a_mask_is_painted(folder: Path) -> None:
+    mask = Image.new("L", (90, 60))
+    mask.paste(255, (0, 0, 45, 60))
+    mask.save(folder / "mask.png")
+    given = ("--mask", "mask.png", "--previews", "shown", "--save-recipe", "recipe.json")
+    done = run("photo.png", "style.jpg", "-o", "out.png", *SMALL, *given)
+    assert done.exit_code == 0, done.output
+    photo = decode((folder / "photo.png").read_bytes(), longer_side=64).rgb
+    right = (34, 0, 64, 43)
+    assert opened(folder / "out.png").crop(right).tobytes() == photo.crop(right).tobytes()
+    assert opened(folder / "shown" / "mask.jpg").size == (64, 43)
+    again = ("--recipe", "recipe.json", *HERE)
+    for wrong, reason in (
+        (again, "mask needs a mask picture"),
+        (("--where", "subject", "--mask", "mask.png"), "subject uses no mask picture"),
+        (("--where", "subject", "--rest", "style"), "needs two styles"),
+        (("--rest", "style"), "set where"),
+    ):
+        refused = run("photo.png", "style.jpg", "-o", "out.png", *wrong)
+        assert (refused.exit_code, reason in refused.output) == (2, True), refused.output
+
+
 def test_the_seed_determines_the_file(folder: Path) -> None:
     for name, seed in (("one.png", "4"), ("two.png", "4"), ("three.png", "5")):
         assert run("photo.png", "style.jpg", "-o", name, *SMALL, "--seed", seed).exit_code == 0
@@ -79,6 +101,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "balance": ("--balance", "dynamic"),
     "style_shares": (),
     "colours": ("--colours", "matched"),
+    "where": ("--where", "not-faces"),
+    "spread": ("--spread", "-2"),
+    "rest": ("--rest", "style"),
     "total_variation": ("--total-variation", "0.5"),
     "pooling": ("--pooling", "average"),
     "noise": ("--noise", "0.1"),
@@ -90,7 +115,7 @@ PARSED = Recipe(
     size=70, method="neighbours", steps=2, optimiser="lbfgs", start="matched", tolerance=0.25, strength=70, detail=30,
     stroke=1.5, content_weight=2, style_weight=3, content_layers={"relu3_1": 1, "relu4_1": 0.5},
     style_layers={"relu2_1": 2}, balance="dynamic", style_shares=(0.7, 1), colours="matched",
-    total_variation=0.5, pooling="average", noise=0.1,
+    where="not-faces", spread=-2, rest="style", total_variation=0.5, pooling="average", noise=0.1,
     seed=9, precision="float32",
 )  # fmt: skip
 

@@ -57,9 +57,10 @@ def begin(
     recipe: Recipe = ENDLESS,
     content: str = CONTENT_NAME,
     styles: Sequence[str] = (STYLE_NAME,),
+    mask: str | None = None,
     **options: Any,
 ) -> RemotePainting:
-    BEGUN.append(executor.submit(recipe, Inputs(content, tuple(styles)), **options))
+    BEGUN.append(executor.submit(recipe, Inputs(content, tuple(styles), mask), **options))
     return BEGUN[-1]
 
 

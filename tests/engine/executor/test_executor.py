@@ -96,6 +96,13 @@ async def test_a_worker_gives_the_same_picture_as_this_process(embedded: DaskExe
     assert (small.format, small.size) == ("JPEG", (64, 43))
 
 
+async def test_a_worker_paints_the_part_that_a_mask_shows(embedded: DaskExecutor) -> None:
+    painting = begin(embedded, Recipe(size=64, steps=1, where="mask"), mask=STYLE_NAME)
+    (event,) = [event async for event in painting]
+    assert event.mask is not None
+    assert not (await painting.result()).not_found
+
+
 async def test_a_result_respects_the_limit_of_its_channel(embedded: DaskExecutor) -> None:
     result = await begin(embedded, Recipe(size=64, steps=1), max_bytes=4_000).result()
     assert (result.format, result.quality is None) == ("jpeg", False)

@@ -40,7 +40,7 @@ def test_the_networks_give_what_the_original_runtimes_give() -> None:
 def test_the_subject_is_the_astronaut_and_not_the_flag() -> None:
     found = saliency(tensor(PHOTO))[0, 0]
     assert found[100:250, 120:200].mean() > 0.9
-    assert found[20:200, :30].mean() < 0.1
+    assert found[20:150, :30].mean() < 0.1
 
 
 @pytest.mark.parametrize("width", [1.0, 2.5])
