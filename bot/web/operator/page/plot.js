@@ -60,8 +60,8 @@ export function plot(place, title, series, now) {
   });
   const legend = element("div", { class: "legend" });
   shown.forEach(([label, points], index) => {
-    const [last, range] = summary("", points).split(", ");
-    const words = [label && `${label}: `, element("strong", {}, last.replace("last ", "")), ` last, ${range}`];
+    const { last, range } = extent(points);
+    const words = [label && `${label}: `, element("strong", {}, last), ` last${range && `, ${range}`}`];
     legend.append(element("span", {}, element("i", { class: `series-${index}` }), ...words));
   });
   if (all.length > shown.length) legend.append(element("span", {}, `and ${all.length - shown.length} older`));
@@ -69,8 +69,14 @@ export function plot(place, title, series, now) {
 }
 
 function summary(label, points) {
+  const { last, range } = extent(points);
+  return [`${label ? `${label}: ` : ""}last ${last}`, range].filter(Boolean).join(", ");
+}
+
+function extent(points) {
   const values = points.map(([, value]) => value);
-  return `${label ? `${label}: ` : ""}last ${precise(values.at(-1))}, between ${precise(Math.min(...values))} and ${precise(Math.max(...values))}`;
+  const [least, most] = [Math.min(...values), Math.max(...values)].map(precise);
+  return { last: precise(values.at(-1)), range: least === most ? "" : `between ${least} and ${most}` };
 }
 
 function unbroken(points) {
