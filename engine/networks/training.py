@@ -24,7 +24,7 @@ LONGEST_PHOTO: Final = 768
 """The longer side, in pixels, to which photos are reduced when they are read."""
 _LARGEST_GRADIENT: Final = 1.0
 """The norm to which the gradient of a step is clipped."""
-_AVERAGED: Final = 100
+AVERAGED: Final = 100
 """The steps over which losses are averaged."""
 
 Decode = Callable[..., Picture]
@@ -103,7 +103,7 @@ class Training:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _LARGEST_GRADIENT)
         self._optimiser.step()
         self.steps += 1
-        share = 1 / min(self.steps, _AVERAGED)
+        share = 1 / min(self.steps, AVERAGED)
         means = np.mean(losses, axis=0)
         self.losses = tuple(
             (1 - share) * before + share * mean for before, mean in zip(self.losses, means, strict=True)
