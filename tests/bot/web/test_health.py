@@ -25,10 +25,10 @@ from tests.waiting import eventually
 WELL = {"gateway": True, "workers": True, "database": True, "disk": True}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the time-out of checks."""
-    monkeypatch.setattr("bot.web.health.CHECK_TIMEOUT", 0.3)
+    """Shorten the time-out of checks, for a test in which one hangs."""
+    monkeypatch.setattr("bot.web.health.CHECK_TIMEOUT", 0.5)
 
 
 @pytest.fixture
@@ -96,6 +96,7 @@ class TestHealth:
             assert await operated.get() == (503, {**WELL, "workers": False})
             assert await operated.detail("workers") == "OSError"
 
+    @pytest.mark.usefixtures("impatient")
     async def test_does_not_wait_for_workers_that_never_answer(self, operated: Operated) -> None:
         async with operated.connected():
             operated.workers.answers.clear()
@@ -103,10 +104,11 @@ class TestHealth:
             assert answers == [(503, {**WELL, "workers": False})] * 5
             assert await operated.get() == (503, {**WELL, "workers": False})
             assert operated.workers.asked == 1, "what hangs piles up"
-            assert await operated.detail("workers") == "no answer within 0.3 s"
+            assert await operated.detail("workers") == "no answer within 0.5 s"
             operated.workers.answers.set()
             await eventually(lambda: _is_well(operated), "well again")
 
+    @pytest.mark.usefixtures("impatient")
     async def test_asks_again_when_a_question_was_lost(
         self, operated: Operated, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -120,10 +122,11 @@ class TestHealth:
         monkeypatch.setattr(operated.workers, "slots", slots)
         monkeypatch.setattr("bot.web.health.STUCK_AFTER", 0.0)
         async with operated.connected():
-            assert await operated.detail("workers") == "no answer within 0.3 s"
+            assert await operated.detail("workers") == "no answer within 0.5 s"
             assert await operated.detail("workers") == "slots: 2"
         assert lost.cancelled()
 
+    @pytest.mark.usefixtures("impatient")
     async def test_is_answered_while_the_scheduler_is_frozen_or_gone(
         self, operated: Operated, scheduler_process: tuple[str, subprocess.Popen[bytes]]
     ) -> None:
@@ -136,12 +139,13 @@ class TestHealth:
                     os.kill(process.pid, number)
                     assert await operated.get() == (503, {**WELL, "workers": False})
 
+    @pytest.mark.usefixtures("impatient")
     async def test_does_not_wait_for_a_locked_database(self, operated: Operated) -> None:
         async with operated.connected():
             with closing(sqlite3.connect(operated.directory / "atelier.db")) as other:
                 other.execute("BEGIN IMMEDIATE")
                 assert await operated.get() == (503, {**WELL, "database": False})
-                assert await operated.detail("database") == "no answer within 0.3 s"
+                assert await operated.detail("database") == "no answer within 0.5 s"
             await eventually(lambda: _is_well(operated), "well again")
 
     async def test_notices_a_database_that_takes_no_changes(
@@ -236,6 +240,7 @@ class TestTheDoor:
         with pytest.raises(aiohttp.ClientConnectorError):
             await operated.get()
 
+    @pytest.mark.usefixtures("impatient")
     async def test_closes_while_something_hangs(self, operated: Operated) -> None:
         async with operated.connected():
             operated.workers.answers.clear()

@@ -91,7 +91,7 @@ class TestTheEndpoint:
     async def test_answers_while_a_part_hangs_and_shows_no_old_number(
         self, operated: Operated, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("bot.web.health.CHECK_TIMEOUT", 0.3)
+        monkeypatch.setattr("bot.web.health.CHECK_TIMEOUT", 0.5)
         async with operated.connected():
             assert await sample(operated, "atelier_slots") == 1
             assert await sample(operated, "atelier_healthy", part="workers") == 1
