@@ -74,7 +74,6 @@ async def test_a_painting_outlives_its_scheduler(
 ) -> None:
     """The scheduler is killed, is away longer than Dask retries, and is restarted at its port."""
     caplog.set_level(logging.WARNING, "engine")
-    monkeypatch.setattr(executor_module, "WORKER_TIMEOUT", 0.2)
     monkeypatch.setattr(connection_module, "CONNECT_TIMEOUT", 1.0)
     recipe = Recipe(size=64, steps=40)
     port = free_port()
@@ -92,8 +91,10 @@ async def test_a_painting_outlives_its_scheduler(
 
             await eventually(gone)
             assert await executor.workers() == []
-            with pytest.raises(NoWorkers):
-                await executor.check(CONTENT)
+            with monkeypatch.context() as impatient:
+                impatient.setattr(executor_module, "WORKER_TIMEOUT", 0.2)
+                with pytest.raises(NoWorkers):
+                    await executor.check(CONTENT)
             await asyncio.sleep(2)  # Dask's own retries are over
             assert await executor.slots() == 0
             assert executor.cluster_id == before
