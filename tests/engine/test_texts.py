@@ -29,7 +29,7 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.BlobLost("0123"): ("lost", "Send"),
     errors.StorageFailed("secret"): ("not available", "Try again"),
     errors.VersionMismatch("atelier-2", "atelier-1"): ("version atelier-1", "bot has atelier-2", "Install"),
-    errors.UnknownMethod("strotss"): ("no method strotss", "It has: gatys, instant."),
+    errors.UnknownMethod("strotss"): ("no method strotss", "It has: gatys, "),
     errors.WeightsUnavailable("Do this."): ("Do this.",),
     errors.NetworkUnusable("It is cut off."): ("It is cut off.",),
     errors.DeviceUnavailable("Use that."): ("Use that.",),
