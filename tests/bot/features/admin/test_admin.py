@@ -77,8 +77,8 @@ async def test_probe_tries_a_gallery_and_its_end_decides_about_the_next_pages(
 ) -> None:
     for refuses in (True, False):
         discord.refuses_gallery_edits = refuses
-        probed = await (await operator.invoke("admin probe")).wait_until(is_private_answer, 5)
-        listed = await (await operator.invoke("style list")).wait_until(is_private_answer, 5)
+        probed = await (await operator.invoke("admin probe")).wait_until(is_private_answer)
+        listed = await (await operator.invoke("style list")).wait_until(is_private_answer)
         said = "refuses" if refuses else "accepts"
         assert text_of(probed).startswith(f"Discord {said} a new picture in a gallery")
         assert ("400 Bad Request" in text_of(probed)) is refuses

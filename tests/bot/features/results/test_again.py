@@ -83,7 +83,7 @@ async def test_a_reply_to_a_press_names_the_member_who_pressed(
     again = fake_jobs.jobs[fake_jobs.orders[-1].id]
     reply = DiscordReply(client, again, views(client), client.services.executor)
     reply.queued(1)
-    waiting = await pressed.wait_until(lambda message: "Next in line" in message.content, 5)
+    waiting = await pressed.wait_until(lambda message: "Next in line" in message.content)
     await reply.deliver(Result(STYLE.data, "png", 100, 100, job.recipe, 30, 2.0, "finished"))
     painted = discord.channel_messages[-1]
     assert painted.attachments

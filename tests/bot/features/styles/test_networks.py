@@ -1,6 +1,5 @@
 """The styles of the operator's trained networks, as members use them."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -36,24 +35,23 @@ async def test_a_trained_style_is_used_like_any_other(
     discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs, networks: tuple[NetworkStyle, ...]
 ) -> None:
     ada = discord.member("Ada")
-    listed = await (await ada.invoke("style list")).wait_until(lambda message: bool(text_of(message)), 5)
+    listed = await (await ada.invoke("style list")).wait_until(lambda message: bool(text_of(message)))
     assert "**1.** Waves · trained" in text_of(listed)
     invocation = await ada.autocomplete("stylize", "saved_style", "wav")
     await invocation.acknowledged()
     assert [each["name"] for each in invocation.choices] == ["Waves (trained)"]
 
-    shown = await (await ada.invoke("style show", name="im*PASTO")).wait_until(is_private_answer, 5)
+    shown = await (await ada.invoke("style show", name="im*PASTO")).wait_until(is_private_answer)
     assert shown.content.startswith("**Im\\*pasto** · trained style.")
     assert shown.attachments[0].data == networks[1].picture
 
     refused = await (await ada.invoke("style remove", name=invocation.choices[0]["value"])).wait_until(
-        is_private_answer, 5
+        is_private_answer
     )
     assert refused.content == "This is a built-in or trained style. It can't be renamed or removed."
 
     await ada.invoke("stylize", content=CONTENT, saved_style=invocation.choices[0]["value"], quality="instant")
-    async with asyncio.timeout(5):
-        await fake_jobs.accepted.wait()
+    await fake_jobs.accepted.wait()
     order = fake_jobs.orders[-1]
     assert fake_jobs.checked == {"content", style_role(0)}  # a check would refuse a network, which no picture is
     (style,) = order.inputs.styles
