@@ -31,6 +31,7 @@ from bot.jobs.errors import (
     NotOperator,
     NotYourJob,
     OrderInterrupted,
+    PartUnusable,
     PictureRejected,
     RecipeNotFound,
     StillOpen,
@@ -182,6 +183,8 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
             return _("This picture is already {size} px, the largest size that I paint.", size=size)
         case Unchangeable(name="size here", value=size):
             return _("Pictures in this server can have at most {size} px, so this one can't be bigger.", size=size)
+        case Unchangeable(name="part"):
+            return _("The painted part can't be changed any further.")
         case Unchangeable(name="stroke"):
             return _("The strokes can't be changed any further.")
         case Unchangeable(value=strength):
@@ -189,6 +192,14 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
                 "The strength is already {strength}, so there is nothing to change. *Tweak …* sets it exactly.",
                 strength=strength,
             )
+        case PartUnusable(lack="mask"):
+            return _("To paint a part of a mask I need the picture: add it as `mask`, white where I shall paint.")
+        case PartUnusable(lack="use"):
+            return _("You sent a mask, but `where` is another part. Choose a part of the mask, or leave `where` out.")
+        case PartUnusable(lack="style"):
+            return _("To paint the rest in the last style I need a second one: add `style2` or `saved_style2`.")
+        case PartUnusable():
+            return _("To paint the rest in another style, choose with `where` what the first style is for.")
         case Unchanged():
             return _("That is the picture that you see. Change one of the options.")
         case FormLost():

@@ -6,14 +6,14 @@ from typing import Final, Literal
 
 import engine.texts
 from bot import locales
-from bot.jobs.errors import Role, role_of
+from bot.jobs.errors import MASK, Role, role_of
 from bot.jobs.model import NAMES_SEPARATOR, DeliveredBy, Job, State
 from bot.limits import SPOILER
 from bot.locales import gettext as _
 from bot.locales import ngettext, pgettext
 from bot.settings import MEBIBYTE
 from engine.progress import Encoded, FileFormat, Progress, Result
-from engine.recipe import Colours, Method, Recipe
+from engine.recipe import Colours, Method, Recipe, Rest, Where
 
 BAR: Final = 14
 """Characters of the progress bar."""
@@ -37,6 +37,19 @@ COLOURS: Final[Mapping[Colours, str]] = {
 """The names of values of ``Recipe.colours``: the choices of ``/stylize``, with which the catalogues have them."""
 TECHNIQUES: Final[Mapping[Method, str]] = {"neighbours": "whole brush strokes", "gatys": "texture"}
 """The names of values of ``Recipe.method`` that members choose from, as with :data:`COLOURS`."""
+PARTS: Final[Mapping[Where, str]] = {
+    "everything": "everything",
+    "subject": "the subject",
+    "background": "the background",
+    "not-faces": "everything but faces",
+    "faces": "faces",
+    "mask": "the white part of the mask",
+    "not-mask": "the black part of the mask",
+    "opaque": "what isn't transparent",
+}
+"""The same of ``Recipe.where``."""
+RESTS: Final[Mapping[Rest, str]] = {"photo": "the photo as it is", "style": "the last style"}
+"""The same of ``Recipe.rest``."""
 FORMATS: Final[Mapping[FileFormat, str]] = {"png": "PNG", "webp": "WebP", "jpeg": "JPEG"}
 _MARKUP: Final = re.compile(r"([\\`*_~|<>\[\](){}#+:@-])")
 """Characters with a meaning in Discord's Markdown, including links and mentions."""
@@ -48,6 +61,8 @@ def role_name(role: Role) -> str:
     """What a member calls a picture of an order: as the option of ``/stylize``."""
     if role == "content":
         return _("Content")
+    if role == MASK:
+        return _("Mask")
     _kind, _space, number = role.partition(" ")
     return _("Style {number}", number=number) if number else _("Style")
 
@@ -71,13 +86,14 @@ def paused(place: int) -> str:
 def painting(progress: Progress) -> str:
     """A running job: progress bar, step, and time left."""
     filled = round(BAR * progress.step / progress.steps)
-    return _(
+    line = _(
         "Painting {bar} step {step} of {steps} · about {duration} left",
         bar="▰" * filled + "▱" * (BAR - filled),
         step=progress.step,
         steps=progress.steps,
         duration=duration(progress.remaining),
     )
+    return line + "\n" + _("The tinted part gets painted.") if progress.mask else line
 
 
 def caption(result: Result, ordered: Recipe) -> str:
@@ -94,15 +110,22 @@ def caption(result: Result, ordered: Recipe) -> str:
         lines.append(engine.texts.ending(result, locales))
     if smaller := engine.texts.reduced(result, ordered, locales):
         lines.append(smaller)
-    for index, shown in enumerate(result.shown):
+    if nothing := engine.texts.not_found(result, locales):
+        lines.append(nothing)
+    roles = [role_of(index) for index in range(len(result.shown))]
+    if result.recipe.where in {"mask", "not-mask"}:
+        roles[-1:] = [MASK]
+    for role, shown in zip(roles, result.shown, strict=False):
         if shown is not None:
-            lines.append(f"**{role_name(role_of(index))}:** {engine.texts.truncated(shown, locales)}")
+            lines.append(f"**{role_name(role)}:** {engine.texts.truncated(shown, locales)}")
     return "\n".join(lines)
 
 
 def chosen_options(recipe: Recipe) -> list[str]:
     """The options of a recipe that differ from the defaults."""
     options = []
+    if recipe.where != _DEFAULTS.where:
+        options.append(_("painted: {part}", part=part(recipe)))
     if recipe.strength != _DEFAULTS.strength:
         options.append(_("strength {value}", value=recipe.strength))
     if recipe.colours != _DEFAULTS.colours:
@@ -115,6 +138,16 @@ def chosen_options(recipe: Recipe) -> list[str]:
     if recipe.detail != _DEFAULTS.detail:
         options.append(_("detail {value}", value=recipe.detail))
     return options
+
+
+def part(recipe: Recipe) -> str:
+    """The part of the photo that is painted, and what the rest is if it is not the photo."""
+    name = pgettext("where", PARTS[recipe.where])
+    if recipe.spread > 0:
+        name = _("{part}, {percent} % wider", part=name, percent=recipe.spread)
+    elif recipe.spread < 0:
+        name = _("{part}, {percent} % tighter", part=name, percent=-recipe.spread)
+    return name if recipe.rest == "photo" else _("{part}; the rest in the last style", part=name)
 
 
 def ratio(shares: Sequence[float]) -> str:

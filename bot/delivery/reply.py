@@ -122,6 +122,12 @@ class DiscordReply:
         """Where the picture is, without the interaction's token."""
         return self._channels.posted.model_dump_json()
 
+    def renew(self, job: Job) -> None:
+        """Show the components and the options of the job as it is now, and no preview of an earlier recipe."""
+        if job.recipe != self._job.recipe:
+            self._preview = None
+        self._job = job
+
     def queued(self, position: int, *, paused: bool = False) -> None:
         """Show the place in the queue."""
         with locales.using(self._job.locale):
@@ -131,9 +137,10 @@ class DiscordReply:
         """Show the progress and the newest preview. A painting that takes no longer than an edit shows only its end."""
         if progress.elapsed + progress.remaining < EDIT_EVERY:
             return
-        if progress.preview and self._preview is None:
+        picture = progress.mask or progress.preview
+        if progress.mask or (picture and self._preview is None):
             self._first_preview.set()
-        self._preview = progress.preview or self._preview
+        self._preview = picture or self._preview
         with locales.using(self._job.locale):
             self._show(_Edit(texts.painting(progress), self._preview))
 

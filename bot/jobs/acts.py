@@ -18,6 +18,7 @@ from bot.jobs.model import Actor, Job, State
 from bot.jobs.runner import JobRunner
 from bot.jobs.storage import Storage
 from engine.errors import PaintingCancelled
+from engine.recipe import Recipe, Where
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -38,6 +39,21 @@ class Acts:
         log.info("job finishes early", job=job_id)
         if painting := self._runner.paintings.get(job_id):  # else its process reads it from the database
             await painting.finish_early()
+
+    async def change_part(self, job_id: str, actor: Actor, where: Where, spread: float) -> None:
+        """See :class:`bot.jobs.api.Jobs`."""
+        job = await self._job(job_id, actor)
+        if (where, spread) == (job.recipe.where, job.recipe.spread):
+            return  # pressed twice
+        # Values of a forged custom id are checked, too.
+        part = {"where": where, "spread": spread, "continues": ""}
+        recipe = Recipe.model_validate(job.recipe.model_dump() | part)
+        if not await self._store.set_recipe(job_id, recipe):
+            raise JobEnded
+        log.info("job begins again", job=job_id, recipe=recipe.id)
+        if painting := self._runner.paintings.get(job_id):  # else its process reads it from the database
+            await painting.cancel()
+        self._changed.set()
 
     async def toggle_ping(self, job_id: str, actor: Actor) -> bool:
         """See :class:`bot.jobs.api.Jobs`."""

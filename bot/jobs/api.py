@@ -14,6 +14,7 @@ from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.history import Position
 from bot.jobs.errors import Role
 from bot.jobs.model import Actor, HistoryPage, Job, Order
+from engine.recipe import Where
 
 
 class Jobs(Protocol):
@@ -87,6 +88,18 @@ class Jobs(Protocol):
             NotYourJob: the actor is not its owner.
             NotBegun: it still waits.
             JobEnded: it has ended already.
+        """
+        ...
+
+    async def change_part(self, job_id: str, actor: Actor, where: Where, spread: float) -> None:
+        """Paint an open job from the start, with another part of its photo. See :class:`engine.recipe.Recipe`.
+
+        Has no effect if that is its part already.
+
+        Raises:
+            NotYourJob: the actor is not its owner.
+            JobEnded: it has ended already, or ends now.
+            pydantic.ValidationError: the values are out of range.
         """
         ...
 

@@ -1,14 +1,16 @@
 """Errors of jobs. They extend the hierarchy in :mod:`engine.errors`."""
 
 import json
-from typing import get_type_hints
+from typing import Any, Final, Literal, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter
 
 from engine.errors import AtelierError, OperatorError, PaintingCancelled, PictureError
+from engine.recipe import Inputs
 
 Role = str
-"""The role of a picture in an order: ``content``, ``style``, ``style 2`` …"""
+"""The role of a picture in an order: ``content``, ``style``, ``style 2`` … or ``mask``."""
+MASK: Final[Role] = "mask"
 
 
 def style_role(index: int) -> Role:
@@ -19,6 +21,11 @@ def style_role(index: int) -> Role:
 def role_of(index: int) -> Role:
     """The role of the picture with this index in an order: 0 is the content, then come the styles."""
     return style_role(index - 1) if index else "content"
+
+
+def roles_of(inputs: Inputs[Any]) -> list[Role]:
+    """The roles of an order's pictures, in their order."""
+    return [*(role_of(index) for index in range(1 + len(inputs.styles))), *([MASK] if inputs.mask is not None else [])]
 
 
 class PictureRejected(AtelierError):
@@ -45,6 +52,18 @@ class MixUnusable(AtelierError):
     def __init__(self, styles: int) -> None:
         super().__init__(styles)
         self.styles = styles
+
+
+class PartUnusable(AtelierError):
+    """The part to paint lacks something.
+
+    ``lack``: ``mask`` is its mask picture, ``use`` a part that uses the given one, ``style`` a second style for the
+    rest, and ``part`` a part that leaves a rest.
+    """
+
+    def __init__(self, lack: Literal["mask", "use", "style", "part"]) -> None:
+        super().__init__(lack)
+        self.lack = lack
 
 
 class NoStyle(AtelierError):
@@ -199,7 +218,7 @@ class AlreadyPainting(AtelierError):
 
 
 class Unchangeable(AtelierError):
-    """An option of a result is at its limit. ``name``: ``strength``, ``size``, ``size here`` or ``stroke``.
+    """An option of a result is at its limit. ``name``: ``strength``, ``size``, ``size here``, ``stroke`` or ``part``.
 
     ``size here`` is a limit of the server, in pixels.
     """

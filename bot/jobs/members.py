@@ -31,7 +31,7 @@ _POLL_EVERY: Final = 0.1
 _BATCH: Final = 50
 _OVERHEAD: Final = 200
 """Bytes of a file in a ZIP besides its contents and twice its name, and of the ZIP's end."""
-_PICTURES: Final = re.compile(r"content|style-\d+|painted|picture")
+_PICTURES: Final = re.compile(r"content|style-\d+|mask|painted|picture")
 """The roles of a member's pictures. The others are states of paintings, previews and thumbnails."""
 _JOBS: Final = "pictures/"
 _NAMES: Final = {"content": "photo", "painted": "painting", "picture": "style"}

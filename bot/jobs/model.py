@@ -126,6 +126,7 @@ class Painted:
     continues: str = ""
     """The recipe's ``continues`` as painted. Empty if the final state was lost."""
     shown: tuple[float | None, ...] = ()
+    not_found: bool = False
     recipe_id: str = ""
     """The id of the recipe as painted, as the caption names it. Empty in old rows."""
     quality: Quality | None = None
@@ -204,7 +205,7 @@ class Job:
 
     def ordered_again(self) -> Order:
         """An order of the same picture by the same member, in the same reply."""
-        inputs: Inputs[bytes | str] = Inputs(self.inputs.content, self.inputs.styles)
+        inputs: Inputs[bytes | str] = Inputs(self.inputs.content, self.inputs.styles, self.inputs.mask)
         same = {each.name: getattr(self, each.name) for each in fields(Order)}
         return Order(**same | {"id": new_id(), "inputs": inputs, "parent": self.id, "action": RETRY})
 
@@ -250,6 +251,9 @@ class Reply(Protocol):
     @property
     def posted(self) -> str:
         """The address of the message that shows the end, without a secret. Empty if it is unknown."""
+
+    def renew(self, job: Job) -> None:
+        """Show the job as it is now, from the next edit on: its recipe may have changed."""
 
     def queued(self, position: int, *, paused: bool = False) -> None:
         """Show the position in the queue, from 1, and whether painting is paused.

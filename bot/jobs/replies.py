@@ -25,9 +25,11 @@ class Replies:
         self._replies: dict[str, Reply] = {}
 
     def of(self, job: Job) -> Reply:
-        """The reply of a job. It is made on the first call."""
+        """The reply of a job, which shows it as it is now. It is made on the first call."""
         if job.id not in self._replies:
             self._replies[job.id] = self.apart(job)
+        else:
+            self._replies[job.id].renew(job)
         return self._replies[job.id]
 
     def get(self, job_id: str) -> Reply | None:
@@ -63,6 +65,9 @@ class NullReply:
 
     bucket = "silent"
     posted = ""
+
+    def renew(self, job: Job) -> None:
+        pass
 
     def queued(self, position: int, *, paused: bool = False) -> None:
         pass

@@ -34,7 +34,7 @@ from bot.jobs.errors import (
     NotFailed,
     PictureRejected,
     Role,
-    role_of,
+    roles_of,
 )
 from bot.jobs.model import FAILED, Actor, Job, Observer, Order, State, new_id
 from bot.jobs.queue_positions import QueuePositions
@@ -142,19 +142,20 @@ class JobService(Acts):
         new = [each for each in order.inputs if isinstance(each, bytes)]
         kept = [each for each in order.inputs if isinstance(each, str)]
         await self._storage.check_space(sum(map(len, new)))
-        for index, picture in enumerate(order.inputs):
-            if isinstance(picture, bytes) and role_of(index) not in checked:
-                await self.check(role_of(index), picture)
+        for role, picture in zip(roles_of(order.inputs), order.inputs, strict=True):
+            if isinstance(picture, bytes) and role not in checked:
+                await self.check(role, picture)
         rules = await self._store.guild_rules(order.guild_id)
         try:
             stored = iter(await self._storage.put_all(new))
-            content, *styles = (each if isinstance(each, str) else next(stored) for each in order.inputs)
+            content, *others = (each if isinstance(each, str) else next(stored) for each in order.inputs)
+            styles, mask = (others, None) if order.inputs.mask is None else (others[:-1], others[-1])
             job = Job(
                 id=order.id,
                 owner=order.owner,
                 guild_id=order.guild_id,
                 recipe=rules.limited(order.recipe),
-                inputs=Inputs(content, tuple(styles)),
+                inputs=Inputs(content, tuple(styles), mask),
                 address=order.address,
                 description=order.description,
                 max_bytes=order.max_bytes,
@@ -281,7 +282,9 @@ class JobService(Acts):
                 # The lease expired and another process adopted the job: it has not ended here.
                 log.warning("job lost to another process", job=job_id)
                 task.cancel()
-            elif state is State.DELIVERING and (painting := self._runner.paintings.get(job_id)):
+            elif (painting := self._runner.paintings.get(job_id)) and (
+                state is State.DELIVERING or (state is State.QUEUED and await self._begins_again(job_id))
+            ):
                 await painting.cancel()
             elif state is State.DELIVERING and (woken := self._runner.backing_off.get(job_id)):
                 woken.set()
@@ -299,6 +302,11 @@ class JobService(Acts):
                 await self._store.requeue(job_id, self.process)
         if State.QUEUED in mine.values():
             await self._begin_waiting(group)
+
+    async def _begins_again(self, job_id: str) -> bool:
+        """Whether a job that is painted was queued again, with another recipe. A poll may have read it before."""
+        job = await self._store.get(job_id)
+        return job is not None and job.state is State.QUEUED
 
     async def _renew_lease(self, group: asyncio.TaskGroup) -> None:
         """Renew the lease, adopt the jobs of dead processes, and give up expired jobs."""

@@ -18,7 +18,7 @@ from bot.jobs.database.store import Store
 from bot.jobs.database.tables import JobRow
 from bot.jobs.errors import JobEnded, NotBegun, NotKept, NotYourJob, Role, StillOpen
 from bot.jobs.model import OPEN, Actor, Job, Order, State
-from engine.recipe import Inputs
+from engine.recipe import Inputs, Where
 
 
 async def insert_job(store: Store, job: Job) -> Job:
@@ -43,6 +43,8 @@ async def insert_job(store: Store, job: Job) -> Job:
         "changed_at": job.created_at,
     }
     blobs = {"content": job.inputs.content} | {f"style-{index}": name for index, name in enumerate(job.inputs.styles)}
+    if job.inputs.mask is not None:
+        blobs["mask"] = job.inputs.mask
     if job.painted is not None:
         blobs["painted"] = job.painted.picture
     if job.thumbnail is not None:
@@ -152,6 +154,13 @@ class FakeJobs:
         if job.state is not State.RUNNING:
             raise NotBegun if job.state is State.QUEUED else JobEnded
         self.hold(job, finishing=True)
+
+    async def change_part(self, job_id: str, actor: Actor, where: Where, spread: float) -> None:
+        """See :class:`bot.jobs.api.Jobs`."""
+        job = self._owned(job_id, actor)
+        if job.state not in {State.QUEUED, State.RUNNING}:
+            raise JobEnded
+        self.hold(job, recipe=job.recipe.model_copy(update={"where": where, "spread": spread}))
 
     async def toggle_ping(self, job_id: str, actor: Actor) -> bool:
         """See :class:`bot.jobs.api.Jobs`."""

@@ -27,6 +27,9 @@ class FakeReply:
         """See :class:`bot.jobs.model.Reply`."""
         self.calls.append(("paused" if paused else "queued", position))
 
+    def renew(self, job: Job) -> None:
+        """The recipe may have changed."""
+
     def progressed(self, progress: Progress) -> None:
         """See :class:`bot.jobs.model.Reply`."""
         self.calls.append(("progressed", progress))

@@ -10,7 +10,7 @@ from bot.client.acknowledge import acknowledge
 from bot.client.client import Atelier
 from bot.delivery.channels import NO_MENTIONS
 from bot.features.history import texts
-from bot.features.stylize.order import PaintingRequest, Picture, StoredPicture, check_stated_sizes, submit
+from bot.features.stylize.order import PaintingRequest, Picture, StoredPicture, check_stated_sizes, mask_of, submit
 from bot.jobs.errors import JobUnreadable, StylesNotYours
 from bot.jobs.model import NAMES_SEPARATOR, Job
 from bot.limits import OPTION_LENGTH, SUGGESTIONS
@@ -58,7 +58,7 @@ async def _paint(interaction: discord.Interaction[Atelier], wanted: str, content
 
     The style pictures of others stay theirs: a recipe's id doesn't show that the member can see where they were posted.
     """
-    check_stated_sizes(interaction, content)
+    check_stated_sizes(interaction, Inputs(content, ()))
     message = await acknowledge(interaction)
     member = interaction.user.id
     job = await interaction.client.services.history.recipe(wanted, member, interaction.guild_id)
@@ -68,7 +68,7 @@ async def _paint(interaction: discord.Interaction[Atelier], wanted: str, content
     styles = tuple(StoredPicture(each, "", job.spoiler) for each in job.inputs.styles)
     _photo, *names = job.description.split(NAMES_SEPARATOR)
     description = common.names_of_files(content.filename, *names)
-    pictures: Inputs[Picture] = Inputs(content, styles)
+    pictures: Inputs[Picture] = Inputs(content, styles, mask_of(job))
     await submit(interaction, message, PaintingRequest(pictures, lambda *_: painted, description))
 
 

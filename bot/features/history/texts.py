@@ -48,6 +48,8 @@ def recipe(recipe: Recipe, description: str | None) -> str:
     ]
     if name := texts.TECHNIQUES.get(recipe.method):
         lines.append(_("Technique: {value}", value=pgettext("technique", name)))
+    if recipe.where != "everything":
+        lines.append(_("Painted: {part}", part=texts.part(recipe)))
     if recipe.style_shares:
         lines.append(_("Mix: {shares}", shares=texts.ratio(recipe.style_shares)))
     lines.append(_("Seed: {seed}", seed=str(recipe.seed)))

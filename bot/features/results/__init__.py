@@ -10,6 +10,7 @@ from bot.features.results.again import ENTRIES, PaintAgainButton, paint_again
 from bot.features.results.cancel import CancelButton
 from bot.features.results.delete import DeleteButton
 from bot.features.results.menu import ResultMenu
+from bot.features.results.part import PartButton
 from bot.features.results.progress import FinishButton, PingButton
 from bot.features.results.style import AnotherStyleButton, AnotherStyleModal, AsPhotoModal, use_as_photo
 from bot.features.results.tweak import TweakButton, TweakModal
@@ -28,6 +29,7 @@ def setup(client: Atelier) -> None:
         CancelButton,
         FinishButton,
         PingButton,
+        PartButton,
     )
     for modal in (TweakModal, AnotherStyleModal, AsPhotoModal):
         client.modals[modal.action] = modal

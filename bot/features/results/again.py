@@ -18,13 +18,13 @@ from bot.client.acknowledge import acknowledge
 from bot.client.client import Atelier
 from bot.client.components import JobComponent
 from bot.features.results import texts
-from bot.features.stylize.order import PaintingRequest, StoredPicture, submit
+from bot.features.stylize.order import PaintingRequest, StoredPicture, mask_of, submit
 from bot.jobs.errors import Unchangeable
 from bot.jobs.model import NAMES_SEPARATOR, Job
 from bot.jobs.rules import GuildRules
 from bot.locales import gettext
 from engine.presets import PRESETS, Tier
-from engine.recipe import Inputs, Recipe
+from engine.recipe import SWAPPED, Inputs, Recipe
 
 Change = Callable[[Recipe, Tier, GuildRules], Recipe]
 """Makes the new recipe from that of a result, for a kind of worker and the rules of a server.
@@ -37,6 +37,9 @@ LEAST_STRENGTH: Final = 5
 """0 would be the photo itself."""
 NOISE_AGAIN: Final = 0.1
 """Of a painting with another seed. With the default noise, the two pictures would hardly differ."""
+SPREAD_STEP: Final = 2.0
+MAX_SPREAD: Final = 10
+"""Percent of the longer side, for ``Recipe.spread``."""
 STROKES: Final = (0.25, 4.0)
 """The smallest and the largest value of ``Recipe.stroke``."""
 
@@ -91,6 +94,38 @@ def keep_colours(recipe: Recipe, *_: object) -> Recipe:
     return recipe.model_copy(update={"colours": "content"})
 
 
+def swap(recipe: Recipe, *_: object) -> Recipe:
+    """Paint the other part, from the photo."""
+    if recipe.where not in SWAPPED:
+        raise Unchangeable("part", recipe.spread)
+    return recipe.whole.model_copy(update={"where": SWAPPED[recipe.where], "spread": 0 - recipe.spread})
+
+
+def spread(percent: float, recipe: Recipe, *_: object) -> Recipe:
+    """Widen the part that is painted, or narrow it, from the photo."""
+    changed = recipe.spread + percent
+    if recipe.where == "everything" or abs(changed) > MAX_SPREAD:
+        raise Unchangeable("part", recipe.spread)
+    return recipe.whole.model_copy(update={"spread": changed})
+
+
+PARTS: Final[Mapping[str, tuple[str, Change]]] = {
+    "swap": (texts.SWAP, swap),
+    "wider": (texts.WIDER, partial(spread, SPREAD_STEP)),
+    "tighter": (texts.TIGHTER, partial(spread, -SPREAD_STEP)),
+}
+"""The changes of the part that is painted."""
+
+
+def changeable(change: Change, recipe: Recipe) -> bool:
+    """Whether a recipe can be changed so."""
+    try:
+        change(recipe, "cuda", GuildRules())
+    except Unchangeable:
+        return False
+    return True
+
+
 BUTTONS: Final[Mapping[str, tuple[str, Change]]] = {
     "standard": (texts.FINISH_IT, finish),
     "stronger": (texts.MORE_STYLE, more_style),
@@ -102,6 +137,7 @@ ENTRIES: Final[Mapping[str, tuple[str, Change, Callable[[Recipe], bool]]]] = {
     "finer": (texts.FINER, partial(stroke, 0.5), lambda recipe: recipe.stroke / 2 >= STROKES[0]),
     "broader": (texts.BROADER, partial(stroke, 2.0), lambda recipe: recipe.stroke * 2 <= STROKES[1]),
     "colours": (texts.KEEP_COLOURS, keep_colours, lambda recipe: recipe.colours != "content"),
+    **{name: (label, change, partial(changeable, change)) for name, (label, change) in PARTS.items()},
 }
 
 
@@ -148,9 +184,11 @@ async def paint_again(action: str, change: Change, interaction: discord.Interact
 
 def request(parent: Job, action: str, change: Change) -> PaintingRequest:
     """Paint the same photo in the same style."""
-    photo, *styles = (StoredPicture(each, "", parent.spoiler) for each in parent.inputs)
+    photo, *styles = (
+        StoredPicture(each, "", parent.spoiler) for each in (parent.inputs.content, *parent.inputs.styles)
+    )
     return PaintingRequest(
-        Inputs(photo, tuple(styles)),
+        Inputs(photo, tuple(styles), mask_of(parent)),
         partial(change, _continued(parent)),
         parent.description,
         parent.id,

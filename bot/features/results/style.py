@@ -13,11 +13,11 @@ from bot.features.results import texts
 from bot.features.results.again import photo_name, photo_of
 from bot.features.styles.fields import StyleFields, offered_styles
 from bot.features.styles.suggest import reader_of
-from bot.features.stylize.order import PaintingRequest, StoredPicture, check_stated_sizes, submit
+from bot.features.stylize.order import PaintingRequest, StoredPicture, check_stated_sizes, mask_of, submit
 from bot.jobs.errors import NoStyle, NotKept
 from bot.jobs.model import Job
 from bot.library.library import Style
-from engine.recipe import Inputs
+from engine.recipe import Inputs, Recipe
 
 
 class AnotherStyleButton(JobButton, action="style"):
@@ -54,6 +54,10 @@ class AnotherStyleModal(PersistentModal):
         """What to paint."""
         return photo_of(parent)
 
+    def recipe(self, parent: Job) -> Recipe:
+        """How to paint it: one style has no others to mix with, and none for the rest."""
+        return parent.painted_recipe.whole.model_copy(update={"style_shares": (), "rest": "photo"})
+
     async def on_submit(self, interaction: discord.Interaction[Atelier]) -> None:  # type: ignore[override]
         """Place the order."""
         if (chosen := self._style.chosen()) is None:
@@ -62,13 +66,13 @@ class AnotherStyleModal(PersistentModal):
         style = await _found(interaction, chosen)
         parent = await interaction.client.services.jobs.get(self.job)
         content = self.content(parent)
-        check_stated_sizes(interaction, content, style)
-        recipe = parent.painted_recipe.whole.model_copy(update={"style_shares": ()})
+        check_stated_sizes(interaction, Inputs(content, (style,)))
+        recipe = self.recipe(parent)
         await submit(
             interaction,
             message,
             PaintingRequest(
-                Inputs(content, (style,)),
+                Inputs(content, (style,), mask_of(parent) if recipe.where in {"mask", "not-mask"} else None),
                 lambda *_: recipe,
                 all_texts.names_of_files(content.filename, style.filename),
                 parent.id,
@@ -92,6 +96,10 @@ class AsPhotoModal(AnotherStyleModal):
         if parent.painted is None:
             raise NotKept
         return StoredPicture(parent.painted.picture, photo_name(parent), parent.spoiler)
+
+    def recipe(self, parent: Job) -> Recipe:
+        """How to paint it: all of it, as it has no unpainted part any more."""
+        return super().recipe(parent).model_copy(update={"where": "everything", "spread": 0.0})
 
 
 async def _found(

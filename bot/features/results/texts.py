@@ -22,6 +22,16 @@ def pings(pings: bool) -> str:
     return _("I'll mention you when it is done.") if pings else _("I won't mention you.")
 
 
+SWAP: Final = N_("Swap the parts")
+WIDER: Final = N_("Wider")
+TIGHTER: Final = N_("Tighter")
+
+
+def begins_again() -> str:
+    """After a change of the part that is painted."""
+    return _("I'll paint it again with the new part.")
+
+
 # --- Under a result ---------------------------------------------------------------------------------------------------
 
 FINISH_IT: Final = N_("Finish it")

@@ -11,6 +11,7 @@ from bot.features.results.again import BUTTONS, PaintAgainButton
 from bot.features.results.cancel import CancelButton
 from bot.features.results.delete import DeleteButton
 from bot.features.results.menu import ResultMenu
+from bot.features.results.part import PartButton
 from bot.features.results.progress import FinishButton, PingButton
 from bot.features.results.style import AnotherStyleButton
 from bot.features.results.tweak import TweakButton
@@ -24,7 +25,7 @@ def views(client: Atelier) -> Views:
 
 def open_view(job: Job) -> ui.View:
     """The components of a job that is not finished."""
-    return _view(CancelButton(job.id), FinishButton(job.id), PingButton(job.id))
+    return _view(CancelButton(job.id), FinishButton(job.id), PingButton(job.id), *PartButton.of(job))
 
 
 def result_view(client: Atelier, job: Job) -> ui.View:

@@ -12,7 +12,7 @@ from bot.features.stylize.mix import MAX_LENGTH
 from bot.features.stylize.order import DEFAULTS, StylizeRequest, place
 from bot.jobs.errors import StyleGivenTwice, style_role
 from engine.presets import Quality
-from engine.recipe import Colours, Method
+from engine.recipe import Colours, Method, Rest, Where
 
 _STRENGTH: Final = round(DEFAULTS.strength)
 _DETAIL: Final = round(DEFAULTS.detail)
@@ -33,11 +33,16 @@ _DETAIL: Final = round(DEFAULTS.detail)
     mix="How much of each style, in their order, such as 70 30. Default: equal shares",
     stroke="The size of the brush strokes. Default: medium",
     technique="How the style is painted, at each quality but instant. Default: as is best for the quality",
+    where="Which part to paint; the rest stays the photo. Default: everything",
+    mask="A picture of the part to paint: white where to paint, black elsewhere",
+    rest="What the rest becomes, if you chose a part. Default: the photo as it is",
     detail=f"How closely edges and shapes follow the photo, from 0 to 100. Default: {_DETAIL}",
 )
 @app_commands.choices(
     colours=[app_commands.Choice(name=name, value=value) for value, name in texts.COLOURS.items()],
     technique=[app_commands.Choice(name=name, value=value) for value, name in texts.TECHNIQUES.items()],
+    where=[app_commands.Choice(name=name, value=value) for value, name in texts.PARTS.items()],
+    rest=[app_commands.Choice(name=name, value=value) for value, name in texts.RESTS.items()],
 )
 @app_commands.autocomplete(saved_style=every_style, saved_style2=every_style, saved_style3=every_style)
 @app_commands.allowed_installs(guilds=True, users=True)
@@ -58,6 +63,9 @@ async def stylize(
     stroke: texts.Stroke = "medium",
     detail: app_commands.Range[int, 0, 100] = _DETAIL,
     technique: Method | None = None,
+    where: Where | None = None,
+    mask: discord.Attachment | None = None,
+    rest: Rest = DEFAULTS.rest,
 ) -> None:
     """Place an order. Errors go to the command tree."""
     styles: list[discord.Attachment | str] = []
@@ -66,5 +74,8 @@ async def stylize(
         if len(given) > 1:
             raise StyleGivenTwice(style_role(index))
         styles += given
-    request = StylizeRequest(content, styles, mix, quality, strength, detail, stroke, colours, technique)
+    part = where or ("everything" if mask is None else "mask")
+    request = StylizeRequest(
+        content, styles, mix, quality, strength, detail, stroke, colours, technique, part, mask, rest
+    )
     await place(interaction, request)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import discord
 
@@ -17,7 +17,7 @@ from bot.features.styles.suggest import reader_of
 from bot.features.stylize.mix import shares
 from bot.jobs.database.acknowledged import Acknowledged
 from bot.jobs.database.styles import SavedStyle
-from bot.jobs.errors import NoStyle, Role, role_of
+from bot.jobs.errors import MASK, NoStyle, PartUnusable, Role, roles_of
 from bot.jobs.model import Job, Order
 from bot.jobs.rules import GuildRules
 from bot.library.built_in import BuiltInStyle
@@ -25,7 +25,7 @@ from bot.library.library import Style
 from bot.library.networks import NetworkStyle
 from bot.limits import TOKEN_LIFE
 from engine.presets import PRESETS, Quality, Tier
-from engine.recipe import Colours, Inputs, Method, Recipe
+from engine.recipe import Colours, Inputs, Method, Recipe, Rest, Where
 
 DEFAULTS: Final = Recipe()
 
@@ -39,6 +39,11 @@ class StoredPicture:
     filename: str
     """For the description of the painting, with or without an ending."""
     spoiler: bool = False
+
+
+def mask_of(job: Job) -> StoredPicture | None:
+    """The mask picture of a job, for another painting."""
+    return None if job.inputs.mask is None else StoredPicture(job.inputs.mask, "", job.spoiler)
 
 
 Picture = Attached | StoredPicture | Style
@@ -76,20 +81,25 @@ class StylizeRequest:
     colours: Colours = DEFAULTS.colours
     technique: Method | None = None
     """None leaves it to the quality."""
+    where: Where = DEFAULTS.where
+    mask: Attached | None = None
+    rest: Rest = DEFAULTS.rest
 
 
 async def place(interaction: discord.Interaction[Atelier], request: StylizeRequest) -> Job:
     """Acknowledge the interaction, download the pictures, and have the job accepted.
 
     Raises:
-        MixUnusable, PictureRejected: the request can't be fulfilled. The interaction may not be acknowledged yet.
+        MixUnusable, PartUnusable, PictureRejected: the request can't be fulfilled. The interaction may not be
+            acknowledged yet.
         StyleNotFound: the library has no such style for this member.
         NoStyle: the member gave none, and the moderators of the server chose none, or removed it.
         discord.HTTPException, aiohttp.ClientError, OSError: the interaction could not be acknowledged.
         AtelierError: what :func:`submit` raises.
     """
     style_shares = shares(request.mix, len(request.styles) or 1)
-    check_stated_sizes(interaction, request.content, *request.styles)
+    _check_part(request)
+    check_stated_sizes(interaction, Inputs(request.content, tuple(request.styles), request.mask))
 
     def recipe(tier: Tier, rules: GuildRules) -> Recipe:
         preset = PRESETS[tier][request.quality or rules.quality or "standard"]
@@ -101,6 +111,8 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
             stroke=texts.STROKES[request.stroke],
             colours=request.colours,
             style_shares=style_shares,
+            where=request.where,
+            rest=request.rest,
         )
 
     message = await acknowledge(interaction)
@@ -111,17 +123,30 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
         if (servers := await library.servers_style(rules.style, reader)) is None:
             raise NoStyle
         styles.append(servers)
-    pictures: Inputs[Picture] = Inputs(request.content, tuple(styles))
-    description = texts.names_of_files(*(picture.filename for picture in pictures))
+    pictures: Inputs[Picture] = Inputs(request.content, tuple(styles), request.mask)
+    description = texts.names_of_files(*(picture.filename for picture in (request.content, *styles)))
     return await submit(interaction, message, PaintingRequest(pictures, recipe, description))
 
 
-def check_stated_sizes(interaction: discord.Interaction[Atelier], *pictures: Picture | str) -> None:
+def _check_part(request: StylizeRequest) -> None:
+    """Raise ``PartUnusable`` if the part lacks a mask, or its rest a style."""
+    masked = request.where in {"mask", "not-mask"}
+    if masked and request.mask is None:
+        raise PartUnusable("mask")
+    if request.mask is not None and not masked:
+        raise PartUnusable("use")
+    if request.rest == "style" and request.where == "everything":
+        raise PartUnusable("part")
+    if request.rest == "style" and len(request.styles) < 2:
+        raise PartUnusable("style")
+
+
+def check_stated_sizes(interaction: discord.Interaction[Atelier], pictures: Inputs[Any]) -> None:
     """Check the sizes that Discord states of those that are attached, before anything is acknowledged.
 
     Args:
         interaction: the command, press or submission.
-        pictures: the content, then the styles.
+        pictures: of the order.
 
     Raises:
         PictureRejected: a file is too large.
@@ -148,23 +173,24 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
     locale = rules.locale or interaction.locale.value
     await services.jobs.acknowledged(Acknowledged(order, owner, address, request.description, locale, expires_at))
     async with services.jobs.admission(actor_of(interaction), order):
-        attached = _attached(tuple(request.pictures))
+        attached = _attached(request.pictures)
         inputs: dict[Role, bytes | str] = {}
         inputs |= zip(attached, await services.attachments.fetch_all(attached, services.jobs.check), strict=True)
-        for index, picture in enumerate(request.pictures):
+        roles = roles_of(request.pictures)
+        for role, picture in zip(roles, request.pictures, strict=True):
             match picture:
                 case StoredPicture():
-                    inputs[role_of(index)] = picture.blob
+                    inputs[role] = picture.blob
                 case SavedStyle() | BuiltInStyle() | NetworkStyle():
-                    inputs[role_of(index)] = await services.styles.picture(picture)
-        content, *styles = (inputs[role_of(index)] for index in range(len(inputs)))
+                    inputs[role] = await services.styles.picture(picture)
+        content, *styles = (inputs[role] for role in roles if role != MASK)
         return await services.jobs.accept(
             Order(
                 id=order,
                 owner=owner,
                 guild_id=interaction.guild_id,
                 recipe=request.recipe(await services.executor.tier(), rules),
-                inputs=Inputs(content, tuple(styles)),
+                inputs=Inputs(content, tuple(styles), inputs.get(MASK)),
                 address=address,
                 description=request.description,
                 max_bytes=interaction.filesize_limit,
@@ -178,15 +204,16 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
         )
 
 
-def _attached(pictures: Sequence[Picture | str]) -> dict[Role, Attached]:
+def _attached(pictures: Inputs[Any]) -> dict[Role, Attached]:
     """The pictures that have to be downloaded, by their roles."""
     return {
-        role_of(index): picture
-        for index, picture in enumerate(pictures)
+        role: picture
+        for role, picture in zip(roles_of(pictures), pictures, strict=True)
         if not isinstance(picture, str | StoredPicture | SavedStyle | BuiltInStyle | NetworkStyle)
     }
 
 
 def _trained(pictures: Inputs[Picture]) -> list[Role]:
     """The roles of the operator's networks. A check would refuse them, since members may send pictures only."""
-    return [role_of(index) for index, picture in enumerate(pictures) if isinstance(picture, NetworkStyle)]
+    roles = zip(roles_of(pictures), pictures, strict=True)
+    return [role for role, picture in roles if isinstance(picture, NetworkStyle)]

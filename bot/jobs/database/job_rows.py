@@ -56,7 +56,11 @@ class ReadableRow(BaseModel):
             owner=self.owner,
             guild_id=self.guild_id,
             recipe=Recipe.model_validate_json(self.recipe),
-            inputs=Inputs(blobs["content"], tuple(blobs[f"style-{index}"] for index in range(max(1, styles)))),
+            inputs=Inputs(
+                blobs["content"],
+                tuple(blobs[f"style-{index}"] for index in range(max(1, styles))),
+                blobs.get("mask"),
+            ),
             address=address,
             description=self.description,
             max_bytes=self.max_bytes,

@@ -136,6 +136,7 @@ class Store(
         twin = select(JobRow.id).where(same, JobRow.parent != "", JobRow.state.in_(OPEN) | recent)
         roles = {"content": job.inputs.content}
         roles |= {f"style-{index}": name for index, name in enumerate(job.inputs.styles)}
+        roles |= {"mask": job.inputs.mask} if job.inputs.mask is not None else {}
         async with self._changing() as connection:
             # Concurrent orders of a member would exceed the limits, and those in a server would get the same turn.
             await self._serialise(connection, job.owner, server)

@@ -115,9 +115,9 @@ class ClaimRow(Base):
     """``job``, ``style`` or ``member``: see :class:`bot.jobs.database.claims.Owner`."""
     owner_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     role: Mapped[str] = mapped_column(String(16), primary_key=True)
-    """What the blob is to its owner. To a job: ``content``, ``style-0`` …, ``checkpoint``, ``painted``, its own final
-    ``state``, the one that it starts from, ``start``, ``frame-00`` … or ``thumbnail``. To a style: ``picture`` or
-    ``thumbnail``.
+    """What the blob is to its owner. To a job: ``content``, ``style-0`` …, ``mask``, ``checkpoint``, ``painted``, its
+    own final ``state``, the one that it starts from, ``start``, ``frame-00`` … or ``thumbnail``. To a style:
+    ``picture`` or ``thumbnail``.
     """
     name: Mapped[str] = mapped_column(String(64), index=True)
 

@@ -3,9 +3,11 @@
 from sqlalchemy import delete, select, update
 
 from bot.jobs.database.claims import Owner, claimed_by, unclaim
+from bot.jobs.database.history import role_of
 from bot.jobs.database.tables import JobRow
 from bot.jobs.database.transactions import Transactions
-from bot.jobs.model import OPEN, State
+from bot.jobs.model import FRAMES, OPEN, State
+from engine.recipe import Recipe
 
 
 class Wishes(Transactions):
@@ -33,6 +35,21 @@ class Wishes(Transactions):
         running = (JobRow.process == process) & (JobRow.state == State.RUNNING)
         async with self._engine.connect() as connection:
             return list((await connection.execute(select(JobRow.id).where(running, JobRow.finishing))).scalars())
+
+    async def set_recipe(self, job: str, recipe: Recipe) -> bool:
+        """Queue a job again that waits or is painted, from the start with another recipe. Returns whether it was one.
+
+        It keeps its turn.
+        """
+        begun = JobRow.state.in_({State.QUEUED, State.RUNNING})
+        new = {"recipe": recipe.model_dump_json(), "recipe_id": recipe.id, "finishing": False}
+        async with self._changing() as connection:
+            changed = await connection.execute(
+                update(JobRow).where(JobRow.id == job, begun).values(state=State.QUEUED, **new)
+            )
+            if changed.rowcount:
+                await unclaim(connection, Owner("job", job), ["checkpoint", *map(role_of, range(FRAMES))])
+        return changed.rowcount == 1
 
     async def remove(self, job: str) -> set[str] | None:
         """Remove an ended job with its claims. Returns the blobs that it claimed; None if it is open."""

@@ -175,6 +175,9 @@ class Counting:
     def queued(self, position: int, *, paused: bool = False) -> None:
         """Do nothing."""
 
+    def renew(self, job: Job) -> None:
+        """The recipe may have changed."""
+
     def progressed(self, progress: Progress) -> None:
         """Do nothing."""
 

@@ -1,6 +1,7 @@
 """Acceptance of orders: the limit for each member, and rejections."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from bot.jobs.errors import AlreadyAccepted, Closing, PictureRejected, TooManyJo
 from bot.jobs.model import Actor, Job
 from bot.jobs.storage import StoragePolicy
 from engine.errors import NotAPicture, StorageFull, WorkerLost
+from engine.recipe import Inputs
 from tests.bot.jobs.conftest import ANN, BOB, JobHarness, order
 from tests.waiting import eventually
 
@@ -153,6 +155,18 @@ class TestARejectedOrder:
         assert (refused.value.role, refused.value.reason) == (role, reason)
         assert await harness.store.count_open() == 0
         assert (harness.kept(), harness.replies.made) == (set(), [])
+
+    async def test_checks_its_mask_and_keeps_it(self, harness: JobHarness) -> None:
+        masked = replace(order(ANN), inputs=Inputs(b"photo", (b"style",), b"mask"))
+        harness.executor.refused[b"mask"] = NotAPicture()
+        with pytest.raises(PictureRejected) as refused:
+            await harness.jobs.accept(masked)
+        assert refused.value.role == "mask"
+        del harness.executor.refused[b"mask"]
+        job = await harness.jobs.accept(masked)
+        assert job.inputs == (await harness.found(job)).inputs == job.ordered_again().inputs
+        assert job.inputs.mask is not None
+        assert harness.blobs.get(job.inputs.mask) == b"mask"
 
     async def test_whose_check_killed_the_worker_raises_worker_lost(self, harness: JobHarness) -> None:
         harness.executor.refused[b"bomb"] = WorkerLost(1)

@@ -146,3 +146,38 @@ async def test_the_owner_is_mentioned_once_if_they_asked_for_it(harness: JobHarn
             await harness.jobs.toggle_ping(cancelled.id, Actor(ANN))
     pings = [(reply.job.id, call) for reply in harness.replies.made for call in reply.calls if call[0] == "pinged"]
     assert pings == [(wanted.id, ("pinged", State.DELIVERED))]
+
+
+async def test_a_changed_part_is_painted_from_the_start(harness: JobHarness) -> None:
+    async with harness.running():
+        job, first = await harness.accept_and_paint(ANN)
+        first.show(3, preview=b"preview", checkpoint=b"checkpoint")
+        await eventually_checkpointed(harness, job)
+        with pytest.raises(NotYourJob):
+            await harness.jobs.change_part(job.id, Actor(BOB), "subject", 0)
+        with pytest.raises(ValueError, match="spread"):
+            await harness.jobs.change_part(job.id, Actor(ANN), "subject", 99)
+        for _ in range(2):  # the second press changes nothing
+            await harness.jobs.change_part(job.id, Actor(ANN), "subject", 2)
+        second = await harness.executor.painting(2)
+        assert first.cancelled
+        assert (second.recipe.where, second.recipe.spread, second.resume) == ("subject", 2, None)
+        await harness.jobs.change_part(job.id, Actor(ANN), "subject", 2)
+        assert not second.cancelled
+        second.finish(b"the subject")
+        await harness.until(job, "delivered")
+        found = await harness.found(job)
+        assert (found.frames, found.painted_recipe.where) == ({}, "subject")
+        assert len(harness.executor.paintings) == 2
+        with pytest.raises(JobEnded):
+            await harness.jobs.change_part(job.id, Actor(ANN), "background", 0)
+
+
+async def eventually_checkpointed(harness: JobHarness, job: Job) -> None:
+    """Wait until the job has a checkpoint and a frame."""
+
+    async def has_both() -> bool:
+        found = await harness.found(job)
+        return found.checkpoint is not None and bool(found.frames)
+
+    await eventually(has_both)

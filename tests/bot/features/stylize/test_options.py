@@ -7,7 +7,7 @@ import pytest
 from bot.jobs.model import Order
 from bot.library.built_in import BUILT_IN
 from bot.sandbox import LocalDiscord, Upload
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from tests.bot.conftest import CONTENT, STYLE, is_private_answer, photo
 from tests.doubles.jobs import FakeJobs
 
@@ -106,3 +106,20 @@ class TestARefusal:
     ) -> None:
         assert words in await refused(discord, **options)
         assert fake_jobs.orders == []
+
+
+@pytest.mark.usefixtures("client")
+class TestThePart:
+    async def test_that_is_painted_and_what_the_rest_is(self, discord: LocalDiscord, fake_jobs: FakeJobs) -> None:
+        order = await ordered(discord, fake_jobs, where="background", style2=WAVES, rest="style")
+        assert (order.recipe.where, order.recipe.rest, order.inputs.mask) == ("background", "style", None)
+        order = await ordered(discord, fake_jobs, mask=SKY)
+        assert (order.recipe.where, order.inputs) == ("mask", Inputs(CONTENT.data, (STYLE.data,), SKY.data))
+        assert "sky" not in order.description
+
+    async def test_that_lacks_something_is_explained(self, discord: LocalDiscord) -> None:
+        assert "add it as `mask`" in await refused(discord, where="not-mask")
+        assert "`where` is another part" in await refused(discord, where="subject", mask=SKY)
+        assert "add `style2`" in await refused(discord, where="subject", rest="style")
+        assert "choose with `where`" in await refused(discord, style2=SKY, rest="style")
+        assert (await refused(discord, mask=LARGE)).startswith("**Mask:**")
