@@ -45,7 +45,7 @@ async def test_stylize_paints_a_picture_of_the_message(ada: Member, discord: Loc
     await ada.submit(modal, picture=["2"], saved=[reference(BUILT_IN[0])])
     await accepted(fake_jobs)
     first, second = fake_jobs.orders
-    assert (first.inputs.content, first.inputs.styles, first.recipe.steps) == (CONTENT.data, (STYLE.data,), 10)
+    assert (first.inputs.content, first.inputs.styles, first.recipe.steps) == (CONTENT.data, (STYLE.data,), 4)
     assert (first.owner, first.description, first.spoiler) == (ada.id, "town\x1fstrokes", False)
     assert (second.inputs.content, second.inputs.styles) == (SKY.data, (BUILT_IN[0].file.read_bytes(),))
     assert (second.recipe.steps, second.spoiler) == (30, True)
