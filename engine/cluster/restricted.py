@@ -3,8 +3,7 @@
 The holder of a certificate of the cluster can do only this:
 
 - have pictures checked and painted and networks trained (:data:`engine.cluster.safe_pickle.TASKS`), with any
-  arguments. These contain the
-  names of blobs, but not the place of the blob store;
+  arguments. These contain the names of blobs, but not the place of the blob store;
 - list workers and tasks, and read a result if they know its key;
 - cancel anybody's task if they know its key;
 - join as a worker, and receive other people's pictures to paint.
