@@ -33,20 +33,20 @@ PRESETS: Final[Mapping[Tier, Mapping[Quality, Preset]]] = {
     "cuda": {
         "instant": Preset(768, 60, "instant"),
         "quick": Preset(512, 150),
-        "standard": Preset(1024, 240),
-        "fine": Preset(2048, 400),
+        "standard": Preset(1024, 200, "neighbours"),
+        "fine": Preset(2048, 330, "neighbours"),
     },
     "cpu-bfloat16": {
         "instant": Preset(512, 12, "instant"),
         "quick": Preset(384, 50),
-        "standard": Preset(512, 90),
-        "fine": Preset(768, 150),
+        "standard": Preset(512, 80, "neighbours"),
+        "fine": Preset(768, 130, "neighbours"),
     },
     "cpu-float32": {
         "instant": Preset(320, 9, "instant"),
         "quick": Preset(256, 60),
-        "standard": Preset(384, 60),
-        "fine": Preset(512, 120),
+        "standard": Preset(384, 50, "neighbours"),
+        "fine": Preset(512, 100, "neighbours"),
     },
 }
 """For each kind of worker. On two cores with bfloat16 they take about 1 s, 10 s, 30 s and 80 s (docs/benchmarks.md).
