@@ -62,6 +62,16 @@ class PictureTooNarrow(PictureError):
         self.limit = limit
 
 
+class ClipTooLong(PictureError):
+    """A moving picture has too many ``frames``, or they have more than ``limit`` ``pixels`` together."""
+
+    def __init__(self, frames: int, pixels: int, limit: int) -> None:
+        super().__init__(frames, pixels, limit)
+        self.frames = frames
+        self.pixels = pixels
+        self.limit = limit
+
+
 class PictureDamaged(PictureError):
     """The file starts like an accepted format, but its pixels can't be decoded. ``detail`` is for the log."""
 

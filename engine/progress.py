@@ -22,7 +22,7 @@ Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-FileFormat = Literal["png", "webp", "jpeg"]
+FileFormat = Literal["png", "webp", "jpeg", "gif"]
 Quality = Annotated[int, Field(ge=1, le=100)]
 
 THUMBNAIL_BYTES: Final = 100_000
@@ -69,6 +69,10 @@ class Progress:
     """The photo as JPEG, with a tint on the part that is painted: see ``Recipe.where``. In the first progress only."""
     step_seconds: Seconds | None = None
     """The median duration of the last steps at this scale; None before the first one."""
+    frame: Positive = 1
+    """The frame of a clip that is being painted, from 1."""
+    frames: Positive = 1
+    """The frames of the clip; 1 for a picture."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,10 @@ P = TypeVar("P")
 
 SMALLEST_SIZE: Final = 64
 LARGEST_SIZE: Final = 4096
+LARGEST_CLIP: Final = 384
+"""The longest side of a clip, in pixels."""
+MOST_FRAMES: Final = 48
+"""Of a clip."""
 SWAPPED: Final[Mapping[Where, Where]] = {
     "subject": "background",
     "background": "subject",
@@ -172,6 +176,11 @@ class Recipe(BaseModel):
     steps of :func:`engine.painting.pyramid.scales`. Empty for a painting that starts from its pictures.
     """
 
+    frames: int = Field(default=1, ge=1, le=MOST_FRAMES)
+    """The most frames of a moving content that are painted: see :func:`engine.images.animation.decode_frames`. 1 paints
+    the first one as a picture.
+    """
+
     @model_validator(mode="before")
     @classmethod
     def _read_older(cls, fields: Any) -> Any:
@@ -187,6 +196,8 @@ class Recipe(BaseModel):
             raise ValueError("style_shares needs a share above 0")
         if self.rest == "style" and self.where == "everything":
             raise ValueError("rest needs a part of the picture: set where, too")
+        if self.frames > 1 and (self.method != "gatys" or self.size > LARGEST_CLIP):
+            raise ValueError(f"several frames need the method gatys and a size of at most {LARGEST_CLIP} px")
         return self
 
     @property
@@ -202,6 +213,8 @@ class Recipe(BaseModel):
             del fields["continues"]  # recipes from before this field keep their ids
         if self.where == "everything":
             del fields["where"], fields["spread"], fields["rest"]  # likewise
+        if self.frames == 1:
+            del fields["frames"]  # likewise
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
 
     @property

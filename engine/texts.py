@@ -8,6 +8,7 @@ from typing import Final, Protocol, get_args
 from engine.errors import (
     AtelierError,
     BlobLost,
+    ClipTooLong,
     NotAPicture,
     NoWorkers,
     OutOfMemory,
@@ -68,6 +69,12 @@ def explain(error: AtelierError, wording: Wording = ENGLISH) -> str:  # noqa: PL
             )
         case PictureTooLarge(limit=limit):
             return gettext("The picture is too large. Scale it down to at most {limit} px on each side.", limit=limit)
+        case ClipTooLong(limit=limit):
+            return gettext(
+                "The animation is too long: its frames together may have {limit} megapixels. Send a shorter or smaller "
+                "one, or choose only the first frame.",
+                limit=limit // 1_000_000,
+            )
         case PictureTooSmall(width=width, height=height, least=least):
             return gettext(
                 "The picture is too small: {size} px. Send one of at least {least} px on each side.",
@@ -163,6 +170,8 @@ def truncated(shown: float, wording: Wording = ENGLISH) -> str:
 def ending(result: Result, wording: Wording = ENGLISH) -> str:
     """Why a painting ended."""
     ngettext, steps = wording.ngettext, result.steps
+    if result.recipe.frames > 1 and result.ending == "stopped":
+        return wording.gettext("Ended early: the last frames took fewer steps.")
     # One that continues another takes fewer steps than its recipe has.
     every = None if result.recipe.continues else result.recipe.steps
     match result.ending, every:

@@ -10,9 +10,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-Format = Literal["png", "jpeg", "webp"]
+Format = Literal["png", "jpeg", "webp", "gif"]
 
-_FORMATS: Final[dict[str, Format]] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+_FORMATS: Final[dict[str, Format]] = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".gif": "gif",
+}
 
 
 @dataclass(frozen=True, slots=True)

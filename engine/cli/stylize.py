@@ -5,10 +5,9 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 from pydantic import ValidationError
@@ -18,16 +17,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from engine import texts
 from engine.cli import arguments
+from engine.cli.content import Frames, check_format, encoded, read, read_content
 from engine.cli.loss_plot import plot
 from engine.cli.network_files import style_in
 from engine.cli.output import Output, check, format_of, write, write_preview
-from engine.errors import AtelierError, PictureError
+from engine.errors import AtelierError
 from engine.networks.file import picture_in
 from engine.presets import PRESETS, Quality, tier
 from engine.progress import Progress as Painting
 from engine.progress import Result, StepLosses, StopToken
 from engine.recipe import (
     LARGEST_SIZE,
+    MOST_FRAMES,
     SMALLEST_SIZE,
     Balance,
     Colours,
@@ -80,7 +81,7 @@ def stylize(
         _output(
             "--output",
             "-o",
-            help="Where to write the painting (.png, .jpg or .webp).",
+            help="Where to write the painting (.png, .jpg or .webp; of a moving picture .gif, .webp or .png).",
             dir_okay=False,
             show_default=False,
         ),
@@ -204,6 +205,14 @@ def stylize(
     size: Annotated[
         int, _output(metavar=f"{SMALLEST_SIZE}-{LARGEST_SIZE}", help="Longer side of the painting, in pixels.")
     ] = _DEFAULTS.size,
+    frames: Annotated[
+        int | None,
+        _output(
+            metavar=f"1-{MOST_FRAMES}",
+            help="The most frames of a moving CONTENT to paint; 1 paints only the first one, as a picture.",
+            show_default=f"{MOST_FRAMES}",
+        ),
+    ] = None,
     previews: Annotated[
         Path | None, _output(help="A folder for previews.", file_okay=False, show_default=False)
     ] = None,
@@ -224,6 +233,8 @@ def stylize(
 ) -> None:
     """Paint CONTENT in the style of one or more STYLEs: starry.jpg:0.7 scream.jpg:0.3
 
+    A moving picture (GIF, animated WebP or PNG) is painted frame by frame, at most 384 px large.
+
     Ctrl-C ends the painting early and keeps the picture so far. A second Ctrl-C cancels it.
 
     The same recipe on the same pictures and device gives the same painting.
@@ -234,6 +245,7 @@ def stylize(
         given = _given(context, environment=recipe_file is None)
         if mask and "where" not in given:
             given["where"] = "mask"
+        given.pop("frames", None)  # applies only to a moving picture
         recipe = arguments.recipe(recipe_file, _preset(quality, device, precision) | given, chosen)
         arguments.check_part(recipe, mask, len(chosen))
         _paint(
@@ -242,6 +254,7 @@ def stylize(
             _Where(device, threads, weights),
             Output(output, previews, save_recipe, plot_losses),
             console,
+            Frames(frames or (recipe.frames if recipe_file else MOST_FRAMES), given),
         )
     except ValidationError as error:
         for problem in error.errors():
@@ -278,21 +291,22 @@ def _given(context: typer.Context, *, environment: bool) -> dict[str, Any]:
     return given
 
 
-def _paint(recipe: Recipe, inputs: Inputs[Path], where: _Where, output: Output, console: Console) -> None:
+def _paint(
+    recipe: Recipe, inputs: Inputs[Path], where: _Where, output: Output, console: Console, frames: Frames
+) -> None:
     format = format_of(output.painting)
     check(output, recipe.size)
+    content = read_content(inputs.content, recipe.size, frames.most, format, console)
+    recipe = frames.recipe(recipe, content)
+    check_format(output.painting, recipe)
     files = [style_in(style) for style in inputs.styles]
-    content = _read(inputs.content, inputs.content.read_bytes(), recipe.size, console)
     styles = [
-        _read(style, picture_in(file), recipe.longest_style, console)
+        read(style, picture_in(file), recipe.longest_style, console)
         for style, file in zip(inputs.styles, files, strict=True)
     ]
     mask = _read_mask(inputs.mask, recipe.size, console)
     with console.status("Loading VGG19 …"):
         spin_briefly()
-        from PIL import Image
-
-        from engine.images.codec import encode
         from engine.networks import painting as by_network
         from engine.painting.methods import method
         from engine.painting.reporter import Pace
@@ -310,18 +324,16 @@ def _paint(recipe: Recipe, inputs: Inputs[Path], where: _Where, output: Output, 
 
     def painting(recipe: Recipe, pace: Pace) -> Generator[Painting, None, Result]:
         if trained:
+            still = cast("Picture", content)
             return by_network.paint(
-                content, by_network.loaded(files[0], compute.device), recipe, compute, stop, mask=mask
+                still, by_network.loaded(files[0], compute.device), recipe, compute, stop, mask=mask
             )
         observe = losses[recipe.balance].append if output.plot else None
         return method(recipe)(content, styles, recipe, network, stop, pace=pace, mask=mask, observe=observe)
 
     name = f"{compute.name}, {compute.precision}"
     result = _followed(painting(recipe, pace), name, recipe.steps, stop, output.previews, console)
-    picture = Image.open(BytesIO(result.picture))
-    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
-    painted = result.picture if format == "png" else encode(picture.convert("RGB"), format, alpha=alpha)
-    written = write(output.painting, painted, console)
+    written = write(output.painting, encoded(result, format), console)
     if output.recipe:
         text = result.recipe.model_dump_json(indent=2) + "\n"
         written = write(output.recipe, text.encode(), console) and written
@@ -371,6 +383,7 @@ def _followed(
                     previews = None  # the reason is printed
             bar.update(
                 task,
+                description=f"frame {progress.frame}/{progress.frames}" if progress.frames > 1 else name,
                 completed=progress.step,
                 total=progress.steps,
                 loss=f"loss {progress.loss:.3f}",
@@ -380,19 +393,7 @@ def _followed(
 
 
 def _read_mask(path: Path | None, size: int, console: Console) -> "Picture | None":
-    return None if path is None else _read(path, path.read_bytes(), size, console)
-
-
-def _read(path: Path, data: bytes, size: int, console: Console) -> "Picture":
-    from engine.images.codec import decode
-
-    try:
-        picture = decode(data, longer_side=size)
-    except PictureError as error:
-        raise typer.BadParameter(f"{path}: {texts.explain(error)}") from error
-    if picture.shown is not None:
-        console.print(f"[yellow]{escape(f'{path}: {texts.truncated(picture.shown)}')}[/]")
-    return picture
+    return None if path is None else read(path, path.read_bytes(), size, console)
 
 
 def _bar(console: Console) -> Progress:

@@ -58,8 +58,11 @@ class Executor(Protocol):
         """Identifies the cluster of workers, which several bots may share. Empty before the first connection."""
         ...
 
-    async def check(self, picture: bytes) -> None:
+    async def check(self, picture: bytes, most_frames: int = 1) -> int:
         """Have a worker check that it can decode an untrusted picture. Does not wait for paintings.
+
+        Returns:
+            How many of its frames would be painted, at most ``most_frames``: 1 for a picture that does not move.
 
         Raises:
             PictureError: it can't.

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from dataclasses import fields
 from functools import partial
 from tempfile import TemporaryDirectory
-from types import NoneType
 from typing import Final, Self, TypeVar
 from weakref import WeakSet
 
@@ -107,9 +106,10 @@ class DaskExecutor:
         """The id of the last scheduler."""
         return self._connection.id
 
-    async def check(self, picture: bytes) -> None:
+    async def check(self, picture: bytes, most_frames: int = 1) -> int:
         """See :class:`engine.executor.api.Executor`."""
-        await self._ask(NoneType, tasks.check_picture, picture)
+        frames = await self._ask(int, tasks.check_picture, picture, most_frames)
+        return frames if 1 <= frames <= most_frames else 1  # another machine may answer anything
 
     async def thumbnail(self, picture: bytes, side: int) -> bytes:
         """See :class:`engine.executor.api.Executor`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from uuid import uuid4
 
-from engine.painting.pyramid import SCHEDULES
+from engine.painting.pyramid import SCHEDULES, later_steps
 from engine.recipe import Recipe
 from engine.worker.protocol import WorkerInfo
 
@@ -43,6 +43,9 @@ class WorkerLoad:
 def pixels(recipe: Recipe, done: int = 0) -> float:
     """The cost, in pixels, of the steps of a painting that remain after ``done`` steps."""
     left = 0.0
+    if recipe.frames > 1:
+        first, others = recipe.steps, (recipe.frames - 1) * later_steps(recipe)
+        return max(0, first + others - done) * float(recipe.size**2)
     continued = recipe.size if recipe.continues else 0
     for scale in SCHEDULES[recipe.method].scales(recipe.size, recipe.steps, continued, recipe.strength):
         skipped = min(done, scale.steps)

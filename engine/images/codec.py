@@ -93,7 +93,7 @@ _TRANSPOSITIONS = {
 }
 """EXIF orientation to what makes the picture upright (EXIF 2.32, tag 0x0112)."""
 
-_UNSEEN = 3
+UNSEEN = 3
 """The highest alpha that counts as invisible. Lossy formats may decode 0 as a few levels more."""
 
 _EXIF_OF_AVIF = re.compile(rb"(infe.{8})Exif", re.DOTALL)
@@ -145,7 +145,7 @@ def decode(data: bytes, limits: Limits = Limits(), *, longer_side: int | None = 
     if format is None:
         raise NotAPicture(kind_of(data))
     try:
-        with _pillow_quiet():
+        with pillow_quiet():
             return _decoded(format, data, limits, longer_side)
     except (PictureError, MemoryError):
         raise
@@ -221,7 +221,7 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
 
 
 def _check_visible(alpha: Image.Image) -> None:
-    if not any(alpha.histogram()[_UNSEEN + 1 :]):
+    if not any(alpha.histogram()[UNSEEN + 1 :]):
         raise PictureTransparent
 
 
@@ -236,7 +236,7 @@ class _Quiet:
 
 
 @contextlib.contextmanager
-def _pillow_quiet() -> Iterator[None]:
+def pillow_quiet() -> Iterator[None]:
     """Silence Pillow's warnings. They are about metadata that is not used, as a broken EXIF block."""
     with _Quiet.lock:
         if _Quiet.inside == 0:

@@ -71,13 +71,16 @@ class Palette:
         return cls(mean, torch.stack(moments).sum(dim=0))
 
 
-def recoloured(image: Tensor, palette: Palette) -> Tensor:
+def recoloured(image: Tensor, palette: Palette, own: Palette | None = None) -> Tensor:
     """Move the colours of an sRGB image of shape (1, 3, height, width) to ``palette``, by a linear map in Oklab.
 
     Of all such maps, it is the one that moves colours least: Pitié and Kokaram, "The linear Monge-Kantorovitch linear
     colour mapping" (CVMP 2007). Colours outside of sRGB are clipped to it.
+
+    ``own`` is the palette that is moved, the image's own by default. With one for all frames of a clip, equal colours
+    stay equal.
     """
-    own = Palette.of(image)
+    own = own or Palette.of(image)
     # Clamped, so that noise along a nearly plain direction is not amplified.
     values, vectors = torch.linalg.eigh(own.covariance)
     values = values.clamp(min=_LEAST_VARIANCE)

@@ -25,6 +25,7 @@ from typing import IO, Final, Self, cast
 from PIL import Image
 
 from engine.errors import (
+    ClipTooLong,
     NotAPicture,
     PictureDamaged,
     PictureError,
@@ -34,9 +35,12 @@ from engine.errors import (
     PictureTransparent,
     PictureTruncated,
 )
+from engine.images.animation import LONGEST_FRAME, Clip
 from engine.images.codec import SHORTEST_SIDE, Picture
 from engine.images.decoder_process import (
     ANSWER,
+    CLIP,
+    CLIP_HEAD,
     DAMAGED,
     LONGEST_DETAIL,
     MEASURES,
@@ -44,7 +48,9 @@ from engine.images.decoder_process import (
     OPAQUE,
     READY,
     REQUEST,
+    TIME,
     TOO_LARGE,
+    TOO_LONG,
     TOO_NARROW,
     TOO_SMALL,
     TRANSPARENT,
@@ -113,6 +119,13 @@ class Decoder:
     def decode(self, data: bytes, *, longer_side: int | None = None) -> Picture:
         """As :func:`engine.images.codec.decode`.
 
+        :raises PictureError, RuntimeError: as :meth:`decode_frames`.
+        """
+        return cast(Picture, self.decode_frames(data, 1, longer_side=longer_side))
+
+    def decode_frames(self, data: bytes, most: int, *, longer_side: int | None = None) -> Clip | Picture:
+        """As :func:`engine.images.animation.decode_frames`.
+
         :raises PictureDamaged: also for what crashes a decoder, and what it can't do within deadline and memory.
         :raises PictureError: the others, as documented there.
         :raises RuntimeError: no decoder could be started, which is not the picture's fault.
@@ -121,7 +134,7 @@ class Decoder:
             raise PictureTooLarge("bytes", len(data), self.limits.bytes)
         process = self._taken()
         try:
-            answer = process.ask(data, longer_side)
+            answer = process.ask(data, longer_side, most)
         except BaseException as error:
             # If the fork has died, the process ends with its exit status, but maybe a moment later.
             fate = process.end(patience=1 if isinstance(error, ConnectionError) else 0)
@@ -229,7 +242,7 @@ class _Process:
             return False
         return False  # it has closed the socket, or sends something without a request
 
-    def ask(self, data: bytes, longer_side: int | None) -> Picture | PictureError:
+    def ask(self, data: bytes, longer_side: int | None, frames: int) -> Clip | Picture | PictureError:
         """What it makes of the bytes.
 
         :raises TimeoutError: nothing whole within the deadline.
@@ -237,9 +250,11 @@ class _Process:
         :raises _Nonsense: the answer breaks the rules.
         """
         self._deadline = time.monotonic() + self._confinement.seconds
-        self._send(REQUEST.pack(longer_side or 0, len(data)))
+        self._send(REQUEST.pack(longer_side or 0, frames, len(data)))
         self._send(data)
         kind, one, other, share = ANSWER.unpack(self._received(ANSWER.size))
+        if kind == CLIP and frames > 1:
+            return self._clip(one, other, frames, longer_side)
         if kind not in {OPAQUE, TRANSPARENT}:
             return self._refusal(kind, one, other, share)
         picture = self._picture(one, other, transparent=kind == TRANSPARENT, longer_side=longer_side)
@@ -252,6 +267,8 @@ class _Process:
         if kind == TOO_LARGE and one < len(MEASURES):
             measure = MEASURES[one]
             return PictureTooLarge(measure, other, getattr(limits, measure))
+        if kind == TOO_LONG:
+            return ClipTooLong(one, other, limits.pixels)
         if kind == TOO_SMALL:
             return PictureTooSmall(one, other, limits.least)
         if kind == TOO_NARROW:
@@ -264,6 +281,21 @@ class _Process:
             detail = self._received(one).decode(errors="replace")
             return PictureDamaged("".join(letter if letter.isprintable() else "?" for letter in detail))
         raise _Nonsense(f"kind {kind} with {one} and {other}")
+
+    def _clip(self, width: int, height: int, most: int, longer_side: int | None) -> Clip:
+        count, plays, transparent = CLIP_HEAD.unpack(self._received(CLIP_HEAD.size))
+        if not 2 <= count <= most or plays > 2**16:
+            raise _Nonsense(f"{count} frames, played {plays} times")
+        times = [TIME.unpack(self._received(TIME.size)) for _ in range(count)]
+        if not all(0 < milliseconds <= LONGEST_FRAME for milliseconds, _ in times) or times[0][1]:
+            raise _Nonsense(f"frames of {times}")
+        frames = list[Picture]()
+        for _, same in times:
+            if same:
+                frames.append(frames[-1])
+            else:
+                frames.append(self._picture(width, height, transparent=transparent, longer_side=longer_side))
+        return Clip(tuple(frames), tuple(milliseconds for milliseconds, _ in times), plays)
 
     def _picture(self, width: int, height: int, *, transparent: bool, longer_side: int | None) -> Picture:
         limits = self._confinement.limits

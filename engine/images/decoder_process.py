@@ -24,12 +24,14 @@ import math
 import os
 import signal
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from struct import Struct
-from typing import Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from engine.errors import (
+    ClipTooLong,
     NotAPicture,
     PictureDamaged,
     PictureError,
@@ -43,8 +45,11 @@ from engine.images import privileges
 from engine.images.kinds import KINDS
 from engine.images.limits import Limits
 
-REQUEST: Final = Struct("!IQ")
-"""The longer side wanted, 0 for the picture's own, and the bytes of the file, which follow."""
+if TYPE_CHECKING:
+    from engine.images.animation import Clip
+
+REQUEST: Final = Struct("!IIQ")
+"""The longer side wanted, 0 for the picture's own; the most frames; and the bytes of the file, which follow."""
 
 ANSWER: Final = Struct("!BQQd")
 """One of the kinds below, two numbers, and a share. The caller reads these before it knows what follows."""
@@ -69,6 +74,18 @@ TRUNCATED: Final = 7
 """The share of the picture that the file holds."""
 UNSEEN: Final = 8
 """Without numbers: the picture is wholly transparent."""
+
+CLIP: Final = 9
+"""Width and height; the head of the clip follows."""
+TOO_LONG: Final = 10
+"""Frames, and their pixels together."""
+
+CLIP_HEAD: Final = Struct("!II?")
+"""The number of frames, how often they are played, and whether they have alpha. Their times follow, then the frames:
+each as :data:`OPAQUE` or :data:`TRANSPARENT` has it.
+"""
+TIME: Final = Struct("!I?")
+"""Milliseconds of a frame, and whether it is equal to the one before: then no pixels follow."""
 
 READY: Final = b"\x01"
 """Written once, when the process is confined and waits for its first request."""
@@ -114,21 +131,22 @@ def main() -> None:
     parent = os.getpid()
     _write(READY)
     while request := _read(REQUEST.size):
-        longer_side, length = REQUEST.unpack(request)
+        longer_side, frames, length = REQUEST.unpack(request)
         data = _read(length)
         fork = os.fork()
         if not fork:
             _end_with(parent)
-            _serve(confinement, data, longer_side)
+            _serve(confinement, data, longer_side, frames)
         del data
         if code := os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]):
             os._exit(128 - code if code < 0 else code)  # as a shell reports a signal
 
 
 def _prepare() -> None:
-    """Decode one picture of each format, and one in HDR. Once confined, the process can import no further module."""
+    """Decode one picture of each format, clips, and one in HDR. Once confined, the process can import no module."""
     from PIL import AvifImagePlugin, Image, ImageCms, PngImagePlugin
 
+    from engine.images.animation import decode_frames
     from engine.images.codec import decode
     from engine.runtime.malloc import return_large_blocks
 
@@ -143,6 +161,10 @@ def _prepare() -> None:
         image = picture.convert("RGB") if format == "JPEG" else picture
         image.save(out, format, exif=exif, icc_profile=profile, **({"speed": 10} if format == "AVIF" else {}))
         decode(out.getvalue(), longer_side=16)
+    for format in ("GIF", "WEBP", "PNG"):
+        out = BytesIO()
+        picture.save(out, format, save_all=True, append_images=[Image.new("RGBA", (32, 32), "red")], duration=50)
+        decode_frames(out.getvalue(), 2, longer_side=16)
     colours = PngImagePlugin.PngInfo()
     colours.add(b"cICP", bytes((9, 16, 0, 1)))
     out = BytesIO()
@@ -172,12 +194,12 @@ def _confine(memory: int) -> None:
     # Each fork filters its system calls. This process must read and fork, and decodes nothing.
 
 
-def _serve(confinement: Confinement, data: bytes, longer_side: int) -> NoReturn:
+def _serve(confinement: Confinement, data: bytes, longer_side: int, frames: int) -> NoReturn:
     """Answer one request and end, with status 0 only if the answer is whole."""
     try:
         _limit_time(confinement.seconds)
         privileges.restrict_calls()
-        for part in _answer(confinement, data, longer_side):
+        for part in _answer(confinement, data, longer_side, frames):
             _write(part)
         os._exit(0)
     finally:
@@ -204,11 +226,13 @@ def _limit_time(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
-def _answer(confinement: Confinement, data: bytes, longer_side: int) -> list[bytes]:
-    from engine.images.codec import decode
+def _answer(confinement: Confinement, data: bytes, longer_side: int, frames: int) -> Iterable[bytes]:
+    from engine.images.animation import Clip, decode_frames
 
     try:
-        picture = decode(data, confinement.limits, longer_side=longer_side or None)
+        picture = decode_frames(data, frames, confinement.limits, longer_side=longer_side or None)
+        if isinstance(picture, Clip):
+            return _clip(picture)
         pixels = [picture.rgb.tobytes()]
         if picture.alpha is not None:
             pixels.append(picture.alpha.tobytes())
@@ -221,6 +245,20 @@ def _answer(confinement: Confinement, data: bytes, longer_side: int) -> list[byt
         return _refusal(error)
 
 
+def _clip(clip: "Clip") -> Iterator[bytes]:
+    frames = clip.frames
+    alpha = any(picture.alpha for picture in frames)
+    yield ANSWER.pack(CLIP, frames[0].width, frames[0].height, WHOLE)
+    yield CLIP_HEAD.pack(len(frames), clip.plays, alpha)
+    for index, picture in enumerate(frames):
+        yield TIME.pack(clip.milliseconds[index], index > 0 and picture is frames[index - 1])
+    for index, picture in enumerate(frames):
+        if index == 0 or picture is not frames[index - 1]:
+            yield picture.rgb.tobytes()
+            if alpha:
+                yield picture.alpha.tobytes() if picture.alpha else b"\xff" * (picture.width * picture.height)
+
+
 def _refusal(error: PictureError) -> list[bytes]:
     detail = b""
     match error:
@@ -228,6 +266,8 @@ def _refusal(error: PictureError) -> list[bytes]:
             answer = ANSWER.pack(NOT_A_PICTURE, KINDS.index(error.kind), 0, 0)
         case PictureTooLarge():
             answer = ANSWER.pack(TOO_LARGE, MEASURES.index(error.measure), error.value, 0)
+        case ClipTooLong():
+            answer = ANSWER.pack(TOO_LONG, error.frames, error.pixels, 0)
         case PictureTooSmall():
             answer = ANSWER.pack(TOO_SMALL, error.width, error.height, 0)
         case PictureTooNarrow():

@@ -23,6 +23,9 @@ _KEPT: Final = frozenset({b"PLTE", b"tRNS", b"eXIf"})
 they may inflate without limit.
 """
 
+_OF_ANIMATION: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"IDAT", b"IEND"})
+"""Chunks that the frames of an animation are made of."""
+
 _BLOCK: Final = 2**20
 _ZLIB: Final = b"\x78\x01"
 """The header of a zlib stream (RFC 1950)."""
@@ -114,6 +117,13 @@ def still(data: bytes) -> Still:
     end = _packed(b"IDAT", stream) + _packed(b"IEND", b"")
     offset = place[2:] if place else (0, 0)
     return Still(b"".join([SIGNATURE, *kept, end]), (width, height), offset, apple, ended)
+
+
+def animation(data: bytes) -> bytes | None:
+    """The same file without chunks that change no pixel and no time; None if it is not animated."""
+    found = [chunk for chunk in chunks(data) if chunk[0] in _OF_ANIMATION]
+    animated = any(name == b"acTL" for name, *_ in found)
+    return b"".join([SIGNATURE, *(_packed(*chunk) for chunk in found)]) if animated else None
 
 
 def chunks(data: bytes) -> Iterator[Chunk]:

@@ -286,3 +286,26 @@ def guided(features: Tensor, guide: Tensor | None) -> Tensor:
 def _shares(weights: Mapping[Layer, float]) -> dict[Layer, float]:
     total = sum(weights.values())
     return {layer: weight / total for layer, weight in weights.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Steadiness:
+    """The mean of m · (x - p)² over the pixels, for the image x, the painted frame p before it, and a mask m.
+
+    Ruder, Dosovitskiy and Brox, "Artistic Style Transfer for Videos" (GCPR 2016), equation 7.
+    """
+
+    weight: float
+    before: Tensor
+    """Shape (1, 3, height, width), RGB in [0, 1]."""
+    seen: Tensor
+    """Where this frame shows what the one before shows: shape (1, 1, height, width), from 0 to 1."""
+
+    @property
+    def layers(self) -> frozenset[Layer]:
+        """None: a loss on the pixels."""
+        return frozenset()
+
+    def __call__(self, features: Mapping[Layer, Tensor], image: Tensor) -> Tensor:
+        """0 where nothing changes."""
+        return (self.seen * (image - self.before).square()).mean()

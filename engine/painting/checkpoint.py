@@ -106,17 +106,58 @@ class FinalState:
         _validate_image(self.image, torch.uint8, content, self.size)
 
 
+@dataclass(frozen=True, slots=True)
+class ClipCheckpoint:
+    """The frames of a clip that are painted. Takes 3 bytes per pixel of them."""
+
+    recipe: str
+    """The :attr:`engine.recipe.Recipe.id` of the clip's recipe."""
+    size: int
+    """The longer side of the frames, in pixels."""
+    finished: int
+    """Stages of the work that are finished."""
+    steps: int
+    """Steps so far."""
+    elapsed: float
+    """Seconds of work so far."""
+    hurried: bool
+    """Whether frames took fewer steps after a request to finish."""
+    frames: Tensor
+    """Shape (frames, 3, height, width), uint8."""
+    first_frame: Tensor
+    """The bytes of a :class:`Checkpoint` of the first frame, uint8, while that is not finished; else empty."""
+
+    def validate(self, recipe: Recipe, content: tuple[int, int], frames: int, stages: int) -> None:
+        """Check that the clip of ``recipe``, of so many frames of (width, height) pixels, can resume from here.
+
+        Raises:
+            ValueError: it can't.
+            Exception: a field has another type than above.
+        """
+        if self.recipe != recipe.id:
+            raise ValueError(f"recipe {self.recipe}, not {recipe.id}")
+        if not SMALLEST_SIZE <= self.size <= recipe.size:
+            raise ValueError(f"{self.size} px of {recipe.size}")
+        if not 0 <= self.finished <= stages or len(self.frames) != min(self.finished, frames):
+            raise ValueError(f"{len(self.frames)} frames after {self.finished} of {stages} stages")
+        if not self.elapsed >= 0 or self.steps < 0 or self.first_frame.dtype != torch.uint8:
+            raise ValueError(f"{self.steps} steps in {self.elapsed} s")
+        for frame in self.frames.split(1) if self.finished else ():
+            _validate_image(frame, torch.uint8, content, self.size)
+
+
 S = TypeVar("S", Checkpoint, FinalState)
+State = TypeVar("State", Checkpoint, FinalState, ClipCheckpoint)
 
 
-def to_bytes(state: Checkpoint | FinalState) -> bytes:
+def to_bytes(state: Checkpoint | FinalState | ClipCheckpoint) -> bytes:
     """Serialise a state."""
     buffer = BytesIO()
     torch.save({name: getattr(state, name) for name in state.__slots__}, buffer)
     return buffer.getvalue()
 
 
-def from_bytes(data: bytes, kind: type[S]) -> S:
+def from_bytes(data: bytes, kind: type[State]) -> State:
     """Undo :func:`to_bytes`. Reads only tensors and numbers (``weights_only``), so the bytes can't run code.
 
     Raises:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.errors import OutOfMemory, PaintingPaused
 from engine.images.codec import Picture, encode, fitted, flattened
-from engine.images.colour import with_colours_of
+from engine.images.colour import Palette, with_colours_of
 from engine.images.compose import compose
 from engine.images.encoding import encode_within
 from engine.images.resampling import resampled, resized
@@ -59,6 +59,7 @@ def paint(
     max_bytes: int | None = None,
     observe: Observe | None = None,
     mask: Picture | None = None,
+    palette: Palette | None = None,
 ) -> Generator[Progress, None, Result]:
     """Paint ``content`` in the style of ``styles``, by gradient descent on the pixels.
 
@@ -81,6 +82,7 @@ def paint(
         max_bytes: of the encoded result, as far as :func:`engine.images.encoding.encode_within` can make it so small.
         observe: called after each step with its losses. On a GPU each call waits for the step.
         mask: the mask picture that ``recipe.where`` may name.
+        palette: of the clip that the content is a frame of; by default the content's own.
 
     Yields:
         :class:`Progress`, the first after the first step, the last after the last step. None where the style has no
@@ -96,7 +98,7 @@ def paint(
         OutOfMemory: the device has too little memory for a first step at any size.
     """
     with out_of_memory(recipe.size):
-        painting = _Painting(content, styles, recipe, network, stop or StopToken(), pace, save, mask, observe)
+        painting = _Painting(content, styles, recipe, network, stop or StopToken(), pace, save, mask, observe, palette)
         return (yield from painting.run(resume, final_state, max_bytes))
 
 
@@ -114,13 +116,14 @@ class _Painting:
         save: Save | None,
         mask: Picture | None,
         observe: Observe | None,
+        palette: Palette | None,
     ) -> None:
         self.content = content
         shown = [picture.shown for picture in Inputs(content, tuple(styles), mask)]
         self.shown = () if shown.count(None) == len(shown) else tuple(shown)
         self.mask = find(content, mask, recipe)
         self.not_found = self.mask is None and recipe.where != "everything"
-        self.targets = Targets(content, styles, recipe, network, stop.check, self.mask)
+        self.targets = Targets(content, styles, recipe, network, stop.check, self.mask, palette)
         self.ordered = recipe
         self.recipe = recipe
         """As ordered, with a smaller size once the memory was too small."""

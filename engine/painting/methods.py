@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Final
 
 from engine.errors import UnknownMethod
-from engine.painting import loop
+from engine.painting import clip, loop
 from engine.progress import Progress, Result
 from engine.recipe import Method, Recipe
 
@@ -15,11 +15,13 @@ METHODS: Final[Mapping[Method, Paint]] = {"gatys": loop.paint, "neighbours": loo
 
 
 def method(recipe: Recipe) -> Paint:
-    """The function that paints a recipe.
+    """The function that paints a recipe: one of :data:`METHODS`, or that for clips.
 
     Raises:
         UnknownMethod: the recipe's method is none of :data:`METHODS`. A recipe that was validated has a known one.
     """
+    if recipe.frames > 1:
+        return clip.paint
     try:
         return METHODS[recipe.method]
     except KeyError as error:

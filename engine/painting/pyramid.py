@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from engine.recipe import SMALLEST_SIZE, Method
+from engine.recipe import SMALLEST_SIZE, Method, Recipe
 
 COARSEST: Final = 96
 """The least longer side of a coarse scale, in pixels. At smaller scales the strokes would cover the content."""
@@ -101,6 +101,17 @@ SCHEDULES: Final[Mapping[Method, Schedule]] = {
     "neighbours": Schedule(neighbour_scales, bands=(0.5, 0.5), learning_rate_factor=0.7),
     "instant": Schedule(instant_scales, bands=(1.0, 0.6), learning_rate_factor=2.1),
 }
+
+
+SHARE_OF_FRAME: Final = 0.1
+"""The steps of a later frame of a clip, as a share of those of the first one."""
+FEWEST_OF_FRAME: Final = 2
+"""The steps of a later frame, at least, and after a request to finish."""
+
+
+def later_steps(recipe: Recipe) -> int:
+    """The steps of each frame of a clip after the first one."""
+    return max(FEWEST_OF_FRAME, round(SHARE_OF_FRAME * recipe.steps))
 
 
 def learning_rate(step: int, steps: int, first: float) -> float:

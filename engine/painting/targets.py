@@ -78,10 +78,12 @@ class Targets:
         network: VGG19,
         check: Callable[[], None],
         mask: Mask | None = None,
+        palette: Palette | None = None,
     ) -> None:
         """Nothing is computed yet.
 
-        ``mask`` is the part that is painted; None for everything. ``check`` is called between the layers of the
+        ``mask`` is the part that is painted; None for everything. ``palette`` is that of the content, or of the clip
+        that the content is a frame of. ``check`` is called between the layers of the
         network, see :meth:`engine.vgg.vgg19.VGG19.features`. The methods raise what it raises.
         """
         self._content = content
@@ -92,6 +94,7 @@ class Targets:
         self._mask = mask
         self.places = Places(recipe.seed, network.device)
         """Where ``neighbours`` compares a painting with its styles."""
+        self._palette = palette
         self._shares = recipe.style_shares or (1.0,) * len(styles)
         every = range(len(styles))
         self._regions: tuple[_Region, ...] = (_Region("", every, mask),)
@@ -134,7 +137,9 @@ class Targets:
         started = image
         for region in self._regions:
             palettes = [Palette.of(self._style(self._styles[index], size)) for index in region.styles]
-            matched = image.lerp(recoloured(image, Palette.blended(palettes, self._shares_of(region))), share)
+            matched = image.lerp(
+                recoloured(image, Palette.blended(palettes, self._shares_of(region)), self._palette), share
+            )
             # Where the photo stays, the start makes no difference.
             cover = region.cover(image.shape, image.device)
             started = matched if len(self._regions) == 1 or cover is None else started.lerp(matched, cover)
@@ -275,7 +280,7 @@ class Targets:
         image = self._tensor(picture, min(LARGEST_SIZE, round(size * self._recipe.stroke)))
         if self._recipe.colours != "matched":
             return image
-        return recoloured(image, Palette.of(self.content_at(size)))
+        return recoloured(image, self._palette or Palette.of(self.content_at(size)))
 
     def _tensor(self, picture: Picture, size: int) -> Tensor:
         rgb = picture.rgb.resize(fitted(picture.rgb.size, size), Image.Resampling.LANCZOS)

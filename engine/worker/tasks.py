@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from distributed import Queue, get_worker
 
@@ -18,10 +18,13 @@ from engine.images.limits import Limits
 from engine.networks.file import picture_in
 from engine.networks.plan import TrainedChunk, TrainingOrder
 from engine.progress import Encoded, Result, StopToken
-from engine.recipe import SMALLEST_SIZE, Method
+from engine.recipe import MOST_FRAMES, SMALLEST_SIZE, Method
 from engine.runtime.malloc import trim
 from engine.worker.plugin import PainterPlugin
 from engine.worker.protocol import BEGUN, LEFT, PLUGIN, PaintingOrder
+
+if TYPE_CHECKING:
+    from engine.images.codec import Picture
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +37,20 @@ LARGEST_RESULT: Final = 128 * 2**20
 """Bytes of a result that a worker still opens."""
 
 
-def check_picture(data: bytes) -> AtelierError | None:
-    """Decode untrusted bytes and discard the pixels. Returns a :class:`engine.errors.PictureError` if that fails."""
+def check_picture(data: bytes, most_frames: int) -> int | AtelierError:
+    """Decode untrusted bytes and discard the pixels. Returns a :class:`engine.errors.PictureError` if that fails.
+
+    Returns the number of frames: see :meth:`engine.executor.api.Executor.check`.
+    """
     from engine.images import decoder
+    from engine.images.animation import Clip
 
     try:
-        decoder.load_cached(_plugin().settings.limits).decode(data, longer_side=SMALLEST_SIZE)
+        decode = decoder.load_cached(_plugin().settings.limits).decode_frames
+        content = decode(data, most_frames, longer_side=SMALLEST_SIZE)
     except AtelierError as error:
         return error
-    return None
+    return len(content.frames) if isinstance(content, Clip) else 1
 
 
 def make_thumbnail(data: bytes, side: int) -> bytes | AtelierError:
@@ -82,13 +90,17 @@ def shrink_picture(data: bytes, max_bytes: int) -> Encoded | AtelierError:
     Returns a :class:`engine.errors.PictureError` if it can't be decoded.
     """
     from engine.images import decoder
+    from engine.images.animation import Clip
+    from engine.images.animation_encoding import smaller_clip
     from engine.images.encoding import encode_again
     from engine.images.headers import is_lossless
 
     try:
-        picture = decoder.load_cached(_limits_of_results()).decode(data)
+        picture = decoder.load_cached(_limits_of_results()).decode_frames(data, MOST_FRAMES)
     except AtelierError as error:
         return error
+    if isinstance(picture, Clip):
+        return smaller_clip(picture, max_bytes)
     return encode_again(picture, len(data), max_bytes, lossless=is_lossless(data))
 
 
@@ -178,23 +190,26 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
     from engine.vgg.vgg19 import load_cached
 
     blobs = Blobs(plugin.settings.blobs)
-    decode = decoder.load_cached(plugin.settings.limits).decode
+    confined = decoder.load_cached(plugin.settings.limits)
     compute = plugin.compute(order.recipe.precision)
-    content = decode(blobs.get(order.inputs.content), longer_side=order.recipe.size)
+    content = confined.decode_frames(
+        blobs.get(order.inputs.content), order.recipe.frames, longer_side=order.recipe.size
+    )
     styles = [blobs.get(style) for style in order.inputs.styles]
     mask = None
     if order.inputs.mask is not None:
-        mask = decode(blobs.get(order.inputs.mask), longer_side=order.recipe.size)
+        mask = confined.decode(blobs.get(order.inputs.mask), longer_side=order.recipe.size)
     save = partial(_save_checkpoint, blobs)
     if by_network.paints(order.recipe, styles):
         network = by_network.loaded(styles[0], compute.device)
+        still = cast("Picture", content)
         painting = by_network.paint(
-            content, network, order.recipe, compute, stop, save=save, max_bytes=order.max_bytes, mask=mask
+            still, network, order.recipe, compute, stop, save=save, max_bytes=order.max_bytes, mask=mask
         )
     else:
         painting = method(order.recipe)(
             content,
-            [decode(picture_in(style), longer_side=order.recipe.longest_style) for style in styles],
+            [confined.decode(picture_in(style), longer_side=order.recipe.longest_style) for style in styles],
             order.recipe,
             load_cached(plugin.settings.weights, compute.device, compute.dtype),
             stop,

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from engine.presets import PRESETS, Quality, Tier, tier
+from engine.presets import PRESETS, Quality, Tier, tier, with_frames
 from engine.recipe import Recipe
 
 
@@ -38,3 +38,16 @@ def test_the_tier_of_a_worker_follows_from_its_device_and_precision(
     device: str, precision: str, expected: Tier
 ) -> None:
     assert tier(device, precision) == expected
+
+
+@pytest.mark.parametrize("where", get_args(Tier))
+def test_a_clip_is_smaller_and_a_better_quality_still_takes_more_work(where: Tier) -> None:
+    stills = [Recipe(**PRESETS[where][quality].fields(), strength=70) for quality in get_args(Quality)]
+    clips = [with_frames(recipe, 24) for recipe in stills]
+    for still, clip in zip(stills, clips, strict=True):
+        assert Recipe.model_validate(clip.model_dump()) == clip
+        assert (clip.frames, clip.method, clip.strength) == (24, "gatys", 70)
+        assert clip.size <= still.size
+        assert with_frames(clip, 9) == clip.model_copy(update={"frames": 9})
+    assert all(one.size <= other.size for one, other in pairwise(clips[1:]))
+    assert with_frames(stills[2], 1) == stills[2]

@@ -86,7 +86,8 @@ def test_each_field_changes_the_id(field: str, value: object) -> None:
 
 def test_the_test_of_ids_covers_each_field() -> None:
     told = {mark.args[1][index][0] for mark in _marks() for index in range(len(mark.args[1]))}
-    assert told | {"version", "method"} == set(Recipe.model_fields)
+    assert told | {"version", "method", "frames"} == set(Recipe.model_fields)
+    assert Recipe(size=256, frames=2).id != Recipe(size=256).id
 
 
 def _marks() -> list[pytest.Mark]:
@@ -133,6 +134,9 @@ def _marks() -> list[pytest.Mark]:
         ("total_variation", -1),
         ("total_variation", float("nan")),
         ("pooling", "min"),
+        ("frames", 0),
+        ("frames", 49),
+        ("frames", 2),
         ("noise", 1.1),
         ("noise", -0.1),
         ("seed", -1),

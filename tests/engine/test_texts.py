@@ -16,6 +16,7 @@ SAID: dict[errors.AtelierError, tuple[str, ...]] = {
     errors.PictureTooLarge("pixels", 90_000_000, 64_000_000): ("too many pixels", "Scale it down", "64 megapixels"),
     errors.PictureTooLarge("side", 20_000, 16_384): ("too large", "Scale it down", "16,384 px"),
     errors.PictureTooSmall(20, 31, 32): ("too small", "20 × 31 px", "Send", "at least 32 px"),
+    errors.ClipTooLong(300, 90_000_000, 64_000_000): ("too long", "64 megapixels", "only the first frame"),
     errors.PictureTooNarrow(900, 100, 8): ("too narrow", "Crop", "8 times"),
     errors.PictureDamaged("PNG: OSError: secret"): ("damaged", "save it again"),
     errors.PictureTruncated(0.4): ("incomplete", "missing", "Send the whole file"),

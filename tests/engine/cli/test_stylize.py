@@ -9,14 +9,31 @@ import pytest
 from PIL import Image
 
 from engine import progress
+from engine.images.animation import Clip, decode_frames
 from engine.images.codec import Picture, decode
 from engine.painting.methods import METHODS
 from engine.recipe import Recipe
 from engine.vgg.vgg19 import VGG19
 from tests.engine.cli.conftest import HERE, SMALL, opened, run
-from tests.engine.images import corpus
+from tests.engine.images import clips, corpus
 
 # --- Painting ---
+
+
+def test_a_moving_picture_gives_a_clip_or_its_first_frame(folder: Path) -> None:
+    (folder / "clip.gif").write_bytes(clips.file("GIF", clips.frames(3), duration=[40, 80, 500]))
+    assert run("clip.gif", "style.jpg", "-o", "out.gif", *SMALL).exit_code == 0
+    clip = decode_frames((folder / "out.gif").read_bytes(), 48)
+    assert isinstance(clip, Clip)
+    assert (clip.milliseconds, clip.frames[0].rgb.size) == ((40, 80, 500), (64, 43))
+    assert run("clip.gif", "style.jpg", "-o", "out.png", "--frames", "1", *SMALL).exit_code == 0
+    assert isinstance(decode_frames((folder / "out.png").read_bytes(), 48), Picture)
+    done = run("photo.png", "style.jpg", "-o", "still.gif", *SMALL)
+    assert done.exit_code == 2
+    assert "a single picture is painted" in done.stderr
+    done = run("clip.gif", "style.jpg", "-o", "large.gif", *SMALL, "--size", "400")
+    assert done.exit_code == 2
+    assert "at most 384 px" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -121,7 +138,7 @@ PARSED = Recipe(
 
 
 def test_every_field_of_a_recipe_has_an_option(folder: Path) -> None:
-    assert set(OPTIONS) == set(Recipe.model_fields) - {"version", "continues"}
+    assert set(OPTIONS) == set(Recipe.model_fields) - {"version", "continues", "frames"}
     options = [part for parts in OPTIONS.values() for part in parts]
     done = run(
         "photo.png", "style.jpg:0.7", "photo.png", "-o", "out.png", "--save-recipe", "new/out.json", *HERE, *options

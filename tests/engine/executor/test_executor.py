@@ -211,7 +211,7 @@ async def test_checked_pictures_are_not_kept(embedded: DaskExecutor) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        5,
+        "5",
         NotAPicture("[link](https://example.com)"),
         PictureTooSmall("many", 1, 1),  # type: ignore[arg-type]
         PictureTooLarge("bytes", 10**30, 1),
@@ -229,11 +229,11 @@ async def test_an_invalid_answer_to_a_check_is_ignored(
         await embedded.check(CONTENT)
 
 
-def _given(data: bytes, given: object) -> object:
+def _given(data: bytes, most_frames: int, given: object) -> object:
     return given
 
 
-def kill_worker(data: bytes) -> NoReturn:
+def kill_worker(data: bytes, most_frames: int) -> NoReturn:
     """Kill the worker, as a picture that crashes it would."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
@@ -251,11 +251,12 @@ async def test_a_picture_that_kills_two_workers_is_rejected(
     await embedded.check(CONTENT)
 
 
-def kill_worker_once(data: bytes, trace: Path) -> None:
+def kill_worker_once(data: bytes, most_frames: int, trace: Path) -> int:
     """Kill the worker the first time, for a reason other than the picture."""
     if not trace.exists():
         trace.touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    return 1
 
 
 async def test_a_check_is_repeated_when_its_worker_dies_once(
@@ -289,9 +290,9 @@ async def test_a_check_is_repeated_when_the_connection_breaks(
 async def test_a_lost_scheduler_does_not_count_as_the_death_of_a_worker(
     scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = itertools.chain([End.LOST] * MAX_DEATHS, [None])
+    lost = itertools.chain([End.LOST] * MAX_DEATHS, [1])
 
-    async def answer(*_: Any) -> End | None:
+    async def answer(*_: Any) -> End | int:
         return next(lost)
 
     async with DaskExecutor.open(SETTINGS, scheduler) as executor:

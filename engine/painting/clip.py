@@ -1,0 +1,406 @@
+"""Paints the frames of a clip so that strokes move with what they are painted on.
+
+The first frame is painted as a picture. Each later frame starts from the one before, carried along by optical flow, and
+takes a few steps that keep what was visible before (Ruder, Dosovitskiy and Brox, "Artistic Style Transfer for Videos",
+GCPR 2016). The last frames of a clip that repeats then approach the first one.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from engine.errors import PaintingPaused
+from engine.images.animation import Clip
+from engine.images.animation_encoding import encode_clip_within
+from engine.images.codec import Picture, encode, fitted, flattened
+from engine.images.colour import Palette, with_colours_of
+from engine.images.compose import compose
+from engine.painting import loop
+from engine.painting.checkpoint import ClipCheckpoint, FinalState, from_bytes, to_bytes
+from engine.painting.loop import PREVIEW_QUALITY, Observe, Save
+from engine.painting.memory import out_of_memory
+from engine.painting.motion import carried, later_frame
+from engine.painting.pyramid import FEWEST_OF_FRAME, later_steps
+from engine.painting.reporter import Interval, Pace
+from engine.painting.strength import style_weight
+from engine.painting.targets import Targets
+from engine.progress import THUMBNAIL_BYTES, Progress, Result, StopToken
+from engine.recipe import Recipe
+from engine.runtime.devices import Compute
+from engine.vgg.vgg19 import VGG19
+
+log = logging.getLogger(__name__)
+
+CUT: Final = 0.35
+"""The share of visible pixels below which a frame begins a new shot."""
+CLOSING: Final = 1 / 3
+"""The share of the frames that approach the first one at the end of a clip that repeats."""
+MOST_CLOSING: Final = 8
+"""The number of these frames, at most."""
+_OVERHEAD: Final = 4.0
+"""The time of the optical flow and of the targets of a frame, in steps. For the first prediction only."""
+_PALETTE_SIDE: Final = 64
+"""Pixels of the longer side at which the palette of a clip is measured."""
+
+
+def paint(
+    content: Clip | Picture,
+    styles: Sequence[Picture],
+    recipe: Recipe,
+    network: VGG19,
+    stop: StopToken | None = None,
+    *,
+    pace: Pace = Pace(),
+    resume: bytes | None = None,
+    final_state: bytes | None = None,
+    save: Save | None = None,
+    max_bytes: int | None = None,
+    mask: Picture | None = None,
+    observe: Observe | None = None,
+) -> Generator[Progress, None, Result]:
+    """Paint a clip.
+
+    The events and errors are those of :func:`engine.painting.loop.paint`. Previews show the frame that is being
+    painted. After a request to pause or to finish, that frame is finished. The frames that are left after a request to
+    finish take :data:`engine.painting.pyramid.FEWEST_OF_FRAME`.
+
+    Args:
+        content: the frames. A picture is painted as one, and so is the first frame if only a part is to be painted.
+        styles: as in :func:`engine.painting.loop.paint`.
+        recipe: likewise, with more than one frame.
+        network: likewise.
+        stop: likewise.
+        pace: likewise.
+        resume: a :class:`engine.painting.checkpoint.ClipCheckpoint` of the same recipe: it has the frames so far.
+        final_state: not used. The result has none, either.
+        save: as in :func:`engine.painting.loop.paint`.
+        max_bytes: of the result: a GIF if that fits, else a WebP. Without a limit, it is a lossless WebP.
+        mask: as in :func:`engine.painting.loop.paint`, for a picture.
+        observe: called after each step of a frame that is painted as a picture, the first one at least.
+    """
+    stop = stop or StopToken()
+    if isinstance(content, Clip) and recipe.where != "everything":
+        content = content.frames[0]
+    if isinstance(content, Picture):
+        still = recipe.model_copy(update={"frames": 1})
+        options = {"resume": resume, "save": save, "max_bytes": max_bytes, "mask": mask, "observe": observe}
+        return (yield from loop.paint(content, styles, still, network, stop, pace=pace, **options))  # type: ignore[arg-type]
+    with out_of_memory(recipe.size):
+        painting = _ClipPainting(content, styles, recipe, network, stop, pace, save, observe)
+        return (yield from painting.run(resume, max_bytes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A part of the work: a frame is painted, or approaches the first one."""
+
+    frame: int
+    steps: int
+    """0 for a frame that is equal to the one before."""
+    closes: float = 0.0
+    """How far the frame moves to the next one, which has approached the first one; 0 for a frame that is painted."""
+
+
+class _ClipPainting:
+    """One run of :func:`paint`."""
+
+    def __init__(
+        self,
+        clip: Clip,
+        styles: Sequence[Picture],
+        recipe: Recipe,
+        network: VGG19,
+        stop: StopToken,
+        pace: Pace,
+        save: Save | None,
+        observe: Observe | None,
+    ) -> None:
+        self.clip = clip
+        self.styles = styles
+        self.ordered = recipe
+        self.recipe = recipe.model_copy(update={"frames": 1})
+        """Of a frame, with a smaller size once the memory was too small."""
+        self.network = network
+        self.stop = stop
+        self.pace = pace
+        self.save = save
+        self.observe = observe
+        self.device = Compute(network.device, network.dtype).name
+        small = [self._tensor(picture, _PALETTE_SIDE) for picture in clip.frames]
+        self.palette = Palette.blended([Palette.of(each) for each in small], [1.0] * len(small))
+        """Of all frames together."""
+        self.later_steps = later_steps(recipe)
+        """Of a frame after another one."""
+        self.stages = self._stages()
+        """What to do, in this order."""
+        self.finished = 0
+        """Stages that are finished."""
+        self.done = 0
+        """Steps of all stages."""
+        self.done_before = 0
+        """Those of the stages that are finished."""
+        self.losses = (0.0, 0.0, 0.0)
+        """The last total, content and style loss."""
+        self.painted: list[Tensor] = []
+        """The frames so far, shape (1, 3, height, width), uint8."""
+        self.hurried = False
+        """Whether a stage took fewer steps after a request to finish."""
+        self.began = time.monotonic()
+        self.step_seconds = deque[float](maxlen=5)
+        """Of the last stages: the time of a step at the full size, with its share of what else a stage takes."""
+        self.first_step_seconds = 0.0
+        """The same without that share, in the first frame."""
+        self.progress_due, self.preview_due = Interval(pace.progress, first=0), Interval(pace.preview)
+        self.checkpoint_due = Interval(pace.checkpoint)
+
+    def _stages(self) -> list[_Stage]:
+        frames = self.clip.frames
+        count = len(frames)
+        stages = [_Stage(0, self.recipe.steps)]
+        for index in range(1, count):
+            stages.append(_Stage(index, 0 if frames[index] is frames[index - 1] else self.later_steps))
+        closing = min(MOST_CLOSING, int(CLOSING * count)) if self.clip.plays != 1 else 0
+        return stages + [_Stage(count - 1 - back, 0, 1 - (back + 1) / (closing + 1)) for back in range(closing)]
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of work, with those before a resumed checkpoint."""
+        return time.monotonic() - self.began
+
+    def run(self, resume: bytes | None, max_bytes: int | None) -> Generator[Progress, None, Result]:
+        """Paint."""
+        if not self.recipe.style_weight * style_weight(self.recipe.strength):
+            self.painted = [_levels(self._tensor(picture, self.recipe.size)) for picture in self.clip.frames]
+            return self._result(max_bytes)
+        first_frame = self._resumed(resume)
+        begun = self.finished
+        while self.finished < len(self.stages):
+            if self.stop.pausing and self.finished:
+                if self.finished > begun:
+                    yield self._report(checkpoint=self._saved())
+                raise PaintingPaused
+            stage = self.stages[self.finished]
+            began, self.done_before = self.elapsed, self.done
+            if stage.closes:
+                self._close(stage)
+            elif stage.frame == 0:
+                yield from self._as_picture(stage, first_frame)
+            elif stage.steps == 0:
+                self.painted.append(self.painted[-1])
+            else:
+                yield from self._after_another(stage)
+            self.finished += 1
+            steps = self.done - self.done_before
+            self.done_before = self.done
+            if stage.frame and steps:
+                self.step_seconds.append((self.elapsed - began) / steps)
+            last = self.finished == len(self.stages)
+            if not last and not self.stop.pausing and self.checkpoint_due.due() and (name := self._saved()):
+                yield self._report(checkpoint=name)
+        return self._result(max_bytes)
+
+    def _resumed(self, data: bytes | None) -> bytes | None:
+        """Take over the frames of a checkpoint. Returns the checkpoint of the first frame if that is not finished."""
+        if data is None:
+            return None
+        try:
+            state = from_bytes(data, ClipCheckpoint)
+            state.validate(self.ordered, self.clip.frames[0].rgb.size, len(self.clip.frames), len(self.stages))
+        except MemoryError:
+            raise
+        except Exception as error:  # torch.load raises whatever its unpickler or its zip reader does
+            log.warning("a checkpoint can't be used, the clip starts over: %s: %s", type(error).__name__, error)
+            return None
+        self.painted = list(state.frames.split(1)) if len(state.frames) else []
+        self.finished, self.done, self.hurried = state.finished, state.steps, state.hurried
+        self.recipe = self.recipe.model_copy(update={"size": state.size})
+        self.began -= state.elapsed
+        return state.first_frame.numpy().tobytes() or None
+
+    def _saved(self, first_frame: bytes = b"") -> str | None:
+        if self.save is None:
+            return None
+        none = torch.zeros((0, 3, 1, 1), dtype=torch.uint8)
+        return self.save(
+            to_bytes(
+                ClipCheckpoint(
+                    recipe=self.ordered.id,
+                    size=self.recipe.size,
+                    finished=self.finished,
+                    steps=self.done,
+                    elapsed=self.elapsed,
+                    hurried=self.hurried,
+                    frames=torch.cat(self.painted) if self.painted else none,
+                    first_frame=torch.frombuffer(bytearray(first_frame), dtype=torch.uint8)
+                    if first_frame
+                    else none.flatten(),
+                )
+            )
+        )
+
+    def _as_picture(self, stage: _Stage, resume: bytes | None = None) -> Generator[Progress]:
+        """Paint a frame as a picture of its own, and append it."""
+        state = b""
+
+        def keep(data: bytes) -> str:
+            nonlocal state
+            state = data
+            return "this state"
+
+        first, before = stage.frame == 0, self.done
+        painting = loop.paint(
+            self.clip.frames[stage.frame],
+            self.styles,
+            self.recipe,
+            self.network,
+            self.stop,
+            pace=replace(self.pace, checkpoint=self.pace.checkpoint if self.save and first else None),
+            resume=resume,
+            save=keep,
+            observe=self.observe,
+            palette=self.palette,
+        )
+        while True:
+            try:
+                progress = next(painting)
+            except StopIteration as end:
+                result: Result = end.value
+                break
+            self.done = before + progress.step
+            if progress.step_seconds:
+                self.first_step_seconds = progress.step_seconds * (self.recipe.size / progress.scale) ** 2
+            checkpoint = self._saved(state if first else b"") if progress.checkpoint else None
+            losses = progress.loss, progress.content_loss, progress.style_loss
+            yield self._report(losses, progress.preview, checkpoint, progress)
+        self.stages[self.finished] = replace(stage, steps=self.done - before)
+        self.hurried = self.hurried or result.ending == "stopped"
+        self.recipe = self.recipe.model_copy(update={"size": result.recipe.size})
+        self.painted.append(from_bytes(state, FinalState).image)
+
+    def _after_another(self, stage: _Stage) -> Generator[Progress]:
+        """Paint a frame from the one before it, and append it. A frame of another scene is painted as a picture."""
+        before = self._carried(stage.frame - 1, stage.frame)
+        if before[1].mean().item() < CUT:
+            self.stages[self.finished] = stage = replace(stage, steps=self.recipe.steps)
+            yield from self._as_picture(stage)
+            return
+        picture = self.clip.frames[stage.frame]
+        targets = Targets(picture, self.styles, self.recipe, self.network, self.stop.check, palette=self.palette)
+        image = before[0]
+        for step in later_frame(targets, before, self.recipe, self.network, stage.steps, self.stop.check):
+            self.done += 1
+            image = step.image
+            hurrying = self.stop.finishing and step.number >= FEWEST_OF_FRAME
+            if hurrying or step.number == stage.steps or self.progress_due.due():
+                terms = step.losses.terms
+                values = step.losses.total.item(), terms["content"].item(), terms["style"].item()
+                yield self._report(values, self._preview(image, stage.frame) if self.preview_due.due() else None)
+            if hurrying:
+                self.hurried = self.hurried or step.number < stage.steps
+                break
+        self.painted.append(_levels(image))
+
+    def _close(self, stage: _Stage) -> None:
+        """Blend a frame with the one after it, where both show the same."""
+        after = (stage.frame + 1) % len(self.painted)
+        moved, seen = self._carried(after, stage.frame)
+        if seen.mean().item() < CUT:
+            return  # the clip does not lead back to its first frame
+        self.painted[stage.frame] = _levels(self._shown(stage.frame).lerp(moved, stage.closes * seen))
+
+    def _carried(self, other: int, frame: int) -> tuple[Tensor, Tensor]:
+        """A painted frame moved to the places of another frame: see :func:`engine.painting.motion.carried`."""
+        here, there = (self._tensor(self.clip.frames[each], self.recipe.size) for each in (frame, other))
+        moved = carried(self._shown(other), here, there)
+        self.stop.check()
+        return moved
+
+    def _shown(self, frame: int) -> Tensor:
+        """A painted frame, shape (1, 3, height, width), RGB in [0, 1]."""
+        return self.painted[frame].to(self.network.device).float() / 255
+
+    def _tensor(self, picture: Picture, size: int) -> Tensor:
+        rgb = picture.rgb.resize(fitted(picture.rgb.size, size), Image.Resampling.LANCZOS)
+        return torch.from_numpy(np.array(rgb)).to(self.network.device).permute(2, 0, 1)[None].float() / 255
+
+    def _report(
+        self,
+        losses: tuple[float, float, float] | None = None,
+        preview: bytes | None = None,
+        checkpoint: str | None = None,
+        within: Progress | None = None,
+    ) -> Progress:
+        """The progress now; ``within`` is that of a frame that is painted as a picture."""
+        self.losses = losses or self.losses
+        loss, content_loss, style_loss = self.losses
+        ahead = self.stages[self.finished + (1 if within else 0) :]
+        measured = median(self.step_seconds) if self.step_seconds else 0.0
+        seconds = measured or self.first_step_seconds * (1 + _OVERHEAD / self.later_steps)
+        most = FEWEST_OF_FRAME if self.stop.finishing else self.recipe.steps
+        # The blending of a frame takes about as long as a step.
+        steps = sum(min(stage.steps, most) or bool(stage.closes) for stage in ahead)
+        steps -= 0 if within else self.done - self.done_before
+        count = len(self.clip.frames)
+        return Progress(
+            step=max(1, self.done),
+            steps=max(self.done, sum(stage.steps for stage in self.stages), 1),
+            scale=within.scale if within else self.recipe.size,
+            loss=loss,
+            content_loss=content_loss,
+            style_loss=style_loss,
+            elapsed=self.elapsed,
+            remaining=(within.remaining if within else 0.0) + seconds * max(0, steps),
+            preview=preview,
+            checkpoint=checkpoint,
+            device=self.device,
+            step_seconds=within.step_seconds if within else measured or None,
+            frame=min(len(self.painted) + 1, count),
+            frames=count,
+        )
+
+    def _preview(self, image: Tensor, frame: int) -> bytes:
+        return encode(self._picture(image, frame), "jpeg", quality=PREVIEW_QUALITY)
+
+    def _picture(self, image: Tensor, frame: int) -> Image.Image:
+        """The picture of a painted frame, in the recipe's colours."""
+        if self.recipe.colours == "content":
+            image = with_colours_of(image, self._tensor(self.clip.frames[frame], self.recipe.size))
+        return Image.fromarray(_levels(image)[0].permute(1, 2, 0).numpy())
+
+    def _result(self, max_bytes: int | None) -> Result:
+        pictures = list[Picture]()
+        for frame, content in enumerate(self.clip.frames):
+            if frame and content is self.clip.frames[frame - 1] and self.painted[frame].equal(self.painted[frame - 1]):
+                pictures.append(pictures[-1])
+                continue
+            rgb = self._picture(self._shown(frame), frame)
+            pictures.append(Picture(rgb, content.alpha and content.alpha.resize(rgb.size, Image.Resampling.LANCZOS)))
+        encoded = encode_clip_within(replace(self.clip, frames=tuple(pictures)), max_bytes)
+        first = pictures[0]
+        flat = flattened(first.rgb, first.alpha) if first.alpha else first.rgb
+        return Result(
+            picture=encoded.data,
+            format=encoded.format,
+            quality=encoded.quality,
+            width=first.width,
+            height=first.height,
+            recipe=self.ordered.whole.model_copy(update={"size": self.recipe.size}),
+            steps=self.done,
+            seconds=self.elapsed,
+            ending="stopped" if self.hurried else "finished",
+            thumbnail=compose("thumbnail", [flat], THUMBNAIL_BYTES),
+        )
+
+
+def _levels(image: Tensor) -> Tensor:
+    """An image in [0, 1] with 8 bits, on the CPU."""
+    return image.detach().mul(255).round().to(torch.uint8).cpu()
