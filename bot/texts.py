@@ -22,6 +22,8 @@ TITLE_LENGTH: Final = 50
 NAMES_LENGTH: Final = 900
 """Characters of all names in a job's description."""
 Stroke = Literal["fine", "medium", "broad"]
+Motion = Literal["all frames", "first frame only"]
+"""What is painted of a moving picture."""
 _DEFAULTS: Final = Recipe()
 STROKES: Final[Mapping[Stroke, float]] = {
     "fine": _DEFAULTS.stroke / 2,
@@ -50,7 +52,7 @@ PARTS: Final[Mapping[Where, str]] = {
 """The same of ``Recipe.where``."""
 RESTS: Final[Mapping[Rest, str]] = {"photo": "the photo as it is", "style": "the last style"}
 """The same of ``Recipe.rest``."""
-FORMATS: Final[Mapping[FileFormat, str]] = {"png": "PNG", "webp": "WebP", "jpeg": "JPEG"}
+FORMATS: Final[Mapping[FileFormat, str]] = {"png": "PNG", "webp": "WebP", "jpeg": "JPEG", "gif": "GIF"}
 _MARKUP: Final = re.compile(r"([\\`*_~|<>\[\](){}#+:@-])")
 """Characters with a meaning in Discord's Markdown, including links and mentions."""
 _NOT_IN_TITLES: Final = re.compile(r"[_\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -86,6 +88,14 @@ def paused(place: int) -> str:
 def painting(progress: Progress) -> str:
     """A running job: progress bar, step, and time left."""
     filled = round(BAR * progress.step / progress.steps)
+    if progress.frames > 1:
+        return _(
+            "Painting {bar} frame {frame} of {frames} · about {duration} left",
+            bar="▰" * filled + "▱" * (BAR - filled),
+            frame=progress.frame,
+            frames=progress.frames,
+            duration=duration(progress.remaining),
+        )
     line = _(
         "Painting {bar} step {step} of {steps} · about {duration} left",
         bar="▰" * filled + "▱" * (BAR - filled),
@@ -102,6 +112,8 @@ def caption(result: Result, ordered: Recipe) -> str:
         _("Painted in {duration}", duration=duration(result.seconds)),
         engine.texts.dimensions(result.width, result.height),
     )
+    if result.recipe.frames > 1:
+        made = *made, ngettext("{count} frame", "{count} frames", result.recipe.frames)
     if result.quality is not None:  # the server's limit did not let a lossless file through
         made = *made, _lossy(result)
     recipe = _("recipe `{id}`", id=result.recipe.id)

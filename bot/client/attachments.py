@@ -14,7 +14,7 @@ from engine.errors import PictureTooLarge
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=5, sock_read=10)
 """Seconds. The total includes the wait for a free connection when many members send pictures at the same time."""
 
-Check = Callable[[Role, bytes], Awaitable[None]]
+Check = Callable[[Role, bytes], Awaitable[object]]
 """Raises an error for a picture that can't be used."""
 
 

@@ -53,8 +53,8 @@ class Jobs(Protocol):
         """Apply what the operators changed now, instead of within seconds."""
         ...
 
-    async def check(self, role: Role, picture: bytes) -> None:
-        """Check that a worker can decode a picture.
+    async def check(self, role: Role, picture: bytes, most_frames: int = 1) -> int:
+        """Check that a worker can decode a picture. Returns its frames: see :meth:`engine.executor.api.Executor.check`.
 
         Raises:
             PictureRejected: it can't be used.

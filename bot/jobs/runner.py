@@ -135,7 +135,12 @@ class JobRunner:
                 for observer in self.observers:
                     with failures_logged("an observer of progress failed"):
                         observer(job, progress)
-                if progress.preview and (frame := frame_of(job.recipe, progress)) not in frames:
+                # The previews of a clip show another frame each.
+                if (
+                    progress.preview
+                    and job.recipe.frames == 1
+                    and (frame := frame_of(job.recipe, progress)) not in frames
+                ):
                     frames.add(frame)
                     await self._frame(job_id, frame, progress.preview)
             return await painting.result()

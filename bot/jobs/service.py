@@ -130,10 +130,10 @@ class JobService(Acts):
         async with self._admission.enter(actor, order):
             yield
 
-    async def check(self, role: Role, picture: bytes) -> None:
+    async def check(self, role: Role, picture: bytes, most_frames: int = 1) -> int:
         """See :class:`bot.jobs.api.Jobs`."""
         try:
-            await self._executor.check(picture)
+            return await self._executor.check(picture, most_frames)
         except PictureError as error:
             raise PictureRejected(role, error) from error
 

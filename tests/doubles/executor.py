@@ -121,12 +121,13 @@ class FakeExecutor:
         self.may_check.set()
         self._submitted = asyncio.Event()
 
-    async def check(self, picture: bytes) -> None:
-        """See :class:`engine.executor.api.Executor`."""
+    async def check(self, picture: bytes, most_frames: int = 1) -> int:
+        """See :class:`engine.executor.api.Executor`. No picture moves."""
         self.checks += 1
         await self.may_check.wait()
         if picture in self.refused:
             raise self.refused[picture]
+        return 1
 
     async def thumbnail(self, picture: bytes, side: int) -> bytes:
         """See :class:`engine.executor.api.Executor`. The thumbnail is the picture itself."""

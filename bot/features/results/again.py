@@ -23,7 +23,7 @@ from bot.jobs.errors import Unchangeable
 from bot.jobs.model import NAMES_SEPARATOR, Job
 from bot.jobs.rules import GuildRules
 from bot.locales import gettext
-from engine.presets import PRESETS, Tier
+from engine.presets import PRESETS, Tier, with_frames
 from engine.recipe import SWAPPED, Inputs, Recipe
 
 Change = Callable[[Recipe, Tier, GuildRules], Recipe]
@@ -66,6 +66,8 @@ def again(recipe: Recipe, *_: object) -> Recipe:
 
 def bigger(recipe: Recipe, tier: Tier, rules: GuildRules) -> Recipe:
     """Take the next larger preset, as far as the server allows."""
+    if recipe.frames > 1:
+        raise Unchangeable("size", recipe.size)
     larger = [each for each in PRESETS[tier].values() if each.method != "instant" and each.size > recipe.size]
     if not larger:
         raise Unchangeable("size", recipe.size)
@@ -78,7 +80,8 @@ def bigger(recipe: Recipe, tier: Tier, rules: GuildRules) -> Recipe:
 
 def finish(recipe: Recipe, tier: Tier, _: GuildRules) -> Recipe:
     """Paint an instant picture with all steps, from its photo."""
-    return recipe.whole.model_copy(update=PRESETS[tier]["standard"].fields())
+    finished = recipe.whole.model_copy(update=PRESETS[tier]["standard"].fields() | {"frames": 1})
+    return with_frames(finished, recipe.frames)
 
 
 def stroke(factor: float, recipe: Recipe, *_: object) -> Recipe:

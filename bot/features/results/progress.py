@@ -15,8 +15,9 @@ class FinishButton(JobButton, action="finish"):
 
     async def act(self, interaction: discord.Interaction[Atelier]) -> str:
         """Finish."""
-        await interaction.client.services.jobs.finish(self.job, actor_of(interaction))
-        return texts.finishing()
+        jobs = interaction.client.services.jobs
+        await jobs.finish(self.job, actor_of(interaction))
+        return texts.finishing(clip=(await jobs.get(self.job)).recipe.frames > 1)
 
 
 class PingButton(JobButton, action="ping"):

@@ -12,8 +12,10 @@ GOOD_ENOUGH: Final = N_("Good enough")
 PING: Final = N_("Ping me when done")
 
 
-def finishing() -> str:
+def finishing(*, clip: bool) -> str:
     """After *Good enough*."""
+    if clip:
+        return _("I'll paint the frames that are left with fewer steps.")
     return _("I'll finish it with the picture as it is now.")
 
 

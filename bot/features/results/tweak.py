@@ -17,7 +17,7 @@ from bot.jobs.errors import Unchanged
 from bot.jobs.rules import GuildRules
 from bot.locales import gettext, pgettext
 from bot.texts import COLOURS, STROKES, colours
-from engine.presets import PRESETS, Quality, Tier
+from engine.presets import PRESETS, Quality, Tier, with_frames
 from engine.recipe import Recipe
 
 PERCENT: Final = range(0, 101, 10)
@@ -87,7 +87,8 @@ class TweakModal(PersistentModal):
 def _changed(options: Mapping[str, object], quality: str, recipe: Recipe, tier: Tier, rules: GuildRules) -> Recipe:
     changed = recipe.model_copy(update=options)
     if quality != SAME:
-        changed = changed.model_copy(update=PRESETS[tier][cast(Quality, quality)].fields(recipe.method))
+        preset = PRESETS[tier][cast(Quality, quality)].fields(recipe.method)
+        changed = with_frames(changed.model_copy(update=preset | {"frames": 1}), recipe.frames)
     changed = rules.limited(changed)
     if changed == recipe:
         raise Unchanged

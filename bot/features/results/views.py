@@ -31,8 +31,10 @@ def open_view(job: Job) -> ui.View:
 def result_view(client: Atelier, job: Job) -> ui.View:
     """The components of a finished painting."""
     # An instant picture is finished before it is made bigger.
-    hidden = "bigger" if job.painted_recipe.method == "instant" else "standard"
-    again = (PaintAgainButton(action, job.id) for action in BUTTONS if action != hidden)
+    hidden = {"bigger" if job.painted_recipe.method == "instant" else "standard"}
+    if job.painted_recipe.frames > 1:
+        hidden.add("bigger")  # clips have one size for each quality
+    again = (PaintAgainButton(action, job.id) for action in BUTTONS if action not in hidden)
     view = _view(*again, TweakButton(job.id), AnotherStyleButton(job.id), DeleteButton(job.id))
     if menu := ResultMenu.of(client, job):
         view.add_item(menu)

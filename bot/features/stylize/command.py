@@ -36,6 +36,7 @@ _DETAIL: Final = round(DEFAULTS.detail)
     where="Which part to paint; the rest stays the photo. Default: everything",
     mask="A picture of the part to paint: white where to paint, black elsewhere",
     rest="What the rest becomes, if you chose a part. Default: the photo as it is",
+    motion="What to paint of a moving picture: all frames, or only the first one. Default: all frames",
     detail=f"How closely edges and shapes follow the photo, from 0 to 100. Default: {_DETAIL}",
 )
 @app_commands.choices(
@@ -66,6 +67,7 @@ async def stylize(
     where: Where | None = None,
     mask: discord.Attachment | None = None,
     rest: Rest = DEFAULTS.rest,
+    motion: texts.Motion = "all frames",
 ) -> None:
     """Place an order. Errors go to the command tree."""
     styles: list[discord.Attachment | str] = []
@@ -76,6 +78,6 @@ async def stylize(
         styles += given
     part = where or ("everything" if mask is None else "mask")
     request = StylizeRequest(
-        content, styles, mix, quality, strength, detail, stroke, colours, technique, part, mask, rest
+        content, styles, mix, quality, strength, detail, stroke, colours, technique, part, mask, rest, motion
     )
     await place(interaction, request)

@@ -24,8 +24,8 @@ from bot.library.built_in import BuiltInStyle
 from bot.library.library import Style
 from bot.library.networks import NetworkStyle
 from bot.limits import TOKEN_LIFE
-from engine.presets import PRESETS, Quality, Tier
-from engine.recipe import Colours, Inputs, Method, Recipe, Rest, Where
+from engine.presets import PRESETS, Quality, Tier, with_frames
+from engine.recipe import MOST_FRAMES, Colours, Inputs, Method, Recipe, Rest, Where
 
 DEFAULTS: Final = Recipe()
 
@@ -60,6 +60,8 @@ class PaintingRequest:
     parent: str = ""
     action: str = ""
     """As in :class:`bot.jobs.model.Order`."""
+    motion: texts.Motion = "all frames"
+    """What is painted of a moving content that has to be downloaded. The recipe decides it for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class StylizeRequest:
     where: Where = DEFAULTS.where
     mask: Attached | None = None
     rest: Rest = DEFAULTS.rest
+    motion: texts.Motion = "all frames"
 
 
 async def place(interaction: discord.Interaction[Atelier], request: StylizeRequest) -> Job:
@@ -125,7 +128,7 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
         styles.append(servers)
     pictures: Inputs[Picture] = Inputs(request.content, tuple(styles), request.mask)
     description = texts.names_of_files(*(picture.filename for picture in (request.content, *styles)))
-    return await submit(interaction, message, PaintingRequest(pictures, recipe, description))
+    return await submit(interaction, message, PaintingRequest(pictures, recipe, description, motion=request.motion))
 
 
 def _check_part(request: StylizeRequest) -> None:
@@ -174,8 +177,14 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
     await services.jobs.acknowledged(Acknowledged(order, owner, address, request.description, locale, expires_at))
     async with services.jobs.admission(actor_of(interaction), order):
         attached = _attached(request.pictures)
+        frames: dict[Role, int] = {}
+
+        async def check(role: Role, picture: bytes) -> None:
+            moves = role == "content" and request.motion == "all frames"
+            frames[role] = await services.jobs.check(role, picture, MOST_FRAMES if moves else 1)
+
         inputs: dict[Role, bytes | str] = {}
-        inputs |= zip(attached, await services.attachments.fetch_all(attached, services.jobs.check), strict=True)
+        inputs |= zip(attached, await services.attachments.fetch_all(attached, check), strict=True)
         roles = roles_of(request.pictures)
         for role, picture in zip(roles, request.pictures, strict=True):
             match picture:
@@ -183,13 +192,16 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
                     inputs[role] = picture.blob
                 case SavedStyle() | BuiltInStyle() | NetworkStyle():
                     inputs[role] = await services.styles.picture(picture)
+        recipe = request.recipe(await services.executor.tier(), rules)
+        if "content" in frames:
+            recipe = with_frames(recipe, frames["content"])
         content, *styles = (inputs[role] for role in roles if role != MASK)
         return await services.jobs.accept(
             Order(
                 id=order,
                 owner=owner,
                 guild_id=interaction.guild_id,
-                recipe=request.recipe(await services.executor.tier(), rules),
+                recipe=recipe,
                 inputs=Inputs(content, tuple(styles), inputs.get(MASK)),
                 address=address,
                 description=request.description,

@@ -1,0 +1,42 @@
+"""`/stylize` with a moving picture."""
+
+import asyncio
+import io
+
+import pytest
+from PIL import Image
+
+from bot.sandbox import LocalDiscord, Message, Upload
+from tests.bot.conftest import STYLE, is_final
+from tests.engine.images import clips
+
+CLIP = Upload("balloon.gif", clips.file("GIF", clips.frames(3), duration=[40, 80, 500]))
+
+
+def opened(message: Message) -> Image.Image:
+    (attachment,) = message.attachments
+    return Image.open(io.BytesIO(attachment.data))
+
+
+@pytest.mark.usefixtures("bot")
+async def test_all_frames_are_painted_or_only_the_first_one(discord: LocalDiscord) -> None:
+    async def painted(**options: str) -> Message:
+        member = discord.member("Ada")
+        invocation = await member.invoke("stylize", content=CLIP, style=STYLE, quality="quick", **options)
+        return await invocation.wait_until(is_final, 60)
+
+    moving, still = await asyncio.gather(painted(), painted(motion="first frame only"))
+    picture = opened(moving)
+    assert (picture.format, picture.size, getattr(picture, "n_frames", 1)) == ("GIF", (96, 64), 3)
+    times = []
+    for frame in range(3):
+        picture.seek(frame)
+        times.append(picture.info["duration"])
+    assert times == [40, 80, 500]
+    assert " · 96 × 64 · 3 frames · recipe `" in moving.content
+    assert {"Bigger", "Finish it"}.isdisjoint(button.label for button in moving.buttons)
+    assert {"More style", "Again", "Tweak …", "Delete"} <= {button.label for button in moving.buttons}
+
+    assert opened(still).format == "PNG"
+    assert "frame" not in still.content
+    assert "Bigger" in {button.label for button in still.buttons}
