@@ -290,7 +290,7 @@ async def test_a_check_is_repeated_when_the_connection_breaks(
 async def test_a_lost_scheduler_does_not_count_as_the_death_of_a_worker(
     scheduler: str, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = itertools.chain([End.LOST] * MAX_DEATHS, [1])
+    lost: itertools.chain[End | int] = itertools.chain([End.LOST] * MAX_DEATHS, [1])
 
     async def answer(*_: Any) -> End | int:
         return next(lost)
