@@ -80,7 +80,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[5] = 5
+    version: Literal[6] = 6
     """The version of the fields' meaning. It increases when the same fields give another picture. A recipe of an older
     version is read as one of this version, so that a job that waited during an upgrade is painted.
     """
@@ -184,7 +184,8 @@ class Recipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_older(cls, fields: Any) -> Any:
-        return fields | {"version": 5} if isinstance(fields, dict) and fields.get("version") in (1, 2, 3, 4) else fields
+        older = isinstance(fields, dict) and fields.get("version") in (1, 2, 3, 4, 5)
+        return fields | {"version": 6} if older else fields
 
     @model_validator(mode="after")
     def _check_layers(self) -> Self:

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from engine.recipe import SMALLEST_SIZE, Method, Recipe
+from engine.recipe import SMALLEST_SIZE, Layer, Method, Recipe
 
 COARSEST: Final = 96
 """The least longer side of a coarse scale, in pixels. At smaller scales the strokes would cover the content."""
@@ -20,8 +20,10 @@ COARSE_STYLE_FACTOR: Final = 0.5
 STRONG_STYLE_DECADE: Final = 120.0
 """The strength beyond 50 that divides this factor by ten, so that a strong style keeps faces recognisable, too."""
 
-INSTANT_STYLE_FACTORS: Final = (1.0, 2.0)
+INSTANT_STYLE_FACTORS: Final = (1.5, 3.0)
 """The same for the two scales of ``instant``, which has too few steps to distort the content."""
+INSTANT_LAYER_FACTORS: Final[Mapping[Layer, float]] = {"relu1_1": 0.5, "relu3_1": 2.0, "relu4_1": 2.0, "relu5_1": 0.5}
+"""Few steps bring the layers of strokes nearest to the style if these weigh most. The start has the colours already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Schedule:
     """
     learning_rate_factor: float = 1.0
     """On :func:`engine.painting.strength.first_learning_rate`."""
+    style_layer_factors: Mapping[Layer, float] = field(default_factory=dict)
+    """On the recipe's weights of style layers; 1 for the others."""
 
 
 def scales(size: int, steps: int, continued: int = 0, strength: float = 50) -> tuple[Scale, ...]:
@@ -99,7 +103,12 @@ def neighbour_scales(size: int, steps: int, continued: int = 0, strength: float 
 SCHEDULES: Final[Mapping[Method, Schedule]] = {
     "gatys": Schedule(scales, bands=(0.5, 0.5)),
     "neighbours": Schedule(neighbour_scales, bands=(0.5, 0.5), learning_rate_factor=0.7),
-    "instant": Schedule(instant_scales, bands=(1.0, 0.6), learning_rate_factor=2.1),
+    "instant": Schedule(
+        instant_scales,
+        bands=(1.0, 0.6),
+        learning_rate_factor=1.5,
+        style_layer_factors=INSTANT_LAYER_FACTORS,
+    ),
 }
 
 

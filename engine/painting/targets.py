@@ -31,7 +31,7 @@ from engine.losses.terms import (
     weighted_mean,
 )
 from engine.painting.masks import Mask
-from engine.painting.pyramid import Scale
+from engine.painting.pyramid import SCHEDULES, Scale
 from engine.painting.strength import detail_weight, neighbour_weights, normalisation, style_weight
 from engine.painting.style_statistics import Statistics, statistics
 from engine.recipe import LARGEST_SIZE, Layer, Recipe
@@ -96,6 +96,9 @@ class Targets:
         """Where ``neighbours`` compares a painting with its styles."""
         self._palette = palette
         self._shares = recipe.style_shares or (1.0,) * len(styles)
+        factors = SCHEDULES[recipe.method].style_layer_factors
+        self._style_layers = {layer: weight * factors.get(layer, 1.0) for layer, weight in recipe.style_layers.items()}
+        """The weights of the style layers."""
         every = range(len(styles))
         self._regions: tuple[_Region, ...] = (_Region("", every, mask),)
         """What is painted, and in which styles."""
@@ -249,7 +252,7 @@ class Targets:
         grain: Statistics,
     ) -> tuple[StyleTerm, float]:
         """The term of a region, and its factor of the learning rate, for the activations of the ``content``."""
-        layers = self._recipe.style_layers
+        layers = self._style_layers
         covers = {layer: region.cover(content[layer].shape, content[layer].device) for layer in layers}
         guides = {layer: guide(cover) for layer, cover in covers.items() if cover is not None}
         own = {layer: gram_matrix(guided(content[layer], guides.get(layer))) for layer in layers}
