@@ -193,7 +193,7 @@ def error_message(error: AtelierError) -> str:  # noqa: PLR0911, PLR0912, PLR091
                 strength=strength,
             )
         case PartUnusable(lack="mask"):
-            return _("To paint a part of a mask I need the picture: add it as `mask`, white where I shall paint.")
+            return _("To paint a part of a mask I need the picture: add it as `mask`, white where I should paint.")
         case PartUnusable(lack="use"):
             return _("You sent a mask, but `where` is another part. Choose a part of the mask, or leave `where` out.")
         case PartUnusable(lack="style"):
