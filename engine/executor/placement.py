@@ -1,7 +1,7 @@
 """Chooses the worker on which a painting ends soonest, from the measured pace of each worker.
 
-The cost of a painting is counted in pixels: a step at a scale of size `n` costs n². The real picture may have fewer
-pixels; the measured pace of a worker includes that difference.
+The cost of a painting is counted in pixels: a step of `gatys` at a scale of size `n` costs n², a step of another method
+its multiple of that. The real picture may have fewer pixels; the measured pace of a worker includes that difference.
 """
 
 import itertools
@@ -41,7 +41,7 @@ class WorkerLoad:
 
 
 def pixels(recipe: Recipe, done: int = 0) -> float:
-    """The cost, in pixels, of the steps of a painting that remain after ``done`` steps."""
+    """The cost of the steps of a painting that remain after ``done`` steps, in pixels of steps of ``gatys``."""
     left = 0.0
     if recipe.frames > 1:
         first, others = recipe.steps, (recipe.frames - 1) * later_steps(recipe)
@@ -51,7 +51,7 @@ def pixels(recipe: Recipe, done: int = 0) -> float:
         skipped = min(done, scale.steps)
         done -= skipped
         left += (scale.steps - skipped) * scale.size**2
-    return left
+    return left * SCHEDULES[recipe.method].step_cost
 
 
 def choose(loads: Collection[WorkerLoad], left: float, *, idle_first: bool = False) -> WorkerLoad | None:

@@ -51,6 +51,8 @@ class Schedule:
     """On :func:`engine.painting.strength.first_learning_rate`."""
     style_layer_factors: Mapping[Layer, float] = field(default_factory=dict)
     """On the recipe's weights of style layers; 1 for the others."""
+    step_cost: float = 1.0
+    """The time of a step, in steps of ``gatys`` at the same size."""
 
 
 def scales(size: int, steps: int, continued: int = 0, strength: float = 50) -> tuple[Scale, ...]:
@@ -102,7 +104,7 @@ def neighbour_scales(size: int, steps: int, continued: int = 0, strength: float 
 
 SCHEDULES: Final[Mapping[Method, Schedule]] = {
     "gatys": Schedule(scales, bands=(0.5, 0.5)),
-    "neighbours": Schedule(neighbour_scales, bands=(0.5, 0.5), learning_rate_factor=0.7),
+    "neighbours": Schedule(neighbour_scales, bands=(0.5, 0.5), learning_rate_factor=0.7, step_cost=1.2),
     "instant": Schedule(
         instant_scales,
         bands=(1.0, 0.6),

@@ -17,8 +17,9 @@ from distributed import WorkerPlugin
 from distributed.worker import Worker
 
 from engine.errors import ours
+from engine.painting.pyramid import SCHEDULES
 from engine.progress import Progress, StopToken
-from engine.recipe import SMALLEST_SIZE, Precision, Recipe
+from engine.recipe import SMALLEST_SIZE, Method, Precision, Recipe
 from engine.runtime.compatibility import version
 from engine.runtime.malloc import keep_large_blocks
 from engine.runtime.openmp import spin_briefly
@@ -173,11 +174,11 @@ class PainterPlugin(WorkerPlugin):
                 del self._running[channel]
                 self._changed.notify_all()
 
-    def record(self, progress: Progress) -> None:
-        """Update the pace and the predicted end from a painting's progress."""
+    def record(self, progress: Progress, method: Method) -> None:
+        """Update the pace and the predicted end from the progress of a painting by ``method``."""
         self._until = time.monotonic() + progress.remaining
         if progress.step_seconds:
-            self._pace = progress.step_seconds / progress.scale**2
+            self._pace = progress.step_seconds / (progress.scale**2 * SCHEDULES[method].step_cost)
 
     @property
     def leaving(self) -> bool:

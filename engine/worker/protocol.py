@@ -49,7 +49,7 @@ class WorkerInfo:
     process: int
     """The process id on the worker's machine."""
     pace: Seconds | None
-    """Seconds for each pixel of the last step, where a scale of size `n` has n² pixels; None before the first step."""
+    """Seconds for each pixel of the last step, as :func:`engine.executor.placement.pixels` counts; None before it."""
     painting: Name | None
     """The channel of the running painting."""
     busy: Seconds

@@ -225,7 +225,7 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
             progress = next(painting)
         except StopIteration as end:
             return cast(Result, end.value)
-        plugin.record(progress)
+        plugin.record(progress, order.recipe.method)
         _send(queue, asdict(progress))
 
 

@@ -36,4 +36,4 @@ def test_placement_leaves_no_worker_idle_while_jobs_wait(gpus: int, cpus: int, b
     placed = placing.Simulation(
         placing.Case("soonest, idle first", None, gpus, cpus, bots=bots, seconds=600.0, warm=200.0)
     ).run()
-    assert placed.busy > 0.96  # the fastest workers take about a second for a job, and wait a moment for the next
+    assert placed.busy > 0.97

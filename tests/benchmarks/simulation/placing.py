@@ -27,7 +27,7 @@ CPU: Final = 3e-6
 """Seconds a pixel."""
 FASTER: Final = 20
 _PRESETS: Final = [PRESETS["cpu-bfloat16"][name] for name in ("quick", "standard", "fine")]
-RECIPES: Final = [Recipe(size=preset.size, steps=preset.steps) for preset in _PRESETS]
+RECIPES: Final = [Recipe(**preset.fields()) for preset in _PRESETS]
 SHARES: Final = (0.4, 0.4, 0.2)
 
 
