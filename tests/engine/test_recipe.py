@@ -86,8 +86,9 @@ def test_each_field_changes_the_id(field: str, value: object) -> None:
 
 def test_the_test_of_ids_covers_each_field() -> None:
     told = {mark.args[1][index][0] for mark in _marks() for index in range(len(mark.args[1]))}
-    assert told | {"version", "method", "frames"} == set(Recipe.model_fields)
-    assert Recipe(size=256, frames=2).id != Recipe(size=256).id
+    parts = [Recipe(where="subject"), Recipe(where="subject", spread=1), Recipe(where="subject", rest="style")]
+    assert len({each.id for each in (Recipe(size=256), Recipe(size=256, frames=2), *parts)}) == 5
+    assert told | {"version", "method", "frames", "where", "spread", "rest"} == set(Recipe.model_fields)
 
 
 def _marks() -> list[pytest.Mark]:
