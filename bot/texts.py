@@ -177,12 +177,14 @@ def sent(text: str, job: Job, *, named: bool) -> str:
     title = titled(described(job.description))
     if named:
         title = _("For {member}: {picture}", member=mention(job.owner), picture=title)
-    return f"{title}\n{text}\n-# {_('Job {id}', id=job.id)}"
+    name = _("Job {id}", id=job.id)
+    return f"{title}\n{text}\n-# {name}"
 
 
 def requested(text: str, owner: int) -> str:
     """A reply under which Discord doesn't show who asked."""
-    return f"{text}\n-# {_('Requested by {member}', member=mention(owner))}"
+    name = _("Requested by {member}", member=mention(owner))
+    return f"{text}\n-# {name}"
 
 
 def ping(owner: int, ending: State, *, kept: bool) -> str:

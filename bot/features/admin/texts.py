@@ -28,7 +28,8 @@ def draining(left: int, paused: bool) -> str:
     if not left:
         return _("No orders are accepted until `/admin resume`. No pictures are left.")
     text = _("No orders are accepted until `/admin resume`. Pictures left: **{count}**.", count=left)
-    return f"{text}\n{_('Painting is paused, so waiting pictures are not finished.')}" if paused else text
+    waiting = _("Painting is paused, so waiting pictures are not finished.")
+    return f"{text}\n{waiting}" if paused else text
 
 
 def status(

@@ -50,8 +50,8 @@ def _line(number: int, job: Job, *, reason: bool) -> str:
     state = _("failed") if failed else _state(job)
     because = f" ({error_message(job.cause).rstrip('.。')})" if reason and failed and job.cause else ""
     when = f"<t:{int(job.created_at.timestamp())}:R>"
-    recipe = "" if unreadable else f" · {_('recipe `{id}`', id=job.painted_recipe.id)}"
-    return f"**{number}.** {titled(described(job.description))} · {state}{because} · {when}{recipe}"
+    line = f"**{number}.** {titled(described(job.description))} · {state}{because} · {when}"
+    return line if unreadable else " · ".join((line, _("recipe `{id}`", id=job.painted_recipe.id)))
 
 
 def _state(job: Job) -> str:  # noqa: PLR0911 - one return for each state is the clearest form

@@ -93,13 +93,14 @@ def not_listed() -> str:
 
 
 def _line(number: int, style: Style) -> str:
-    name = titled(style.name)
+    line = f"**{number}.** {titled(style.name)}"
     match style:
         case SavedStyle(library=Library(kind="member")):
-            return f"**{number}.** {name}"
+            return line
         case SavedStyle():
-            return f"**{number}.** {name} · {_('this server')}"
+            source = _("this server")
         case NetworkStyle():
-            return f"**{number}.** {name} · {_('trained')}"
+            source = _("trained")
         case _:
-            return f"**{number}.** {name} · {_('built-in')}"
+            source = _("built-in")
+    return f"{line} · {source}"

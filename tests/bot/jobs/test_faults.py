@@ -1,7 +1,7 @@
 """Failures: of a painting, of Discord or the database for a while, and bugs."""
 
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -105,12 +105,12 @@ class TestAFailure:
     async def test_to_store_the_result_still_delivers_it(
         self, harness: JobHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def full(_: bytes) -> str:
+        async def full(_: Sequence[bytes]) -> list[str]:
             raise StorageFull
 
         async with harness.running():
             job, painting = await harness.accept_and_paint(ANN)
-            monkeypatch.setattr(harness.storage, "put", full)
+            monkeypatch.setattr(harness.storage, "put_all", full)
             result = painting.finish()
             await harness.until(job, "delivered")
         assert harness.replies.endings(job) == [result]

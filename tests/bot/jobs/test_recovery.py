@@ -1,6 +1,7 @@
 """A process shuts down or is killed, and the next one continues its jobs."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -203,14 +204,14 @@ class TestARestart:
     async def test_repaints_a_job_whose_result_was_not_stored(
         self, harness: JobHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def full(_: bytes) -> str:
+        async def full(_: Sequence[bytes]) -> list[str]:
             raise StorageFull
 
         harness.replies.deliver = discord_is_unavailable
         async with harness.running():
             job, painting = await harness.accept_and_paint(ANN)
             painting.show(9, checkpoint=b"nearly")
-            monkeypatch.setattr(harness.storage, "put", full)
+            monkeypatch.setattr(harness.storage, "put_all", full)
             painting.finish()
             await harness.until(job, "delivering")
         harness.replies.deliver = None

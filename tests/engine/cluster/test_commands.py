@@ -69,8 +69,8 @@ class RunningCluster:
     async def check(self) -> None:
         """Check that pictures are still checked."""
         async with self.client() as client:
-            assert isinstance(await client.submit(check_picture, b"none", pure=False), NotAPicture)
-            assert await client.submit(check_picture, PICTURE, pure=False) is None
+            assert isinstance(await client.submit(check_picture, b"none", 1, pure=False), NotAPicture)
+            assert await client.submit(check_picture, PICTURE, 1, pure=False) == 1
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -123,7 +123,7 @@ def attempts(target: str) -> dict[str, tuple[Callable[[Client], Awaitable[Any]],
             "That task is not part of a painting",
         ),
         "a value that runs code when it is read": (
-            lambda client: client.submit(check_picture, Hostile(target), pure=False),
+            lambda client: client.submit(check_picture, Hostile(target), 1, pure=False),
             "refused a pickle with posix.mkdir",
         ),
         "an actor": (

@@ -143,7 +143,7 @@ class Bot:
         await self.say(
             "update-graph",
             **{
-                "expr_ser": graph(task or Task(key, check_picture, b"none")),
+                "expr_ser": graph(task or Task(key, check_picture, b"none", 1)),
                 "keys": {key},
                 "internal_priority": {key: 0},
                 "submitting_task": None,
@@ -187,7 +187,7 @@ async def unharmed(scheduler: str) -> AsyncIterator[None]:
     before = await worker_of(scheduler)
     yield
     async with Client(scheduler, asynchronous=True, set_as_default=False) as client:
-        found = await client.submit(check_picture, b"none", pure=False, workers=[before])
+        found = await client.submit(check_picture, b"none", 1, pure=False, workers=[before])
         assert type(found) is NotAPicture
     assert await worker_of(scheduler) == before
 
@@ -306,7 +306,7 @@ async def test_ended_tasks_leave_nothing_in_memory(caplog: pytest.LogCaptureFixt
 
     async def look(client: Client) -> None:
         for _ in range(tasks):
-            future = client.submit(check_picture, b"none", pure=False)
+            future = client.submit(check_picture, b"none", 1, pure=False)
             assert type(await future) is NotAPicture
             await future.cancel(force=True)
             future.release()
