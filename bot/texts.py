@@ -85,8 +85,8 @@ def paused(place: int) -> str:
     )
 
 
-def painting(progress: Progress) -> str:
-    """A running job: progress bar, step, and time left."""
+def painting(progress: Progress, recipe: Recipe) -> str:
+    """A running job: progress bar, step, and time left. Then notes about what is painted."""
     filled = round(BAR * progress.step / progress.steps)
     if progress.frames > 1:
         return _(
@@ -103,7 +103,8 @@ def painting(progress: Progress) -> str:
         steps=progress.steps,
         duration=duration(progress.remaining),
     )
-    return line + "\n" + _("The tinted part gets painted.") if progress.mask else line
+    tinted = _("The tinted part gets painted.") if progress.mask else None
+    return "\n".join(filter(None, (line, tinted, engine.texts.first_frame(progress, recipe, locales))))
 
 
 def caption(result: Result, ordered: Recipe) -> str:
@@ -113,7 +114,7 @@ def caption(result: Result, ordered: Recipe) -> str:
         engine.texts.dimensions(result.width, result.height),
     )
     if result.recipe.frames > 1:
-        made = *made, ngettext("{count} frame", "{count} frames", result.recipe.frames)
+        made = *made, engine.texts.frames(result, locales)
     if result.quality is not None:  # the server's limit did not let a lossless file through
         made = *made, _lossy(result)
     recipe = _("recipe `{id}`", id=result.recipe.id)
@@ -124,6 +125,8 @@ def caption(result: Result, ordered: Recipe) -> str:
         lines.append(smaller)
     if nothing := engine.texts.not_found(result, locales):
         lines.append(nothing)
+    if still := engine.texts.first_frame(result, result.recipe, locales):
+        lines.append(still)
     roles = [role_of(index) for index in range(len(result.shown))]
     if result.recipe.where in {"mask", "not-mask"}:
         roles[-1:] = [MASK]

@@ -73,6 +73,8 @@ class Progress:
     """The frame of a clip that is being painted, from 1."""
     frames: Positive = 1
     """The frames of the clip; 1 for a picture."""
+    content_frames: Positive = 1
+    """The frames of the content's file, of which some may not be painted; 1 if it does not move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class Result:
     """Of a lossy file: see :attr:`Encoded.quality`."""
     not_found: bool = False
     """Whether the content lacks the part that ``Recipe.where`` names, so that everything was painted."""
+    content_frames: Positive = 1
+    """As in :class:`Progress`."""
     checkpoint: str | None = None
     """The name under which the final state was saved, for another painting to start from: see
     :class:`engine.painting.checkpoint.FinalState`. None where it was not saved, or where the style has no weight.

@@ -26,7 +26,7 @@ from engine.errors import (
     VersionMismatch,
     WorkerLost,
 )
-from engine.progress import Result
+from engine.progress import Progress, Result
 from engine.recipe import Method, Recipe
 
 MEBIBYTE = 2**20
@@ -203,8 +203,10 @@ def ending(result: Result, wording: Wording = ENGLISH) -> str:
 
 def painted(result: Result, ordered: Recipe) -> str:
     """A summary of a painting in one line, in English."""
-    size = f"{dimensions(result.width, result.height)} px in {result.seconds:.1f} s, recipe {result.recipe.id}."
-    return " ".join(filter(None, (size, ending(result), reduced(result, ordered), not_found(result))))
+    moves = f", {frames(result)}" if result.recipe.frames > 1 else ""
+    size = f"{dimensions(result.width, result.height)} px{moves} in {result.seconds:.1f} s, recipe {result.recipe.id}."
+    notes = ending(result), reduced(result, ordered), not_found(result), first_frame(result, result.recipe)
+    return " ".join(filter(None, (size, *notes)))
 
 
 def not_found(result: Result, wording: Wording = ENGLISH) -> str | None:
@@ -221,6 +223,23 @@ def not_found(result: Result, wording: Wording = ENGLISH) -> str | None:
             return gettext("The photo has no transparency, so everything is painted.")
         case _:
             return gettext("The mask leaves nothing to paint, so everything is painted.")
+
+
+def frames(result: Result, wording: Wording = ENGLISH) -> str:
+    """How many frames a painted clip has, and its content if that has more."""
+    painted, every = result.recipe.frames, result.content_frames
+    if painted < every:
+        return wording.ngettext("{painted} of {count} frame", "{painted} of {count} frames", every, painted=painted)
+    return wording.ngettext("{count} frame", "{count} frames", painted)
+
+
+def first_frame(painting: Progress | Result, recipe: Recipe, wording: Wording = ENGLISH) -> str | None:
+    """That a moving content is painted as a picture, or None: the content does not move, or is painted as a clip."""
+    if recipe.frames > 1 or painting.content_frames == 1:
+        return None
+    if recipe.where != "everything":
+        return wording.gettext("Only the first frame is painted, as you chose a part of it.")
+    return wording.gettext("Only the first frame is painted.")
 
 
 def reduced(result: Result, ordered: Recipe, wording: Wording = ENGLISH) -> str | None:

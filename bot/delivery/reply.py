@@ -142,7 +142,7 @@ class DiscordReply:
             self._first_preview.set()
         self._preview = picture or self._preview
         with locales.using(self._job.locale):
-            self._show(_Edit(texts.painting(progress), self._preview))
+            self._show(_Edit(texts.painting(progress, self._job.recipe), self._preview))
 
     async def deliver(self, ending: Ending) -> DeliveredBy:
         """Deliver the end through the first channel that works.

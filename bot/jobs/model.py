@@ -127,6 +127,7 @@ class Painted:
     """The recipe's ``continues`` as painted. Empty if the final state was lost."""
     shown: tuple[float | None, ...] = ()
     not_found: bool = False
+    content_frames: int = 1
     recipe_id: str = ""
     """The id of the recipe as painted, as the caption names it. Empty in old rows."""
     quality: Quality | None = None

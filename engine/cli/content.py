@@ -61,14 +61,15 @@ def check_format(painting: Path, recipe: Recipe) -> None:
         )
 
 
-def read_content(path: Path, size: int, frames: int, format: Format, console: Console) -> "Clip | Picture":
-    """Read at most so many frames of a picture.
+def read_content(path: Path, size: int, frames: int, format: Format, console: Console) -> "tuple[Clip | Picture, int]":
+    """Read at most so many frames of a picture. Returns the number of its frames, too.
 
     Raises:
         typer.BadParameter: it can't be decoded.
         OSError: it can't be read.
     """
     from engine.images.animation import Clip, decode_frames
+    from engine.images.headers import frames_of
 
     data = path.read_bytes()
     try:
@@ -76,11 +77,11 @@ def read_content(path: Path, size: int, frames: int, format: Format, console: Co
     except PictureError as error:
         raise typer.BadParameter(f"{path}: {texts.explain(error)}") from error
     if not isinstance(content, Clip):
-        return _told(path, content, console)
+        return _told(path, content, console), frames_of(data)
     if format == "jpeg":
         console.print(f"[yellow]{escape(f'{path} moves, but a JPEG does not: only its first frame is painted.')}[/]")
-        return read(path, data, size, console)
-    return content
+        return read(path, data, size, console), 1
+    return content, frames_of(data)
 
 
 def read(path: Path, data: bytes, size: int, console: Console) -> "Picture":

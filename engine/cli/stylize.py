@@ -1,26 +1,23 @@
 """``atelier stylize``: paint a picture without the bot."""
 
-import signal
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from engine import texts
 from engine.cli import arguments
 from engine.cli.content import Frames, check_format, encoded, read, read_content
+from engine.cli.following import followed
 from engine.cli.loss_plot import plot
 from engine.cli.network_files import style_in
-from engine.cli.output import Output, check, format_of, write, write_preview
+from engine.cli.output import Output, check, format_of, write
 from engine.errors import AtelierError
 from engine.networks.file import picture_in
 from engine.presets import PRESETS, Quality, tier
@@ -107,7 +104,7 @@ def stylize(
         Method,
         _looks(
             help="What is taken from a style: gatys, its texture as a whole; neighbours, strokes, place by place; "
-            "instant, as gatys, at half the size."
+            "instant, as gatys, at half the size. Moving pictures need gatys."
         ),
     ] = _DEFAULTS.method,
     where: Annotated[
@@ -233,7 +230,8 @@ def stylize(
 ) -> None:
     """Paint CONTENT in the style of one or more STYLEs: starry.jpg:0.7 scream.jpg:0.3
 
-    A moving picture (GIF, animated WebP or PNG) is painted frame by frame, at most 384 px large.
+    A moving picture (GIF, animated WebP or PNG) is painted frame by frame, by the method gatys, at most 384 px large.
+    Only its first frame is painted where --where chooses a part.
 
     Ctrl-C ends the painting early and keeps the picture so far. A second Ctrl-C cancels it.
 
@@ -296,7 +294,8 @@ def _paint(
 ) -> None:
     format = format_of(output.painting)
     check(output, recipe.size)
-    content = read_content(inputs.content, recipe.size, frames.most, format, console)
+    most = frames.most if recipe.where == "everything" else 1
+    content, content_frames = read_content(inputs.content, recipe.size, most, format, console)
     recipe = frames.recipe(recipe, content)
     check_format(output.painting, recipe)
     files = [style_in(style) for style in inputs.styles]
@@ -332,7 +331,10 @@ def _paint(
         return method(recipe)(content, styles, recipe, network, stop, pace=pace, mask=mask, observe=observe)
 
     name = f"{compute.name}, {compute.precision}"
-    result = _followed(painting(recipe, pace), name, recipe.steps, stop, output.previews, console)
+    result = replace(
+        followed(painting(recipe, pace), name, recipe.steps, stop, output.previews, console),
+        content_frames=content_frames,
+    )
     written = write(output.painting, encoded(result, format), console)
     if output.recipe:
         text = result.recipe.model_dump_json(indent=2) + "\n"
@@ -343,7 +345,7 @@ def _paint(
             if not stop.finishing:
                 other = _with_other_balance(result.recipe)
                 again, name = painting(other, Pace(preview=None)), f"{other.balance} weights, for the plot"
-                _followed(again, name, other.steps, stop, None, console)
+                followed(again, name, other.steps, stop, None, console)
         finally:
             drawn = plot(
                 losses, f"{inputs.content.name}, {max(result.width, result.height)} px, strength {recipe.strength:g}"
@@ -360,66 +362,5 @@ def _with_other_balance(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"balance": other})
 
 
-def _followed(
-    painting: Generator[Painting, None, Result],
-    name: str,
-    steps: int,
-    stop: StopToken,
-    previews: Path | None,
-    console: Console,
-) -> Result:
-    """Paint, with a bar that has this name, and with Ctrl-C as in :func:`_finish_on_interrupt`."""
-    with _finish_on_interrupt(stop), _bar(console) as bar:
-        task = bar.add_task(name, total=steps, loss="", rate="", left="…")
-        while True:
-            try:
-                progress = next(painting)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
-            shown = {"mask.jpg": progress.mask, f"preview-{progress.step:04}.jpg": progress.preview}
-            for file, data in shown.items():
-                if previews and data and not write_preview(previews, file, data, console):
-                    previews = None  # the reason is printed
-            bar.update(
-                task,
-                description=f"frame {progress.frame}/{progress.frames}" if progress.frames > 1 else name,
-                completed=progress.step,
-                total=progress.steps,
-                loss=f"loss {progress.loss:.3f}",
-                rate=f"{progress.step / progress.elapsed:.1f} steps/s",
-                left=f"{progress.remaining:.0f} s left",
-            )
-
-
 def _read_mask(path: Path | None, size: int, console: Console) -> "Picture | None":
     return None if path is None else read(path, path.read_bytes(), size, console)
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[left]}"),
-        console=console,
-    )
-
-
-@contextmanager
-def _finish_on_interrupt(stop: StopToken) -> Iterator[None]:
-    """The first Ctrl-C ends the painting and keeps it, the second cancels it."""
-
-    def interrupted(_number: int, _frame: FrameType | None) -> None:
-        if stop.finishing:
-            stop.cancel()
-        else:
-            stop.finish()
-
-    before = signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from uuid import uuid4
 
-from engine.painting.pyramid import SCHEDULES, later_steps
+from engine.painting.pyramid import SCHEDULES
+from engine.painting.stages import later_steps
 from engine.recipe import Recipe
 from engine.worker.protocol import WorkerInfo
 

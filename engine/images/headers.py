@@ -1,4 +1,4 @@
-"""Reads a picture's format, size and orientation, and the layout of a JPEG, without a decoder.
+"""Reads a picture's format, size, orientation and number of frames, and the layout of a JPEG, without a decoder.
 
 The bytes are untrusted; every reader looks only where the file's own lengths lead and stops at its end. Each raises
 :class:`~engine.errors.PictureDamaged`, ``struct.error`` or ``IndexError`` where the bytes end too early.
@@ -22,6 +22,9 @@ MAX_SEGMENTS = 4096
 
 MAX_JUNK = 64 * 2**10
 """Bytes before the pixels of a JPEG or GIF that belong to no segment. Pillow reads them one by one in Python."""
+
+MAX_BLOCKS = 2**18
+"""Blocks of a GIF or WebP that are searched for frames. They take a tenth of a second."""
 
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -107,6 +110,58 @@ def is_lossless(data: bytes) -> bool:
     return format is Format.PNG or (format is Format.WEBP and data[12:16] == b"VP8L")
 
 
+def frames_of(data: bytes) -> int:
+    """How many frames the file of a picture has, or says that it has. 1 if the picture does not move."""
+    try:
+        match sniff(data):
+            case Format.GIF:
+                return max(1, _gif_frames(data))
+            case Format.WEBP:
+                return max(1, _webp_frames(data))
+            case Format.PNG:
+                control = next((chunk for chunk in png.chunks(data) if chunk[0] in {b"acTL", b"IDAT"}), None)
+                return max(1, struct.unpack_from(">I", control[1])[0]) if control and control[0] == b"acTL" else 1
+            case Format.AVIF if data[8:12] == b"avis":  # the box with the size of each sample begins with their number
+                return max(1, int.from_bytes(data[(at := data.index(b"stsz") + 12) : at + 4], "big"))
+    except (struct.error, ValueError):
+        pass
+    return 1
+
+
+def _gif_frames(data: bytes) -> int:
+    at, count, blocks = 13 + _colour_table(data[10]), 0, 0
+    try:
+        while data[at] != 0x3B and blocks < MAX_BLOCKS:
+            if data[at] == 0x2C:
+                count += 1
+                at += 11 + _colour_table(data[at + 9])
+            else:
+                at += 2
+            while data[at] and blocks < MAX_BLOCKS:
+                blocks += 1
+                at += 1 + data[at]
+            blocks += 1
+            at += 1
+    except IndexError:  # the file ends early
+        pass
+    return count
+
+
+def _webp_frames(data: bytes) -> int:
+    at, count, blocks = 12, 0, 0
+    while at + 8 <= len(data) and blocks < MAX_BLOCKS:
+        count += data.startswith(b"ANMF", at)
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        blocks += 1
+        at += 8 + length + length % 2
+    return count
+
+
+def _colour_table(flags: int) -> int:
+    """The bytes of a GIF's table of colours, by the flags of the screen or of a frame."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
 def _webp_size(data: bytes) -> tuple[int, int]:
     """The canvas, for which libwebp allocates memory as soon as it is opened (RFC 9649, 2.5 to 2.7)."""
     match data[12:16]:
@@ -124,7 +179,7 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 def _gif_size(data: bytes) -> tuple[int, int]:
     """The logical screen, grown to the first frame as Pillow does; it fills the frame already when opening."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
-    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    at = 13 + _colour_table(flags)
     junk = 0
     while data[at] != 0x2C:
         if data[at] == 0x3B or junk > MAX_JUNK:

@@ -1,7 +1,8 @@
 """The states of a painting that are saved: one between two steps, to resume it, and the final one, to build on it."""
 
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TypeVar
@@ -13,6 +14,8 @@ from engine.images.codec import fitted
 from engine.optim.optimisers import optimiser
 from engine.painting.pyramid import SCHEDULES
 from engine.recipe import LARGEST_SIZE, SMALLEST_SIZE, Recipe
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,6 @@ class ClipCheckpoint:
             _validate_image(frame, torch.uint8, content, self.size)
 
 
-S = TypeVar("S", Checkpoint, FinalState)
 State = TypeVar("State", Checkpoint, FinalState, ClipCheckpoint)
 
 
@@ -168,6 +170,27 @@ def from_bytes(data: bytes, kind: type[State]) -> State:
     if fields.keys() == {"size", "image"}:  # of an older version
         fields |= {"strength": 0.0, "stroke": 0.0}
     return kind(**fields)
+
+
+def usable(data: bytes | None, kind: type[State], validate: Callable[[State], None]) -> State | None:
+    """The state in these bytes. None where there is none, or where it can't be used, which is logged.
+
+    Args:
+        data: what :func:`to_bytes` has made.
+        kind: of the state.
+        validate: raises if the painting can't go on from this state.
+    """
+    if data is None:
+        return None
+    try:
+        state = from_bytes(data, kind)
+        validate(state)
+    except MemoryError:
+        raise
+    except Exception as error:  # torch.load raises whatever its unpickler or its zip reader does
+        log.warning("a checkpoint can't be used, the painting starts over: %s: %s", type(error).__name__, error)
+        return None
+    return state
 
 
 def _validate_image(image: Tensor, dtype: torch.dtype, content: tuple[int, int], size: int) -> None:

@@ -5,11 +5,10 @@ takes a few steps that keep what was visible before (Ruder, Dosovitskiy and Brox
 GCPR 2016). The last frames of a clip that repeats then approach the first one.
 """
 
-import logging
 import time
 from collections import deque
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median
 from typing import Final
 
@@ -25,12 +24,12 @@ from engine.images.codec import Picture, encode, fitted, flattened
 from engine.images.colour import Palette, with_colours_of
 from engine.images.compose import compose
 from engine.painting import loop
-from engine.painting.checkpoint import ClipCheckpoint, FinalState, from_bytes, to_bytes
+from engine.painting.checkpoint import ClipCheckpoint, FinalState, from_bytes, to_bytes, usable
 from engine.painting.loop import PREVIEW_QUALITY, Observe, Save
 from engine.painting.memory import out_of_memory
 from engine.painting.motion import carried, later_frame
-from engine.painting.pyramid import FEWEST_OF_FRAME, later_steps
 from engine.painting.reporter import Interval, Pace
+from engine.painting.stages import FEWEST_OF_FRAME, Stage, later_steps, stages_of
 from engine.painting.strength import style_weight
 from engine.painting.targets import Targets
 from engine.progress import THUMBNAIL_BYTES, Progress, Result, StopToken
@@ -38,14 +37,8 @@ from engine.recipe import Recipe
 from engine.runtime.devices import Compute
 from engine.vgg.vgg19 import VGG19
 
-log = logging.getLogger(__name__)
-
 CUT: Final = 0.35
 """The share of visible pixels below which a frame begins a new shot."""
-CLOSING: Final = 1 / 3
-"""The share of the frames that approach the first one at the end of a clip that repeats."""
-MOST_CLOSING: Final = 8
-"""The number of these frames, at most."""
 _OVERHEAD: Final = 4.0
 """The time of the optical flow and of the targets of a frame, in steps. For the first prediction only."""
 _PALETTE_SIDE: Final = 64
@@ -71,7 +64,7 @@ def paint(
 
     The events and errors are those of :func:`engine.painting.loop.paint`. Previews show the frame that is being
     painted. After a request to pause or to finish, that frame is finished. The frames that are left after a request to
-    finish take :data:`engine.painting.pyramid.FEWEST_OF_FRAME`.
+    finish take :data:`engine.painting.stages.FEWEST_OF_FRAME`.
 
     Args:
         content: the frames. A picture is painted as one, and so is the first frame if only a part is to be painted.
@@ -97,17 +90,6 @@ def paint(
     with out_of_memory(recipe.size):
         painting = _ClipPainting(content, styles, recipe, network, stop, pace, save, observe)
         return (yield from painting.run(resume, max_bytes))
-
-
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    """A part of the work: a frame is painted, or approaches the first one."""
-
-    frame: int
-    steps: int
-    """0 for a frame that is equal to the one before."""
-    closes: float = 0.0
-    """How far the frame moves to the next one, which has approached the first one; 0 for a frame that is painted."""
 
 
 class _ClipPainting:
@@ -140,7 +122,7 @@ class _ClipPainting:
         """Of all frames together."""
         self.later_steps = later_steps(recipe)
         """Of a frame after another one."""
-        self.stages = self._stages()
+        self.stages = stages_of(clip, recipe)
         """What to do, in this order."""
         self.finished = 0
         """Stages that are finished."""
@@ -161,15 +143,6 @@ class _ClipPainting:
         """The same without that share, in the first frame."""
         self.progress_due, self.preview_due = Interval(pace.progress, first=0), Interval(pace.preview)
         self.checkpoint_due = Interval(pace.checkpoint)
-
-    def _stages(self) -> list[_Stage]:
-        frames = self.clip.frames
-        count = len(frames)
-        stages = [_Stage(0, self.recipe.steps)]
-        for index in range(1, count):
-            stages.append(_Stage(index, 0 if frames[index] is frames[index - 1] else self.later_steps))
-        closing = min(MOST_CLOSING, int(CLOSING * count)) if self.clip.plays != 1 else 0
-        return stages + [_Stage(count - 1 - back, 0, 1 - (back + 1) / (closing + 1)) for back in range(closing)]
 
     @property
     def elapsed(self) -> float:
@@ -210,15 +183,9 @@ class _ClipPainting:
 
     def _resumed(self, data: bytes | None) -> bytes | None:
         """Take over the frames of a checkpoint. Returns the checkpoint of the first frame if that is not finished."""
-        if data is None:
-            return None
-        try:
-            state = from_bytes(data, ClipCheckpoint)
-            state.validate(self.ordered, self.clip.frames[0].rgb.size, len(self.clip.frames), len(self.stages))
-        except MemoryError:
-            raise
-        except Exception as error:  # torch.load raises whatever its unpickler or its zip reader does
-            log.warning("a checkpoint can't be used, the clip starts over: %s: %s", type(error).__name__, error)
+        size, frames = self.clip.frames[0].rgb.size, len(self.clip.frames)
+        state = usable(data, ClipCheckpoint, lambda state: state.validate(self.ordered, size, frames, len(self.stages)))
+        if state is None:
             return None
         self.painted = list(state.frames.split(1)) if len(state.frames) else []
         self.finished, self.done, self.hurried = state.finished, state.steps, state.hurried
@@ -247,7 +214,7 @@ class _ClipPainting:
             )
         )
 
-    def _as_picture(self, stage: _Stage, resume: bytes | None = None) -> Generator[Progress]:
+    def _as_picture(self, stage: Stage, resume: bytes | None = None) -> Generator[Progress]:
         """Paint a frame as a picture of its own, and append it."""
         state = b""
 
@@ -286,7 +253,7 @@ class _ClipPainting:
         self.recipe = self.recipe.model_copy(update={"size": result.recipe.size})
         self.painted.append(from_bytes(state, FinalState).image)
 
-    def _after_another(self, stage: _Stage) -> Generator[Progress]:
+    def _after_another(self, stage: Stage) -> Generator[Progress]:
         """Paint a frame from the one before it, and append it. A frame of another scene is painted as a picture."""
         before = self._carried(stage.frame - 1, stage.frame)
         if before[1].mean().item() < CUT:
@@ -309,7 +276,7 @@ class _ClipPainting:
                 break
         self.painted.append(_levels(image))
 
-    def _close(self, stage: _Stage) -> None:
+    def _close(self, stage: Stage) -> None:
         """Blend a frame with the one after it, where both show the same."""
         after = (stage.frame + 1) % len(self.painted)
         moved, seen = self._carried(after, stage.frame)

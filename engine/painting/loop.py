@@ -17,7 +17,7 @@ from engine.images.encoding import encode_within
 from engine.images.resampling import resampled, resized
 from engine.losses.objective import Losses, Objective
 from engine.optim.optimisers import optimiser
-from engine.painting.checkpoint import Checkpoint, FinalState, S, from_bytes, to_bytes
+from engine.painting.checkpoint import Checkpoint, FinalState, to_bytes, usable
 from engine.painting.masks import find
 from engine.painting.memory import out_of_memory, shrunk, smaller_size
 from engine.painting.pooling_shift import PoolingShift
@@ -160,7 +160,10 @@ class _Painting:
     ) -> Generator[Progress, None, Result]:
         if not self.targets.style_weight:
             return self._result(self.targets.content_at(self.recipe.size), max_bytes)
-        index, step = self._start(self._usable(resume, Checkpoint), self._usable(final_state, FinalState))
+        size = self.content.rgb.size
+        checkpoint = usable(resume, Checkpoint, lambda state: state.validate(self.recipe, size))
+        start = usable(final_state, FinalState, lambda state: state.validate(size))
+        index, step = self._start(checkpoint, start)
         self.first_step = self.done
         while index < len(self.scales):
             try:
@@ -186,23 +189,6 @@ class _Painting:
         image = self._enlarged(self.recipe.size, self.bands[1]).detach()
         state = self._saved(FinalState.of(self.recipe, image))
         return self._result(image, max_bytes, state)
-
-    def _usable(self, data: bytes | None, kind: type[S]) -> S | None:
-        """The state in these bytes; None where this painting can't use it."""
-        if data is None:
-            return None
-        try:
-            state = from_bytes(data, kind)
-            if isinstance(state, Checkpoint):
-                state.validate(self.recipe, self.content.rgb.size)
-            else:
-                state.validate(self.content.rgb.size)
-        except MemoryError:
-            raise
-        except Exception as error:  # torch.load raises whatever its unpickler or its zip reader does
-            log.warning("a checkpoint can't be used, the painting starts over: %s: %s", type(error).__name__, error)
-            return None
-        return state
 
     def _start(self, state: Checkpoint | None, start: FinalState | None) -> tuple[int, int]:
         """Prepare the optimiser. Returns the index of the first scale and its number of steps that are done."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from engine.recipe import SMALLEST_SIZE, Layer, Method, Recipe
+from engine.recipe import SMALLEST_SIZE, Layer, Method
 
 COARSEST: Final = 96
 """The least longer side of a coarse scale, in pixels. At smaller scales the strokes would cover the content."""
@@ -112,17 +112,6 @@ SCHEDULES: Final[Mapping[Method, Schedule]] = {
         style_layer_factors=INSTANT_LAYER_FACTORS,
     ),
 }
-
-
-SHARE_OF_FRAME: Final = 0.1
-"""The steps of a later frame of a clip, as a share of those of the first one."""
-FEWEST_OF_FRAME: Final = 2
-"""The steps of a later frame, at least, and after a request to finish."""
-
-
-def later_steps(recipe: Recipe) -> int:
-    """The steps of each frame of a clip after the first one."""
-    return max(FEWEST_OF_FRAME, round(SHARE_OF_FRAME * recipe.steps))
 
 
 def learning_rate(step: int, steps: int, first: float) -> float:

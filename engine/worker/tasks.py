@@ -183,7 +183,7 @@ def _limits_of_results() -> Limits:
 
 
 def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: StopToken) -> Result:
-    from engine.images import decoder
+    from engine.images import decoder, headers
     from engine.networks import painting as by_network
     from engine.painting.methods import method
     from engine.painting.reporter import Pace
@@ -192,9 +192,9 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
     blobs = Blobs(plugin.settings.blobs)
     confined = decoder.load_cached(plugin.settings.limits)
     compute = plugin.compute(order.recipe.precision)
-    content = confined.decode_frames(
-        blobs.get(order.inputs.content), order.recipe.frames, longer_side=order.recipe.size
-    )
+    photo = blobs.get(order.inputs.content)
+    content = confined.decode_frames(photo, order.recipe.frames, longer_side=order.recipe.size)
+    frames = headers.frames_of(photo)
     styles = [blobs.get(style) for style in order.inputs.styles]
     mask = None
     if order.inputs.mask is not None:
@@ -224,9 +224,9 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
         try:
             progress = next(painting)
         except StopIteration as end:
-            return cast(Result, end.value)
+            return replace(cast(Result, end.value), content_frames=frames)
         plugin.record(progress, order.recipe.method)
-        _send(queue, asdict(progress))
+        _send(queue, asdict(progress) | {"content_frames": frames})
 
 
 def _send(queue: Queue, message: object) -> None:

@@ -64,7 +64,7 @@ def test_places_are_counted_from_one(place: int, text: str) -> None:
 def test_the_bar_never_changes_its_length(data: st.DataObject) -> None:
     steps = data.draw(st.integers(min_value=1, max_value=10_000))
     step = data.draw(st.integers(min_value=0, max_value=steps))
-    bars = [re.findall(r"[▰▱]", texts.painting(progress(now, steps))) for now in (step, min(step + 1, steps))]
+    bars = [re.findall(r"[▰▱]", texts.painting(progress(now, steps), Recipe())) for now in (step, min(step + 1, steps))]
     assert [len(bar) for bar in bars] == [texts.BAR, texts.BAR]
     assert bars[0] == sorted(bars[0])
     assert bars[0].count("▰") <= bars[1].count("▰")
@@ -72,7 +72,7 @@ def test_the_bar_never_changes_its_length(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize(("step", "filled"), [(0, 0), (5, texts.BAR // 2), (10, texts.BAR)])
 def test_the_bar_shows_how_far_a_painting_is(step: int, filled: int) -> None:
-    assert texts.painting(progress(step, 10)).count("▰") == filled
+    assert texts.painting(progress(step, 10), Recipe()).count("▰") == filled
 
 
 def progress(step: int, steps: int, remaining: float = 80) -> Progress:
@@ -81,7 +81,7 @@ def progress(step: int, steps: int, remaining: float = 80) -> Progress:
 
 
 def test_the_text_of_a_running_job_has_its_step_and_remaining_time() -> None:
-    assert texts.painting(progress(3, 60, 75)).endswith("step 3 of 60 · about 1 min 15 s left")
+    assert texts.painting(progress(3, 60, 75), Recipe()).endswith("step 3 of 60 · about 1 min 15 s left")
 
 
 def test_a_caption_has_the_time_the_size_and_the_recipe() -> None:
@@ -122,6 +122,18 @@ def test_a_caption_explains_a_smaller_size_and_an_early_end_and_has_the_recipe_t
     ]
     stopped = Result(b"", "png", 1024, 768, ordered, 1001, 75.2, "stopped")
     assert texts.caption(stopped, ordered).splitlines()[1:] == ["Stopped early after 1,001 of 1,200 steps."]
+
+
+def test_a_painting_of_a_moving_picture_says_how_many_of_its_frames_are_painted() -> None:
+    clip = Recipe(frames=48, method="gatys", size=256)
+    result = Result(b"", "gif", 256, 192, clip, 60, 75.2, "finished", content_frames=1200)
+    assert f" · 48 of 1,200 frames · recipe `{clip.id}`" in texts.caption(result, clip)
+    assert " · 48 frames · " in texts.caption(replace(result, content_frames=48), clip)
+    moving, part = replace(progress(3, 60), content_frames=2), Recipe(where="subject")
+    assert texts.painting(moving, part).endswith("\nOnly the first frame is painted, as you chose a part of it.")
+    assert texts.painting(moving, Recipe()).endswith("\nOnly the first frame is painted.")
+    assert "\n" not in texts.painting(moving, clip)
+    assert "\n" not in texts.painting(progress(3, 60), part)
 
 
 def test_a_caption_names_truncated_pictures() -> None:

@@ -128,7 +128,8 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
         styles.append(servers)
     pictures: Inputs[Picture] = Inputs(request.content, tuple(styles), request.mask)
     description = texts.names_of_files(*(picture.filename for picture in (request.content, *styles)))
-    return await submit(interaction, message, PaintingRequest(pictures, recipe, description, motion=request.motion))
+    motion = request.motion if request.where == "everything" else "first frame only"
+    return await submit(interaction, message, PaintingRequest(pictures, recipe, description, motion=motion))
 
 
 def _check_part(request: StylizeRequest) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from engine.errors import PictureDamaged
 from engine.images.codec import decode
-from engine.images.headers import MAX_SCANS, MAX_SEGMENTS
-from tests.engine.images import corpus
+from engine.images.headers import MAX_SCANS, MAX_SEGMENTS, frames_of
+from tests.engine.images import clips, corpus
 
 
 def test_a_second_header_of_a_png_cannot_change_the_size() -> None:
@@ -51,3 +51,17 @@ def test_an_orientation_is_one_16_bit_number_in_either_byte_order(format: str) -
         corpus.exif_block(2, 2, b"6\0\0\0"),
     ):
         assert not turned(exif), exif
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "AVIF"])
+def test_frames_are_counted_without_a_decoder(format: str) -> None:
+    moving = clips.file(format, clips.frames(7))
+    assert frames_of(moving) == 7
+    assert frames_of(moving[:40]) == 1
+    assert frames_of(corpus.sample(format)) == 1
+
+
+def test_frames_of_a_file_that_ends_early_and_of_endless_blocks_are_counted() -> None:
+    moving = clips.file("GIF", clips.frames(7))
+    assert 2 <= frames_of(moving[: len(moving) * 3 // 4]) < 7
+    assert frames_of(moving[:-1] + b"!\0\0" * 2**20 + moving[800:]) == 7

@@ -10,7 +10,7 @@ from PIL import Image
 from engine.errors import PaintingCancelled, PaintingPaused
 from engine.images.animation import Clip, decode_frames
 from engine.images.codec import Picture
-from engine.painting import clip as clip_module
+from engine.painting import stages
 from engine.painting.checkpoint import ClipCheckpoint, from_bytes
 from engine.painting.methods import method
 from engine.painting.reporter import Pace
@@ -159,5 +159,5 @@ def test_a_clip_that_repeats_ends_near_its_beginning(network: VGG19, monkeypatch
         return change((frames[-1], frames[0]))
 
     closed = gap()
-    monkeypatch.setattr(clip_module, "MOST_CLOSING", 0)
+    monkeypatch.setattr(stages, "MOST_CLOSING", 0)
     assert closed < 0.7 * gap()

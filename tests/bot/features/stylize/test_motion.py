@@ -7,10 +7,19 @@ import pytest
 from PIL import Image
 
 from bot.sandbox import LocalDiscord, Message, Upload
+from engine import presets
 from tests.bot.conftest import STYLE, is_final
-from tests.engine.images import clips
+from tests.engine.images import clips, corpus
 
 CLIP = Upload("balloon.gif", clips.file("GIF", clips.frames(3), duration=[40, 80, 500]))
+LONG = Upload("long.gif", clips.file("GIF", [Image.new("RGB", (40, 32), colour) for colour in ("red", "blue")] * 650))
+MASK = Upload("mask.png", corpus.saved(Image.new("L", (40, 32), 255), "PNG"))
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the first frame of a clip."""
+    monkeypatch.setattr(presets, "FEWEST_STEPS", 4)
 
 
 def opened(message: Message) -> Image.Image:
@@ -20,12 +29,14 @@ def opened(message: Message) -> Image.Image:
 
 @pytest.mark.usefixtures("bot")
 async def test_all_frames_are_painted_or_only_the_first_one(discord: LocalDiscord) -> None:
-    async def painted(**options: str) -> Message:
+    async def painted(content: Upload = CLIP, **options: object) -> Message:
         member = discord.member("Ada")
-        invocation = await member.invoke("stylize", content=CLIP, style=STYLE, quality="quick", **options)
+        invocation = await member.invoke("stylize", content=content, style=STYLE, quality="quick", **options)
         return await invocation.wait_until(is_final, 60)
 
-    moving, still = await asyncio.gather(painted(), painted(motion="first frame only"))
+    moving, still, part = await asyncio.gather(
+        painted(), painted(motion="first frame only"), painted(LONG, mask=MASK, strength=60)
+    )
     picture = opened(moving)
     assert (picture.format, picture.size, getattr(picture, "n_frames", 1)) == ("GIF", (96, 64), 3)
     times = []
@@ -37,6 +48,7 @@ async def test_all_frames_are_painted_or_only_the_first_one(discord: LocalDiscor
     assert {"Bigger", "Finish it"}.isdisjoint(button.label for button in moving.buttons)
     assert {"More style", "Again", "Tweak …", "Delete"} <= {button.label for button in moving.buttons}
 
-    assert opened(still).format == "PNG"
-    assert "frame" not in still.content
+    assert opened(still).format == opened(part).format == "PNG"
+    assert still.content.endswith("\nOnly the first frame is painted.")
+    assert part.content.endswith("\nOnly the first frame is painted, as you chose a part of it.")
     assert "Bigger" in {button.label for button in still.buttons}
