@@ -29,7 +29,7 @@ def opened(message: Message) -> Image.Image:
 
 @pytest.mark.usefixtures("bot")
 async def test_all_frames_are_painted_or_only_the_first_one(discord: LocalDiscord) -> None:
-    async def painted(content: Upload = CLIP, **options: object) -> Message:
+    async def painted(content: Upload = CLIP, **options: Upload | str | int) -> Message:
         member = discord.member("Ada")
         invocation = await member.invoke("stylize", content=content, style=STYLE, quality="quick", **options)
         return await invocation.wait_until(is_final, 60)
