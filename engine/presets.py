@@ -49,7 +49,7 @@ PRESETS: Final[Mapping[Tier, Mapping[Quality, Preset]]] = {
         "fine": Preset(512, 100, "neighbours"),
     },
 }
-"""For each kind of worker. On two cores with bfloat16 they take about 1 s, 10 s, 30 s and 80 s (docs/benchmarks.md).
+"""For each kind of worker. On two cores with bfloat16 they take about 1 s, 6 s, 18 s and 44 s (docs/benchmarks.md).
 
 The other rows aim at the same times. They are not measured.
 """
