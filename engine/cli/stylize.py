@@ -104,7 +104,8 @@ def stylize(
         Method,
         _looks(
             help="What is taken from a style: gatys, its texture as a whole; neighbours, strokes, place by place; "
-            "instant, as gatys, at half the size. Moving pictures need gatys."
+            "instant, as gatys, at half the size. Moving pictures need gatys.",
+            show_default="by quality",
         ),
     ] = _DEFAULTS.method,
     where: Annotated[
@@ -160,7 +161,10 @@ def stylize(
     ] = _DEFAULTS.pooling,
     quality: Annotated[
         Quality | None,
-        _looks(help="Size, steps and method as the bot chooses them for this device.", show_default=False),
+        _looks(
+            help="Size, steps and method as the bot chooses them for this device. Other options override them.",
+            show_default="standard, or as --recipe says",
+        ),
     ] = None,
     recipe_file: Annotated[
         Path | None,
@@ -170,7 +174,9 @@ def stylize(
             show_default=False,
         ),
     ] = None,
-    steps: Annotated[int, _optimised(help="Steps of the optimiser, over all scales.")] = _DEFAULTS.steps,
+    steps: Annotated[
+        int, _optimised(help="Steps of the optimiser, over all scales.", show_default="by quality")
+    ] = _DEFAULTS.steps,
     optimiser: Annotated[Optimiser, _optimised(help="Adam or L-BFGS.")] = _DEFAULTS.optimiser,
     tolerance: Annotated[
         float,
@@ -200,7 +206,12 @@ def stylize(
         str, _runs(help="Weights of VGG19: embedded, torchvision or a file.", envvar="VGG19_WEIGHTS")
     ] = "embedded",
     size: Annotated[
-        int, _output(metavar=f"{SMALLEST_SIZE}-{LARGEST_SIZE}", help="Longer side of the painting, in pixels.")
+        int,
+        _output(
+            metavar=f"{SMALLEST_SIZE}-{LARGEST_SIZE}",
+            help="Longer side of the painting, in pixels.",
+            show_default="by quality",
+        ),
     ] = _DEFAULTS.size,
     frames: Annotated[
         int | None,
@@ -238,12 +249,15 @@ def stylize(
     The same recipe on the same pictures and device gives the same painting.
     """
     console = Console(stderr=True)
+    spin_briefly()
     try:
         chosen = [arguments.style(each) for each in styles]
         given = _given(context, environment=recipe_file is None)
         if mask and "where" not in given:
             given["where"] = "mask"
         given.pop("frames", None)  # applies only to a moving picture
+        if quality is None and recipe_file is None:
+            quality = "instant" if given.get("method") == "instant" else "standard"
         recipe = arguments.recipe(recipe_file, _preset(quality, device, precision) | given, chosen)
         arguments.check_part(recipe, mask, len(chosen))
         _paint(
@@ -305,7 +319,6 @@ def _paint(
     ]
     mask = _read_mask(inputs.mask, recipe.size, console)
     with console.status("Loading VGG19 …"):
-        spin_briefly()
         from engine.networks import painting as by_network
         from engine.painting.methods import method
         from engine.painting.reporter import Pace

@@ -17,7 +17,7 @@ from tests.engine.images import corpus
 
 ROOT = Path(__file__).parents[3]
 HERE = ("--device", "cpu", "--threads", "1")
-SMALL = ("--size", "64", "--steps", "3", "--precision", "float32", *HERE)
+SMALL = ("--method", "gatys", "--size", "64", "--steps", "3", "--precision", "float32", *HERE)
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(stylize)

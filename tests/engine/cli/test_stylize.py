@@ -97,10 +97,18 @@ def test_the_seed_determines_the_file(folder: Path) -> None:
 
 
 def test_a_quality_has_the_bots_values_and_other_options_override_them(folder: Path) -> None:
-    given = ("--quality", "instant", "--size", "96", "--device", "cpu", "--precision", "float32")
-    assert run("photo.png", "style.jpg", "-o", "out.png", *given, "--save-recipe", "recipe.json").exit_code == 0
-    saved = Recipe.model_validate_json((folder / "recipe.json").read_bytes())
-    assert (saved.method, saved.start, saved.size, saved.steps) == ("instant", "matched", 96, 9)
+    """It is ``standard`` where none is given, or ``instant`` for that method."""
+    device = ("--device", "cpu", "--precision", "float32", "--save-recipe", "recipe.json")
+    for given, expected in (
+        (("--quality", "instant", "--size", "96"), ("instant", 96, 9)),
+        (("--method", "instant", "--size", "96"), ("instant", 96, 9)),
+        (("--steps", "2"), ("neighbours", 384, 2)),
+        (("--recipe", "recipe.json", "--size", "64"), ("neighbours", 64, 2)),
+    ):
+        done = run("photo.png", "style.jpg", "-o", "out.png", *given, *device)
+        assert done.exit_code == 0, done.output
+        saved = Recipe.model_validate_json((folder / "recipe.json").read_bytes())
+        assert (saved.method, saved.size, saved.steps) == expected
 
 
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -168,7 +176,8 @@ def test_help_names_every_option_and_what_ctrl_c_does(folder: Path) -> None:
         assert word in done.stdout
     for panel in ("What it looks like", "How it is optimised", "Where it runs", "Output"):
         assert panel in done.stdout
-    for name in ("size", "steps", "strength", "noise", "colours", "optimiser", "precision"):
+    assert done.stdout.count("[default: (by quality)]") == 3
+    for name in ("strength", "noise", "colours", "optimiser", "precision"):
         assert f"[default: {getattr(Recipe(), name):}]" in done.stdout
 
 
