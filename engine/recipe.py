@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
 
@@ -26,7 +26,8 @@ Where = Literal["everything", "subject", "background", "faces", "not-faces", "ma
 Rest = Literal["photo", "style"]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-P = TypeVar("P")
+P_co = TypeVar("P_co", covariant=True)
+Q = TypeVar("Q")
 
 SMALLEST_SIZE: Final = 64
 LARGEST_SIZE: Final = 4096
@@ -54,21 +55,27 @@ DEFAULT_STYLE_LAYERS: Final[Mapping[Layer, float]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs(Generic[P]):
+class Inputs(Generic[P_co]):
     """The pictures that a painting is made of: as bytes, as the names of blobs, or decoded."""
 
-    content: P
-    styles: tuple[P, ...]
+    content: P_co
+    styles: tuple[P_co, ...]
     """At least one."""
-    mask: P | None = None
+    mask: P_co | None = None
     """The mask picture of :attr:`Recipe.where`."""
 
-    def __iter__(self) -> Iterator[P]:
+    def __iter__(self) -> Iterator[P_co]:
         """The content, then the styles, then the mask if there is one."""
         yield self.content
         yield from self.styles
         if self.mask is not None:
             yield self.mask
+
+    def map(self, change: Callable[[P_co], Q]) -> "Inputs[Q]":
+        """These pictures, each changed."""
+        return Inputs(
+            change(self.content), tuple(map(change, self.styles)), None if self.mask is None else change(self.mask)
+        )
 
 
 class Recipe(BaseModel):

@@ -206,9 +206,8 @@ class Job:
 
     def ordered_again(self) -> Order:
         """An order of the same picture by the same member, in the same reply."""
-        inputs: Inputs[bytes | str] = Inputs(self.inputs.content, self.inputs.styles, self.inputs.mask)
         same = {each.name: getattr(self, each.name) for each in fields(Order)}
-        return Order(**same | {"id": new_id(), "inputs": inputs, "parent": self.id, "action": RETRY})
+        return Order(**same | {"id": new_id(), "parent": self.id, "action": RETRY})
 
 
 FRAMES: Final = 19

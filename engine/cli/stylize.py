@@ -4,7 +4,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from pydantic import ValidationError
@@ -313,14 +313,16 @@ def _paint(
     recipe = frames.recipe(recipe, content)
     check_format(output.painting, recipe)
     files = [style_in(style) for style in inputs.styles]
-    styles = [
+    styles = tuple(
         read(style, picture_in(file), recipe.longest_style, console)
         for style, file in zip(inputs.styles, files, strict=True)
-    ]
+    )
     mask = _read_mask(inputs.mask, recipe.size, console)
     with console.status("Loading VGG19 …"):
+        from engine.images.animation import first_frame
         from engine.networks import painting as by_network
         from engine.painting.methods import method
+        from engine.painting.options import RunOptions
         from engine.painting.reporter import Pace
         from engine.runtime.devices import choose, set_threads
         from engine.vgg.vgg19 import load_cached
@@ -335,17 +337,16 @@ def _paint(
     losses: dict[Balance, list[StepLosses]] = {"fixed": [], "dynamic": []}
 
     def painting(recipe: Recipe, pace: Pace) -> Generator[Painting, None, Result]:
-        if trained:
-            still = cast("Picture", content)
-            return by_network.paint(
-                still, by_network.loaded(files[0], compute.device), recipe, compute, stop, mask=mask
-            )
-        observe = losses[recipe.balance].append if output.plot else None
-        return method(recipe)(content, styles, recipe, network, stop, pace=pace, mask=mask, observe=observe)
+        options = RunOptions(stop=stop, pace=pace, observe=losses[recipe.balance].append if output.plot else None)
+        if network is None:
+            loaded = by_network.loaded(files[0], compute.device)
+            return by_network.paint(first_frame(content), mask, recipe, loaded, compute, options)
+        return method(recipe)(Inputs(content, styles, mask), recipe, network, options)
 
-    name = f"{compute.name}, {compute.precision}"
     result = replace(
-        followed(painting(recipe, pace), name, recipe.steps, stop, output.previews, console),
+        followed(
+            painting(recipe, pace), f"{compute.name}, {compute.precision}", recipe.steps, stop, output.previews, console
+        ),
         content_frames=content_frames,
     )
     written = write(output.painting, encoded(result, format), console)

@@ -42,6 +42,11 @@ class Clip:
     """How often it is played; :data:`FOREVER` without end."""
 
 
+def first_frame(picture: Clip | Picture) -> Picture:
+    """The first frame of a clip, or the picture itself."""
+    return picture.frames[0] if isinstance(picture, Clip) else picture
+
+
 def decode_frames(
     data: bytes, most: int, limits: Limits = Limits(), *, longer_side: int | None = None
 ) -> Clip | Picture:

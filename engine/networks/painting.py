@@ -17,9 +17,9 @@ from engine.networks.file import NetworkFile, is_network
 from engine.networks.network import StyleNetwork
 from engine.networks.pixels import picture_of, tensor_of
 from engine.painting.checkpoint import FinalState, to_bytes
-from engine.painting.loop import Save
 from engine.painting.masks import find
 from engine.painting.memory import out_of_memory
+from engine.painting.options import RunOptions
 from engine.progress import THUMBNAIL_BYTES, Progress, Result, StopToken
 from engine.recipe import Recipe
 from engine.runtime.devices import Compute
@@ -51,26 +51,24 @@ def loaded(data: bytes, device: torch.device) -> StyleNetwork:
 
 def paint(
     content: Picture,
-    network: StyleNetwork,
+    mask: Picture | None,
     recipe: Recipe,
+    network: StyleNetwork,
     compute: Compute,
-    stop: StopToken | None = None,
-    *,
-    save: Save | None = None,
-    max_bytes: int | None = None,
-    mask: Picture | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Generator[Progress, None, Result]:
-    """Paint ``content`` in the first style of a network. Arguments and result as :func:`engine.painting.loop.paint`.
+    """Paint ``content`` in the first style of a network. The result is as of :func:`engine.painting.loop.paint`.
 
     ``recipe.strength`` mixes the content in below :data:`FULL_STRENGTH`. ``recipe.stroke`` is the factor by which the
-    content is reduced before the network paints it. ``recipe.colours`` have their usual meaning.
+    content is reduced before the network paints it. ``recipe.colours`` have their usual meaning. The painting takes one
+    step, so it needs no checkpoints: ``options.resume``, ``final_state`` and ``observe`` are not used.
 
     Raises:
-        PaintingCancelled: ``stop`` was cancelled.
+        PaintingCancelled: ``options.stop`` was cancelled.
         OutOfMemory: the device has too little memory.
     """
     began = time.monotonic()
-    (stop or StopToken()).check()
+    (options.stop or StopToken()).check()
     with out_of_memory(recipe.size):
         size = fitted(content.rgb.size, recipe.size)
         image = tensor_of(content.rgb, size).to(compute.device)
@@ -78,9 +76,9 @@ def paint(
         painted = _painted(image, network, recipe, compute)
         picture = picture_of(painted if part is None else part.blended(image, painted))
         alpha = content.alpha and content.alpha.resize(size, Image.Resampling.LANCZOS)
-        encoded = encode_within(picture, max_bytes, alpha=alpha)
+        encoded = encode_within(picture, options.max_bytes, alpha=alpha)
         flat = picture if alpha is None else flattened(picture, alpha)
-        state = save(to_bytes(FinalState.of(recipe, painted))) if save else None
+        state = options.save(to_bytes(FinalState.of(recipe, painted))) if options.save else None
     seconds = time.monotonic() - began
     yield Progress(
         step=1,

@@ -7,7 +7,7 @@ GCPR 2016). The last frames of a clip that repeats then approach the first one.
 
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import replace
 from statistics import median
 from typing import Final
@@ -18,22 +18,23 @@ from PIL import Image
 from torch import Tensor
 
 from engine.errors import PaintingPaused
-from engine.images.animation import Clip
+from engine.images.animation import Clip, first_frame
 from engine.images.animation_encoding import encode_clip_within
 from engine.images.codec import Picture, encode, fitted, flattened
 from engine.images.colour import Palette, with_colours_of
 from engine.images.compose import compose
 from engine.painting import loop
 from engine.painting.checkpoint import ClipCheckpoint, FinalState, from_bytes, to_bytes, usable
-from engine.painting.loop import PREVIEW_QUALITY, Observe, Save
+from engine.painting.loop import PREVIEW_QUALITY
 from engine.painting.memory import out_of_memory
 from engine.painting.motion import carried, later_frame
-from engine.painting.reporter import Interval, Pace
+from engine.painting.options import RunOptions
+from engine.painting.reporter import Interval
 from engine.painting.stages import FEWEST_OF_FRAME, Stage, later_steps, stages_of
 from engine.painting.strength import style_weight
 from engine.painting.targets import Targets
 from engine.progress import THUMBNAIL_BYTES, Progress, Result, StopToken
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.runtime.devices import Compute
 from engine.vgg.vgg19 import VGG19
 
@@ -46,65 +47,31 @@ _PALETTE_SIDE: Final = 64
 
 
 def paint(
-    content: Clip | Picture,
-    styles: Sequence[Picture],
-    recipe: Recipe,
-    network: VGG19,
-    stop: StopToken | None = None,
-    *,
-    pace: Pace = Pace(),
-    resume: bytes | None = None,
-    final_state: bytes | None = None,
-    save: Save | None = None,
-    max_bytes: int | None = None,
-    mask: Picture | None = None,
-    observe: Observe | None = None,
+    inputs: Inputs[Clip | Picture], recipe: Recipe, network: VGG19, options: RunOptions = RunOptions()
 ) -> Generator[Progress, None, Result]:
     """Paint a clip.
 
-    The events and errors are those of :func:`engine.painting.loop.paint`. Previews show the frame that is being
-    painted. After a request to pause or to finish, that frame is finished. The frames that are left after a request to
-    finish take :data:`engine.painting.stages.FEWEST_OF_FRAME`.
+    The arguments, events and errors are those of :func:`engine.painting.loop.paint`. Previews show the frame that is
+    being painted. After a request to pause or to finish, that frame is finished. The frames that are left after a
+    request to finish take :data:`engine.painting.stages.FEWEST_OF_FRAME`.
 
-    Args:
-        content: the frames. A picture is painted as one, and so is the first frame if only a part is to be painted.
-        styles: as in :func:`engine.painting.loop.paint`.
-        recipe: likewise, with more than one frame.
-        network: likewise.
-        stop: likewise.
-        pace: likewise.
-        resume: a :class:`engine.painting.checkpoint.ClipCheckpoint` of the same recipe: it has the frames so far.
-        final_state: not used. The result has none, either.
-        save: as in :func:`engine.painting.loop.paint`.
-        max_bytes: of the result: a GIF if that fits, else a WebP. Without a limit, it is a lossless WebP.
-        mask: as in :func:`engine.painting.loop.paint`, for a picture.
-        observe: called after each step of a frame that is painted as a picture, the first one at least.
+    A picture is painted as one, and so is the first frame if only a part is to be painted. The result of a clip has no
+    final state. It is a GIF if that fits into ``options.max_bytes``, else a WebP. Without a limit, it is a lossless
+    WebP.
     """
-    stop = stop or StopToken()
-    if isinstance(content, Clip) and recipe.where != "everything":
-        content = content.frames[0]
-    if isinstance(content, Picture):
-        still = recipe.model_copy(update={"frames": 1})
-        options = {"resume": resume, "save": save, "max_bytes": max_bytes, "mask": mask, "observe": observe}
-        return (yield from loop.paint(content, styles, still, network, stop, pace=pace, **options))  # type: ignore[arg-type]
+    clip = inputs.content
+    if isinstance(clip, Picture) or recipe.where != "everything":
+        return (yield from loop.paint(inputs, recipe.model_copy(update={"frames": 1}), network, options))
     with out_of_memory(recipe.size):
-        painting = _ClipPainting(content, styles, recipe, network, stop, pace, save, observe)
-        return (yield from painting.run(resume, max_bytes))
+        painting = _ClipPainting(clip, inputs.map(first_frame).styles, recipe, network, options)
+        return (yield from painting.run())
 
 
 class _ClipPainting:
     """One run of :func:`paint`."""
 
     def __init__(
-        self,
-        clip: Clip,
-        styles: Sequence[Picture],
-        recipe: Recipe,
-        network: VGG19,
-        stop: StopToken,
-        pace: Pace,
-        save: Save | None,
-        observe: Observe | None,
+        self, clip: Clip, styles: tuple[Picture, ...], recipe: Recipe, network: VGG19, options: RunOptions
     ) -> None:
         self.clip = clip
         self.styles = styles
@@ -112,10 +79,8 @@ class _ClipPainting:
         self.recipe = recipe.model_copy(update={"frames": 1})
         """Of a frame, with a smaller size once the memory was too small."""
         self.network = network
-        self.stop = stop
-        self.pace = pace
-        self.save = save
-        self.observe = observe
+        self.options = options
+        self.stop = options.stop or StopToken()
         self.device = Compute(network.device, network.dtype).name
         small = [self._tensor(picture, _PALETTE_SIDE) for picture in clip.frames]
         self.palette = Palette.blended([Palette.of(each) for each in small], [1.0] * len(small))
@@ -141,20 +106,21 @@ class _ClipPainting:
         """Of the last stages: the time of a step at the full size, with its share of what else a stage takes."""
         self.first_step_seconds = 0.0
         """The same without that share, in the first frame."""
-        self.progress_due, self.preview_due = Interval(pace.progress, first=0), Interval(pace.preview)
-        self.checkpoint_due = Interval(pace.checkpoint)
+        self.progress_due = Interval(options.pace.progress, first=0)
+        self.preview_due = Interval(options.pace.preview)
+        self.checkpoint_due = Interval(options.pace.checkpoint)
 
     @property
     def elapsed(self) -> float:
         """Seconds of work, with those before a resumed checkpoint."""
         return time.monotonic() - self.began
 
-    def run(self, resume: bytes | None, max_bytes: int | None) -> Generator[Progress, None, Result]:
+    def run(self) -> Generator[Progress, None, Result]:
         """Paint."""
         if not self.recipe.style_weight * style_weight(self.recipe.strength):
             self.painted = [_levels(self._tensor(picture, self.recipe.size)) for picture in self.clip.frames]
-            return self._result(max_bytes)
-        first_frame = self._resumed(resume)
+            return self._result()
+        unfinished = self._resumed()
         begun = self.finished
         while self.finished < len(self.stages):
             if self.stop.pausing and self.finished:
@@ -166,7 +132,7 @@ class _ClipPainting:
             if stage.closes:
                 self._close(stage)
             elif stage.frame == 0:
-                yield from self._as_picture(stage, first_frame)
+                yield from self._as_picture(stage, unfinished)
             elif stage.steps == 0:
                 self.painted.append(self.painted[-1])
             else:
@@ -179,12 +145,16 @@ class _ClipPainting:
             last = self.finished == len(self.stages)
             if not last and not self.stop.pausing and self.checkpoint_due.due() and (name := self._saved()):
                 yield self._report(checkpoint=name)
-        return self._result(max_bytes)
+        return self._result()
 
-    def _resumed(self, data: bytes | None) -> bytes | None:
+    def _resumed(self) -> bytes | None:
         """Take over the frames of a checkpoint. Returns the checkpoint of the first frame if that is not finished."""
         size, frames = self.clip.frames[0].rgb.size, len(self.clip.frames)
-        state = usable(data, ClipCheckpoint, lambda state: state.validate(self.ordered, size, frames, len(self.stages)))
+        state = usable(
+            self.options.resume,
+            ClipCheckpoint,
+            lambda state: state.validate(self.ordered, size, frames, len(self.stages)),
+        )
         if state is None:
             return None
         self.painted = list(state.frames.split(1)) if len(state.frames) else []
@@ -194,10 +164,10 @@ class _ClipPainting:
         return state.first_frame.numpy().tobytes() or None
 
     def _saved(self, first_frame: bytes = b"") -> str | None:
-        if self.save is None:
+        if self.options.save is None:
             return None
         none = torch.zeros((0, 3, 1, 1), dtype=torch.uint8)
-        return self.save(
+        return self.options.save(
             to_bytes(
                 ClipCheckpoint(
                     recipe=self.ordered.id,
@@ -224,16 +194,18 @@ class _ClipPainting:
             return "this state"
 
         first, before = stage.frame == 0, self.done
+        pace = self.options.pace
         painting = loop.paint(
-            self.clip.frames[stage.frame],
-            self.styles,
+            Inputs(self.clip.frames[stage.frame], self.styles),
             self.recipe,
             self.network,
-            self.stop,
-            pace=replace(self.pace, checkpoint=self.pace.checkpoint if self.save and first else None),
-            resume=resume,
-            save=keep,
-            observe=self.observe,
+            RunOptions(
+                stop=self.stop,
+                pace=replace(pace, checkpoint=pace.checkpoint if self.options.save and first else None),
+                resume=resume,
+                save=keep,
+                observe=self.options.observe,
+            ),
             palette=self.palette,
         )
         while True:
@@ -343,7 +315,7 @@ class _ClipPainting:
             image = with_colours_of(image, self._tensor(self.clip.frames[frame], self.recipe.size))
         return Image.fromarray(_levels(image)[0].permute(1, 2, 0).numpy())
 
-    def _result(self, max_bytes: int | None) -> Result:
+    def _result(self) -> Result:
         pictures = list[Picture]()
         for frame, content in enumerate(self.clip.frames):
             if frame and content is self.clip.frames[frame - 1] and self.painted[frame].equal(self.painted[frame - 1]):
@@ -351,7 +323,7 @@ class _ClipPainting:
                 continue
             rgb = self._picture(self._shown(frame), frame)
             pictures.append(Picture(rgb, content.alpha and content.alpha.resize(rgb.size, Image.Resampling.LANCZOS)))
-        encoded = encode_clip_within(replace(self.clip, frames=tuple(pictures)), max_bytes)
+        encoded = encode_clip_within(replace(self.clip, frames=tuple(pictures)), self.options.max_bytes)
         first = pictures[0]
         flat = flattened(first.rgb, first.alpha) if first.alpha else first.rgb
         return Result(

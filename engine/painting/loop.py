@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from functools import cached_property
 
 import torch
@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from engine.errors import OutOfMemory, PaintingPaused
+from engine.images.animation import Clip, first_frame
 from engine.images.codec import Picture, encode, fitted, flattened
 from engine.images.colour import Palette, with_colours_of
 from engine.images.compose import compose
@@ -20,9 +21,10 @@ from engine.optim.optimisers import optimiser
 from engine.painting.checkpoint import Checkpoint, FinalState, to_bytes, usable
 from engine.painting.masks import find
 from engine.painting.memory import out_of_memory, shrunk, smaller_size
+from engine.painting.options import RunOptions
 from engine.painting.pooling_shift import PoolingShift
 from engine.painting.pyramid import LEARNING_RATE, SCHEDULES, Scale, learning_rate
-from engine.painting.reporter import Pace, Reporter
+from engine.painting.reporter import Reporter
 from engine.painting.strength import first_learning_rate, kept_share
 from engine.painting.targets import Targets
 from engine.progress import THUMBNAIL_BYTES, Progress, Result, StepLosses, StopToken
@@ -33,10 +35,6 @@ from engine.vgg.vgg19 import VGG19
 
 log = logging.getLogger(__name__)
 
-Save = Callable[[bytes], str | None]
-"""Saves bytes and returns the name to find them by; None where that failed."""
-Observe = Callable[[StepLosses], None]
-
 PREVIEW_QUALITY = 85
 """Of the JPEG, from 0 to 100."""
 SETTLING = 10
@@ -46,42 +44,24 @@ RECOMPUTED = 1_200_000
 
 
 def paint(
-    content: Picture,
-    styles: Sequence[Picture],
+    inputs: Inputs[Clip | Picture],
     recipe: Recipe,
     network: VGG19,
-    stop: StopToken | None = None,
+    options: RunOptions = RunOptions(),
     *,
-    pace: Pace = Pace(),
-    resume: bytes | None = None,
-    final_state: bytes | None = None,
-    save: Save | None = None,
-    max_bytes: int | None = None,
-    observe: Observe | None = None,
-    mask: Picture | None = None,
     palette: Palette | None = None,
 ) -> Generator[Progress, None, Result]:
-    """Paint ``content`` in the style of ``styles``, by gradient descent on the pixels.
+    """Paint the content in the style of the styles, by gradient descent on the pixels.
 
     Where the device has too little memory for a scale, the painting goes on at a smaller size. Where even the size of
     the scale before no longer fits, the painting ends with the picture of that scale.
 
     Args:
-        content: the decoded content. The result has its alpha channel.
-        styles: at least one; ``recipe.style_shares`` weighs them.
+        inputs: decoded. Of a clip, the first frame is painted. ``recipe.style_shares`` weighs the styles. The result
+            has the alpha channel of the content.
         recipe: everything else that determines the picture.
         network: VGG19, on the device and in the precision to use.
-        stop: ends the painting from outside.
-        pace: the intervals between reports.
-        resume: a :class:`engine.painting.checkpoint.Checkpoint` of the same recipe, to resume from.
-        final_state: a :class:`engine.painting.checkpoint.FinalState` of any recipe, named by ``recipe.continues``. The
-            painting starts from its image instead of ``recipe.start`` and without noise, and takes fewer steps: see
-            :func:`engine.painting.pyramid.scales`. Both states need a content of the same aspect ratio. Other bytes are
-            logged, and the painting starts as without them.
-        save: saves states, under the names in :class:`Progress` and :class:`Result`. If it fails, the painting goes on.
-        max_bytes: of the encoded result, as far as :func:`engine.images.encoding.encode_within` can make it so small.
-        observe: called after each step with its losses. On a GPU each call waits for the step.
-        mask: the mask picture that ``recipe.where`` may name.
+        options: how it runs.
         palette: of the clip that the content is a frame of; by default the content's own.
 
     Yields:
@@ -92,47 +72,36 @@ def paint(
         The :class:`Result`.
 
     Raises:
-        PaintingCancelled: ``stop`` was cancelled.
-        PaintingPaused: ``stop`` was paused. The last progress has a checkpoint of the last step, unless there was no
-            step yet, or ``save`` failed.
+        PaintingCancelled: ``options.stop`` was cancelled.
+        PaintingPaused: ``options.stop`` was paused. The last progress has a checkpoint of the last step, unless there
+            was no step yet, or ``options.save`` failed.
         OutOfMemory: the device has too little memory for a first step at any size.
     """
     with out_of_memory(recipe.size):
-        painting = _Painting(content, styles, recipe, network, stop or StopToken(), pace, save, mask, observe, palette)
-        return (yield from painting.run(resume, final_state, max_bytes))
+        painting = _Painting(inputs.map(first_frame), recipe, network, options, palette)
+        return (yield from painting.run())
 
 
 class _Painting:
     """One run of :func:`paint`."""
 
     def __init__(
-        self,
-        content: Picture,
-        styles: Sequence[Picture],
-        recipe: Recipe,
-        network: VGG19,
-        stop: StopToken,
-        pace: Pace,
-        save: Save | None,
-        mask: Picture | None,
-        observe: Observe | None,
-        palette: Palette | None,
+        self, inputs: Inputs[Picture], recipe: Recipe, network: VGG19, options: RunOptions, palette: Palette | None
     ) -> None:
-        self.content = content
-        shown = [picture.shown for picture in Inputs(content, tuple(styles), mask)]
+        self.content = inputs.content
+        shown = [picture.shown for picture in inputs]
         self.shown = () if shown.count(None) == len(shown) else tuple(shown)
-        self.mask = find(content, mask, recipe)
+        self.mask = find(inputs.content, inputs.mask, recipe)
         self.not_found = self.mask is None and recipe.where != "everything"
-        self.targets = Targets(content, styles, recipe, network, stop.check, self.mask, palette)
+        self.options = options
+        self.stop = options.stop or StopToken()
+        self.targets = Targets(inputs.content, inputs.styles, recipe, network, self.stop.check, self.mask, palette)
         self.ordered = recipe
         self.recipe = recipe
         """As ordered, with a smaller size once the memory was too small."""
         self.network = network
-        self.stop = stop
-        self.save = save
-        self.observe = observe
         self.device = Compute(network.device, network.dtype).name
-        self.reporter = Reporter(pace)
+        self.reporter = Reporter(options.pace)
         self.continued = 0
         """The size of the final state that the painting starts from; 0 for the recipe's own start."""
         self.start: Tensor | None = None
@@ -155,14 +124,12 @@ class _Painting:
     def final_size(self) -> tuple[int, int]:
         return fitted(self.content.rgb.size, self.recipe.size)
 
-    def run(
-        self, resume: bytes | None, final_state: bytes | None, max_bytes: int | None
-    ) -> Generator[Progress, None, Result]:
+    def run(self) -> Generator[Progress, None, Result]:
         if not self.targets.style_weight:
-            return self._result(self.targets.content_at(self.recipe.size), max_bytes)
+            return self._result(self.targets.content_at(self.recipe.size))
         size = self.content.rgb.size
-        checkpoint = usable(resume, Checkpoint, lambda state: state.validate(self.recipe, size))
-        start = usable(final_state, FinalState, lambda state: state.validate(size))
+        checkpoint = usable(self.options.resume, Checkpoint, lambda state: state.validate(self.recipe, size))
+        start = usable(self.options.final_state, FinalState, lambda state: state.validate(size))
         index, step = self._start(checkpoint, start)
         self.first_step = self.done
         while index < len(self.scales):
@@ -188,7 +155,7 @@ class _Painting:
             self._shrink(index, smaller)
         image = self._enlarged(self.recipe.size, self.bands[1]).detach()
         state = self._saved(FinalState.of(self.recipe, image))
-        return self._result(image, max_bytes, state)
+        return self._result(image, state)
 
     def _start(self, state: Checkpoint | None, start: FinalState | None) -> tuple[int, int]:
         """Prepare the optimiser. Returns the index of the first scale and its number of steps that are done."""
@@ -241,8 +208,8 @@ class _Painting:
             rate = objective.learning_rate_factor * learning_rate(step, scale.steps, first_rate)
             losses = self.optimiser.step(rate)
             self.done += 1
-            if self.observe is not None:
-                self.observe(StepLosses(self.done, scale.size, losses.layer_values()))
+            if self.options.observe is not None:
+                self.options.observe(StepLosses(self.done, scale.size, losses.layer_values()))
             if (step + 1) % SETTLING == 0:
                 self.settled = finest and self._unchanged()
             last = self.settled or self.stop.finishing or (finest and step + 1 == scale.steps)
@@ -253,7 +220,7 @@ class _Painting:
                 # A GPU computes asynchronously. Its time is known only now, as these values wait for it.
                 self.reporter.end_steps(step + 1, size[0] * size[1])
                 saving = pausing or (self.reporter.checkpoint.due() and not last)
-                checkpoint = self._saved(self._checkpoint(index, step + 1)) if saving and self.save else None
+                checkpoint = self._saved(self._checkpoint(index, step + 1)) if saving and self.options.save else None
                 preview = self._preview() if self.reporter.preview.due() else None
                 yield self._progress(scale, values, preview, checkpoint, last=last)
                 self.reporter.begin_steps(step + 1)
@@ -327,7 +294,7 @@ class _Painting:
         )
 
     def _saved(self, state: Checkpoint | FinalState) -> str | None:
-        return self.save(to_bytes(state)) if self.save else None
+        return self.options.save(to_bytes(state)) if self.options.save else None
 
     def _progress(
         self,
@@ -375,10 +342,10 @@ class _Painting:
         image = self.targets.blend(self.recipe.size)(image)
         return Image.fromarray(image[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy())
 
-    def _result(self, image: Tensor, max_bytes: int | None, checkpoint: str | None = None) -> Result:
+    def _result(self, image: Tensor, checkpoint: str | None = None) -> Result:
         picture = self._picture(image)
         alpha = self.content.alpha and self.content.alpha.resize(self.final_size, Image.Resampling.LANCZOS)
-        encoded = encode_within(picture, max_bytes, alpha=alpha)
+        encoded = encode_within(picture, self.options.max_bytes, alpha=alpha)
         flat = picture if alpha is None else flattened(picture, alpha)
         return Result(
             picture=encoded.data,

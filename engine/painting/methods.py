@@ -4,11 +4,15 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Final
 
 from engine.errors import UnknownMethod
+from engine.images.animation import Clip
+from engine.images.codec import Picture
 from engine.painting import clip, loop
+from engine.painting.options import RunOptions
 from engine.progress import Progress, Result
-from engine.recipe import Method, Recipe
+from engine.recipe import Inputs, Method, Recipe
+from engine.vgg.vgg19 import VGG19
 
-Paint = Callable[..., Generator[Progress, None, Result]]
+Paint = Callable[[Inputs[Clip | Picture], Recipe, VGG19, RunOptions], Generator[Progress, None, Result]]
 """Paints a recipe of one method: see :func:`engine.painting.loop.paint` for arguments, events and errors."""
 
 METHODS: Final[Mapping[Method, Paint]] = {"gatys": loop.paint, "neighbours": loop.paint, "instant": loop.paint}

@@ -19,7 +19,7 @@ from distributed.worker import Worker
 from engine.errors import ours
 from engine.painting.pyramid import SCHEDULES
 from engine.progress import Progress, StopToken
-from engine.recipe import SMALLEST_SIZE, Method, Precision, Recipe
+from engine.recipe import SMALLEST_SIZE, Inputs, Method, Precision, Recipe
 from engine.runtime.compatibility import version
 from engine.runtime.malloc import keep_large_blocks
 from engine.runtime.openmp import spin_briefly
@@ -130,12 +130,13 @@ class PainterPlugin(WorkerPlugin):
 
         from engine.images.codec import Picture
         from engine.painting.methods import method
+        from engine.painting.options import RunOptions
         from engine.vgg.vgg19 import load_cached
 
         grey = Picture(Image.new("RGB", (SMALLEST_SIZE, SMALLEST_SIZE), "grey"))
         network = load_cached(self.settings.weights, compute.device, compute.dtype)
         recipe = Recipe(size=SMALLEST_SIZE, steps=1)
-        for _ in method(recipe)(grey, [grey], recipe, network):
+        for _ in method(recipe)(Inputs(grey, (grey,)), recipe, network, RunOptions()):
             pass
 
     def pause(self, channel: str) -> bool:

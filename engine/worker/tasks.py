@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from distributed import Queue, get_worker
 
@@ -18,13 +18,10 @@ from engine.images.limits import Limits
 from engine.networks.file import picture_in
 from engine.networks.plan import TrainedChunk, TrainingOrder
 from engine.progress import Encoded, Result, StopToken
-from engine.recipe import MOST_FRAMES, SMALLEST_SIZE, Method
+from engine.recipe import MOST_FRAMES, SMALLEST_SIZE, Inputs, Method
 from engine.runtime.malloc import trim
 from engine.worker.plugin import PainterPlugin
 from engine.worker.protocol import BEGUN, LEFT, PLUGIN, PaintingOrder
-
-if TYPE_CHECKING:
-    from engine.images.codec import Picture
 
 log = logging.getLogger(__name__)
 
@@ -184,8 +181,10 @@ def _limits_of_results() -> Limits:
 
 def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: StopToken) -> Result:
     from engine.images import decoder, headers
+    from engine.images.animation import first_frame
     from engine.networks import painting as by_network
     from engine.painting.methods import method
+    from engine.painting.options import RunOptions
     from engine.painting.reporter import Pace
     from engine.vgg.vgg19 import load_cached
 
@@ -199,27 +198,22 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
     mask = None
     if order.inputs.mask is not None:
         mask = confined.decode(blobs.get(order.inputs.mask), longer_side=order.recipe.size)
-    save = partial(_save_checkpoint, blobs)
+    options = RunOptions(
+        stop=stop,
+        pace=Pace(checkpoint=order.checkpoint_every, first_preview=FIRST_PREVIEW[order.recipe.method]),
+        save=partial(_save_checkpoint, blobs),
+        max_bytes=order.max_bytes,
+    )
     if by_network.paints(order.recipe, styles):
         network = by_network.loaded(styles[0], compute.device)
-        still = cast("Picture", content)
-        painting = by_network.paint(
-            still, network, order.recipe, compute, stop, save=save, max_bytes=order.max_bytes, mask=mask
-        )
+        painting = by_network.paint(first_frame(content), mask, order.recipe, network, compute, options)
     else:
-        painting = method(order.recipe)(
-            content,
-            [confined.decode(picture_in(style), longer_side=order.recipe.longest_style) for style in styles],
-            order.recipe,
-            load_cached(plugin.settings.weights, compute.device, compute.dtype),
-            stop,
-            pace=Pace(checkpoint=order.checkpoint_every, first_preview=FIRST_PREVIEW[order.recipe.method]),
-            resume=_read_state(blobs, order.resume),
-            final_state=_read_state(blobs, order.recipe.continues),
-            save=save,
-            max_bytes=order.max_bytes,
-            mask=mask,
-        )
+        longest = order.recipe.longest_style
+        decoded = tuple(confined.decode(picture_in(style), longer_side=longest) for style in styles)
+        vgg = load_cached(plugin.settings.weights, compute.device, compute.dtype)
+        resume, final_state = (_read_state(blobs, name) for name in (order.resume, order.recipe.continues))
+        options = replace(options, resume=resume, final_state=final_state)
+        painting = method(order.recipe)(Inputs(content, decoded, mask), order.recipe, vgg, options)
     while True:
         try:
             progress = next(painting)

@@ -25,7 +25,7 @@ from engine.images.optical_flow import optical_flow, visible, warped
 from engine.painting import clip as painter
 from engine.painting.loop import paint
 from engine.presets import PRESETS, Quality, with_frames
-from engine.recipe import MOST_FRAMES, Recipe
+from engine.recipe import MOST_FRAMES, Inputs, Recipe
 from engine.runtime.devices import choose, set_threads
 from engine.runtime.malloc import keep_large_blocks
 from engine.vgg.vgg19 import load_cached
@@ -55,14 +55,16 @@ def main(
     styles = [decode(style.read_bytes(), longer_side=recipe.longest_style)]
     table = Table("", "known motion", "its own flow", "last to first", "processor's time", "a frame")
     whole = time.process_time()
-    result = followed(painter.paint(clip(flight), styles, recipe, network))
+    result = followed(painter.paint(Inputs(clip(flight), tuple(styles)), recipe, network))
     whole = time.process_time() - whole
     together = _pictures(decode_frames(result.picture, MOST_FRAMES))
     ways = {"as a clip": (together, whole)}
     if apart:
         still = recipe.model_copy(update={"frames": 1})
         began = time.process_time()
-        each = [followed(paint(Picture(frame), styles, still, network)).picture for frame in flight.frames]
+        each = [
+            followed(paint(Inputs(Picture(frame), tuple(styles)), still, network)).picture for frame in flight.frames
+        ]
         ways["each frame by itself"] = [decode(data).rgb for data in each], time.process_time() - began
     for name, (pictures, seconds) in ways.items():
         known, own = errors(flight, pictures)

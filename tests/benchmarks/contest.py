@@ -23,10 +23,11 @@ from engine.losses.gram import gram_matrix
 from engine.losses.terms import target
 from engine.painting.checkpoint import Checkpoint, FinalState, from_bytes, to_bytes
 from engine.painting.loop import paint
+from engine.painting.options import RunOptions
 from engine.painting.reporter import Pace
 from engine.painting.strength import style_weight
 from engine.progress import Progress
-from engine.recipe import Layer, Recipe
+from engine.recipe import Inputs, Layer, Recipe
 from engine.runtime.devices import choose, set_threads
 from engine.runtime.malloc import keep_large_blocks
 from engine.vgg import weights
@@ -156,12 +157,12 @@ def run_ours(order: Order, recipe: Recipe, name: str) -> Run:
 
     with mock.patch("engine.painting.loop.to_bytes", unclocked):
         pace = Pace(progress=0, preview=None, checkpoint=0)
-        result = followed(paint(content, [style], recipe, network, pace=pace, save=save), keep)
+        result = followed(paint(Inputs(content, (style,)), recipe, network, RunOptions(pace=pace, save=save)), keep)
     if compute.device.type == "cuda":
         clock = Clock(compute.device)
         saved.clear()
         pace = Pace(progress=0, preview=None)
-        followed(paint(content, [style], recipe, network, pace=pace), keep)
+        followed(paint(Inputs(content, (style,)), recipe, network, RunOptions(pace=pace)), keep)
     peak_mb = _peak_mb(compute.device)
     with Image.open(BytesIO(result.picture)) as picture:
         keeper.keep(result.steps, times[result.steps], pil_to_tensor(picture.convert("RGB"))[None] / 255)

@@ -17,8 +17,9 @@ from rich.table import Table
 from engine.images.codec import decode
 from engine.painting import style_statistics
 from engine.painting.loop import paint
+from engine.painting.options import RunOptions
 from engine.presets import PRESETS, Quality
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.runtime.devices import choose, set_threads
 from engine.runtime.malloc import keep_large_blocks
 from engine.vgg.vgg19 import load_cached
@@ -53,7 +54,9 @@ class Painter:
             return "state"
 
         began = time.process_time()
-        result = followed(paint(content, [style], recipe, network, final_state=final_state, save=save))
+        result = followed(
+            paint(Inputs(content, (style,)), recipe, network, RunOptions(final_state=final_state, save=save))
+        )
         seconds = time.process_time() - began
         if self.folder is not None:
             (self.folder / f"{name}.{result.format}").write_bytes(result.picture)

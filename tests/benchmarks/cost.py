@@ -25,9 +25,10 @@ from engine.images import decoder
 from engine.images.codec import Picture
 from engine.images.limits import Limits
 from engine.painting.loop import paint
+from engine.painting.options import RunOptions
 from engine.painting.reporter import Pace
 from engine.progress import Progress
-from engine.recipe import SMALLEST_SIZE, Precision, Recipe
+from engine.recipe import SMALLEST_SIZE, Inputs, Precision, Recipe
 from engine.runtime.devices import choose, set_threads
 from engine.runtime.malloc import keep_large_blocks, trim
 from engine.vgg.vgg19 import load_cached
@@ -115,7 +116,7 @@ def paint_once(content: Path, style: Path, recipe: Recipe, threads: int | None, 
     compute = choose(device, recipe.precision)
     network = load_cached("embedded", compute.device, compute.dtype)
     grey = Picture(Image.new("RGB", (SMALLEST_SIZE, SMALLEST_SIZE), "grey"))
-    followed(paint(grey, [grey], Recipe(size=SMALLEST_SIZE, steps=1), network))
+    followed(paint(Inputs(grey, (grey,)), Recipe(size=SMALLEST_SIZE, steps=1), network))
     files = content.read_bytes(), style.read_bytes()
     trim()
     warm = resident_memory()
@@ -130,7 +131,9 @@ def paint_once(content: Path, style: Path, recipe: Recipe, threads: int | None, 
         began = perf_counter()
         pictures = [decode.decode(each, longer_side=recipe.size) for each in files]
         pace = Pace(checkpoint=CHECKPOINT_EVERY)
-        result = followed(paint(pictures[0], pictures[1:], recipe, network, pace=pace, save=blobs.put), keep)
+        result = followed(
+            paint(Inputs(pictures[0], (pictures[1],)), recipe, network, RunOptions(pace=pace, save=blobs.put)), keep
+        )
     peak = peak_memory()
     process = max(peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     return Painted(result.width, result.height, warm, peak, process, result.seconds, events)

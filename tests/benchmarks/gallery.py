@@ -17,9 +17,10 @@ from rich.console import Console
 from bot.library.built_in import BUILT_IN
 from engine.images.codec import Picture
 from engine.painting.loop import paint
+from engine.painting.options import RunOptions
 from engine.painting.reporter import Pace
 from engine.progress import Result
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.runtime.devices import choose, set_threads
 from engine.runtime.malloc import keep_large_blocks
 from engine.vgg.vgg19 import load_cached
@@ -100,7 +101,9 @@ def _painted(content: str, styles: Sequence[str], recipe: Recipe) -> Result:
     compute = choose("auto", recipe.precision)
     network = load_cached("embedded", compute.device, compute.dtype)
     inputs = [Picture(DRAWN[name]()) for name in (content, *styles)]
-    painting = paint(inputs[0], inputs[1:], recipe, network, pace=Pace(progress=3600, preview=None))
+    painting = paint(
+        Inputs(inputs[0], tuple(inputs[1:])), recipe, network, RunOptions(pace=Pace(progress=3600, preview=None))
+    )
     while True:
         try:
             next(painting)

@@ -32,7 +32,7 @@ from engine.optim import cuda_graphs
 from engine.painting import style_statistics
 from engine.painting.loop import paint
 from engine.presets import PRESETS
-from engine.recipe import Precision, Recipe
+from engine.recipe import Inputs, Precision, Recipe
 from engine.runtime.devices import choose
 from engine.vgg.vgg19 import load_cached
 from tests.benchmarks import contest, roofline
@@ -99,7 +99,7 @@ def paintings(size: int, steps: int, device: str, precision: Precision, *, recor
             for _ in range(repeats + 1):
                 style_statistics._kept.clear()
                 began = time.perf_counter()
-                result = followed(paint(content, [style], recipe, network))
+                result = followed(paint(Inputs(content, (style,)), recipe, network))
                 seconds.append(time.perf_counter() - began)
                 pictures.append(result.picture)
                 done = result.steps

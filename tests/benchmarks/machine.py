@@ -17,7 +17,7 @@ from bot.demo.start import drawn
 from engine.images.codec import decode
 from engine.painting.loop import paint
 from engine.progress import Progress, Result
-from engine.recipe import SMALLEST_SIZE, Recipe
+from engine.recipe import SMALLEST_SIZE, Inputs, Recipe
 from engine.runtime.devices import Compute, choose, set_threads
 from engine.runtime.malloc import keep_large_blocks
 from engine.vgg.vgg19 import load_cached
@@ -90,10 +90,10 @@ def paintings(recipe: Recipe, repeats: int, *, keep: bool) -> list[float]:
     compute = choose("cpu")
     network = load_cached("embedded", compute.device, compute.dtype)
     content, style = (decode(path.read_bytes()) for path in (CONTENT, STYLE))
-    followed(paint(content, [style], recipe.model_copy(update={"steps": 2}), network))
+    followed(paint(Inputs(content, (style,)), recipe.model_copy(update={"steps": 2}), network))
     found = []
     for _ in range(repeats):
         began = time.perf_counter()
-        followed(paint(content, [style], recipe, network))
+        followed(paint(Inputs(content, (style,)), recipe, network))
         found.append(time.perf_counter() - began)
     return found

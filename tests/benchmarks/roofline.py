@@ -18,10 +18,11 @@ from rich.table import Table
 
 from engine.images.codec import decode, fitted
 from engine.painting.loop import paint
+from engine.painting.options import RunOptions
 from engine.painting.pyramid import scales
 from engine.painting.reporter import Pace
 from engine.progress import Progress
-from engine.recipe import Precision, Recipe
+from engine.recipe import Inputs, Precision, Recipe
 from engine.runtime.devices import Compute, choose, set_threads
 from engine.runtime.malloc import keep_large_blocks
 from engine.vgg.vgg19 import load_cached
@@ -82,7 +83,7 @@ def measure(content: Path, style: Path, size: int, compute: Compute, *, rounds: 
     # Telling is waiting for the device: each step on a CPU, seldom on a GPU.
     pace = Pace(progress=0 if compute.device.type == "cpu" else 0.25, preview=None, checkpoint=None)
     network = load_cached("embedded", compute.device, compute.dtype)
-    painting = paint(pictures[0], pictures[1:], recipe, network, pace=pace)
+    painting = paint(Inputs(pictures[0], pictures[1:]), recipe, network, RunOptions(pace=pace))
     clock = timed(painting, size)
     next(clock)
     taken: list[float] = []

@@ -17,8 +17,9 @@ from torch import Tensor
 from engine.images.codec import decode
 from engine.painting.checkpoint import Checkpoint, from_bytes
 from engine.painting.loop import paint
+from engine.painting.options import RunOptions
 from engine.painting.reporter import Pace
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.vgg import weights
 from engine.vgg.vgg19 import VGG19, load_cached
 from tests.benchmarks import contest
@@ -214,7 +215,10 @@ def test_a_painting_with_the_matching_recipe_reduces_the_objective_of_the_peer(
 
     pictures = [decode(path.read_bytes()) for path in (pair.content, pair.style)]
     pace = Pace(progress=0, preview=None, checkpoint=0)
-    losses = [each.loss for each in paint(pictures[0], pictures[1:], recipe, network, pace=pace, save=save)]
+    losses = [
+        each.loss
+        for each in paint(Inputs(pictures[0], (pictures[1],)), recipe, network, RunOptions(pace=pace, save=save))
+    ]
     values = [peer.objective(from_bytes(data, Checkpoint).image) for data in saved[:-1]]  # the last is the final state
     ratios = [value / loss for value, loss in zip(values[3::4], losses[4::4], strict=True)]
     assert max(losses) > 2 * min(losses)

@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
@@ -15,10 +15,11 @@ from torch import Tensor
 
 from engine.images.codec import Picture, fitted
 from engine.painting.checkpoint import Checkpoint, from_bytes, to_bytes
-from engine.painting.loop import PREVIEW_QUALITY, Observe, Save, paint
+from engine.painting.loop import PREVIEW_QUALITY, paint
+from engine.painting.options import RunOptions
 from engine.painting.reporter import Pace
-from engine.progress import Progress, Result, StopToken
-from engine.recipe import Layer, Recipe
+from engine.progress import Progress, Result
+from engine.recipe import Inputs, Layer, Recipe
 from engine.vgg import weights
 from engine.vgg.vgg19 import VGG19
 from tests.engine.images import corpus
@@ -30,6 +31,8 @@ ALL = Pace(progress=0, preview=0, first_preview=0, checkpoint=0)
 
 CONTENT = Picture(corpus.scene(96, 64))
 STYLE = Picture(corpus.stripes(96, 80))
+INPUTS = Inputs(CONTENT, (STYLE,))
+_OPTIONS = {each.name for each in fields(RunOptions)}
 
 
 @cache
@@ -92,40 +95,22 @@ def painted(
     network: VGG19,
     content: Picture = CONTENT,
     styles: Sequence[Picture] = (STYLE,),
-    pace: Pace = EVERY_STEP,
-    stop: StopToken | None = None,
-    max_bytes: int | None = None,
-    save: Save | None = None,
-    resume: bytes | None = None,
-    final_state: bytes | None = None,
-    observe: Observe | None = None,
     mask: Picture | None = None,
-    **fields: Any,
+    **chosen: Any,
 ) -> Painted:
-    recipe = Recipe(**({"size": 64, "steps": 12} | fields))
-    painting = paint(
-        content,
-        styles,
-        recipe,
-        network,
-        stop,
-        pace=pace,
-        save=save,
-        resume=resume,
-        final_state=final_state,
-        max_bytes=max_bytes,
-        observe=observe,
-        mask=mask,
-    )
-    return drained(painting)
+    """``chosen`` are fields of the recipe and of :class:`RunOptions`."""
+    options: dict[str, Any] = {"pace": EVERY_STEP}
+    options |= {name: chosen.pop(name) for name in _OPTIONS & chosen.keys()}
+    recipe = Recipe(**({"size": 64, "steps": 12} | chosen))
+    return drained(paint(Inputs(content, tuple(styles), mask), recipe, network, RunOptions(**options)))
 
 
 def images(network: VGG19, steps: int, **fields: Any) -> list[Tensor]:
     """The exact image after each of the first ``steps`` steps of a painting."""
     saved = SavedStates()
-    content, styles = fields.pop("content", CONTENT), fields.pop("styles", [STYLE])
+    inputs = Inputs(fields.pop("content", CONTENT), tuple(fields.pop("styles", [STYLE])))
     recipe = Recipe(**({"size": 64, "steps": 12} | fields))
-    painting = paint(content, styles, recipe, network, pace=ALL, save=saved.save)
+    painting = paint(inputs, recipe, network, RunOptions(pace=ALL, save=saved.save))
     for _ in range(steps):
         next(painting)
     painting.close()
@@ -135,7 +120,7 @@ def images(network: VGG19, steps: int, **fields: Any) -> list[Tensor]:
 def saved_after(steps: int, network: VGG19, recipe: Recipe, content: Picture = CONTENT) -> bytes:
     """The checkpoint of a painting after this number of steps."""
     saved = SavedStates()
-    painting = paint(content, [STYLE], recipe, network, pace=ALL, save=saved.save)
+    painting = paint(Inputs(content, (STYLE,)), recipe, network, RunOptions(pace=ALL, save=saved.save))
     for _ in range(steps):
         next(painting)
     painting.close()

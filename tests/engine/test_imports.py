@@ -16,11 +16,11 @@ import torch
 from PIL import Image
 from engine.images.codec import Picture
 from engine.painting.loop import paint
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.vgg.vgg19 import load_cached
 picture = Picture(Image.effect_noise((64, 64), 90).convert("RGB"))
 network = load_cached("embedded", torch.device("cpu"), torch.float32)
-print([event.step for event in paint(picture, [picture], Recipe(size=64, steps=1), network)])
+print([event.step for event in paint(Inputs(picture, (picture,)), Recipe(size=64, steps=1), network)])
 print(*sorted({"torch._dynamo", "torchvision"} & sys.modules.keys()))
 """
 

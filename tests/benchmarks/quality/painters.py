@@ -16,8 +16,9 @@ from torchvision.transforms.functional import to_pil_image
 
 from engine.images.codec import fitted
 from engine.painting.loop import paint
+from engine.painting.options import RunOptions
 from engine.painting.reporter import Pace
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.runtime.devices import choose
 from engine.vgg import weights
 from engine.vgg.vgg19 import load_cached
@@ -142,7 +143,9 @@ class Studio:
         compute = choose(self._device_name, recipe.precision)
         network = load_cached("embedded", compute.device, compute.dtype)
         pace = Pace(preview=None, checkpoint=None)
-        result = followed(paint(pair.content.picture, [pair.style.picture], recipe, network, pace=pace))
+        result = followed(
+            paint(Inputs(pair.content.picture, (pair.style.picture,)), recipe, network, RunOptions(pace=pace))
+        )
         return image_of(result.picture)
 
     def _by_lite(self, pair: Pair) -> Image.Image:

@@ -4,15 +4,19 @@ import resource
 import sys
 import tempfile
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from engine import progress
+from engine.images.animation import Clip
+from engine.images.codec import Picture
 from engine.painting.methods import METHODS
+from engine.painting.options import RunOptions
 from engine.painting.reporter import Pace
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
+from engine.vgg.vgg19 import VGG19
 from tests.engine.cli.conftest import HERE, SMALL, opened, run
 
 
@@ -92,9 +96,11 @@ def test_a_file_that_cannot_be_written_at_the_end_is_saved_elsewhere(
 def test_a_removed_folder_of_previews_does_not_end_the_painting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = METHODS["gatys"]
 
-    def vanishing(*arguments: Any, **options: Any) -> Generator[progress.Progress, None, progress.Result]:
+    def vanishing(
+        inputs: Inputs[Clip | Picture], recipe: Recipe, network: VGG19, options: RunOptions
+    ) -> Generator[progress.Progress, None, progress.Result]:
         (folder / "previews").rmdir()
-        return (yield from real(*arguments, **{**options, "pace": Pace(preview=0, first_preview=0)}))
+        return (yield from real(inputs, recipe, network, replace(options, pace=Pace(preview=0, first_preview=0))))
 
     monkeypatch.setitem(METHODS, "gatys", vanishing)
     done = run("photo.png", "style.jpg", "-o", "out.png", "--previews", "previews", *SMALL)

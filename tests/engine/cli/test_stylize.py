@@ -1,7 +1,7 @@
 """``atelier stylize`` as people type it."""
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from engine import progress
 from engine.images.animation import Clip, decode_frames
 from engine.images.codec import Picture, decode
 from engine.painting.methods import METHODS
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.vgg.vgg19 import VGG19
 from tests.engine.cli.conftest import HERE, SMALL, opened, run
 from tests.engine.images import clips, corpus
@@ -243,10 +243,8 @@ def fake_painting(monkeypatch: pytest.MonkeyPatch, network: VGG19) -> Callable[[
     def paint(result: progress.Result) -> list[Picture]:
         given: list[Picture] = []
 
-        def painting(
-            content: Picture, styles: Sequence[Picture], *_: Any, **__: Any
-        ) -> Generator[progress.Progress, None, progress.Result]:
-            given.extend((content, *styles))
+        def painting(inputs: Inputs[Picture], *_: Any) -> Generator[progress.Progress, None, progress.Result]:
+            given.extend(inputs)
             yield from ()
             return result
 

@@ -58,7 +58,7 @@ def begin(executor: DaskExecutor, blobs: Blobs, recipe: Recipe) -> RemotePaintin
 
 
 def painted_here(recipe: Recipe, network: VGG19) -> bytes:
-    return ended(paint(decode(CONTENT), [decode(STYLE)], recipe, network)).picture
+    return ended(paint(Inputs(decode(CONTENT), (decode(STYLE),)), recipe, network)).picture
 
 
 def said(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:

@@ -90,7 +90,7 @@ async def test_previews_arrive(embedded: DaskExecutor) -> None:
 async def test_a_worker_gives_the_same_picture_as_this_process(embedded: DaskExecutor, network: VGG19) -> None:
     recipe = Recipe(size=64, steps=5, seed=3, style_shares=(1, 2))
     distant = await begin(embedded, recipe, CONTENT_NAME, [STYLE_NAME, CONTENT_NAME]).result()
-    here = ended(paint(decode(CONTENT), [decode(STYLE), decode(CONTENT)], recipe, network))
+    here = ended(paint(Inputs(decode(CONTENT), (decode(STYLE), decode(CONTENT))), recipe, network))
     assert (distant.picture, distant.thumbnail) == (here.picture, here.thumbnail)
     small = Image.open(BytesIO(distant.thumbnail))
     assert (small.format, small.size) == ("JPEG", (64, 43))

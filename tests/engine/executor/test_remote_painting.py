@@ -30,9 +30,10 @@ from engine.executor import remote_painting
 from engine.executor.executor import DaskExecutor
 from engine.images.codec import decode
 from engine.painting.loop import paint
+from engine.painting.options import RunOptions
 from engine.painting.reporter import Pace
 from engine.progress import Progress, Result, StopToken
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.vgg.vgg19 import VGG19
 from engine.worker import tasks
 from engine.worker.protocol import PaintingOrder
@@ -143,7 +144,9 @@ async def test_a_paused_painting_resumes_from_a_checkpoint_of_its_last_step(
     await rest.finish_early()
     result = await rest.result()
     stop = StopToken()
-    here = paint(decode(CONTENT), [decode(STYLE)], recipe, network, stop, pace=Pace(progress=0))
+    here = paint(
+        Inputs(decode(CONTENT), (decode(STYLE),)), recipe, network, RunOptions(stop=stop, pace=Pace(progress=0))
+    )
     while next(here).step < result.steps:
         pass
     stop.finish()
@@ -281,7 +284,7 @@ async def test_a_painting_continues_from_its_checkpoint_when_its_worker_is_kille
     assert all(one < other for one, other in pairwise(steps))
     assert steps[-1] == 40
     assert await process(embedded) != before
-    here = paint(decode(CONTENT), [decode(STYLE)], recipe, network)
+    here = paint(Inputs(decode(CONTENT), (decode(STYLE),)), recipe, network)
     assert result.picture == ended(here).picture
 
 

@@ -9,6 +9,7 @@ from engine.images.codec import Picture
 from engine.networks import painting
 from engine.networks.file import NetworkFile
 from engine.painting.checkpoint import FinalState, from_bytes
+from engine.painting.options import RunOptions
 from engine.recipe import Recipe
 from engine.runtime.devices import Compute
 from tests.engine.images import corpus
@@ -22,9 +23,8 @@ CONTENT = Picture(SCENE)
 def painted(file: NetworkFile, content: Picture = CONTENT, **fields: object) -> Painted:
     recipe = Recipe.model_validate({"size": 96, "method": "instant"} | fields)
     saved = SavedStates()
-    done = drained(
-        painting.paint(content, painting.loaded(file.only(0).write(), HERE.device), recipe, HERE, save=saved.save)
-    )
+    network = painting.loaded(file.only(0).write(), HERE.device)
+    done = drained(painting.paint(content, None, recipe, network, HERE, RunOptions(save=saved.save)))
     assert done.result.checkpoint is not None
     assert from_bytes(saved.last, FinalState).image.shape[-2:] == (done.image.height, done.image.width)
     return done

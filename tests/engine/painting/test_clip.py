@@ -1,6 +1,7 @@
 """Clips: strokes move with the picture, and nothing that is painted gets lost."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from engine.images.codec import Picture
 from engine.painting import stages
 from engine.painting.checkpoint import ClipCheckpoint, from_bytes
 from engine.painting.methods import method
+from engine.painting.options import RunOptions
 from engine.painting.reporter import Pace
 from engine.progress import Progress, Result, StopToken
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.vgg.vgg19 import VGG19
 from tests.engine.images import clips
 from tests.engine.painted import ALL, EVERY_STEP, STYLE, Painted, SavedStates, drained, levels, narrow_network
@@ -33,16 +35,9 @@ def painted(
     clip: Clip,
     recipe: Recipe = RECIPE,
     pace: Pace = EVERY_STEP,
-    stop: StopToken | None = None,
-    saved: SavedStates | None = None,
-    resume: bytes | None = None,
-    max_bytes: int | None = None,
+    **options: Any,
 ) -> Painted:
-    save = saved.save if saved is not None else None
-    paint = method(recipe)
-    return drained(
-        paint(clip, [STYLE], recipe, network, stop, pace=pace, save=save, resume=resume, max_bytes=max_bytes)
-    )
+    return drained(method(recipe)(Inputs(clip, (STYLE,)), recipe, network, RunOptions(pace=pace, **options)))
 
 
 def shown(result: Result) -> Clip:
@@ -75,14 +70,14 @@ def test_a_clip_keeps_its_frames_and_times_and_does_not_boil(network: VGG19) -> 
 def painted_alone(network: VGG19, picture: Picture) -> Image.Image:
     """A frame as a picture of its own, as a member would paint it who has no clips."""
     still = RECIPE.model_copy(update={"frames": 1})
-    return drained(method(still)(picture, [STYLE], still, network)).image
+    return drained(method(still)(Inputs(picture, (STYLE,)), still, network, RunOptions())).image
 
 
 def test_a_clip_resumes_from_each_checkpoint_to_the_same_bytes(network: VGG19) -> None:
     saved = SavedStates()
     source = clips.clip(4)
     recipe = RECIPE.model_copy(update={"frames": 4})
-    whole = painted(network, source, recipe, ALL, saved=saved)
+    whole = painted(network, source, recipe, ALL, save=saved.save)
     checkpoints = [event.checkpoint for event in whole.events if event.checkpoint]
     finished = [from_bytes(saved[name], ClipCheckpoint).finished for name in checkpoints]
     assert {0, 1, 3} <= set(finished)
@@ -97,7 +92,9 @@ def test_a_clip_resumes_from_each_checkpoint_to_the_same_bytes(network: VGG19) -
 def test_a_pause_keeps_the_frames_and_a_cancelled_clip_ends_at_once(network: VGG19) -> None:
     source, stop, saved = clips.clip(), StopToken(), SavedStates()
     events = list[Progress]()
-    painting = method(RECIPE)(source, [STYLE], RECIPE, network, stop, pace=EVERY_STEP, save=saved.save)
+    painting = method(RECIPE)(
+        Inputs(source, (STYLE,)), RECIPE, network, RunOptions(stop=stop, pace=EVERY_STEP, save=saved.save)
+    )
     while not events or events[-1].frame < 3:
         events.append(next(painting))
     stop.pause()
@@ -106,7 +103,9 @@ def test_a_pause_keeps_the_frames_and_a_cancelled_clip_ends_at_once(network: VGG
     assert events[-1].checkpoint
     assert len(from_bytes(saved[events[-1].checkpoint], ClipCheckpoint).frames) == 3
     stop = StopToken()
-    painting = method(RECIPE)(source, [STYLE], RECIPE, network, stop, pace=EVERY_STEP, resume=saved.last)
+    painting = method(RECIPE)(
+        Inputs(source, (STYLE,)), RECIPE, network, RunOptions(stop=stop, pace=EVERY_STEP, resume=saved.last)
+    )
     assert next(painting).frame == 4
     stop.cancel()
     with pytest.raises(PaintingCancelled):
@@ -145,7 +144,7 @@ def test_without_style_a_clip_is_its_content_and_a_picture_is_painted_as_one(net
     nothing = painted(network, clips.clip(), RECIPE.model_copy(update={"strength": 0}))
     assert nothing.events == []
     assert len(shown(nothing.result).frames) == 6
-    still = drained(method(RECIPE)(clips.clip().frames[0], [STYLE], RECIPE, network))
+    still = drained(method(RECIPE)(Inputs(clips.clip().frames[0], (STYLE,)), RECIPE, network, RunOptions()))
     assert (still.result.format, still.result.recipe.frames) == ("png", 1)
 
 

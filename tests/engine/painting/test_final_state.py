@@ -10,6 +10,7 @@ from engine.images.codec import Picture
 from engine.painting import pyramid
 from engine.painting.checkpoint import FinalState, from_bytes, to_bytes
 from engine.painting.loop import paint
+from engine.painting.options import RunOptions
 from engine.recipe import Recipe
 from engine.vgg.vgg19 import VGG19
 from tests.engine.images import corpus
@@ -17,7 +18,7 @@ from tests.engine.painted import (
     ALL,
     CONTENT,
     EVERY_STEP,
-    STYLE,
+    INPUTS,
     Painted,
     SavedStates,
     drained,
@@ -131,13 +132,13 @@ def test_a_painting_that_continues_another_resumes_from_its_own_checkpoints(
     monkeypatch.setattr(pyramid, "COARSEST", 32)
     _, data = ended(narrow, steps=4)
     recipe, saved = Recipe(size=64, steps=12, continues="5" * 64), SavedStates()
-    whole = drained(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, final_state=data, save=saved.save))
+    whole = drained(paint(INPUTS, recipe, narrow, RunOptions(pace=ALL, final_state=data, save=saved.save)))
     assert whole.result.recipe == recipe
     for done in (1, 3):
         checkpoint = whole.events[done - 1].checkpoint
         assert checkpoint is not None
         rest = drained(
-            paint(CONTENT, [STYLE], recipe, narrow, pace=EVERY_STEP, resume=saved[checkpoint], final_state=data)
+            paint(INPUTS, recipe, narrow, RunOptions(pace=EVERY_STEP, resume=saved[checkpoint], final_state=data))
         )
         assert [event.step for event in rest.events] == list(range(done + 1, 5))
         assert rest.result.picture == whole.result.picture

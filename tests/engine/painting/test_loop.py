@@ -20,6 +20,7 @@ from engine.errors import OutOfMemory, PaintingCancelled, PaintingPaused
 from engine.images.codec import Picture, decode, fitted
 from engine.losses import neighbours
 from engine.painting.loop import paint
+from engine.painting.options import RunOptions
 from engine.painting.reporter import Pace
 from engine.progress import StepLosses, StopToken
 from engine.recipe import Recipe
@@ -29,6 +30,7 @@ from tests.engine.painted import (
     ALL,
     CONTENT,
     EVERY_STEP,
+    INPUTS,
     STYLE,
     SavedStates,
     drained,
@@ -162,13 +164,13 @@ def test_a_painting_resumes_from_any_checkpoint_to_the_same_bytes(precision: str
     network = load_cached("embedded", torch.device("cpu"), getattr(torch, precision))
     recipe = Recipe(size=64, steps=7, noise=0.1)
     saved = SavedStates()
-    whole = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, save=saved.save))
+    whole = drained(paint(INPUTS, recipe, network, RunOptions(pace=ALL, save=saved.save)))
     assert [event.scale for event in whole.events] == [32] * 4 + [64] * 3
     checkpoints = [event.checkpoint for event in whole.events]
     assert checkpoints.pop() is None  # no step is left
     for done, checkpoint in enumerate(checkpoints, 1):
         assert checkpoint is not None
-        rest = drained(paint(CONTENT, [STYLE], recipe, network, pace=ALL, resume=saved[checkpoint]))
+        rest = drained(paint(INPUTS, recipe, network, RunOptions(pace=ALL, resume=saved[checkpoint])))
         assert [event.step for event in rest.events] == list(range(done + 1, 8))
         assert [event.loss for event in rest.events] == [event.loss for event in whole.events[done:]]
         assert rest.result.picture == whole.result.picture
@@ -185,9 +187,9 @@ def test_a_resumed_painting_compares_the_same_places_with_its_style(
     monkeypatch.setattr(neighbours, "SIDE", 10)
     recipe = Recipe(method="neighbours", size=64, steps=6)
     saved = SavedStates()
-    whole = drained(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, save=saved.save))
+    whole = drained(paint(INPUTS, recipe, narrow, RunOptions(pace=ALL, save=saved.save)))
     for done in (2, 5):
-        rest = drained(paint(CONTENT, [STYLE], recipe, narrow, resume=list(saved.values())[done - 1]))
+        rest = drained(paint(INPUTS, recipe, narrow, RunOptions(resume=list(saved.values())[done - 1])))
         assert rest.result.picture == whole.result.picture
     assert painted(narrow, method="neighbours", steps=6, noise=0, seed=1).result.picture != whole.result.picture
 
@@ -198,10 +200,10 @@ def test_a_painting_can_be_resumed_many_times(narrow: VGG19) -> None:
     saved = SavedStates()
     resume = None
     for _ in range(5):
-        name = next(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, resume=resume, save=saved.save)).checkpoint
+        name = next(paint(INPUTS, recipe, narrow, RunOptions(pace=ALL, resume=resume, save=saved.save))).checkpoint
         assert name is not None
         resume = saved[name]
-    end = drained(paint(CONTENT, [STYLE], recipe, narrow, resume=resume))
+    end = drained(paint(INPUTS, recipe, narrow, RunOptions(resume=resume)))
     assert end.result.picture == painted(narrow, steps=6).result.picture
 
 
@@ -235,9 +237,9 @@ def test_after_an_unusable_checkpoint_the_painting_starts_over(
 ) -> None:
     recipe = Recipe(size=64, steps=6)
     usable = saved_after(2, narrow, recipe)
-    assert drained(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, resume=usable)).events[0].step == 3
+    assert drained(paint(INPUTS, recipe, narrow, RunOptions(pace=ALL, resume=usable))).events[0].step == 3
     assert not caplog.records
-    over = drained(paint(CONTENT, [STYLE], recipe, narrow, pace=ALL, resume=spoil(usable)))
+    over = drained(paint(INPUTS, recipe, narrow, RunOptions(pace=ALL, resume=spoil(usable))))
     assert over.events[0].step == 1
     assert over.result.picture == painted(narrow, steps=6).result.picture
     assert "starts over" in caplog.text
@@ -245,11 +247,11 @@ def test_after_an_unusable_checkpoint_the_painting_starts_over(
 
 def test_a_checkpoint_of_another_content_is_not_resumed(narrow: VGG19) -> None:
     foreign = saved_after(2, narrow, Recipe(size=64, steps=6), Picture(corpus.scene(64, 96)))
-    assert drained(paint(CONTENT, [STYLE], Recipe(size=64, steps=6), narrow, resume=foreign)).events[0].step == 1
+    assert drained(paint(INPUTS, Recipe(size=64, steps=6), narrow, RunOptions(resume=foreign))).events[0].step == 1
 
 
 def test_a_painting_continues_if_its_checkpoint_cannot_be_saved(narrow: VGG19) -> None:
-    end = drained(paint(CONTENT, [STYLE], Recipe(size=64, steps=4), narrow, pace=ALL, save=lambda _: None))
+    end = drained(paint(INPUTS, Recipe(size=64, steps=4), narrow, RunOptions(pace=ALL, save=lambda _: None)))
     assert [event.checkpoint for event in end.events] == [None] * 4
     assert end.result.picture == painted(narrow, steps=4).result.picture
 
@@ -364,7 +366,7 @@ def test_a_result_over_the_limit_is_a_jpeg_within_it(narrow: VGG19) -> None:
 
 def test_a_painting_that_is_finished_early_has_the_picture_so_far(narrow: VGG19) -> None:
     stop = StopToken()
-    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), narrow, stop, pace=ALL)
+    painting = paint(INPUTS, Recipe(size=64, steps=10_000), narrow, RunOptions(stop=stop, pace=ALL))
     events = [next(painting) for _ in range(4)]
     stop.finish()
     end = drained(painting)
@@ -393,7 +395,7 @@ def test_a_painting_that_is_finished_early_in_its_last_step_counts_as_finished(n
 
 def test_a_cancelled_painting_takes_no_further_step(narrow: VGG19) -> None:
     stop = StopToken()
-    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=10_000), narrow, stop, pace=EVERY_STEP)
+    painting = paint(INPUTS, Recipe(size=64, steps=10_000), narrow, RunOptions(stop=stop, pace=EVERY_STEP))
     next(painting)
     stop.cancel()
     with pytest.raises(PaintingCancelled):
@@ -404,7 +406,7 @@ def test_a_cancelled_painting_takes_no_further_step(narrow: VGG19) -> None:
 @pytest.mark.parametrize("steps", [1, 4, 5])
 def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, narrow: VGG19) -> None:
     recipe, saved, stop = Recipe(size=64, steps=8), SavedStates(), StopToken()
-    painting = paint(CONTENT, [STYLE], recipe, narrow, stop, pace=EVERY_STEP, save=saved.save)
+    painting = paint(INPUTS, recipe, narrow, RunOptions(stop=stop, pace=EVERY_STEP, save=saved.save))
     for _ in range(steps):
         assert next(painting).checkpoint is None  # none is due
     stop.pause()
@@ -413,14 +415,14 @@ def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, n
     with pytest.raises(PaintingPaused):
         next(painting)
     assert event.checkpoint is not None
-    rest = drained(paint(CONTENT, [STYLE], recipe, narrow, pace=EVERY_STEP, resume=saved[event.checkpoint]))
+    rest = drained(paint(INPUTS, recipe, narrow, RunOptions(pace=EVERY_STEP, resume=saved[event.checkpoint])))
     assert [event.step for event in rest.events] == list(range(steps + 2, 9))
     assert rest.result.picture == painted(narrow, steps=8).result.picture
 
 
 def test_a_painting_that_is_paused_in_its_last_step_is_finished(narrow: VGG19) -> None:
     stop = StopToken()
-    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), narrow, stop, pace=EVERY_STEP)
+    painting = paint(INPUTS, Recipe(size=64, steps=3), narrow, RunOptions(stop=stop, pace=EVERY_STEP))
     next(painting), next(painting)
     stop.pause()
     assert drained(painting).result.ending == "finished"
@@ -429,7 +431,7 @@ def test_a_painting_that_is_paused_in_its_last_step_is_finished(narrow: VGG19) -
 def test_a_painting_that_is_paused_before_its_first_step_takes_none(narrow: VGG19) -> None:
     stop, saved = StopToken(), SavedStates()
     stop.pause()
-    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=3), narrow, stop, pace=ALL, save=saved.save)
+    painting = paint(INPUTS, Recipe(size=64, steps=3), narrow, RunOptions(stop=stop, pace=ALL, save=saved.save))
     with pytest.raises(PaintingPaused):
         next(painting)
     assert not saved
@@ -437,7 +439,9 @@ def test_a_painting_that_is_paused_before_its_first_step_takes_none(narrow: VGG1
 
 def test_a_painting_pauses_even_if_its_checkpoint_cannot_be_saved(narrow: VGG19) -> None:
     stop = StopToken()
-    painting = paint(CONTENT, [STYLE], Recipe(size=64, steps=9), narrow, stop, pace=EVERY_STEP, save=lambda _: None)
+    painting = paint(
+        INPUTS, Recipe(size=64, steps=9), narrow, RunOptions(stop=stop, pace=EVERY_STEP, save=lambda _: None)
+    )
     next(painting)
     stop.pause()
     assert next(painting).checkpoint is None
@@ -522,7 +526,7 @@ from PIL import Image
 
 from engine.painting.loop import paint
 from engine.images.codec import Picture
-from engine.recipe import Recipe
+from engine.recipe import Inputs, Recipe
 from engine.vgg.vgg19 import load_cached
 
 torch.set_num_threads(1)
@@ -531,7 +535,7 @@ picture = Picture(Image.effect_noise((96, 96), 90).convert("RGB"))
 
 
 def painted(size):
-    painting = paint(picture, [picture], Recipe(size=size, steps=1), network)
+    painting = paint(Inputs(picture, (picture,)), Recipe(size=size, steps=1), network)
     while True:
         try:
             next(painting)

@@ -22,7 +22,7 @@ def test_the_default_method_is_gatys() -> None:
 
 
 def test_another_method_calls_another_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    def painting(*_: Any, **__: Any) -> Generator[Progress, None, Result]:
+    def painting(*_: Any) -> Generator[Progress, None, Result]:
         raise NotImplementedError
 
     monkeypatch.setitem(cast(dict[str, Any], METHODS), "strotss", painting)

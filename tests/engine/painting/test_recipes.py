@@ -20,6 +20,7 @@ from engine.losses.structure import self_similarity
 from engine.losses.terms import ContentTerm
 from engine.painting import pyramid, reporter
 from engine.painting.loop import paint
+from engine.painting.options import RunOptions
 from engine.painting.pyramid import Scale
 from engine.painting.targets import Targets
 from engine.recipe import Layer, Recipe
@@ -28,6 +29,7 @@ from tests.engine.images import corpus
 from tests.engine.painted import (
     ALL,
     CONTENT,
+    INPUTS,
     STYLE,
     Array,
     SavedStates,
@@ -342,13 +344,13 @@ def test_a_painting_that_does_not_fit_into_memory_continues_at_a_smaller_size(
     small: Any = SmallDevice(narrow, 100 * 67)
     saved = SavedStates()
     recipe = Recipe(size=128, steps=8)
-    whole = drained(paint(CONTENT, [STYLE], recipe, small, pace=ALL, save=saved.save))
+    whole = drained(paint(INPUTS, recipe, small, RunOptions(pace=ALL, save=saved.save)))
     assert (whole.result.recipe.size, whole.result.width, whole.result.height) == (91, 91, 61)
     assert (whole.result.ending, whole.result.steps) == ("finished", 8)
     assert [event.step for event in whole.events] == list(range(1, 9))
     assert [event.scale for event in whole.events] == [64] * 4 + [91] * 4
     for checkpoint in list(saved.values())[1], list(saved.values())[5]:
-        rest = drained(paint(CONTENT, [STYLE], recipe, small, pace=ALL, resume=checkpoint))
+        rest = drained(paint(INPUTS, recipe, small, RunOptions(pace=ALL, resume=checkpoint)))
         assert rest.result.picture == whole.result.picture
 
 
@@ -385,9 +387,7 @@ def test_tensors_of_a_failed_step_are_freed_before_a_smaller_size_is_tried(
     monkeypatch.setattr(Targets, "objective", recording)
     failing: Any = Failing(narrow, 100 * 67)
     try:
-        end = drained(
-            paint(CONTENT, [STYLE], Recipe.model_validate({"size": 128, "steps": 4, "optimiser": optimiser}), failing)
-        )
+        end = drained(paint(INPUTS, Recipe.model_validate({"size": 128, "steps": 4, "optimiser": optimiser}), failing))
     finally:
         gc.enable()
     assert end.result.recipe.size == 91
@@ -402,7 +402,7 @@ def test_a_painting_that_no_longer_fits_at_any_size_ends_with_the_picture_of_the
     monkeypatch.setattr(pyramid, "COARSEST", 64)
     small: Any = SmallDevice(narrow, 100 * 67)
     saved = SavedStates()
-    painting = paint(CONTENT, [STYLE], Recipe(size=128, steps=8), small, pace=ALL, save=saved.save)
+    painting = paint(INPUTS, Recipe(size=128, steps=8), small, RunOptions(pace=ALL, save=saved.save))
     for _ in range(4):
         next(painting)
     small._pixels = 0
@@ -417,7 +417,7 @@ def test_a_painting_that_no_longer_fits_at_any_size_ends_with_the_picture_of_the
 def test_a_painting_that_fits_at_no_size_fails(narrow: VGG19) -> None:
     small: Any = SmallDevice(narrow, 1000)
     with pytest.raises(OutOfMemory):
-        drained(paint(CONTENT, [STYLE], Recipe(size=128, steps=4), small))
+        drained(paint(INPUTS, Recipe(size=128, steps=4), small))
 
 
 # --- Several styles with other options ---
