@@ -85,26 +85,48 @@ def paused(place: int) -> str:
     )
 
 
-def painting(progress: Progress, recipe: Recipe) -> str:
-    """A running job: progress bar, step, and time left. Then notes about what is painted."""
+def painting(progress: Progress, recipe: Recipe, styles: int = 1) -> str:
+    """A running job with so many styles: progress bar, step, and time left. Then notes about what is painted."""
     filled = round(BAR * progress.step / progress.steps)
+    bar = "▰" * filled + "▱" * (BAR - filled)
+    left = duration(progress.remaining)
     if progress.frames > 1:
-        return _(
+        line = _(
             "Painting {bar} frame {frame} of {frames} · about {duration} left",
-            bar="▰" * filled + "▱" * (BAR - filled),
+            bar=bar,
             frame=progress.frame,
             frames=progress.frames,
-            duration=duration(progress.remaining),
+            duration=left,
         )
-    line = _(
-        "Painting {bar} step {step} of {steps} · about {duration} left",
-        bar="▰" * filled + "▱" * (BAR - filled),
-        step=progress.step,
-        steps=progress.steps,
-        duration=duration(progress.remaining),
-    )
-    tinted = _("The tinted part gets painted.") if progress.mask else None
-    return "\n".join(filter(None, (line, tinted, engine.texts.first_frame(progress, recipe, locales))))
+    else:
+        line = _(
+            "Painting {bar} step {step} of {steps} · about {duration} left",
+            bar=bar,
+            step=progress.step,
+            steps=progress.steps,
+            duration=left,
+        )
+    notes = [
+        _tinted(recipe, styles) if progress.mask else None,
+        engine.texts.not_found(progress, recipe, locales),
+        engine.texts.first_frame(progress, recipe, locales),
+        *_stills(progress),
+    ]
+    return "\n".join(filter(None, (line, *notes)))
+
+
+def _tinted(recipe: Recipe, styles: int) -> str:
+    """What the tints of the mask mean."""
+    if recipe.rest == "photo" or styles == 1:
+        return _("The tinted part gets painted.")
+    if styles == 2:
+        return _("The pink part gets the first style, the blue part the second one.")
+    return _("The pink part gets the first two styles, the blue part the last one.")
+
+
+def _stills(painting: Progress | Result) -> list[str]:
+    """Which moving pictures are used by their first frames only."""
+    return [f"**{role_name(role_of(at))}:** {engine.texts.still(locales)}" for at in painting.stills]
 
 
 def caption(result: Result, ordered: Recipe) -> str:
@@ -123,7 +145,7 @@ def caption(result: Result, ordered: Recipe) -> str:
         lines.append(engine.texts.ending(result, locales))
     if smaller := engine.texts.reduced(result, ordered, locales):
         lines.append(smaller)
-    if nothing := engine.texts.not_found(result, locales):
+    if nothing := engine.texts.not_found(result, result.recipe, locales):
         lines.append(nothing)
     if still := engine.texts.first_frame(result, result.recipe, locales):
         lines.append(still)
@@ -133,6 +155,7 @@ def caption(result: Result, ordered: Recipe) -> str:
     for role, shown in zip(roles, result.shown, strict=False):
         if shown is not None:
             lines.append(f"**{role_name(role)}:** {engine.texts.truncated(shown, locales)}")
+    lines += _stills(result)
     return "\n".join(lines)
 
 

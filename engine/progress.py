@@ -20,6 +20,7 @@ def _printable(text: str) -> str:
 Name = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Stills = Annotated[tuple[Positive, ...], Field(max_length=10)]
 
 
 FileFormat = Literal["png", "webp", "jpeg", "gif"]
@@ -66,7 +67,11 @@ class Progress:
     device: Name = ""
     """The name of the device that paints, for people."""
     mask: bytes | None = None
-    """The photo as JPEG, with a tint on the part that is painted: see ``Recipe.where``. In the first progress only."""
+    """The photo as JPEG, with a tint on the part that is painted, and another one on the rest if that has a style of
+    its own: see ``Recipe.where``. In the first progress only.
+    """
+    not_found: bool = False
+    """Whether the content lacks the part that ``Recipe.where`` names, so that everything is painted."""
     step_seconds: Seconds | None = None
     """The median duration of the last steps at this scale; None before the first one."""
     frame: Positive = 1
@@ -75,6 +80,10 @@ class Progress:
     """The frames of the clip; 1 for a picture."""
     content_frames: Positive = 1
     """The frames of the content's file, of which some may not be painted; 1 if it does not move."""
+    stills: Stills = ()
+    """The indices of the other pictures that move, in the order of :class:`engine.recipe.Inputs`: 1 is the first style.
+    Only their first frames are used.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,8 @@ class Result:
     """Whether the content lacks the part that ``Recipe.where`` names, so that everything was painted."""
     content_frames: Positive = 1
     """As in :class:`Progress`."""
+    stills: Stills = ()
+    """Likewise."""
     checkpoint: str | None = None
     """The name under which the final state was saved, for another painting to start from: see
     :class:`engine.painting.checkpoint.FinalState`. None where it was not saved, or where the style has no weight.

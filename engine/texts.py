@@ -129,7 +129,9 @@ def _instead_of(kind: str, wording: Wording) -> str:  # noqa: PLR0911 - one retu
                 "a new photo. iPhone: Settings → Camera → Formats → Most Compatible. Android: turn high efficiency off."
             )
         case "video":
-            return gettext("That is a video. Send a screenshot of it.")
+            return gettext(
+                "That is a video, which I can't read. Make a short GIF of it, and send that. Or send a screenshot."
+            )
         case "web page":
             return gettext("That is a web page, not a picture. Open the picture itself, save it, and send that.")
         case "camera's raw":
@@ -205,16 +207,21 @@ def painted(result: Result, ordered: Recipe) -> str:
     """A summary of a painting in one line, in English."""
     moves = f", {frames(result)}" if result.recipe.frames > 1 else ""
     size = f"{dimensions(result.width, result.height)} px{moves} in {result.seconds:.1f} s, recipe {result.recipe.id}."
-    notes = ending(result), reduced(result, ordered), not_found(result), first_frame(result, result.recipe)
+    notes = (
+        ending(result),
+        reduced(result, ordered),
+        not_found(result, result.recipe),
+        first_frame(result, result.recipe),
+    )
     return " ".join(filter(None, (size, *notes)))
 
 
-def not_found(result: Result, wording: Wording = ENGLISH) -> str | None:
-    """Why everything was painted, and not the part that the recipe names; None if the part was painted."""
+def not_found(painting: Progress | Result, recipe: Recipe, wording: Wording = ENGLISH) -> str | None:
+    """Why everything is painted, and not the part that the recipe names; None if the part is painted."""
     gettext = wording.gettext
-    if not result.not_found:
+    if not painting.not_found:
         return None
-    match result.recipe.where:
+    match recipe.where:
         case "subject" | "background":
             return gettext("No clear subject was found, so everything is painted.")
         case "faces" | "not-faces":
@@ -240,6 +247,11 @@ def first_frame(painting: Progress | Result, recipe: Recipe, wording: Wording = 
     if recipe.where != "everything":
         return wording.gettext("Only the first frame is painted, as you chose a part of it.")
     return wording.gettext("Only the first frame is painted.")
+
+
+def still(wording: Wording = ENGLISH) -> str:
+    """A note about a moving picture that is no content."""
+    return wording.gettext("It moves. Only its first frame is used.")
 
 
 def reduced(result: Result, ordered: Recipe, wording: Wording = ENGLISH) -> str | None:

@@ -56,8 +56,8 @@ RETRIED_AFTER: Final = 1.0
 class Views:
     """Makes the components under replies."""
 
-    open: Callable[[Job], discord.ui.View]
-    """Of a job that is not finished."""
+    open: Callable[[Job, Progress | None], discord.ui.View]
+    """Of a job that is not finished, and its latest progress if it is painted."""
     result: Callable[[Job], discord.ui.View]
     """Of a finished painting."""
 
@@ -94,6 +94,7 @@ class DiscordReply:
         self._may_edit = may_edit
         self._target = ReplyTarget.model_validate_json(job.address)
         self._channels = DeliveryChannels(client, self._target, job.id, job.owner)
+        self._progress: Progress | None = None
         self._preview: bytes | None = None
         self._shown: bytes | None = None
         self._pending: _Edit | None = None
@@ -123,9 +124,9 @@ class DiscordReply:
         return self._channels.posted.model_dump_json()
 
     def renew(self, job: Job) -> None:
-        """Show the components and the options of the job as it is now, and no preview of an earlier recipe."""
+        """Show the components and the options of the job as it is now, and nothing of an earlier recipe."""
         if job.recipe != self._job.recipe:
-            self._preview = None
+            self._progress = self._preview = None
         self._job = job
 
     def queued(self, position: int, *, paused: bool = False) -> None:
@@ -137,12 +138,13 @@ class DiscordReply:
         """Show the progress and the newest preview. A painting that takes no longer than an edit shows only its end."""
         if progress.elapsed + progress.remaining < EDIT_EVERY:
             return
+        self._progress = progress
         picture = progress.mask or progress.preview
         if progress.mask or (picture and self._preview is None):
             self._first_preview.set()
         self._preview = picture or self._preview
         with locales.using(self._job.locale):
-            self._show(_Edit(texts.painting(progress, self._job.recipe), self._preview))
+            self._show(_Edit(texts.painting(progress, self._job.recipe, len(self._job.inputs.styles)), self._preview))
 
     async def deliver(self, ending: Ending) -> DeliveredBy:
         """Deliver the end through the first channel that works.
@@ -291,7 +293,7 @@ class DiscordReply:
             preview = Payload(edit.text, self._picture(edit.preview, "preview.jpg"))
         try:
             async with asyncio.timeout(EDIT_TIMEOUT):
-                rejection = await self._channels.show(edit.text, preview, self._views.open(self._job))
+                rejection = await self._channels.show(edit.text, preview, self._views.open(self._job, self._progress))
         except (DeliveryDelayed, TimeoutError) as error:
             metrics.EDITS.labels("failed").inc()
             self._pause = min(2 * self._pause, MAX_BACKOFF)

@@ -128,13 +128,15 @@ class Painted:
     shown: tuple[float | None, ...] = ()
     not_found: bool = False
     content_frames: int = 1
+    stills: tuple[int, ...] = ()
     recipe_id: str = ""
     """The id of the recipe as painted, as the caption names it. Empty in old rows."""
     quality: Quality | None = None
 
     def __post_init__(self) -> None:
-        """Convert the list from JSON to a tuple."""
-        object.__setattr__(self, "shown", tuple(self.shown))
+        """Convert the lists from JSON to tuples."""
+        for name in ("shown", "stills"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @classmethod
     def of(cls, result: Result, picture: str) -> Self:

@@ -80,18 +80,21 @@ def read_content(path: Path, size: int, frames: int, format: Format, console: Co
         return _told(path, content, console), frames_of(data)
     if format == "jpeg":
         console.print(f"[yellow]{escape(f'{path} moves, but a JPEG does not: only its first frame is painted.')}[/]")
-        return read(path, data, size, console), 1
+        return content.frames[0], 1
     return content, frames_of(data)
 
 
 def read(path: Path, data: bytes, size: int, console: Console) -> "Picture":
-    """Decode a picture, at most ``size`` pixels large.
+    """Decode a style or a mask, at most ``size`` pixels large.
 
     Raises:
         typer.BadParameter: it can't be decoded.
     """
     from engine.images.codec import decode
+    from engine.images.headers import frames_of
 
+    if frames_of(data) > 1:
+        console.print(f"[yellow]{escape(f'{path}: {texts.still()}')}[/]")
     try:
         return _told(path, decode(data, longer_side=size), console)
     except PictureError as error:

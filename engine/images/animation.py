@@ -1,4 +1,4 @@
-"""Decodes the frames of a GIF, an animated WebP or an animated PNG, as :mod:`engine.images.codec` decodes pictures.
+"""Decodes the frames of a GIF, WebP, PNG or AVIF that moves, as :mod:`engine.images.codec` decodes pictures.
 
 The bytes are untrusted. A worker calls :func:`decode_frames` in the confined decoder, by
 :meth:`engine.images.decoder.Decoder.decode_frames`.
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
-from PIL import GifImagePlugin, Image, ImageFile, PngImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, GifImagePlugin, Image, ImageFile, PngImagePlugin, WebPImagePlugin
 
 from engine.errors import ClipTooLong, PictureError, PictureTransparent
 from engine.images import headers, png
-from engine.images.codec import UNSEEN, Picture, decode, fitted, flattened, pillow_quiet
+from engine.images.codec import EXIF_OF_AVIF, TRANSPOSITIONS, UNSEEN, Picture, decode, fitted, flattened, pillow_quiet
 from engine.images.colour_conversion import Source, in_srgb, source_of
 from engine.images.colour_tags import tags_of
 from engine.images.limits import Limits
@@ -97,6 +97,7 @@ def _decoded(data: bytes, most: int, limits: Limits, longer_side: int | None) ->
     if shown > LONGEST or count * image.width * image.height > limits.pixels:
         raise ClipTooLong(shown, count * image.width * image.height, limits.pixels)
     source = source_of(tags_of(format, data, image.info.get("icc_profile")), "RGB")
+    transposition = TRANSPOSITIONS.get(headers.orientation(image.info.get("exif") or b""))
     kept = min(shown, most)
     chosen = {index * shown // kept for index in range(kept)}
     pictures = list[Picture]()
@@ -105,6 +106,8 @@ def _decoded(data: bytes, most: int, limits: Limits, longer_side: int | None) ->
     for index, frame in enumerate(_frames(image, hidden, count)):
         if index in chosen:
             pixels = frame.convert("RGBA")
+            if transposition is not None:
+                pixels = pixels.transpose(transposition)
             same = pictures and pixels.tobytes() == before.tobytes()
             pictures.append(pictures[-1] if same else _picture(pixels, source, longer_side))
             times.append(0)
@@ -124,6 +127,8 @@ def _opened(format: headers.Format | None, data: bytes) -> ImageFile.ImageFile |
             return GifImagePlugin.GifImageFile(BytesIO(data))
         case headers.Format.WEBP:
             return WebPImagePlugin.WebPImageFile(BytesIO(data))
+        case headers.Format.AVIF:
+            return AvifImagePlugin.AvifImageFile(BytesIO(EXIF_OF_AVIF.sub(rb"\1none", data)))
         case headers.Format.PNG:
             animation = png.animation(data)
             return None if animation is None else PngImagePlugin.PngImageFile(BytesIO(animation))

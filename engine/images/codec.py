@@ -82,7 +82,7 @@ _BUFFER = threading.Lock()
 _MOST_CONVERTED = 18_000_000
 """Pixels that are converted before they are scaled, where that gives a better picture. More would take too long."""
 
-_TRANSPOSITIONS = {
+TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -96,7 +96,7 @@ _TRANSPOSITIONS = {
 UNSEEN = 3
 """The highest alpha that counts as invisible. Lossy formats may decode 0 as a few levels more."""
 
-_EXIF_OF_AVIF = re.compile(rb"(infe.{8})Exif", re.DOTALL)
+EXIF_OF_AVIF = re.compile(rb"(infe.{8})Exif", re.DOTALL)
 """The entry of the EXIF of an AVIF. The EXIF has no effect, as ``irot`` and ``imir`` give the orientation, but libavif
 refuses the whole file if the EXIF is broken.
 """
@@ -260,7 +260,7 @@ def _decoded(format: headers.Format, data: bytes, limits: Limits, longer_side: i
     image, seen, shown = raster.image, raster.seen, raster.shown
     whole = stated or image.size
     size = fitted(whole, longer_side) if longer_side and max(whole) > longer_side else None
-    transposition = _TRANSPOSITIONS.get(headers.orientation(image.info.get("exif") or b""))
+    transposition = TRANSPOSITIONS.get(headers.orientation(image.info.get("exif") or b""))
     # Pillow turns grey and alpha of 16 bits into RGBA.
     is_grey = still is not None and still.colour == png.GREY_AND_ALPHA
     source = source_of(
@@ -320,7 +320,7 @@ def _raster(
         return image
 
     if format is headers.Format.AVIF:
-        data = _EXIF_OF_AVIF.sub(rb"\1none", data)
+        data = EXIF_OF_AVIF.sub(rb"\1none", data)
     if still is None:
         return truncated.load(format, data, opened, ended=True)
     return png_pixels.finished(still, truncated.load(format, still.data, opened, ended=still.ended))

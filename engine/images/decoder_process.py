@@ -161,9 +161,10 @@ def _prepare() -> None:
         image = picture.convert("RGB") if format == "JPEG" else picture
         image.save(out, format, exif=exif, icc_profile=profile, **({"speed": 10} if format == "AVIF" else {}))
         decode(out.getvalue(), longer_side=16)
-    for format in ("GIF", "WEBP", "PNG"):
+    for format in ("GIF", "WEBP", "PNG", "AVIF"):
         out = BytesIO()
-        picture.save(out, format, save_all=True, append_images=[Image.new("RGBA", (32, 32), "red")], duration=50)
+        moves = {"save_all": True, "append_images": [Image.new("RGBA", (32, 32), "red")], "duration": 50}
+        picture.save(out, format, **moves, **({"speed": 10} if format == "AVIF" else {}))
         decode_frames(out.getvalue(), 2, longer_side=16)
     colours = PngImagePlugin.PngInfo()
     colours.add(b"cICP", bytes((9, 16, 0, 1)))

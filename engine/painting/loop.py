@@ -319,6 +319,7 @@ class _Painting:
             preview=preview,
             checkpoint=checkpoint,
             mask=self._shown_mask(),
+            not_found=self.not_found,
             device=self.device,
             step_seconds=self.reporter.step_seconds,
         )
@@ -332,7 +333,8 @@ class _Painting:
         if self.mask is None or self.done > 1:
             return None
         photo = self.content.rgb.resize(self.final_size, Image.Resampling.LANCZOS)
-        return encode(self.mask.tinted(photo), "jpeg", quality=PREVIEW_QUALITY)
+        tinted = self.mask.tinted(photo, rest=not self.targets.keeps_photo)
+        return encode(tinted, "jpeg", quality=PREVIEW_QUALITY)
 
     @torch.no_grad()
     def _picture(self, image: Tensor) -> Image.Image:

@@ -29,8 +29,9 @@ _CONFIDENCE: Final = 0.8
 _FACE: Final = 1.5
 """The size of the ellipse over a face, relative to the box around it."""
 _TINT: Final = (255, 0, 160)
+_TINT_OF_REST: Final = (0, 90, 255)
 _TINTED: Final = 0.55
-"""The colour that shows the mask, and its share where everything is painted."""
+"""The colours that show the mask, and their share: pink for the part, and blue for the rest where it has a style."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,11 @@ class Mask:
         """The share of the picture that is painted."""
         return self.cover.mean().item()
 
-    def tinted(self, photo: Image.Image) -> Image.Image:
-        """A photo of the mask's aspect, with a tint where it is painted."""
-        cover = self.at(photo.height, photo.width)[0, 0].numpy()[..., None] * _TINTED
-        return Image.fromarray((np.array(photo) * (1 - cover) + np.array(_TINT) * cover).round().astype(np.uint8))
+    def tinted(self, photo: Image.Image, *, rest: bool = False) -> Image.Image:
+        """A photo of the mask's aspect, with a tint where it is painted. With ``rest``, the rest has another tint."""
+        cover = self.at(photo.height, photo.width)[0, 0].numpy()[..., None]
+        tint = cover * _TINT + (1 - cover) * (_TINT_OF_REST if rest else np.array(photo))
+        return Image.fromarray((np.array(photo) * (1 - _TINTED) + tint * _TINTED).round().astype(np.uint8))
 
 
 def find(content: Picture, given: Picture | None, recipe: Recipe) -> Mask | None:

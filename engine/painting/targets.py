@@ -102,10 +102,11 @@ class Targets:
         every = range(len(styles))
         self._regions: tuple[_Region, ...] = (_Region("", every, mask),)
         """What is painted, and in which styles."""
-        self._keeps_photo = mask is not None
+        self.keeps_photo = mask is not None
+        """Whether what is not in the part stays the content."""
         if mask is not None and recipe.rest == "style" and len(styles) > 1:
             self._regions = (_Region("", every[:-1], mask), _Region("_rest", every[-1:], mask.rest))
-            self._keeps_photo = False
+            self.keeps_photo = False
         neighbours, grams = neighbour_weights(recipe.strength)
         self._neighbour_weight = recipe.style_weight * neighbours if recipe.method == "neighbours" else 0.0
         self.style_weight = recipe.style_weight * (grams if self._neighbour_weight else style_weight(recipe.strength))
@@ -121,7 +122,7 @@ class Targets:
         A painting is blended before its losses are computed, and in the end: what is not painted has no gradient, and
         its pixels are those of the content.
         """
-        if self._mask is None or not self._keeps_photo:
+        if self._mask is None or not self.keeps_photo:
             return lambda image: image
         content = self.content_at(size)
         mask = Mask(self._mask.at(*content.shape[-2:]).to(content))  # once, and not at each step

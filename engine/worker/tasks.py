@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from distributed import Queue, get_worker
 
@@ -193,11 +193,15 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
     compute = plugin.compute(order.recipe.precision)
     photo = blobs.get(order.inputs.content)
     content = confined.decode_frames(photo, order.recipe.frames, longer_side=order.recipe.size)
-    frames = headers.frames_of(photo)
     styles = [blobs.get(style) for style in order.inputs.styles]
     mask = None
     if order.inputs.mask is not None:
         mask = confined.decode(blobs.get(order.inputs.mask), longer_side=order.recipe.size)
+    frames, *others = map(headers.frames_of, (photo, *styles))
+    moving: dict[str, Any] = {
+        "content_frames": frames,
+        "stills": tuple(at for at, count in enumerate(others, 1) if count > 1),
+    }
     options = RunOptions(
         stop=stop,
         pace=Pace(checkpoint=order.checkpoint_every, first_preview=FIRST_PREVIEW[order.recipe.method]),
@@ -218,9 +222,9 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
         try:
             progress = next(painting)
         except StopIteration as end:
-            return replace(cast(Result, end.value), content_frames=frames)
+            return replace(cast(Result, end.value), **moving)
         plugin.record(progress, order.recipe.method)
-        _send(queue, asdict(progress) | {"content_frames": frames})
+        _send(queue, asdict(progress) | moving)
 
 
 def _send(queue: Queue, message: object) -> None:

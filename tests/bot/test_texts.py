@@ -136,6 +136,27 @@ def test_a_painting_of_a_moving_picture_says_how_many_of_its_frames_are_painted(
     assert "\n" not in texts.painting(progress(3, 60), part)
 
 
+def test_other_pictures_that_move_are_named_with_what_is_used_of_them() -> None:
+    notes = [
+        "**Style:** It moves. Only its first frame is used.",
+        "**Style 2:** It moves. Only its first frame is used.",
+    ]
+    assert texts.painting(replace(progress(3, 60), stills=(1, 2)), Recipe()).splitlines()[1:] == notes
+    result = Result(b"", "png", 512, 384, Recipe(), 60, 75.2, "finished", stills=(1, 2))
+    assert texts.caption(result, Recipe()).splitlines()[1:] == notes
+
+
+def test_the_tints_of_two_styles_are_told_apart() -> None:
+    tinted = replace(progress(1, 60), mask=b"photo")
+    part, both = Recipe(where="subject"), Recipe(where="subject", rest="style")
+    said = [texts.painting(tinted, *each).splitlines()[1] for each in ((part, 2), (both, 2), (both, 3))]
+    assert said == [
+        "The tinted part gets painted.",
+        "The pink part gets the first style, the blue part the second one.",
+        "The pink part gets the first two styles, the blue part the last one.",
+    ]
+
+
 def test_a_caption_names_truncated_pictures() -> None:
     whole = Result(b"", "png", 512, 384, Recipe(), 60, 75.2, "finished")
     cut = replace(whole, shown=(0.75, None, 1.0))

@@ -58,7 +58,7 @@ def test_each_error_says_what_is_wrong_and_what_to_do(error: errors.AtelierError
             "HEIC",
             ("That is a HEIC photo", "Send a screenshot", "Settings → Camera → Formats → Most Compatible", "Android"),
         ),
-        ("video", ("That is a video", "screenshot")),
+        ("video", ("That is a video", "GIF", "screenshot")),
         ("web page", ("That is a web page", "save it")),
         ("TIFF", ("That is a TIFF file", "Export it as PNG or JPEG")),
         ("SVG", ("That is an SVG file", "Export it as PNG or JPEG")),

@@ -1,6 +1,5 @@
 """The components under a job's reply: what to do with a result, and with a painting that is not finished yet."""
 
-from collections.abc import Callable
 from functools import partial
 
 from bot.client.actions import ResultAction
@@ -14,8 +13,6 @@ from bot.features.results.part import PartButton
 from bot.features.results.progress import FinishButton, PingButton
 from bot.features.results.style import AnotherStyleButton, AnotherStyleModal, AsPhotoModal, use_as_photo
 from bot.features.results.tweak import TweakButton, TweakModal
-from bot.jobs.model import Job
-from engine.recipe import Recipe
 
 
 def setup(client: Atelier) -> None:
@@ -33,12 +30,7 @@ def setup(client: Atelier) -> None:
     )
     for modal in (TweakModal, AnotherStyleModal, AsPhotoModal):
         client.modals[modal.action] = modal
-    for name, (label, change, fits) in ENTRIES.items():
+    for name, (label, change, offered) in ENTRIES.items():
         paint = partial(paint_again, name, change)
-        offered = partial(_offered, fits)
         client.result_actions[name] = ResultAction(label, paint, defers=False, offered=offered)
     client.result_actions["photo"] = ResultAction(texts.AS_PHOTO, use_as_photo, defers=False)
-
-
-def _offered(fits: Callable[[Recipe], bool], job: Job) -> bool:
-    return fits(job.painted_recipe)

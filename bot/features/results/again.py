@@ -136,11 +136,19 @@ BUTTONS: Final[Mapping[str, tuple[str, Change]]] = {
     "again": (texts.AGAIN, again),
     "bigger": (texts.BIGGER, bigger),
 }
-ENTRIES: Final[Mapping[str, tuple[str, Change, Callable[[Recipe], bool]]]] = {
-    "finer": (texts.FINER, partial(stroke, 0.5), lambda recipe: recipe.stroke / 2 >= STROKES[0]),
-    "broader": (texts.BROADER, partial(stroke, 2.0), lambda recipe: recipe.stroke * 2 <= STROKES[1]),
-    "colours": (texts.KEEP_COLOURS, keep_colours, lambda recipe: recipe.colours != "content"),
-    **{name: (label, change, partial(changeable, change)) for name, (label, change) in PARTS.items()},
+
+
+def _has_part(change: Change, job: Job) -> bool:
+    """Whether the part that was painted can be changed so."""
+    found = job.painted is None or not job.painted.not_found
+    return found and changeable(change, job.painted_recipe)
+
+
+ENTRIES: Final[Mapping[str, tuple[str, Change, Callable[[Job], bool]]]] = {
+    "finer": (texts.FINER, partial(stroke, 0.5), lambda job: job.painted_recipe.stroke / 2 >= STROKES[0]),
+    "broader": (texts.BROADER, partial(stroke, 2.0), lambda job: job.painted_recipe.stroke * 2 <= STROKES[1]),
+    "colours": (texts.KEEP_COLOURS, keep_colours, lambda job: job.painted_recipe.colours != "content"),
+    **{name: (label, change, partial(_has_part, change)) for name, (label, change) in PARTS.items()},
 }
 
 

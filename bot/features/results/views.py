@@ -16,6 +16,7 @@ from bot.features.results.progress import FinishButton, PingButton
 from bot.features.results.style import AnotherStyleButton
 from bot.features.results.tweak import TweakButton
 from bot.jobs.model import Job
+from engine.progress import Progress
 
 
 def views(client: Atelier) -> Views:
@@ -23,9 +24,10 @@ def views(client: Atelier) -> Views:
     return Views(open_view, partial(result_view, client))
 
 
-def open_view(job: Job) -> ui.View:
-    """The components of a job that is not finished."""
-    return _view(CancelButton(job.id), FinishButton(job.id), PingButton(job.id), *PartButton.of(job))
+def open_view(job: Job, progress: Progress | None = None) -> ui.View:
+    """The components of a job that is not finished. A part that its photo lacks can't be changed."""
+    parts = () if progress is not None and progress.not_found else PartButton.of(job)
+    return _view(CancelButton(job.id), FinishButton(job.id), PingButton(job.id), *parts)
 
 
 def result_view(client: Atelier, job: Job) -> ui.View:

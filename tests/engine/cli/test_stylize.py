@@ -28,7 +28,8 @@ def test_a_moving_picture_gives_a_clip_or_its_first_frame(folder: Path) -> None:
     assert (clip.milliseconds, clip.frames[0].rgb.size) == ((40, 80, 500), (64, 43))
     assert run("clip.gif", "style.jpg", "-o", "out.png", "--frames", "1", *SMALL).exit_code == 0
     assert isinstance(decode_frames((folder / "out.png").read_bytes(), 48), Picture)
-    done = run("clip.gif", "style.jpg", "-o", "few.gif", "--frames", "2", *SMALL)
+    done = run("clip.gif", "clip.gif", "-o", "few.gif", "--frames", "2", *SMALL)
+    assert "clip.gif: It moves. Only its first frame is used." in done.stderr
     assert "64 × 43 px, 2 of 3 frames in " in done.stderr
     done = run("photo.png", "style.jpg", "-o", "still.gif", *SMALL)
     assert done.exit_code == 2

@@ -25,7 +25,9 @@ def frames(count: int = 6, width: int = 96, height: int = 64, *, transparent: bo
 def file(format: str, images: list[Image.Image], **options: object) -> bytes:
     """An animation as Pillow writes it; 80 ms a frame."""
     out = BytesIO()
-    gone = {"GIF": {"disposal": 2}, "PNG": {"disposal": 0, "blend": 0}}.get(format, {"lossless": True})
+    gone = {"GIF": {"disposal": 2}, "PNG": {"disposal": 0, "blend": 0}, "AVIF": {"quality": 90, "speed": 8}}.get(
+        format, {"lossless": True}
+    )
     images[0].save(out, format, save_all=True, append_images=images[1:], **{"duration": 80, **gone, **options})
     return out.getvalue()
 

@@ -26,6 +26,7 @@ from engine.errors import (
     PictureTooSmall,
 )
 from engine.images import decoder as decoder_module
+from engine.images.animation import Clip, decode_frames
 from engine.images.codec import Picture, decode
 from engine.images.decoder import Decoder, memory_for
 from engine.images.decoder_process import (
@@ -41,7 +42,7 @@ from engine.images.decoder_process import (
     Confinement,
 )
 from engine.images.limits import Limits
-from tests.engine.images import bombs, corpus, hostile
+from tests.engine.images import bombs, clips, corpus, hostile
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of processes are read from /proc")
 
@@ -250,6 +251,19 @@ def test_a_decoder_that_hangs_is_killed() -> None:
 
 
 @linux
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "AVIF"])
+def test_a_clip_arrives_as_it_is_decoded(shared: Decoder, format: str) -> None:
+    data = clips.file(format, clips.frames(4, transparent=True))
+    found, wanted = shared.decode_frames(data, 3, longer_side=48), decode_frames(data, 3, longer_side=48)
+    assert isinstance(found, Clip)
+    assert isinstance(wanted, Clip)
+    assert found.milliseconds == wanted.milliseconds
+    pixels = [
+        [(each.rgb.tobytes(), each.alpha and each.alpha.tobytes()) for each in clip.frames] for clip in (found, wanted)
+    ]
+    assert pixels[0] == pixels[1]
+
+
 @pytest.mark.parametrize("name", ["PNG, 1 bit", "GIF, 64 megapixels", "WEBP, canvas", "AVIF, understated"])
 def test_only_the_picture_that_needs_too_much_memory_fails(name: str) -> None:
     data = bombs.made(name)

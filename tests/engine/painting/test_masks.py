@@ -99,6 +99,11 @@ def test_two_styles_share_a_picture(network: VGG19) -> None:
         for scales in ((0.3, 0.4, 1.2), (1.2, 0.3, 0.3))
     )
     end = painted(network, PHOTO, [blue, red], mask=HALF, where="mask", rest="style", strength=90, steps=8)
+    assert end.events[0].mask is not None
+    tinted, photo = levels(decode(end.events[0].mask).rgb), levels(shown(PHOTO))
+    pink, blue = ((tinted - photo)[:, part].mean(axis=(0, 1)) for part in (slice(0, 24), slice(40, 64)))
+    assert pink[0] > pink[1]
+    assert blue[2] > blue[0]
     left, right = end.pixels[:, :24].mean(axis=(0, 1)), end.pixels[:, 40:].mean(axis=(0, 1))
     assert left[2] > left[0] + 20
     assert right[0] > right[2] + 20

@@ -1,6 +1,7 @@
 """The buttons that change which part of a photo is painted."""
 
 import asyncio
+from dataclasses import replace
 
 from bot.client.client import Atelier
 from bot.delivery.reply import DiscordReply
@@ -12,6 +13,7 @@ from tests.bot.conftest import CONTENT, STYLE, is_private_answer, photo
 from tests.doubles.jobs import FakeJobs
 
 TINTED = photo((80, 60))
+FIRST = Progress(1, 10, 512, 1.0, 0.5, 0.5, 1.0, 9.0, mask=TINTED)
 
 
 async def painting(discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs, where: str) -> tuple[Job, DiscordReply]:
@@ -24,11 +26,11 @@ async def painting(discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs, 
     return job, reply
 
 
-async def shown(discord: LocalDiscord, reply: DiscordReply) -> Message:
-    """The message with the mask."""
+async def shown(discord: LocalDiscord, reply: DiscordReply, progress: Progress = FIRST) -> Message:
+    """The message with the mask, or the preview."""
     seen = asyncio.Event()
     discord.on_message(lambda message: seen.set() if message.attachments else None)
-    reply.progressed(Progress(1, 10, 512, 1.0, 0.5, 0.5, 1.0, 9.0, mask=TINTED))
+    reply.progressed(progress)
     async with asyncio.timeout(10):
         await seen.wait()
     return discord.channel_messages[-1]
@@ -60,16 +62,32 @@ async def test_the_first_edit_shows_the_mask_and_its_buttons(
     await reply.close()
 
 
+async def test_a_part_that_is_not_found_can_not_be_changed(
+    discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs
+) -> None:
+    job, reply = await painting(discord, client, fake_jobs, "not-faces")
+    message = await shown(discord, reply, replace(FIRST, mask=None, preview=TINTED, not_found=True))
+    assert message.content.endswith("\nNo face was found, so everything is painted.")
+    assert labels(message)[-1] == "Ping me when done"
+    result = Result(TINTED, "png", 80, 60, job.recipe, 30, 2.0, "finished", not_found=True)
+    reply.renew(replace(job, painted=Painted.of(result, "b" * 64)))
+    await reply.deliver(result)
+    message = discord.channel_messages[-1]
+    assert message.content.endswith("\nNo face was found, so everything is painted.")
+    entries = [option["value"] for row in message.components for option in row["components"][0].get("options", ())]
+    assert {"finer", "broader"} <= {*entries}
+    assert {"swap", "wider", "tighter"}.isdisjoint(entries)
+
+
 async def test_a_finished_part_can_be_swapped_and_its_caption_names_it(
     discord: LocalDiscord, client: Atelier, fake_jobs: FakeJobs
 ) -> None:
     job, reply = await painting(discord, client, fake_jobs, "not-faces")
-    result = Result(TINTED, "png", 80, 60, job.recipe, 30, 2.0, "finished", not_found=True)
+    result = Result(TINTED, "png", 80, 60, job.recipe, 30, 2.0, "finished")
     await reply.deliver(result)
     fake_jobs.hold(job, state=State.DELIVERED, painted=Painted.of(result, "b" * 64), final_state="5" * 64)
     message = discord.channel_messages[-1]
     assert "painted: everything but faces" in message.content
-    assert "No face was found, so everything is painted." in message.content
     fake_jobs.accepted.clear()
     await discord.member("Bob").choose(message, f"menu:{job.id}", "swap")
     async with asyncio.timeout(10):

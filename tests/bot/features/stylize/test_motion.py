@@ -29,13 +29,13 @@ def opened(message: Message) -> Image.Image:
 
 @pytest.mark.usefixtures("bot")
 async def test_all_frames_are_painted_or_only_the_first_one(discord: LocalDiscord) -> None:
-    async def painted(content: Upload = CLIP, **options: Upload | str | int) -> Message:
+    async def painted(content: Upload = CLIP, style: Upload = STYLE, **options: Upload | str | int) -> Message:
         member = discord.member("Ada")
-        invocation = await member.invoke("stylize", content=content, style=STYLE, quality="quick", **options)
+        invocation = await member.invoke("stylize", content=content, style=style, quality="quick", **options)
         return await invocation.wait_until(is_final, 60)
 
     moving, still, part = await asyncio.gather(
-        painted(), painted(motion="first frame only"), painted(LONG, mask=MASK, strength=60)
+        painted(), painted(motion="first frame only"), painted(LONG, CLIP, mask=MASK, strength=60)
     )
     picture = opened(moving)
     assert (picture.format, picture.size, getattr(picture, "n_frames", 1)) == ("GIF", (96, 64), 3)
@@ -50,5 +50,8 @@ async def test_all_frames_are_painted_or_only_the_first_one(discord: LocalDiscor
 
     assert opened(still).format == opened(part).format == "PNG"
     assert still.content.endswith("\nOnly the first frame is painted.")
-    assert part.content.endswith("\nOnly the first frame is painted, as you chose a part of it.")
+    assert part.content.splitlines()[-2:] == [
+        "Only the first frame is painted, as you chose a part of it.",
+        "**Style:** It moves. Only its first frame is used.",
+    ]
     assert "Bigger" in {button.label for button in still.buttons}
