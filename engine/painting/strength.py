@@ -33,10 +33,10 @@ def neighbour_weights(strength: float) -> tuple[float, float]:
         strength: from 0 to 100.
 
     Returns:
-        Of neighbours: 4.6 · 10^((strength - 50) / 60), from 0.7 to 31. Of Gram matrices: 0.7 · the same power.
+        Of neighbours: 4.6 · 10^((strength - 50) / 60), from 0.7 to 31. Of Gram matrices: 2.1 · the same power.
     """
     power = 10 ** ((strength - 50) / 60) if strength > 0 else 0.0
-    return 4.6 * power, 0.7 * power
+    return 4.6 * power, 2.1 * power
 
 
 def detail_weight(detail: float) -> float:
