@@ -186,7 +186,7 @@ def save(output: Path, training: "Training", order: TrainingOrder, words: Words)
         steps=training.steps,
         seconds=round(training.seconds, 1) if order.plan.minutes else None,
         seed=order.plan.seed,
-        objective=f"Gatys et al. at strength {order.plan.strength:g}, squares of {order.plan.crop} px, "
+        objective=f"Gatys et al. at strength {order.plan.strength[1]:g}, squares of {order.plan.crop} px, "
         f"styles of {STYLE_SIDE} px",
         figures={"content loss": round(content, 4), "style loss": round(style, 4)},
         device=words.device,

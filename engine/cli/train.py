@@ -32,6 +32,8 @@ MINUTES: Final = 30.0
 """Of a training, unless told otherwise."""
 SAVE_EVERY: Final = 30.0
 """Seconds between two checkpoints, and of the work that a worker of a cluster is given at a time."""
+LINES: Final = 20
+"""Lines about the progress, where there is no terminal."""
 
 _learns: Final = partial(typer.Option, rich_help_panel="What it learns from")
 _long: Final = partial(typer.Option, rich_help_panel="How long")
@@ -185,15 +187,18 @@ def _trained(order: TrainingOrder, where: _Where, checkpoint: Checkpoint, consol
     name = "a cluster" if where.scheduler else f"{compute.name}, {compute.precision}"
     with _bar(console) as bar:
         task = bar.add_task(name, total=1.0, loss="", left="")
+        told = 0
 
         def show(trained: Trained) -> None:
+            nonlocal told
             left = (1 - trained.done) / trained.done * trained.seconds if trained.done else 0.0
-            bar.update(
-                task,
-                completed=trained.done,
-                loss=f"step {trained.step:,}, loss {trained.loss:.2f}",
-                left=f"{left / 60:.0f} min left" if left > 90 else f"{left:.0f} s left",
-            )
+            loss = f"step {trained.step:,}, loss {trained.loss:.2f}"
+            remaining = f"{left / 60:.0f} min left" if left > 90 else f"{left:.0f} s left"
+            bar.update(task, completed=trained.done, loss=loss, left=remaining)
+            # In a file a bar would show at the end only.
+            if not console.is_terminal and trained.done * LINES >= told + 1:
+                told = int(trained.done * LINES)
+                console.print(f"{trained.done:.0%}: {loss}, {remaining}")
 
         paused = (
             _on_cluster(order, where, training, checkpoint, show)

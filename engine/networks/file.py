@@ -26,7 +26,7 @@ WIDEST: Final = (64, 128)
 """The most channels at half and at a quarter of the size. They keep a network under two million parameters."""
 BLOCKS: Final = 5
 """Residual blocks, at a quarter of the size."""
-FORMAT: Final = "atelier-network-1"
+FORMAT: Final = "atelier-network-2"
 _SIZES: Final = {"F16": 2, "U8": 1}
 """Bytes of a number, by safetensors' names of the types that these files have."""
 

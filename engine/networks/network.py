@@ -17,6 +17,8 @@ from engine.networks.file import BLOCKS, WIDEST, NetworkFile
 
 MULTIPLE: Final = 4
 """The network reads pictures whose sides are multiples of so many pixels; others are padded."""
+NOISE: Final = 0.03
+"""The standard deviation of the noise that a network is trained with."""
 _EPSILON: Final = 1e-4
 _DARKEST: Final = 0.02
 """Colours are clamped to [0.02, 0.98] before the logarithm of their odds is taken."""
@@ -72,12 +74,14 @@ class StyleNetwork(nn.Module):
         """All normalisations, in which alone the styles differ."""
         return [each for each in self.modules() if isinstance(each, ConditionalNorm)]
 
-    def forward(self, pictures: Tensor, mix: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, mix: Tensor, noise: Tensor) -> Tensor:
         """Paint pictures.
 
         Args:
             pictures: shape (batch, 3, height, width), float32, RGB in [0, 1].
             mix: the share of each style in each painting, shape (batch, styles); rows sum to 1.
+            noise: from which strokes grow in plain areas, shaped as ``pictures``: of a mean of 0 and a standard
+                deviation of about :data:`NOISE`. It is not in the colours that the last layer reads.
 
         Returns:
             The same shape, float32, in (0, 1).
@@ -85,11 +89,13 @@ class StyleNetwork(nn.Module):
         height, width = pictures.shape[-2:]
         sides = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
         padded = F.pad(pictures, sides, mode="replicate").contiguous(memory_format=torch.channels_last)
-        small = F.pixel_unshuffle(padded - 0.5, 2).contiguous(memory_format=torch.channels_last)
+        seeded = F.pad(pictures + noise, sides, mode="replicate")
+        small = F.pixel_unshuffle(seeded - 0.5, 2).contiguous(memory_format=torch.channels_last)
         found = self.down(self.stem(small, mix), mix)
         for block in self.blocks:
             found = block(found, mix)
-        found = self.to_half(F.interpolate(found, scale_factor=2), mix)
+        # Repeated pixels would show as squares of four pixels.
+        found = self.to_half(F.interpolate(found, scale_factor=2, mode="bilinear", align_corners=False), mix)
         found = _without_grid(F.pixel_shuffle(self.to_full(found).float(), 2))
         coloured = self.picture(log_odds(padded), mix)
         # The last layer computes in float32: 8 bits would show as grain.
@@ -126,10 +132,13 @@ class ConditionalNorm(nn.Module):
 
     def forward(self, values: Tensor, mix: Tensor) -> Tensor:
         """Normalise ``values``, shape (batch, channels, height, width). ``mix`` as in :class:`StyleNetwork`."""
-        variance, mean = torch.var_mean(values, dim=(2, 3), correction=0, keepdim=True)
-        scale, shift = ((mix.float() @ each)[:, :, None, None] for each in (self.scale, self.shift))
-        gain = scale * (variance.float() + _EPSILON).rsqrt()
-        return torch.addcmul((shift - mean.float() * gain).to(values.dtype), values, gain.to(values.dtype))
+        # Of one picture at a time: a batch normalisation, which takes a fifth of the time of other ways to compute it.
+        scale, shift = ((mix[:, :, None] * each).sum(dim=1) for each in (self.scale, self.shift))
+        normalised = [
+            F.batch_norm(one[None], None, None, gain, bias, training=True, momentum=0.0, eps=_EPSILON)
+            for one, gain, bias in zip(values, scale, shift, strict=True)
+        ]
+        return torch.cat(normalised) if len(normalised) > 1 else normalised[0]
 
 
 class _Layer(nn.Module):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Generator, Sequence
 from functools import lru_cache
+from typing import Final
 
 import torch
 from PIL import Image
@@ -14,7 +15,7 @@ from engine.images.compose import compose
 from engine.images.encoding import encode_within
 from engine.images.resampling import resampled, resized
 from engine.networks.file import NetworkFile, is_network
-from engine.networks.network import StyleNetwork
+from engine.networks.network import NOISE, StyleNetwork
 from engine.networks.pixels import picture_of, tensor_of
 from engine.painting.checkpoint import FinalState, to_bytes
 from engine.painting.masks import find
@@ -26,6 +27,9 @@ from engine.runtime.devices import Compute
 
 FULL_STRENGTH = 50.0
 """The strength from which on the painting is the network's own. Below it, the content is mixed in."""
+
+_USUAL_NOISE: Final = 0.01
+"""The default of ``recipe.noise``, for which a network gets the noise that it was trained with."""
 
 
 def paints(recipe: Recipe, styles: Sequence[bytes]) -> bool:
@@ -119,7 +123,7 @@ def _painted(image: Tensor, network: StyleNetwork, recipe: Recipe, compute: Comp
     mix = torch.zeros(1, network.styles, device=image.device)
     mix[0, 0] = 1
     with torch.autocast(compute.device.type, compute.dtype, enabled=compute.dtype != torch.float32):
-        painted = network((small + recipe.noise * noise).clamp(0, 1), mix)
+        painted = network(small, mix, NOISE * (recipe.noise / _USUAL_NOISE) * noise)
     if painted.shape != image.shape:
         detail = image - resampled(small, (width, height)) if side < recipe.size else 0
         painted = (resized(painted, (width, height)) + detail).clamp(0, 1)

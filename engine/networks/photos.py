@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-SIDES: Final = (320, 640)
-"""The longer sides to which they are scaled before a square is cut out: smaller and larger than most paintings."""
+SCALES: Final = (1.0, 3.5)
+"""The shorter sides to which they are scaled before a square is cut out, in sides of the square: from most of a photo
+to a part of it. A style's colours are spread over what a square shows, as over a whole painting."""
 DRAWN: Final = 32
 """Drawn pictures, where there are no photos."""
 _DRAWN_SIDE: Final = 640
@@ -27,8 +28,8 @@ class Photos:
     def crop(self, chance: np.random.Generator, side: int) -> Image.Image:
         """A square of ``side`` pixels, from a random picture at a random size and place; half of them are mirrored."""
         picture = self.pictures[int(chance.integers(len(self.pictures)))]
-        longer = chance.uniform(*SIDES)
-        factor = max(longer / max(picture.size), side / min(picture.size))
+        low, high = SCALES
+        factor = side * low * (high / low) ** chance.random() / min(picture.size)
         # Only what is cut out is scaled.
         cut = min(side / factor, *picture.size)
         left, top = (chance.uniform(0, each - cut) if each > cut else 0.0 for each in picture.size)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from engine.images.codec import Picture, fitted
 from engine.networks.file import NetworkFile
-from engine.networks.network import StyleNetwork
+from engine.networks.network import NOISE, StyleNetwork
 from engine.networks.photos import DRAWN, Photos, drawn
 from engine.networks.pixels import picture_of, tensor_of
-from engine.networks.plan import NORMS_SHARE, STYLE_SIDE, Plan, Trained, TrainedChunk, TrainingOrder
+from engine.networks.plan import MARGIN, NORMS_SHARE, STYLE_SIDE, Plan, Trained, TrainedChunk, TrainingOrder
 from engine.painting.pyramid import Scale
 from engine.painting.targets import Targets
 from engine.vgg.vgg19 import VGG19
@@ -86,16 +86,20 @@ class Training:
         """Take one step. What ``check`` raises ends it, without a change of the network."""
         began = time.monotonic()
         chance = np.random.default_rng((self.plan.seed, self.steps))
-        crops = [self._photos.crop(chance, self.plan.crop) for _ in range(self.plan.batch)]
+        side = self.plan.side(self.done)
+        crops = [self._photos.crop(chance, side + MARGIN) for _ in range(self.plan.batch)]
+        left, top = (int(each) for each in chance.integers(0, MARGIN, 2, endpoint=True))
         chosen = self._chosen()
         mix = torch.nn.functional.one_hot(torch.tensor(chosen), self.network.styles).float().to(self._vgg.device)
         images = torch.cat([tensor_of(each) for each in crops]).to(self._vgg.device)
+        noise = torch.from_numpy(chance.standard_normal(images.shape, dtype=np.float32)).to(images)
         self._set_rates()
         with self._autocast():
-            painted = self.network(images, mix)
+            painted = self.network(images, mix, NOISE * noise)[..., top : top + side, left : left + side]
         slopes, losses = [], []
         for image, crop, style in zip(painted.detach(), crops, chosen, strict=True):
-            slope, values = self._slope(image[None], crop, Picture(self.styles[style]), check)
+            seen = crop.crop((left, top, left + side, top + side))
+            slope, values = self._slope(image[None], seen, Picture(self.styles[style]), check)
             slopes.append(slope)
             losses.append(values)
         self._optimiser.zero_grad(set_to_none=True)
@@ -129,7 +133,9 @@ class Training:
         """A picture in the style of this index."""
         mix = torch.eye(self.network.styles, device=self._vgg.device)[style][None]
         with self._autocast():
-            return picture_of(self.network(tensor_of(picture).to(self._vgg.device), mix))
+            image = tensor_of(picture).to(self._vgg.device)
+            noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(self.plan.seed)).to(image)
+            return picture_of(self.network(image, mix, NOISE * noise))
 
     def state(self) -> bytes:
         """Everything that :meth:`resume` needs."""
@@ -180,8 +186,8 @@ class Training:
         self, image: Tensor, crop: Image.Image, style: Picture, check: Callable[[], None]
     ) -> tuple[Tensor, tuple[float, float, float]]:
         """The gradient of a painting's losses, and these: all together, of content, of style."""
-        targets = Targets(Picture(crop), [style], self.plan.recipe, self._vgg, check)
-        objective = targets.objective(Scale(self.plan.crop, 1, 1.0))
+        targets = Targets(Picture(crop), [style], self.plan.recipe(crop.width, self.done), self._vgg, check)
+        objective = targets.objective(Scale(crop.width, 1, 1.0))
         leaf = image.clone().requires_grad_()
         losses = objective(self._vgg.features(leaf, objective.layers, check), leaf)
         (slope,) = torch.autograd.grad(losses.total, leaf)

@@ -1,11 +1,12 @@
 """Paint the pictures of docs/gallery.md: ``python -m tests.benchmarks.gallery FOLDER``.
 
 This project's own code draws the photos and styles, so the project may show the results. The sheets are JPEGs. Under
-each painting are the parts of its recipe that differ from the defaults.
+each painting are the parts of its recipe that differ from the defaults. ``--network`` paints another sheet by networks
+that ``atelier train`` made.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,8 @@ from rich.console import Console
 
 from bot.library.built_in import BUILT_IN
 from engine.images.codec import Picture
+from engine.networks import painting as by_network
+from engine.networks.file import NetworkFile
 from engine.painting.loop import paint
 from engine.painting.options import RunOptions
 from engine.painting.reporter import Pace
@@ -31,8 +34,8 @@ Painting = tuple[str, Sequence[str], dict[str, Any]]
 """Content, styles, and the fields of the recipe that differ from the defaults."""
 
 
-def _opened(path: Path) -> Image.Image:
-    return Image.open(path).convert("RGB")
+def _opened(source: Path | BytesIO) -> Image.Image:
+    return Image.open(source).convert("RGB")
 
 
 _NAMES: Final = [style.name for style in BUILT_IN]
@@ -74,11 +77,15 @@ def main() -> None:
     parser.add_argument("--shown", type=int, default=300, help="longer side of each on its sheet")
     parser.add_argument("--threads", type=int, help="cores; all that are granted")
     parser.add_argument("--only", choices=SHEETS, help="one sheet")
+    parser.add_argument("--network", type=Path, action="append", help="paint by this network, and no other sheet")
     options = parser.parse_args()
     console = Console()
     keep_large_blocks()
     set_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
+    if options.network:
+        _save(_by_networks(options.network, options.size), f"{options.size} px", options, "networks", console)
+        return
     for name in [options.only] if options.only else SHEETS:
         rows = []
         for row in SHEETS[name]:
@@ -87,23 +94,45 @@ def main() -> None:
                 result = _painted(content, styles, Recipe(size=options.size, steps=options.steps, **fields))
                 said = ", ".join(f"{field} {value}" for field, value in fields.items()) or "as it is"
                 console.print(f"{content} in {', '.join(styles)}: {said}: {result.seconds:.1f} s")
-                cells.append(
-                    Cell(Image.open(BytesIO(result.picture)).convert("RGB"), (f"{content}, {' + '.join(styles)}", said))
-                )
+                cells.append(Cell(_opened(BytesIO(result.picture)), (f"{content}, {' + '.join(styles)}", said)))
             rows.append(cells)
-        path = options.folder / f"{name}.jpg"
-        title = f"{options.size} px, {options.steps} steps"
-        sheet(rows, title, options.shown).save(path, quality=88, optimize=True)
-        console.print(f"{path}: {path.stat().st_size // 1000} KB")
+        _save(rows, f"{options.size} px, {options.steps} steps", options, name, console)
+
+
+def _save(rows: Sequence[Sequence[Cell]], title: str, options: argparse.Namespace, name: str, console: Console) -> None:
+    path: Path = options.folder / f"{name}.jpg"
+    sheet(rows, title, options.shown).save(path, quality=88, optimize=True)
+    console.print(f"{path}: {path.stat().st_size // 1000} KB")
+
+
+def _by_networks(files: Sequence[Path], size: int) -> list[list[Cell]]:
+    """Two contents, each in all styles of all networks."""
+    compute = choose("auto", "auto")
+    rows = []
+    for content in ("town", "portrait"):
+        cells = []
+        for file in files:
+            network = NetworkFile.read(file.read_bytes())
+            for index, style in enumerate(network.card.styles):
+                recipe = Recipe(method="instant", size=size)
+                loaded = by_network.loaded(network.only(index).write(), compute.device)
+                result = _result(by_network.paint(Picture(DRAWN[content]()), None, recipe, loaded, compute))
+                said = f"{style}, tuned" if network.card.base else style
+                cells.append(Cell(_opened(BytesIO(result.picture)), (content, said)))
+        rows.append(cells)
+    return rows
 
 
 def _painted(content: str, styles: Sequence[str], recipe: Recipe) -> Result:
     compute = choose("auto", recipe.precision)
     network = load_cached("embedded", compute.device, compute.dtype)
     inputs = [Picture(DRAWN[name]()) for name in (content, *styles)]
-    painting = paint(
-        Inputs(inputs[0], tuple(inputs[1:])), recipe, network, RunOptions(pace=Pace(progress=3600, preview=None))
+    return _result(
+        paint(Inputs(inputs[0], tuple(inputs[1:])), recipe, network, RunOptions(pace=Pace(progress=3600, preview=None)))
     )
+
+
+def _result(painting: Generator[object, None, Result]) -> Result:
     while True:
         try:
             next(painting)

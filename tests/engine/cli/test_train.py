@@ -73,6 +73,7 @@ def test_a_paused_training_goes_on_and_ends_as_one_without_a_pause(
     resumed = run(*options, "-o", "new/parts.safetensors")
     assert resumed.exit_code == 0, resumed.output
     assert "Going on from step 2." in resumed.stderr
+    assert "75%: step 3, loss" in resumed.stderr
     data = (small / "new" / "parts.safetensors").read_bytes()
     assert data == (small / "whole.safetensors").read_bytes()
     assert {each.name for each in (small / "new").iterdir()} == {"parts.safetensors", "parts.jpg"}

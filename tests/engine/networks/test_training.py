@@ -4,7 +4,7 @@ import torch
 
 from engine.networks.network import StyleNetwork
 from engine.networks.photos import drawn
-from engine.networks.plan import NORMS_SHARE, Plan
+from engine.networks.plan import LARGE, NORMS_SHARE, Plan
 from engine.networks.training import Training
 from engine.vgg.vgg19 import VGG19
 from tests.engine.networks.conftest import PLAN, training
@@ -54,7 +54,7 @@ def test_without_training_a_network_gives_a_photo_the_colours_of_the_style() -> 
     style = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(1)) * 0.3 + 0.2
     network.begin_style(0, style)
     with torch.no_grad():
-        painted = network(torch.rand(1, 3, 38, 33), torch.ones(1, 1))
+        painted = network(torch.rand(1, 3, 38, 33), torch.ones(1, 1), torch.zeros(1, 3, 38, 33))
     assert painted.shape == (1, 3, 38, 33)
     assert torch.allclose(painted.mean(dim=(2, 3)), style.mean(dim=(2, 3)), atol=0.02)
 
@@ -70,3 +70,9 @@ def test_drawn_pictures_differ_and_are_the_same_each_time() -> None:
     first, second = drawn(2, seed=3)
     assert first.tobytes() != second.tobytes()
     assert drawn(1, seed=3)[0].tobytes() == first.tobytes()
+
+
+def test_the_last_squares_are_larger() -> None:
+    plan = Plan(crop=100)
+    assert [plan.side(done) for done in (0.0, LARGE[0] - 0.01, LARGE[0], 1.0)] == [100, 100, 150, 150]
+    assert plan.recipe(150, 1.0).size == 150
