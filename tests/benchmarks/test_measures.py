@@ -14,6 +14,7 @@ from tests.benchmarks import measures
 from tests.benchmarks.measures import (
     STYLE_LAYERS,
     Judge,
+    added_weave,
     axes,
     colour_distance,
     flat,
@@ -239,6 +240,20 @@ def test_stripes_two_pixels_wide_have_the_maximum_weave_and_noise_almost_0() -> 
 
     assert weave(grey(stripes)) == pytest.approx(2)
     assert weave(grey(noise)) < 0.02
+
+
+def test_a_weave_that_the_content_has_is_not_added_by_the_painting() -> None:
+    content = grey(torch.rand(64, 64, generator=torch.Generator().manual_seed(0)))
+    content[..., 1::2] = content[..., :-1:2].lerp(
+        content[..., 1::2], 0.9
+    )  # each odd column is a little like the one before
+    softer = content.lerp(content.mean(), 0.5)
+    other = content.roll(1, dims=-1)
+
+    assert added_weave(content, content) == 0
+    assert added_weave(softer, content) == pytest.approx(0, abs=1e-5)
+    assert weave(softer) > 0.03
+    assert added_weave(other, content) > 0.9 * weave(other)
 
 
 # --- Judging ---

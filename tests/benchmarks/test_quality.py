@@ -29,7 +29,7 @@ def named(name: str) -> Named:
 
 def painted(pair: Pair, style: float, strength: float = 50, relations: float = 0.4, by: str = "ours") -> Painted:
     """A painting with those distances."""
-    measures = Measures(style, relations, 0.3, 0.2, 0.0, 1.0, 0.01, 0.5)
+    measures = Measures(style, relations, 0.3, 0.2, 0.0, 1.0, 0.01, 0.01, 0.5)
     return Painted(by, pair, strength, pair.content.picture.rgb, measures)
 
 

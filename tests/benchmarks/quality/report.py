@@ -18,15 +18,16 @@ COLUMNS: Final = {
     "colours": "colours\nto style",
     "flat": "flat\ngrey",
     "grain": "grain",
-    "weave": "weave",
+    "weave": "weave:\nmean, most",
+    "added_weave": "of it\nadded",
     "speckle": "speckle\nin greys",
 }
 """Of :class:`tests.benchmarks.measures.Measures`, to its heading."""
 EXPLAINED: Final = (
     "style: mean and covariance at relu2_2, relu3_4, relu4_4, the content's being 1. relations (self-similarity at "
     "relu3_4, relu4_4): from the content, the style picture's being 1. colours: sliced Wasserstein in Oklab. "
-    "flat grey: beyond the style. grain: times theirs. weave: even against odd pixels. speckle: beyond both, in plain "
-    "places, grey levels."
+    "flat grey: beyond the style. grain: times theirs. weave: even against odd pixels; added: beyond the "
+    "content's. speckle: beyond both, in plain places, grey levels."
 )
 
 
@@ -45,9 +46,12 @@ def overview(groups: Mapping[str, Sequence[Painted]], title: str) -> Table:
     """A line of means for each group."""
     table = Table("", *COLUMNS.values(), "seconds", title=title, caption=EXPLAINED, caption_justify="left")
     for name, paintings in groups.items():
-        numbers = mean(paintings).items()
-        table.add_row(name, *(f"{value:.1%}" if key in {"flat", "weave"} else f"{value:.2f}" for key, value in numbers),
-                      f"{fmean(each.seconds for each in paintings):.1f}")  # fmt: skip
+        numbers = {key: f"{value:.2f}" for key, value in mean(paintings).items()}
+        numbers["flat"] = f"{fmean(each.measures.flat for each in paintings):.1%}"
+        for key in ("weave", "added_weave"):
+            values = [getattr(painted.measures, key) for painted in paintings]
+            numbers[key] = f"{fmean(values):.1%}, {max(values):.1%}"
+        table.add_row(name, *numbers.values(), f"{fmean(each.seconds for each in paintings):.1f}")
     return table
 
 
