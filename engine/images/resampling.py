@@ -14,8 +14,6 @@ def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
 
     See :func:`resampled`.
     """
-    if image.shape[-2:] == (size[1], size[0]):
-        return image
     return resampled(image, size).clamp(0, 1)
 
 
@@ -25,8 +23,10 @@ def resampled(image: Tensor, size: tuple[int, int]) -> Tensor:
     Along each side, the discrete cosine transform is cut off or padded with zeros: sinc interpolation with reflected
     borders. Near edges the values may leave the image's range. In a bicubic enlargement by two, the differences between
     neighbours depend on whether their row or column is even or odd. An optimiser that starts there keeps this as a
-    weave.
+    weave. An image of that size is returned as it is.
     """
+    if image.shape[-2:] == (size[1], size[0]):
+        return image
     across = _resampled(image, size[0])
     return _resampled(across.mT, size[1]).mT.contiguous()
 

@@ -3,6 +3,7 @@
 import gc
 import logging
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import torch
@@ -35,8 +36,8 @@ from engine.vgg.vgg19 import VGG19
 
 log = logging.getLogger(__name__)
 
-PREVIEW_QUALITY = 85
-"""Of the JPEG, from 0 to 100."""
+PREVIEW_QUALITY = 98
+"""Of the JPEG, from 0 to 100. With less, the borders of its blocks show in smooth places of an early preview."""
 SETTLING = 10
 """The number of steps over which a painting is checked for change."""
 RECOMPUTED = 1_200_000
@@ -154,8 +155,7 @@ class _Painting:
             step = self.done - sum(scale.steps for scale in self.scales[:index])
             self._shrink(index, smaller)
         image = self._enlarged(self.recipe.size, self.bands[1]).detach()
-        state = self._saved(FinalState.of(self.recipe, image))
-        return self._result(image, state)
+        return self._result(image, FinalState.of(self.recipe, image))
 
     def _start(self, state: Checkpoint | None, start: FinalState | None) -> tuple[int, int]:
         """Prepare the optimiser. Returns the index of the first scale and its number of steps that are done."""
@@ -245,13 +245,14 @@ class _Painting:
         now, then = (image.shape[-1], image.shape[-2]), fitted(self.content.rgb.size, size)
         if now == then:
             return image
-        image = resized(image.detach(), then)
+        image = image.detach()
         if self.start is None and not share:
-            return image
+            return resized(image, then)
         start, share = (self._first_image, share) if self.start is None else (self.start, 1.0)
-        # Both terms are scaled from one image. The content at two sizes would have different aliasing.
-        detail = resampled(start, then) - resampled(resampled(start, now), then)
-        return (image + share * detail).clamp(0, 1)
+        # Of one image at both sizes: the content, scaled to each of them, would have different aliasing. Enlarged
+        # after the subtraction, edges that both have leave no halo.
+        rest = resampled(image - share * resampled(start, now), then)
+        return (rest + share * resampled(start, then)).clamp(0, 1)
 
     @cached_property
     def _first_image(self) -> Tensor:
@@ -344,11 +345,14 @@ class _Painting:
         image = self.targets.blend(self.recipe.size)(image)
         return Image.fromarray(image[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy())
 
-    def _result(self, image: Tensor, checkpoint: str | None = None) -> Result:
+    def _result(self, image: Tensor, state: FinalState | None = None) -> Result:
         picture = self._picture(image)
         alpha = self.content.alpha and self.content.alpha.resize(self.final_size, Image.Resampling.LANCZOS)
-        encoded = encode_within(picture, self.options.max_bytes, alpha=alpha)
         flat = picture if alpha is None else flattened(picture, alpha)
+        with ThreadPoolExecutor(1) as aside:  # an encoder takes one core
+            checkpoint = aside.submit(self._saved, state) if state else None
+            thumbnail = aside.submit(compose, "thumbnail", [flat], THUMBNAIL_BYTES)
+            encoded = encode_within(picture, self.options.max_bytes, alpha=alpha)
         return Result(
             picture=encoded.data,
             format=encoded.format,
@@ -361,6 +365,6 @@ class _Painting:
             ending="settled" if self.settled else "stopped" if 0 < self.done < self.steps else "finished",
             shown=self.shown,
             not_found=self.not_found,
-            checkpoint=checkpoint,
-            thumbnail=compose("thumbnail", [flat], THUMBNAIL_BYTES),
+            checkpoint=checkpoint.result() if checkpoint else None,
+            thumbnail=thumbnail.result(),
         )

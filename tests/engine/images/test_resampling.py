@@ -50,7 +50,8 @@ def test_an_enlargement_treats_even_and_odd_pixels_alike() -> None:
 
 def test_an_image_of_the_requested_size_is_returned_unchanged() -> None:
     image = rand(1, 3, 6, 9)
-    assert resized(image, (9, 6)) is image
+    assert resampled(image, (9, 6)) is image
+    assert resized(image, (9, 6)).equal(image)
 
 
 @pytest.mark.parametrize("size", [(18, 12), (5, 4), (9, 7)])
