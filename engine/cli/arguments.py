@@ -1,17 +1,57 @@
-"""Parsing the arguments of ``atelier stylize``: styles and layers with weights, and recipe files."""
+"""The arguments of ``atelier stylize`` and ``atelier train``: styles and layers with weights, recipe files, devices."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from engine.recipe import Recipe
+from engine.recipe import Precision, Recipe
+from engine.runtime.malloc import keep_large_blocks
+
+if TYPE_CHECKING:
+    from engine.runtime.devices import Compute
+
+_runs: Final = partial(typer.Option, rich_help_panel="Where it runs")
+DeviceOption = Annotated[str, _runs(help="auto, cpu, cuda or cuda:N.", envvar="DEVICE")]
+PrecisionOption = Annotated[
+    Precision,
+    _runs(help="Precision of the activations. auto: bfloat16 where the device computes in it.", envvar="PRECISION"),
+]
+ThreadsOption = Annotated[
+    int | None, _runs(help="Cores to use.", envvar="THREADS", min=1, show_default="all available")
+]
+WeightsOption = Annotated[str, _runs(help="Weights of VGG19: embedded, torchvision or a file.", envvar="VGG19_WEIGHTS")]
 
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where torch computes."""
+
+    device: str
+    precision: Precision
+    threads: int | None
+    """None for all cores."""
+    weights: str
+    """Of VGG19: see :func:`engine.vgg.weights.load`."""
+
+    def compute(self) -> "Compute":
+        """Prepare this process for painting on the device.
+
+        Raises:
+            DeviceUnavailable: this machine has no such device.
+        """
+        from engine.runtime.devices import choose, set_threads
+
+        keep_large_blocks()
+        set_threads(self.threads)
+        return choose(self.device, self.precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +74,7 @@ def style(given: str) -> Style:
     if _NUMBER.fullmatch(weight):
         return Style(Path(path), float(weight))
     if Path(path).is_file():
-        raise typer.BadParameter(f"{given}: {weight or 'nothing'} is no weight; give a number after the colon")
+        raise typer.BadParameter(f"{given}: {weight or 'nothing'} is not a weight; give a number after the colon")
     return Style(Path(given))
 
 
@@ -84,7 +124,7 @@ def _fields(file: Path) -> dict[str, Any]:
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # of JSON, or of UTF-8
-        raise typer.BadParameter(f"{file} is no JSON: {error}", param_hint="--recipe") from error
+        raise typer.BadParameter(f"{file} is not JSON: {error}", param_hint="--recipe") from error
     if not isinstance(fields, dict):
-        raise typer.BadParameter(f"{file} holds no recipe: a JSON object is wanted", param_hint="--recipe")
+        raise typer.BadParameter(f"{file} does not contain a recipe: it must be a JSON object", param_hint="--recipe")
     return fields

@@ -30,7 +30,7 @@ class Frames:
     """How a moving content is painted."""
 
     most: int
-    """Of its frames."""
+    """The most of its frames that are painted."""
     given: Mapping[str, Any]
     """The fields of the recipe that were given as options. Others follow from the number of frames."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.networks.training import Training
 
 MOST_PHOTOS: Final = 2000
-"""That are used of a folder. Each takes 1.2 MB of memory."""
+"""The most photos of a folder that are used. Each takes 1.2 MB of memory."""
 SUFFIX: Final = ".safetensors"
 _PHOTO_QUALITY: Final = 92
 _STYLE_QUALITY: Final = 90
@@ -47,11 +47,11 @@ class Checkpoint:
 
     path: Path
     key: bytes
-    """Of the order."""
+    """Identifies the order: see :attr:`engine.networks.plan.TrainingOrder.key`."""
 
     @classmethod
     def of(cls, output: Path, order: TrainingOrder) -> "Checkpoint":
-        """Beside the network."""
+        """The checkpoint of an order. It lies beside the network."""
         return cls(output.with_suffix(".checkpoint"), order.key)
 
     def read(self) -> bytes | None:
@@ -104,9 +104,9 @@ def names_of(styles: Sequence[Path]) -> list[str]:
     names = [" ".join(each.stem.replace("-", " ").replace("_", " ").split())[:50] or "Style" for each in styles]
     names = [each[0].upper() + each[1:] for each in names]
     if len(names) > MOST_STYLES:
-        raise typer.BadParameter(f"{len(names)} styles are too many: {MOST_STYLES} are the most", param_hint="STYLE…")
+        raise typer.BadParameter(f"{len(names)} styles; a network learns at most {MOST_STYLES}", param_hint="STYLE…")
     if len({each.casefold() for each in names}) < len(names):
-        raise typer.BadParameter("two files have one name: rename one of them", param_hint="STYLE…")
+        raise typer.BadParameter("two files have the same name: rename one of them", param_hint="STYLE…")
     return names
 
 
@@ -167,7 +167,7 @@ def photos_in(folder: Path, console: Console) -> list[bytes]:
                 break
     if not found:
         raise typer.BadParameter(f"{folder} has no pictures", param_hint="--photos")
-    console.print(escape(f"{folder}: {len(found):,} photos of {len(files):,} files."))
+    console.print(escape(f"{folder}: {_count(len(found), 'photo')} of {_count(len(files), 'file')}."))
     return found
 
 
@@ -180,7 +180,7 @@ def save(output: Path, training: "Training", order: TrainingOrder, words: Words)
     card = Card(
         styles=tuple(words.styles),
         widths=training.network.widths,
-        photos=f"{len(order.photos)} photos" if order.photos else "the styles' pictures, and drawn shapes",
+        photos=_count(len(order.photos), "photo") if order.photos else "the styles' pictures, and drawn shapes",
         licences=words.licences or "not stated",
         base=", ".join(base),
         steps=training.steps,
@@ -199,6 +199,10 @@ def save(output: Path, training: "Training", order: TrainingOrder, words: Words)
     _sheet(training).save(buffer, "JPEG", quality=90)
     _replace(sheet, buffer.getvalue())
     return sheet
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _sheet(training: "Training") -> "Image.Image":

@@ -1,7 +1,7 @@
 """``atelier stylize``: paint a picture without the bot."""
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -39,7 +39,6 @@ from engine.recipe import (
     Start,
     Where,
 )
-from engine.runtime.malloc import keep_large_blocks
 from engine.runtime.openmp import spin_briefly
 
 if TYPE_CHECKING:
@@ -48,17 +47,7 @@ if TYPE_CHECKING:
 _DEFAULTS: Final = Recipe()
 _looks: Final = partial(typer.Option, rich_help_panel="What it looks like")
 _optimised: Final = partial(typer.Option, rich_help_panel="How it is optimised")
-_runs: Final = partial(typer.Option, rich_help_panel="Where it runs")
 _output: Final = partial(typer.Option, rich_help_panel="Output")
-
-
-@dataclass(frozen=True, slots=True)
-class _Where:
-    """The device, its threads and the weights."""
-
-    device: str
-    threads: int | None
-    weights: str
 
 
 def stylize(
@@ -194,17 +183,10 @@ def stylize(
         float, _optimised(metavar="0-1", help="Noise on the first image, from which strokes grow in flat areas.")
     ] = _DEFAULTS.noise,
     seed: Annotated[int, _optimised(help="The seed of all noise.")] = _DEFAULTS.seed,
-    device: Annotated[str, _runs(help="auto, cpu, cuda or cuda:N.", envvar="DEVICE")] = "auto",
-    precision: Annotated[
-        Precision,
-        _runs(help="Precision of the activations. auto: bfloat16 where the device computes in it.", envvar="PRECISION"),
-    ] = _DEFAULTS.precision,
-    threads: Annotated[
-        int | None, _runs(help="Cores to use.", envvar="THREADS", min=1, show_default="all available")
-    ] = None,
-    weights: Annotated[
-        str, _runs(help="Weights of VGG19: embedded, torchvision or a file.", envvar="VGG19_WEIGHTS")
-    ] = "embedded",
+    device: arguments.DeviceOption = "auto",
+    precision: arguments.PrecisionOption = _DEFAULTS.precision,
+    threads: arguments.ThreadsOption = None,
+    weights: arguments.WeightsOption = "embedded",
     size: Annotated[
         int,
         _output(
@@ -263,7 +245,7 @@ def stylize(
         _paint(
             recipe,
             Inputs(content, tuple(each.path for each in chosen), mask),
-            _Where(device, threads, weights),
+            arguments.Machine(device, recipe.precision, threads, weights),
             Output(output, previews, save_recipe, plot_losses),
             console,
             Frames(frames or (recipe.frames if recipe_file else MOST_FRAMES), given),
@@ -304,7 +286,12 @@ def _given(context: typer.Context, *, environment: bool) -> dict[str, Any]:
 
 
 def _paint(
-    recipe: Recipe, inputs: Inputs[Path], where: _Where, output: Output, console: Console, frames: Frames
+    recipe: Recipe,
+    inputs: Inputs[Path],
+    machine: arguments.Machine,
+    output: Output,
+    console: Console,
+    frames: Frames,
 ) -> None:
     format = format_of(output.painting)
     check(output, recipe.size)
@@ -324,14 +311,11 @@ def _paint(
         from engine.painting.methods import method
         from engine.painting.options import RunOptions
         from engine.painting.reporter import Pace
-        from engine.runtime.devices import choose, set_threads
         from engine.vgg.vgg19 import load_cached
 
-        keep_large_blocks()
-        set_threads(where.threads)
-        compute = choose(where.device, recipe.precision)
+        compute = machine.compute()
         trained = by_network.paints(recipe, files)
-        network = None if trained else load_cached(where.weights, compute.device, compute.dtype)
+        network = None if trained else load_cached(machine.weights, compute.device, compute.dtype)
     stop = StopToken()
     pace = Pace(preview=2.0 if output.previews else None)
     losses: dict[Balance, list[StepLosses]] = {"fixed": [], "dynamic": []}

@@ -17,19 +17,18 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from engine import texts
+from engine.cli.arguments import DeviceOption, Machine, PrecisionOption, ThreadsOption, WeightsOption
 from engine.cli.network_files import Checkpoint, Words, base_in, check_output, names_of, photos_in, save
 from engine.errors import AtelierError
 from engine.networks.plan import STEPS, Plan, Trained, TrainingOrder
 from engine.progress import StopToken
-from engine.recipe import Precision
-from engine.runtime.malloc import keep_large_blocks
 from engine.runtime.openmp import spin_briefly
 
 if TYPE_CHECKING:
     from engine.networks.training import Training
 
 MINUTES: Final = 30.0
-"""Of a training, unless told otherwise."""
+"""How long a training takes where neither minutes nor steps are given."""
 SAVE_EVERY: Final = 30.0
 """Seconds between two checkpoints, and of the work that a worker of a cluster is given at a time."""
 LINES: Final = 20
@@ -37,19 +36,14 @@ LINES: Final = 20
 
 _learns: Final = partial(typer.Option, rich_help_panel="What it learns from")
 _long: Final = partial(typer.Option, rich_help_panel="How long")
-_runs: Final = partial(typer.Option, rich_help_panel="Where it runs")
 _cluster: Final = partial(typer.Option, rich_help_panel="On a cluster")
 
 
 @dataclass(frozen=True, slots=True)
-class _Where:
-    """A device of this machine, or a cluster."""
+class _Cluster:
+    """The workers that train instead of this machine."""
 
-    device: str
-    precision: Precision
-    threads: int | None
-    weights: str
-    scheduler: str | None
+    scheduler: str
     certificates: tuple[Path | None, Path | None, Path | None]
     """Of the authority, of this machine, and its key."""
 
@@ -102,16 +96,10 @@ def train(
         _long(min=1, help="End after so many steps. Without --minutes, the same command then gives the same network."),
     ] = None,
     seed: Annotated[int, _long(min=0, help="The seed of everything random.")] = 0,
-    device: Annotated[str, _runs(help="auto, cpu, cuda or cuda:N.", envvar="DEVICE")] = "auto",
-    precision: Annotated[
-        Precision, _runs(help="Of the activations. auto: bfloat16 where the device computes in it.", envvar="PRECISION")
-    ] = "auto",
-    threads: Annotated[
-        int | None, _runs(help="Cores to use.", envvar="THREADS", min=1, show_default="all available")
-    ] = None,
-    weights: Annotated[
-        str, _runs(help="Weights of VGG19: embedded, torchvision or a file.", envvar="VGG19_WEIGHTS")
-    ] = "embedded",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    threads: ThreadsOption = None,
+    weights: WeightsOption = "embedded",
     scheduler: Annotated[
         str | None,
         _cluster(help="tls://HOST:PORT, or tcp:// on this machine: train on a worker.", show_default="train here"),
@@ -145,9 +133,10 @@ def train(
             tuple(photos_in(photos, console)) if photos else (),
             base_in(base) if base else b"",
         )
-        where = _Where(device, precision, threads, weights, scheduler, (tls_ca, tls_certificate, tls_key))
+        machine = Machine(device, precision, threads, weights)
+        cluster = _Cluster(scheduler, (tls_ca, tls_certificate, tls_key)) if scheduler else None
         checkpoint = Checkpoint.of(output, order)
-        training, name = _trained(order, where, checkpoint, console)
+        training, name = _trained(order, machine, cluster, checkpoint, console)
         sheet = save(output, training, order, Words(names, licences, name))
         checkpoint.remove()
     except AtelierError as error:
@@ -166,25 +155,24 @@ def train(
     console.print(escape(f"{sheet}: the contact sheet."))
 
 
-def _trained(order: TrainingOrder, where: _Where, checkpoint: Checkpoint, console: Console) -> tuple["Training", str]:
+def _trained(
+    order: TrainingOrder, machine: Machine, cluster: _Cluster | None, checkpoint: Checkpoint, console: Console
+) -> tuple["Training", str]:
     """The training at its end, and the name of the device for people."""
     before = checkpoint.read()
     with console.status("Loading VGG19 and the pictures …"):
         spin_briefly()
         from engine.images.codec import decode
         from engine.networks.training import begin
-        from engine.runtime.devices import choose, set_threads
         from engine.vgg.vgg19 import load_cached
 
-        keep_large_blocks()
-        set_threads(where.threads)
-        compute = choose(where.device, where.precision)
-        training = begin(order, load_cached(where.weights, compute.device, compute.dtype), decode)
+        compute = machine.compute()
+        training = begin(order, load_cached(machine.weights, compute.device, compute.dtype), decode)
         if before is not None:
             training.resume(before)
     if before is not None:
         console.print(f"Going on from step {training.steps:,}.")
-    name = "a cluster" if where.scheduler else f"{compute.name}, {compute.precision}"
+    name = "a cluster" if cluster else f"{compute.name}, {compute.precision}"
     with _bar(console) as bar:
         task = bar.add_task(name, total=1.0, loss="", left="")
         told = 0
@@ -200,11 +188,10 @@ def _trained(order: TrainingOrder, where: _Where, checkpoint: Checkpoint, consol
                 told = int(trained.done * LINES)
                 console.print(f"{trained.done:.0%}: {loss}, {remaining}")
 
-        paused = (
-            _on_cluster(order, where, training, checkpoint, show)
-            if where.scheduler
-            else (_here(training, checkpoint, show))
-        )
+        if cluster:
+            paused = _on_cluster(order, cluster, machine.weights, training, checkpoint, show)
+        else:
+            paused = _here(training, checkpoint, show)
     if paused:
         console.print(f"Paused at {training.done:.0%}. The same command goes on from there.")
         raise typer.Exit(130)
@@ -227,7 +214,12 @@ def _here(training: "Training", checkpoint: Checkpoint, show: Callable[[Trained]
 
 
 def _on_cluster(
-    order: TrainingOrder, where: _Where, training: "Training", checkpoint: Checkpoint, show: Callable[[Trained], None]
+    order: TrainingOrder,
+    cluster: _Cluster,
+    weights: str,
+    training: "Training",
+    checkpoint: Checkpoint,
+    show: Callable[[Trained], None],
 ) -> bool:
     """Train on the workers of a cluster, which paint in between. Returns whether it was paused by Ctrl-C."""
     from engine.cluster.safe_pickle import restrict
@@ -236,8 +228,8 @@ def _on_cluster(
     from engine.worker.protocol import WorkerSettings
 
     async def run() -> None:
-        security = scheduler_security(where.scheduler or "", TLS.given(*where.certificates))
-        async with DaskExecutor.open(WorkerSettings(weights=where.weights), where.scheduler, security) as executor:
+        security = scheduler_security(cluster.scheduler, TLS.given(*cluster.certificates))
+        async with DaskExecutor.open(WorkerSettings(weights=weights), cluster.scheduler, security) as executor:
             while training.done < 1:
                 chunk = await executor.train(order, training.state(), SAVE_EVERY)
                 training.resume(chunk.state)

@@ -56,7 +56,7 @@ def test_a_file_whose_name_contains_the_number_has_no_weight(folder: Path) -> No
 def test_an_invalid_weight_after_an_existing_file_is_refused(folder: Path) -> None:
     (folder / "starry.jpg").write_bytes(b"")
     for typed in ("starry.jpg:", "starry.jpg:0,7", "starry.jpg:much", "starry.jpg:nan", "starry.jpg: 1"):
-        with pytest.raises(typer.BadParameter, match="is no weight"):
+        with pytest.raises(typer.BadParameter, match="is not a weight"):
             arguments.style(typed)
     (folder / "C").mkdir()
     windows = str(PureWindowsPath("C:/starry.jpg"))

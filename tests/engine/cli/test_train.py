@@ -58,7 +58,7 @@ def test_a_paused_training_goes_on_and_ends_as_one_without_a_pause(
     options = ("style.jpg", "photo.png", "--photos", "photos", "--steps", "4", "--licences", "ours")
     whole = run(*options, "-o", "whole.safetensors")
     assert whole.exit_code == 0, whole.output
-    assert "photos: 1 photos of 2 files." in whole.stderr
+    assert "photos: 1 photo of 2 files." in whole.stderr
     with monkeypatch.context() as patch:
         interrupt(patch, at=2)
         paused = run(*options, "-o", "new/parts.safetensors")
@@ -79,7 +79,7 @@ def test_a_paused_training_goes_on_and_ends_as_one_without_a_pause(
     assert {each.name for each in (small / "new").iterdir()} == {"parts.safetensors", "parts.jpg"}
     assert opened(small / "whole.jpg").size == (3 * 192, 2 * 192)
     card = NetworkFile.read(data).card
-    assert (card.styles, card.photos, card.licences, card.steps) == (("Style", "Photo"), "1 photos", "ours", 4)
+    assert (card.styles, card.photos, card.licences, card.steps) == (("Style", "Photo"), "1 photo", "ours", 4)
 
 
 def test_a_network_is_tuned_and_paints(small: Path) -> None:
@@ -118,4 +118,4 @@ def test_what_can_not_work_is_said_at_once(small: Path) -> None:
     Image.new("RGB", (40, 40)).save(small / "STYLE.png")
     twice = run("style.jpg", "STYLE.png", "-o", "n.safetensors")
     assert twice.exit_code == 2
-    assert "two files have one name" in twice.stderr
+    assert "two files have the same name" in twice.stderr
