@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 from engine.errors import PictureDamaged
 from engine.images import bmp, png
@@ -24,7 +25,7 @@ MAX_JUNK = 64 * 2**10
 """Bytes before the pixels of a JPEG or GIF that belong to no segment. Pillow reads them one by one in Python."""
 
 MAX_BLOCKS = 2**18
-"""Blocks of a GIF or WebP that are searched for frames. They take a tenth of a second."""
+"""Blocks of a GIF, WebP or PNG that are searched for frames. They take a tenth of a second."""
 
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -111,7 +112,7 @@ def is_lossless(data: bytes) -> bool:
 
 
 def frames_of(data: bytes) -> int:
-    """How many frames the file of a picture has, or says that it has. 1 if the picture does not move."""
+    """How many frames the file of a picture has, as far as it goes. 1 if the picture does not move."""
     try:
         match sniff(data):
             case Format.GIF:
@@ -119,18 +120,36 @@ def frames_of(data: bytes) -> int:
             case Format.WEBP:
                 return max(1, _webp_frames(data))
             case Format.PNG:
-                control = next((chunk for chunk in png.chunks(data) if chunk[0] in {b"acTL", b"IDAT"}), None)
-                return max(1, struct.unpack_from(">I", control[1])[0]) if control and control[0] == b"acTL" else 1
-            case Format.AVIF if data[8:12] == b"avis":  # the box with the size of each sample begins with their number
-                return max(1, int.from_bytes(data[(at := data.index(b"stsz") + 12) : at + 4], "big"))
-    except (struct.error, ValueError):
+                return max(1, _png_frames(data))
+            case Format.AVIF if data[8:12] == b"avis":
+                return max(1, _avif_frames(data))
+    except ValueError:  # no box with the frames of an AVIF
         pass
     return 1
 
 
+def _png_frames(data: bytes) -> int:
+    stated = count = 0
+    for name, payload, *_ in islice(png.chunks(data), MAX_BLOCKS):
+        if name == b"acTL":
+            stated = int.from_bytes(payload[:4], "big")
+        elif name == b"IDAT" and not stated:
+            break
+        count += name == b"fcTL"
+    return min(stated, count)
+
+
+def _avif_frames(data: bytes) -> int:
+    """By the box ``stsz``: a size that all samples have, or 0, their number, and their own sizes in 4 bytes each."""
+    at = data.index(b"stsz") + 8
+    size, stated = (int.from_bytes(data[place : place + 4], "big") for place in (at, at + 4))
+    return min(stated, len(data) // (size or 4))
+
+
 def _gif_frames(data: bytes) -> int:
-    at, count, blocks = 13 + _colour_table(data[10]), 0, 0
+    at, count, blocks = 13, 0, 0
     try:
+        at += _colour_table(data[10])
         while data[at] != 0x3B and blocks < MAX_BLOCKS:
             if data[at] == 0x2C:
                 count += 1

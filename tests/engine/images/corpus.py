@@ -7,7 +7,7 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Literal
 
-from PIL import Image, ImageCms, ImageDraw
+from PIL import Image, ImageChops, ImageCms, ImageDraw
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP")
@@ -182,3 +182,9 @@ def grey_profile(gamma: float) -> bytes:
     header = struct.pack(">I4sI4s4s4s", size, bytes(4), 0x02400000, b"mntr", b"GRAY", b"XYZ ")
     header += bytes(12) + b"acsp" + bytes(28) + struct.pack(">iii", 63190, 65536, 54061)
     return header.ljust(128, b"\0") + table + body
+
+
+def mean_difference(one: Image.Image, other: Image.Image) -> float:
+    """The mean difference of two pictures, in levels, 0 to 255."""
+    histogram = ImageChops.difference(one, other).histogram()
+    return sum(level % 256 * count for level, count in enumerate(histogram)) / (one.width * one.height * 3)

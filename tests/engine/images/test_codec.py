@@ -1,6 +1,5 @@
 """Decoding of untrusted bytes, and encoded files, which contain only pixels."""
 
-import itertools
 import struct
 import threading
 import warnings
@@ -11,7 +10,7 @@ from typing import Literal
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageChops, PngImagePlugin, features
+from PIL import Image, PngImagePlugin, features
 
 from engine.errors import (
     PictureDamaged,
@@ -20,15 +19,7 @@ from engine.errors import (
 )
 from engine.images.codec import SHORTEST_SIDE, Picture, decode, encode, fitted
 from engine.images.limits import Limits
-from tests.engine.images import corpus, hostile
-
-ORIENTATION = 0x0112
-
-
-def mean_difference(one: Image.Image, other: Image.Image) -> float:
-    """Of the levels, 0 to 255."""
-    histogram = ImageChops.difference(one, other).histogram()
-    return sum(level % 256 * count for level, count in enumerate(histogram)) / (one.width * one.height * 3)
+from tests.engine.images import corpus
 
 
 def pixel(picture: Picture, at: tuple[int, int] = (0, 0)) -> tuple[int, int, int]:
@@ -47,7 +38,7 @@ def test_each_format_gives_the_same_scene(format: str) -> None:
     assert picture.rgb.mode == "RGB"
     assert (picture.width, picture.height) == (96, 64)
     assert picture.alpha is None
-    assert mean_difference(picture.rgb, corpus.scene()) < {"PNG": 0.01, "BMP": 0.01, "GIF": 12}.get(format, 4)
+    assert corpus.mean_difference(picture.rgb, corpus.scene()) < {"PNG": 0.01, "BMP": 0.01, "GIF": 12}.get(format, 4)
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "AVIF"])
@@ -113,7 +104,7 @@ def test_alpha_of_avif_is_decoded() -> None:
     source.putalpha(Image.linear_gradient("L").resize(source.size))
     alpha = decode(corpus.saved(source, "AVIF")).alpha
     assert alpha is not None
-    assert mean_difference(alpha.convert("RGB"), source.getchannel("A").convert("RGB")) < 3
+    assert corpus.mean_difference(alpha.convert("RGB"), source.getchannel("A").convert("RGB")) < 3
 
 
 def test_alpha_of_palettes_is_decoded() -> None:
@@ -126,83 +117,6 @@ def test_alpha_of_palettes_is_decoded() -> None:
         assert picture.alpha.getpixel((5, 5)) == 255
         assert picture.alpha.getpixel((30, 5)) == (0 if key == 1 else 90)
         assert pixel(picture, (5, 5)) == (200, 0, 100)
-
-
-# --- Orientation ---
-
-
-def stored_with(image: Image.Image, orientation: int) -> Image.Image:
-    """The stored pixels of an upright picture with this EXIF orientation, by index arithmetic. For example, with 6 the
-    first row is the right side and the first column is the top.
-    """
-    width, height = image.size
-    swaps = orientation >= 5
-    stored = Image.new("RGB", (height, width) if swaps else (width, height))
-    for x, y in itertools.product(range(stored.width), range(stored.height)):
-        row, column = y, x
-        top, left = {
-            1: (row, column),
-            2: (row, width - 1 - column),
-            3: (height - 1 - row, width - 1 - column),
-            4: (height - 1 - row, column),
-            5: (column, row),
-            6: (column, width - 1 - row),
-            7: (height - 1 - column, width - 1 - row),
-            8: (height - 1 - column, row),
-        }[orientation]
-        value = image.getpixel((left, top))
-        assert isinstance(value, tuple)
-        stored.putpixel((x, y), value)
-    return stored
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
-def test_each_orientation_of_exif_is_applied(format: str, orientation: int) -> None:
-    upright = corpus.scene(48, 36)
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
-    picture = decode(corpus.saved(stored_with(upright, orientation), format, exif=exif, quality=95))
-    assert picture.rgb.size == upright.size
-    assert mean_difference(picture.rgb, upright) < 6
-
-
-def test_orientation_is_applied_to_alpha() -> None:
-    source = corpus.scene(48, 36).convert("RGBA")
-    source.putalpha(Image.linear_gradient("L").resize(source.size))
-    exif = Image.Exif()
-    exif[ORIENTATION] = 6
-    picture = decode(corpus.saved(source, "PNG", exif=exif))
-    assert picture.alpha is not None
-    assert picture.alpha.size == picture.rgb.size == (36, 48)
-
-
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "AVIF"])
-def test_orientation_in_xmp_is_ignored(format: str) -> None:
-    for xmp in (b'<x tiff:Orientation="6"/>', b"<tiff:Orientation>6</tiff:Orientation>"):
-        if format == "PNG":
-            info = PngImagePlugin.PngInfo()
-            info.add_itxt("XML:com.adobe.xmp", xmp.decode())
-            data = corpus.saved(corpus.scene(), format, pnginfo=info)
-        else:
-            data = corpus.saved(corpus.scene(), format, xmp=xmp)
-        assert xmp in data
-        assert decode(data).rgb.size == (96, 64)
-
-
-@pytest.mark.parametrize(("orientation", "rotation"), [(1, None), (6, 3), (3, 2), (8, 1)])
-def test_the_orientation_of_an_avif_is_its_own_property_and_not_exif(orientation: int, rotation: int | None) -> None:
-    """``irot`` counts quarters against the clock (ISO/IEC 23008-12, 6.5.10)."""
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
-    upright = corpus.scene(48, 36)
-    data = corpus.saved(stored_with(upright, orientation), "AVIF", exif=exif, quality=95)
-    assert (b"irot" in data) == (rotation is not None)
-    if rotation is not None:
-        assert data[data.index(b"irot") + 4] == rotation
-    assert mean_difference(decode(data).rgb, upright) < 6
-    for block in (corpus.exif_block(3, 1, b"\6\0\0\0"), b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\0\x09"):
-        assert decode(hostile.avif_with_exif(block)).rgb.size == (96, 64)
 
 
 # --- Transparent pictures ---
@@ -318,11 +232,11 @@ def test_a_reduced_picture_looks_the_same_in_each_mode(mode: str) -> None:
         picture = decode(data, longer_side=longer_side)
         expected = whole.rgb.resize(picture.rgb.size, Image.Resampling.LANCZOS)
         assert max(picture.rgb.size) == longer_side
-        assert mean_difference(picture.rgb, expected) < 1.5
+        assert corpus.mean_difference(picture.rgb, expected) < 1.5
         assert (picture.alpha is None) == (whole.alpha is None)
         if picture.alpha is not None and whole.alpha is not None:
             smaller = whole.alpha.resize(picture.rgb.size, Image.Resampling.LANCZOS)
-            assert mean_difference(picture.alpha.convert("RGB"), smaller.convert("RGB")) < 1
+            assert corpus.mean_difference(picture.alpha.convert("RGB"), smaller.convert("RGB")) < 1
 
 
 def test_hidden_colours_do_not_bleed_into_a_reduced_picture() -> None:
@@ -340,7 +254,7 @@ def test_a_reduced_jpeg_looks_the_same() -> None:
     data = corpus.saved(corpus.scene(960, 640), "JPEG", quality=95)
     picture = decode(data, longer_side=240)
     assert picture.rgb.size == (240, 160)
-    assert mean_difference(picture.rgb, decode(data).rgb.resize((240, 160), Image.Resampling.BOX)) < 2
+    assert corpus.mean_difference(picture.rgb, decode(data).rgb.resize((240, 160), Image.Resampling.BOX)) < 2
 
 
 # --- Encoding ---
@@ -351,7 +265,7 @@ Output = Literal["png", "jpeg", "webp"]
 @pytest.mark.parametrize(("format", "error"), [("png", 0.0), ("jpeg", 3.0), ("webp", 4.0)])
 def test_an_encoded_picture_decodes_to_itself(format: Output, error: float) -> None:
     picture = decode(encode(corpus.scene(), format))
-    assert mean_difference(picture.rgb, corpus.scene()) <= error
+    assert corpus.mean_difference(picture.rgb, corpus.scene()) <= error
 
 
 def picture_with_metadata() -> bytes:
