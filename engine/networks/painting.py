@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Generator, Sequence
-from functools import lru_cache
 from typing import Final
 
 import torch
@@ -43,9 +42,8 @@ def paints(recipe: Recipe, styles: Sequence[bytes]) -> bool:
     return recipe.method == "instant" and not recipe.detail and not recipe.continues and bool(recipe.style_weight)
 
 
-@lru_cache(maxsize=4)
 def loaded(data: bytes, device: torch.device) -> StyleNetwork:
-    """The network of a file, on a device.
+    """The network of a file, on a device. This takes about 10 ms, so no network is kept.
 
     Raises:
         NetworkUnusable: it is none.
