@@ -66,5 +66,5 @@ def load(folder: Path) -> tuple[NetworkStyle, ...]:
 def _read(file: Path) -> NetworkFile:
     size = file.stat().st_size
     if size > LARGEST_FILE:
-        raise NetworkUnusable(f"It has {size:,} bytes; {LARGEST_FILE:,} are the most.")
+        raise NetworkUnusable(f"It has {size:,} bytes. At most {LARGEST_FILE:,} are allowed.")
     return NetworkFile.read(file.read_bytes())

@@ -18,7 +18,7 @@ from engine.progress import Encoded
 ClipFormat = Literal["gif", "webp", "png"]
 
 QUALITY: Final = 90
-"""Of a WebP, 1 to 100, where its size is not limited."""
+"""The quality of a WebP, 1 to 100, where its size is not limited."""
 _QUALITIES: Final = (QUALITY, 80, 65, LOWEST_QUALITY)
 """Tried in this order."""
 _OPAQUE_FROM: Final = 128

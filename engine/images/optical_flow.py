@@ -18,7 +18,7 @@ SMOOTHNESS: Final = 0.1
 WARPS: Final = 2
 """Linearisations at each level."""
 ITERATIONS: Final = 50
-"""Of Jacobi's method for each linearisation."""
+"""Iterations of Jacobi's method for each linearisation."""
 MEDIAN: Final = 5
 """Pixels of a side of the median filter."""
 _SOFTNESS: Final = (0.01, 0.2)

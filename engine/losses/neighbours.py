@@ -64,7 +64,7 @@ def _in_cell(cell: Tensor, cells: int, length: int, within: Tensor) -> Tensor:
 
 
 class _Chosen(torch.autograd.Function):
-    """Some rows of a matrix, by distinct indices. Its gradient writes each row once, so it is the same each time."""
+    """Chooses some rows of a matrix by distinct indices. The gradient is deterministic: each row is written once."""
 
     @staticmethod
     def forward(context: Any, rows: Tensor, indices: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class Bank:
     """Places of the styles at one layer, among which neighbours are looked for."""
 
     mean: Tensor
-    """Of the styles' rows, shape (channels,), float32. It is subtracted from each row."""
+    """The mean of the styles' rows, shape (channels,), float32. It is subtracted from each row."""
     least: Tensor
     """The least norm by which a centred row is divided, a scalar."""
     rows: Tensor

@@ -47,13 +47,13 @@ class Card(BaseModel):
     photos: Words
     """What it was trained on."""
     licences: Words
-    """Of the photos and the styles, as stated by who trained it."""
+    """The licences of the photos and the styles, as the person who trained the network stated them."""
     base: Words
     """The styles of the network that was fine-tuned; empty for a network that was trained from scratch."""
     steps: Annotated[int, Field(ge=0)]
-    """Of the optimiser."""
+    """Steps of the optimiser."""
     seconds: Number | None
-    """Spent in these steps. None where only their number ended the training: the file is then the same each time."""
+    """The time of these steps. None where only their number ended the training: the file is then the same each time."""
     seed: int
     objective: Words
     """What was minimised."""
@@ -61,7 +61,7 @@ class Card(BaseModel):
     """Losses, means over the last steps."""
     device: Words
     version: Words
-    """Of Atelier."""
+    """The version of Atelier."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -85,20 +85,20 @@ class NetworkFile:
         """Read a file.
 
         Raises:
-            NetworkUnusable: it is none of ours. The message says why.
+            NetworkUnusable: the file can't be used. The message says why.
         """
         if len(data) > LARGEST_FILE:
-            raise NetworkUnusable(f"It has {len(data):,} bytes; {LARGEST_FILE:,} are the most.")
+            raise NetworkUnusable(f"It has {len(data):,} bytes. At most {LARGEST_FILE:,} are allowed.")
         length = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else 0
         if not 2 <= length <= min(LARGEST_HEADER, len(data) - 8):
-            raise NetworkUnusable("It is not in the format safetensors, or cut off.")
+            raise NetworkUnusable("It is not in the format safetensors, or it is cut off.")
         try:
             header = json.loads(data[8 : 8 + length])
         except (ValueError, RecursionError) as error:
             raise NetworkUnusable("Its header is not JSON: it is not in the format safetensors.") from error
         metadata = header.pop("__metadata__", None) if isinstance(header, dict) else None
         if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-            raise NetworkUnusable("It is no network of atelier train of this version.")
+            raise NetworkUnusable("It was not written by this version of atelier train.")
         try:
             card = Card.model_validate_json(metadata.get("card", ""))
         except (ValidationError, TypeError) as error:

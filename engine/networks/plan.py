@@ -46,7 +46,7 @@ class Plan:
     the time, a network stays near the photo, and learns strokes late."""
     seed: int = 0
     widths: tuple[int, int] = WIDEST
-    """Of a new network: see :class:`engine.networks.file.Card`."""
+    """The widths of a new network: see :class:`engine.networks.file.Card`."""
     learning_rate: float = 1e-3
     """The highest of Adam, for a new network. A fine-tuning takes half of it for the convolutions."""
 

@@ -77,16 +77,16 @@ class _ClipPainting:
         self.styles = styles
         self.ordered = recipe
         self.recipe = recipe.model_copy(update={"frames": 1})
-        """Of a frame, with a smaller size once the memory was too small."""
+        """The recipe of a frame, with a smaller size once the memory was too small."""
         self.network = network
         self.options = options
         self.stop = options.stop or StopToken()
         self.device = Compute(network.device, network.dtype).name
         small = [self._tensor(picture, _PALETTE_SIDE) for picture in clip.frames]
         self.palette = Palette.blended([Palette.of(each) for each in small], [1.0] * len(small))
-        """Of all frames together."""
+        """The palette of all frames together."""
         self.later_steps = later_steps(recipe)
-        """Of a frame after another one."""
+        """Steps of a frame after another one."""
         self.stages = stages_of(clip, recipe)
         """What to do, in this order."""
         self.finished = 0
@@ -94,7 +94,7 @@ class _ClipPainting:
         self.done = 0
         """Steps of all stages."""
         self.done_before = 0
-        """Those of the stages that are finished."""
+        """Steps of the stages that are finished."""
         self.losses = (0.0, 0.0, 0.0)
         """The last total, content and style loss."""
         self.painted: list[Tensor] = []
@@ -103,7 +103,7 @@ class _ClipPainting:
         """Whether a stage took fewer steps after a request to finish."""
         self.began = time.monotonic()
         self.step_seconds = deque[float](maxlen=5)
-        """Of the last stages: the time of a step at the full size, with its share of what else a stage takes."""
+        """The time of a step at the full size in each of the last stages, with its share of what else a stage takes."""
         self.first_step_seconds = 0.0
         """The same without that share, in the first frame."""
         self.progress_due = Interval(options.pace.progress, first=0)

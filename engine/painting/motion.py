@@ -19,7 +19,7 @@ from engine.recipe import Recipe
 from engine.vgg.vgg19 import VGG19
 
 LEARNING_RATE: Final = 0.012
-"""Of the first step of a frame, for pixels in [0, 1]."""
+"""The learning rate of the first step of a frame, for pixels in [0, 1]."""
 STEADINESS: Final = 300.0
 """The weight of :class:`engine.losses.terms.Steadiness`."""
 
