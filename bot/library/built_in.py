@@ -32,6 +32,11 @@ class BuiltInStyle:
         """The picture: a JPEG of at most 512 pixels on its longer side."""
         return PICTURES / f"{self.id}.jpg"
 
+    @property
+    def thumbnail(self) -> Path:
+        """The same with 256 pixels on its longer side."""
+        return PICTURES / "thumbnails" / f"{self.id}.jpg"
+
 
 BUILT_IN: Final = (
     BuiltInStyle("impasto", N_("Impasto swirls")),

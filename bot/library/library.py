@@ -252,7 +252,7 @@ class StyleLibrary:
         if isinstance(style, NetworkStyle):
             return style.picture
         if isinstance(style, BuiltInStyle):
-            return await self.picture(style)
+            return await asyncio.to_thread(style.thumbnail.read_bytes)
         return await self._storage.get(style.thumbnail)
 
     async def _changeable(self, wanted: str, reader: Reader) -> SavedStyle:

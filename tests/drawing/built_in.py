@@ -16,6 +16,9 @@ SIDE: Final = 512
 """Pixels."""
 MOST_BYTES: Final = 124_000
 """Largest size of a file. All twelve together stay within 1.5 MB."""
+THUMBNAIL_SIDE: Final = 256
+"""Pixels. The pictures have fine texture, so larger ones would take most of their bytes."""
+MOST_BYTES_OF_THUMBNAIL: Final = 32_000
 DRAWN: Final[Mapping[str, Callable[[int], Array]]] = {
     "impasto": brush.paint,
     "glass": glass.glaze,
@@ -40,14 +43,22 @@ def draw(style: str, side: int = SIDE) -> Image.Image:
     return large.resize((side, side), Image.Resampling.LANCZOS)
 
 
+def thumbnail(picture: Image.Image) -> bytes:
+    """The file of a small picture of a style."""
+    small = picture.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    return file_of(small, MOST_BYTES_OF_THUMBNAIL)
+
+
 def main() -> None:
     """Draw all pictures into the folder that the command line names."""
     parser = argparse.ArgumentParser(description="Draw the pictures of the built-in styles.")
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "thumbnails").mkdir(parents=True, exist_ok=True)
     for style in DRAWN:
-        (folder / f"{style}.jpg").write_bytes(file_of(draw(style), MOST_BYTES))
+        drawn = draw(style)
+        (folder / f"{style}.jpg").write_bytes(file_of(drawn, MOST_BYTES))
+        (folder / "thumbnails" / f"{style}.jpg").write_bytes(thumbnail(drawn))
 
 
 if __name__ == "__main__":

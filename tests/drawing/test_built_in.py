@@ -14,7 +14,13 @@ def test_every_shipped_file_has_the_right_size_and_no_metadata() -> None:
     for style in BUILT_IN:
         data = style.file.read_bytes()
         assert len(data) <= built_in.MOST_BYTES
-        assert decode(data).rgb.size == (built_in.SIDE, built_in.SIDE)
+        shipped = decode(data).rgb
+        assert shipped.size == (built_in.SIDE, built_in.SIDE)
+        thumbnail = style.thumbnail.read_bytes()
+        assert len(thumbnail) <= built_in.MOST_BYTES_OF_THUMBNAIL
+        small = decode(thumbnail).rgb
+        assert small.size == (built_in.THUMBNAIL_SIDE, built_in.THUMBNAIL_SIDE)
+        assert signal_to_noise(small, shipped.resize(small.size, Image.Resampling.LANCZOS)) > 18
         for mark in (b"Exif", b"ICC_PROFILE", b"http", b"Photoshop", b"\xff\xfe"):
             assert mark not in data[: data.index(b"\xff\xda")]
 
