@@ -74,7 +74,7 @@ class Jobs(Protocol):
             PictureRejected: one of the pictures can't be used.
             TooManyJobs, DailyLimit: see :meth:`admission`.
             AlreadyAccepted: this order is a job already.
-            AlreadyPainting: the member's same choice for the same result is a job already.
+            AlreadyPainting: the member's same choice for the same result is an open job.
             NotKept: a blob that the order names is not stored any more.
             StorageFull, StorageFailed: its pictures can't be stored.
             WorkerLost, NoWorkers: its pictures could not be checked.

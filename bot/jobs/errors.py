@@ -214,7 +214,7 @@ class NotBegun(AtelierError):
 
 
 class AlreadyPainting(AtelierError):
-    """The member chose the same for the same result a moment ago, or it is still being painted."""
+    """The member chose the same for the same result, and that is not delivered yet."""
 
 
 class Unchangeable(AtelierError):

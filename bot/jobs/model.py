@@ -96,9 +96,7 @@ class Order:
     parent: str = ""
     """The id of the job whose result this one goes on from, or empty."""
     action: str = ""
-    """What the member chose there, in up to 32 characters. The same choice is accepted again only after its end: see
-    :data:`bot.jobs.database.store.TWICE_WITHIN`.
-    """
+    """What the member chose there, in up to 32 characters. The same choice is accepted again only after its end."""
     locale: str = ENGLISH
     """Discord's name of the language of its reply."""
 

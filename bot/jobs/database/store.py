@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import structlog
 from sqlalchemy import ColumnElement, delete, func, insert, literal, select, update
@@ -35,9 +35,6 @@ from engine.errors import AtelierError
 from engine.recipe import Recipe
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-TWICE_WITHIN: Final = 5.0
-"""Seconds within which a member's same choice for the same result is one choice, even if its job has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,7 @@ class Store(
         Raises:
             TooManyJobs: the owner has ``limit`` open jobs, or those of the quota.
             DailyLimit: the owner has used their quota of a day.
-            AlreadyPainting: the owner has an open or very recent job with the same parent and action.
+            AlreadyPainting: the owner has an open job with the same parent and action.
             NotKept: nobody claims one of ``kept`` any more.
             IntegrityError: the job is stored already.
         """
@@ -131,9 +128,8 @@ class Store(
         types = JobRow.__table__.c
         turns = next_turns(job.owner, server, cluster_id)
         values = [literal(value, types[name].type).label(name) for name, value in row.items()]
-        recent = (JobRow.state == State.DELIVERED) & (JobRow.accepted > service_time() - TWICE_WITHIN)
         same = (JobRow.owner == job.owner) & (JobRow.parent == job.parent) & (JobRow.action == job.action)
-        twin = select(JobRow.id).where(same, JobRow.parent != "", JobRow.state.in_(OPEN) | recent)
+        twin = select(JobRow.id).where(same, JobRow.parent != "", JobRow.state.in_(OPEN))
         roles = {"content": job.inputs.content}
         roles |= {f"style-{index}": name for index, name in enumerate(job.inputs.styles)}
         roles |= {"mask": job.inputs.mask} if job.inputs.mask is not None else {}

@@ -78,8 +78,7 @@ async def test_without_its_final_state_a_result_is_painted_from_the_start(harnes
         assert (await harness.found(child)).painted_recipe == asked.recipe.whole
 
 
-async def test_pressing_twice_makes_one_job(harness: JobHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.jobs.database.store.TWICE_WITHIN", 3600.0)
+async def test_pressing_twice_makes_one_job_until_it_is_delivered(harness: JobHarness) -> None:
     async with harness.running():
         parent = await delivered(harness)
 
@@ -94,11 +93,11 @@ async def test_pressing_twice_makes_one_job(harness: JobHarness, monkeypatch: py
         assert isinstance(job, Job)
         await press(BOB, "weaker")
         await press(ANN, "stronger")
-        (await harness.executor.painting(2)).finish()
-        await harness.until(job, "delivered")
-        with pytest.raises(AlreadyPainting):  # so soon after
+        painting = await harness.executor.painting(2)
+        with pytest.raises(AlreadyPainting):
             await press(BOB, "stronger")
-        monkeypatch.setattr("bot.jobs.database.store.TWICE_WITHIN", 0.0)
+        painting.finish()
+        await harness.until(job, "delivered")
         await press(BOB, "stronger")
 
 
