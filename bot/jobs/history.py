@@ -51,14 +51,15 @@ class JobHistory:
         """See :class:`bot.jobs.api.History`."""
         ids = await self._store.history(owner, limit + 1, older_than=older_than, newer_than=newer_than)
         more = len(ids) > limit
-        if newer_than is not None and not more:
-            # The first page has always the newest jobs, even if some were added or removed meanwhile.
+        if (newer_than is not None and not more) or (older_than is not None and not ids):
+            # The first page has always the newest jobs, even if some were added or removed meanwhile. It also stands
+            # in for a page whose jobs were all removed.
             return await self.page(owner, limit)
-        kept = ids[-limit:] if newer_than is not None else ids[:limit]
-        jobs = await self._in_order(kept)
-        if newer_than is not None:
-            return HistoryPage(jobs, newer=more, older=True)
-        return HistoryPage(jobs, newer=older_than is not None, older=more)
+        jobs = await self._in_order(ids[-limit:] if newer_than is not None else ids[:limit])
+        first = 1
+        if jobs and (newer_than or older_than):
+            first += await self._store.count_newer(owner, Position(jobs[0].created_at, jobs[0].id))
+        return HistoryPage(jobs, first, older=more or newer_than is not None)
 
     async def thumbnails(self, jobs: Iterable[Job]) -> Mapping[str, bytes]:
         """See :class:`bot.jobs.api.History`."""

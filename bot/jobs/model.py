@@ -231,10 +231,20 @@ class HistoryPage:
     """A part of a member's jobs, newest first."""
 
     jobs: Sequence[Job]
-    newer: bool
-    """Whether there are newer jobs than these."""
+    first: int
+    """The number of the first one, counted from 1 for the member's newest job."""
     older: bool
     """Whether there are older jobs than these."""
+
+    @property
+    def newer(self) -> bool:
+        """Whether there are newer jobs than these."""
+        return self.first > 1
+
+    @property
+    def numbered(self) -> Sequence[tuple[int, Job]]:
+        """The jobs with their numbers."""
+        return list(enumerate(self.jobs, self.first))
 
 
 Observer = Callable[[Job, Progress], None]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot import texts
 from bot.features.my_jobs import texts as jobs_texts
-from bot.jobs.model import NO_INPUTS, Job, Painted, State
+from bot.jobs.model import NO_INPUTS, HistoryPage, Job, Painted, State
 from engine.errors import (
     AtelierError,
     OutOfMemory,
@@ -171,7 +171,9 @@ def test_a_list_names_the_recipe_that_was_painted() -> None:
     painted = Painted("77", "png", 724, 543, 60, 8.0, "finished", size=724)
     as_ordered = Painted("77", "png", 1024, 768, 60, 8.0, "finished")
     for made, size in ((painted, 724), (as_ordered, 1024), (None, 1024)):
-        (text,) = jobs_texts.listed([job("A town", recipe=Recipe(size=1024), painted=made)])
+        (text,) = jobs_texts.listed(
+            HistoryPage([job("A town", recipe=Recipe(size=1024), painted=made)], 1, older=False)
+        )
         assert f"recipe `{Recipe(size=size).id}`" in text
 
 
@@ -261,7 +263,8 @@ def job(description: str, **changes: Any) -> Job:
 @example(["_" * 1024] * 10, OutOfMemory(2048), State.DELIVERED)
 def test_a_list_fits_a_message_for_any_file_names(descriptions: list[str], cause: AtelierError, state: State) -> None:
     jobs = [job(each, cause=cause, state=state, delivered_by="kept") for each in descriptions]
-    assert len("\n".join([jobs_texts.your_pictures(jobs), *jobs_texts.listed(jobs)])) <= 2000
+    page = HistoryPage(jobs, 99_990, older=True)
+    assert len("\n".join([jobs_texts.your_pictures(jobs), *jobs_texts.listed(page)])) <= 2000
 
 
 @given(st.text(max_size=1024))

@@ -73,7 +73,7 @@ async def show_jobs(interaction: discord.Interaction[Atelier], page: HistoryPage
     thumbnails = await interaction.client.services.history.thumbnails(page.jobs)
     entries = [
         Entry(text, _picture(job, thumbnails.get(job.id)))
-        for job, text in zip(page.jobs, texts.listed(page.jobs), strict=True)
+        for job, text in zip(page.jobs, texts.listed(page), strict=True)
     ]
     try:
         rejection = await show_page(
@@ -95,14 +95,14 @@ def _rows(page: HistoryPage) -> list[list[ui.Item[Any]]]:
     rows: list[list[ui.Item[Any]]] = []
     options = [
         discord.SelectOption(label=texts.option(number, job), value=job.id)
-        for number, job in enumerate(page.jobs, 1)
+        for number, job in page.numbered
         if job.painted is not None
     ]
     if options:
         rows.append([ShowMenu(options[:MENU_OPTIONS])])
     cancels = [
         CancelButton(job.id, texts.cancel(number))
-        for number, job in enumerate(page.jobs, 1)
+        for number, job in page.numbered
         if job.state in {State.QUEUED, State.RUNNING}
     ]
     turns: list[list[ui.Item[Any]]] = []

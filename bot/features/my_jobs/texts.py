@@ -5,7 +5,7 @@ from typing import Final
 
 from bot.error_messages import error_message
 from bot.jobs.errors import JobUnreadable
-from bot.jobs.model import Job, State
+from bot.jobs.model import HistoryPage, Job, State
 from bot.limits import MESSAGE_LENGTH, OPTION_LENGTH
 from bot.locales import N_
 from bot.locales import gettext as _
@@ -31,12 +31,10 @@ def your_pictures(jobs: Sequence[Job]) -> str:
     return _("**Your pictures**") if jobs else _("You have no pictures yet. Use `/stylize` to paint one.")
 
 
-def listed(jobs: Sequence[Job]) -> list[str]:
-    """A member's jobs, numbered from 1, under :func:`your_pictures`. Ten jobs fit into one message."""
-    full, short = (
-        [_line(number, job, reason=reason) for number, job in enumerate(jobs, 1)] for reason in (True, False)
-    )
-    return full if len("\n".join([your_pictures(jobs), *full])) <= MESSAGE_LENGTH else short
+def listed(page: HistoryPage) -> list[str]:
+    """The jobs of a page with their numbers, under :func:`your_pictures`. Ten jobs fit into one message."""
+    full, short = ([_line(number, job, reason=reason) for number, job in page.numbered] for reason in (True, False))
+    return full if len("\n".join([your_pictures(page.jobs), *full])) <= MESSAGE_LENGTH else short
 
 
 def option(number: int, job: Job) -> str:

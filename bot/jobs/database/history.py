@@ -31,7 +31,7 @@ class History(Transactions):
     ) -> list[str]:
         """Up to ``limit`` of a member's jobs: the newest, or those next to a position. At most one is given.
 
-        A page costs the same wherever it is, because an index leads to its first job.
+        An index leads to the first job of a page, wherever it is.
         """
         query = select(JobRow.id).where(JobRow.owner == owner).limit(limit)
         if newer_than is not None:
@@ -43,6 +43,12 @@ class History(Transactions):
         async with self._engine.connect() as connection:
             found = list((await connection.execute(query)).scalars())
         return found if newer_than is None else found[::-1]
+
+    async def count_newer(self, owner: int, position: Position) -> int:
+        """How many of a member's jobs are newer than a position."""
+        query = select(func.count()).where(JobRow.owner == owner, _key(position) < _KEY)
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).scalar_one()
 
     async def of_recipe(self, recipe_id: str, owner: int, guild_id: int | None) -> str | None:
         """The newest job with a recipe: the member's own, or else one that was finished in the same server."""

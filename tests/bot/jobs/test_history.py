@@ -53,7 +53,7 @@ async def until_framed(harness: JobHarness, of: Job) -> None:
 class TestPages:
     async def test_lead_through_all_jobs_and_back(self, harness: JobHarness, history: JobHistory) -> None:
         store = harness.store
-        assert await history.page(ANN, 3) == HistoryPage([], newer=False, older=False)
+        assert await history.page(ANN, 3) == HistoryPage([], 1, older=False)
         # Two jobs of the same time are ordered by their ids.
         mine = [job(ANN, id=f"{number:016x}", created_at=NOW + timedelta(seconds=number // 2)) for number in range(8)]
         for each in (*mine, job(BOB, created_at=NOW)):
@@ -67,9 +67,9 @@ class TestPages:
         assert [[each.id for each in page.jobs] for page in pages] == [
             newest_first[:3], newest_first[3:6], newest_first[6:],
         ]  # fmt: skip
-        assert [page.newer for page in pages] == [False, True, True]
+        assert [page.first for page in pages] == [1, 4, 7]
         back = await history.page(ANN, 3, newer_than=position(page.jobs[0]))
-        assert (back.newer, back.older, back.jobs) == (True, True, pages[1].jobs)
+        assert (back.first, back.older, back.jobs) == (4, True, pages[1].jobs)
         # The way back ends at a whole page with the newest job.
         await store.add(job(ANN, id="f" * 16, created_at=NOW + timedelta(hours=1)), "here", "cluster", 100)
         first = await history.page(ANN, 3, newer_than=position(pages[1].jobs[2]))
@@ -78,7 +78,7 @@ class TestPages:
         assert [each.id for each in first.jobs] == ["f" * 16, *newest_first[:2]]
         assert not first.newer
         gone = await history.page(ANN, 3, older_than=position(mine[0]))
-        assert (gone.jobs, gone.older) == ([], False)
+        assert (gone.jobs, gone.first) == (first.jobs, 1)
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)

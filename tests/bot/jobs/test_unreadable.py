@@ -105,7 +105,7 @@ class TestARowThatCantBeRead:
         for owner, name in enumerate(statements, 100):
             if not name.startswith("owner"):
                 page = await JobHistory(harness.store, harness.storage, harness.executor).page(owner, 10)
-                assert "".join(texts.listed(page.jobs)).count("failed (My record of this picture is damaged") == 2, name
+                assert "".join(texts.listed(page)).count("failed (My record of this picture is damaged") == 2, name
         assert await harness.store.count_open() == 0
 
     async def test_with_an_invalid_address_affects_only_its_own_delivery(self, harness: JobHarness) -> None:

@@ -165,6 +165,9 @@ class TestTheList:
         assert [numbers(page) for page in pages] == [list(numbers_) for numbers_ in ranges]
         for page, shown_ in zip(pages, ranges, strict=True):
             assert len(page.attachments) == len(options(page)) == len(shown_)
+            assert [int(number) for number in re.findall(r"\*\*(\d+)\.\*\*", text_of(page))] == [
+                each + 1 for each in shown_
+            ]
             if galleries:
                 assert [part["description"] for part in parts(page, 11)] == [f"picture {each}" for each in shown_]
                 assert [part["spoiler"] for part in parts(page, 11)] == [each == 0 for each in shown_]
