@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any
@@ -136,6 +136,23 @@ def read(data: bytes) -> Checkpoint:
 
 def remade(checkpoint: bytes, **fields: Any) -> bytes:
     return to_bytes(replace(read(checkpoint), **fields))
+
+
+class RecordingNetwork:
+    """A network that records the sizes of its inputs."""
+
+    def __init__(self, network: VGG19) -> None:
+        self._network = network
+        self.sizes: list[tuple[int, int]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)
+
+    def features(
+        self, image: Tensor, layers: Collection[Layer], check: Callable[[], None], **options: Any
+    ) -> dict[Layer, Tensor]:
+        self.sizes.append((image.shape[-1], image.shape[-2]))
+        return self._network.features(image, layers, check, **options)
 
 
 # --- Measures of a picture ---

@@ -2,13 +2,9 @@
 
 import io
 import math
-import subprocess
-import sys
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +12,12 @@ import pytest
 import torch
 from PIL import Image, ImageChops, ImageOps
 
-from engine.errors import OutOfMemory, PaintingCancelled, PaintingPaused
 from engine.images.codec import Picture, decode, fitted
 from engine.losses import neighbours
 from engine.painting.loop import paint
 from engine.painting.options import RunOptions
 from engine.painting.reporter import Pace
-from engine.progress import StepLosses, StopToken
+from engine.progress import StepLosses
 from engine.recipe import Recipe
 from engine.vgg.vgg19 import VGG19, load_cached
 from tests.engine.images import corpus
@@ -361,139 +356,6 @@ def test_a_result_over_the_limit_is_a_jpeg_within_it(narrow: VGG19) -> None:
     assert decode(limited.picture).rgb.size == (64, 43)
 
 
-# --- How it is stopped ---
-
-
-def test_a_painting_that_is_finished_early_has_the_picture_so_far(narrow: VGG19) -> None:
-    stop = StopToken()
-    painting = paint(INPUTS, Recipe(size=64, steps=10_000), narrow, RunOptions(stop=stop, pace=ALL))
-    events = [next(painting) for _ in range(4)]
-    stop.finish()
-    end = drained(painting)
-    assert (end.result.ending, end.result.steps) == ("stopped", 4)
-    assert end.events == []
-    preview = events[-1].preview
-    assert preview is not None
-    assert same_but_for_jpeg(preview, end.image)
-
-
-@pytest.mark.usefixtures("two_scales")
-def test_a_painting_that_is_finished_early_at_a_coarse_scale_has_its_full_size(narrow: VGG19) -> None:
-    stop = StopToken()
-    stop.finish()
-    end = painted(narrow, steps=10_000, stop=stop)
-    assert (end.result.ending, end.result.steps) == ("stopped", 1)
-    assert [event.scale for event in end.events] == [32]
-    assert end.image.size == (64, 43)
-
-
-def test_a_painting_that_is_finished_early_in_its_last_step_counts_as_finished(narrow: VGG19) -> None:
-    stop = StopToken()
-    stop.finish()
-    assert painted(narrow, steps=1, stop=stop).result.ending == "finished"
-
-
-def test_a_cancelled_painting_takes_no_further_step(narrow: VGG19) -> None:
-    stop = StopToken()
-    painting = paint(INPUTS, Recipe(size=64, steps=10_000), narrow, RunOptions(stop=stop, pace=EVERY_STEP))
-    next(painting)
-    stop.cancel()
-    with pytest.raises(PaintingCancelled):
-        next(painting)
-
-
-@pytest.mark.usefixtures("two_scales")
-@pytest.mark.parametrize("steps", [1, 4, 5])
-def test_a_paused_painting_ends_with_a_checkpoint_of_its_last_step(steps: int, narrow: VGG19) -> None:
-    recipe, saved, stop = Recipe(size=64, steps=8), SavedStates(), StopToken()
-    painting = paint(INPUTS, recipe, narrow, RunOptions(stop=stop, pace=EVERY_STEP, save=saved.save))
-    for _ in range(steps):
-        assert next(painting).checkpoint is None  # none is due
-    stop.pause()
-    event = next(painting)
-    assert event.step == steps + 1
-    with pytest.raises(PaintingPaused):
-        next(painting)
-    assert event.checkpoint is not None
-    rest = drained(paint(INPUTS, recipe, narrow, RunOptions(pace=EVERY_STEP, resume=saved[event.checkpoint])))
-    assert [event.step for event in rest.events] == list(range(steps + 2, 9))
-    assert rest.result.picture == painted(narrow, steps=8).result.picture
-
-
-def test_a_painting_that_is_paused_in_its_last_step_is_finished(narrow: VGG19) -> None:
-    stop = StopToken()
-    painting = paint(INPUTS, Recipe(size=64, steps=3), narrow, RunOptions(stop=stop, pace=EVERY_STEP))
-    next(painting), next(painting)
-    stop.pause()
-    assert drained(painting).result.ending == "finished"
-
-
-def test_a_painting_that_is_paused_before_its_first_step_takes_none(narrow: VGG19) -> None:
-    stop, saved = StopToken(), SavedStates()
-    stop.pause()
-    painting = paint(INPUTS, Recipe(size=64, steps=3), narrow, RunOptions(stop=stop, pace=ALL, save=saved.save))
-    with pytest.raises(PaintingPaused):
-        next(painting)
-    assert not saved
-
-
-def test_a_painting_pauses_even_if_its_checkpoint_cannot_be_saved(narrow: VGG19) -> None:
-    stop = StopToken()
-    painting = paint(
-        INPUTS, Recipe(size=64, steps=9), narrow, RunOptions(stop=stop, pace=EVERY_STEP, save=lambda _: None)
-    )
-    next(painting)
-    stop.pause()
-    assert next(painting).checkpoint is None
-    with pytest.raises(PaintingPaused):
-        next(painting)
-
-
-def test_another_thread_can_cancel_a_painting_between_two_reports(narrow: VGG19) -> None:
-    """Within a step, and long before the next progress."""
-    stop, begun = StopToken(), threading.Event()
-    checks = 0
-
-    def cancelled() -> bool:
-        nonlocal checks
-        checks += 1
-        if checks > 100:  # some steps on
-            begun.set()
-        return False
-
-    stop = StopToken(cancelled)
-    ended: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            painted(narrow, steps=10_000, pace=Pace(progress=3600, preview=None), stop=stop)
-        except PaintingCancelled as error:
-            ended.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert begun.wait(60)
-    stop.cancel()
-    thread.join(60)
-    assert not thread.is_alive()
-    assert len(ended) == 1
-
-
-@pytest.mark.parametrize("check", [1, 20, 60, 80, 100])
-def test_a_step_can_be_cancelled_between_two_layers(check: int, network: VGG19) -> None:
-    """While content and style are analysed, and in the forward and the backward pass of a step."""
-    checks = 0
-
-    def cancelled() -> bool:
-        nonlocal checks
-        checks += 1
-        return checks >= check
-
-    with pytest.raises(PaintingCancelled):
-        painted(network, steps=10_000, stop=StopToken(cancelled))
-    assert checks == check
-
-
 # --- Odd pictures ---
 
 
@@ -513,77 +375,3 @@ def test_sizes_are_fitted_to_the_longer_side(
     size: tuple[int, int], longer_side: int, expected: tuple[int, int]
 ) -> None:
     assert fitted(size, longer_side) == expected
-
-
-# --- Memory ---
-
-STARVED = """
-import re, resource
-from pathlib import Path
-
-import torch
-from PIL import Image
-
-from engine.painting.loop import paint
-from engine.images.codec import Picture
-from engine.recipe import Inputs, Recipe
-from engine.vgg.vgg19 import load_cached
-
-torch.set_num_threads(1)
-network = load_cached("embedded", torch.device("cpu"), torch.float32)
-picture = Picture(Image.effect_noise((96, 96), 90).convert("RGB"))
-
-
-def painted(size):
-    painting = paint(Inputs(picture, (picture,)), Recipe(size=size, steps=1), network)
-    while True:
-        try:
-            next(painting)
-        except StopIteration as end:
-            return end.value
-
-
-painted(64)
-held = int(re.search(r"VmData:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
-resource.setrlimit(resource.RLIMIT_DATA, (held + 200 * 2**20, resource.RLIM_INFINITY))
-result = painted(2048)
-print(result.recipe.size, result.width, result.height, result.steps, result.ending)
-print(painted(64).recipe.size)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux limits the data of a process.")
-def test_too_little_memory_gives_a_smaller_picture_and_the_process_survives() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", STARVED], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
-    )
-    first, second = done.stdout.splitlines()
-    size, width, height, steps, ending = first.split()
-    assert 64 <= int(size) < 2048
-    assert (width, height, steps, ending) == (size, size, "1", "finished")
-    assert second == "64"
-
-
-@pytest.mark.parametrize(
-    "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")]
-)
-def test_errors_of_other_allocators_become_out_of_memory(
-    error: Exception, network: VGG19, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def features(*_: object, **__: object) -> None:
-        raise error
-
-    monkeypatch.setattr(network, "features", features)
-    with pytest.raises(OutOfMemory) as raised:
-        painted(network)
-    assert raised.value.size == 64
-
-
-def test_other_errors_of_torch_are_raised_unchanged(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
-    def features(*_: object, **__: object) -> None:
-        raise RuntimeError("expected scalar type Float but found Half")
-
-    monkeypatch.setattr(network, "features", features)
-    with pytest.raises(RuntimeError, match="scalar type"):
-        painted(network)

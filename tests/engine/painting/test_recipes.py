@@ -1,8 +1,5 @@
 """The effect of each field of a recipe on the painting."""
 
-import gc
-import weakref
-from collections.abc import Callable, Collection
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,34 +9,25 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from engine.errors import OutOfMemory
 from engine.images.codec import Picture
 from engine.images.colour import oklab
-from engine.losses.objective import Objective
 from engine.losses.structure import self_similarity
-from engine.losses.terms import ContentTerm
 from engine.painting import pyramid, reporter
-from engine.painting.loop import paint
-from engine.painting.options import RunOptions
-from engine.painting.pyramid import Scale
-from engine.painting.targets import Targets
-from engine.recipe import Layer, Recipe
+from engine.recipe import Layer
 from engine.vgg.vgg19 import VGG19
 from tests.engine.images import corpus
 from tests.engine.painted import (
     ALL,
     CONTENT,
-    INPUTS,
     STYLE,
     Array,
+    RecordingNetwork,
     SavedStates,
-    drained,
     images,
     layer_distances,
     levels,
     local_contrast,
     painted,
-    read,
     shown,
     style_distance,
     tensor,
@@ -162,23 +150,6 @@ def test_larger_strokes_are_wider(network: VGG19) -> None:
         for stroke in (0.5, 2)
     )
     assert finer < broader
-
-
-class RecordingNetwork:
-    """A network that records the sizes of its inputs."""
-
-    def __init__(self, network: VGG19) -> None:
-        self._network = network
-        self.sizes: list[tuple[int, int]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._network, name)
-
-    def features(
-        self, image: Tensor, layers: Collection[Layer], check: Callable[[], None], **options: Any
-    ) -> dict[Layer, Tensor]:
-        self.sizes.append((image.shape[-1], image.shape[-2]))
-        return self._network.features(image, layers, check, **options)
 
 
 @pytest.mark.parametrize(("size", "stroke", "side"), [(64, 1, 64), (128, 1, 128), (128, 0.5, 64), (64, 2, 128)])
@@ -317,107 +288,6 @@ def test_the_remaining_time_is_that_of_the_remaining_steps(narrow: VGG19, monkey
     fine = 1e-4 * 64 * 43
     steps = [2 / 4 + 4, 1 / 4 + 4, 4, 2, 1, 0]
     assert predicted == pytest.approx([fine * each for each in steps], rel=0.05)
-
-
-# --- Too little memory ---
-
-
-class SmallDevice(RecordingNetwork):
-    """A device whose memory is too small for a gradient of more than this number of pixels."""
-
-    def __init__(self, network: VGG19, pixels: int) -> None:
-        super().__init__(network)
-        self._pixels = pixels
-
-    def features(
-        self, image: Tensor, layers: Collection[Layer], check: Callable[[], None], **options: Any
-    ) -> dict[Layer, Tensor]:
-        if image.requires_grad and image[0, 0].numel() > self._pixels:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
-        return super().features(image, layers, check, **options)
-
-
-def test_a_painting_that_does_not_fit_into_memory_continues_at_a_smaller_size(
-    narrow: VGG19, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pyramid, "COARSEST", 64)
-    small: Any = SmallDevice(narrow, 100 * 67)
-    saved = SavedStates()
-    recipe = Recipe(size=128, steps=8)
-    whole = drained(paint(INPUTS, recipe, small, RunOptions(pace=ALL, save=saved.save)))
-    assert (whole.result.recipe.size, whole.result.width, whole.result.height) == (91, 91, 61)
-    assert (whole.result.ending, whole.result.steps) == ("finished", 8)
-    assert [event.step for event in whole.events] == list(range(1, 9))
-    assert [event.scale for event in whole.events] == [64] * 4 + [91] * 4
-    for checkpoint in list(saved.values())[1], list(saved.values())[5]:
-        rest = drained(paint(INPUTS, recipe, small, RunOptions(pace=ALL, resume=checkpoint)))
-        assert rest.result.picture == whole.result.picture
-
-
-@pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
-def test_tensors_of_a_failed_step_are_freed_before_a_smaller_size_is_tried(
-    optimiser: str, narrow: VGG19, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its own tensors, although a cycle holds them, and what the picture was compared with."""
-    monkeypatch.setattr(pyramid, "COARSEST", 64)
-    kept: list[weakref.ref[Tensor]] = []
-    alive: list[int] = []
-
-    class Failing(SmallDevice):
-        def features(self, image: Tensor, *arguments: Any, **options: Any) -> dict[Layer, Tensor]:
-            try:
-                return super().features(image, *arguments, **options)
-            except torch.OutOfMemoryError as error:
-                step = image + 1
-                kept.append(weakref.ref(step))
-                error.args = (*error.args, step, error)
-                raise
-
-    objective = Targets.objective
-
-    def recording(targets: Targets, scale: Scale) -> Objective:
-        gc.disable()
-        alive.append(sum(each() is not None for each in kept))
-        found = objective(targets, scale)
-        content = found.terms["content"]
-        assert isinstance(content, ContentTerm)
-        kept.extend(weakref.ref(target.value) for target in content.targets.values())
-        return found
-
-    monkeypatch.setattr(Targets, "objective", recording)
-    failing: Any = Failing(narrow, 100 * 67)
-    try:
-        end = drained(paint(INPUTS, Recipe.model_validate({"size": 128, "steps": 4, "optimiser": optimiser}), failing))
-    finally:
-        gc.enable()
-    assert end.result.recipe.size == 91
-    assert alive == [0, 0, 0]
-    assert len(kept) == 4  # of three sizes, and of the step that failed
-
-
-def test_a_painting_that_no_longer_fits_at_any_size_ends_with_the_picture_of_the_last_scale(
-    narrow: VGG19, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Here the memory shrinks after the first scale, so that not even its size fits again."""
-    monkeypatch.setattr(pyramid, "COARSEST", 64)
-    small: Any = SmallDevice(narrow, 100 * 67)
-    saved = SavedStates()
-    painting = paint(INPUTS, Recipe(size=128, steps=8), small, RunOptions(pace=ALL, save=saved.save))
-    for _ in range(4):
-        next(painting)
-    small._pixels = 0
-    rest = drained(painting)
-    assert rest.events == []
-    assert (rest.result.recipe.size, rest.result.width, rest.result.height) == (64, 64, 43)
-    assert (rest.result.ending, rest.result.steps) == ("stopped", 4)
-    image = read(list(saved.values())[3]).image[0].permute(1, 2, 0).numpy()
-    assert np.abs(rest.pixels / 255 - image).mean() < 0.02  # it was enlarged for the sizes that were tried
-
-
-def test_a_painting_that_fits_at_no_size_fails(narrow: VGG19) -> None:
-    small: Any = SmallDevice(narrow, 1000)
-    with pytest.raises(OutOfMemory):
-        drained(paint(INPUTS, Recipe(size=128, steps=4), small))
 
 
 # --- Several styles with other options ---
