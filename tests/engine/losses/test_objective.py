@@ -5,31 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.losses.gram import gram_matrix
 from engine.losses.objective import Losses, Objective
 from engine.losses.terms import ContentTerm, Plainness, StructureTerm, StyleTerm, Term, TotalVariation, target
 from engine.recipe import Balance, Layer
-
-Array = NDArray[np.float64]
-
-
-def rand(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def gram(features: Array) -> Array:
-    """Position by position."""
-    _, channels, height, width = features.shape
-    total: Array = np.zeros((1, channels, channels))
-    for y in range(height):
-        for x in range(width):
-            total[0] += np.outer(features[0, :, y, x], features[0, :, y, x])
-    total /= height * width
-    return total
-
+from tests.engine.losses.formulas import Array, gram, rand
 
 # --- The objective ---
 

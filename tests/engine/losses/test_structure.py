@@ -3,18 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.losses.structure import PLACES, POOLS, laplacian, self_similarity, total_variation
 from engine.losses.terms import StructureTerm
 from engine.recipe import Layer
-
-Array = NDArray[np.float64]
-
-
-def rand(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+from tests.engine.losses.formulas import Array, rand
 
 
 def similarities(columns: list[Array]) -> Array:
