@@ -29,6 +29,7 @@ from tests.engine.painted import (
     STYLE,
     SavedStates,
     drained,
+    narrow_network,
     painted,
     remade,
     same_but_for_jpeg,
@@ -156,7 +157,7 @@ def test_the_pace_of_reports_does_not_change_the_picture(narrow: VGG19) -> None:
 @pytest.mark.usefixtures("two_scales")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_painting_resumes_from_any_checkpoint_to_the_same_bytes(precision: str) -> None:
-    network = load_cached("embedded", torch.device("cpu"), getattr(torch, precision))
+    network = narrow_network(getattr(torch, precision))
     recipe = Recipe(size=64, steps=7, noise=0.1)
     saved = SavedStates()
     whole = drained(paint(INPUTS, recipe, network, RunOptions(pace=ALL, save=saved.save)))
@@ -202,42 +203,41 @@ def test_a_painting_can_be_resumed_many_times(narrow: VGG19) -> None:
     assert end.result.picture == painted(narrow, steps=6).result.picture
 
 
+UNUSABLE: list[Callable[[bytes], bytes]] = [
+    lambda checkpoint: b"",
+    lambda checkpoint: b"no checkpoint",
+    lambda checkpoint: checkpoint[: len(checkpoint) // 2],
+    lambda checkpoint: checkpoint[:100] + bytes(200) + checkpoint[300:],
+    lambda checkpoint: remade(checkpoint, scale=2),
+    lambda checkpoint: remade(checkpoint, scale=-1),
+    lambda checkpoint: remade(checkpoint, scale="first"),
+    lambda checkpoint: remade(checkpoint, scale=1),  # whose size is another
+    lambda checkpoint: remade(checkpoint, step=4),
+    lambda checkpoint: remade(checkpoint, step=0),
+    lambda checkpoint: remade(checkpoint, elapsed=float("nan")),
+    lambda checkpoint: remade(checkpoint, image=torch.zeros(1, 3, 21, 30)),
+    lambda checkpoint: remade(checkpoint, image=torch.full((1, 3, 21, 32), float("nan"))),
+    lambda checkpoint: remade(checkpoint, before=torch.zeros(1, 3, 21, 32, dtype=torch.float64)),
+    lambda checkpoint: remade(checkpoint, before=None),
+    lambda checkpoint: remade(checkpoint, state={}),
+    lambda checkpoint: remade(checkpoint, state=None),
+    lambda checkpoint: remade(checkpoint, size=65),
+    lambda checkpoint: remade(checkpoint, size=20),
+]
+
+
 @pytest.mark.usefixtures("two_scales")
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda checkpoint: b"",
-        lambda checkpoint: b"no checkpoint",
-        lambda checkpoint: checkpoint[: len(checkpoint) // 2],
-        lambda checkpoint: checkpoint[:100] + bytes(200) + checkpoint[300:],
-        lambda checkpoint: remade(checkpoint, scale=2),
-        lambda checkpoint: remade(checkpoint, scale=-1),
-        lambda checkpoint: remade(checkpoint, scale="first"),
-        lambda checkpoint: remade(checkpoint, scale=1),  # whose size is another
-        lambda checkpoint: remade(checkpoint, step=4),
-        lambda checkpoint: remade(checkpoint, step=0),
-        lambda checkpoint: remade(checkpoint, elapsed=float("nan")),
-        lambda checkpoint: remade(checkpoint, image=torch.zeros(1, 3, 21, 30)),
-        lambda checkpoint: remade(checkpoint, image=torch.full((1, 3, 21, 32), float("nan"))),
-        lambda checkpoint: remade(checkpoint, before=torch.zeros(1, 3, 21, 32, dtype=torch.float64)),
-        lambda checkpoint: remade(checkpoint, before=None),
-        lambda checkpoint: remade(checkpoint, state={}),
-        lambda checkpoint: remade(checkpoint, state=None),
-        lambda checkpoint: remade(checkpoint, size=65),
-        lambda checkpoint: remade(checkpoint, size=20),
-    ],
-)
-def test_after_an_unusable_checkpoint_the_painting_starts_over(
-    spoil: Callable[[bytes], bytes], narrow: VGG19, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_after_an_unusable_checkpoint_the_painting_starts_over(narrow: VGG19, caplog: pytest.LogCaptureFixture) -> None:
     recipe = Recipe(size=64, steps=6)
-    usable = saved_after(2, narrow, recipe)
+    usable, whole = saved_after(2, narrow, recipe), painted(narrow, steps=6)
     assert drained(paint(INPUTS, recipe, narrow, RunOptions(pace=ALL, resume=usable))).events[0].step == 3
     assert not caplog.records
-    over = drained(paint(INPUTS, recipe, narrow, RunOptions(pace=ALL, resume=spoil(usable))))
-    assert over.events[0].step == 1
-    assert over.result.picture == painted(narrow, steps=6).result.picture
-    assert "starts over" in caplog.text
+    for number, spoil in enumerate(UNUSABLE):
+        caplog.clear()
+        over = drained(paint(INPUTS, recipe, narrow, RunOptions(pace=EVERY_STEP, resume=spoil(usable))))
+        assert over.events[0].step == 1, number
+        assert over.result.picture == whole.result.picture, number
+        assert "starts over" in caplog.text, number
 
 
 def test_a_checkpoint_of_another_content_is_not_resumed(narrow: VGG19) -> None:
