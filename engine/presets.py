@@ -83,6 +83,5 @@ def with_frames(recipe: Recipe, frames: int) -> Recipe:
         return recipe.model_copy(update={"frames": frames})
     size = min(recipe.size, LARGEST_CLIP, max(SMALLEST_CLIP, round(CLIP_SHARE * recipe.size)))
     steps = max(recipe.steps, FEWEST_STEPS)
-    return recipe.model_copy(
-        update={"frames": frames, "method": "gatys", "size": size, "steps": steps, "continues": ""}
-    )
+    method: Method = "gatys" if recipe.method == "instant" else recipe.method
+    return recipe.model_copy(update={"frames": frames, "method": method, "size": size, "steps": steps, "continues": ""})

@@ -204,8 +204,10 @@ class Recipe(BaseModel):
             raise ValueError("style_shares needs a share above 0")
         if self.rest == "style" and self.where == "everything":
             raise ValueError("rest needs a part of the picture: set where, too")
-        if self.frames > 1 and (self.method != "gatys" or self.size > LARGEST_CLIP):
-            raise ValueError(f"several frames need the method gatys and a size of at most {LARGEST_CLIP} px")
+        if self.frames > 1 and (self.method == "instant" or self.size > LARGEST_CLIP):
+            raise ValueError(
+                f"several frames need the method gatys or neighbours, and a size of at most {LARGEST_CLIP} px"
+            )
         return self
 
     @property

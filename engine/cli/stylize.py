@@ -223,7 +223,7 @@ def stylize(
 ) -> None:
     """Paint CONTENT in the style of one or more STYLEs: starry.jpg:0.7 scream.jpg:0.3
 
-    A moving picture (GIF, WebP, PNG or AVIF) is painted frame by frame, by the method gatys, at most 384 px large.
+    A moving picture (GIF, WebP, PNG or AVIF) is painted frame by frame, at most 384 px large.
     Only its first frame is painted where --where chooses a part.
 
     Ctrl-C ends the painting early and keeps the picture so far. A second Ctrl-C cancels it.

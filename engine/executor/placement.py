@@ -46,7 +46,7 @@ def pixels(recipe: Recipe, done: int = 0) -> float:
     left = 0.0
     if recipe.frames > 1:
         first, others = recipe.steps, (recipe.frames - 1) * later_steps(recipe)
-        return max(0, first + others - done) * float(recipe.size**2)
+        return max(0, first + others - done) * recipe.size**2 * SCHEDULES[recipe.method].step_cost
     continued = recipe.size if recipe.continues else 0
     for scale in SCHEDULES[recipe.method].scales(recipe.size, recipe.steps, continued, recipe.strength):
         skipped = min(done, scale.steps)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-SMALLEST: Final = 16
+SMALLEST: Final = 8
 """Pixels of the shorter side from which on the pyramid is not halved again."""
 SMOOTHNESS: Final = 0.1
 """The weight of the smoothness, for pixels in [0, 1]."""

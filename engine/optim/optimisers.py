@@ -40,8 +40,11 @@ class Optimiser(Protocol):
     image: Tensor
     """Shape (1, 3, height, width), float32, in [0, 1]."""
 
-    def begin(self, image: Tensor, evaluate: Evaluate) -> None:
-        """Go on from ``image``, which may have another size than the one before, and minimise ``evaluate``."""
+    def begin(self, image: Tensor, evaluate: Evaluate, pace: Tensor | None = None) -> None:
+        """Go on from ``image``, which may have another size than the one before, and minimise ``evaluate``.
+
+        ``pace`` has factors of the learning rate, shape (1, 1, height, width); None for the same rate everywhere.
+        """
 
     def release(self) -> None:
         """Free the memory for steps at this size. The image stays, with the state for the next size."""
@@ -106,8 +109,9 @@ class Adam:
         self.image = image.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
 
     @torch.no_grad()
-    def begin(self, image: Tensor, evaluate: Evaluate) -> None:
+    def begin(self, image: Tensor, evaluate: Evaluate, pace: Tensor | None = None) -> None:
         """Take the image, and resize the moments to its size."""
+        self._pace = torch.ones((), device=image.device) if pace is None else pace
         if image is not self.image:
             self._take(image)
             size = image.shape[-1], image.shape[-2]
@@ -140,7 +144,7 @@ class Adam:
         past = BETAS[0] / (1 - BETAS[0] ** (steps + 1))
         present = (1 - BETAS[0]) / (1 - BETAS[0] ** steps)
         deviation = (second / (1 - BETAS[1] ** steps)).sqrt()
-        self.image.sub_(self._rate * (past * first + present * gradient) / (deviation + ADAM_EPSILON))
+        self.image.sub_(self._rate * self._pace * (past * first + present * gradient) / (deviation + ADAM_EPSILON))
 
     def release(self) -> None:
         """Drop the function that is minimised, and a recorded step."""
@@ -170,8 +174,8 @@ class LBFGS:
         self.image = image
 
     @torch.no_grad()
-    def begin(self, image: Tensor, evaluate: Evaluate) -> None:
-        """Take the image and clear the history."""
+    def begin(self, image: Tensor, evaluate: Evaluate, pace: Tensor | None = None) -> None:
+        """Take the image and clear the history. The pace is ignored, as the learning rate is."""
         self.image = image.detach().contiguous()
         self._evaluate = evaluate
         self._weights = spectral_filter(self.image, IMAGE_SPECTRAL_POWER)

@@ -2,7 +2,8 @@
 
 The first frame is painted as a picture. Each later frame starts from the one before, carried along by optical flow, and
 takes a few steps that keep what was visible before (Ruder, Dosovitskiy and Brox, "Artistic Style Transfer for Videos",
-GCPR 2016). The last frames of a clip that repeats then approach the first one.
+GCPR 2016). What comes into view is painted coarse to fine. The last frames of a clip that repeats then approach the
+first one.
 """
 
 import time
@@ -26,8 +27,9 @@ from engine.images.compose import compose
 from engine.painting import loop
 from engine.painting.checkpoint import ClipCheckpoint, FinalState, from_bytes, to_bytes, usable
 from engine.painting.loop import PREVIEW_QUALITY
+from engine.painting.masks import Mask
 from engine.painting.memory import out_of_memory
-from engine.painting.motion import carried, later_frame
+from engine.painting.motion import LaterFrame, carried
 from engine.painting.options import RunOptions
 from engine.painting.reporter import Interval
 from engine.painting.stages import FEWEST_OF_FRAME, Stage, later_steps, stages_of
@@ -227,15 +229,18 @@ class _ClipPainting:
 
     def _after_another(self, stage: Stage) -> Generator[Progress]:
         """Paint a frame from the one before it, and append it. A frame of another scene is painted as a picture."""
-        before = self._carried(stage.frame - 1, stage.frame)
-        if before[1].mean().item() < CUT:
+        moved, seen = self._carried(stage.frame - 1, stage.frame)
+        if seen.mean().item() < CUT:
             self.stages[self.finished] = stage = replace(stage, steps=self.recipe.steps)
             yield from self._as_picture(stage)
             return
-        picture = self.clip.frames[stage.frame]
-        targets = Targets(picture, self.styles, self.recipe, self.network, self.stop.check, palette=self.palette)
-        image = before[0]
-        for step in later_frame(targets, before, self.recipe, self.network, stage.steps, self.stop.check):
+        picture, check = self.clip.frames[stage.frame], self.stop.check
+
+        def targets(part: Mask | None) -> Targets:
+            return Targets(picture, self.styles, self.recipe, self.network, check, part, self.palette)
+
+        image = moved
+        for step in LaterFrame(targets, self.recipe, self.network, check).paint(moved, seen, stage.steps):
             self.done += 1
             image = step.image
             hurrying = self.stop.finishing and step.number >= FEWEST_OF_FRAME

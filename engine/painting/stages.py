@@ -12,9 +12,9 @@ SHARE_OF_FRAME: Final = 0.1
 """The steps of a later frame of a clip, as a share of those of the first one."""
 FEWEST_OF_FRAME: Final = 2
 """The steps of a later frame, at least, and after a request to finish."""
-CLOSING: Final = 1 / 3
+CLOSING: Final = 1 / 2
 """The share of the frames that approach the first one at the end of a clip that repeats."""
-MOST_CLOSING: Final = 8
+MOST_CLOSING: Final = 12
 """The number of these frames, at most."""
 
 
@@ -37,7 +37,8 @@ def stages_of(clip: "Clip", recipe: Recipe) -> list[Stage]:
     for index in range(1, count):
         stages.append(Stage(index, 0 if frames[index] is frames[index - 1] else later))
     closing = min(MOST_CLOSING, int(CLOSING * count)) if clip.plays != 1 else 0
-    return stages + [Stage(count - 1 - back, 0, 1 - (back + 1) / (closing + 1)) for back in range(closing)]
+    # Each frame takes over less of the first one than the frame after it, by an equal part.
+    return stages + [Stage(count - 1 - back, 0, (closing - back) / (closing + 1 - back)) for back in range(closing)]
 
 
 def later_steps(recipe: Recipe) -> int:

@@ -4,11 +4,15 @@
 ways, and prints a table. The warping error is the mean square of the difference between a painted frame and the one
 before it, moved along, over the pixels that are visible in both (Lai et al., "Learning Blind Video Temporal
 Consistency", ECCV 2018). It is measured with the motion as it was drawn, and with the flow that the painter uses.
+
+What comes into view in a frame was not painted in the one before. Its distance from the style is that of
+:mod:`tests.benchmarks.measures`, over these places of all frames together: 1 for the content, 0 for the style.
 """
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Final, cast
 
 import numpy as np
@@ -18,9 +22,10 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+from torch.nn import functional as F
 
 from engine.images.animation import Clip, decode_frames
-from engine.images.codec import Picture, decode
+from engine.images.codec import Picture, decode, fitted
 from engine.images.optical_flow import optical_flow, visible, warped
 from engine.painting import clip as painter
 from engine.painting.loop import paint
@@ -28,8 +33,9 @@ from engine.presets import PRESETS, Quality, with_frames
 from engine.recipe import MOST_FRAMES, Inputs, Recipe
 from engine.runtime.devices import choose, set_threads
 from engine.runtime.malloc import keep_large_blocks
-from engine.vgg.vgg19 import load_cached
+from engine.vgg.vgg19 import VGG19, load_cached
 from tests.benchmarks.machine import STYLE, described, followed
+from tests.benchmarks.measures import STYLE_LAYERS, distance, statistics
 from tests.drawing.balloon import Flight, clip, fly
 from tests.drawing.noise import Array
 
@@ -53,7 +59,8 @@ def main(
     height = recipe.size * 3 // 4
     flight = fly(frames, (recipe.size, height))
     styles = [decode(style.read_bytes(), longer_side=recipe.longest_style)]
-    table = Table("", "known motion", "its own flow", "last to first", "processor's time", "a frame")
+    judge = load_cached("embedded", compute.device, torch.float32)
+    table = Table("", "known motion", "its own flow", "last to first", "new places", "others", "a frame")
     whole = time.process_time()
     result = followed(painter.paint(Inputs(clip(flight), tuple(styles)), recipe, network))
     whole = time.process_time() - whole
@@ -68,12 +75,14 @@ def main(
         ways["each frame by itself"] = [decode(data).rgb for data in each], time.process_time() - began
     for name, (pictures, seconds) in ways.items():
         known, own = errors(flight, pictures)
+        new, others = style_distances(flight, pictures, styles[0].rgb, judge)
         table.add_row(
             name,
             f"{known[:-1].mean():.1f}",
             f"{own[:-1].mean():.1f}",
             f"{known[-1]:.1f}",
-            f"{seconds:.1f} s",
+            f"{new:.2f}",
+            f"{others:.2f}",
             f"{seconds / frames:.2f} s",
         )
         if out is not None:
@@ -101,6 +110,54 @@ def errors(flight: Flight, pictures: Sequence[Image.Image]) -> tuple[Array, Arra
         flow, back = optical_flow(here, there)
         own.append(_error(painted, before, flow, visible(here, there, flow, back)))
     return np.array(known), np.array(own)
+
+
+def style_distances(
+    flight: Flight, pictures: Sequence[Image.Image], style: Image.Image, judge: VGG19
+) -> tuple[float, float]:
+    """The distance from the style of what comes into view in a frame, and of the other places."""
+    longest = max(pictures[0].size)
+    target = judge.features(_tensor(style.resize(fitted(style.size, longest))), STYLE_LAYERS)
+    moments = {
+        (whose, where): {layer: _Moments() for layer in STYLE_LAYERS}
+        for whose in ("ours", "content")
+        for where in ("new", "other")
+    }
+    for later in range(1, len(pictures)):
+        _, seen = flight.motion(later, later - 1)
+        for whose, picture in (("ours", pictures[later]), ("content", flight.frames[later])):
+            for layer, features in judge.features(_tensor(picture), STYLE_LAYERS).items():
+                moments[whose, "new"][layer].add(features, 1 - seen)
+                moments[whose, "other"][layer].add(features, seen)
+    distances = {key: [each[layer].distance(target[layer]) for layer in STYLE_LAYERS] for key, each in moments.items()}
+    new, other = (
+        fmean(
+            ours / content for ours, content in zip(distances["ours", where], distances["content", where], strict=True)
+        )
+        for where in ("new", "other")
+    )
+    return new, other
+
+
+class _Moments:
+    """Mean and covariance of features over the same places of several frames."""
+
+    def __init__(self) -> None:
+        self._weight, self._sum, self._squares = 0.0, torch.zeros(()), torch.zeros(())
+
+    def add(self, features: Tensor, cover: Tensor) -> None:
+        """Add a frame's features, shape (1, channels, …), at the places of a mask, shape (1, 1, height, width)."""
+        weights = F.interpolate(cover, features.shape[-2:], mode="bilinear", antialias=True).flatten()
+        rows = features[0].float().flatten(1).T
+        self._weight += float(weights.sum())
+        self._sum = self._sum + weights @ rows
+        self._squares = self._squares + (weights[:, None] * rows).T @ rows
+
+    def distance(self, style: Tensor) -> float:
+        """See :func:`tests.benchmarks.measures.style_distance`."""
+        mean = self._sum / self._weight
+        covariance = self._squares / self._weight - torch.outer(mean, mean)
+        return distance((mean, covariance), statistics(style))
 
 
 def sheet(pictures: Sequence[Image.Image]) -> Image.Image:

@@ -67,9 +67,14 @@ def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
 
 def style_distance(features: Tensor, style: Tensor) -> float:
     """From one layer to the style's: √(½(‖μ − μₛ‖² / ‖μₛ‖² + ‖Σ − Σₛ‖² / ‖Σₛ‖²)), Frobenius norms."""
+    return distance(statistics(features), statistics(style))
+
+
+def distance(found: tuple[Tensor, Tensor], style: tuple[Tensor, Tensor]) -> float:
+    """The same for two results of :func:`statistics`."""
     terms = [
         (ours - theirs).square().sum() / theirs.square().sum().clamp(min=_TINY)
-        for ours, theirs in zip(statistics(features), statistics(style), strict=True)
+        for ours, theirs in zip(found, style, strict=True)
     ]
     return math.sqrt(float(sum(terms)) / 2)
 

@@ -46,7 +46,8 @@ def test_a_clip_is_smaller_and_a_better_quality_still_takes_more_work(where: Tie
     clips = [with_frames(recipe, 24) for recipe in stills]
     for still, clip in zip(stills, clips, strict=True):
         assert Recipe.model_validate(clip.model_dump()) == clip
-        assert (clip.frames, clip.method, clip.strength) == (24, "gatys", 70)
+        assert (clip.frames, clip.strength) == (24, 70)
+        assert clip.method == ("gatys" if still.method == "instant" else still.method)
         assert clip.size <= still.size
         assert with_frames(clip, 9) == clip.model_copy(update={"frames": 9})
     assert all(one.size <= other.size for one, other in pairwise(clips[1:]))

@@ -1,5 +1,6 @@
 """Clips: strokes move with the picture, and nothing that is painted gets lost."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,16 +12,18 @@ from PIL import Image
 from engine.errors import PaintingCancelled, PaintingPaused
 from engine.images.animation import Clip, decode_frames
 from engine.images.codec import Picture
-from engine.painting import stages
+from engine.painting import motion, stages
 from engine.painting.checkpoint import ClipCheckpoint, from_bytes
 from engine.painting.methods import method
+from engine.painting.motion import LaterFrame
 from engine.painting.options import RunOptions
 from engine.painting.reporter import Pace
+from engine.painting.targets import Targets
 from engine.progress import Progress, Result, StopToken
 from engine.recipe import Inputs, Recipe
 from engine.vgg.vgg19 import VGG19
-from tests.engine.images import clips
-from tests.engine.painted import ALL, EVERY_STEP, STYLE, Painted, SavedStates, drained, levels, narrow_network
+from tests.engine.images import clips, corpus
+from tests.engine.painted import ALL, EVERY_STEP, STYLE, Painted, SavedStates, drained, levels, narrow_network, tensor
 
 RECIPE = Recipe(size=64, steps=12, frames=6)
 
@@ -146,6 +149,28 @@ def test_without_style_a_clip_is_its_content_and_a_picture_is_painted_as_one(net
     assert len(shown(nothing.result).frames) == 6
     still = drained(method(RECIPE)(Inputs(clips.clip().frames[0], (STYLE,)), RECIPE, network, RunOptions()))
     assert (still.result.format, still.result.recipe.frames) == ("png", 1)
+
+
+def test_what_comes_into_view_is_painted_and_the_rest_stays(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = Picture(corpus.scene(192, 128))
+    moved = tensor(photo.rgb)
+    seen = torch.ones((1, 1, 128, 192))
+    seen[..., 96:] = 0
+    recipe = Recipe(size=192, steps=12, strength=90)
+
+    targets = partial(Targets, photo, [STYLE], recipe, network, lambda: None)
+    before = moved.lerp(targets(None).start_at(192), 1 - seen)
+
+    def change(least: float) -> tuple[float, float]:
+        monkeypatch.setattr(motion, "LEAST_NEW", least)
+        *_, step = LaterFrame(targets, recipe, network, lambda: None).paint(moved, seen, 2)
+        changed = (step.image - before).abs()
+        return changed[..., :90].mean().item(), changed[..., 100:].mean().item()
+
+    kept, painted = change(0.1)
+    _, hardly = change(0.9)
+    assert kept < 0.02
+    assert painted > 1.5 * hardly
 
 
 def test_a_clip_that_repeats_ends_near_its_beginning(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
