@@ -77,16 +77,17 @@ class Block:
             indices, pooled = kept.pop(), kept.pop()
             if slopes[-1] is not None:
                 rectified = by_name.get(self.convolutions[-1].rectified) is None
-                slope = _through_relu(slopes[-1], pooled) if rectified else slopes[-1]
+                slope = _through_relu(slopes[-1], pooled, owned=False) if rectified else slopes[-1]
                 slope = _pooling_gradient(slope, kept[-1], indices)
             del indices, pooled
         elif self.pooling and slopes[-1] is not None:
             slope = _pooling_gradient(slopes[-1], kept[-1], None)
         for each in reversed(self.convolutions):
+            owned = slope is not None  # the gradients that autograd gives may be read by others, too
             slope = _sum(slope, by_name.get(each.rectified))
             activation = kept.pop()
             if slope is not None and not rectified:
-                slope = _through_relu(slope, activation)
+                slope = _through_relu(slope, activation, owned=owned)
             del activation
             rectified = False
             slope = _sum(slope, by_name.get(each.name))
@@ -128,7 +129,11 @@ def _pooling_gradient(slope: Tensor, activation: Tensor, indices: Tensor | None)
     return F.pad(passed, (0, 0, 0, left)) if left else passed
 
 
-def _through_relu(slope: Tensor, activation: Tensor) -> Tensor:
+def _through_relu(slope: Tensor, activation: Tensor, *, owned: bool) -> Tensor:
+    """The gradient by the argument of a ReLU, in place of the gradient by its result if that is ``owned``."""
+    if owned:
+        torch.ops.aten.threshold_backward.grad_input(slope, activation, 0, grad_input=slope)
+        return slope
     passed: Tensor = torch.ops.aten.threshold_backward(slope, activation, 0)
     return passed
 
