@@ -41,9 +41,9 @@ IN_WORDS: Final = {
     "lbfgs": "Atelier, L-BFGS",
     "default": "Atelier's default",
 }
-STEPS: Final = {"adam for seed": 126, "adam for pastiche": 260, "lbfgs for seed": 90, "lbfgs for pastiche": 150}
-"""The steps of our paintings, chosen to reach the target early at the default size. The learning rate falls from the
-first step to the last, so a painting of more steps reaches it later, and one of fewer steps may not reach it.
+STEPS: Final = {"adam for seed": 150, "adam for pastiche": 240, "lbfgs for seed": 90, "lbfgs for pastiche": 150}
+"""The steps of our paintings, chosen to reach the target early at the default size. The scales share the steps, and the
+learning rate falls over those of a scale. So a painting of more steps reaches it later, and one of fewer may not.
 """
 OTHER_STEPS: Final = 180
 """The same for the other paintings."""
