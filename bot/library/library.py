@@ -31,6 +31,8 @@ from bot.library.built_in import BUILT_IN, BuiltInStyle
 from bot.library.networks import NetworkStyle
 from engine.errors import PictureError, StorageFull
 from engine.executor.api import Executor
+from engine.networks.file import by_network
+from engine.recipe import Recipe
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -235,8 +237,13 @@ class StyleLibrary:
         log.info("style removed", style=style.id, member=reader.member)
         return style
 
-    async def picture(self, style: Style) -> bytes:
+    async def picture(self, style: Style, alone: Recipe | None = None) -> bytes:
         """What a worker takes as the style: the picture as it was sent, or the trained network.
+
+        Args:
+            style: of any kind.
+            alone: the recipe of a painting in this style alone. A network paints a built-in style, if one learned it
+                and the recipe asks for nothing that it can't.
 
         Raises:
             BlobLost, StorageFailed: it can't be read.
@@ -244,6 +251,8 @@ class StyleLibrary:
         if isinstance(style, NetworkStyle):
             return await asyncio.to_thread(style.network)
         if isinstance(style, BuiltInStyle):
+            if alone is not None and by_network(alone) and (network := await asyncio.to_thread(style.network)):
+                return network
             return await asyncio.to_thread(style.file.read_bytes)
         return await self._storage.get(style.picture)
 

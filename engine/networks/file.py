@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from engine.errors import NetworkUnusable
+from engine.recipe import Recipe
 
 LARGEST_FILE: Final = 24 * 2**20
 """Bytes."""
@@ -26,6 +27,8 @@ WIDEST: Final = (64, 128)
 """The most channels at half and at a quarter of the size. They keep a network under two million parameters."""
 BLOCKS: Final = 5
 """Residual blocks, at a quarter of the size."""
+FULL_STRENGTH: Final = 50.0
+"""The strength of a network's own painting. Below it, the content is mixed in."""
 FORMAT: Final = "atelier-network-2"
 _SIZES: Final = {"F16": 2, "U8": 1}
 """Bytes of a number, by safetensors' names of the types that these files have."""
@@ -151,6 +154,17 @@ class NetworkFile:
 def is_network(data: bytes) -> bool:
     """Whether bytes look like a safetensors file. No picture begins like this."""
     return len(data) > 9 and data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] <= LARGEST_HEADER
+
+
+def by_network(recipe: Recipe) -> bool:
+    """Whether a network paints a recipe, if it is the only style.
+
+    The picture of its style paints what it has not learned: other qualities, a higher strength, more detail, and the
+    continuation of another painting.
+    """
+    if recipe.method != "instant" or recipe.detail or recipe.continues:
+        return False
+    return recipe.strength <= FULL_STRENGTH and bool(recipe.style_weight)
 
 
 def picture_in(data: bytes) -> bytes:

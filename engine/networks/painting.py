@@ -13,7 +13,7 @@ from engine.images.colour import Palette, recoloured, with_colours_of
 from engine.images.compose import compose
 from engine.images.encoding import encode_within
 from engine.images.resampling import resampled, resized
-from engine.networks.file import NetworkFile, is_network
+from engine.networks.file import FULL_STRENGTH, NetworkFile, by_network, is_network
 from engine.networks.network import NOISE, StyleNetwork
 from engine.networks.pixels import picture_of, tensor_of
 from engine.painting.checkpoint import FinalState, to_bytes
@@ -24,22 +24,13 @@ from engine.progress import THUMBNAIL_BYTES, Progress, Result, StopToken
 from engine.recipe import Recipe
 from engine.runtime.devices import Compute
 
-FULL_STRENGTH = 50.0
-"""The strength from which on the painting is the network's own. Below it, the content is mixed in."""
-
 _USUAL_NOISE: Final = 0.01
 """The default of ``recipe.noise``, for which a network gets the noise that it was trained with."""
 
 
 def paints(recipe: Recipe, styles: Sequence[bytes]) -> bool:
-    """Whether a recipe with these style files is painted by a network, which has to be the only style.
-
-    The picture of a network's style paints what the network has not learned: other qualities, more detail, and the
-    continuation of another painting.
-    """
-    if len(styles) > 1 or not is_network(styles[0]):
-        return False
-    return recipe.method == "instant" and not recipe.detail and not recipe.continues and bool(recipe.style_weight)
+    """Whether a recipe with these style files is painted by a network, which has to be the only style."""
+    return len(styles) == 1 and is_network(styles[0]) and by_network(recipe)
 
 
 def loaded(data: bytes, device: torch.device) -> StyleNetwork:

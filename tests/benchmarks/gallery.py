@@ -111,12 +111,13 @@ def _by_networks(files: Sequence[Path], size: int) -> list[list[Cell]]:
     rows = []
     for content in ("town", "portrait"):
         cells = []
+        picture = Picture(DRAWN[content]())
         for file in files:
             network = NetworkFile.read(file.read_bytes())
             for index, style in enumerate(network.card.styles):
                 recipe = Recipe(method="instant", size=size)
                 loaded = by_network.loaded(network.only(index).write(), compute.device)
-                result = _result(by_network.paint(Picture(DRAWN[content]()), None, recipe, loaded, compute))
+                result = _result(by_network.paint(picture, None, recipe, loaded, compute))
                 said = f"{style}, tuned" if network.card.base else style
                 cells.append(Cell(_opened(BytesIO(result.picture)), (content, said)))
         rows.append(cells)

@@ -63,10 +63,11 @@ class Job:
     picture: float
 
 
-async def job(discord: LocalDiscord, quality: str, content: Upload, style: Upload) -> Job:
-    """Ask for one picture and follow it."""
+async def job(discord: LocalDiscord, quality: str, content: Upload, style: Upload | str) -> Job:
+    """Ask for one picture in a style that is sent, or in a saved one of this name, and follow it."""
+    styles: dict[str, Upload | str] = {"saved_style" if isinstance(style, str) else "style": style}
     clock, began = time.time(), time.perf_counter()
-    invocation = await discord.member("Ada").invoke("stylize", content=content, style=style, quality=quality)
+    invocation = await discord.member("Ada").invoke("stylize", content=content, quality=quality, **styles)
 
     async def until(*names: str) -> float:
         def shown(message: Message) -> bool:
@@ -91,7 +92,7 @@ class Span:
 
 
 async def measure(
-    qualities: Sequence[str], content: Upload, style: Upload
+    qualities: Sequence[str], content: Upload, style: Upload | str
 ) -> tuple[list[Job], list[float], list[Span]]:
     """Start everything, paint once to warm up, then once for each of ``qualities``; the event loop's lags, too."""
     with tempfile.TemporaryDirectory() as data:
@@ -126,10 +127,13 @@ def main(
     quality: Annotated[
         list[str] | None, typer.Option(help="instant, quick, standard or fine; standard. Repeatable.")
     ] = None,
+    saved_style: Annotated[
+        str | None, typer.Option(help="The name of a saved or built-in style, instead of a file.", show_default=False)
+    ] = None,
 ) -> None:
     """The time from a member's command to the picture, and the lag of the bot's event loop."""
-    uploads = (Upload(path.name, path.read_bytes()) for path in (content, style))
-    jobs, lags, spans = asyncio.run(measure(quality or ["standard"], *uploads))
+    sent, given = (Upload(path.name, path.read_bytes()) for path in (content, style))
+    jobs, lags, spans = asyncio.run(measure(quality or ["standard"], sent, saved_style or given))
     table = Table("quality", "acknowledged", "first preview", "picture")
     for each in jobs:
         times = f"{each.acknowledged:.3f} s", f"{each.first_preview:.2f} s", f"{each.picture:.2f} s"

@@ -186,16 +186,17 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
 
         inputs: dict[Role, bytes | str] = {}
         inputs |= zip(attached, await services.attachments.fetch_all(attached, check), strict=True)
+        recipe = request.recipe(await services.executor.tier(), rules)
+        if "content" in frames:
+            recipe = with_frames(recipe, frames["content"])
+        alone = len(request.pictures.styles) == 1
         roles = roles_of(request.pictures)
         for role, picture in zip(roles, request.pictures, strict=True):
             match picture:
                 case StoredPicture():
                     inputs[role] = picture.blob
                 case SavedStyle() | BuiltInStyle() | NetworkStyle():
-                    inputs[role] = await services.styles.picture(picture)
-        recipe = request.recipe(await services.executor.tier(), rules)
-        if "content" in frames:
-            recipe = with_frames(recipe, frames["content"])
+                    inputs[role] = await services.styles.picture(picture, recipe if alone else None)
         content, *styles = (inputs[role] for role in roles if role != MASK)
         return await services.jobs.accept(
             Order(
@@ -213,7 +214,7 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
                 action=request.action,
                 locale=locale,
             ),
-            checked=[*attached, *_trained(request.pictures)],
+            checked=[*attached, *_ours(request.pictures)],
         )
 
 
@@ -226,7 +227,7 @@ def _attached(pictures: Inputs[Any]) -> dict[Role, Attached]:
     }
 
 
-def _trained(pictures: Inputs[Picture]) -> list[Role]:
-    """The roles of the operator's networks. A check would refuse them, since members may send pictures only."""
+def _ours(pictures: Inputs[Picture]) -> list[Role]:
+    """The roles of our own pictures and networks. A check would refuse a network: members may send pictures only."""
     roles = zip(roles_of(pictures), pictures, strict=True)
-    return [role for role, picture in roles if isinstance(picture, NetworkStyle)]
+    return [role for role, picture in roles if isinstance(picture, BuiltInStyle | NetworkStyle)]

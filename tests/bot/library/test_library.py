@@ -7,9 +7,10 @@ import pytest
 
 from bot.jobs.database.styles import Library
 from bot.jobs.errors import StyleNameTaken, StyleNameUnusable, TooManyStyles
-from bot.library.built_in import BUILT_IN, PICTURES
+from bot.library.built_in import BUILT_IN, PICTURES, TRAINED
 from bot.library.library import LibraryPolicy, Reader, StyleLibrary, cleaned, reference
 from engine.errors import AtelierError
+from engine.networks.file import NetworkFile
 from tests.bot.jobs.conftest import ANN, JobHarness, opened
 
 MINE = Library("member", ANN)
@@ -97,3 +98,14 @@ def test_each_built_in_style_has_its_picture() -> None:
         len({reference(each) for each in BUILT_IN}) == len({each.name.casefold() for each in BUILT_IN}) == len(BUILT_IN)
     )
     assert sum(each.file.stat().st_size for each in BUILT_IN) <= 1_500_000
+
+
+def test_a_network_paints_some_of_the_built_in_styles() -> None:
+    assert TRAINED.stat().st_size <= 8_000_000
+    painted = {each.id: network for each in BUILT_IN if (network := each.network())}
+    assert {NetworkFile.read(each).card.styles[0] for each in painted.values()} == {
+        "Gold leaf",
+        "Linocut",
+        "Mosaic",
+        "Risograph",
+    }

@@ -53,7 +53,14 @@ def test_transparency_is_kept(file: NetworkFile) -> None:
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
-    [({}, True), ({"method": "gatys"}, False), ({"detail": 10}, False), ({"continues": "0" * 64}, False)],
+    [
+        ({}, True),
+        ({"strength": 20}, True),
+        ({"strength": 51}, False),
+        ({"method": "gatys"}, False),
+        ({"detail": 10}, False),
+        ({"continues": "0" * 64}, False),
+    ],
 )
 def test_a_network_paints_what_it_learned(fields: dict[str, object], expected: bool, file: NetworkFile) -> None:
     data = file.only(0).write()

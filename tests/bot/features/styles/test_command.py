@@ -6,6 +6,7 @@ import pytest
 
 from bot.client.client import Atelier
 from bot.client.services import Services
+from bot.jobs.errors import style_role
 from bot.library.built_in import BUILT_IN
 from bot.sandbox import Invocation, LocalDiscord, Member, Message, Permission, Upload
 from engine.errors import PictureDamaged
@@ -183,6 +184,13 @@ async def test_a_saved_style_is_painted_and_named_in_the_description(
     assert order.description == "town\x1fSt. Ives\x1fstrokes"
     await ordered(saved_style=BUILT_IN[0].name.upper())
     assert fake_jobs.orders[-1].inputs.styles == (BUILT_IN[0].file.read_bytes(),)
+    # A network paints some in one pass, if nothing speaks against that.
+    mosaic = next(each for each in BUILT_IN if each.id == "mosaic")
+    await ordered(saved_style=mosaic.name, quality="instant")
+    assert fake_jobs.orders[-1].inputs.styles == (mosaic.network(),)
+    assert fake_jobs.checked == {"content", style_role(0)}
+    await ordered(saved_style=mosaic.name, quality="instant", saved_style2=BUILT_IN[0].name)
+    assert fake_jobs.orders[-1].inputs.styles == tuple(each.file.read_bytes() for each in (mosaic, BUILT_IN[0]))
 
 
 async def test_stylize_says_how_to_give_a_style(ada: Member, discord: LocalDiscord, fake_jobs: FakeJobs) -> None:
