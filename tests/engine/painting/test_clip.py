@@ -151,6 +151,15 @@ def test_without_style_a_clip_is_its_content_and_a_picture_is_painted_as_one(net
     assert (still.result.format, still.result.recipe.frames) == ("png", 1)
 
 
+def test_a_clip_is_painted_by_neighbours_too(network: VGG19) -> None:
+    recipe = RECIPE.model_copy(update={"method": "neighbours", "frames": 3, "steps": 6})
+    saved = SavedStates()
+    ended = painted(network, clips.clip(3), recipe, ALL, save=saved.save)
+    assert len(shown(ended.result).frames) == 3
+    again = painted(network, clips.clip(3), recipe, resume=saved.last)
+    assert again.result.picture == ended.result.picture
+
+
 def test_what_comes_into_view_is_painted_and_the_rest_stays(network: VGG19, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = Picture(corpus.scene(192, 128))
     moved = tensor(photo.rgb)
