@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Generator
 from dataclasses import replace
+from functools import cached_property
 from statistics import median
 from typing import Final
 
@@ -255,11 +256,17 @@ class _ClipPainting:
 
     def _close(self, stage: Stage) -> None:
         """Blend a frame with the one after it, where both show the same."""
+        if not self._leads_back:
+            return
         after = (stage.frame + 1) % len(self.painted)
         moved, seen = self._carried(after, stage.frame)
-        if seen.mean().item() < CUT:
-            return  # the clip does not lead back to its first frame
         self.painted[stage.frame] = _levels(self._shown(stage.frame).lerp(moved, stage.closes * seen))
+
+    @cached_property
+    def _leads_back(self) -> bool:
+        """Whether the last frame shows much of what the first one shows."""
+        _, seen = self._carried(0, len(self.painted) - 1)
+        return seen.mean().item() >= CUT
 
     def _carried(self, other: int, frame: int) -> tuple[Tensor, Tensor]:
         """A painted frame moved to the places of another frame: see :func:`engine.painting.motion.carried`."""

@@ -151,6 +151,15 @@ def test_without_style_a_clip_is_its_content_and_a_picture_is_painted_as_one(net
     assert (still.result.format, still.result.recipe.frames) == ("png", 1)
 
 
+def test_a_clip_that_does_not_lead_back_is_not_bent_towards_its_beginning(network: VGG19) -> None:
+    there = clips.clip(3).frames
+    other = Picture(Image.effect_noise((96, 64), 90).convert("RGB"))
+    recipe = RECIPE.model_copy(update={"frames": 4, "steps": 2})
+    once, again = (shown(painted(network, Clip((*there, other), (80,) * 4, plays), recipe).result) for plays in (1, 0))
+    for one, two in zip(once.frames, again.frames, strict=True):
+        assert np.array_equal(levels(one.rgb), levels(two.rgb))
+
+
 def test_a_clip_is_painted_by_neighbours_too(network: VGG19) -> None:
     recipe = RECIPE.model_copy(update={"method": "neighbours", "frames": 3, "steps": 6})
     saved = SavedStates()
