@@ -1,17 +1,23 @@
 """The real bot with stopwatches: :mod:`tests.benchmarks.service` starts it as its own process.
 
-It measures the lag of its event loop, and the time of the calls in :data:`CALLS`, which make up a job's way.
+It measures the lag of its event loop, and the time of the calls in :data:`CALLS` and :data:`WORKER_CALLS`, which make
+up a job's way. Its worker imports this module too, by Dask's setting ``distributed.worker.preload``.
 """
 
 import asyncio
 import functools
 import json
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
+
+import dask
 
 from bot.app import run
 from bot.client.attachments import AttachmentDownloader
@@ -23,6 +29,7 @@ from bot.telemetry import logs
 from engine.executor.executor import DaskExecutor
 from engine.executor.remote_painting import RemotePainting
 from engine.progress import Result
+from engine.worker import tasks
 from engine.worker.protocol import BEGUN
 
 TICK = 0.005
@@ -39,6 +46,19 @@ CALLS: Final[tuple[tuple[str, type, str], ...]] = (
     ("deliver the picture", DeliveryChannels, "edit"),
 )
 """What is measured: its name, and the asynchronous method that does it."""
+WORKER_CALLS: Final[tuple[tuple[str, str, str], ...]] = (
+    ("at the worker: read a blob", "engine.blobs:Blobs", "get"),
+    ("at the worker: decode a picture", "engine.images.decoder:Decoder", "decode_frames"),
+    ("at the worker: prepare a scale", "engine.painting.targets:Targets", "objective"),
+    ("at the worker: a step", "engine.optim.optimisers:Adam", "step"),
+    ("at the worker: save a state", "engine.worker.tasks", "_save_checkpoint"),
+    ("at the worker: encode a preview", "engine.painting.loop:_Painting", "_preview"),
+    ("at the worker: encode the picture", "engine.painting.loop", "encode_within"),
+    ("at the worker: make the thumbnail", "engine.painting.loop", "compose"),
+)
+"""What is measured in a painting at the worker: its name, and the module, or class in a module, and its function."""
+SPANS_OF_WORKER: Final = "PROBE_SPANS_OF_WORKER"
+"""The variable with the file for the worker's spans, one in each line."""
 
 spans: list[tuple[str, float, float]] = []
 """Name, begin and end by the system's clock."""
@@ -85,6 +105,41 @@ def _measure_calls() -> None:
     mock.patch("engine.executor.executor.RemotePainting", _Painting).start()
 
 
+def dask_setup(_: Any) -> None:
+    """Measure the worker's paintings. Dask calls it in the worker's process."""
+    painting = threading.Event()
+    """Set while the worker paints: before that, it checks the pictures."""
+
+    def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def measured(*given: Any, **options: Any) -> Any:
+            began = time.time()
+            try:
+                return call(*given, **options)
+            finally:
+                if painting.is_set():
+                    spans.append((name, began, time.time()))
+
+        return measured
+
+    def painted(*given: Any) -> Any:
+        painting.set()
+        try:
+            return paint(*given)
+        finally:
+            painting.clear()
+            with Path(os.environ[SPANS_OF_WORKER]).open("a") as file:
+                file.writelines(f"{json.dumps(each)}\n" for each in spans)
+            spans.clear()
+
+    paint = tasks._paint
+    mock.patch.object(tasks, "_paint", painted).start()
+    for name, place, function in WORKER_CALLS:
+        module, _, kind = place.partition(":")
+        owner = getattr(import_module(module), kind) if kind else import_module(module)
+        setattr(owner, function, timed(name, getattr(owner, function)))
+
+
 async def _measure(lags: list[tuple[float, float, float]]) -> None:
     """The delay of the event loop, by time, and the seconds in it for which the loop's thread had a core.
 
@@ -112,5 +167,10 @@ async def _run() -> list[tuple[float, float, float]]:
 if __name__ == "__main__":
     logs.configure("WARNING", "console")
     _measure_calls()
+    file = Path(sys.argv[1])
+    of_worker = file.with_suffix(".worker")
+    os.environ[SPANS_OF_WORKER] = str(of_worker)
+    dask.config.set({"distributed.worker.preload": ["tests.benchmarks.probe"]})
     measured = asyncio.run(_run())
-    Path(sys.argv[1]).write_text(json.dumps({"lags": measured, "spans": spans}))
+    spans += map(json.loads, of_worker.read_text().splitlines() if of_worker.exists() else ())
+    file.write_text(json.dumps({"lags": measured, "spans": spans}))

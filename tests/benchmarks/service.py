@@ -1,7 +1,8 @@
 """The time from a member's command to the picture, and the lag of the bot's event loop, against the local Discord.
 
 ``python -m tests.benchmarks.service`` prints both: the time to the acknowledgement, to the first preview and to the
-picture, on a warm worker, and the lag while these jobs run. For each job it prints a timeline of the bot's work.
+picture, on a warm worker, and the lag while these jobs run. For each job it prints a timeline of what the bot and the
+worker do.
 """
 
 import asyncio
@@ -108,16 +109,18 @@ async def measure(
 
 
 def timeline(job: Job, spans: Sequence[Span]) -> Table:
-    """What the bot did for a job, by its first begin."""
-    table = Table("first begins after", "times", "longest", "", title=f"from the command to the picture: {job.quality}")
+    """What the bot and its worker did for a job, by its first begin."""
+    title = f"from the command to the picture: {job.quality}"
+    table = Table("first begins after", "times", "longest", "together", "", title=title)
     taken: dict[str, list[Span]] = {}
     for span in sorted(spans, key=lambda span: span.began):
         if job.began <= span.began <= job.began + job.picture:
             taken.setdefault(span.name, []).append(span)
     for name, several in taken.items():
-        longest = max(span.ended - span.began for span in several)
-        table.add_row(f"{several[0].began - job.began:.3f} s", str(len(several)), f"{longest:.3f} s", name)
-    table.add_row(f"{job.picture:.3f} s", "", "", "the member has the picture")
+        seconds = [span.ended - span.began for span in several]
+        numbers = f"{several[0].began - job.began:.3f} s", str(len(several)), f"{max(seconds):.3f} s"
+        table.add_row(*numbers, f"{sum(seconds):.3f} s", name)
+    table.add_row(f"{job.picture:.3f} s", "", "", "", "the member has the picture")
     return table
 
 
