@@ -97,7 +97,7 @@ async def test_pictures_in_components_can_be_used_and_messages_without_pictures_
     gallery = await listed.wait_until(lambda message: bool(message.components))
     await ada.submit(await opened(ada, "Stylize", gallery), style=[STYLE])
     await accepted(fake_jobs)
-    assert fake_jobs.orders[0].inputs.content == BUILT_IN[0].file.read_bytes()
+    assert fake_jobs.orders[0].inputs.content == BUILT_IN[0].thumbnail.read_bytes()
     for message in (await ada.say("only words"), await ada.say("", NOTES)):
         answer = await says(await ada.invoke_on("Stylize", message))
         assert answer == "This message has no picture that I can use. Choose one with an attached picture."
