@@ -5,6 +5,7 @@ They return errors of ours instead of raising them, because Dask logs each excep
 
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Final, cast
@@ -190,13 +191,18 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
 
     blobs = Blobs(plugin.settings.blobs)
     confined = decoder.load_cached(plugin.settings.limits)
-    compute = plugin.compute(order.recipe.precision)
-    photo = blobs.get(order.inputs.content)
-    content = confined.decode_frames(photo, order.recipe.frames, longer_side=order.recipe.size)
-    styles = [blobs.get(style) for style in order.inputs.styles]
-    mask = None
-    if order.inputs.mask is not None:
-        mask = confined.decode(blobs.get(order.inputs.mask), longer_side=order.recipe.size)
+    recipe = order.recipe
+    compute = plugin.compute(recipe.precision)
+    photo, *styles = map(blobs.get, (order.inputs.content, *order.inputs.styles))
+    trained = by_network.paints(recipe, styles)
+    pictures = () if trained else map(picture_in, styles)
+    with ThreadPoolExecutor() as together:  # each decoder is a process
+        reading = together.submit(confined.decode_frames, photo, recipe.frames, longer_side=recipe.size)
+        masking = order.inputs.mask and together.submit(
+            confined.decode, blobs.get(order.inputs.mask), longer_side=recipe.size
+        )
+        decoded = tuple(together.map(partial(confined.decode, longer_side=recipe.longest_style), pictures))
+        content, mask = reading.result(), masking.result() if masking else None
     frames, *others = map(headers.frames_of, (photo, *styles))
     moving: dict[str, Any] = {
         "content_frames": frames,
@@ -204,26 +210,24 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
     }
     options = RunOptions(
         stop=stop,
-        pace=Pace(checkpoint=order.checkpoint_every, first_preview=FIRST_PREVIEW[order.recipe.method]),
+        pace=Pace(checkpoint=order.checkpoint_every, first_preview=FIRST_PREVIEW[recipe.method]),
         save=partial(_save_checkpoint, blobs),
         max_bytes=order.max_bytes,
     )
-    if by_network.paints(order.recipe, styles):
+    if trained:
         network = by_network.loaded(styles[0], compute.device)
-        painting = by_network.paint(first_frame(content), mask, order.recipe, network, compute, options)
+        painting = by_network.paint(first_frame(content), mask, recipe, network, compute, options)
     else:
-        longest = order.recipe.longest_style
-        decoded = tuple(confined.decode(picture_in(style), longer_side=longest) for style in styles)
         vgg = load_cached(plugin.settings.weights, compute.device, compute.dtype)
-        resume, final_state = (_read_state(blobs, name) for name in (order.resume, order.recipe.continues))
+        resume, final_state = (_read_state(blobs, name) for name in (order.resume, recipe.continues))
         options = replace(options, resume=resume, final_state=final_state)
-        painting = method(order.recipe)(Inputs(content, decoded, mask), order.recipe, vgg, options)
+        painting = method(recipe)(Inputs(content, decoded, mask), recipe, vgg, options)
     while True:
         try:
             progress = next(painting)
         except StopIteration as end:
             return replace(cast(Result, end.value), **moving)
-        plugin.record(progress, order.recipe.method)
+        plugin.record(progress, recipe.method)
         _send(queue, asdict(progress) | moving)
 
 
