@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Paint the pictures of docs/gallery.md.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", type=int, default=384, help="longer side of each painting, in pixels")
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--shown", type=int, default=300, help="longer side of each on its sheet")
     parser.add_argument("--threads", type=int, help="cores; all that are granted")
     parser.add_argument("--only", choices=SHEETS, help="one sheet")
@@ -91,7 +91,7 @@ def main() -> None:
         for row in SHEETS[name]:
             cells = []
             for content, styles, fields in row:
-                result = _painted(content, styles, Recipe(size=options.size, steps=options.steps, **fields))
+                result = _painted(content, styles, Recipe(method="neighbours", size=options.size, steps=options.steps, **fields))
                 said = ", ".join(f"{field} {value}" for field, value in fields.items()) or "as it is"
                 console.print(f"{content} in {', '.join(styles)}: {said}: {result.seconds:.1f} s")
                 cells.append(Cell(_opened(BytesIO(result.picture)), (f"{content}, {' + '.join(styles)}", said)))
