@@ -91,7 +91,9 @@ def main() -> None:
         for row in SHEETS[name]:
             cells = []
             for content, styles, fields in row:
-                result = _painted(content, styles, Recipe(method="neighbours", size=options.size, steps=options.steps, **fields))
+                result = _painted(
+                    content, styles, Recipe(method="neighbours", size=options.size, steps=options.steps, **fields)
+                )
                 said = ", ".join(f"{field} {value}" for field, value in fields.items()) or "as it is"
                 console.print(f"{content} in {', '.join(styles)}: {said}: {result.seconds:.1f} s")
                 cells.append(Cell(_opened(BytesIO(result.picture)), (f"{content}, {' + '.join(styles)}", said)))
