@@ -31,6 +31,27 @@ def resampled(image: Tensor, size: tuple[int, int]) -> Tensor:
     return _resampled(across.mT, size[1]).mT.contiguous()
 
 
+def enlarged(image: Tensor, start: Tensor, size: tuple[int, int], share: float) -> Tensor:
+    """Resize an image to ``size`` (width, height), with a share of the detail that it had no room for.
+
+    Args:
+        image: shape (1, 3, height, width), RGB in [0, 1].
+        start: the image of the same scene that has the detail, in a larger size.
+        size: of the result.
+        share: of what ``start`` has at ``size`` and not at the size of ``image``, from 0 to 1.
+
+    Returns:
+        An image clamped to [0, 1]. One of that size is returned as it is.
+    """
+    now = image.shape[-1], image.shape[-2]
+    if now == size:
+        return image
+    # Of one image at both sizes: the content, scaled to each of them, would have different aliasing. Enlarged after the
+    # subtraction, edges that both have leave no halo.
+    rest = resampled(image - share * resampled(start, now), size)
+    return (rest + share * resampled(start, size)).clamp(0, 1)
+
+
 def _resampled(rows: Tensor, points: int) -> Tensor:
     """Resample the last dimension at ``points`` places."""
     length = rows.shape[-1]

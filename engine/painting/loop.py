@@ -16,7 +16,7 @@ from engine.images.codec import Picture, encode, fitted, flattened
 from engine.images.colour import Palette, with_colours_of
 from engine.images.compose import compose
 from engine.images.encoding import encode_within
-from engine.images.resampling import resampled, resized
+from engine.images.resampling import enlarged, resized
 from engine.losses.objective import Losses, Objective
 from engine.optim.optimisers import optimiser
 from engine.painting.checkpoint import Checkpoint, FinalState, to_bytes, usable
@@ -241,18 +241,13 @@ class _Painting:
 
         A painting that continues another one keeps all detail of that one.
         """
-        image = self.optimiser.image
-        now, then = (image.shape[-1], image.shape[-2]), fitted(self.content.rgb.size, size)
-        if now == then:
+        image, then = self.optimiser.image, fitted(self.content.rgb.size, size)
+        if (image.shape[-1], image.shape[-2]) == then:
             return image
-        image = image.detach()
         if self.start is None and not share:
-            return resized(image, then)
+            return resized(image.detach(), then)
         start, share = (self._first_image, share) if self.start is None else (self.start, 1.0)
-        # Of one image at both sizes: the content, scaled to each of them, would have different aliasing. Enlarged
-        # after the subtraction, edges that both have leave no halo.
-        rest = resampled(image - share * resampled(start, now), then)
-        return (rest + share * resampled(start, then)).clamp(0, 1)
+        return enlarged(image.detach(), start, then, share)
 
     @cached_property
     def _first_image(self) -> Tensor:

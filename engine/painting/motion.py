@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from engine.images.codec import fitted
 from engine.images.optical_flow import optical_flow, visible, warped
-from engine.images.resampling import resampled, resized
+from engine.images.resampling import enlarged, resized
 from engine.losses.objective import Losses, Objective
 from engine.losses.terms import Steadiness
 from engine.optim.optimisers import Optimiser, optimiser
@@ -129,12 +129,12 @@ class LaterFrame:
             size = fitted(full, scale.size)
             part = Mask(Mask(new).at(size[1], size[0]))  # once, and not at each step
             shown = partial(part.blended, resized(moved, size))
-            painter = self._begun(objective, _enlarged(image, start, size, schedule.bands[0]), shown)
+            painter = self._begun(objective, enlarged(image, start, size, schedule.bands[0]), shown)
             first = objective.learning_rate_factor * rate
             for step in range(NEW_STEPS):
                 self._step(painter, targets, number * NEW_STEPS + step, learning_rate(step, NEW_STEPS, first))
             image = shown(painter.image.detach())
-        return start if image is None else moved.lerp(_enlarged(image, start, full, schedule.bands[0]), new)
+        return start if image is None else moved.lerp(enlarged(image, start, full, schedule.bands[0]), new)
 
     def _begun(
         self, objective: Objective, image: Tensor, shown: Callable[[Tensor], Tensor], pace: Tensor | None = None
@@ -157,13 +157,3 @@ class LaterFrame:
         if self._recipe.optimiser == "adam":  # the history of L-BFGS needs the same objective at each step
             targets.places.begin_step(number)
         return painter.step(rate)
-
-
-@torch.no_grad()
-def _enlarged(image: Tensor, start: Tensor, size: tuple[int, int], share: float) -> Tensor:
-    """An image at another size, with this share of the detail that ``start`` has there and not at the image's."""
-    now = image.shape[-1], image.shape[-2]
-    if now == size:
-        return image
-    detail = resampled(start, size) - resampled(resampled(start, now), size)
-    return (resized(image, size) + share * detail).clamp(0, 1)
