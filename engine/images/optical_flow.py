@@ -2,7 +2,8 @@
 
 A variational method, coarse to fine: the flow makes the frames alike and is smooth except at edges (Brox et al., "High
 Accuracy Optical Flow Estimation Based on a Theory for Warping", ECCV 2004). A median filter follows each warp (Sun,
-Roth and Black, "Secrets of Optical Flow Estimation and Their Principles", CVPR 2010).
+Roth and Black, "Secrets of Optical Flow Estimation and Their Principles", CVPR 2010). Plain places, such as a sky,
+show no motion. They move as what is near to them, and far from anything as the camera does.
 """
 
 from typing import Final
@@ -23,6 +24,16 @@ MEDIAN: Final = 5
 """Pixels of a side of the median filter."""
 _SOFTNESS: Final = (0.01, 0.2)
 """Of the penalties sqrt(x² + softness²): of a difference of pixels, and of a difference of flow in pixels."""
+PLAIN: Final = 0.03
+"""The sum of squares of slopes, divided by the first softness, at which a place is plain by half."""
+NEAR: Final = 0.03
+"""How far the motion of other places extends into a plain one, as a share of the longer side."""
+_CAMERA: Final = 0.01
+"""The weight of the camera's motion in a plain place, against 1 for textured surroundings."""
+_BAND: Final = 0.125
+"""The width of the frame's border that shows the camera's motion, as a share of the shorter side."""
+_EVIDENCE: Final = (0.15, 0.6)
+"""The least share of this border that moves as the camera does, and of its texture."""
 LARGEST_MISMATCH: Final = (0.01, 0.5)
 """Of a pixel that is in both frames: |forward + backward|² is at most the first number times the sum of |forward|² and
 |backward|², plus the second. Sundaram, Brox and Keutzer, "Dense Point Trajectories by GPU-accelerated Large
@@ -53,6 +64,7 @@ def optical_flow(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         flow = _resized(flow, level)
         for _ in range(WARPS):
             flow = _median(_refined(level, level.flip(0), flow))
+    flow = _with_plain(frames, flow)
     return flow[:1], flow[1:]
 
 
@@ -142,6 +154,76 @@ def _refined(first: Tensor, second: Tensor, flow: Tensor) -> Tensor:
         one, other = x + around[:, :1], y + around[:, 1:]
         flow = torch.cat(((d * one - xy * other) * scale, (a * other - xy * one) * scale), dim=1)
     return flow
+
+
+def _with_plain(frames: Tensor, flow: Tensor) -> Tensor:
+    """The flows between two frames, filled in where the frames are plain, if both show how the camera moves."""
+    across, down = _slope(frames, -1), _slope(frames, -2)
+    xx, xy, yy = (
+        _averaged((one * other).sum(1, keepdim=True), 2) / _SOFTNESS[0]
+        for one, other in ((across, across), (across, down), (down, down))
+    )
+    trace = xx + yy
+    texture = trace.square() / (trace.square() + PLAIN**2)
+    corners = (xx * yy - xy.square()).clamp(min=0) / (trace + 1e-9)  # between half the smaller eigenvalue and all of it
+    sure = corners.square() / (corners.square() + PLAIN**2) * _inside(flow)
+    cameras = [_camera(flow[at : at + 1], sure[at : at + 1]) for at in range(len(flow))]
+    found = [each for each in cameras if each is not None]
+    if len(found) < len(flow):
+        return flow
+    radius = max(1, round(NEAR * max(flow.shape[-2:])))
+    weight, sums = sure, sure * flow
+    for _ in range(3):  # nearly a Gaussian
+        weight, sums = _averaged(weight, radius), _averaged(sums, radius)
+    filled = (sums + _CAMERA * torch.cat(found)) / (weight + _CAMERA)
+    return torch.lerp(filled, flow, texture)
+
+
+def _camera(flow: Tensor, sure: Tensor) -> Tensor | None:
+    """The camera's motion: a shift, a turn and a zoom that the flow at the frame's border follows.
+
+    Args:
+        flow: shape (1, 2, height, width).
+        sure: how far each pixel's flow is known, shape (1, 1, height, width), from 0 to 1.
+
+    Returns:
+        The flow of all pixels, or None if the border does not show it.
+    """
+    height, width = flow.shape[-2:]
+    band = max(2, round(_BAND * min(height, width)))
+    border = torch.ones((height, width), dtype=torch.bool, device=flow.device)
+    border[band:-band, band:-band] = False
+    known = sure[0, 0][border].double()
+    ends = flow[0][:, border].double()
+    terms = _similarities(height, width, flow.device)
+    there = terms[:, border]
+    weight, motion = known, terms.new_zeros(4)
+    for _ in range(10):  # least squares, with weights against what moves otherwise
+        weighted = there * weight[:, None]
+        normal = torch.einsum("cpi,cpj->ij", weighted, there) + 1e-6 * torch.eye(4, device=flow.device)
+        motion = torch.linalg.solve(normal, torch.einsum("cpi,cp->i", weighted, ends))
+        distance = (ends - there @ motion).square().sum(0)
+        weight = known / (1 + 4 * distance)
+    following = known[distance < 1].sum()
+    least, least_of_texture = _EVIDENCE
+    if following < least * len(known) or following < least_of_texture * known.sum():
+        return None
+    return (terms @ motion)[None].to(flow.dtype)
+
+
+def _similarities(height: int, width: int, device: torch.device) -> Tensor:
+    """Four flows that add up to any shift, turn and zoom, shape (2, height, width, 4)."""
+    x = ((torch.arange(width, device=device).double() - width / 2) / width).expand(height, width)
+    y = ((torch.arange(height, device=device).double() - height / 2) / width)[:, None].expand(height, width)
+    none, one = torch.zeros_like(x), torch.ones_like(x)
+    return torch.stack((torch.stack((one, none, x, -y), -1), torch.stack((none, one, y, x), -1)))
+
+
+def _averaged(image: Tensor, radius: int) -> Tensor:
+    """The mean over a square around each pixel."""
+    side = 2 * radius + 1
+    rows = F.avg_pool2d(image, (1, side), 1, (0, radius), count_include_pad=False)
+    return F.avg_pool2d(rows, (side, 1), 1, (radius, 0), count_include_pad=False)
 
 
 def _slope(image: Tensor, dim: int) -> Tensor:

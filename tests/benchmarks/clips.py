@@ -49,6 +49,7 @@ def main(
     style: Annotated[Path, typer.Option(help="The style picture.")] = STYLE,
     out: Annotated[Path | None, typer.Option(help="A folder for the clips and sheets of frames.")] = None,
     apart: Annotated[bool, typer.Option(help="Also paint each frame by itself.")] = True,
+    sky: Annotated[bool, typer.Option(help="A town under a large sky of one colour, without a balloon.")] = False,
 ) -> None:
     """The flicker of a painted clip, and the time of a frame."""
     keep_large_blocks()
@@ -57,10 +58,19 @@ def main(
     network = load_cached("embedded", compute.device, compute.dtype)
     recipe = with_frames(Recipe(**PRESETS["cpu-bfloat16"][cast(Quality, quality)].fields()), frames)
     height = recipe.size * 3 // 4
-    flight = fly(frames, (recipe.size, height))
+    flight = fly(frames, (recipe.size, height), sky=sky)
     styles = [decode(style.read_bytes(), longer_side=recipe.longest_style)]
     judge = load_cached("embedded", compute.device, torch.float32)
-    table = Table("", "known motion", "its own flow", "last to first", "new places", "others", "a frame")
+    table = Table(
+        "",
+        "known motion",
+        *(["in the sky"] if sky else []),
+        "its own flow",
+        "last to first",
+        "new places",
+        "others",
+        "a frame",
+    )
     whole = time.process_time()
     result = followed(painter.paint(Inputs(clip(flight), tuple(styles)), recipe, network))
     whole = time.process_time() - whole
@@ -74,11 +84,12 @@ def main(
         ]
         ways["each frame by itself"] = [decode(data).rgb for data in each], time.process_time() - began
     for name, (pictures, seconds) in ways.items():
-        known, own = errors(flight, pictures)
+        known, plain, own = errors(flight, pictures)
         new, others = style_distances(flight, pictures, styles[0].rgb, judge)
         table.add_row(
             name,
             f"{known[:-1].mean():.1f}",
+            *([f"{plain[:-1].mean():.1f}"] if sky else []),
             f"{own[:-1].mean():.1f}",
             f"{known[-1]:.1f}",
             f"{new:.2f}",
@@ -95,21 +106,23 @@ def main(
     console.print(table)
 
 
-def errors(flight: Flight, pictures: Sequence[Image.Image]) -> tuple[Array, Array]:
+def errors(flight: Flight, pictures: Sequence[Image.Image]) -> tuple[Array, Array, Array]:
     """The warping error of each frame and the next one, in squared grey levels. The last one is that of the loop.
 
     Returns:
-        By the known motion, and by the flow between the frames of the content.
+        By the known motion; by the same in the sky of one colour; and by the flow between the frames of the content.
     """
-    known, own = [], []
+    known, plain, own = [], [], []
     for later in [*range(1, len(pictures)), 0]:
         earlier = later - 1 if later else len(pictures) - 1
         painted, before = _tensor(pictures[later]), _tensor(pictures[earlier])
-        known.append(_error(painted, before, *flight.motion(later, earlier)))
+        motion, seen = flight.motion(later, earlier)
+        known.append(_error(painted, before, motion, seen))
+        plain.append(_error(painted, before, motion, seen * flight.skies[later]))
         here, there = _tensor(flight.frames[later]), _tensor(flight.frames[earlier])
         flow, back = optical_flow(here, there)
         own.append(_error(painted, before, flow, visible(here, there, flow, back)))
-    return np.array(known), np.array(own)
+    return np.array(known), np.array(plain), np.array(own)
 
 
 def style_distances(

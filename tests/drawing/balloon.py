@@ -1,6 +1,7 @@
 """A clip whose motion is known: the camera circles over the demo's town while a balloon flies by, and both come back.
 
-``python -m tests.drawing.balloon FILE`` writes it, as GIF, WebP or PNG by the name of the file.
+``python -m tests.drawing.balloon FILE`` writes it, as GIF, WebP or PNG by the name of the file. In another clip, the
+camera circles over the town under a large sky of one colour, without a balloon.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from typing import Final
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
 from engine.images.animation import Clip
@@ -23,6 +24,14 @@ MILLISECONDS: Final = 80
 SIZE: Final = (320, 240)
 _PAN: Final = (22.0, 14.0)
 """Pixels between the middle of the camera's circle and its sides, at :data:`SIZE`."""
+_SKY: Final = (118, 160, 212)
+_HORIZON: Final = (
+    (0, 30), (60, 20), (165, 105), (190, 250), (200, 215), (255, 265), (310, 220), (385, 290), (475, 290), (478, 145),
+    (513, 12), (551, 145), (551, 215), (605, 240), (660, 240), (665, 265), (715, 235), (775, 255), (960, 232),
+)  # fmt: skip
+"""The outline of trees and houses in the demo's town, in its pixels. What is above becomes sky."""
+_HIGHER: Final = 660
+"""The pixels of sky above that picture."""
 _FINER: Final = 4
 """The balloon is drawn this many times as large, and scaled down."""
 
@@ -38,6 +47,8 @@ class Flight:
     """The balloon's place in each frame."""
     masks: list[Tensor]
     """Where the balloon is: shape (height, width)."""
+    skies: list[Tensor]
+    """Where the sky of one colour is, likewise."""
 
     def motion(self, later: int, earlier: int) -> tuple[Tensor, Tensor]:
         """Where the pixels of a frame were in another one, and whether they were visible there.
@@ -56,28 +67,49 @@ class Flight:
         return flow[None], (inside & (there == on_balloon)).float()[None, None]
 
 
-def fly(frames: int = 24, size: tuple[int, int] = SIZE) -> Flight:
-    """Draw the clip."""
+def fly(frames: int = 24, size: tuple[int, int] = SIZE, *, sky: bool = False) -> Flight:
+    """Draw the clip: the one with the balloon, or the one with the large sky."""
     width, height = size
     factor = width / SIZE[0]
     pan = [each * factor for each in _PAN]
     with Image.open(CONTENT) as file:
-        town = file.convert("RGB").resize((round(width + 2 * pan[0]) + 4, round(height + 2 * pan[1]) + 4))
-    flight = Flight([], [], [], [])
+        town = file.convert("RGB")
+    town, above = _under_sky(town) if sky else (town, Image.new("L", town.size))
+    whole = round(width + 2 * pan[0]) + 4, round(height + 2 * pan[1]) + 4
+    town, above = town.resize(whole), above.resize(whole)
+    flight = Flight([], [], [], [], [])
     for index in range(frames):
         angle = 2 * math.pi * index / frames
         camera = pan[0] * (1 - math.cos(angle)), pan[1] * (1 + math.sin(angle))
         balloon = width * (0.45 + 0.22 * math.sin(angle)), height * (0.3 + 0.06 * math.sin(2 * angle))
-        image = town.transform(
-            size, Image.Transform.AFFINE, (1, 0, camera[0], 0, 1, camera[1]), Image.Resampling.BICUBIC
+        image, shown = (
+            each.transform(size, Image.Transform.AFFINE, (1, 0, camera[0], 0, 1, camera[1]), Image.Resampling.BICUBIC)
+            for each in (town, above)
         )
-        layer = _balloon(size, balloon, 34 * factor)
+        layer = Image.new("RGBA", size) if sky else _balloon(size, balloon, 34 * factor)
         image.paste(layer, mask=layer.getchannel("A"))
         flight.frames.append(image)
         flight.cameras.append(camera)
         flight.balloons.append(balloon)
         flight.masks.append(torch.from_numpy(np.array(layer.getchannel("A")) > 127))
+        flight.skies.append(torch.from_numpy(np.array(shown) > 254))
     return flight
+
+
+def _under_sky(town: Image.Image) -> tuple[Image.Image, Image.Image]:
+    """The houses under a plain sky of the same proportions, and a mask of the sky, 255 where it is."""
+    height = town.height + _HIGHER
+    width = height * town.width // town.height
+    wide = Image.new("RGB", (2 * town.width, town.height))
+    wide.paste(town)
+    wide.paste(ImageOps.mirror(town), (town.width, 0))
+    outline = [(x, y) for x, y in _HORIZON] + [(2 * town.width - x, y) for x, y in reversed(_HORIZON)]
+    houses = Image.new("L", wide.size)
+    ImageDraw.Draw(houses).polygon([(0, town.height), *outline, (wide.width, town.height)], fill=255)
+    whole, above = Image.new("RGB", (width, height), _SKY), Image.new("L", (width, height), 255)
+    whole.paste(wide, (0, _HIGHER), houses)
+    above.paste(0, (0, _HIGHER), houses)
+    return whole, above
 
 
 def clip(flight: Flight) -> Clip:

@@ -61,3 +61,15 @@ def test_what_an_object_hides_and_what_leaves_the_frame_is_not_visible() -> None
 def test_equal_frames_have_no_flow() -> None:
     flow, back = optical_flow(view(0, 0), view(0, 0))
     assert max(flow.abs().max(), back.abs().max()) < 1e-3
+
+
+def test_a_plain_sky_moves_as_the_camera_does_and_not_as_what_flies_in_it() -> None:
+    first, second = view(0, 0), view(5, -3)
+    for frame, top, left in ((first, 34, 70), (second, 37, 60)):
+        frame[..., : top + 10, :] = 0.6
+        frame[..., 12:22, left : left + 10] = torch.rand((3, 10, 10), generator=torch.Generator().manual_seed(5))
+    flow, _ = optical_flow(first, second)
+    error = (flow[0] - true_flow(5, -3)).norm(dim=0)
+    assert error[3:40, 6:40].max() < 0.5
+    assert error[3:40, 100:114].max() < 0.5
+    assert error[50:70, 12:-12].mean() < 0.4
