@@ -33,6 +33,8 @@ class MessagePicture:
     size: int = 0
     """Bytes, as Discord states it. 0 if it does not."""
     spoiler: bool = False
+    style: str | None = None
+    """The reference of the saved style that it shows in small. That style's picture is meant."""
 
     def is_spoiler(self) -> bool:
         """Whether Discord blurs it."""

@@ -29,7 +29,7 @@ from bot.jobs.model import new_id
 from bot.jobs.storage import Storage
 from bot.library.built_in import BUILT_IN, BuiltInStyle
 from bot.library.networks import NetworkStyle
-from engine.errors import PictureError, StorageFull
+from engine.errors import AtelierError, PictureError, StorageFull
 from engine.executor.api import Executor
 from engine.networks.file import by_network
 from engine.recipe import Recipe
@@ -117,6 +117,8 @@ class StyleLibrary:
         self._storage = storage
         self._executor = executor
         self._policy = policy
+        self._thumbnails: dict[str, bytes] = {}
+        """Of the styles of trained networks, by their ids."""
 
     async def check(self, library: Library, name: str) -> str:
         """Check that a style can be added, before its picture is downloaded. Returns its name without stray characters.
@@ -256,13 +258,27 @@ class StyleLibrary:
             return await asyncio.to_thread(style.file.read_bytes)
         return await self._storage.get(style.picture)
 
+    async def whole_picture(self, style: Style) -> bytes:
+        """The style's picture, also of a trained network. Raises as :meth:`picture`."""
+        return style.picture if isinstance(style, NetworkStyle) else await self.picture(style)
+
     async def thumbnail(self, style: Style) -> bytes:
         """A small JPEG. Raises as :meth:`picture`."""
         if isinstance(style, NetworkStyle):
-            return style.picture
+            return await self._network_thumbnail(style)
         if isinstance(style, BuiltInStyle):
             return await asyncio.to_thread(style.thumbnail.read_bytes)
         return await self._storage.get(style.thumbnail)
+
+    async def _network_thumbnail(self, style: NetworkStyle) -> bytes:
+        """Made once. The picture itself if no worker can make it."""
+        if style.id not in self._thumbnails:
+            try:
+                self._thumbnails[style.id] = await self._executor.thumbnail(style.picture, THUMBNAIL_SIDE)
+            except AtelierError as error:
+                log.warning("the thumbnail of a trained style can't be made", style=style.id, reason=str(error))
+                return style.picture
+        return self._thumbnails[style.id]
 
     async def _changeable(self, wanted: str, reader: Reader) -> SavedStyle:
         style = await self.find(wanted, reader)

@@ -1,5 +1,7 @@
 """The commands in the menu of a message. Each opens a modal."""
 
+from dataclasses import replace
+
 import discord
 from discord import app_commands
 
@@ -9,8 +11,9 @@ from bot.client.message_pictures import MessagePicture, pictures_of
 from bot.features.message_menus import texts
 from bot.features.message_menus.modals import SaveModal, StyleModal, StylizeModal
 from bot.features.styles.fields import offered_styles
+from bot.features.styles.save import style_shown
 from bot.features.styles.suggest import reader_of
-from bot.library.library import NAME_LENGTH
+from bot.library.library import NAME_LENGTH, reference
 from bot.texts import file_title
 
 
@@ -59,6 +62,14 @@ async def _ask_for_name(interaction: discord.Interaction[Atelier], message: disc
 async def _pictures(interaction: discord.Interaction[Atelier], message: discord.Message) -> list[MessagePicture]:
     """The pictures of a message. Answers the member if there are none."""
     pictures = pictures_of(message, interaction.client.services.attachments)
+    if message.author == interaction.client.user:
+        pictures = [await _whole(interaction, each) for each in pictures]
     if not pictures:
         await interaction.response.send_message(texts.no_picture(), ephemeral=True)
     return pictures
+
+
+async def _whole(interaction: discord.Interaction[Atelier], picture: MessagePicture) -> MessagePicture:
+    """A picture of a message of the bot's. The thumbnail of a style stands for the style."""
+    style = await style_shown(interaction, picture.filename)
+    return picture if style is None else replace(picture, filename=style.filename, style=reference(style))

@@ -45,9 +45,10 @@ class PictureModal(JobModal):
             self.add_item(ui.Label(text=gettext(choice), component=self._chosen))
 
     @property
-    def picture(self) -> MessagePicture:
-        """The chosen picture, by default the first."""
-        return self._pictures[int(_value(self._chosen) or "1") - 1]
+    def picture(self) -> MessagePicture | str:
+        """The chosen picture, by default the first, or the reference of the style that it shows."""
+        chosen = self._pictures[int(_value(self._chosen) or "1") - 1]
+        return chosen.style or chosen
 
     def _add_quality(self) -> ui.Select[Any]:
         menu = _menu(

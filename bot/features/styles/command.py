@@ -58,7 +58,7 @@ async def show(interaction: discord.Interaction[Atelier], name: str) -> None:
     await interaction.response.defer(ephemeral=True, thinking=True)
     library = interaction.client.services.styles
     found = await library.find(name, reader_of(interaction))
-    await show_style(interaction, texts.shown(found), found.name, await library.thumbnail(found))
+    await show_style(interaction, texts.shown(found), found)
 
 
 @style.command(description="Rename one of your styles or, with the permission Manage Server, one of this server's")

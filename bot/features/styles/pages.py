@@ -9,9 +9,9 @@ from discord import ui
 
 from bot.client.client import Atelier
 from bot.client.components import JobComponent
-from bot.delivery.channels import Picture
 from bot.delivery.gallery import Page, show_page
 from bot.features.styles import texts
+from bot.features.styles.save import shown_small
 from bot.features.styles.suggest import reader_of
 from bot.jobs.errors import DeliveryDelayed
 from bot.library.library import Style, StyleLibrary
@@ -60,11 +60,7 @@ async def show_styles(interaction: discord.Interaction[Atelier], number: int) ->
     number = min(number, last)
     first = number * PAGE + 1
     thumbnails = await asyncio.gather(*(_thumbnail(library, style) for style in styles))
-    pictures = [
-        Picture(data, f"style-{place}.jpg", style.name)
-        for place, (style, data) in enumerate(zip(styles, thumbnails, strict=True), first)
-        if data is not None
-    ]
+    pictures = [shown_small(style, data) for style, data in zip(styles, thumbnails, strict=True) if data is not None]
 
     def rows() -> list[list[ui.Item[Any]]]:
         # A button without a page has a custom id that no other button of the message has.

@@ -68,7 +68,8 @@ class PaintingRequest:
 class StylizeRequest:
     """A member's pictures and options. Everything else of a recipe follows from the quality and the workers."""
 
-    content: Attached
+    content: Attached | str
+    """A picture, or the reference of a style whose picture is painted."""
     styles: Sequence[Attached | str]
     """Up to three: pictures, or names or references of styles in the library. None stands for the server's style."""
     mix: str | None = None
@@ -120,14 +121,17 @@ async def place(interaction: discord.Interaction[Atelier], request: StylizeReque
 
     message = await acknowledge(interaction)
     library, reader = interaction.client.services.styles, reader_of(interaction)
-    styles = [await library.find(each, reader) if isinstance(each, str) else each for each in request.styles]
+    content, *styles = [
+        await library.find(each, reader) if isinstance(each, str) else each
+        for each in (request.content, *request.styles)
+    ]
     if not styles:
         rules = await interaction.client.services.store.guild_rules(interaction.guild_id)
         if (servers := await library.servers_style(rules.style, reader)) is None:
             raise NoStyle
         styles.append(servers)
-    pictures: Inputs[Picture] = Inputs(request.content, tuple(styles), request.mask)
-    description = texts.names_of_files(*(picture.filename for picture in (request.content, *styles)))
+    pictures: Inputs[Picture] = Inputs(content, tuple(styles), request.mask)
+    description = texts.names_of_files(*(picture.filename for picture in (content, *styles)))
     motion = request.motion if request.where == "everything" else "first frame only"
     return await submit(interaction, message, PaintingRequest(pictures, recipe, description, motion=motion))
 
@@ -195,6 +199,8 @@ async def submit(interaction: discord.Interaction[Atelier], message: int, reques
             match picture:
                 case StoredPicture():
                     inputs[role] = picture.blob
+                case SavedStyle() | BuiltInStyle() | NetworkStyle() if role == "content":
+                    inputs[role] = await services.styles.whole_picture(picture)
                 case SavedStyle() | BuiltInStyle() | NetworkStyle():
                     inputs[role] = await services.styles.picture(picture, recipe if alone else None)
         content, *styles = (inputs[role] for role in roles if role != MASK)

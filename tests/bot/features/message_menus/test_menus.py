@@ -97,7 +97,15 @@ async def test_pictures_in_components_can_be_used_and_messages_without_pictures_
     gallery = await listed.wait_until(lambda message: bool(message.components))
     await ada.submit(await opened(ada, "Stylize", gallery), style=[STYLE])
     await accepted(fake_jobs)
-    assert fake_jobs.orders[0].inputs.content == BUILT_IN[0].thumbnail.read_bytes()
+    assert fake_jobs.orders[0].inputs.content == BUILT_IN[0].file.read_bytes()  # and not the thumbnail of the list
+    await ada.submit(await opened(ada, "Use as style", gallery), photo=[CONTENT], picture=["2"])
+    await accepted(fake_jobs)
+    assert fake_jobs.orders[1].inputs.styles == (BUILT_IN[1].file.read_bytes(),)
+    saved = await ada.submit(await opened(ada, "Save as style", gallery), name="Swirls")
+    assert (await says(saved)).startswith("Added **Swirls** to your styles.")
+    shown = await ada.invoke("style show", name="Swirls")
+    mine = await shown.wait_until(lambda message: bool(message.attachments))
+    assert mine.attachments[0].data == BUILT_IN[0].file.read_bytes()
     for message in (await ada.say("only words"), await ada.say("", NOTES)):
         answer = await says(await ada.invoke_on("Stylize", message))
         assert answer == "This message has no picture that I can use. Choose one with an attached picture."

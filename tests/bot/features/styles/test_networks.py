@@ -14,6 +14,7 @@ from engine.errors import BlobLost
 from engine.networks.file import NetworkFile
 from engine.networks.network import StyleNetwork
 from tests.bot.conftest import CONTENT, is_private_answer, text_of
+from tests.doubles.executor import FakeExecutor
 from tests.doubles.jobs import FakeJobs
 from tests.engine.networks.made import file_of
 
@@ -44,6 +45,9 @@ async def test_a_trained_style_is_used_like_any_other(
     shown = await (await ada.invoke("style show", name="im*PASTO")).wait_until(is_private_answer)
     assert shown.content.startswith("**Im\\*pasto** · trained style.")
     assert shown.attachments[0].data == networks[1].picture
+    executor = client.services.executor
+    assert isinstance(executor, FakeExecutor)
+    assert executor.checks == len(networks)  # workers make the thumbnails, once
 
     refused = await (await ada.invoke("style remove", name=invocation.choices[0]["value"])).wait_until(
         is_private_answer
