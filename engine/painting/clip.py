@@ -3,7 +3,7 @@
 The first frame is painted as a picture. Each later frame starts from the one before, carried along by optical flow, and
 takes a few steps that keep what was visible before (Ruder, Dosovitskiy and Brox, "Artistic Style Transfer for Videos",
 GCPR 2016). What comes into view is painted coarse to fine. The last frames of a clip that repeats then approach the
-first one.
+first one, and that one the last.
 """
 
 import time
@@ -255,11 +255,11 @@ class _ClipPainting:
         self.painted.append(_levels(image))
 
     def _close(self, stage: Stage) -> None:
-        """Blend a frame with the one after it, where both show the same."""
+        """Blend a frame with the one after it, or the first with the last one, where both show the same."""
         if not self._leads_back:
             return
-        after = (stage.frame + 1) % len(self.painted)
-        moved, seen = self._carried(after, stage.frame)
+        other = (stage.frame + (1 if stage.frame else -1)) % len(self.painted)
+        moved, seen = self._carried(other, stage.frame)
         self.painted[stage.frame] = _levels(self._shown(stage.frame).lerp(moved, stage.closes * seen))
 
     @cached_property
@@ -297,19 +297,23 @@ class _ClipPainting:
         measured = median(self.step_seconds) if self.step_seconds else 0.0
         seconds = measured or self.first_step_seconds * (1 + _OVERHEAD / self.later_steps)
         most = FEWEST_OF_FRAME if self.stop.finishing else self.recipe.steps
+        left = sum(min(stage.steps, most) for stage in ahead)
+        if within is None:
+            left = max(0, left - (self.done - self.done_before))
         # The blending of a frame takes about as long as a step.
-        steps = sum(min(stage.steps, most) or bool(stage.closes) for stage in ahead)
-        steps -= 0 if within else self.done - self.done_before
+        due = left + sum(bool(stage.closes) for stage in ahead)
+        if within and not self.stop.finishing:
+            left += within.steps - within.step
         count = len(self.clip.frames)
         return Progress(
             step=max(1, self.done),
-            steps=max(self.done, sum(stage.steps for stage in self.stages), 1),
+            steps=max(1, self.done + left),
             scale=within.scale if within else self.recipe.size,
             loss=loss,
             content_loss=content_loss,
             style_loss=style_loss,
             elapsed=self.elapsed,
-            remaining=(within.remaining if within else 0.0) + seconds * max(0, steps),
+            remaining=(within.remaining if within else 0.0) + seconds * due,
             preview=preview,
             checkpoint=checkpoint,
             device=self.device,

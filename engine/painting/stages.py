@@ -16,6 +16,8 @@ CLOSING: Final = 1 / 2
 """The share of the frames that approach the first one at the end of a clip that repeats."""
 MOST_CLOSING: Final = 12
 """The number of these frames, at most."""
+FIRST_CLOSING: Final = 0.5
+"""How far the first frame then moves to the last one. It is crisper than the frames that were moved along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,9 @@ class Stage:
     steps: int
     """0 for a frame that is equal to the one before."""
     closes: float = 0.0
-    """How far the frame moves to the next one, which has approached the first one; 0 for a frame that is painted."""
+    """How far the frame moves to the next one, which has approached the first one, or the first one to the last one; 0
+    for a frame that is painted.
+    """
 
 
 def stages_of(clip: "Clip", recipe: Recipe) -> list[Stage]:
@@ -38,7 +42,10 @@ def stages_of(clip: "Clip", recipe: Recipe) -> list[Stage]:
         stages.append(Stage(index, 0 if frames[index] is frames[index - 1] else later))
     closing = min(MOST_CLOSING, int(CLOSING * count)) if clip.plays != 1 else 0
     # Each frame takes over less of the first one than the frame after it, by an equal part.
-    return stages + [Stage(count - 1 - back, 0, (closing - back) / (closing + 1 - back)) for back in range(closing)]
+    stages += [Stage(count - 1 - back, 0, (closing - back) / (closing + 1 - back)) for back in range(closing)]
+    if closing and frames[1] is not frames[0]:
+        stages.append(Stage(0, 0, FIRST_CLOSING))
+    return stages
 
 
 def later_steps(recipe: Recipe) -> int:

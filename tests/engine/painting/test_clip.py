@@ -122,6 +122,7 @@ def test_a_request_to_finish_still_gives_every_frame(network: VGG19) -> None:
     assert len(shown(ended.result).frames) == 6
     assert ended.result.ending == "stopped"
     assert ended.result.steps < 40 + 5 * 4
+    assert {event.steps for event in ended.events} == {ended.result.steps}  # from the first step on
 
 
 def test_a_cut_begins_a_new_picture_and_a_frame_that_is_held_stays(network: VGG19) -> None:
