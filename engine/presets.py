@@ -32,19 +32,19 @@ class Preset:
 PRESETS: Final[Mapping[Tier, Mapping[Quality, Preset]]] = {
     "cuda": {
         "instant": Preset(768, 60, "instant"),
-        "quick": Preset(512, 150),
+        "quick": Preset(512, 125, "neighbours"),
         "standard": Preset(1024, 200, "neighbours"),
         "fine": Preset(2048, 330, "neighbours"),
     },
     "cpu-bfloat16": {
         "instant": Preset(512, 12, "instant"),
-        "quick": Preset(384, 50),
-        "standard": Preset(512, 80, "neighbours"),
-        "fine": Preset(768, 130, "neighbours"),
+        "quick": Preset(384, 40, "neighbours"),
+        "standard": Preset(512, 78, "neighbours"),
+        "fine": Preset(768, 126, "neighbours"),
     },
     "cpu-float32": {
         "instant": Preset(320, 9, "instant"),
-        "quick": Preset(256, 60),
+        "quick": Preset(256, 50, "neighbours"),
         "standard": Preset(384, 50, "neighbours"),
         "fine": Preset(512, 100, "neighbours"),
     },

@@ -9,14 +9,20 @@ from engine.recipe import SMALLEST_SIZE, Layer, Method
 
 COARSEST: Final = 96
 """The least longer side of a coarse scale, in pixels. At smaller scales the strokes would cover the content."""
+COARSER: Final = 17 / 32
+"""The size of a scale, relative to the next one. Edges lie between pixels. From half of the size, all of them would
+come to lie between an odd and an even pixel of the next one, which shows as a weave.
+"""
 LEARNING_RATE: Final = (0.042, 0.002)
 """The highest and the lowest learning rate, for pixels in [0, 1]."""
 HELD: Final = 0.15
 """The share of a scale's steps that have the first learning rate."""
 CONTINUED: Final = 0.3
 """The share of its steps that a painting takes if it continues another one of its size."""
+WORTH_PAINTING: Final = 1.25
+"""The size from which on a painting takes a scale, relative to the image that it continues."""
 COARSE_STYLE_FACTOR: Final = 0.5
-"""The factor on the style's weight for each halving of the size. Coarse scales would distort the content otherwise."""
+"""The factor on the style's weight for each coarser scale. Coarse scales would distort the content otherwise."""
 STRONG_STYLE_DECADE: Final = 120.0
 """The strength beyond 50 that divides this factor by ten, so that a strong style keeps faces recognisable, too."""
 
@@ -58,11 +64,11 @@ class Schedule:
 def scales(size: int, steps: int, continued: int = 0, strength: float = 50) -> tuple[Scale, ...]:
     """The scales of a painting by ``gatys``.
 
-    Each size is half of the next one, and at least :data:`COARSEST`. The scales share the steps equally, and the
-    coarsest one takes the remainder. With fewer steps than scales, the coarsest ones are left out.
+    Each size is :data:`COARSER` times the next one, and at least :data:`COARSEST`. The scales share the steps equally,
+    and the coarsest one takes the remainder. With fewer steps than scales, the coarsest ones are left out.
 
     A painting that continues another one of its size takes :data:`CONTINUED` of the steps at each scale. One that
-    continues a smaller one leaves out the scales up to the size of that one.
+    continues a smaller one leaves out the scales that are not :data:`WORTH_PAINTING` times as large as that one.
 
     Args:
         size: the longer side of the painting in pixels.
@@ -71,13 +77,13 @@ def scales(size: int, steps: int, continued: int = 0, strength: float = 50) -> t
         strength: from 0 to 100.
     """
     sizes = [size]
-    while sizes[0] // 2 >= COARSEST and len(sizes) < steps:
-        sizes.insert(0, sizes[0] // 2)
+    while (coarser := round(COARSER * sizes[0])) >= COARSEST and len(sizes) < steps:
+        sizes.insert(0, coarser)
     each, rest = divmod(steps, len(sizes))
     if continued >= size:
         each, rest = max(1, round(CONTINUED * each)), 0
     elif continued:
-        sizes, rest = [larger for larger in sizes if larger > continued], 0
+        sizes, rest = [*(each for each in sizes[:-1] if each >= WORTH_PAINTING * continued), size], 0
     finest = len(sizes) - 1
     factor = COARSE_STYLE_FACTOR / 10 ** (max(0.0, strength - 50) / STRONG_STYLE_DECADE)
     return tuple(

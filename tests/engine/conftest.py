@@ -28,5 +28,5 @@ def threads() -> None:
 
 @pytest.fixture
 def two_scales(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small pictures go through 32 and 64 pixels, as large ones do through 256 and 512."""
+    """Small pictures go through 34 and 64 pixels, as large ones do through 272 and 512."""
     monkeypatch.setattr(pyramid, "COARSEST", 32)

@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 
+from engine.painting.pyramid import SCHEDULES
 from engine.presets import PRESETS, Quality, Tier, tier, with_frames
 from engine.recipe import Recipe
 
@@ -13,7 +14,8 @@ from engine.recipe import Recipe
 def test_a_better_quality_takes_more_work_on_each_kind_of_worker(where: Tier) -> None:
     presets = [PRESETS[where][quality] for quality in get_args(Quality)]
     assert all(one.size < other.size for one, other in pairwise(presets[1:]))
-    assert all(one.size**2 * one.steps < other.size**2 * other.steps for one, other in pairwise(presets))
+    work = [preset.size**2 * preset.steps * SCHEDULES[preset.method].step_cost for preset in presets]
+    assert all(one < other for one, other in pairwise(work))
     for preset in presets:
         recipe = Recipe(**preset.fields())
         assert (recipe.size, recipe.steps, recipe.method) == (preset.size, preset.steps, preset.method)

@@ -161,7 +161,7 @@ def test_a_painting_resumes_from_any_checkpoint_to_the_same_bytes(precision: str
     recipe = Recipe(size=64, steps=7, noise=0.1)
     saved = SavedStates()
     whole = drained(paint(INPUTS, recipe, network, RunOptions(pace=ALL, save=saved.save)))
-    assert [event.scale for event in whole.events] == [32] * 4 + [64] * 3
+    assert [event.scale for event in whole.events] == [34] * 4 + [64] * 3
     checkpoints = [event.checkpoint for event in whole.events]
     assert checkpoints.pop() is None  # no step is left
     for done, checkpoint in enumerate(checkpoints, 1):
@@ -216,8 +216,8 @@ UNUSABLE: list[Callable[[bytes], bytes]] = [
     lambda checkpoint: remade(checkpoint, step=0),
     lambda checkpoint: remade(checkpoint, elapsed=float("nan")),
     lambda checkpoint: remade(checkpoint, image=torch.zeros(1, 3, 21, 30)),
-    lambda checkpoint: remade(checkpoint, image=torch.full((1, 3, 21, 32), float("nan"))),
-    lambda checkpoint: remade(checkpoint, before=torch.zeros(1, 3, 21, 32, dtype=torch.float64)),
+    lambda checkpoint: remade(checkpoint, image=torch.full((1, 3, 23, 34), float("nan"))),
+    lambda checkpoint: remade(checkpoint, before=torch.zeros(1, 3, 23, 34, dtype=torch.float64)),
     lambda checkpoint: remade(checkpoint, before=None),
     lambda checkpoint: remade(checkpoint, state={}),
     lambda checkpoint: remade(checkpoint, state=None),
@@ -259,7 +259,7 @@ def test_progress_counts_each_step_and_never_goes_back(narrow: VGG19) -> None:
     events = painted(narrow, steps=9, pace=ALL).events
     assert [event.step for event in events] == list(range(1, 10))
     assert {event.steps for event in events} == {9}
-    assert [event.scale for event in events] == [32] * 5 + [64] * 4
+    assert [event.scale for event in events] == [34] * 5 + [64] * 4
     assert all(one.elapsed < other.elapsed for one, other in pairwise(events))
     assert events[0].remaining > 0
     assert events[-1].remaining == 0
@@ -271,7 +271,7 @@ def test_an_observer_gets_the_losses_of_each_layer_at_each_step(narrow: VGG19) -
     seen: list[StepLosses] = []
     fields: dict[str, Any] = {"steps": 5, "style_layers": {"relu1_1": 3, "relu2_1": 1}}
     found = painted(narrow, observe=seen.append, **fields)
-    assert [(each.step, each.scale) for each in seen] == [(1, 32), (2, 32), (3, 32), (4, 64), (5, 64)]
+    assert [(each.step, each.scale) for each in seen] == [(1, 34), (2, 34), (3, 34), (4, 64), (5, 64)]
     for losses, event in zip(seen, found.events, strict=True):
         first, second = losses.layers["style"]["relu1_1"], losses.layers["style"]["relu2_1"]
         assert 0.75 * first + 0.25 * second == pytest.approx(event.style_loss, rel=1e-5)

@@ -60,7 +60,7 @@ def test_a_painting_that_does_not_fit_into_memory_continues_at_a_smaller_size(
     assert (whole.result.recipe.size, whole.result.width, whole.result.height) == (91, 91, 61)
     assert (whole.result.ending, whole.result.steps) == ("finished", 8)
     assert [event.step for event in whole.events] == list(range(1, 9))
-    assert [event.scale for event in whole.events] == [64] * 4 + [91] * 4
+    assert [event.scale for event in whole.events] == [68] * 4 + [91] * 4
     for checkpoint in list(saved.values())[1], list(saved.values())[5]:
         rest = drained(paint(INPUTS, recipe, small, RunOptions(pace=ALL, resume=checkpoint)))
         assert rest.result.picture == whole.result.picture
@@ -120,7 +120,7 @@ def test_a_painting_that_no_longer_fits_at_any_size_ends_with_the_picture_of_the
     small._pixels = 0
     rest = drained(painting)
     assert rest.events == []
-    assert (rest.result.recipe.size, rest.result.width, rest.result.height) == (64, 64, 43)
+    assert (rest.result.recipe.size, rest.result.width, rest.result.height) == (68, 68, 45)
     assert (rest.result.ending, rest.result.steps) == ("stopped", 4)
     image = read(list(saved.values())[3]).image[0].permute(1, 2, 0).numpy()
     assert np.abs(rest.pixels / 255 - image).mean() < 0.02  # it was enlarged for the sizes that were tried

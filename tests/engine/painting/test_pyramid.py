@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.painting.pyramid import COARSEST, HELD, LEARNING_RATE, learning_rate, scales
+from engine.painting.pyramid import COARSER, COARSEST, HELD, LEARNING_RATE, learning_rate, scales
 from engine.recipe import LARGEST_SIZE, SMALLEST_SIZE
 
 sizes = st.integers(SMALLEST_SIZE, LARGEST_SIZE)
@@ -21,11 +21,17 @@ def test_the_steps_add_up_and_each_scale_has_at_least_one(size: int, steps: int)
 
 
 @given(sizes, counts)
-def test_the_sizes_double_up_to_the_final_one(size: int, steps: int) -> None:
+def test_the_sizes_grow_by_the_same_factor_up_to_the_final_one(size: int, steps: int) -> None:
     found = [each.size for each in scales(size, steps)]
     assert found[-1] == size
-    assert all(finer // 2 == coarser for coarser, finer in pairwise(found))
+    assert all(coarser == round(COARSER * finer) for coarser, finer in pairwise(found))
     assert all(each >= min(size, COARSEST) for each in found)
+
+
+@given(sizes)
+def test_no_size_is_half_of_the_next_one(size: int) -> None:
+    found = [each.size for each in scales(size, 1_000)]
+    assert all(coarser > 0.525 * finer for coarser, finer in pairwise(found))
 
 
 @given(sizes, st.integers(10, 10_000))
@@ -54,10 +60,10 @@ def test_the_steps_are_shared_evenly_and_the_coarsest_scale_takes_the_rest(size:
     ("size", "steps", "expected"),
     [
         (64, 5, [(64, 5)]),
-        (191, 9, [(191, 9)]),
-        (192, 9, [(96, 5), (192, 4)]),
-        (512, 10, [(128, 4), (256, 3), (512, 3)]),
-        (1024, 2, [(512, 1), (1024, 1)]),
+        (179, 9, [(179, 9)]),
+        (180, 9, [(96, 5), (180, 4)]),
+        (512, 10, [(144, 4), (272, 3), (512, 3)]),
+        (1024, 2, [(544, 1), (1024, 1)]),
         (1024, 1, [(1024, 1)]),
     ],
 )

@@ -41,7 +41,7 @@ def test_a_painting_that_is_finished_early_at_a_coarse_scale_has_its_full_size(n
     stop.finish()
     end = painted(narrow, steps=10_000, stop=stop)
     assert (end.result.ending, end.result.steps) == ("stopped", 1)
-    assert [event.scale for event in end.events] == [32]
+    assert [event.scale for event in end.events] == [34]
     assert end.image.size == (64, 43)
 
 

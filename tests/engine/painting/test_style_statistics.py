@@ -164,12 +164,12 @@ def test_a_computation_that_is_cancelled_caches_nothing(counted: Counted, image:
 @pytest.mark.usefixtures("two_scales")
 def test_a_second_painting_in_a_style_analyses_only_the_content(counted: Counted) -> None:
     first = painted(counted, steps=4)
-    style = [(32, 27), (64, 53)]
+    style = [(34, 28), (64, 53)]
     grain = (96, 96)  # once for each network
-    assert sorted(counted.sizes) == sorted([*style, grain, (32, 21), (64, 43)])
+    assert sorted(counted.sizes) == sorted([*style, grain, (34, 23), (64, 43)])
     counted.sizes.clear()
     second = painted(counted, steps=4)
-    assert counted.sizes == [(32, 21), (64, 43)]
+    assert counted.sizes == [(34, 23), (64, 43)]
     assert second.result.picture == first.result.picture
 
 
