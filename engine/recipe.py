@@ -19,7 +19,7 @@ Method = Literal["gatys", "neighbours", "instant"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Colours = Literal["style", "matched", "content"]
 Start = Literal["content", "matched", "noise"]
-Optimiser = Literal["adam", "lbfgs"]
+Optimiser = Literal["adam", "gauss-newton", "lbfgs"]
 Pooling = Literal["max", "average"]
 Balance = Literal["fixed", "dynamic"]
 Where = Literal["everything", "subject", "background", "faces", "not-faces", "mask", "not-mask", "opaque"]
@@ -107,7 +107,10 @@ class Recipe(BaseModel):
     """Steps of the optimiser, over all scales together."""
 
     optimiser: Optimiser = "adam"
-    """Adam (Kingma and Ba, ICLR 2015), or L-BFGS (Liu and Nocedal, Mathematical Programming 1989)."""
+    """Adam (Kingma and Ba, ICLR 2015), or L-BFGS (Liu and Nocedal, Mathematical Programming 1989).
+    ``gauss-newton``: Adam, with a gradient of the style loss that allows for its curvature, see
+    :class:`engine.losses.curvature.Curvature`.
+    """
 
     start: Start = "matched"
     """The image to start from: the content, the content in the styles' palette, or noise."""

@@ -166,7 +166,9 @@ def stylize(
     steps: Annotated[
         int, _optimised(help="Steps of the optimiser, over all scales.", show_default="by quality")
     ] = _DEFAULTS.steps,
-    optimiser: Annotated[Optimiser, _optimised(help="Adam or L-BFGS.")] = _DEFAULTS.optimiser,
+    optimiser: Annotated[
+        Optimiser, _optimised(help="Adam, Adam along the direction of Gauss and Newton, or L-BFGS.")
+    ] = _DEFAULTS.optimiser,
     tolerance: Annotated[
         float,
         _optimised(

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor
 
+from engine.losses.curvature import Curvature
 from engine.losses.gram import gram_matrix
 from engine.losses.structure import POOLS, SELF_SIMILARITY_LAYER, laplacian, self_similarity, total_variation
 from engine.recipe import Balance, Layer
@@ -47,10 +48,14 @@ class Target:
     value: Tensor
     energy: Tensor
     """A scalar above 0."""
+    curvature: Curvature | None = None
+    """What the gradient of the distance allows for; None for the plain gradient."""
 
     def distance(self, value: Tensor) -> Tensor:
         """‖value - target‖² / energy, a scalar."""
-        return (value - self.value).square().sum() / self.energy
+        difference = value - self.value
+        square = difference.square().sum() if self.curvature is None else self.curvature.square(difference)
+        return square / self.energy
 
 
 def target(value: Tensor, other: Tensor, grain: Tensor | float = 0.0) -> Target:

@@ -59,6 +59,8 @@ class Optimiser(Protocol):
 def optimiser(name: Name, image: Tensor, state: Mapping[str, Tensor] | None = None) -> Optimiser:
     """The optimiser of a name, at ``image`` of shape (1, 3, height, width) and with the ``state`` of an earlier one.
 
+    For ``gauss-newton`` it is Adam: the gradient that Adam gets is another one.
+
     Raises:
         ValueError: ``state`` is not the :meth:`Optimiser.state` of such an optimiser for such an image.
     """

@@ -203,7 +203,7 @@ class _Painting:
             if self.stop.pausing and self.done == self.first_step:
                 raise PaintingPaused
             self.shift.begin_step(self.done)
-            if self.recipe.optimiser == "adam":  # the history of L-BFGS needs the same objective at each step
+            if self.recipe.optimiser != "lbfgs":  # the history of L-BFGS needs the same objective at each step
                 self.targets.places.begin_step(self.done)
             rate = objective.learning_rate_factor * learning_rate(step, scale.steps, first_rate)
             losses = self.optimiser.step(rate)
@@ -265,7 +265,7 @@ class _Painting:
         return self.targets.start_at(self.ordered.size)
 
     def _losses(self, objective: Objective, image: Tensor) -> Losses:
-        shifted = self.shift(image) if self.recipe.optimiser == "adam" else image
+        shifted = self.shift(image) if self.recipe.optimiser != "lbfgs" else image
         recompute = image[0, 0].numel() >= RECOMPUTED
         features = self.network.features(
             shifted, objective.layers, self.stop.check, pooling=self.recipe.pooling, recompute=recompute

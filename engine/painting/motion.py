@@ -143,7 +143,7 @@ class LaterFrame:
 
         def losses(image: Tensor) -> Losses:
             image = shown(image)
-            shifted = self._shift(image) if recipe.optimiser == "adam" else image
+            shifted = self._shift(image) if recipe.optimiser != "lbfgs" else image
             features = self._network.features(shifted, objective.layers, self._check, pooling=recipe.pooling)
             return objective(features, image)
 
@@ -154,6 +154,6 @@ class LaterFrame:
     def _step(self, painter: Optimiser, targets: Targets, number: int, rate: float) -> Losses:
         self._check()
         self._shift.begin_step(number)
-        if self._recipe.optimiser == "adam":  # the history of L-BFGS needs the same objective at each step
+        if self._recipe.optimiser != "lbfgs":  # the history of L-BFGS needs the same objective at each step
             targets.places.begin_step(number)
         return painter.step(rate)

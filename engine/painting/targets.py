@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine.images.codec import Picture, fitted
 from engine.images.colour import Palette, recoloured
+from engine.losses.curvature import Curvature
 from engine.losses.gram import blended, gram_matrix
 from engine.losses.neighbours import NEIGHBOUR_LAYERS, Bank, NeighbourTerm, Places, places_in
 from engine.losses.objective import Objective
@@ -163,10 +164,14 @@ class Targets:
         noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(self._recipe.seed)).to(image)
         if self._recipe.start == "noise":
             return (0.5 + 0.2 * noise).clamp(0, 1)
-        texture = sum(
-            share * _texture(self._style(style, size)) for style, share in zip(self._styles, self._shares, strict=True)
-        ) / sum(self._shares)
+        texture = self._texture([self._style(style, size) for style in self._styles])
         return (image + self._recipe.noise * min(1.0, texture / GRAIN) * learning_rate_factor * noise).clamp(0, 1)
+
+    def _texture(self, styles: Sequence[Tensor]) -> float:
+        """The mean of :func:`_texture` of the styles' pictures, by their shares."""
+        return sum(share * _texture(style) for style, share in zip(styles, self._shares, strict=True)) / sum(
+            self._shares
+        )
 
     @torch.no_grad()
     def objective(self, scale: Scale) -> Objective:
@@ -185,6 +190,8 @@ class Targets:
         uniform = all(
             each[0].flatten(1).var(dim=1, correction=0).max() < _UNIFORM_VARIANCE for each in (image, *pictures)
         )
+        # A plain style's Gram matrices have one direction. To strengthen the others would add noise.
+        curved = recipe.optimiser == "gauss-newton" and self._texture(pictures) >= GRAIN
         style_terms: dict[str, Term | None] = {}
         plainness: dict[str, Term | None] = {}
         rate_factor = 0.0
@@ -194,7 +201,7 @@ class Targets:
             weight = self.style_weight * scale.style_factor * share
             shares = self._shares_of(region)
             grams = blended([styles[index].grams for index in region.styles], shares)
-            term, factor = self._style_term(region, weight, grams, content, grain)
+            term, factor = self._style_term(region, weight, grams, content, grain, curved)
             cover = region.cover(image.shape, image.device)
             style_terms[f"style{region.suffix}"] = term
             style_terms[f"neighbours{region.suffix}"] = None if uniform else self._neighbours(region, pictures, image)
@@ -251,8 +258,12 @@ class Targets:
         grams: Mapping[Layer, Tensor],
         content: Mapping[Layer, Tensor],
         grain: Statistics,
+        curved: bool,
     ) -> tuple[StyleTerm, float]:
-        """The term of a region, and its factor of the learning rate, for the activations of the ``content``."""
+        """The term of a region, and its factor of the learning rate, for the activations of the ``content``.
+
+        With ``curved`` its gradient allows for the curvature.
+        """
         layers = self._style_layers
         covers = {layer: region.cover(content[layer].shape, content[layer].device) for layer in layers}
         guides = {layer: guide(cover) for layer, cover in covers.items() if cover is not None}
@@ -262,6 +273,11 @@ class Targets:
             for layer in layers
         }
         distances = {layer: targets[layer].distance(own[layer]) for layer in layers}
+        if curved:
+            curvatures = {
+                layer: Curvature.of(grams[layer], own[layer] - grams[layer], self._network.dtype) for layer in layers
+            }
+            targets = {layer: replace(each, curvature=curvatures[layer]) for layer, each in targets.items()}
         divisor, rate_factor = normalisation(weighted_mean(distances, layers).item())
         return StyleTerm(weight / divisor, targets, layers, self._recipe.balance, guides), rate_factor
 

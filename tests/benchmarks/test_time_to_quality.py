@@ -241,7 +241,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 @pytest.mark.slow
 def test_every_contestant_has_a_curve_of_the_objective_of_the_peer(report: Report) -> None:
     curves = report.curves["pastiche"]
-    assert list(curves) == ["pastiche", "adam for pastiche", "lbfgs for pastiche", "default"]
+    assert list(curves) == [
+        "pastiche",
+        "adam for pastiche",
+        "gauss-newton for pastiche",
+        "lbfgs for pastiche",
+        "default",
+    ]
     assert [each.step for each in curves["pastiche"]] == [0, 1, 2, 3, 4]
     assert {1, 4, 5} <= {each.step for each in curves["adam for pastiche"]} <= {1, 2, 3, 4, 5}
     for curve in curves.values():
@@ -270,7 +276,7 @@ def test_the_ratio_is_the_time_of_the_peer_divided_by_that_of_the_contestant() -
 @pytest.mark.slow
 def test_the_table_has_a_row_for_every_contestant(report: Report) -> None:
     names, *_, peaks = (list(column.cells) for column in table_of(report, "pastiche").columns)
-    assert names == ["pastiche", "Atelier, Adam", "Atelier, L-BFGS", "Atelier's default"]
+    assert names == ["pastiche", "Atelier, Adam", "Atelier, Gauss–Newton", "Atelier, L-BFGS", "Atelier's default"]
     assert peaks[0] == f"{report.runs['pastiche'].peak_mb:.0f} MB"
 
 

@@ -17,7 +17,7 @@ recipes = st.builds(
     Recipe,
     size=st.integers(SMALLEST_SIZE, LARGEST_SIZE),
     steps=st.integers(1, 10_000),
-    optimiser=st.sampled_from(["adam", "lbfgs"]),
+    optimiser=st.sampled_from(["adam", "gauss-newton", "lbfgs"]),
     start=st.sampled_from(["content", "matched", "noise"]),
     tolerance=st.floats(0, 255),
     strength=st.floats(0, 100),

@@ -208,7 +208,20 @@ def test_lbfgs_reaches_a_lower_loss_than_adam_in_the_same_steps(network: VGG19) 
     assert lbfgs[-1] < adam[-1]
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
+def test_with_the_curvature_the_loss_falls_along_another_path(narrow: VGG19) -> None:
+    adam, newton = (painted(narrow, strength=100, optimiser=name) for name in ("adam", "gauss-newton"))
+    assert newton.losses[0] == pytest.approx(adam.losses[0])
+    assert newton.losses[-1] < 0.8 * newton.losses[0]
+    assert newton.losses[-1] != pytest.approx(adam.losses[-1], rel=0.01)
+
+
+def test_a_plain_style_has_no_curvature_to_allow_for(narrow: VGG19) -> None:
+    plain = Picture(Image.new("RGB", (64, 64), "red"))
+    adam, newton = (painted(narrow, styles=[plain], optimiser=name).result for name in ("adam", "gauss-newton"))
+    assert newton.picture == adam.picture
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "gauss-newton", "lbfgs"])
 def test_each_optimiser_is_reproducible(optimiser: str, narrow: VGG19) -> None:
     first, again = (painted(narrow, optimiser=optimiser, steps=8).result.picture for _ in range(2))
     assert first == again
@@ -300,6 +313,7 @@ def test_the_remaining_time_is_that_of_the_remaining_steps(narrow: VGG19, monkey
         {"colours": "matched", "stroke": 2},
         {"start": "matched", "balance": "dynamic"},
         {"optimiser": "lbfgs", "pooling": "average", "detail": 50},
+        {"optimiser": "gauss-newton", "balance": "dynamic"},
         {"colours": "content", "stroke": 0.5, "noise": 0.1, "style_layers": {"conv2_1": 1}},
         {"content": Picture(Image.new("RGB", (64, 64)))},
         {"method": "neighbours"},
