@@ -47,7 +47,7 @@ STEPS: Final = {
     "adam for seed": 150,
     "adam for pastiche": 240,
     "gauss-newton for seed": 75,
-    "gauss-newton for pastiche": 120,
+    "gauss-newton for pastiche": 135,
     "lbfgs for seed": 90,
     "lbfgs for pastiche": 150,
 }
