@@ -1,6 +1,7 @@
 """Paint the pictures of docs/gallery.md: ``python -m tests.benchmarks.gallery FOLDER``.
 
-This project's own code draws the photos and styles, so the project may show the results. The sheets are JPEGs. Under
+This project's own code draws the photos and styles but one photo, which is NASA's portrait of Eileen Collins, in the
+public domain. So the project may show the results. The sheets are JPEGs. Under
 each painting are the parts of its recipe that differ from the defaults. ``--network`` paints another sheet by networks
 that ``atelier train`` made.
 """
@@ -55,6 +56,13 @@ SHEETS: Final[dict[str, Sequence[Sequence[Painting]]]] = {
             ("still life", ["glass"], {"detail": 60}),
         ],
     ],
+    "two-styles": [
+        [
+            ("astronaut", ["impasto", "glass"], {"where": "subject", "rest": "style"}),
+            ("astronaut", ["Ink wash", "Mosaic"], {"where": "subject", "rest": "style"}),
+            ("astronaut", ["Mosaic", "impasto"], {"where": "background", "rest": "style"}),
+        ],
+    ],
     "styles": [[("town", [name], {}) for name in _NAMES[start : start + 4]] for start in range(0, len(_NAMES), 4)],
 }
 DRAWN: Final[dict[str, Callable[[], Image.Image]]] = {
@@ -64,6 +72,7 @@ DRAWN: Final[dict[str, Callable[[], Image.Image]]] = {
     "portrait": collection.portrait,
     "still life": collection.still_life,
     "woodcut": collection.woodcut,
+    "astronaut": partial(_opened, Path(__file__).parents[1] / "engine" / "segmentation" / "astronaut.jpg"),
     **{style.name: partial(_opened, style.file) for style in BUILT_IN},
 }
 
