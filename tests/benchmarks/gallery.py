@@ -1,9 +1,8 @@
 """Paint the pictures of docs/gallery.md: ``python -m tests.benchmarks.gallery FOLDER``.
 
 This project's own code draws the photos and styles but one photo, which is NASA's portrait of Eileen Collins, in the
-public domain. So the project may show the results. The sheets are JPEGs. Under
-each painting are the parts of its recipe that differ from the defaults. ``--network`` paints another sheet by networks
-that ``atelier train`` made.
+public domain. So the project may show the results. The sheets are JPEGs. Under each painting are the parts of its
+recipe that differ from the defaults. ``--network`` paints another sheet by networks that ``atelier train`` made.
 """
 
 import argparse
