@@ -19,6 +19,29 @@ from discord import app_commands
 from bot.sandbox import Invocation, LocalDiscord
 from tests.bot.sandbox.openapi import PATH, OpenAPI
 
+V2 = 1 << 15
+"""The flag of a message that consists of components."""
+
+
+def channel(local: LocalDiscord, rest: str = "") -> str:
+    """The path of the channel's messages."""
+    return f"/channels/{local.channel_id}/messages{rest}"
+
+
+def button(**fields: Any) -> dict[str, Any]:
+    """A row with one button."""
+    return {"type": 1, "components": [{"type": 2, "style": 1, "label": "x", "custom_id": "x"} | fields]}
+
+
+def text(content: str) -> dict[str, Any]:
+    """A text display."""
+    return {"type": 10, "content": content}
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    """As many rows with a button."""
+    return [button(custom_id=str(index)) for index in range(count)]
+
 
 class Probe(discord.Client):
     """A minimal client. Each test gives it its own commands."""
