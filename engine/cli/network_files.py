@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from engine.errors import NetworkUnusable, PictureError
 from engine.networks.file import LARGEST_FILE, MOST_STYLES, Card, NetworkFile
-from engine.networks.plan import STYLE_SIDE, TrainingOrder
+from engine.networks.plan import EVENED, STYLE_SIDE, TrainingOrder
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -187,7 +187,7 @@ def save(output: Path, training: "Training", order: TrainingOrder, words: Words)
         seconds=round(training.seconds, 1) if order.plan.minutes else None,
         seed=order.plan.seed,
         objective=f"Gatys et al. at strength {order.plan.strength[1]:g}, squares of {order.plan.crop} px, "
-        f"styles of {STYLE_SIDE} px",
+        f"styles of {STYLE_SIDE} px; unevenness from {EVENED[0]:.0%} on",
         figures={"content loss": round(content, 4), "style loss": round(style, 4)},
         device=words.device,
         version=f"Atelier {version('atelier')}, torch {version('torch')}",

@@ -21,6 +21,8 @@ EASED: Final = 0.6
 MARGIN: Final = 8
 """Pixels that are painted beyond the squares that the objective sees, which begin at another pixel each time. Where
 VGG19's squares of two pixels always met the same ones of a network's, it would learn a weave."""
+EVENED: Final = 0.65, 100.0
+"""The share of the training after which unevenness is a loss, too, and its weight. Strokes are learned before."""
 STYLE_SIDE: Final = 512
 """The longer side, in pixels, of the style pictures meanwhile: strokes as in a painting of 512 px."""
 LAYERS: Final[Mapping[Layer, float]] = {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0, "relu4_1": 1.0}

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from engine.images.codec import Picture, fitted
 from engine.networks.file import NetworkFile
-from engine.networks.network import NOISE, StyleNetwork
+from engine.networks.network import MULTIPLE, NOISE, StyleNetwork
 from engine.networks.photos import DRAWN, Photos, drawn
 from engine.networks.pixels import picture_of, tensor_of
-from engine.networks.plan import MARGIN, NORMS_SHARE, STYLE_SIDE, Plan, Trained, TrainedChunk, TrainingOrder
+from engine.networks.plan import EVENED, MARGIN, NORMS_SHARE, STYLE_SIDE, Plan, Trained, TrainedChunk, TrainingOrder
 from engine.painting.pyramid import Scale
 from engine.painting.targets import Targets
 from engine.vgg.vgg19 import VGG19
@@ -24,6 +25,7 @@ LONGEST_PHOTO: Final = 768
 """The longer side, in pixels, to which photos are reduced when they are read."""
 _LARGEST_GRADIENT: Final = 1.0
 """The norm to which the gradient of a step is clipped."""
+_TINY: Final = 1e-6
 AVERAGED: Final = 100
 """The steps over which losses are averaged."""
 
@@ -90,12 +92,13 @@ class Training:
         crops = [self._photos.crop(chance, side + MARGIN) for _ in range(self.plan.batch)]
         left, top = (int(each) for each in chance.integers(0, MARGIN, 2, endpoint=True))
         chosen = self._chosen()
-        mix = torch.nn.functional.one_hot(torch.tensor(chosen), self.network.styles).float().to(self._vgg.device)
+        mix = F.one_hot(torch.tensor(chosen), self.network.styles).float().to(self._vgg.device)
         images = torch.cat([tensor_of(each) for each in crops]).to(self._vgg.device)
         noise = torch.from_numpy(chance.standard_normal(images.shape, dtype=np.float32)).to(images)
         self._set_rates()
         with self._autocast():
-            painted = self.network(images, mix, NOISE * noise)[..., top : top + side, left : left + side]
+            whole = self.network(images, mix, NOISE * noise)
+        painted = whole[..., top : top + side, left : left + side]
         slopes, losses = [], []
         for image, crop, style in zip(painted.detach(), crops, chosen, strict=True):
             seen = crop.crop((left, top, left + side, top + side))
@@ -103,7 +106,12 @@ class Training:
             slopes.append(slope)
             losses.append(values)
         self._optimiser.zero_grad(set_to_none=True)
-        painted.backward(torch.cat(slopes) / len(slopes))
+        # Its gradient by the paintings is that of the mean of their losses.
+        loss = (painted * (torch.cat(slopes) / len(slopes))).sum()
+        after, weight = EVENED
+        if self.done >= after:
+            loss = loss + weight * unevenness(whole)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _LARGEST_GRADIENT)
         self._optimiser.step()
         self.steps += 1
@@ -192,6 +200,22 @@ class Training:
         losses = objective(self._vgg.features(leaf, objective.layers, check), leaf)
         (slope,) = torch.autograd.grad(losses.total, leaf)
         return slope, (losses.total.item(), losses.terms["content"].item(), losses.terms["style"].item())
+
+
+def unevenness(painted: Tensor) -> Tensor:
+    """How much more neighbouring pixels differ at some places in squares of :data:`MULTIPLE` pixels than at others.
+
+    A network computes each place in such a square in another way, which shows as a weave. This is the variance over
+    these places of the mean difference, divided by its mean: averaged over both directions and all of ``painted``,
+    shape (batch, 3, height, width). A scalar; 0 is even.
+    """
+    variances = []
+    for direction in (-2, -1):
+        found = painted.diff(dim=direction).abs().mean(dim=1, keepdim=True)
+        height, width = (side - side % MULTIPLE for side in found.shape[-2:])
+        means = F.pixel_unshuffle(found[..., :height, :width], MULTIPLE).mean(dim=(2, 3))
+        variances.append((means / means.mean(dim=1, keepdim=True).clamp(min=_TINY)).var(dim=1, correction=0))
+    return torch.stack(variances).mean()
 
 
 def _small(picture: Image.Image) -> Image.Image:

@@ -5,7 +5,7 @@ import torch
 from engine.networks.network import StyleNetwork
 from engine.networks.photos import drawn
 from engine.networks.plan import LARGE, NORMS_SHARE, Plan
-from engine.networks.training import Training
+from engine.networks.training import Training, unevenness
 from engine.vgg.vgg19 import VGG19
 from tests.engine.networks.conftest import PLAN, training
 
@@ -76,3 +76,11 @@ def test_the_last_squares_are_larger() -> None:
     plan = Plan(crop=100)
     assert [plan.side(done) for done in (0.0, LARGE[0] - 0.01, LARGE[0], 1.0)] == [100, 100, 150, 150]
     assert plan.recipe(150, 1.0).size == 150
+
+
+def test_repeated_pixels_are_uneven_and_noise_is_even() -> None:
+    noise = torch.rand(1, 3, 135, 130, generator=torch.Generator().manual_seed(1))
+    twice = noise[..., :65].repeat_interleave(2, dim=3)
+    assert unevenness(noise) < 0.002
+    # Along rows, every second difference is 0: a variance of 1 there, and of 0 along columns.
+    assert abs(float(unevenness(twice)) - 0.5) < 0.01
