@@ -154,7 +154,7 @@ class _Painting:
                 break
             step = self.done - sum(scale.steps for scale in self.scales[:index])
             self._shrink(index, smaller)
-        image = self._shown()
+        image = self._enlarged(self.recipe.size, self.bands[1]).detach()
         return self._result(image, FinalState.of(self.recipe, image))
 
     def _start(self, state: Checkpoint | None, start: FinalState | None) -> tuple[int, int]:
@@ -249,16 +249,6 @@ class _Painting:
         start, share = (self._first_image, share) if self.start is None else (self.start, 1.0)
         return enlarged(image.detach(), start, then, share)
 
-    @torch.no_grad()
-    def _shown(self) -> Tensor:
-        """The present image as a picture shows it: at the final size, and with even and odd pixels alike.
-
-        Where it is the content, to a grey level, it stays that.
-        """
-        image = self._enlarged(self.recipe.size, self.bands[1]).detach()
-        levels = 255 * (image - self.targets.content_at(self.recipe.size)).abs().amax(dim=1, keepdim=True)
-        return image.lerp(evened(image), (levels - 1).clamp(0, 1))
-
     @cached_property
     def _first_image(self) -> Tensor:
         """The image that the recipe starts from, without noise, at the ordered size."""
@@ -331,7 +321,8 @@ class _Painting:
         )
 
     def _preview(self) -> bytes:
-        return encode(self._picture(self._shown()), "jpeg", quality=PREVIEW_QUALITY)
+        image = self._enlarged(self.recipe.size, self.bands[1])
+        return encode(self._picture(image.detach()), "jpeg", quality=PREVIEW_QUALITY)
 
     def _shown_mask(self) -> bytes | None:
         """The mask over the photo, for the first progress of a painting from its start."""
@@ -344,6 +335,8 @@ class _Painting:
     @torch.no_grad()
     def _picture(self, image: Tensor) -> Image.Image:
         """The picture of an image of the final size, in the recipe's colours."""
+        if self.targets.style_weight:  # otherwise it is the content
+            image = evened(image)
         if self.recipe.colours == "content":
             image = with_colours_of(image, self.targets.content_at(self.recipe.size))
         image = self.targets.blend(self.recipe.size)(image)
