@@ -1,4 +1,4 @@
-"""Resizes images without a pattern that depends on whether a row is even or odd, and removes such a pattern."""
+"""Resizes images of pixels without a pattern that depends on whether a row is even or odd."""
 
 import math
 
@@ -7,10 +7,6 @@ from torch import Tensor
 
 ROLL_OFF = 0.75
 """The share of the frequencies that an enlargement passes whole. The highest ones hold what differs from row to row."""
-MOST_EVENED = 0.1
-"""The most that :func:`evened` changes a difference between two pixels by, relative to it."""
-_TINY = 1e-9
-"""Keeps a division by the differences of a plain image finite."""
 
 
 def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -54,36 +50,6 @@ def enlarged(image: Tensor, start: Tensor, size: tuple[int, int], share: float) 
     # subtraction, edges that both have leave no halo.
     rest = resampled(image - share * resampled(start, now), size)
     return (rest + share * resampled(start, size)).clamp(0, 1)
-
-
-def evened(image: Tensor) -> Tensor:
-    """The image with the same contrast between neighbours that begin at an even pixel as between the others.
-
-    They differ by a percent or so in a painting, as an enlarged image has the edges of the smaller one, which lie
-    between its pixels. One factor on all differences within pairs of pixels makes the means of the absolute differences
-    equal, along both sides. A pixel changes by less than a percent of its difference from the next one.
-
-    Args:
-        image: shape (1, channels, height, width), in [0, 1].
-
-    Returns:
-        An image of the same shape, in [0, 1].
-    """
-    return _evened(_evened(image).mT).mT.contiguous().clamp(0, 1)
-
-
-def _evened(rows: Tensor) -> Tensor:
-    """The same along the last dimension, without the clamp."""
-    whole = rows.shape[-1] // 2 * 2
-    pairs = rows[..., :whole].unflatten(-1, (-1, 2))
-    within = pairs[..., 1] - pairs[..., 0]
-    between = pairs[..., 1:, 0] - pairs[..., :-1, 1]
-    # A factor of 1 + share within pairs takes share · (half of both pairs' differences) from the difference between.
-    taken = (between.sign() * (within[..., 1:] + within[..., :-1])).mean() / 2
-    even, odd = within.abs().mean(), between.abs().mean()
-    share = ((odd - even) / (even + taken).clamp(min=_TINY)).nan_to_num().clamp(-MOST_EVENED, MOST_EVENED)
-    change = share / 2 * within
-    return torch.cat((torch.stack((-change, change), dim=-1).add_(pairs).flatten(-2), rows[..., whole:]), dim=-1)
 
 
 def _resampled(rows: Tensor, points: int) -> Tensor:

@@ -12,7 +12,7 @@ from engine.images.codec import Picture, fitted, flattened
 from engine.images.colour import Palette, recoloured, with_colours_of
 from engine.images.compose import compose
 from engine.images.encoding import encode_within
-from engine.images.resampling import evened, resampled, resized
+from engine.images.resampling import resampled, resized
 from engine.networks.file import FULL_STRENGTH, NetworkFile, by_network, is_network
 from engine.networks.network import NOISE, StyleNetwork
 from engine.networks.pixels import picture_of, tensor_of
@@ -120,4 +120,4 @@ def _painted(image: Tensor, network: StyleNetwork, recipe: Recipe, compute: Comp
         painted = recoloured(painted, Palette.of(image))
     elif recipe.colours == "content":
         painted = with_colours_of(painted, image)
-    return image.lerp(evened(painted), min(1.0, recipe.strength / FULL_STRENGTH))
+    return image.lerp(painted, min(1.0, recipe.strength / FULL_STRENGTH))

@@ -16,7 +16,7 @@ from engine.images.codec import Picture, encode, fitted, flattened
 from engine.images.colour import Palette, with_colours_of
 from engine.images.compose import compose
 from engine.images.encoding import encode_within
-from engine.images.resampling import enlarged, evened, resized
+from engine.images.resampling import enlarged, resized
 from engine.losses.objective import Losses, Objective
 from engine.optim.optimisers import optimiser
 from engine.painting.checkpoint import Checkpoint, FinalState, to_bytes, usable
@@ -335,8 +335,6 @@ class _Painting:
     @torch.no_grad()
     def _picture(self, image: Tensor) -> Image.Image:
         """The picture of an image of the final size, in the recipe's colours."""
-        if self.targets.style_weight:  # otherwise it is the content
-            image = evened(image)
         if self.recipe.colours == "content":
             image = with_colours_of(image, self.targets.content_at(self.recipe.size))
         image = self.targets.blend(self.recipe.size)(image)
