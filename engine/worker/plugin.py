@@ -21,7 +21,7 @@ from engine.painting.pyramid import SCHEDULES
 from engine.progress import Progress, StopToken
 from engine.recipe import SMALLEST_SIZE, Inputs, Method, Precision, Recipe
 from engine.runtime.compatibility import version
-from engine.runtime.malloc import keep_large_blocks, trim
+from engine.runtime.malloc import keep_large_blocks
 from engine.runtime.openmp import spin_briefly
 from engine.worker.protocol import FINISH, PAUSE, PLUGIN, WorkerSettings, resource_of
 
@@ -32,10 +32,6 @@ THREADS: Final = 2
 """Dask's threads in a worker: one paints, the other checks pictures that arrive meanwhile."""
 LEAVE_TIMEOUT: Final = 8.0
 """Seconds that a worker which shuts down waits for its painting to finish the current step."""
-TRIM_AFTER: Final = 30.0
-"""Seconds after a painting until its memory is returned to the system. Another painting that begins before gets it
-without a page fault for every 4 KiB.
-"""
 CONNECT_TIMEOUT: Final = "5s"
 """How long a worker tries to connect to a scheduler. Dask's default of 30 s would delay the worker's shutdown."""
 
@@ -76,7 +72,6 @@ class PainterPlugin(WorkerPlugin):
         self.version = version(self.settings.weights)
         self._running: dict[str, StopToken] = {}
         self._changed = threading.Condition()
-        self._trimming = threading.Timer(TRIM_AFTER, trim)
         self._leaving = False
         self._pace: float | None = None
         self._until = 0.0
@@ -169,7 +164,6 @@ class PainterPlugin(WorkerPlugin):
     @contextmanager
     def running(self, channel: str, stop: StopToken) -> Iterator[None]:
         """Register the painting of ``channel`` while it runs. ``stop`` is paused when the worker shuts down."""
-        self._trimming.cancel()
         with self._changed:
             self._running[channel] = stop
             if self._leaving:
@@ -180,9 +174,6 @@ class PainterPlugin(WorkerPlugin):
             with self._changed:
                 del self._running[channel]
                 self._changed.notify_all()
-            self._trimming = threading.Timer(TRIM_AFTER, trim)
-            self._trimming.daemon = True
-            self._trimming.start()
 
     def record(self, progress: Progress, method: Method) -> None:
         """Update the pace and the predicted end from the progress of a painting by ``method``."""

@@ -130,6 +130,7 @@ def paint_picture(channel: str, order: PaintingOrder) -> Result | AtelierError:
         return error.with_traceback(None)
     finally:
         queue.close()
+        trim()
 
 
 def train_network(order: TrainingOrder, state: bytes, seconds: float) -> TrainedChunk | AtelierError:
