@@ -176,7 +176,7 @@ async def test_the_next_painting_goes_to_the_faster_worker(blobs: Blobs) -> None
     with (
         machines.scheduler(port),
         machines.worker(port, blobs=blobs.url),
-        machines.worker(port, blobs=blobs.url, threads=2, precision="bfloat16"),
+        machines.worker(port, blobs=blobs.url, threads=2),
     ):
         async with DaskExecutor.open(SETTINGS, f"tcp://127.0.0.1:{port}") as executor:
 
