@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from engine.recipe import Layer, Pooling
 from engine.vgg import weights
 from engine.vgg.block import Block
-from engine.vgg.convolution import Convolution, fastest
+from engine.vgg.convolution import Convolution, PackedConvolution, runs_packed
+from engine.vgg.winograd import LEAST_OUTPUTS, WinogradConvolution
 
 
 def _nothing() -> None:
@@ -48,7 +49,7 @@ class VGG19:
             if number == 1:
                 self._blocks.append([])
             self._blocks[-1].append(
-                fastest(device, dtype)(
+                fastest(device, dtype, weight)(
                     cast(Layer, f"conv{block}_{number}"),
                     cast(Layer, f"relu{block}_{number}"),
                     weight.to(dtype),
@@ -106,6 +107,15 @@ class VGG19:
             high, low = _in_two_parts(padded)
             padded = torch.cat((high, low, high), dim=1)
         return padded.contiguous(memory_format=torch.channels_last)
+
+
+def fastest(device: torch.device, dtype: torch.dtype, weight: Tensor) -> type[Convolution]:
+    """The class for a convolution with that ``weight``, which has the shape (outputs, inputs, 3, 3)."""
+    if device.type == "cpu" and dtype == torch.bfloat16 and runs_packed():
+        return PackedConvolution
+    if device.type == "cpu" and dtype == torch.float32 and len(weight) >= LEAST_OUTPUTS:
+        return WinogradConvolution
+    return Convolution
 
 
 def _ending(convolutions: Sequence[Convolution], wanted: frozenset[Layer]) -> int | None:

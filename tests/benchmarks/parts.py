@@ -16,6 +16,8 @@ COPIES: Final = "casts and copies"
 REST: Final = "the rest"
 PARTS: Final = (FORWARD, BACKWARD, ACTIVATION, GRAM, COPIES, REST)
 
+_BLOCK: Final = "_differentiable"
+"""What the profiler calls :mod:`engine.vgg.block` and, with another word, its gradient."""
 _CONVOLUTION: Final = ("conv",)
 _PRODUCTS: Final = ("::mm", "::bmm", "::addmm", "::baddbmm", "::matmul", "::linear", "::_linear", "::einsum")
 _ACTIVATIONS: Final = ("relu", "clamp_min", "threshold", "pool")
@@ -29,10 +31,12 @@ def part_of(names: Iterable[str]) -> str:
         names: its name, then the names of its callers, from the innermost.
 
     A convolution that autograd calls counts as backward, even a forward one that is recomputed to save memory. Matrix
-    products belong to Gram matrices, since a step of the default recipe has no others.
+    products within a block of VGG19 are those of convolutions by Winograd's method; the others belong to Gram matrices.
     """
     own, *above = (name.lower() for name in names)
     path = [own, *above]
+    if _any(path, _PRODUCTS) and _any(path, (_BLOCK,)):
+        return BACKWARD if _any(path, ("backward",)) else FORWARD
     if _any(path, ("gram",)) or _any(path, _PRODUCTS):
         return GRAM
     if _any(path, _ACTIVATIONS):
