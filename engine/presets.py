@@ -44,9 +44,9 @@ PRESETS: Final[Mapping[Tier, Mapping[Quality, Preset]]] = {
     },
     "cpu-float32": {
         "instant": Preset(320, 9, "instant"),
-        "quick": Preset(256, 50, "neighbours"),
-        "standard": Preset(384, 50, "neighbours"),
-        "fine": Preset(512, 100, "neighbours"),
+        "quick": Preset(256, 26, "neighbours"),
+        "standard": Preset(384, 48, "neighbours"),
+        "fine": Preset(512, 66, "neighbours"),
     },
 }
 """For each kind of worker. On two cores with bfloat16 they take about 1 s, 6 s, 18 s and 44 s (docs/benchmarks.md).
