@@ -360,7 +360,9 @@ def _started(confinement: Confinement, channel: socket.socket) -> "subprocess.Po
         # One thread: NumPy's threads would be missing in a fork, and would keep the privileges that the main one drops.
         env={"PYTHONPATH": str(Path(__file__).parents[2]), "OPENBLAS_NUM_THREADS": "1", **kept},
         cwd="/",
-        start_new_session=True,  # a Ctrl-C is not for it, and its forks can be ended with it
+        # A group of its own: a Ctrl-C is not for it, and its forks can be ended with it. But in this session: so the
+        # group becomes orphaned when this process dies, and the kernel ends it even if it is stopped.
+        process_group=0,
     )
 
 

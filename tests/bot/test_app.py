@@ -107,7 +107,8 @@ class TestRun:
     async def test_a_second_signal_ends_it_at_once(self, tmp_path: Path, local: LocalDiscord) -> None:
         async with started(tmp_path, "run", **at(local, LOG_LEVEL="INFO")) as process, asyncio.timeout(90):
             await local.wait_for_bot()
-            for each in psutil.Process(process.pid).children(True):
+            family = psutil.Process(process.pid).children(True)
+            for each in family:
                 each.suspend()  # so that stopping takes time
             process.terminate()
             assert process.stderr is not None
@@ -118,6 +119,7 @@ class TestRun:
             while process.returncode is None:  # noqa: ASYNC110 - another process ends
                 await asyncio.sleep(0.02)
             assert process.returncode == 128 + signal.SIGTERM, "a shutdown would return 0 or 1"
+        assert psutil.wait_procs(family, timeout=15)[1] == []
 
     async def test_errors_at_login_are_retried(self, tmp_path: Path, local: LocalDiscord, scheduler: str) -> None:
         local.fail_next(ME, 503)

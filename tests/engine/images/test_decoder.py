@@ -76,12 +76,12 @@ def gone(process: int) -> bool:
         return True
 
 
-def running_in_session(leader: int) -> list[int]:
+def running_in_group(leader: int) -> list[int]:
     """A decoder and its forks. A fork that is watched from here could end before it is found."""
     found = []
     for process in psutil.pids():
         with contextlib.suppress(ProcessLookupError):
-            if os.getsid(process) == leader and not gone(process):
+            if os.getpgid(process) == leader and not gone(process):
                 found.append(process)
     return found
 
@@ -206,6 +206,31 @@ def test_a_killed_decoder_fails_one_picture_and_leaves_nothing(patient: Decoder)
     assert gone(process)
 
 
+@linux
+def test_a_stopped_decoder_dies_with_its_process() -> None:
+    program = (
+        "from engine.images.decoder import Decoder\n"
+        "decoder = Decoder()\n"
+        "decoder.warm_up()\n"
+        "print(*decoder.processes(), flush=True)\n"
+        "input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True
+    ) as owner:
+        assert owner.stdout is not None
+        process = psutil.Process(int(owner.stdout.readline()))
+        try:
+            process.suspend()
+            eventually(lambda: process.status() == psutil.STATUS_STOPPED)
+            owner.kill()
+            owner.wait()
+            eventually(partial(gone, process.pid))
+        finally:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
 def test_a_decoder_that_dies_while_idle_fails_no_picture(patient: Decoder) -> None:
     for _ in range(2):
         (process,) = patient.processes()
@@ -219,10 +244,10 @@ def test_a_picture_that_takes_too_long_is_refused() -> None:
     with Decoder(deadline=0.3) as decoder:
         decoder.warm_up()
         (process,) = decoder.processes()
-        assert running_in_session(process) == [process]
+        assert running_in_group(process) == [process]
         with pytest.raises(PictureDamaged, match=r"not decoded within 0\.3 s"):
             decoder.decode(endless())
-        eventually(lambda: not running_in_session(process))
+        eventually(lambda: not running_in_group(process))
 
 
 def test_a_decoder_that_hangs_is_killed() -> None:

@@ -56,7 +56,7 @@ os.write(0, {answer!r})
 
     def start(_: Confinement, channel: socket.socket) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-c", program]
-        return subprocess.Popen(command, stdin=channel.fileno(), stderr=subprocess.PIPE, start_new_session=True)
+        return subprocess.Popen(command, stdin=channel.fileno(), stderr=subprocess.PIPE, process_group=0)
 
     return start
 

@@ -170,7 +170,7 @@ def takeover(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env={"PYTHONPATH": str(ROOT)},
-            start_new_session=True,
+            process_group=0,
         )
 
     monkeypatch.setattr(decoder_module, "_started", start)
