@@ -1,6 +1,6 @@
 """Decodes pictures in another process, :mod:`engine.images.decoder_process`, so that none can harm a painting.
 
-If a decoder crashes, exceeds the deadline or needs more memory than its limit, one picture fails as damaged. The
+If a decoder crashes, hangs, or needs more processor or memory than its limit, one picture fails as damaged. The
 process is started by ``subprocess``, since Dask's workers may not use ``multiprocessing``. It stays warm, and is
 replaced when it dies.
 
@@ -63,9 +63,13 @@ from engine.images.kinds import KINDS
 from engine.images.limits import Limits
 from engine.images.raster import LEAST_SHOWN
 
-DEADLINE: Final = 4.5
-"""Seconds for one picture. The slowest that are within the default limits (64 megapixels of lossless WebP) take three
-on a core of their own.
+PROCESSOR: Final = 5
+"""Seconds of processor for one picture. The slowest that are within the default limits (64 megapixels of lossless
+WebP) take three.
+"""
+DEADLINE: Final = 30.0
+"""Seconds of clock for one picture, which only a process that hangs should reach. On a busy machine, a sound picture
+may wait for a processor longer than it takes.
 """
 
 _START: Final = 30.0
@@ -86,12 +90,21 @@ def memory_for(limits: Limits) -> int:
 class Decoder:
     """Decodes pictures in a pool of processes, one for each thread that decodes at the same time. Thread-safe.
 
-    :param deadline: seconds for one picture, from the request.
+    :param processor: seconds of processor for one picture, at least 1.
+    :param deadline: seconds of clock for one picture, from the request.
     :param memory: bytes that a process may take for one picture; by default what ``limits`` need.
     """
 
-    def __init__(self, limits: Limits = Limits(), *, deadline: float = DEADLINE, memory: int | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits = Limits(),
+        *,
+        processor: int = PROCESSOR,
+        deadline: float = DEADLINE,
+        memory: int | None = None,
+    ) -> None:
         self.limits = limits
+        self.processor = processor
         self.deadline = deadline
         self.memory = memory_for(limits) if memory is None else memory
         self.restarts = 0
@@ -179,7 +192,7 @@ class Decoder:
                 if process is not None:
                     self._busy.add(process)
             if process is None:
-                process = _Process(Confinement(self.limits, self.memory, self.deadline))
+                process = _Process(Confinement(self.limits, self.memory, self.processor, self.deadline))
                 with self._lock:
                     self._busy.add(process)
                 return process
@@ -249,7 +262,7 @@ class _Process:
         :raises OSError: it has died.
         :raises _Nonsense: the answer breaks the rules.
         """
-        self._deadline = time.monotonic() + self._confinement.seconds
+        self._deadline = time.monotonic() + self._confinement.clock
         self._send(REQUEST.pack(longer_side or 0, frames, len(data)))
         self._send(data)
         kind, one, other, share = ANSWER.unpack(self._received(ANSWER.size))

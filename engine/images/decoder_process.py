@@ -20,7 +20,6 @@ processes of the same user. See :mod:`engine.images.privileges`.
 import ctypes
 import gc
 import json
-import math
 import os
 import signal
 import sys
@@ -102,13 +101,14 @@ _CHANNEL: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What the process gets: ``limits`` of a picture, ``memory`` in bytes over what it has at its start, and
-    ``seconds`` of processor and of clock for one picture.
+    """What the process gets: ``limits`` of a picture, ``memory`` in bytes over what it has at its start, and seconds
+    of ``processor`` and of ``clock`` for one picture.
     """
 
     limits: Limits
     memory: int
-    seconds: float
+    processor: int
+    clock: float
 
     def to_argument(self) -> str:
         """For the command line."""
@@ -198,7 +198,7 @@ def _confine(memory: int) -> None:
 def _serve(confinement: Confinement, data: bytes, longer_side: int, frames: int) -> NoReturn:
     """Answer one request and end, with status 0 only if the answer is whole."""
     try:
-        _limit_time(confinement.seconds)
+        _limit_time(confinement.processor, confinement.clock)
         privileges.restrict_calls()
         for part in _answer(confinement, data, longer_side, frames):
             _write(part)
@@ -215,16 +215,18 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
 
-def _limit_time(seconds: float) -> None:
-    """End this process a second after the deadline of the other side, in case that side can no longer end it."""
-    signal.setitimer(signal.ITIMER_REAL, seconds + 1)
-    if sys.platform != "linux":
-        return
+def _limit_time(processor: int, clock: float) -> None:
+    """End this process by SIGXCPU after so many seconds of processor.
+
+    The other side has the deadline by the clock. A second after it, this process ends by itself, in case that side can
+    no longer end it.
+    """
     import resource
 
-    whole = math.ceil(seconds) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (whole, whole))
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    signal.setitimer(signal.ITIMER_REAL, clock + 1)
+    resource.setrlimit(resource.RLIMIT_CPU, (processor, processor + 1))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
 def _answer(confinement: Confinement, data: bytes, longer_side: int, frames: int) -> Iterable[bytes]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -49,8 +49,8 @@ def shared() -> Iterator[Decoder]:
 
 @pytest.fixture
 def patient() -> Iterator[Decoder]:
-    """A decoder with a deadline that these tests never reach."""
-    with Decoder(deadline=100) as decoder:
+    """A decoder with limits of time that these tests never reach."""
+    with Decoder(processor=100, deadline=100) as decoder:
         decoder.warm_up()
         yield decoder
 
@@ -248,6 +248,24 @@ def test_a_picture_that_takes_too_long_is_refused() -> None:
         with pytest.raises(PictureDamaged, match=r"not decoded within 0\.3 s"):
             decoder.decode(endless())
         eventually(lambda: not running_in_group(process))
+
+
+def test_a_picture_that_needs_too_much_processor_is_refused() -> None:
+    with Decoder(processor=1) as decoder:
+        with pytest.raises(PictureDamaged, match="the decoder was ended by SIGXCPU"):
+            decoder.decode(endless())
+        assert decoder.decode(SCENE).width == 96
+
+
+def test_a_decoder_that_waits_for_a_processor_fails_no_picture() -> None:
+    with Decoder(processor=1) as decoder, ThreadPoolExecutor(1) as pool:
+        decoder.warm_up()
+        process = psutil.Process(*decoder.processes())
+        process.suspend()
+        decoding = pool.submit(decoder.decode, SCENE)
+        assert not wait([decoding], timeout=1.5).done
+        process.resume()
+        assert decoding.result().width == 96
 
 
 def test_a_decoder_that_hangs_is_killed() -> None:
