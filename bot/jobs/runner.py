@@ -89,7 +89,7 @@ class JobRunner:
         except PaintingPaused:
             await self._retry.change(lambda: self._store.requeue(job_id, self._process))
         except PaintingCancelled:
-            pass  # the database has this ending already
+            pass  # the database has this ending already; if not, the next poll queues the job again
         except StorageFailed as error:
             await self._wait_for_store(job_id, error)
         except AtelierError as error:

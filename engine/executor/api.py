@@ -21,7 +21,7 @@ class PaintingHandle(Protocol):
         """Wait for the end.
 
         Raises:
-            PaintingCancelled: :meth:`cancel` was called.
+            PaintingCancelled: :meth:`cancel` was called, or the worker could not reach the scheduler.
             PaintingPaused: :meth:`pause` was called. The painting can resume from the last checkpoint in its progress.
             WorkerLost: several workers in a row died while they painted it, or sent invalid data.
             BlobLost: one of its pictures is gone.

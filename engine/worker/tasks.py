@@ -4,8 +4,9 @@ They return errors of ours instead of raising them, because Dask logs each excep
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Final, cast
@@ -115,9 +116,8 @@ def paint_picture(channel: str, order: PaintingOrder) -> Result | AtelierError:
     stop = StopToken(_unwanted())
     if order.finish:
         stop.finish()
-    queue = Queue(channel)
     try:
-        with plugin.running(channel, stop):
+        with _queue(channel) as queue, plugin.running(channel, stop):
             try:
                 _send(queue, BEGUN)
                 return _paint(plugin, queue, order, stop)
@@ -129,7 +129,6 @@ def paint_picture(channel: str, order: PaintingOrder) -> Result | AtelierError:
         error.__cause__ = error.__context__ = None
         return error.with_traceback(None)
     finally:
-        queue.close()
         trim()
 
 
@@ -229,6 +228,19 @@ def _paint(plugin: PainterPlugin, queue: Queue, order: PaintingOrder, stop: Stop
             return replace(cast(Result, end.value), **moving)
         plugin.record(progress, recipe.method)
         _send(queue, asdict(progress) | moving)
+
+
+@contextmanager
+def _queue(channel: str) -> Iterator[Queue]:
+    """The queue to the bot. The first one of a worker opens a connection to the scheduler."""
+    try:
+        queue = Queue(channel)
+    except OSError as error:  # as in _send
+        raise PaintingCancelled from error
+    try:
+        yield queue
+    finally:
+        queue.close()
 
 
 def _send(queue: Queue, message: object) -> None:

@@ -14,7 +14,7 @@ from bot.jobs.database.store import Store
 from bot.jobs.errors import DeliveryDelayed, JobEnded, UnexpectedError
 from bot.jobs.model import DeliveredBy, Ending
 from engine.blobs import Blobs
-from engine.errors import BlobLost, OutOfMemory, StorageFull
+from engine.errors import BlobLost, OutOfMemory, PaintingCancelled, StorageFull
 from tests.bot.jobs.conftest import ANN, BOB, JobHarness
 from tests.doubles.reply import discord_is_unavailable
 from tests.failing_store import ClientError, FailingStore, new_url
@@ -77,6 +77,16 @@ class TestAFailure:
         assert ending.size == 512
         failed = entry(logged, "job failed")
         assert (failed["job"], failed["error"]) == (job.id, "OutOfMemory(512)")
+
+    async def test_of_the_connection_between_worker_and_scheduler_has_the_job_painted_again(
+        self, harness: JobHarness
+    ) -> None:
+        async with harness.running():
+            job, painting = await harness.accept_and_paint(ANN)
+            painting.fail(PaintingCancelled())  # nobody cancelled it
+            result = (await harness.executor.painting(2)).finish()
+            await harness.until(job, "delivered")
+        assert harness.replies.endings(job) == [result]
 
     async def test_by_a_bug_gives_the_member_a_reference_to_the_log(
         self, harness: JobHarness, logged: list[Any]

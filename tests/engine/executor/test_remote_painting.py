@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from distributed import Queue
@@ -327,6 +328,20 @@ async def test_a_checkpoint_resets_the_number_of_deaths(
         os.kill(await process(embedded), signal.SIGKILL)
     assert (await first(painting, lambda event: event.step > 50)).checkpoint
     await painting.cancel()
+
+
+def unreachable(channel: str, order: PaintingOrder) -> object:
+    """What a worker does that can't open a connection to its scheduler."""
+    with patch.object(tasks, "Queue", side_effect=TimeoutError):
+        return tasks.paint_picture(channel, order)
+
+
+async def test_a_painting_whose_worker_cannot_reach_the_scheduler_counts_as_cancelled(
+    embedded: DaskExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "paint_picture", unreachable)
+    with pytest.raises(PaintingCancelled):
+        await begin(embedded).result()
 
 
 def hostile(channel: str, order: PaintingOrder, sent: object, returned: object) -> object:
