@@ -49,9 +49,8 @@ PRESETS: Final[Mapping[Tier, Mapping[Quality, Preset]]] = {
         "fine": Preset(512, 66, "neighbours"),
     },
 }
-"""For each kind of worker. On two cores with bfloat16 they take about 1 s, 6 s, 18 s and 44 s (docs/benchmarks.md).
-
-The other rows aim at the same times. They are not measured.
+"""For each kind of worker. On two cores they take about 1, 6, 19 and 48 s with bfloat16, and 2, 13, 34 and 80 s with
+AVX2 (docs/benchmarks.md). The row of GPUs aims at the first times. It is not measured.
 """
 
 
