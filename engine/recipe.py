@@ -87,7 +87,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[8] = 8
+    version: Literal[9] = 9
     """The version of the fields' meaning. It increases when the same fields give another picture. A recipe of an older
     version is read as one of this version, so that a job that waited during an upgrade is painted.
     """
@@ -194,8 +194,8 @@ class Recipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_older(cls, fields: Any) -> Any:
-        older = isinstance(fields, dict) and fields.get("version") in (1, 2, 3, 4, 5, 6, 7)
-        return fields | {"version": 8} if older else fields
+        older = isinstance(fields, dict) and fields.get("version") in (1, 2, 3, 4, 5, 6, 7, 8)
+        return fields | {"version": 9} if older else fields
 
     @model_validator(mode="after")
     def _check_layers(self) -> Self:

@@ -202,7 +202,7 @@ class _Painting:
         for step in range(first, scale.steps):
             if self.stop.pausing and self.done == self.first_step:
                 raise PaintingPaused
-            self.shift.begin_step(self.done)
+            self.shift.begin_step(step)
             if self.recipe.optimiser != "lbfgs":  # the history of L-BFGS needs the same objective at each step
                 self.targets.places.begin_step(self.done)
             rate = objective.learning_rate_factor * learning_rate(step, scale.steps, first_rate)

@@ -132,7 +132,7 @@ class LaterFrame:
             painter = self._begun(objective, enlarged(image, start, size, schedule.bands[0]), shown)
             first = objective.learning_rate_factor * rate
             for step in range(NEW_STEPS):
-                self._step(painter, targets, number * NEW_STEPS + step, learning_rate(step, NEW_STEPS, first))
+                self._step(painter, targets, step, learning_rate(step, NEW_STEPS, first), number * NEW_STEPS)
             image = shown(painter.image.detach())
         return start if image is None else moved.lerp(enlarged(image, start, full, schedule.bands[0]), new)
 
@@ -151,9 +151,10 @@ class LaterFrame:
         painter.begin(image, losses, pace)
         return painter
 
-    def _step(self, painter: Optimiser, targets: Targets, number: int, rate: float) -> Losses:
+    def _step(self, painter: Optimiser, targets: Targets, step: int, rate: float, before: int = 0) -> Losses:
+        """Take a ``step`` of a scale, after so many at the scales ``before``."""
         self._check()
-        self._shift.begin_step(number)
+        self._shift.begin_step(step)
         if self._recipe.optimiser != "lbfgs":  # the history of L-BFGS needs the same objective at each step
-            targets.places.begin_step(number)
+            targets.places.begin_step(before + step)
         return painter.step(rate)

