@@ -218,8 +218,7 @@ def _end_with(parent: int) -> None:
 def _limit_time(processor: int, clock: float) -> None:
     """End this process by SIGXCPU after so many seconds of processor.
 
-    The other side has the deadline by the clock. A second after it, this process ends by itself, in case that side can
-    no longer end it.
+    The caller ends it at the deadline by the clock. If the caller is gone, this process ends itself a second later.
     """
     import resource
 

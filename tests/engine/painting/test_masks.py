@@ -120,7 +120,7 @@ def test_a_masked_painting_resumes_to_the_same_bytes(narrow: VGG19) -> None:
 
 
 def test_a_recipe_without_a_part_keeps_its_id() -> None:
-    assert Recipe().id == Recipe(spread=3).id == "6bc6abe0"  # as it was before there were parts
+    assert Recipe().id == Recipe(spread=3).id == "6bc6abe0"  # fields of a part that are unset are not in it
     assert len({Recipe(where=where).id for where in ("everything", "subject", "background")}) == 3
     assert Recipe(where="subject", spread=2).id != Recipe(where="subject").id
     with pytest.raises(ValueError, match="set where"):
